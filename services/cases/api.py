@@ -1,0 +1,345 @@
+"""HTTP of the cases service."""
+
+import base64
+import binascii
+from datetime import UTC, datetime
+from typing import Annotated, get_args
+from uuid import UUID
+
+from fastapi import Depends, Query
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from services.cases import domain, store, usecases
+from services.cases.domain import Case, Order, Person, Refused, Taken
+from services.cases.settings import Settings
+from services.cases.usecases import Rules, Wish
+from shared.events.case_changed import CaseState
+from shared.kit import auth
+from shared.kit.auth import AnyOf, Caller, Principal, allow, policy_router
+from shared.kit.http import ApiProblem, bad_request, busy, forbidden, not_found, problem_responses
+from shared.kit.http.items import ItemProblem
+from shared.kit.service import Service, current_service
+from shared.kit.tracing import current_traceparent
+
+router = policy_router(tags=["cases"])
+CurrentService = Annotated[Service, Depends(current_service)]
+AreaCode = Annotated[str, Field(pattern=r"^[0-9A-Za-z-]{1,32}$")]
+Office = AnyOf(auth.GridWorker, auth.Dispatcher, auth.Department, auth.Verifier, auth.Operator)
+Anybody = AnyOf(Office, auth.Rider)
+
+STEP_OF: dict[str, domain.Step] = {
+    "claim": "claimed",
+    "request-info": "info_requested",
+    "give-info": "info_given",
+    "handle": "handled",
+    "verify": "verified",
+    "rework": "rework_ordered",
+    "close": "closed",
+    "invalidate": "invalidated",
+    "return": "returned",
+    "redispatch": "redispatched",
+    "reopen": "reopened",
+}
+"""The word in a path → the step of the transition table."""
+_POLICY_OF = {
+    "grid_worker": auth.GridWorker,
+    "dispatcher": auth.Dispatcher,
+    "department": auth.Department,
+    "verifier": auth.Verifier,
+    "operator": auth.Operator,
+    "rider": auth.Rider,
+}
+_STATUS = {"not_found": 404, "forbidden": 403}
+_TITLES = {
+    "not_found": "未找到 / Not found",
+    "forbidden": "没有权限 / Not allowed",
+    "wrong_state": "案件状态不允许此操作 / Not possible in this state",
+    "same_person": "处置人不能核查自己的案件 / The handler can't verify",
+    "other_worker": "案件已由他人认领 / Claimed by somebody else",
+    "wrong_grid": "网格不符 / Wrong grid",
+    "too_late": "已超过重新打开的期限 / Too late to reopen",
+}
+
+
+class StepIn(BaseModel):
+    """What belongs to a step.
+
+    `grid_code`: of a claim, which of an ambiguous case's grids; of redispatch, the new one.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    note: Annotated[str, Field(max_length=500)] = ""
+    grid_code: AreaCode | None = None
+    department: AreaCode | None = None
+
+
+class StepItemIn(StepIn):
+    """One step of a batch."""
+
+    case_id: UUID
+    step: Annotated[str, Field(pattern=f"^({'|'.join(STEP_OF)})$", examples=["claim"])]
+
+
+class StepsIn(BaseModel):
+    """Steps, taken in this order."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    steps: Annotated[list[StepItemIn], Field(min_length=1, max_length=usecases.STEPS_PER_REQUEST_MAX)]
+
+
+class ActorOut(BaseModel):
+    """Who did it."""
+
+    name: str | None
+    role: str | None
+
+
+class CaseOut(BaseModel):
+    """A case. The place is WGS-84 in degrees; `report_count` reports are of this one thing."""
+
+    case_id: UUID
+    version: int
+    state: CaseState
+    kind: str
+    level: str
+    grid_code: str
+    alternatives: list[str]
+    department: str | None
+    lng: float
+    lat: float
+    opened_at: AwareDatetime
+    due_at: AwareDatetime
+    changed_at: AwareDatetime
+    claimed_by: ActorOut | None
+    report_count: int
+    reports: list[UUID]
+
+    @staticmethod
+    def of(case: Case) -> "CaseOut":
+        """The case as told to people: without any rider."""
+        claimed = case.claimed_by
+        return CaseOut(
+            case_id=case.case_id,
+            version=case.version,
+            state=case.state,
+            kind=case.kind,
+            level=case.level,
+            grid_code=case.grid_code,
+            alternatives=list(case.alternatives),
+            department=case.department,
+            lng=case.lng,
+            lat=case.lat,
+            opened_at=case.opened_at,
+            due_at=case.due_at,
+            changed_at=case.changed_at,
+            claimed_by=ActorOut(name=claimed.name, role=claimed.role) if claimed else None,
+            report_count=len(case.reports),
+            reports=[report.report_id for report in case.reports],
+        )
+
+
+class StepOut(BaseModel):
+    """A step that the case took; a rider is never named."""
+
+    version: int
+    step: str
+    state: CaseState
+    actor: ActorOut | None
+    report_id: UUID | None
+    note: str
+    at: AwareDatetime
+
+
+class WordsOut(BaseModel):
+    """What one report says."""
+
+    report_id: UUID
+    text: str
+    photos: list[str]
+
+
+class CaseDetailOut(CaseOut):
+    """A case with its history and, for those who work on it, what the reports say."""
+
+    steps: list[StepOut]
+    words: list[WordsOut]
+
+
+class CasesOut(BaseModel):
+    """A page; `cursor` asks for the next one, null after the last."""
+
+    items: list[CaseOut]
+    cursor: str | None
+
+
+class StepItemOut(BaseModel):
+    """What became of one step of a batch."""
+
+    case_id: UUID
+    ok: bool
+    state: CaseState | None
+    version: int | None
+    problem: ItemProblem | None
+
+
+class StepsOut(BaseModel):
+    """One item per step, in the same order."""
+
+    items: list[StepItemOut]
+
+
+@router.get("/v1/cases", responses=problem_responses(400))
+@allow(Office)
+async def list_cases(
+    caller: Caller,
+    service: CurrentService,
+    grid: Annotated[AreaCode | None, Query(description="code of a grid, or of an area around grids")] = None,
+    state: CaseState | None = None,
+    due_before: AwareDatetime | None = None,
+    cursor: Annotated[str | None, Query(max_length=120)] = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+) -> CasesOut:
+    """Cases in the caller's areas, the most urgent first; without `state` all that are not closed or invalid."""
+    listing = store.Listing(
+        areas=_areas(caller, grid),
+        live=state is None or state in domain.LIVE,
+        state=state,
+        due_before=due_before,
+        after=_after(cursor),
+        rows_max=limit,
+    )
+    async with service.pool.acquire() as conn:
+        found = await store.cases(conn, listing)
+    more = _cursor(found[-1]) if len(found) == limit else None
+    return CasesOut(items=[CaseOut.of(case) for case in found], cursor=more)
+
+
+@router.get("/v1/cases/{case_id}", responses=problem_responses(404))
+@allow(Anybody)
+async def read_case(case_id: UUID, caller: Caller, service: CurrentService) -> CaseDetailOut:
+    """A case with every step it took; for its reporters, and for those whose area it is in."""
+    person = _person(caller)
+    async with service.pool.acquire() as conn:
+        case = await store.case(conn, case_id)
+        if case is None or not domain.may_see(case, person):
+            raise not_found("case")
+        steps = await store.steps(conn, case_id)
+        # What other reporters wrote is not for a reporter.
+        words = await store.words(conn, case_id) if caller.roles - {"rider"} else []
+    return CaseDetailOut(
+        **CaseOut.of(case).model_dump(),
+        steps=[_step_out(step) for step in steps],
+        words=[WordsOut(report_id=w.report_id, text=w.text, photos=list(w.photos)) for w in words],
+    )
+
+
+@router.post("/v1/cases:transition", responses=problem_responses(413))
+@allow(Office)
+async def take_steps(body: StepsIn, caller: Caller, service: CurrentService) -> StepsOut:
+    """Take up to 500 steps in one transaction; each has its own result, those refused leave the others as they are."""
+    wishes = [Wish(item.case_id, _order(STEP_OF[item.step], item)) for item in body.steps]
+    results = await _take(service, caller, wishes)
+    return StepsOut(items=[_item(wish.case_id, one) for wish, one in zip(wishes, results, strict=True)])
+
+
+def _step_route(word: str, step: domain.Step) -> None:
+    """One route per row of the transition table, with the row's roles as its policy."""
+    roles = [_POLICY_OF[role] for role in domain.TABLE[step].roles]
+
+    async def take_step(case_id: UUID, caller: Caller, service: CurrentService, body: StepIn | None = None) -> CaseOut:
+        (result,) = await _take(service, caller, [Wish(case_id, _order(step, body or StepIn()))])
+        if isinstance(result, Refused):
+            raise _problem(result)
+        return CaseOut.of(result.case)
+
+    take_step.__name__ = f"{word.replace('-', '_')}_case"
+    take_step.__doc__ = f"The case is {step}; 409 with its `state` where that allows no such step."
+    allowed = allow(AnyOf(*roles) if len(roles) > 1 else roles[0])(take_step)
+    router.post(f"/v1/cases/{{case_id}}/{word}", responses=problem_responses(404, 409))(allowed)
+
+
+for _word, _step in STEP_OF.items():
+    _step_route(_word, _step)
+
+
+async def _take(service: Service, caller: Principal, wishes: list[Wish]) -> list[Taken | Refused]:
+    if service.overloaded():
+        raise busy("events wait for Kafka")
+    rules = _rules(service)
+    async with service.work() as work:
+        return await usecases.take_steps(work, rules, _person(caller), wishes, current_traceparent())
+
+
+def _rules(service: Service) -> Rules:
+    if not isinstance(service.settings, Settings):
+        raise TypeError("the cases service runs with its own settings")
+    return Rules.of(service.settings)
+
+
+def _person(caller: Principal) -> Person:
+    return Person(caller.id, caller.name, caller.roles, caller.covers)
+
+
+def _order(step: domain.Step, body: StepIn) -> Order:
+    return Order(step, body.note, body.grid_code, body.department)
+
+
+def _areas(caller: Principal, grid: str | None) -> tuple[str, ...]:
+    """Prefixes to list: what the caller's areas and the asked one have in common."""
+    own = caller.areas or (("",) if caller.kind == "operator" else ())
+    if grid is None:
+        return own
+    common = {grid if grid.startswith(area) else area for area in own if grid.startswith(area) or area.startswith(grid)}
+    if not common:
+        raise forbidden("not one of your areas")
+    return tuple(sorted(common))
+
+
+def _cursor(case: Case) -> str:
+    micros = int(case.due_at.timestamp() * 1_000_000)
+    return base64.urlsafe_b64encode(micros.to_bytes(8, "big") + case.case_id.bytes).decode().rstrip("=")
+
+
+def _after(cursor: str | None) -> tuple[datetime, UUID]:
+    if cursor is None:
+        return datetime.min.replace(tzinfo=UTC), UUID(int=0)
+    try:
+        raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        return datetime.fromtimestamp(int.from_bytes(raw[:8], "big") / 1_000_000, UTC), UUID(bytes=raw[8:])
+    except (binascii.Error, ValueError, OverflowError, OSError) as bad:
+        raise bad_request("cursor_invalid", "分页游标无效 / Not a cursor", "use the cursor of the page before") from bad
+
+
+def _step_out(step: store.StepRow) -> StepOut:
+    actor = None
+    if step.actor_role is not None:
+        actor = ActorOut(name=None if step.actor_role == "rider" else step.actor_name, role=step.actor_role)
+    return StepOut(
+        version=step.version,
+        step=step.step,
+        state=step.state,
+        actor=actor,
+        report_id=step.report_id,
+        note=step.note,
+        at=step.at,
+    )
+
+
+def _problem(refused: Refused) -> ApiProblem:
+    extras = {"state": refused.state} if refused.state else {}
+    status = _STATUS.get(refused.code, 409)
+    return ApiProblem(status, refused.code, _TITLES[refused.code], refused.detail, extras)
+
+
+def _item(case_id: UUID, result: Taken | Refused) -> StepItemOut:
+    if isinstance(result, Refused):
+        problem = ItemProblem(code=result.code, title=_TITLES[result.code], detail=result.detail)
+        return StepItemOut(case_id=case_id, ok=False, state=result.state, version=None, problem=problem)
+    case = result.case
+    return StepItemOut(case_id=case_id, ok=True, state=case.state, version=case.version, problem=None)
+
+
+if set(get_args(domain.Step)) != {*STEP_OF.values(), "opened", "attached"}:
+    raise RuntimeError("a step of the transition table has no route")

@@ -1,0 +1,375 @@
+"""Cases: the transition table, the duplicate rule and the deadlines. Pure: `now` is passed in."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from hashlib import blake2b
+from typing import Literal
+from uuid import UUID
+
+State = Literal["open", "claimed", "needs_info", "handled", "verified", "closed", "invalid", "returned"]
+Step = Literal[
+    "opened",
+    "attached",
+    "claimed",
+    "info_requested",
+    "info_given",
+    "handled",
+    "verified",
+    "rework_ordered",
+    "closed",
+    "invalidated",
+    "returned",
+    "redispatched",
+    "reopened",
+]
+LIVE: frozenset[State] = frozenset({"open", "claimed", "needs_info", "handled", "verified", "returned"})
+"""States in which a case takes further reports of the same thing."""
+
+
+class Deadline(StrEnum):
+    """What a step does to the time limit."""
+
+    START = "start"
+    """The kind's limit starts now."""
+    KEEP = "keep"
+    PAUSE = "pause"
+    """The limit rests while the reporter is asked; an emergency's never rests."""
+    RESUME = "resume"
+    """The limit is put off by the time it rested."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row of the transition table."""
+
+    step: Step
+    from_states: frozenset[State]
+    """Empty: there is no case yet."""
+    to_state: State | None
+    """None: the state stays."""
+    roles: tuple[str, ...]
+    """Who may, in the order in which a person with several roles acts; none: only the system."""
+    deadline: Deadline
+    publishes: str = "cases.case-changed.v1"
+
+
+def _row(step: Step, froms: Iterable[State], to: State | None, roles: str, deadline: Deadline) -> tuple[Step, Rule]:
+    return step, Rule(step, frozenset(froms), to, tuple(roles.split()), deadline)
+
+
+_START, _KEEP, _PAUSE, _RESUME = Deadline.START, Deadline.KEEP, Deadline.PAUSE, Deadline.RESUME
+# A rider may do a step only on a case that he reported; all others only in their areas.
+TABLE: dict[Step, Rule] = dict([
+    #    step              from                  to            who may                               time limit
+    _row("opened",         [],                   "open",       "",                                   _START),
+    _row("attached",       LIVE,                 None,         "",                                   _KEEP),
+    _row("claimed",        ["open"],             "claimed",    "grid_worker department",             _KEEP),
+    _row("info_requested", ["claimed"],          "needs_info", "grid_worker department dispatcher",  _PAUSE),
+    _row("info_given",     ["needs_info"],       "claimed",    "rider dispatcher",                   _RESUME),
+    _row("handled",        ["claimed"],          "handled",    "grid_worker department",             _KEEP),
+    _row("verified",       ["handled"],          "verified",   "verifier dispatcher",                _KEEP),
+    _row("rework_ordered", ["handled"],          "claimed",    "verifier dispatcher",                _KEEP),
+    _row("closed",         ["verified"],         "closed",     "dispatcher verifier operator",       _KEEP),
+    _row("invalidated",    LIVE - {"verified"},  "invalid",    "dispatcher operator",                _KEEP),
+    _row("returned",       ["open", "claimed"],  "returned",   "grid_worker department",             _KEEP),
+    _row("redispatched",   ["returned", "open"], "open",       "dispatcher operator",                _START),
+    _row("reopened",       ["closed"],           "open",       "rider",                              _START),
+])  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who takes a step."""
+
+    id: str
+    name: str
+    roles: frozenset[str]
+    covers: Callable[[str], bool]
+    """Whether an area code lies in the person's areas."""
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who took a step, as it is remembered."""
+
+    id: str
+    name: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One report of a case."""
+
+    report_id: UUID
+    rider_id: UUID
+    company: str
+    ordinal: int
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A case after its last step; the place is WGS-84 in degrees."""
+
+    case_id: UUID
+    version: int
+    state: State
+    kind: str
+    level: str
+    grid_code: str
+    alternatives: tuple[str, ...]
+    """Other grids that the place may belong to; the claim settles it."""
+    department: str | None
+    lng: float
+    lat: float
+    seen_at: datetime
+    """When the first reporter saw it."""
+    opened_at: datetime
+    due_at: datetime
+    changed_at: datetime
+    paused_at: datetime | None = None
+    claimed_by: Actor | None = None
+    handled_by: str | None = None
+    reports: tuple[Report, ...] = ()
+
+    @property
+    def grids(self) -> tuple[str, ...]:
+        """The grid and its alternatives."""
+        return (self.grid_code, *self.alternatives)
+
+    def reported_by(self, person_id: str) -> bool:
+        """Whether the person is one of the reporters."""
+        return any(str(report.rider_id) == person_id for report in self.reports)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A wish to take a step."""
+
+    step: Step
+    note: str = ""
+    grid_code: str | None = None
+    """Of a claim: which of the ambiguous grids; of a new dispatch: the grid it goes to."""
+    department: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A step that was taken, and the case after it."""
+
+    case: Case
+    step: Step
+    actor: Actor | None
+    note: str
+    report_id: UUID | None = None
+
+
+class Refused(Exception):
+    """A step may not be taken.
+
+    `code` is stable: not_found, forbidden, wrong_state, same_person, other_worker, too_late, wrong_grid.
+    """
+
+    def __init__(self, code: str, detail: str, state: State | None = None) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.state = state
+
+
+def may_see(case: Case, person: Person) -> bool:
+    """Whether a person may know of the case: a reporter, or somebody with an office in one of its grids."""
+    office = bool(person.roles - {"rider"})
+    return case.reported_by(person.id) or (office and any(person.covers(grid) for grid in case.grids))
+
+
+def take(case: Case, order: Order, person: Person, now: datetime, limit: timedelta, reopen_within: timedelta) -> Taken:
+    """The case after the step that a person orders.
+
+    Args:
+        limit: the kind's time limit, for steps that start it.
+        reopen_within: how long after closing a reporter may reopen.
+
+    Raises:
+        Refused: the person, the state or the time doesn't allow it.
+    """
+    rule = TABLE[order.step]
+    if not may_see(case, person):
+        raise Refused("not_found", "no such case")
+    role = next((role for role in rule.roles if _acts_as(role, case, person)), None)
+    if role is None:
+        raise Refused("forbidden", f"{order.step} is for {', '.join(rule.roles) or 'the system'}")
+    if case.state not in rule.from_states:
+        raise Refused("wrong_state", f"{order.step} is not possible on a case that is {case.state}", case.state)
+    actor = Actor(person.id, person.name, role)
+    _check(case, order, actor, now, reopen_within)
+    changed = _with_deadline(_with_effect(case, order, actor, person), rule.deadline, now, limit)
+    changed = replace(changed, state=rule.to_state or case.state, version=case.version + 1, changed_at=now)
+    return Taken(changed, order.step, actor, order.note)
+
+
+def _acts_as(role: str, case: Case, person: Person) -> bool:
+    if role not in person.roles:
+        return False
+    return case.reported_by(person.id) if role == "rider" else any(person.covers(grid) for grid in case.grids)
+
+
+def _check(case: Case, order: Order, actor: Actor, now: datetime, reopen_within: timedelta) -> None:
+    if order.step in ("verified", "rework_ordered") and actor.id == case.handled_by:
+        raise Refused("same_person", "whoever handled the case can't verify it", case.state)
+    # A claim is a promise: a colleague can't finish it, the responsible department can.
+    foreign = case.claimed_by is not None and case.claimed_by.id != actor.id
+    if foreign and actor.role == "grid_worker" and order.step in ("handled", "info_requested", "returned"):
+        raise Refused("other_worker", "another grid worker claimed the case", case.state)
+    if order.step == "reopened" and now > case.changed_at + reopen_within:
+        raise Refused("too_late", f"a case can be reopened within {reopen_within.days} days", case.state)
+
+
+def _with_effect(case: Case, order: Order, actor: Actor, person: Person) -> Case:
+    if order.step == "claimed":
+        grid = order.grid_code or next(grid for grid in case.grids if person.covers(grid))
+        if grid not in case.grids or not person.covers(grid):
+            raise Refused("wrong_grid", "the grid is not one of the case's, or not yours", case.state)
+        return replace(case, grid_code=grid, alternatives=(), claimed_by=actor)
+    if order.step == "handled":
+        return replace(case, handled_by=actor.id)
+    if order.step == "returned":
+        return replace(case, claimed_by=None)
+    if order.step == "redispatched":
+        return replace(
+            case,
+            grid_code=order.grid_code or case.grid_code,
+            alternatives=() if order.grid_code else case.alternatives,
+            department=order.department or case.department,
+            claimed_by=None,
+        )
+    if order.step == "reopened":
+        return replace(case, claimed_by=None, handled_by=None)
+    return case
+
+
+def _with_deadline(case: Case, effect: Deadline, now: datetime, limit: timedelta) -> Case:
+    if effect is Deadline.START:
+        return replace(case, due_at=now + limit, paused_at=None)
+    if effect is Deadline.PAUSE and case.level != "emergency":
+        return replace(case, paused_at=now)
+    if effect is Deadline.RESUME and case.paused_at is not None:
+        return replace(case, due_at=case.due_at + (now - case.paused_at), paused_at=None)
+    return case
+
+
+# ── reports of the same thing ──────────────────────────────────────────────────────────────────────────────────────
+
+_METRES_PER_DEGREE = 111_320.0
+CELL_DEGREES = 0.002
+"""Edge of a search cell, 222 m north to south. Stored with every case: a change needs a migration."""
+_CELL_COLUMNS = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateRule:
+    """When two reports of one kind are of the same thing.
+
+    Near (within `radius_m_max` metres) and close in time (within `hours_max` hours of the first report of the case)
+    gives a confidence of 0.6 at the rim and 0.8 at the very place; the same words add up to 0.2, only where both
+    reports have words: no words say nothing, and other words for the same thing are usual. Attached from
+    `confidence_min` on; a programme that wants words to count sets it above 0.8.
+    """
+
+    radius_m_max: float
+    hours_max: float
+    confidence_min: float
+    similarity: Callable[[str, str], float]
+    """Likeness of two texts, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What a routed report says about a thing, reduced to what finds its case."""
+
+    report_id: UUID
+    rider_id: UUID
+    company: str
+    kind: str
+    lng: float
+    lat: float
+    seen_at: datetime
+    text: str
+
+
+@dataclass(slots=True)
+class Candidate:
+    """A live case that a sighting may belong to; `case` changes while the batch attaches to it."""
+
+    case: Case
+    text: str
+    stored_version: int
+    """The version in the database, 0 where the case is new in this batch."""
+    taken: list[Taken] = field(default_factory=list)
+
+
+def cell_of(lng: float, lat: float) -> int:
+    """The search cell of a place."""
+    return _cell(math.floor(lng / CELL_DEGREES), math.floor(lat / CELL_DEGREES))
+
+
+def _cell(column: int, row: int) -> int:
+    return (row + (_CELL_COLUMNS >> 1)) * _CELL_COLUMNS + column + (_CELL_COLUMNS >> 1)
+
+
+def reach_degrees(lat: float, radius_m: float) -> tuple[float, float]:
+    """Half width and half height, in degrees, of the box around a circle."""
+    return radius_m / (_METRES_PER_DEGREE * max(math.cos(math.radians(lat)), 0.01)), radius_m / _METRES_PER_DEGREE
+
+
+def cells_around(lng: float, lat: float, radius_m: float) -> list[int]:
+    """The cells that a circle touches (1 to 4 where it is smaller than a cell), and so all that lies in it."""
+    width, height = reach_degrees(lat, radius_m)
+    columns = range(math.floor((lng - width) / CELL_DEGREES), math.floor((lng + width) / CELL_DEGREES) + 1)
+    rows = range(math.floor((lat - height) / CELL_DEGREES), math.floor((lat + height) / CELL_DEGREES) + 1)
+    return [_cell(column, row) for row in rows for column in columns]
+
+
+def place_lock(kind: str, cell: int) -> int:
+    """Key of the advisory lock that serialises reports of one kind around one place; 64 bits, signed."""
+    return int.from_bytes(blake2b(f"cases/{kind}/{cell}".encode(), digest_size=8).digest(), "big", signed=True)
+
+
+def distance_m(lng: float, lat: float, other_lng: float, other_lat: float) -> float:
+    """Metres between two near places (flat earth: exact to millimetres at 30 m)."""
+    east = (other_lng - lng) * math.cos(math.radians((lat + other_lat) / 2))
+    return math.hypot(east, other_lat - lat) * _METRES_PER_DEGREE
+
+
+def confidence(sighting: Sighting, candidate: Candidate, rule: DuplicateRule) -> float:
+    """How sure it is that the sighting is of the candidate's thing: 0, or 0.6 to 1."""
+    case = candidate.case
+    metres = distance_m(sighting.lng, sighting.lat, case.lng, case.lat)
+    hours = abs((sighting.seen_at - case.seen_at).total_seconds()) / 3600
+    if sighting.kind != case.kind or metres > rule.radius_m_max or hours > rule.hours_max:
+        return 0.0
+    near = 0.6 + 0.2 * (1 - metres / rule.radius_m_max)
+    words = rule.similarity(sighting.text, candidate.text) if sighting.text and candidate.text else 0.0
+    return near + 0.2 * words
+
+
+def best_match(sighting: Sighting, candidates: Sequence[Candidate], rule: DuplicateRule) -> Candidate | None:
+    """The candidate to attach the sighting to, the older case where two are equally likely; None: a new thing."""
+    scored = [(confidence(sighting, candidate, rule), candidate) for candidate in candidates]
+    likely = [(score, one) for score, one in scored if score > 0 and score >= rule.confidence_min]
+    if not likely:
+        return None
+    return min(likely, key=lambda pair: (-pair[0], pair[1].case.opened_at, pair[1].case.case_id))[1]
+
+
+def attach(candidate: Candidate, sighting: Sighting, now: datetime) -> Taken:
+    """The case with one more report; a rider who reports again is attached too, whether he earns is for points."""
+    case = candidate.case
+    report = Report(sighting.report_id, sighting.rider_id, sighting.company, len(case.reports) + 1)
+    candidate.case = replace(case, version=case.version + 1, changed_at=now, reports=(*case.reports, report))
+    taken = Taken(candidate.case, "attached", None, "", sighting.report_id)
+    candidate.taken.append(taken)
+    return taken

@@ -1,0 +1,18 @@
+"""Metrics of the cases service."""
+
+from prometheus_client import Counter
+
+from shared.kit.metrics import REGISTRY
+
+STEPS = Counter(
+    "beegrid_cases_steps_total",
+    "Steps that cases took, by row of the transition table.",
+    ("step",),
+    registry=REGISTRY,
+)
+REFUSALS = Counter(
+    "beegrid_cases_refusals_total",
+    "Steps that people ordered and could not take, by the code of the refusal.",
+    ("code",),
+    registry=REGISTRY,
+)

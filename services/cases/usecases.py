@@ -1,0 +1,235 @@
+"""What the cases service does: open or attach reports, take steps."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from rapidfuzz import fuzz
+
+from services.cases import domain, metrics, store
+from services.cases.domain import Candidate, Case, DuplicateRule, Order, Person, Refused, Report, Sighting, Taken
+from services.cases.settings import Settings
+from services.cases.store import NewReport
+from shared.catalog import Catalogue
+from shared.events import case_changed
+from shared.events.case_changed import CASE_CHANGED, CaseChanged
+from shared.events.common import Actor
+from shared.events.report_routed import ReportRouted
+from shared.kit.ids import new_id
+from shared.kit.work import Event, Work
+
+STEPS_PER_REQUEST_MAX = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a city decides."""
+
+    catalogue: Catalogue
+    duplicates: DuplicateRule
+    default_limit: timedelta
+    reopen_within: timedelta
+
+    @staticmethod
+    def of(settings: Settings) -> "Rules":
+        """The rules of the settings."""
+        duplicates = DuplicateRule(
+            settings.duplicate_radius_m_max,
+            settings.duplicate_hours_max,
+            settings.duplicate_confidence_min,
+            likeness,
+        )
+        limit = timedelta(hours=settings.default_limit_hours)
+        return Rules(Catalogue.load(settings.catalogue_path), duplicates, limit, settings.reopen_within)
+
+    def limit(self, kind: str, at: datetime) -> timedelta:
+        """The kind's time limit for a case opened at that instant.
+
+        All clocks run as calendar hours for now, night and holidays included: a limit of 8 working hours ends 8 hours
+        later. Emergencies and calendar days are exact, the working clocks are stricter than the catalogue means them.
+        """
+        found = self.catalogue.kind(kind, at)
+        return timedelta(hours=found.limit_hours) if found is not None else self.default_limit
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A step ordered for one case."""
+
+    case_id: UUID
+    order: Order
+
+
+def likeness(one: str, other: str) -> float:
+    """Likeness of two short texts, 0 to 1; a text that stands within the other is the same."""
+    return fuzz.partial_ratio(one, other) / 100
+
+
+async def take_routed_reports(work: Work, rules: Rules, events: Sequence[Event[ReportRouted]]) -> None:
+    """Each routed report opens a case, or is attached to a live case of the same thing, also one of this very batch.
+
+    Unroutable reports wait at routing, which publishes them again. Reports around one place are taken by one
+    transaction at a time, whichever process got them: the look for a case and the opening are one step.
+    """
+    routed = await _new_ones(work, events)
+    if not routed:
+        return
+    sightings = [_sighting(event.data) for event in routed]
+    radius_m = rules.duplicates.radius_m_max
+    places = [[(s.kind, cell) for cell in domain.cells_around(s.lng, s.lat, radius_m)] for s in sightings]
+    await store.lock_places(work.conn, sorted({domain.place_lock(*place) for near in places for place in near}))
+    stored = await store.candidates(work.conn, sightings, radius_m)
+    opened: dict[tuple[str, int], list[Candidate]] = defaultdict(list)
+    touched: dict[UUID, Candidate] = {}
+    steps: list[tuple[Event[ReportRouted], Taken]] = []
+    for number, (event, sighting, near) in enumerate(zip(routed, sightings, places, strict=True)):
+        known = [*stored.get(number, ()), *(one for place in near for one in opened.get(place, ()))]
+        match = domain.best_match(sighting, known, rules.duplicates) if known else None
+        if match is None:
+            match, taken = _open(event.data, sighting, rules, work.now)
+            opened[sighting.kind, domain.cell_of(sighting.lng, sighting.lat)].append(match)
+        else:
+            taken = domain.attach(match, sighting, work.now)
+        touched[match.case.case_id] = match
+        steps.append((event, taken))
+    await _save(work, list(touched.values()), steps)
+    for event, taken in steps:
+        _publish(work, taken, event)
+
+
+async def take_steps(
+    work: Work, rules: Rules, person: Person, wishes: Sequence[Wish], traceparent: str | None = None
+) -> list[Taken | Refused]:
+    """Take steps, one result per wish in the same order; several for one case are taken one after the other.
+
+    A refused step leaves the others as they are. Constant number of statements.
+    """
+    current = await store.lock_cases(work.conn, sorted({wish.case_id for wish in wishes}))
+    before = {case_id: case.version for case_id, case in current.items()}
+    results: list[Taken | Refused] = []
+    for wish in wishes:
+        result = _take(current.get(wish.case_id), wish.order, person, work.now, rules)
+        if isinstance(result, Taken):
+            current[wish.case_id] = result.case
+        results.append(result)
+    taken = [result for result in results if isinstance(result, Taken)]
+    changed = [(before[case.case_id], case) for case in current.values() if case.version != before[case.case_id]]
+    await store.update_cases(work.conn, changed)
+    await store.insert_steps(work.conn, taken)
+    for step in taken:
+        _publish(work, step, None, traceparent)
+    return results
+
+
+def _take(case: Case | None, order: Order, person: Person, now: datetime, rules: Rules) -> Taken | Refused:
+    try:
+        if case is None:
+            raise Refused("not_found", "no such case")
+        limit = rules.limit(case.kind, now)
+        return domain.take(case, order, person, now, limit, rules.reopen_within)
+    except Refused as refused:
+        metrics.REFUSALS.labels(code=refused.code).inc()
+        return refused
+
+
+async def _new_ones(work: Work, events: Sequence[Event[ReportRouted]]) -> list[Event[ReportRouted]]:
+    """Routed reports that have no case yet, each once: routing may publish a report again after a manual decision."""
+    routed = {event.data.report_id: event for event in reversed(events) if event.data.outcome == "routed"}
+    if not routed:
+        return []
+    known = await store.known_reports(work.conn, list(routed))
+    fresh = []
+    for report_id, event in reversed(routed.items()):
+        if report_id in known:
+            continue
+        if event.data.grid_code is None:
+            work.reject(event, "grid_missing", "routed, and no grid is named")
+        else:
+            fresh.append(event)
+    return fresh
+
+
+def _sighting(report: ReportRouted) -> Sighting:
+    return Sighting(
+        report.report_id,
+        report.rider_id,
+        report.company,
+        report.kind,
+        report.lng,
+        report.lat,
+        report.occurred_at,
+        report.text,
+    )
+
+
+def _open(report: ReportRouted, sighting: Sighting, rules: Rules, now: datetime) -> tuple[Candidate, Taken]:
+    case = Case(
+        case_id=new_id(),
+        version=1,
+        state="open",
+        kind=report.kind,
+        level=report.level,
+        grid_code=report.grid_code or "",
+        alternatives=report.alternatives,
+        department=report.department,
+        lng=report.lng,
+        lat=report.lat,
+        seen_at=report.occurred_at,
+        opened_at=now,
+        due_at=now + rules.limit(report.kind, now),
+        changed_at=now,
+        reports=(Report(report.report_id, report.rider_id, report.company, 1),),
+    )
+    taken = Taken(case, "opened", None, "", report.report_id)
+    return Candidate(case, sighting.text, 0, [taken]), taken
+
+
+async def _save(work: Work, touched: Sequence[Candidate], steps: Sequence[tuple[Event[ReportRouted], Taken]]) -> None:
+    await store.insert_cases(work.conn, [one.case for one in touched if one.stored_version == 0])
+    await store.update_cases(work.conn, [(one.stored_version, one.case) for one in touched if one.stored_version])
+    reports = [
+        NewReport(
+            taken.case.reports[-1],
+            taken.case.case_id,
+            event.data.text,
+            tuple(photo.photo_id for photo in event.data.photos),
+        )
+        for event, taken in steps
+    ]
+    await store.insert_reports(work.conn, reports)
+    await store.insert_steps(work.conn, [taken for _, taken in steps])
+
+
+def _publish(
+    work: Work, taken: Taken, cause: Event[ReportRouted] | None = None, traceparent: str | None = None
+) -> None:
+    case = taken.case
+    # Built without validation: every value comes from a validated event or from our own table.
+    body = CaseChanged.model_construct(
+        case_id=case.case_id,
+        state=case.state,
+        transition=taken.step,
+        kind=case.kind,
+        level=case.level,
+        grid_code=case.grid_code,
+        alternatives=case.alternatives,
+        department=case.department,
+        lng=case.lng,
+        lat=case.lat,
+        reports=tuple(
+            case_changed.CaseReport.model_construct(
+                report_id=r.report_id, rider_id=r.rider_id, company=r.company, ordinal=r.ordinal
+            )
+            for r in case.reports
+        ),
+        attached_report=taken.report_id,
+        actor=taken.actor and Actor.model_construct(id=taken.actor.id, name=taken.actor.name, role=taken.actor.role),
+        note=taken.note,
+        changed_at=case.changed_at,
+        opened_at=case.opened_at,
+        due_at=case.due_at,
+    )
+    work.publish(CASE_CHANGED, body, version=case.version, cause=cause, traceparent=traceparent)
+    metrics.STEPS.labels(step=taken.step).inc()

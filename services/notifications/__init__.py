@@ -1,0 +1,1 @@
+"""Tells riders and companies what became of reports, points and vouchers. Start at README.md."""

@@ -1,0 +1,34 @@
+"""What the service measures beside the kit's own."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from shared.kit.metrics import REGISTRY
+
+MESSAGES = Counter(
+    "beegrid_notifications_messages_total", "Messages put into inboxes.", ("template",), registry=REGISTRY
+)
+ATTEMPTS = Counter(
+    "beegrid_notifications_delivery_attempts_total",
+    "Attempts to tell somebody outside the app, by outcome: sent, failed, dead.",
+    ("lane", "outcome"),
+    registry=REGISTRY,
+)
+ATTEMPT_DURATION = Histogram(
+    "beegrid_notifications_delivery_attempt_duration_seconds",
+    "From the claim to the receiver's answer.",
+    ("lane",),
+    buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+    registry=REGISTRY,
+)
+UNSENT = Gauge(
+    "beegrid_notifications_deliveries",
+    "Deliveries that are not sent, by state: pending, failed (will be tried again), dead (an operator has to look).",
+    ("lane", "state"),
+    registry=REGISTRY,
+)
+OLDEST = Gauge(
+    "beegrid_notifications_delivery_oldest_age_seconds",
+    "Age of the oldest delivery of a state.",
+    ("lane", "state"),
+    registry=REGISTRY,
+)

@@ -1,0 +1,128 @@
+-- Why: what riders and companies are told, by which way, and what became of each attempt to tell them.
+-- migrate:up
+
+-- The in-app inbox. message_id is the id of the event that is told of: a second message of one event to one rider is
+-- impossible, and because event ids are time-ordered the same index serves the reader newest first.
+CREATE TABLE messages (
+    rider_id uuid NOT NULL,
+    message_id uuid NOT NULL,
+    topic text NOT NULL,
+    template text NOT NULL,
+    params jsonb NOT NULL,
+    created_at timestamptz NOT NULL,
+    read_at timestamptz,
+    PRIMARY KEY (rider_id, message_id)
+) WITH (fillfactor = 95, autovacuum_vacuum_insert_threshold = 100000, autovacuum_vacuum_insert_scale_factor = 0.05);
+CREATE INDEX messages_created_at ON messages USING brin (created_at);
+
+-- What other services tell of riders and companies: the newest state, older versions are skipped.
+CREATE TABLE riders (
+    rider_id uuid PRIMARY KEY,
+    company text NOT NULL,
+    locale text NOT NULL,
+    active boolean NOT NULL,
+    version bigint NOT NULL
+);
+CREATE TABLE companies (
+    company_id uuid PRIMARY KEY,
+    code text NOT NULL UNIQUE,
+    active boolean NOT NULL,
+    version bigint NOT NULL
+);
+CREATE TABLE company_keys (
+    company_id uuid NOT NULL REFERENCES companies ON DELETE CASCADE,
+    position integer NOT NULL,
+    key_id uuid NOT NULL,
+    sealed text NOT NULL,
+    PRIMARY KEY (company_id, position)
+);
+
+-- What a rider has chosen. No row: all defaults.
+CREATE TABLE preferences (
+    rider_id uuid PRIMARY KEY,
+    language text CHECK (language IN ('zh', 'en')),
+    quiet_from time,
+    quiet_until time,
+    version bigint NOT NULL,
+    CHECK ((quiet_from IS NULL) = (quiet_until IS NULL))
+);
+
+-- Ways to a person outside the app: a rider's own (rider_id) or an operator's for an area's emergencies (area).
+-- The address is personal data: sealed, with a masked hint to show.
+CREATE TABLE channels (
+    channel_id uuid PRIMARY KEY,
+    rider_id uuid,
+    area text,
+    kind text NOT NULL CHECK (kind IN ('mail', 'wecom', 'dingtalk', 'feishu')),
+    sealed text NOT NULL,
+    hint text NOT NULL,
+    language text CHECK (language IN ('zh', 'en')),
+    topics text[] NOT NULL,
+    next_slot_at timestamptz NOT NULL DEFAULT '-infinity',
+    created_at timestamptz NOT NULL,
+    CHECK ((rider_id IS NULL) <> (area IS NULL))
+);
+COMMENT ON COLUMN channels.next_slot_at IS 'rate limit: when the next message may leave';
+CREATE INDEX channels_rider ON channels (rider_id) WHERE rider_id IS NOT NULL;
+CREATE INDEX channels_area ON channels (area) WHERE area IS NOT NULL;
+
+-- One webhook a company. While it fails it is probed with one delivery at a time, so that an outage costs few attempts.
+CREATE TABLE webhooks (
+    company text PRIMARY KEY,
+    webhook_id uuid NOT NULL UNIQUE,
+    url text NOT NULL,
+    sealed text NOT NULL,
+    sealed_previous text,
+    previous_until timestamptz,
+    active boolean NOT NULL DEFAULT true,
+    failures integer NOT NULL DEFAULT 0,
+    paused_until timestamptz NOT NULL DEFAULT '-infinity',
+    version bigint NOT NULL,
+    updated_at timestamptz NOT NULL
+);
+COMMENT ON COLUMN webhooks.sealed_previous IS 'after a rotation both secrets sign until previous_until';
+
+-- One telling outside the app. delivery_id never changes: receivers use it to drop repetitions.
+CREATE TABLE deliveries (
+    delivery_id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    event_id uuid NOT NULL,
+    lane text NOT NULL CHECK (lane IN ('webhook', 'channel')),
+    target_id uuid NOT NULL,
+    template text NOT NULL,
+    params jsonb NOT NULL,
+    state text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'failed', 'sent', 'dead')),
+    attempts integer NOT NULL DEFAULT 0,
+    attempts_allowed integer NOT NULL,
+    has_slot boolean NOT NULL DEFAULT false,
+    next_attempt_at timestamptz NOT NULL,
+    created_at timestamptz NOT NULL,
+    finished_at timestamptz,
+    reason text,
+    UNIQUE (event_id, target_id)
+) WITH (fillfactor = 80);
+COMMENT ON COLUMN deliveries.state IS 'pending: never tried; failed: tried, will be tried again; sent; dead: given up';
+CREATE INDEX deliveries_due ON deliveries (lane, next_attempt_at) WHERE state IN ('pending', 'failed');
+CREATE INDEX deliveries_target_due ON deliveries (target_id, next_attempt_at) WHERE state IN ('pending', 'failed');
+CREATE INDEX deliveries_dead ON deliveries (created_at, delivery_id) WHERE state = 'dead';
+CREATE INDEX deliveries_created_at ON deliveries USING brin (created_at);
+
+CREATE TABLE delivery_attempts (
+    delivery_id uuid NOT NULL REFERENCES deliveries ON DELETE CASCADE,
+    attempt integer NOT NULL,
+    at timestamptz NOT NULL,
+    outcome text NOT NULL CHECK (outcome IN ('sent', 'retry', 'refused')),
+    status integer,
+    duration_ms integer NOT NULL,
+    detail text NOT NULL,
+    PRIMARY KEY (delivery_id, attempt)
+);
+
+-- The record of attempts is evidence.
+DO $$
+BEGIN
+    EXECUTE format('REVOKE UPDATE, TRUNCATE ON delivery_attempts FROM %I', regexp_replace(current_user, '_owner$', '_app'));
+END
+$$;
+
+-- migrate:down
+-- Forward only: a later migration corrects.

@@ -1,0 +1,282 @@
+"""Deliveries: queued, claimed by one of several processes, settled, and what an operator sees of them."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from services.notifications.domain import (
+    Attempt,
+    Channel,
+    ChannelParcel,
+    Claim,
+    Delivery,
+    DeliveryState,
+    Outcome,
+    Settlement,
+    choose_language,
+)
+from shared.kit.db import Connection
+
+SQL_QUEUE_WEBHOOKS = """
+INSERT INTO deliveries (event_id, lane, target_id, template, params, attempts_allowed, next_attempt_at, created_at)
+SELECT n.event_id, 'webhook', n.target_id, n.template, n.params, $5, $6, $6
+FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::jsonb[]) n (event_id, target_id, template, params)
+ON CONFLICT (event_id, target_id) DO NOTHING
+"""
+SQL_QUEUE_EMERGENCIES = """
+INSERT INTO deliveries (event_id, lane, target_id, template, params, attempts_allowed, next_attempt_at, created_at)
+SELECT n.event_id, 'channel', c.channel_id, n.template, n.params, $5, $6, $6
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[]) n (event_id, grid_code, template, params)
+JOIN channels c ON c.area IS NOT NULL AND starts_with(n.grid_code, c.area) AND 'emergency' = ANY (c.topics)
+ON CONFLICT (event_id, target_id) DO NOTHING
+"""
+# Fair between companies; a failing webhook is probed with one delivery.
+SQL_CLAIM_WEBHOOKS = """
+WITH due AS (
+    SELECT d.delivery_id FROM webhooks w CROSS JOIN LATERAL (
+        SELECT delivery_id, next_attempt_at FROM deliveries
+        WHERE target_id = w.webhook_id AND state IN ('pending', 'failed') AND next_attempt_at <= $1
+        ORDER BY next_attempt_at LIMIT CASE WHEN w.failures > 0 THEN 1 ELSE $3::integer END
+        FOR UPDATE SKIP LOCKED
+    ) d
+    WHERE w.active AND w.paused_until <= $1
+    ORDER BY d.next_attempt_at LIMIT $2
+)
+UPDATE deliveries d SET attempts = attempts + 1, next_attempt_at = $4 FROM due
+WHERE d.delivery_id = due.delivery_id
+RETURNING d.delivery_id, d.event_id, d.lane, d.target_id, d.template, d.params, d.state, d.attempts, d.attempts_allowed,
+          d.next_attempt_at, d.created_at, d.reason
+"""
+SQL_PAUSE_WHILE_PROBED = """
+UPDATE webhooks SET paused_until = $2 WHERE webhook_id = ANY ($1::uuid[]) AND failures > 0
+"""
+SQL_DUE_CHANNELS = """
+SELECT d.delivery_id, d.event_id, d.lane, d.target_id, d.template, d.params, d.state, d.attempts, d.attempts_allowed,
+       d.next_attempt_at, d.created_at, d.reason, d.has_slot,
+       c.kind, c.sealed, c.hint, c.topics, c.language AS channel_language, c.area,
+       p.language, p.quiet_from, p.quiet_until, r.locale
+FROM deliveries d
+JOIN channels c ON c.channel_id = d.target_id
+LEFT JOIN preferences p ON p.rider_id = c.rider_id
+LEFT JOIN riders r ON r.rider_id = c.rider_id
+WHERE d.lane = 'channel' AND d.state IN ('pending', 'failed') AND d.next_attempt_at <= $1
+ORDER BY d.next_attempt_at LIMIT $2
+FOR UPDATE OF d SKIP LOCKED
+"""
+# Reserves n places in each channel's row of time; returns the first one.
+SQL_RESERVE_SLOTS = """
+WITH wanted AS (
+    SELECT c.channel_id, n.places, n.step FROM channels c
+    JOIN unnest($1::uuid[], $2::integer[], $3::interval[]) n (channel_id, places, step) USING (channel_id)
+    ORDER BY c.channel_id FOR UPDATE OF c
+)
+UPDATE channels c SET next_slot_at = greatest(c.next_slot_at, $4) + w.places * w.step FROM wanted w
+WHERE c.channel_id = w.channel_id
+RETURNING c.channel_id, c.next_slot_at - w.places * w.step AS first_at
+"""
+SQL_CLAIM = """
+UPDATE deliveries d SET attempts = d.attempts + n.attempt, next_attempt_at = n.at, has_slot = n.has_slot
+FROM unnest($1::uuid[], $2::integer[], $3::timestamptz[], $4::boolean[]) n (delivery_id, attempt, at, has_slot)
+WHERE d.delivery_id = n.delivery_id
+"""
+# A late answer of a process whose claim has expired counts only when it is good news.
+SQL_SETTLE = """
+UPDATE deliveries SET state = $3, next_attempt_at = $4, reason = $5, has_slot = false,
+    finished_at = CASE WHEN $3 IN ('sent', 'dead') THEN $6 END
+WHERE delivery_id = $1 AND state IN ('pending', 'failed') AND (attempts = $2 OR $3 = 'sent')
+RETURNING delivery_id
+"""
+SQL_RECORD_ATTEMPT = """
+INSERT INTO delivery_attempts (delivery_id, attempt, at, outcome, status, duration_ms, detail)
+VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING
+"""
+SQL_DELIVERIES = """
+SELECT delivery_id, event_id, lane, target_id, template, params, state, attempts, attempts_allowed, next_attempt_at,
+       created_at, reason
+FROM deliveries
+WHERE state = $1 AND ($2::timestamptz IS NULL OR (created_at, delivery_id) > ($2, $3::uuid))
+ORDER BY created_at, delivery_id LIMIT $4
+"""
+SQL_ATTEMPTS = """
+SELECT delivery_id, attempt, at, outcome, status, duration_ms, detail FROM delivery_attempts
+WHERE delivery_id = ANY ($1::uuid[]) ORDER BY delivery_id, attempt
+"""
+SQL_RETRY = """
+UPDATE deliveries SET state = 'failed', attempts_allowed = attempts + $3, next_attempt_at = $2, created_at = $2,
+    finished_at = NULL
+WHERE delivery_id = ANY ($1::uuid[]) AND state = 'dead' RETURNING delivery_id, target_id
+"""
+SQL_RETRY_TARGET = """
+UPDATE deliveries SET state = 'failed', attempts_allowed = attempts + $4, next_attempt_at = $2, created_at = $2,
+    finished_at = NULL
+WHERE delivery_id IN (
+    SELECT delivery_id FROM deliveries WHERE target_id = $1 AND state = 'dead' ORDER BY created_at, delivery_id LIMIT $3
+    FOR UPDATE SKIP LOCKED
+)
+"""
+SQL_STATE = "SELECT state FROM deliveries WHERE delivery_id = $1"
+SQL_GIVE_UP_TARGET = """
+UPDATE deliveries SET state = 'dead', reason = $2, finished_at = $3
+WHERE target_id = $1 AND state IN ('pending', 'failed')
+"""
+SQL_EXPIRE = """
+UPDATE deliveries SET state = 'dead', finished_at = $2, reason = 'not deliverable in time; ' || coalesce(reason, 'never tried')
+WHERE state IN ('pending', 'failed') AND created_at < $1
+"""
+SQL_DROP_ORPHANS = """
+DELETE FROM deliveries d WHERE lane = 'channel' AND state IN ('pending', 'failed')
+AND NOT EXISTS (SELECT FROM channels c WHERE c.channel_id = d.target_id)
+"""
+SQL_FORGET_DELIVERIES = """
+DELETE FROM deliveries WHERE ctid = ANY (ARRAY (
+    SELECT ctid FROM deliveries WHERE created_at < $1 AND state IN ('sent', 'dead') LIMIT $2))
+"""
+SQL_OPEN_FIGURES = """
+SELECT lane, state, count(*) AS n, extract(epoch FROM $1 - min(created_at))::float8 AS age_s FROM deliveries
+WHERE state IN ('pending', 'failed', 'dead') GROUP BY lane, state
+"""
+
+
+async def queue_webhooks(
+    conn: Connection, rows: Sequence[tuple[UUID, UUID, str, Mapping[str, Any]]], *, attempts_allowed: int, now: datetime
+) -> None:
+    """Queue (event, webhook, template, body); the same event is queued once a webhook."""
+    if rows:
+        await conn.execute(SQL_QUEUE_WEBHOOKS, *map(list, zip(*rows, strict=True)), attempts_allowed, now)
+
+
+async def queue_emergencies(
+    conn: Connection, rows: Sequence[tuple[UUID, str, str, Mapping[str, Any]]], *, attempts_allowed: int, now: datetime
+) -> None:
+    """Queue (event, grid code, template, params) for every operators' channel whose area has the grid."""
+    if rows:
+        await conn.execute(SQL_QUEUE_EMERGENCIES, *map(list, zip(*rows, strict=True)), attempts_allowed, now)
+
+
+async def claim_webhooks(
+    conn: Connection, *, now: datetime, lease: timedelta, most: int, most_per_target: int
+) -> list[Delivery]:
+    """Take due deliveries for this process; each counts as an attempt. A claim that isn't settled ends with its lease."""
+    rows = await conn.fetch(SQL_CLAIM_WEBHOOKS, now, most, most_per_target, now + lease)
+    if rows:
+        targets = sorted({row["target_id"] for row in rows})
+        await conn.execute(SQL_PAUSE_WHILE_PROBED, targets, now + lease)
+    return [_delivery(row) for row in rows]
+
+
+async def due_channels(conn: Connection, now: datetime, most: int) -> list[ChannelParcel]:
+    """Due deliveries to channels, locked; the caller decides which of them leave now."""
+    return [_parcel(row) for row in await conn.fetch(SQL_DUE_CHANNELS, now, most)]
+
+
+async def reserve_slots(
+    conn: Connection, wanted: Sequence[tuple[UUID, int, timedelta]], now: datetime
+) -> dict[UUID, datetime]:
+    """For (channel, places, interval): the instant of each channel's first reserved place."""
+    if not wanted:
+        return {}
+    rows = await conn.fetch(SQL_RESERVE_SLOTS, *map(list, zip(*wanted, strict=True)), now)
+    return {row["channel_id"]: row["first_at"] for row in rows}
+
+
+async def claim(conn: Connection, claims: Sequence[Claim]) -> None:
+    """Write down what was decided about due deliveries."""
+    columns = zip(*((c.delivery_id, c.attempt, c.at, c.has_slot) for c in claims), strict=True)
+    if claims:
+        await conn.execute(SQL_CLAIM, *map(list, columns))
+
+
+async def settle(conn: Connection, delivery: Delivery, result: Settlement, outcome: Outcome, now: datetime) -> bool:
+    """Record an attempt and its consequence. False: the claim had expired and somebody else has the delivery."""
+    word = "sent" if outcome.ok else "refused" if outcome.permanent or outcome.gone else "retry"
+    await conn.execute(
+        SQL_RECORD_ATTEMPT,
+        delivery.delivery_id, delivery.attempts, now, word, outcome.status, outcome.duration_ms, outcome.detail,
+    )  # fmt: skip
+    settled = await conn.fetchval(
+        SQL_SETTLE, delivery.delivery_id, delivery.attempts, result.state, result.next_attempt_at, result.reason, now
+    )
+    return settled is not None
+
+
+async def listed(
+    conn: Connection, state: DeliveryState, after: tuple[datetime, UUID] | None, limit: int
+) -> list[Delivery]:
+    """Deliveries of one state, oldest first, beyond the cursor."""
+    at, delivery_id = after or (None, None)
+    return [_delivery(row) for row in await conn.fetch(SQL_DELIVERIES, state, at, delivery_id, limit)]
+
+
+async def attempts(conn: Connection, delivery_ids: Sequence[UUID]) -> dict[UUID, list[Attempt]]:
+    """The recorded attempts of each delivery, in order."""
+    found: dict[UUID, list[Attempt]] = {one: [] for one in delivery_ids}
+    for row in await conn.fetch(SQL_ATTEMPTS, list(delivery_ids)):
+        values = dict(row)
+        found[values.pop("delivery_id")].append(Attempt(**values))
+    return found
+
+
+async def retry(conn: Connection, delivery_ids: Sequence[UUID], now: datetime, attempts_more: int) -> list[UUID]:
+    """Take dead deliveries up again with new attempts. Returns those that were dead."""
+    rows = await conn.fetch(SQL_RETRY, list(delivery_ids), now, attempts_more)
+    return [row["delivery_id"] for row in rows]
+
+
+async def retry_target(conn: Connection, target_id: UUID, now: datetime, attempts_more: int, most: int) -> int:
+    """The same for a target's oldest dead deliveries. Returns how many."""
+    status = await conn.execute(SQL_RETRY_TARGET, target_id, now, most, attempts_more)
+    return int(status.rsplit(" ", 1)[1])
+
+
+async def state(conn: Connection, delivery_id: UUID) -> DeliveryState | None:
+    """The delivery's state, None: there is none."""
+    found: DeliveryState | None = await conn.fetchval(SQL_STATE, delivery_id)
+    return found
+
+
+async def give_up_target(conn: Connection, target_id: UUID, reason: str, now: datetime) -> None:
+    """Nothing more goes to this target."""
+    await conn.execute(SQL_GIVE_UP_TARGET, target_id, reason, now)
+
+
+async def sweep(conn: Connection, now: datetime, open_age: timedelta, kept: timedelta, limit: int = 5_000) -> int:
+    """Give up what is too old, drop what has lost its channel, forget what ended long ago. Returns how many forgotten."""
+    await conn.execute(SQL_DROP_ORPHANS)
+    await conn.execute(SQL_EXPIRE, now - open_age, now)
+    status = await conn.execute(SQL_FORGET_DELIVERIES, now - kept, limit)
+    return int(status.rsplit(" ", 1)[1])
+
+
+async def figures(conn: Connection, now: datetime) -> list[tuple[str, str, int, float]]:
+    """(lane, state, number, age of the oldest in seconds) of all that isn't sent."""
+    return [(r["lane"], r["state"], r["n"], r["age_s"]) for r in await conn.fetch(SQL_OPEN_FIGURES, now)]
+
+
+def _delivery(row: asyncpg.Record) -> Delivery:
+    return Delivery(
+        delivery_id=row["delivery_id"],
+        event_id=row["event_id"],
+        lane=row["lane"],
+        target_id=row["target_id"],
+        template=row["template"],
+        params=row["params"],
+        state=row["state"],
+        attempts=row["attempts"],
+        attempts_allowed=row["attempts_allowed"],
+        next_attempt_at=row["next_attempt_at"],
+        created_at=row["created_at"],
+        reason=row["reason"],
+    )
+
+
+def _parcel(row: asyncpg.Record) -> ChannelParcel:
+    channel = Channel(
+        row["target_id"], row["kind"], row["sealed"], row["hint"], tuple(row["topics"]), row["channel_language"],
+        row["area"],
+    )  # fmt: skip
+    quiet = (row["quiet_from"], row["quiet_until"]) if row["quiet_from"] is not None else None
+    language = choose_language(row["channel_language"] or row["language"], row["locale"])
+    return ChannelParcel(_delivery(row), channel, language, quiet, row["has_slot"])

@@ -1,0 +1,99 @@
+"""The inbox of riders, and the deliveries that follow from a message."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from services.notifications.domain import Message
+from shared.kit.db import Connection
+
+# One statement for the whole batch: what is new in the inbox also goes to those channels that want its topic.
+SQL_TELL = """
+WITH fresh AS (
+    INSERT INTO messages (rider_id, message_id, topic, template, params, created_at)
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::jsonb[], $6::timestamptz[])
+    ON CONFLICT DO NOTHING
+    RETURNING rider_id, message_id, topic, template, params
+)
+INSERT INTO deliveries (event_id, lane, target_id, template, params, attempts_allowed, next_attempt_at, created_at)
+SELECT f.message_id, 'channel', c.channel_id, f.template, f.params, $7, $8, $8
+FROM fresh f JOIN channels c ON c.rider_id = f.rider_id
+WHERE f.topic = ANY (c.topics)
+ON CONFLICT (event_id, target_id) DO NOTHING
+"""
+SQL_INBOX_PAGE = """
+SELECT rider_id, message_id, topic, template, params, created_at, read_at FROM messages
+WHERE rider_id = $1 AND ($2::uuid IS NULL OR message_id < $2)
+ORDER BY message_id DESC LIMIT $3
+"""
+SQL_READER = """
+SELECT (SELECT count(*) FROM (SELECT FROM messages WHERE rider_id = $1 AND read_at IS NULL LIMIT $2) m) AS unread,
+       (SELECT language FROM preferences WHERE rider_id = $1) AS language,
+       (SELECT locale FROM riders WHERE rider_id = $1) AS locale
+"""
+SQL_MARK_READ = """
+UPDATE messages SET read_at = coalesce(read_at, $3) WHERE rider_id = $1 AND message_id = $2 RETURNING read_at
+"""
+SQL_MARK_ALL_READ = """
+UPDATE messages SET read_at = $2
+WHERE rider_id = $1 AND read_at IS NULL AND ($3::uuid IS NULL OR message_id <= $3)
+"""
+SQL_FORGET_MESSAGES = """
+DELETE FROM messages WHERE ctid = ANY (ARRAY (SELECT ctid FROM messages WHERE created_at < $1 LIMIT $2))
+"""
+SQL_MESSAGE_COUNT = "SELECT count(*) FROM messages"
+UNREAD_COUNTED_MAX = 1_000
+
+
+async def tell(conn: Connection, messages: Sequence[Message], *, attempts_allowed: int, now: datetime) -> int:
+    """Put messages into inboxes and queue what riders want outside the app; one statement. Returns queued deliveries."""
+    if not messages:
+        return 0
+    status = await conn.execute(
+        SQL_TELL,
+        [m.rider_id for m in messages],
+        [m.message_id for m in messages],
+        [m.topic for m in messages],
+        [m.template for m in messages],
+        [m.params for m in messages],
+        [m.created_at for m in messages],
+        attempts_allowed,
+        now,
+    )
+    return int(status.rsplit(" ", 1)[1])
+
+
+async def page(conn: Connection, rider_id: UUID, before: UUID | None, limit: int) -> list[Message]:
+    """A rider's messages, newest first, below the cursor."""
+    return [Message(**row) for row in await conn.fetch(SQL_INBOX_PAGE, rider_id, before, limit)]
+
+
+async def reader(conn: Connection, rider_id: UUID) -> tuple[int, str | None, str | None]:
+    """Unread messages (counted up to 1,000), preferred language, company's locale."""
+    row = await conn.fetchrow(SQL_READER, rider_id, UNREAD_COUNTED_MAX)
+    assert row is not None, "a SELECT without FROM has one row"
+    return row["unread"], row["language"], row["locale"]
+
+
+async def mark_read(conn: Connection, rider_id: UUID, message_id: UUID, now: datetime) -> datetime | None:
+    """When the message was first read; None where the rider has no such message."""
+    read_at: datetime | None = await conn.fetchval(SQL_MARK_READ, rider_id, message_id, now)
+    return read_at
+
+
+async def mark_all_read(conn: Connection, rider_id: UUID, now: datetime, up_to: UUID | None) -> int:
+    """Mark what is unread, not beyond `up_to`. Returns how many."""
+    status = await conn.execute(SQL_MARK_ALL_READ, rider_id, now, up_to)
+    return int(status.rsplit(" ", 1)[1])
+
+
+async def forget(conn: Connection, now: datetime, age: timedelta, limit: int = 5_000) -> int:
+    """Delete at most `limit` messages that are older than `age`. Returns how many."""
+    status = await conn.execute(SQL_FORGET_MESSAGES, now - age, limit)
+    return int(status.rsplit(" ", 1)[1])
+
+
+async def count(conn: Connection) -> int:
+    """All messages, for the reconciliation."""
+    number: int = await conn.fetchval(SQL_MESSAGE_COUNT)
+    return number

@@ -1,0 +1,118 @@
+"""Companies' webhooks."""
+
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+from services.notifications.domain import Webhook
+from shared.kit.db import Connection
+
+SQL_TELLABLE = """
+SELECT w.company, w.webhook_id FROM webhooks w LEFT JOIN companies c ON c.code = w.company
+WHERE w.active AND c.active IS NOT FALSE
+"""
+SQL_WEBHOOK = """
+SELECT company, webhook_id, url, sealed, sealed_previous, previous_until, active, failures, paused_until, version,
+       updated_at
+FROM webhooks WHERE company = $1
+"""
+SQL_WEBHOOK_LOCK = """
+SELECT company, webhook_id, url, sealed, sealed_previous, previous_until, active, failures, paused_until, version,
+       updated_at
+FROM webhooks WHERE company = $1 FOR UPDATE
+"""
+SQL_WEBHOOKS = """
+SELECT company, webhook_id, url, sealed, sealed_previous, previous_until, active, failures, paused_until, version,
+       updated_at
+FROM webhooks WHERE company > $1 ORDER BY company LIMIT $2
+"""
+SQL_WEBHOOKS_BY_ID = """
+SELECT company, webhook_id, url, sealed, sealed_previous, previous_until, active, failures, paused_until, version,
+       updated_at
+FROM webhooks WHERE webhook_id = ANY ($1::uuid[])
+"""
+SQL_ADD_WEBHOOK = """
+INSERT INTO webhooks (company, webhook_id, url, sealed, version, updated_at) VALUES ($1, $2, $3, $4, 1, $5)
+ON CONFLICT DO NOTHING RETURNING company
+"""
+SQL_SET_WEBHOOK = """
+UPDATE webhooks
+SET url = $2, sealed = $3, sealed_previous = $4, previous_until = $5, active = true, failures = 0,
+    paused_until = '-infinity', version = version + 1, updated_at = $6
+WHERE company = $1
+"""
+SQL_RECOVERED = """
+UPDATE webhooks SET failures = 0, paused_until = '-infinity' WHERE webhook_id = $1 AND failures > 0
+"""
+# Several deliveries that were under way together are one failure: the count rises once a pause.
+SQL_FAILED = """
+UPDATE webhooks SET failures = failures + 1, paused_until = greatest(paused_until, $2)
+WHERE webhook_id = $1 AND failures = $3
+"""
+SQL_SWITCH_OFF = "UPDATE webhooks SET active = false, version = version + 1, updated_at = $2 WHERE webhook_id = $1"
+SQL_DELIVERY_FIGURES = """
+SELECT target_id, state, count(*) AS n FROM deliveries
+WHERE target_id = ANY ($1::uuid[]) AND state IN ('pending', 'failed', 'dead') GROUP BY target_id, state
+"""
+
+
+async def tellable(conn: Connection) -> dict[str, UUID]:
+    """Webhook ids by company, of all that are to be told."""
+    return {row["company"]: row["webhook_id"] for row in await conn.fetch(SQL_TELLABLE)}
+
+
+async def webhook(conn: Connection, company: str, *, lock: bool = False) -> Webhook | None:
+    """One company's webhook; `lock` keeps it until the transaction's end."""
+    row = await conn.fetchrow(SQL_WEBHOOK_LOCK if lock else SQL_WEBHOOK, company)
+    return None if row is None else _webhook(row)
+
+
+async def webhooks(conn: Connection, after: str, limit: int) -> list[Webhook]:
+    """All companies' webhooks by company code."""
+    return [_webhook(row) for row in await conn.fetch(SQL_WEBHOOKS, after, limit)]
+
+
+async def by_id(conn: Connection, webhook_ids: list[UUID]) -> dict[UUID, Webhook]:
+    """Webhooks by their ids."""
+    return {row["webhook_id"]: _webhook(row) for row in await conn.fetch(SQL_WEBHOOKS_BY_ID, webhook_ids)}
+
+
+async def add(conn: Connection, company: str, webhook_id: UUID, url: str, sealed: str, now: datetime) -> bool:
+    """False: the company has one already."""
+    return await conn.fetchval(SQL_ADD_WEBHOOK, company, webhook_id, url, sealed, now) is not None
+
+
+async def change(
+    conn: Connection, company: str, url: str, sealed: str, previous: tuple[str, datetime] | None, now: datetime
+) -> None:
+    """Set URL and secrets; the webhook works again if it was switched off."""
+    old, until = previous or (None, None)
+    await conn.execute(SQL_SET_WEBHOOK, company, url, sealed, old, until, now)
+
+
+async def recovered(conn: Connection, webhook_id: UUID) -> None:
+    """It has taken a delivery."""
+    await conn.execute(SQL_RECOVERED, webhook_id)
+
+
+async def failed(conn: Connection, webhook_id: UUID, failures_before: int, paused_until: datetime) -> None:
+    """It hasn't. `failures_before`: what the attempt started from."""
+    await conn.execute(SQL_FAILED, webhook_id, paused_until, failures_before)
+
+
+async def switch_off(conn: Connection, webhook_id: UUID, now: datetime) -> None:
+    """The receiver wants no more."""
+    await conn.execute(SQL_SWITCH_OFF, webhook_id, now)
+
+
+async def figures(conn: Connection, webhook_ids: list[UUID]) -> dict[UUID, dict[str, int]]:
+    """Unsent deliveries by state for each webhook."""
+    found: dict[UUID, dict[str, int]] = {one: {} for one in webhook_ids}
+    for row in await conn.fetch(SQL_DELIVERY_FIGURES, webhook_ids):
+        found[row["target_id"]][row["state"]] = row["n"]
+    return found
+
+
+def _webhook(row: asyncpg.Record) -> Webhook:
+    return Webhook(**row)

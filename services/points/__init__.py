@@ -1,0 +1,1 @@
+"""Riders' points: a ledger of value. See README.md."""

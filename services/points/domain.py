@@ -1,0 +1,261 @@
+"""The ledger's rules. Pure: a Book is the part of the ledger that one batch touches; it decides and remembers what to write."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Literal
+from uuid import UUID
+
+Source = Literal["report", "redemption"]
+HoldState = Literal["held", "posted", "voided", "reversed", "refused"]
+
+# (source, movement) → the accounts the amount goes from and to
+WAYS: dict[tuple[str, str], tuple[str, str]] = {
+    ("report", "held"): ("issuance", "pending"),
+    ("report", "posted"): ("pending", "available"),
+    ("report", "voided"): ("pending", "issuance"),
+    ("report", "reversed"): ("available", "issuance"),
+    ("redemption", "held"): ("available", "reserved"),
+    ("redemption", "posted"): ("reserved", "redeemed"),
+    ("redemption", "voided"): ("reserved", "available"),
+}
+# movements after which the rider has more than before; the sign of an event's amount
+_GAINS = frozenset({("report", "held"), ("report", "posted"), ("report", "refused"), ("redemption", "voided")})
+
+
+@dataclass(slots=True)
+class Account:
+    """One rider's balances in whole points; `version` counts movements and refusals."""
+
+    rider_id: UUID
+    version: int = 0
+    pending: int = 0
+    available: int = 0
+    reserved: int = 0
+    active: bool = True
+    loaded_version: int = 0
+
+
+@dataclass(slots=True)
+class Hold:
+    """Points on their way: for a report towards the rider, for a redemption towards the merchant.
+
+    `loaded_state` is the state in the database; None means that the hold isn't there yet.
+    """
+
+    id: UUID
+    source: Source
+    rider_id: UUID
+    case_id: UUID | None
+    kind: str
+    amount: int
+    state: HoldState
+    reason: str | None = None
+    loaded_state: HoldState | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Caps per rider, valid from an instant until the next rule's."""
+
+    version: int
+    effective_from: datetime
+    points_per_day_max: int
+    kind_reports_per_day_max: int
+    co_reporters_max: int
+    set_by: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A report that may earn: how much, on which day, or why not at all."""
+
+    report_id: UUID
+    rider_id: UUID
+    case_id: UUID
+    kind: str
+    amount: int
+    on: date
+    refusal: str | None
+    rule: Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One entry: `amount` > 0 goes from one account to another."""
+
+    from_account: str
+    to_account: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """One step of one account, with the balances after it. `cause` is the event's place in the batch, -1: a person."""
+
+    hold: Hold
+    name: HoldState
+    lines: tuple[Line, ...]
+    amount: int
+    reason: str | None
+    version: int
+    pending: int
+    available: int
+    cause: int
+
+
+@dataclass(slots=True)
+class DayUse:
+    """What a rider was promised on one day: in the database before, and added by this batch."""
+
+    points: int = 0
+    reports: dict[str, int] = field(default_factory=dict)
+    added: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """kind → (points, reports)"""
+
+
+def rule_at(rules: Sequence[Rule], at: datetime) -> Rule:
+    """The rule in force at an instant; `rules` ascend by effective_from, and the first one also covers all before."""
+    found = rules[0]
+    for rule in rules[1:]:
+        if rule.effective_from > at:
+            break
+        found = rule
+    return found
+
+
+def share(riders: Sequence[UUID], place: int, points: int, co_percent: int, rule: Rule) -> tuple[int, str | None]:
+    """Points of the report at `place` of a case's reports, and why none.
+
+    The first reporter has them in full; each other rider has a fraction (rounded down) up to the rule's number of
+    co-reporters; a rider's second report of the same case earns nothing.
+    """
+    rider = riders[place]
+    before: set[UUID] = set(riders[:place])
+    if rider in before:
+        return 0, "already_reported"
+    if not before:
+        return points, None if points else "no_points"
+    if len(before) > rule.co_reporters_max:
+        return 0, "co_reporters_max"
+    amount = points * co_percent // 100
+    return amount, None if amount else "no_points"
+
+
+class Book:
+    """The accounts and holds of one batch, all locked by the caller. Every method may be called in any order and again."""
+
+    def __init__(
+        self, accounts: dict[UUID, Account], holds: dict[UUID, Hold], days: dict[tuple[UUID, date], DayUse]
+    ) -> None:
+        self.accounts = accounts
+        self.holds = holds
+        self.days = days
+        self.movements: list[Movement] = []
+
+    def earn(self, claim: Claim, cause: int) -> None:
+        """Hold the points of a report, or refuse them; nothing if the report was already dealt with."""
+        if claim.report_id in self.holds:
+            return
+        refusal = claim.refusal or self._over_cap(claim)
+        hold = Hold(claim.report_id, "report", claim.rider_id, claim.case_id, claim.kind, claim.amount, "held", refusal)
+        self.holds[hold.id] = hold
+        if refusal:
+            self._move(hold, "refused", refusal, cause)
+            return
+        use = self.days[claim.rider_id, claim.on]
+        points, reports = use.added.get(claim.kind, (0, 0))
+        use.added[claim.kind] = (points + claim.amount, reports + 1)
+        use.points += claim.amount
+        use.reports[claim.kind] = use.reports.get(claim.kind, 0) + 1
+        self._move(hold, "held", None, cause)
+
+    def spend(self, redemption_id: UUID, rider_id: UUID, price: int, cause: int) -> None:
+        """Reserve a price > 0 out of what is available, or refuse; nothing if the redemption was dealt with."""
+        if redemption_id in self.holds:
+            return
+        account = self.accounts[rider_id]
+        refusal = None
+        if not account.active:
+            refusal = "rider_inactive"
+        elif account.available < price:
+            refusal = "insufficient_points"
+        hold = Hold(redemption_id, "redemption", rider_id, None, "", price, "held", refusal)
+        self.holds[hold.id] = hold
+        self._move(hold, "refused" if refusal else "held", refusal, cause)
+
+    def post(self, hold_id: UUID, cause: int) -> None:
+        """End a hold in favour of its receiver; nothing if it has ended."""
+        hold = self.holds[hold_id]
+        if hold.state == "held":
+            self._move(hold, "posted", None, cause)
+
+    def void(self, unless_known: Hold, reason: str, cause: int) -> None:
+        """End a hold by giving back; what was never held is remembered as voided, so that a late request holds nothing."""
+        hold = self.holds.get(unless_known.id)
+        if hold is None:
+            unless_known.state, unless_known.reason = "voided", reason
+            self.holds[unless_known.id] = unless_known
+        elif hold.state == "held":
+            self._move(hold, "voided", reason, cause)
+
+    def reverse(self, hold_id: UUID, reason: str, cause: int) -> bool:
+        """Take back posted points of a report; False where there are none to take back.
+
+        What the rider has spent meanwhile can't be taken from him without a negative balance: the house writes it off.
+        """
+        hold = self.holds.get(hold_id)
+        if hold is None or hold.state != "posted" or hold.source != "report":
+            return False
+        self._move(hold, "reversed", reason, cause)
+        return True
+
+    def _over_cap(self, claim: Claim) -> str | None:
+        use = self.days.setdefault((claim.rider_id, claim.on), DayUse())
+        if use.points + claim.amount > claim.rule.points_per_day_max:
+            return "points_per_day_max"
+        if use.reports.get(claim.kind, 0) >= claim.rule.kind_reports_per_day_max:
+            return "kind_reports_per_day_max"
+        return None
+
+    def _move(self, hold: Hold, name: HoldState, reason: str | None, cause: int) -> None:
+        account = self.accounts[hold.rider_id]
+        lines = () if name == "refused" else _lines(hold, name, account)
+        for line in lines:
+            _apply(account, line)
+        hold.state = name
+        hold.reason = reason or hold.reason
+        account.version += 1
+        amount = hold.amount if (hold.source, name) in _GAINS else -hold.amount
+        self.movements.append(
+            Movement(hold, name, lines, amount, reason, account.version, account.pending, account.available, cause)
+        )
+
+
+def _lines(hold: Hold, name: str, account: Account) -> tuple[Line, ...]:
+    source_account, target_account = WAYS[hold.source, name]
+    if name != "reversed" or account.available >= hold.amount:
+        return (Line(source_account, target_account, hold.amount),)
+    lost = Line("written_off", target_account, hold.amount - account.available)
+    return (Line(source_account, target_account, account.available), lost) if account.available else (lost,)
+
+
+def _apply(account: Account, line: Line) -> None:
+    if line.from_account == "pending":
+        account.pending -= line.amount
+    elif line.from_account == "available":
+        account.available -= line.amount
+    elif line.from_account == "reserved":
+        account.reserved -= line.amount
+    if line.to_account == "pending":
+        account.pending += line.amount
+    elif line.to_account == "available":
+        account.available += line.amount
+    elif line.to_account == "reserved":
+        account.reserved += line.amount
+
+
+def riders_of(holds: Iterable[Hold]) -> set[UUID]:
+    """Whose accounts these holds move."""
+    return {hold.rider_id for hold in holds}

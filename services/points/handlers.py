@@ -1,0 +1,25 @@
+"""Kafka in."""
+
+from collections.abc import Sequence
+
+from services.points import usecases
+from services.points.usecases import Terms
+from shared.events.case_changed import CaseChanged
+from shared.events.redemption_changed import RedemptionChanged
+from shared.events.rider_changed import RiderChanged
+from shared.kit.work import Event, Work
+
+
+async def on_case_changed(terms: Terms, work: Work, events: Sequence[Event[CaseChanged]]) -> None:
+    """Riders earn with the case's steps."""
+    await usecases.follow_cases(terms, work, events)
+
+
+async def on_redemption_changed(work: Work, events: Sequence[Event[RedemptionChanged]]) -> None:
+    """Riders pay with the redemption's steps."""
+    await usecases.follow_redemptions(work, events)
+
+
+async def on_rider_changed(work: Work, events: Sequence[Event[RiderChanged]]) -> None:
+    """Who may spend."""
+    await usecases.follow_riders(work, events)

@@ -1,0 +1,289 @@
+"""All SQL of the ledger. A batch costs the same few statements whatever its size."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from uuid import UUID
+
+from services.points.domain import Account, Book, DayUse, Hold, Rule
+from shared.kit.db import Connection
+from shared.kit.ids import new_id
+
+# In id order, so that two processes with riders in common wait for each other instead of deadlocking
+SQL_LOCK_ACCOUNTS = """
+SELECT rider_id, version, pending, available, reserved, active
+FROM accounts WHERE rider_id = ANY($1::uuid[]) ORDER BY rider_id FOR NO KEY UPDATE
+"""
+SQL_OPEN_ACCOUNTS = "INSERT INTO accounts (rider_id) SELECT unnest($1::uuid[]) ON CONFLICT DO NOTHING"
+SQL_HOLDS = "SELECT id, source, rider_id, case_id, kind, amount, state, reason FROM holds WHERE id = ANY($1::uuid[])"
+SQL_EARNINGS = """
+SELECT e.rider_id, e.earned_on, e.kind, e.points, e.reports
+FROM unnest($1::uuid[], $2::date[]) AS wanted (rider_id, earned_on)
+JOIN earnings e ON e.rider_id = wanted.rider_id AND e.earned_on = wanted.earned_on
+"""
+SQL_RULES = """
+SELECT version, effective_from, points_per_day_max, kind_reports_per_day_max, co_reporters_max, set_by, reason
+FROM rules ORDER BY effective_from
+"""
+# One statement writes the whole batch. Each update names the state it was decided on: with the accounts locked a miss
+# can only be a defect, and the caller rolls back on it. A hold made and ended in one batch arrives in its last state.
+SQL_WRITE_BOOK = """
+WITH made AS (
+    INSERT INTO holds (id, source, rider_id, case_id, kind, amount, state, reason, made_at, ended_at)
+    SELECT id, source, rider_id, case_id, kind, amount, state, reason, $1, CASE WHEN state <> 'held' THEN $1 END
+    FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::uuid[], $6::text[], $7::bigint[], $8::text[], $9::text[])
+        AS new (id, source, rider_id, case_id, kind, amount, state, reason)
+    RETURNING 1
+), ended AS (
+    UPDATE holds h SET state = new.state, reason = new.reason, ended_at = $1
+    FROM unnest($10::uuid[], $11::text[], $12::text[], $13::text[]) AS new (id, state, reason, was)
+    WHERE h.id = new.id AND h.state = new.was
+    RETURNING 1
+), lines AS (
+    INSERT INTO entries
+        (rider_id, version, line, entry_id, hold_id, movement, from_account, to_account, amount, made_at)
+    SELECT rider_id, version, line, entry_id, hold_id, movement, from_account, to_account, amount, $1
+    FROM unnest($14::uuid[], $15::bigint[], $16::smallint[], $17::uuid[], $18::uuid[], $19::text[], $20::text[],
+                $21::text[], $22::bigint[])
+        AS new (rider_id, version, line, entry_id, hold_id, movement, from_account, to_account, amount)
+    RETURNING 1
+), moved AS (
+    UPDATE accounts a
+    SET version = new.version, pending = new.pending, available = new.available, reserved = new.reserved
+    FROM unnest($23::uuid[], $24::bigint[], $25::bigint[], $26::bigint[], $27::bigint[], $28::bigint[])
+        AS new (rider_id, version, pending, available, reserved, was)
+    WHERE a.rider_id = new.rider_id AND a.version = new.was
+    RETURNING 1
+), promised AS (
+    INSERT INTO earnings AS e (rider_id, earned_on, kind, points, reports)
+    SELECT * FROM unnest($29::uuid[], $30::date[], $31::text[], $32::bigint[], $33::int[])
+    ON CONFLICT (rider_id, earned_on, kind)
+    DO UPDATE SET points = e.points + excluded.points, reports = e.reports + excluded.reports
+    RETURNING 1
+)
+SELECT (SELECT count(*) FROM made) AS made, (SELECT count(*) FROM ended) AS ended,
+       (SELECT count(*) FROM lines) AS lines, (SELECT count(*) FROM moved) AS moved,
+       (SELECT count(*) FROM promised) AS promised
+"""
+SQL_PROJECT_RIDERS = """
+INSERT INTO accounts AS a (rider_id, active, rider_version)
+SELECT * FROM unnest($1::uuid[], $2::boolean[], $3::bigint[]) ORDER BY 1
+ON CONFLICT (rider_id) DO UPDATE SET active = excluded.active, rider_version = excluded.rider_version
+WHERE a.rider_version < excluded.rider_version
+"""
+SQL_ACCOUNT = """
+SELECT rider_id, version, pending, available, reserved, active FROM accounts WHERE rider_id = $1
+"""
+SQL_ENTRIES = """
+SELECT e.version, e.line, e.entry_id, e.movement, h.source, e.hold_id, h.case_id, h.kind, e.from_account, e.to_account,
+       e.amount, e.made_at
+FROM entries e JOIN holds h ON h.id = e.hold_id
+WHERE e.rider_id = $1 AND (e.version, e.line) < ($2::bigint, $3::smallint)
+ORDER BY e.version DESC, e.line DESC LIMIT $4
+"""
+SQL_ADD_RULE = """
+INSERT INTO rules (version, effective_from, points_per_day_max, kind_reports_per_day_max, co_reporters_max, set_by,
+                   reason, set_at)
+SELECT $1, $2, $3, $4, $5, $6, $7, $8 WHERE $1 = 1 + (SELECT max(version) FROM rules)
+ON CONFLICT DO NOTHING RETURNING version
+"""
+SQL_TALLIES = """
+SELECT
+    (SELECT count(*) FROM holds WHERE source = 'report') AS reports,
+    (SELECT count(*) FROM holds WHERE source = 'report' AND state = 'refused') AS reports_refused,
+    (SELECT count(*) FROM holds WHERE state = 'held') AS holds_open,
+    coalesce(sum(amount) FILTER (WHERE from_account = 'issuance'), 0) AS held,
+    coalesce(sum(amount) FILTER (WHERE movement = 'posted' AND to_account = 'available'), 0) AS posted,
+    coalesce(sum(amount) FILTER (WHERE movement = 'voided' AND to_account = 'issuance'), 0) AS voided,
+    coalesce(sum(amount) FILTER (WHERE movement = 'reversed'), 0) AS reversed,
+    coalesce(sum(amount) FILTER (WHERE from_account = 'written_off'), 0) AS written_off,
+    coalesce(sum(amount) FILTER (WHERE to_account = 'redeemed'), 0) AS redeemed,
+    coalesce(sum(amount) FILTER (WHERE from_account = 'issuance'), 0)
+        - coalesce(sum(amount) FILTER (WHERE to_account = 'issuance'), 0) AS outstanding,
+    count(*) AS entries
+FROM entries
+"""
+# ledger_sum adds every account up, the house's derived and the riders' as stored: 0 unless value appeared or vanished
+SQL_BALANCES = """
+WITH riders AS (
+    SELECT coalesce(sum(pending), 0) AS pending, coalesce(sum(available), 0) AS available,
+           coalesce(sum(reserved), 0) AS reserved, count(*) AS accounts
+    FROM accounts
+), house AS (
+    SELECT coalesce(sum(CASE WHEN to_account IN ('issuance', 'redeemed', 'written_off') THEN amount ELSE 0 END
+                      - CASE WHEN from_account IN ('issuance', 'redeemed', 'written_off') THEN amount ELSE 0 END), 0)
+        AS balance
+    FROM entries
+)
+SELECT pending, available, reserved, accounts, pending + available + reserved + balance AS ledger_sum
+FROM riders, house
+"""
+# Accounts whose stored balances aren't the sums of their entries, or whose open holds don't explain what is in suspense
+SQL_IMBALANCE = """
+WITH lines AS (
+    SELECT rider_id, to_account AS account, amount FROM entries
+    UNION ALL
+    SELECT rider_id, from_account, -amount FROM entries
+), sums AS (
+    SELECT rider_id, coalesce(sum(amount) FILTER (WHERE account = 'pending'), 0) AS pending,
+           coalesce(sum(amount) FILTER (WHERE account = 'available'), 0) AS available,
+           coalesce(sum(amount) FILTER (WHERE account = 'reserved'), 0) AS reserved
+    FROM lines GROUP BY rider_id
+), suspense AS (
+    SELECT rider_id, coalesce(sum(amount) FILTER (WHERE source = 'report'), 0) AS pending,
+           coalesce(sum(amount) FILTER (WHERE source = 'redemption'), 0) AS reserved
+    FROM holds WHERE state = 'held' GROUP BY rider_id
+)
+SELECT count(*) FROM accounts a
+LEFT JOIN sums s USING (rider_id)
+LEFT JOIN suspense h USING (rider_id)
+WHERE (a.pending, a.available, a.reserved)
+          <> (coalesce(s.pending, 0), coalesce(s.available, 0), coalesce(s.reserved, 0))
+   OR (a.pending, a.reserved) <> (coalesce(h.pending, 0), coalesce(h.reserved, 0))
+"""
+
+
+class LedgerConflict(RuntimeError):
+    """The database held another state than the one decided on. Nothing was written; the batch may be tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class EntryView:
+    """One entry as people read it; `amount` > 0 in whole points."""
+
+    version: int
+    line: int
+    entry_id: UUID
+    movement: str
+    source: str
+    source_id: UUID
+    case_id: UUID | None
+    kind: str
+    from_account: str
+    to_account: str
+    amount: int
+    made_at: datetime
+
+
+async def open_book(
+    conn: Connection, riders: Collection[UUID], hold_ids: Collection[UUID], days: Collection[tuple[UUID, date]] = ()
+) -> Book:
+    """Lock the riders' accounts (made where missing) and read what the batch needs of their holds and days.
+
+    The holds are read after the locks, so they are as the last committed movement of each rider left them.
+    """
+    accounts = await _lock(conn, riders)
+    if len(accounts) < len(riders):
+        await conn.execute(SQL_OPEN_ACCOUNTS, sorted(rider for rider in riders if rider not in accounts))
+        accounts = await _lock(conn, riders)
+    holds = {row["id"]: _hold(row) for row in await conn.fetch(SQL_HOLDS, list(hold_ids))}
+    uses = {day: DayUse() for day in days}
+    if uses:
+        rows = await conn.fetch(SQL_EARNINGS, [rider for rider, _ in uses], [on for _, on in uses])
+        for rider_id, on, kind, points, reports in rows:
+            use = uses[rider_id, on]
+            use.points += points
+            use.reports[kind] = reports
+    return Book(accounts, holds, uses)
+
+
+async def write_book(conn: Connection, book: Book, now: datetime) -> list[UUID]:
+    """Write a batch's movements; the entry ids, one per movement in order.
+
+    Raises:
+        LedgerConflict: a row was not in the state that was decided on.
+    """
+    made = [hold for hold in book.holds.values() if hold.loaded_state is None]
+    ended = [h for h in book.holds.values() if h.loaded_state is not None and h.state != h.loaded_state]
+    moved = [account for account in book.accounts.values() if account.version != account.loaded_version]
+    promised = [
+        (rider_id, on, kind, points, reports)
+        for (rider_id, on), use in book.days.items()
+        for kind, (points, reports) in use.added.items()
+    ]
+    entry_ids = [new_id() for _ in book.movements]
+    lines = [
+        (m.hold.rider_id, m.version, at, entry_id, m.hold.id, m.name, line.from_account, line.to_account, line.amount)
+        for m, entry_id in zip(book.movements, entry_ids, strict=True)
+        for at, line in enumerate(m.lines)
+    ]
+    if not (made or ended or moved):
+        return entry_ids
+    row = await conn.fetchrow(
+        SQL_WRITE_BOOK,
+        now,
+        *_columns(8, [(h.id, h.source, h.rider_id, h.case_id, h.kind, h.amount, h.state, h.reason) for h in made]),
+        *_columns(4, [(h.id, h.state, h.reason, h.loaded_state) for h in ended]),
+        *_columns(9, lines),
+        *_columns(6, [(a.rider_id, a.version, a.pending, a.available, a.reserved, a.loaded_version) for a in moved]),
+        *_columns(5, promised),
+    )
+    wanted = (len(made), len(ended), len(lines), len(moved), len(promised))
+    if row is None or tuple(row) != wanted:
+        raise LedgerConflict(f"wrote {row and tuple(row)} rows instead of {wanted}")
+    return entry_ids
+
+
+async def rules(conn: Connection) -> list[Rule]:
+    """All rules, ascending by the instant they begin."""
+    return [Rule(*row) for row in await conn.fetch(SQL_RULES)]
+
+
+async def add_rule(conn: Connection, rule: Rule, now: datetime) -> bool:
+    """Append a rule as the next version; False if that version or instant is taken already."""
+    added = await conn.fetchval(
+        SQL_ADD_RULE,
+        rule.version,
+        rule.effective_from,
+        rule.points_per_day_max,
+        rule.kind_reports_per_day_max,
+        rule.co_reporters_max,
+        rule.set_by,
+        rule.reason,
+        now,
+    )
+    return added is not None
+
+
+async def project_riders(conn: Connection, riders: Iterable[tuple[UUID, bool, int]]) -> None:
+    """Keep (rider id, active, rider version); older versions than the kept one change nothing. One row per rider."""
+    await conn.execute(SQL_PROJECT_RIDERS, *_columns(3, list(riders)))
+
+
+async def hold(conn: Connection, hold_id: UUID) -> Hold | None:
+    """One hold, unlocked."""
+    row = await conn.fetchrow(SQL_HOLDS, [hold_id])
+    return None if row is None else _hold(row)
+
+
+async def account(conn: Connection, rider_id: UUID) -> Account | None:
+    """One account, unlocked."""
+    row = await conn.fetchrow(SQL_ACCOUNT, rider_id)
+    return None if row is None else Account(*row, loaded_version=row["version"])
+
+
+async def entries(conn: Connection, rider_id: UUID, before: tuple[int, int], limit: int) -> list[EntryView]:
+    """A rider's entries, newest first, those before (version, line)."""
+    return [EntryView(*row) for row in await conn.fetch(SQL_ENTRIES, rider_id, *before, limit)]
+
+
+async def tallies(conn: Connection) -> dict[str, int]:
+    """Totals in points (and counts of holds, accounts, entries); `imbalance` and `ledger_sum` are 0 in a sound ledger."""
+    totals = await conn.fetchrow(SQL_TALLIES)
+    balances = await conn.fetchrow(SQL_BALANCES)
+    assert totals is not None and balances is not None  # both are aggregates: always one row
+    figures = {name: int(value) for row in (totals, balances) for name, value in row.items()}
+    return figures | {"imbalance": int(await conn.fetchval(SQL_IMBALANCE))}
+
+
+async def _lock(conn: Connection, riders: Collection[UUID]) -> dict[UUID, Account]:
+    rows = await conn.fetch(SQL_LOCK_ACCOUNTS, list(riders))
+    return {row["rider_id"]: Account(*row, loaded_version=row["version"]) for row in rows}
+
+
+def _hold(row: Sequence[object]) -> Hold:
+    return Hold(*row, loaded_state=row[6])  # type: ignore[arg-type]  # a Record has no column types
+
+
+def _columns(width: int, rows: Sequence[tuple[object, ...]]) -> Sequence[Sequence[object]]:
+    return list(zip(*rows, strict=True)) if rows else [()] * width

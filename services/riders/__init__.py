@@ -1,0 +1,1 @@
+"""Companies, their keys and outlets, and the riders they register."""

@@ -1,0 +1,23 @@
+"""Wiring of the riders service."""
+
+from functools import partial
+
+from services.riders import store, usecases
+from services.riders.api import router
+from services.riders.handlers import on_rider_submission
+from shared.events.inbound_riders import INBOUND_RIDERS
+from shared.kit.auth import CachedKeyRing, Sealer
+from shared.kit.service import Service
+from shared.kit.settings import KitSettings
+
+
+def build(settings: KitSettings | None = None) -> Service:
+    """The service, ready to run. Settings come from the environment if not given."""
+    settings = settings or KitSettings()  # type: ignore[call-arg]  # pydantic-settings reads the environment
+    sealer = Sealer(settings.sealing_key.get_secret_value())
+    service = Service("riders", settings, title="BeeGrid riders")
+    service.key_ring = CachedKeyRing(partial(usecases.signing_keys, lambda: service.pool, sealer))
+    service.consumes(INBOUND_RIDERS, on_rider_submission)
+    service.include(router)
+    service.tallies(store.tallies)
+    return service

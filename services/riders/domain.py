@@ -1,0 +1,138 @@
+"""Rules of companies and riders: pure, no library, `now` is passed in."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+CLOCK_TOLERANCE = timedelta(minutes=5)
+RIDERS_PER_REQUEST_MAX = 1_000
+OUTLETS_PER_REQUEST_MAX = 1_000
+KEYS_ACTIVE_MAX = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why something was not done. `field` names the field at fault, if there is one."""
+
+    code: str
+    title: str
+    detail: str
+    field: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CompanyKey:
+    """A signing key, sealed. A revoked key has no content any more."""
+
+    key_id: UUID
+    sealed: str
+    active: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """A platform company. Suspended (`active` false): it may neither register nor report."""
+
+    company_id: UUID
+    code: str
+    name: str
+    active: bool
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outlet:
+    """A place of work of a company."""
+
+    code: str
+    name: str
+    address: str = ""
+    active: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RiderFacts:
+    """What a company says about a rider."""
+
+    name: str
+    kind: str
+    outlet: str | None
+    consent_at: datetime | None
+    locale: str
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Rider:
+    """A registered rider. version 0: the row was just made and has not been filled. Erased: nothing may come back."""
+
+    rider_id: UUID
+    company: str
+    external_id: str
+    facts: RiderFacts
+    version: int
+    erased_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """One company's word on one of its riders. `company` comes from signature or topic, never from the content."""
+
+    company: str
+    external_id: str
+    facts: RiderFacts
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What makes the rider unique."""
+        return self.company, self.external_id
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """What became of a registration."""
+
+    rider_id: UUID
+    version: int
+    changed: bool
+
+
+def company_refusal(company: Company | None, code: str) -> Refusal | None:
+    """Why this company may not act; None: it may."""
+    if company is None:
+        return Refusal("unknown_company", "企业未登记 / Unknown company", f"no company has the code {code}")
+    if not company.active:
+        return Refusal("company_suspended", "企业已停用 / Company suspended", f"{code} is suspended")
+    return None
+
+
+def registration_refusal(registration: Registration, company: Company | None, now: datetime) -> Refusal | None:
+    """Why a registration can't be taken; None: it can."""
+    if (refusal := company_refusal(company, registration.company)) is not None:
+        return refusal
+    facts = registration.facts
+    if "\x00" in facts.name or not facts.name.strip():
+        return Refusal("invalid_name", "姓名无效 / Invalid name", "the name is blank or has a null character", "name")
+    if facts.consent_at is not None and facts.consent_at > now + CLOCK_TOLERANCE:
+        return Refusal(
+            "consent_in_future", "授权时间在未来 / Consent in the future", "consent_at is in the future", "consent_at"
+        )
+    return None
+
+
+def applied(rider: Rider, registration: Registration) -> Rider | Refusal:
+    """The rider after a registration: the same object if nothing changed, else one version on."""
+    if rider.erased_at is not None:
+        return Refusal("rider_erased", "骑手信息已删除 / Rider erased", "the rider had the data erased", "external_id")
+    if rider.version > 0 and rider.facts == registration.facts:
+        return rider
+    return replace(rider, facts=registration.facts, version=rider.version + 1)
+
+
+def erased(rider: Rider, now: datetime) -> Rider:
+    """The rider without any personal data, no longer active. The same object if that was done before."""
+    if rider.erased_at is not None:
+        return rider
+    blank = replace(rider.facts, name="", consent_at=None, active=False, outlet=None)
+    return replace(rider, facts=blank, version=rider.version + 1, erased_at=now)

@@ -1,0 +1,247 @@
+"""All SQL of the riders service."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+from services.riders.domain import Company, CompanyKey, Outlet, Rider, RiderFacts
+from shared.kit.db import Connection
+from shared.kit.ids import new_id
+
+SQL_COMPANIES_BY_CODE = """
+SELECT company_id, code, name, active, version FROM companies WHERE code = ANY($1::text[])
+"""
+SQL_COMPANIES = "SELECT company_id, code, name, active, version FROM companies ORDER BY code"
+SQL_COMPANY_INSERT = """
+INSERT INTO companies (company_id, code, name, active, version, created_at, changed_at)
+VALUES ($1, $2, $3, true, 1, $4, $4) ON CONFLICT (code) DO NOTHING RETURNING company_id
+"""
+SQL_COMPANY_LOCK = """
+SELECT company_id, code, name, active, version FROM companies WHERE code = $1 FOR NO KEY UPDATE
+"""
+SQL_COMPANY_UPDATE = """
+UPDATE companies SET name = $2, active = $3, version = version + 1, changed_at = $4 WHERE company_id = $1
+RETURNING company_id, code, name, active, version
+"""
+SQL_KEYS = """
+SELECT key_id, sealed, active, created_at FROM company_keys WHERE company_id = $1 ORDER BY created_at DESC, key_id DESC
+"""
+SQL_KEYS_ACTIVE_BY_CODE = """
+SELECT k.key_id, k.sealed, k.active, k.created_at
+FROM company_keys k JOIN companies c USING (company_id)
+WHERE c.code = $1 AND k.active ORDER BY k.created_at DESC, k.key_id DESC
+"""
+SQL_KEY_INSERT = """
+INSERT INTO company_keys (key_id, company_id, sealed, active, created_at) VALUES ($1, $2, $3, true, $4)
+"""
+SQL_KEY_REVOKE = """
+UPDATE company_keys SET active = false, revoked_at = $3, sealed = ''
+WHERE company_id = $1 AND key_id = $2 AND active RETURNING key_id
+"""
+SQL_OUTLETS_UPSERT = """
+INSERT INTO outlets AS o (company_id, code, name, address, active, changed_at)
+SELECT $1, u.code, u.name, u.address, u.active, $6
+FROM unnest($2::text[], $3::text[], $4::text[], $5::boolean[]) AS u (code, name, address, active)
+ORDER BY u.code
+ON CONFLICT (company_id, code) DO UPDATE
+SET name = excluded.name, address = excluded.address, active = excluded.active, changed_at = excluded.changed_at
+WHERE (o.name, o.address, o.active) IS DISTINCT FROM (excluded.name, excluded.address, excluded.active)
+RETURNING code
+"""
+SQL_OUTLETS = """
+SELECT o.code, o.name, o.address, o.active FROM outlets o JOIN companies c USING (company_id)
+WHERE c.code = $1 ORDER BY o.code
+"""
+# Version 0: the row exists, so that it can be locked like every other one; it is filled in the same transaction.
+SQL_RIDERS_CLAIM = """
+INSERT INTO riders (rider_id, company, external_id, kind, locale, active, version, created_at, changed_at)
+SELECT u.rider_id, u.company, u.external_id, 'other', 'zh', true, 0, $4, $4
+FROM unnest($1::uuid[], $2::text[], $3::text[]) AS u (rider_id, company, external_id)
+ORDER BY u.company, u.external_id
+ON CONFLICT (company, external_id) DO NOTHING
+"""
+SQL_RIDERS_LOCK = """
+SELECT r.rider_id, r.company, r.external_id, r.kind, r.outlet, r.consent_at, r.locale, r.active, r.erased_at, r.version,
+       coalesce(n.name, '') AS name
+FROM riders r LEFT JOIN rider_names n USING (rider_id)
+WHERE (r.company, r.external_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))
+ORDER BY r.rider_id FOR NO KEY UPDATE OF r
+"""
+SQL_RIDER_LOCK = """
+SELECT r.rider_id, r.company, r.external_id, r.kind, r.outlet, r.consent_at, r.locale, r.active, r.erased_at, r.version,
+       coalesce(n.name, '') AS name
+FROM riders r LEFT JOIN rider_names n USING (rider_id) WHERE r.rider_id = $1 FOR NO KEY UPDATE OF r
+"""
+SQL_RIDERS_UPDATE = """
+UPDATE riders r SET kind = u.kind, outlet = u.outlet, consent_at = u.consent_at, locale = u.locale, active = u.active,
+       erased_at = u.erased_at, version = u.version, changed_at = $9
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::text[], $6::boolean[], $7::timestamptz[],
+            $8::bigint[])
+  AS u (rider_id, kind, outlet, consent_at, locale, active, erased_at, version)
+WHERE r.rider_id = u.rider_id
+"""
+SQL_NAMES_UPSERT = """
+INSERT INTO rider_names AS n (rider_id, name) SELECT * FROM unnest($1::uuid[], $2::text[])
+ON CONFLICT (rider_id) DO UPDATE SET name = excluded.name WHERE n.name <> excluded.name
+"""
+SQL_NAME_DELETE = "DELETE FROM rider_names WHERE rider_id = $1"
+SQL_RIDER_BY_ID = """
+SELECT r.rider_id, r.company, r.external_id, r.kind, r.outlet, r.consent_at, r.locale, r.active, r.erased_at, r.version,
+       coalesce(n.name, '') AS name
+FROM riders r LEFT JOIN rider_names n USING (rider_id) WHERE r.rider_id = $1
+"""
+SQL_RIDER_BY_EXTERNAL_ID = """
+SELECT r.rider_id, r.company, r.external_id, r.kind, r.outlet, r.consent_at, r.locale, r.active, r.erased_at, r.version,
+       coalesce(n.name, '') AS name
+FROM riders r LEFT JOIN rider_names n USING (rider_id) WHERE r.company = $1 AND r.external_id = $2
+"""
+SQL_TALLIES = """
+SELECT (SELECT count(*) FROM companies) AS companies, (SELECT count(*) FROM riders) AS riders,
+       (SELECT count(*) FROM riders WHERE active) AS riders_active,
+       (SELECT coalesce(sum(version), 0)::bigint FROM riders) AS rider_versions
+"""
+
+
+def _company(row: asyncpg.Record) -> Company:
+    return Company(row["company_id"], row["code"], row["name"], row["active"], row["version"])
+
+
+def _key(row: asyncpg.Record) -> CompanyKey:
+    return CompanyKey(row["key_id"], row["sealed"], row["active"], row["created_at"])
+
+
+def _rider(row: asyncpg.Record) -> Rider:
+    facts = RiderFacts(row["name"], row["kind"], row["outlet"], row["consent_at"], row["locale"], row["active"])
+    return Rider(row["rider_id"], row["company"], row["external_id"], facts, row["version"], row["erased_at"])
+
+
+async def companies_by_code(conn: Connection, codes: Collection[str]) -> dict[str, Company]:
+    """The companies that exist, by code."""
+    return {row["code"]: _company(row) for row in await conn.fetch(SQL_COMPANIES_BY_CODE, list(codes))}
+
+
+async def companies(conn: Connection) -> list[Company]:
+    """All companies, by code."""
+    return [_company(row) for row in await conn.fetch(SQL_COMPANIES)]
+
+
+async def insert_company(conn: Connection, company_id: UUID, code: str, name: str, now: datetime) -> bool:
+    """Make a company; False: the code is taken."""
+    return await conn.fetchval(SQL_COMPANY_INSERT, company_id, code, name, now) is not None
+
+
+async def lock_company(conn: Connection, code: str) -> Company | None:
+    """A company, locked until the transaction ends."""
+    row = await conn.fetchrow(SQL_COMPANY_LOCK, code)
+    return _company(row) if row is not None else None
+
+
+async def update_company(conn: Connection, company: Company, name: str, active: bool, now: datetime) -> Company:
+    """One version on. The company is locked by the caller."""
+    row = await conn.fetchrow(SQL_COMPANY_UPDATE, company.company_id, name, active, now)
+    assert row is not None, "a locked company is still there"
+    return _company(row)
+
+
+async def keys(conn: Connection, company_id: UUID) -> list[CompanyKey]:
+    """All keys of a company, newest first."""
+    return [_key(row) for row in await conn.fetch(SQL_KEYS, company_id)]
+
+
+async def active_keys_by_code(conn: Connection, code: str) -> list[CompanyKey]:
+    """The keys with which a company may sign, newest first; none for an unknown company."""
+    return [_key(row) for row in await conn.fetch(SQL_KEYS_ACTIVE_BY_CODE, code)]
+
+
+async def insert_key(conn: Connection, key_id: UUID, company_id: UUID, sealed: str, now: datetime) -> None:
+    """Keep a sealed key."""
+    await conn.execute(SQL_KEY_INSERT, key_id, company_id, sealed, now)
+
+
+async def revoke_key(conn: Connection, company_id: UUID, key_id: UUID, now: datetime) -> bool:
+    """End a key and forget its content; False: the company has no such active key."""
+    return await conn.fetchval(SQL_KEY_REVOKE, company_id, key_id, now) is not None
+
+
+async def upsert_outlets(conn: Connection, company_id: UUID, outlets: Sequence[Outlet], now: datetime) -> set[str]:
+    """Make or change outlets, each code once; returns the codes of those that changed."""
+    rows = await conn.fetch(
+        SQL_OUTLETS_UPSERT,
+        company_id,
+        [outlet.code for outlet in outlets],
+        [outlet.name for outlet in outlets],
+        [outlet.address for outlet in outlets],
+        [outlet.active for outlet in outlets],
+        now,
+    )
+    return {row["code"] for row in rows}
+
+
+async def outlets(conn: Connection, company: str) -> list[Outlet]:
+    """Outlets of a company, by code."""
+    rows = await conn.fetch(SQL_OUTLETS, company)
+    return [Outlet(row["code"], row["name"], row["address"], row["active"]) for row in rows]
+
+
+async def claim_riders(
+    conn: Connection, keys: Collection[tuple[str, str]], now: datetime
+) -> dict[tuple[str, str], Rider]:
+    """Riders by (company, external id), all locked in the order of their ids; those that did not exist have version 0.
+
+    Inserting first leaves nothing to race for: whoever comes second waits, then locks the row of the first.
+    """
+    ordered = sorted(keys)
+    company_codes = [company for company, _ in ordered]
+    external_ids = [external_id for _, external_id in ordered]
+    await conn.execute(SQL_RIDERS_CLAIM, [new_id() for _ in ordered], company_codes, external_ids, now)
+    rows = await conn.fetch(SQL_RIDERS_LOCK, company_codes, external_ids)
+    return {(row["company"], row["external_id"]): _rider(row) for row in rows}
+
+
+async def lock_rider(conn: Connection, rider_id: UUID) -> Rider | None:
+    """A rider, locked until the transaction ends."""
+    row = await conn.fetchrow(SQL_RIDER_LOCK, rider_id)
+    return _rider(row) if row is not None else None
+
+
+async def save_riders(conn: Connection, riders: Sequence[Rider], now: datetime) -> None:
+    """Write riders that the caller has locked, and their names."""
+    await conn.execute(
+        SQL_RIDERS_UPDATE,
+        [rider.rider_id for rider in riders],
+        [rider.facts.kind for rider in riders],
+        [rider.facts.outlet for rider in riders],
+        [rider.facts.consent_at for rider in riders],
+        [rider.facts.locale for rider in riders],
+        [rider.facts.active for rider in riders],
+        [rider.erased_at for rider in riders],
+        [rider.version for rider in riders],
+        now,
+    )
+    named = [rider for rider in riders if rider.erased_at is None]
+    await conn.execute(SQL_NAMES_UPSERT, [rider.rider_id for rider in named], [rider.facts.name for rider in named])
+
+
+async def delete_name(conn: Connection, rider_id: UUID) -> None:
+    """Erase who a rider is."""
+    await conn.execute(SQL_NAME_DELETE, rider_id)
+
+
+async def rider_by_id(conn: Connection, rider_id: UUID) -> Rider | None:
+    """A rider by the suite's id."""
+    row = await conn.fetchrow(SQL_RIDER_BY_ID, rider_id)
+    return _rider(row) if row is not None else None
+
+
+async def rider_by_external_id(conn: Connection, company: str, external_id: str) -> Rider | None:
+    """A rider by the company's own number."""
+    row = await conn.fetchrow(SQL_RIDER_BY_EXTERNAL_ID, company, external_id)
+    return _rider(row) if row is not None else None
+
+
+async def tallies(conn: Connection) -> dict[str, int]:
+    """Figures for the reconciliation: companies, riders, riders_active, rider_versions (= events of riders)."""
+    row = await conn.fetchrow(SQL_TALLIES)
+    return dict(row) if row is not None else {}

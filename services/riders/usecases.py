@@ -1,0 +1,206 @@
+"""What the riders service does, each in one transaction."""
+
+import base64
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from services.riders import domain, metrics, store
+from services.riders.domain import Company, Outlet, Refusal, Registered, Registration, Rider
+from shared.events.company_changed import COMPANY_CHANGED, CompanyChanged, CompanyKey
+from shared.events.inbound_riders import RiderSubmission
+from shared.events.rider_changed import RIDER_CHANGED, RiderChanged
+from shared.kit.auth.sealing import Sealer
+from shared.kit.db import ACQUIRE_TIMEOUT_S, Pool
+from shared.kit.ids import new_id
+from shared.kit.work import Event, Work
+
+KEY_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key just made. `secret` is `whsec_` and base64, told once and then known only to the company and the seal."""
+
+    company: Company
+    key_id: UUID
+    secret: str
+
+
+async def create_company(work: Work, sealer: Sealer, code: str, name: str) -> NewKey | Refusal:
+    """A company with its first key; refused when the code is taken."""
+    company_id = new_id()
+    if not await store.insert_company(work.conn, company_id, code, name, work.now):
+        return Refusal("company_exists", "企业已登记 / Company exists", f"{code} is registered already", "code")
+    company = Company(company_id, code, name, active=True, version=1)
+    key_id, secret = await _add_key(work, sealer, company)
+    await _publish_company(work, company)
+    metrics.COMPANY_CHANGES.labels(change="created").inc()
+    return NewKey(company, key_id, secret)
+
+
+async def update_company(work: Work, code: str, name: str, active: bool) -> Company | None:
+    """Rename, suspend or resume; None: no such company. The same again publishes nothing."""
+    company = await store.lock_company(work.conn, code)
+    if company is None or (company.name, company.active) == (name, active):
+        return company
+    company = await store.update_company(work.conn, company, name, active, work.now)
+    await _publish_company(work, company)
+    metrics.COMPANY_CHANGES.labels(change="updated").inc()
+    return company
+
+
+async def add_key(work: Work, sealer: Sealer, code: str) -> NewKey | Refusal | None:
+    """A further key; the older ones stay valid until they are revoked. None: no such company."""
+    company = await store.lock_company(work.conn, code)
+    if company is None:
+        return None
+    active = sum(key.active for key in await store.keys(work.conn, company.company_id))
+    if active >= domain.KEYS_ACTIVE_MAX:
+        detail = f"{active} keys are active: revoke one first"
+        return Refusal("too_many_keys", "有效密钥过多 / Too many active keys", detail)
+    company = await store.update_company(work.conn, company, company.name, company.active, work.now)
+    key_id, secret = await _add_key(work, sealer, company)
+    await _publish_company(work, company)
+    metrics.COMPANY_CHANGES.labels(change="key_added").inc()
+    return NewKey(company, key_id, secret)
+
+
+async def revoke_key(work: Work, code: str, key_id: UUID) -> bool:
+    """End a key; False: the company has no such active key."""
+    company = await store.lock_company(work.conn, code)
+    if company is None or not await store.revoke_key(work.conn, company.company_id, key_id, work.now):
+        return False
+    company = await store.update_company(work.conn, company, company.name, company.active, work.now)
+    await _publish_company(work, company)
+    metrics.COMPANY_CHANGES.labels(change="key_revoked").inc()
+    return True
+
+
+async def _add_key(work: Work, sealer: Sealer, company: Company) -> tuple[UUID, str]:
+    key_id, key = new_id(), secrets.token_bytes(KEY_BYTES)
+    sealed = sealer.seal(key, company.code, str(key_id))
+    await store.insert_key(work.conn, key_id, company.company_id, sealed, work.now)
+    return key_id, "whsec_" + base64.b64encode(key).decode()
+
+
+async def _publish_company(work: Work, company: Company) -> None:
+    """The company's whole state; a revoked key is told by its absence, so its content travels no more."""
+    active = [key for key in await store.keys(work.conn, company.company_id) if key.active]
+    body = CompanyChanged(
+        company_id=company.company_id,
+        code=company.code,
+        name=company.name,
+        active=company.active,
+        keys=tuple(CompanyKey(key_id=key.key_id, sealed=key.sealed, active=True) for key in active),
+    )
+    work.publish(COMPANY_CHANGED, body, version=company.version)
+
+
+async def signing_keys(pool: Callable[[], Pool], sealer: Sealer, company: str) -> list[bytes]:
+    """The secrets with which a company may sign now, newest first. A suspended company's requests are still known to
+    be its own; what it asks for is then refused with that reason."""
+    async with pool().acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        keys = await store.active_keys_by_code(conn, company)
+    return [sealer.unseal(key.sealed, company, str(key.key_id)) for key in keys]
+
+
+async def register(
+    work: Work, registrations: Sequence[Registration], causes: Sequence[Event[Any]] | None = None
+) -> list[Registered | Refusal]:
+    """Take companies' words on riders, in order; the number of statements doesn't depend on the number of riders.
+
+    Args:
+        work: the transaction.
+        registrations: of any companies; several of one rider apply one after the other.
+        causes: the consumed event of each registration, where there is one.
+
+    Returns:
+        One outcome per registration, in order.
+    """
+    companies = await store.companies_by_code(work.conn, {one.company for one in registrations})
+    outcomes: list[Registered | Refusal | None] = [
+        domain.registration_refusal(one, companies.get(one.company), work.now) for one in registrations
+    ]
+    keys = {one.key for one, outcome in zip(registrations, outcomes, strict=True) if outcome is None}
+    riders = await store.claim_riders(work.conn, keys, work.now) if keys else {}
+    changed: dict[UUID, Rider] = {}
+    settled: list[Registered | Refusal] = []
+    for index, (one, outcome) in enumerate(zip(registrations, outcomes, strict=True)):
+        if outcome is not None:
+            settled.append(outcome)
+            continue
+        before = riders[one.key]
+        after = domain.applied(before, one)
+        if isinstance(after, Refusal):
+            settled.append(after)
+            continue
+        settled.append(Registered(after.rider_id, after.version, changed=after is not before))
+        if after is not before:
+            riders[one.key] = changed[after.rider_id] = after
+            _publish_rider(work, after, causes[index] if causes else None)
+    if changed:
+        await store.save_riders(work.conn, list(changed.values()), work.now)
+    for outcome in settled:
+        metrics.REGISTRATIONS.labels(outcome=_told(outcome)).inc()
+    return settled
+
+
+async def take_submissions(work: Work, events: Sequence[Event[RiderSubmission]]) -> None:
+    """Registrations from companies' topics; what is refused becomes a dead letter with the reason."""
+    registrations = [registration(event.company or "", event.data) for event in events]
+    for event, outcome in zip(events, await register(work, registrations, events), strict=True):
+        if isinstance(outcome, Refusal):
+            work.reject(event, outcome.code, outcome.detail)
+
+
+def registration(company: str, body: RiderSubmission) -> Registration:
+    """A company's submission as the domain knows it."""
+    facts = domain.RiderFacts(body.name, body.kind, body.outlet, body.consent_at, body.locale, body.active)
+    return Registration(company, body.external_id, facts)
+
+
+async def erase(work: Work, rider_id: UUID) -> Rider | None:
+    """Erase who the rider is and end consent; points and reports stay under the bare id. None: no such rider."""
+    rider = await store.lock_rider(work.conn, rider_id)
+    if rider is None:
+        return None
+    after = domain.erased(rider, work.now)
+    if after is not rider:
+        await store.delete_name(work.conn, rider_id)
+        await store.save_riders(work.conn, [after], work.now)
+        _publish_rider(work, after, None)
+    return after
+
+
+async def save_outlets(work: Work, company_code: str, outlets: Sequence[Outlet]) -> set[str] | Refusal:
+    """Make or change outlets; returns the codes that changed. Of a code given twice the last one counts."""
+    company = (await store.companies_by_code(work.conn, [company_code])).get(company_code)
+    if (refusal := domain.company_refusal(company, company_code)) is not None:
+        return refusal
+    assert company is not None, "a missing company is refused"
+    last = list({outlet.code: outlet for outlet in outlets}.values())
+    return await store.upsert_outlets(work.conn, company.company_id, last, work.now)
+
+
+def _publish_rider(work: Work, rider: Rider, cause: Event[Any] | None) -> None:
+    body = RiderChanged.model_construct(
+        rider_id=rider.rider_id,
+        company=rider.company,
+        external_id=rider.external_id,
+        kind=rider.facts.kind,
+        consent=rider.facts.consent_at is not None,
+        locale=rider.facts.locale,
+        active=rider.facts.active,
+    )
+    work.publish(RIDER_CHANGED, body, version=rider.version, cause=cause)
+
+
+def _told(outcome: Registered | Refusal) -> str:
+    if isinstance(outcome, Refusal):
+        return outcome.code
+    if not outcome.changed:
+        return "unchanged"
+    return "created" if outcome.version == 1 else "changed"

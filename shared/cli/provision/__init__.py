@@ -1,0 +1,19 @@
+"""Makes databases, roles, topics, users and rights exist, locally, in compose and in Kubernetes alike. Idempotent."""
+
+from .kafka import AclSpec, Changes, KafkaAdmin, TopicSpec, client_config, delete_topics, provision_kafka
+from .postgres import app_role, database_url, drop_database, owner_role, provision_postgres
+
+__all__ = [
+    "AclSpec",
+    "Changes",
+    "KafkaAdmin",
+    "TopicSpec",
+    "app_role",
+    "client_config",
+    "database_url",
+    "delete_topics",
+    "drop_database",
+    "owner_role",
+    "provision_kafka",
+    "provision_postgres",
+]

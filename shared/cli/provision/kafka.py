@@ -1,0 +1,304 @@
+"""Topics, SCRAM users and their rights on a Kafka cluster. Idempotent: run it at every start.
+
+Names in the inputs have no prefix; all names on the cluster get the given one, so several environments can share a
+cluster. Users belong to the whole cluster and have a prefix of their own.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+    NewTopic,
+    ResourcePatternType,
+    ResourceType,
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialAlteration,
+    UserScramCredentialDeletion,
+    UserScramCredentialUpsertion,
+)
+
+from shared.kit import clock
+
+TIMEOUT_S = 30.0
+SCRAM_ITERATIONS = 4096
+DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True)
+class KafkaAdmin:
+    """A super user of the cluster."""
+
+    user: str
+    password: str
+    security_protocol: str = "SASL_PLAINTEXT"
+
+
+@dataclass(frozen=True)
+class TopicSpec:
+    """A topic and, unless `dlq` is False, its dead-letter partner `<name>.dlq` (one partition, kept longer).
+
+    `retention_ms` -1 keeps for ever; `cleanup_policy` "delete", "compact" or "compact,delete".
+    """
+
+    name: str
+    partitions: int
+    retention_ms: int
+    max_message_bytes: int = 1_048_576
+    cleanup_policy: str = "delete"
+    dlq: bool = True
+    dlq_retention_ms: int = 30 * DAY_MS
+
+
+@dataclass(frozen=True)
+class AclSpec:
+    """Everything that one user may do: names of topics and consumer groups or their beginnings, all without the prefix.
+
+    Write includes describe; an idempotent producer needs no more. `group_prefixes` let the user join every group whose
+    name begins so; `transactional_ids` are exact.
+    """
+
+    user: str
+    write: Sequence[str] = ()
+    read: Sequence[str] = ()
+    write_prefixed: Sequence[str] = ()
+    read_prefixed: Sequence[str] = ()
+    groups: Sequence[str] = ()
+    group_prefixes: Sequence[str] = ()
+    transactional_ids: Sequence[str] = ()
+
+
+@dataclass
+class Changes:
+    """What a run of `provision_kafka` has changed, in names as they are on the cluster."""
+
+    topics_created: list[str] = field(default_factory=list)
+    topics_altered: list[str] = field(default_factory=list)
+    acls_added: int = 0
+    acls_removed: int = 0
+
+
+def client_config(
+    bootstrap: str, user: str, password: str, security_protocol: str = "SASL_PLAINTEXT"
+) -> dict[str, str]:
+    """librdkafka settings of a SCRAM-SHA-512 client."""
+    return {
+        "bootstrap.servers": bootstrap,
+        "security.protocol": security_protocol,
+        "sasl.mechanism": "SCRAM-SHA-512",
+        "sasl.username": user,
+        "sasl.password": password,
+    }
+
+
+def provision_kafka(
+    bootstrap: str,
+    admin: KafkaAdmin,
+    prefix: str,
+    topics: Sequence[TopicSpec],
+    users: Mapping[str, str],
+    acls: Sequence[AclSpec],
+    user_prefix: str = "",
+    replication_factor: int = 1,
+) -> Changes:
+    """Creates topics, sets users' passwords, and gives each user of `acls` exactly its rights below `prefix`.
+
+    Rights that an earlier run has given and the spec no longer names are taken away. `users` maps names to passwords;
+    an `AclSpec` may name a user that isn't in it. Partitions are only ever added. Returns when the cluster shows the
+    result. Raises confluent_kafka.KafkaException, TimeoutError.
+    """
+    client = _client(bootstrap, admin)
+    changes = Changes()
+    _topics(client, list(_wanted_topics(prefix, topics)), replication_factor, changes)
+    _users(client, {user_prefix + name: password for name, password in users.items()})
+    for spec in acls:
+        _rights(client, f"User:{user_prefix}{spec.user}", prefix, set(_bindings(spec, prefix, user_prefix)), changes)
+    return changes
+
+
+def delete_topics(bootstrap: str, admin: KafkaAdmin, prefix: str, user_prefix: str = "") -> list[str]:
+    """Removes all topics, consumer groups and rights below the prefix; with `user_prefix` also the users that begin so.
+
+    Returns the removed topics. Raises ValueError for an empty prefix, confluent_kafka.KafkaException.
+    """
+    if not prefix:
+        raise ValueError("an empty prefix would remove everything")
+    client = _client(bootstrap, admin)
+    names = sorted(name for name in client.list_topics(timeout=TIMEOUT_S).topics if name.startswith(prefix))
+    if names:
+        _wait(client.delete_topics(names, operation_timeout=TIMEOUT_S), tolerate=KafkaError.UNKNOWN_TOPIC_OR_PART)
+    listed = client.list_consumer_groups(request_timeout=TIMEOUT_S).result()
+    groups = [group.group_id for group in listed.valid if group.group_id.startswith(prefix)]
+    if groups:
+        _wait(client.delete_consumer_groups(groups), tolerate=KafkaError.NON_EMPTY_GROUP)
+    gone = [_filter_of(acl) for acl in _present(client, None) if acl.name.startswith(prefix)]
+    if gone:
+        _wait(client.delete_acls(gone))
+    if user_prefix:
+        leaving = [name for name in _scram_users(client) if name.startswith(user_prefix)]
+        if leaving:
+            deletions: list[UserScramCredentialAlteration] = [
+                UserScramCredentialDeletion(name, ScramMechanism.SCRAM_SHA_512) for name in leaving
+            ]
+            _wait(client.alter_user_scram_credentials(deletions))
+    return names
+
+
+def _client(bootstrap: str, admin: KafkaAdmin) -> AdminClient:
+    config = client_config(bootstrap, admin.user, admin.password, admin.security_protocol)
+    return AdminClient(dict(config))
+
+
+def _wanted_topics(prefix: str, topics: Iterable[TopicSpec]) -> Iterable[NewTopic]:
+    for topic in topics:
+        yield _new_topic(prefix + topic.name, topic.partitions, topic, topic.retention_ms)
+        if topic.dlq:
+            yield _new_topic(f"{prefix}{topic.name}.dlq", 1, topic, topic.dlq_retention_ms, "delete")
+
+
+def _new_topic(name: str, partitions: int, spec: TopicSpec, retention_ms: int, cleanup: str | None = None) -> NewTopic:
+    config = {
+        "retention.ms": str(retention_ms),
+        "max.message.bytes": str(spec.max_message_bytes),
+        "cleanup.policy": cleanup or spec.cleanup_policy,
+    }
+    return NewTopic(name, partitions, config=config)
+
+
+def _topics(client: AdminClient, wanted: Sequence[NewTopic], replication_factor: int, changes: Changes) -> None:
+    present = client.list_topics(timeout=TIMEOUT_S).topics
+    fresh = [topic for topic in wanted if topic.topic not in present]
+    if fresh:
+        for topic in fresh:
+            topic.replication_factor = replication_factor
+        done = client.create_topics(fresh, operation_timeout=TIMEOUT_S, request_timeout=TIMEOUT_S)
+        _wait(done, tolerate=KafkaError.TOPIC_ALREADY_EXISTS)  # another run may have been quicker
+        changes.topics_created = [topic.topic for topic in fresh]
+    kept = [topic for topic in wanted if topic.topic in present]
+    grown = [topic for topic in kept if topic.num_partitions > len(present[topic.topic].partitions)]
+    if grown:
+        _wait(client.create_partitions([NewPartitions(topic.topic, topic.num_partitions) for topic in grown]))
+    altered = _differing(client, kept)
+    if altered:
+        _wait(client.incremental_alter_configs(altered))
+    changes.topics_altered = sorted({topic.topic for topic in grown} | {resource.name for resource in altered})
+    names = {topic.topic for topic in wanted}
+    _until(lambda: names <= set(client.list_topics(timeout=TIMEOUT_S).topics), "topics")
+
+
+def _differing(client: AdminClient, topics: Sequence[NewTopic]) -> list[ConfigResource]:
+    """Resources with those settings that are to change."""
+    if not topics:
+        return []
+    wanted = {topic.topic: topic.config or {} for topic in topics}
+    described = client.describe_configs([ConfigResource(ConfigResource.Type.TOPIC, name) for name in wanted])
+    changed = []
+    for resource, future in described.items():
+        present = future.result()
+        entries = [
+            ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+            for name, value in wanted[resource.name].items()
+            if present[name].value != value
+        ]
+        if entries:
+            changed.append(ConfigResource(ConfigResource.Type.TOPIC, resource.name, incremental_configs=entries))
+    return changed
+
+
+def _users(client: AdminClient, users: Mapping[str, str]) -> None:
+    if not users:
+        return
+    strength = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, SCRAM_ITERATIONS)
+    upserts: list[UserScramCredentialAlteration] = [
+        UserScramCredentialUpsertion(name, strength, password.encode()) for name, password in users.items()
+    ]
+    _wait(client.alter_user_scram_credentials(upserts))
+    _until(lambda: set(users) <= _scram_users(client), "users")
+
+
+def _scram_users(client: AdminClient) -> set[str]:
+    # Without names it returns one future for all users, with names one for each: the declared type is the union.
+    described: Any = client.describe_user_scram_credentials()
+    return set(described.result())
+
+
+def _bindings(spec: AclSpec, prefix: str, user_prefix: str) -> Iterable[AclBinding]:
+    principal = f"User:{user_prefix}{spec.user}"
+    literal, prefixed = ResourcePatternType.LITERAL, ResourcePatternType.PREFIXED
+    write, read, describe = AclOperation.WRITE, AclOperation.READ, AclOperation.DESCRIBE
+    topic, group = ResourceType.TOPIC, ResourceType.GROUP
+    rules = [
+        (topic, spec.write, literal, (write, describe)),
+        (topic, spec.read, literal, (read, describe)),
+        (topic, spec.write_prefixed, prefixed, (write, describe)),
+        (topic, spec.read_prefixed, prefixed, (read, describe)),
+        (group, spec.groups, literal, (read,)),
+        (group, spec.group_prefixes, prefixed, (read,)),
+        (ResourceType.TRANSACTIONAL_ID, spec.transactional_ids, literal, (write, describe)),
+    ]
+    for kind, names, pattern, operations in rules:
+        for name in names:
+            for operation in operations:
+                yield AclBinding(kind, prefix + name, pattern, principal, "*", operation, AclPermissionType.ALLOW)
+
+
+def _rights(client: AdminClient, principal: str, prefix: str, wanted: set[AclBinding], changes: Changes) -> None:
+    def present() -> set[AclBinding]:
+        return {acl for acl in _present(client, principal) if acl.name.startswith(prefix)}
+
+    before = present()
+    if missing := list(wanted - before):
+        _wait(client.create_acls(missing))
+    if surplus := [_filter_of(acl) for acl in before - wanted]:
+        _wait(client.delete_acls(surplus))
+    if missing or surplus:
+        _until(lambda: present() == wanted, f"rights of {principal}")
+    changes.acls_added += len(missing)
+    changes.acls_removed += len(surplus)
+
+
+def _present(client: AdminClient, principal: str | None) -> list[AclBinding]:
+    anything: Any = None  # allowed in filters; the declaration doesn't know
+    whose: Any = principal
+    everything = AclBindingFilter(
+        ResourceType.ANY, anything, ResourcePatternType.ANY, whose, anything, AclOperation.ANY, AclPermissionType.ANY
+    )
+    return list(client.describe_acls(everything).result())
+
+
+def _filter_of(acl: AclBinding) -> AclBindingFilter:
+    return AclBindingFilter(
+        acl.restype, acl.name, acl.resource_pattern_type, acl.principal, acl.host, acl.operation, acl.permission_type
+    )
+
+
+def _wait(futures: Mapping[Any, Future[Any]], tolerate: int | None = None) -> None:
+    """Waits for all results. Raises the first error whose code isn't tolerated."""
+    for future in futures.values():
+        try:
+            future.result(timeout=TIMEOUT_S * 2)
+        except KafkaException as error:
+            if tolerate is None or error.args[0].code() != tolerate:
+                raise
+
+
+def _until(done: Callable[[], bool], what: str) -> None:
+    """Waits until the broker shows what the controller has accepted (milliseconds usually). Raises TimeoutError."""
+    deadline = clock.monotonic_s() + TIMEOUT_S
+    while not done():
+        if clock.monotonic_s() > deadline:
+            raise TimeoutError(f"Kafka doesn't show the new {what} after {TIMEOUT_S:.0f} s")
+        time.sleep(0.02)

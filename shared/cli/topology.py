@@ -1,0 +1,133 @@
+"""From the registry to a cluster: topics, users and exactly the rights that the declarations imply."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from confluent_kafka.admin import AdminClient
+
+from shared.cli.provision import AclSpec, Changes, KafkaAdmin, TopicSpec, client_config, provision_kafka
+from shared.events import registry
+from shared.events.registry import AnyTopic
+
+HOUR_MS = 3_600_000
+# The broker takes more than a topic's own limit, so that an oversized record can become a dead letter with a reason.
+RECORD_BYTES_MAX = 5 * 1024 * 1024
+INBOUND = "inbound."
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A Kafka cluster with its administrator, and the prefixes of one installation on it."""
+
+    bootstrap: str
+    admin: KafkaAdmin
+    topic_prefix: str = "beegrid."
+    user_prefix: str = ""
+    replication_factor: int = 1
+
+
+def topic_specs(companies: Sequence[str] = ()) -> list[TopicSpec]:
+    """All topics of the suite, and the inbound topics of the given companies."""
+    plain = [_spec(topic.name, topic) for topic in registry.topics() if not topic.is_family]
+    return plain + [_spec(topic.name.format(company=code), topic) for topic in _families() for code in companies]
+
+
+def acl_specs(companies: Sequence[str] = ()) -> list[AclSpec]:
+    """Each service writes what it produces and the dead letters of what it consumes, reads what it consumes."""
+    specs = []
+    for service in registry.services():
+        consumed = [name for topic in registry.consumed_by(service) for name in _names(topic, companies)]
+        produced = [topic.name for topic in registry.produced_by(service)]
+        specs.append(
+            AclSpec(
+                user=service,
+                write=[*produced, *(f"{name}.dlq" for name in consumed)],
+                read=consumed,
+                group_prefixes=[f"{service}."],
+            )
+        )
+    return specs + [company_acl(code) for code in companies]
+
+
+def company_acl(code: str) -> AclSpec:
+    """A company writes its own inbound topics and reads why its records were refused."""
+    names = [topic.name.format(company=code) for topic in _families()]
+    return AclSpec(
+        user=company_user(code),
+        write=names,
+        read=[f"{name}.dlq" for name in names],
+        group_prefixes=[f"{company_user(code)}."],
+    )
+
+
+def system_acl(code: str) -> AclSpec:
+    """A city system reads the public topics."""
+    user = system_user(code)
+    return AclSpec(user=user, read=[topic.name for topic in registry.public_topics()], group_prefixes=[f"{user}."])
+
+
+def company_user(code: str) -> str:
+    """The SCRAM user of a company."""
+    return f"company-{code}"
+
+
+def system_user(code: str) -> str:
+    """The SCRAM user of a city system."""
+    return f"system-{code}"
+
+
+def known_companies(cluster: Cluster) -> list[str]:
+    """Companies that have inbound topics on the cluster."""
+    config = client_config(
+        cluster.bootstrap, cluster.admin.user, cluster.admin.password, cluster.admin.security_protocol
+    )
+    before = cluster.topic_prefix + INBOUND
+    names = AdminClient(dict(config)).list_topics(timeout=15).topics
+    return sorted({name.removeprefix(before).split(".")[0] for name in names if name.startswith(before)})
+
+
+def provision_suite(cluster: Cluster, passwords: Mapping[str, str]) -> Changes:
+    """Create or complete everything that the registry declares. `passwords`: of the services' users."""
+    companies = known_companies(cluster)
+    return _provision(cluster, topic_specs(companies), passwords, acl_specs(companies))
+
+
+def provision_company(cluster: Cluster, code: str, password: str) -> Changes:
+    """Create a company's inbound topics and user, and let the consuming services read them."""
+    companies = sorted({*known_companies(cluster), code})
+    own = [_spec(topic.name.format(company=code), topic) for topic in _families()]
+    concerned = {service for topic in _families() for service in topic.consumers} | {company_user(code)}
+    acls = [spec for spec in acl_specs(companies) if spec.user in concerned]
+    return _provision(cluster, own, {company_user(code): password}, acls)
+
+
+def provision_system(cluster: Cluster, code: str, password: str) -> Changes:
+    """Create a city system's user, who may read the public topics."""
+    return _provision(cluster, [], {system_user(code): password}, [system_acl(code)])
+
+
+def _provision(
+    cluster: Cluster, topics: Sequence[TopicSpec], users: Mapping[str, str], acls: Sequence[AclSpec]
+) -> Changes:
+    return provision_kafka(
+        cluster.bootstrap,
+        cluster.admin,
+        cluster.topic_prefix,
+        topics,
+        users,
+        acls,
+        user_prefix=cluster.user_prefix,
+        replication_factor=cluster.replication_factor,
+    )
+
+
+def _families() -> list[AnyTopic]:
+    return [topic for topic in registry.topics() if topic.is_family]
+
+
+def _names(topic: AnyTopic, companies: Sequence[str]) -> list[str]:
+    return [topic.name.format(company=code) for code in companies] if topic.is_family else [topic.name]
+
+
+def _spec(name: str, topic: AnyTopic) -> TopicSpec:
+    return TopicSpec(name, topic.partitions, topic.retention_hours * HOUR_MS, RECORD_BYTES_MAX)

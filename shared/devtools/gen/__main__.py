@@ -1,0 +1,47 @@
+"""`python -m shared.devtools.gen`: write everything that is generated, or prove with --check that it is current."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from shared.devtools.gen import asyncapi, flow, metrics_doc, openapi, schemas, settings_doc
+from shared.devtools.gen.files import ROOT, Generated, differences, write
+
+GENERATORS: tuple[Callable[[Path], Generated], ...] = (
+    schemas.generate,
+    asyncapi.generate,
+    flow.generate,
+    metrics_doc.generate,
+    settings_doc.generate,
+    openapi.generate,
+)
+
+
+def run(root: Path, *, check: bool, strict: bool) -> int:
+    """Write or compare below root. 1 when --check finds a difference, or when --strict and something was skipped."""
+    results = [generator(root) for generator in GENERATORS]
+    changed = differences(root, results) if check else write(root, results)
+    for line in changed:
+        print(line)
+    skipped = [line for generated in results for line in generated.skipped]
+    for line in skipped:
+        print(f"skipped: {line}", file=sys.stderr)
+    if check and changed:
+        print("run `make gen` and commit what it writes", file=sys.stderr)
+        return 1
+    return 1 if strict and skipped else 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse the command line and run."""
+    parser = argparse.ArgumentParser(prog="python -m shared.devtools.gen", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a file isn't current")
+    parser.add_argument("--strict", action="store_true", help="exit 1 also when something could not be generated")
+    parser.add_argument("--root", type=Path, default=ROOT, help="where to write; default: this repository")
+    options = parser.parse_args(arguments)
+    return run(options.root.resolve(), check=options.check, strict=options.strict)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

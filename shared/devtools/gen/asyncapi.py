@@ -1,0 +1,328 @@
+"""docs/asyncapi.yaml: one AsyncAPI 3 document for the suite, from the registry alone.
+
+FastStream can generate one, but knows neither headers nor CloudEvents, and documents of several services collide.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from shared.devtools.gen import labels
+from shared.devtools.gen.asyncapi_headers import (
+    CLOUD_EVENT_HEADERS,
+    DEAD_LETTER_HEADERS,
+    DEAD_LETTER_KEY,
+    DEAD_LETTER_WORDS,
+    SUBMISSION_HEADERS,
+    SUBMISSION_WORDS,
+    header_example,
+)
+from shared.devtools.gen.examples import examples_of
+from shared.devtools.gen.files import Generated
+from shared.devtools.gen.schemas import stem
+from shared.events.common import CompanyCode
+from shared.events.registry import AnyTopic, topics
+from shared.events.topic import Audience, EventModel
+
+TARGET = "docs/asyncapi.yaml"
+PREFIX = "beegrid."
+KAFKA_BINDING = "0.5.0"
+OUTSIDE = {"company": "company-{company}", "city-system": "city-system"}
+
+INTRODUCTION = """\
+骑手随手拍的全部事件 / All events of the suite. Every topic is listed with its key, headers, body and dead-letter
+partner.
+
+**Reading a record.** The body is plain JSON (UTF-8). Everything about the event is in the record's headers, as
+CloudEvents 1.0 in Kafka's binary mode (`ce_*`). With kcat, key and headers are shown by `-f '%k %h %s\\n'`:
+
+    kcat -b HOST:9093 -X security.protocol=SASL_SSL -X sasl.mechanism=SCRAM-SHA-512 \\
+      -X sasl.username=USER -X sasl.password=PASSWORD \\
+      -C -t beegrid.public.case-changed.v1 -f 'key=%k\\nheaders=%h\\n%s\\n\\n'
+
+**Delivery.** At least once: drop a `ce_id` that was seen before. Events of one key are in order, with
+`ce_aggregateversion` rising by one; across keys and across topics no order is promised.
+
+**Names.** `beegrid.` is the default prefix of an installation (`BEEGRID_TOPIC_PREFIX`). The last part of a topic is the
+version of its contract: within it only optional fields are added, so ignore fields that you don't know.
+
+**Audience.** `public` topics are for city systems; `inbound` topics are written by one company each, and the
+broker's ACL ties the topic's name to the company's user; `internal` topics are for the suite's services and may
+change with a release.
+"""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Long texts as blocks, no anchors: a person reads this file."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def _address(topic: AnyTopic) -> str:
+    return PREFIX + topic.name
+
+
+def _message_name(topic: AnyTopic) -> str:
+    return topic.model.__name__
+
+
+def _schemas() -> tuple[dict[type[EventModel], str], dict[str, Any]]:
+    """References of all bodies, and the schemas that they need, each once."""
+    models: dict[type[BaseModel], Literal["validation", "serialization"]] = {
+        topic.model: ("validation" if topic.audience is Audience.INBOUND else "serialization") for topic in topics()
+    }
+    references, shared = models_json_schema(list(models.items()), ref_template="#/components/schemas/{model}")
+    return {topic.model: references[(topic.model, models[topic.model])]["$ref"] for topic in topics()}, shared["$defs"]
+
+
+def _key_schema(topic: AnyTopic) -> dict[str, Any]:
+    field = topic.model.model_json_schema()["properties"][topic.key]
+    return {
+        "type": "string",
+        **{word: field[word] for word in ("format", "pattern") if word in field},
+        "description": f"UTF-8 text of the body's `{topic.key}`: all records of one {topic.key} are in one partition",
+    }
+
+
+def _channel(topic: AnyTopic, *, dead: bool) -> dict[str, Any]:
+    name = _message_name(topic) + ("DeadLetter" if dead else "")
+    address = _address(topic) + (".dlq" if dead else "")
+    chinese, english = labels.journey(topic.journey)
+    channel: dict[str, Any] = {
+        "address": address,
+        "title": f"{topic.name}.dlq" if dead else topic.name,
+        "summary": f"Records of {topic.name} that a service could not use." if dead else topic.summary,
+        "messages": {name: {"$ref": f"#/components/messages/{name}"}},
+        "tags": [
+            {"name": str(topic.audience)},
+            {"name": f"journey:{topic.journey}", "description": f"{chinese} / {english}"},
+        ],
+        "bindings": {
+            "kafka": {
+                "topic": address,
+                "partitions": topic.partitions,
+                "topicConfiguration": {
+                    "cleanup.policy": ["delete"],
+                    "retention.ms": topic.retention_hours * 3_600_000,
+                },
+                "bindingVersion": KAFKA_BINDING,
+            }
+        },
+    }
+    if dead:
+        channel["tags"] = [{"name": "dead-letter"}, *channel["tags"][1:]]
+    else:
+        channel["description"] = (
+            f"Partition key `{topic.key}`. A body over {topic.record_bytes_max:,} bytes becomes a dead letter. "
+            + (
+                "After a dead letter, later records of the same key wait (parked) until it is replayed."
+                if topic.ordered
+                else "Records are independent: a dead letter holds up no other record."
+            )
+        )
+    if topic.is_family:
+        channel["parameters"] = {"company": {"$ref": "#/components/parameters/company"}}
+    return channel
+
+
+def _message(topic: AnyTopic, reference: str) -> dict[str, Any]:
+    inbound = topic.audience is Audience.INBOUND
+    source = "/feima-express/dispatch" if inbound else f"/beegrid/{topic.producer}"
+    trait = "submission" if inbound else "cloudEvent"
+    examples = []
+    for number, example in enumerate(examples_of(topic), start=1):
+        time = next(
+            (example.payload[name] for name in ("changed_at", "received_at", "occurred_at") if name in example.payload),
+            "2026-05-19T10:05:33.184027Z",
+        )
+        version = 0 if inbound else number
+        examples.append(
+            {
+                "name": example.name,
+                "summary": example.summary,
+                "headers": header_example(source, topic.name, str(example.payload[topic.key]), time, version),
+                "payload": example.payload,
+            }
+        )
+    return {
+        "name": _message_name(topic),
+        "title": topic.name,
+        "summary": topic.summary,
+        "description": topic.model.__doc__ or topic.summary,
+        "contentType": "application/json",
+        "payload": {"$ref": reference},
+        "traits": [{"$ref": f"#/components/messageTraits/{trait}"}],
+        "bindings": {"kafka": {"key": _key_schema(topic), "bindingVersion": KAFKA_BINDING}},
+        "tags": [{"name": str(topic.audience)}],
+        "examples": examples,
+    }
+
+
+def _dead_letter(topic: AnyTopic) -> dict[str, Any]:
+    return {
+        "name": _message_name(topic) + "DeadLetter",
+        "title": f"{topic.name}.dlq",
+        "summary": f"A record of {topic.name} that could not be used, with the reason.",
+        "payload": {"description": f"the original value, byte for byte (empty where there was none), of {topic.name}"},
+        "traits": [{"$ref": "#/components/messageTraits/deadLetter"}],
+        "bindings": {
+            "kafka": {
+                "key": {"type": "string", "description": DEAD_LETTER_KEY},
+                "bindingVersion": KAFKA_BINDING,
+            }
+        },
+        "tags": [{"name": "dead-letter"}],
+    }
+
+
+def _group(topic: AnyTopic, service: str) -> str:
+    return f"{PREFIX}{service}.{topic.name.replace('{company}', 'all')}"
+
+
+def _operation(topic: AnyTopic, party: str, action: str, *, dead: bool = False) -> dict[str, Any]:
+    channel = stem(topic) + (".dlq" if dead else "")
+    name = _message_name(topic) + ("DeadLetter" if dead else "")
+    chinese, english = labels.party(party)
+    words = {"send": "writes", "receive": "reads"}[action]
+    operation: dict[str, Any] = {
+        "action": action,
+        "channel": {"$ref": f"#/channels/{channel}"},
+        "title": f"{party} {words} {channel}",
+        "summary": DEAD_LETTER_SUMMARY.format(party=party, topic=topic.name) if dead else topic.summary,
+        "tags": [{"name": party, "description": f"{chinese} / {english}"}],
+        "messages": [{"$ref": f"#/channels/{channel}/messages/{name}"}],
+    }
+    if action == "receive" and party not in OUTSIDE:
+        operation["bindings"] = {
+            "kafka": {
+                "groupId": {
+                    "type": "string",
+                    "const": _group(topic, party),
+                    "description": "one group a service and topic",
+                },
+                "bindingVersion": KAFKA_BINDING,
+            }
+        }
+    return operation
+
+
+DEAD_LETTER_SUMMARY = "{party} tells about records of {topic} that it could not use."
+
+
+def _operations() -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for topic in labels.all_topics():
+        found[f"{topic.producer}.send.{stem(topic)}"] = _operation(topic, topic.producer, "send")
+        for consumer in topic.consumers:
+            found[f"{consumer}.receive.{stem(topic)}"] = _operation(topic, consumer, "receive")
+        for consumer in topic.consumers:
+            if consumer not in OUTSIDE:
+                found[f"{consumer}.send.{stem(topic)}.dlq"] = _operation(topic, consumer, "send", dead=True)
+    return found
+
+
+def _servers() -> dict[str, Any]:
+    scram = [{"$ref": "#/components/securitySchemes/scram"}]
+    return {
+        "production": {
+            "host": "kafka.example.org:9093",
+            "protocol": "kafka-secure",
+            "title": "SASL_SSL",
+            "description": "An installation's brokers, over TLS (`security.protocol=SASL_SSL`).",
+            "security": scram,
+        },
+        "local": {
+            "host": "127.0.0.1:{port}",
+            "protocol": "kafka",
+            "title": "SASL_PLAINTEXT",
+            "description": "The broker on a developer's machine, without TLS (`security.protocol=SASL_PLAINTEXT`).",
+            "variables": {"port": {"default": "9092", "description": "the port that `make demo` names"}},
+            "security": scram,
+        },
+    }
+
+
+def document(root: Path) -> dict[str, Any]:
+    """The whole document as plain data."""
+    version = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    references, schemas = _schemas()
+    channels: dict[str, Any] = {}
+    messages: dict[str, Any] = {}
+    for topic in labels.all_topics():
+        channels[stem(topic)] = _channel(topic, dead=False)
+        channels[f"{stem(topic)}.dlq"] = _channel(topic, dead=True)
+        messages[_message_name(topic)] = _message(topic, references[topic.model])
+        messages[f"{_message_name(topic)}DeadLetter"] = _dead_letter(topic)
+    return {
+        "asyncapi": "3.0.0",
+        "id": "urn:beegrid:events",
+        "info": {
+            "title": "BeeGrid events",
+            "version": version,
+            "description": INTRODUCTION,
+            "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
+            "tags": [
+                {"name": "public", "description": "城市系统可读 / city systems may read it"},
+                {"name": "inbound", "description": "平台企业写入 / written by one company each"},
+                {"name": "internal", "description": "仅内部服务 / services of the suite only"},
+                {"name": "dead-letter", "description": "死信 / records that a service could not use"},
+            ],
+        },
+        "defaultContentType": "application/json",
+        "servers": _servers(),
+        "channels": channels,
+        "operations": _operations(),
+        "components": {
+            "securitySchemes": {
+                "scram": {
+                    "type": "scramSha512",
+                    "description": (
+                        "SASL SCRAM-SHA-512. A service's user has the service's name, a company's is `company-<code>`. "
+                        "ACLs follow this document: who sends may write, who receives may read, nothing else."
+                    ),
+                }
+            },
+            "parameters": {
+                "company": {
+                    "description": f"company code ({_pattern()}); only the user `company-<code>` may write its topics",
+                    "examples": ["feima-express"],
+                }
+            },
+            "messageTraits": {
+                "cloudEvent": {
+                    "headers": CLOUD_EVENT_HEADERS,
+                    "correlationId": {
+                        "location": "$message.header#/traceparent",
+                        "description": "one trace across all hops",
+                    },
+                },
+                "submission": {"headers": SUBMISSION_HEADERS, "description": SUBMISSION_WORDS},
+                "deadLetter": {"headers": DEAD_LETTER_HEADERS, "description": DEAD_LETTER_WORDS},
+            },
+            "messages": messages,
+            "schemas": schemas,
+        },
+    }
+
+
+def _pattern() -> str:
+    (field,) = CompanyCode.__metadata__  # type: ignore[attr-defined]  # Annotated keeps it there
+    return str(next(item.pattern for item in field.metadata if getattr(item, "pattern", None)))
+
+
+def generate(root: Path) -> Generated:
+    """The document as YAML."""
+    text = yaml.dump(document(root), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=118)
+    return Generated(files={TARGET: "# GENERATED by `make gen` from shared/events; change it there\n" + text})

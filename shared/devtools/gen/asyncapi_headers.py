@@ -1,0 +1,150 @@
+"""Every Kafka header that the suite writes, described once for the AsyncAPI document."""
+
+from typing import Any
+
+CLOUD_EVENT_HEADERS: dict[str, Any] = {
+    "type": "object",
+    "required": ["ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time", "content-type"],
+    "properties": {
+        "ce_specversion": {"type": "string", "const": "1.0", "description": "version of CloudEvents"},
+        "ce_id": {
+            "type": "string",
+            "format": "uuid",
+            "description": (
+                "事件编号,去重依据 / id of the event, a UUIDv7. A record can arrive more than once; the same ce_id "
+                "is the "
+                "same event: drop the second."
+            ),
+        },
+        "ce_source": {
+            "type": "string",
+            "description": "who wrote it: /beegrid/<service>, or what a company states about itself",
+        },
+        "ce_type": {
+            "type": "string",
+            "description": (
+                "the topic's name without the installation's prefix; the last part is the version of the contract"
+            ),
+        },
+        "ce_subject": {
+            "type": "string",
+            "description": "id of the aggregate that the event is about: the same text as the record's key",
+        },
+        "ce_time": {
+            "type": "string",
+            "format": "date-time",
+            "description": "when it happened (RFC 3339 with offset), not when it was published",
+        },
+        "ce_aggregateversion": {
+            "type": "string",
+            "pattern": "^[0-9]+$",
+            "description": (
+                "对象的版本号 / the aggregate's version after this event, a decimal number: 1, 2, 3 … without a gap "
+                "for one "
+                "ce_subject, in this order on the topic. A smaller number than the last one seen is a repetition; a "
+                "gap "
+                "means that something was missed. 0 or absent: the event has no aggregate."
+            ),
+        },
+        "content-type": {"type": "string", "const": "application/json", "description": "of the record's value"},
+        "traceparent": {
+            "type": "string",
+            "pattern": "^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$",
+            "description": (
+                "W3C trace context of the request or event that caused this one; absent where nothing was traced"
+            ),
+        },
+    },
+}
+
+DEAD_LETTER_HEADERS: dict[str, Any] = {
+    "type": "object",
+    "required": [
+        "dlq-topic",
+        "dlq-partition",
+        "dlq-offset",
+        "dlq-consumer",
+        "dlq-code",
+        "dlq-detail",
+        "dlq-attempts",
+        "dlq-at",
+        "dlq-status",
+    ],
+    "properties": {
+        "dlq-topic": {"type": "string", "description": "topic on which the record was"},
+        "dlq-partition": {"type": "string", "pattern": "^[0-9]+$", "description": "its partition"},
+        "dlq-offset": {"type": "string", "pattern": "^[0-9]+$", "description": "its offset"},
+        "dlq-consumer": {
+            "type": "string",
+            "description": (
+                "service that could not use it. Several services read one topic and share its dead-letter topic: this "
+                "header tells them apart."
+            ),
+        },
+        "dlq-code": {"type": "string", "description": "reason for machines, a word that doesn't change"},
+        "dlq-detail": {"type": "string", "description": "reason for people; holds no value of the body"},
+        "dlq-attempts": {"type": "string", "pattern": "^[0-9]+$", "description": "how often it was tried"},
+        "dlq-at": {"type": "string", "format": "date-time", "description": "when it was given up"},
+        "dlq-status": {
+            "type": "string",
+            "enum": ["dead", "parked", "rejected"],
+            "description": (
+                "dead: could not be read or kept failing. parked: waits behind a dead letter of the same key, in "
+                "order. "
+                "rejected: understood, and refused for a reason of business; it is never tried again by itself."
+            ),
+        },
+    },
+}
+
+DEAD_LETTER_KEY = "the original key as UTF-8 text; bytes that aren't are replaced, a missing key is empty"
+
+DEAD_LETTER_WORDS = (
+    "死信 / A record that a service could not use: the value byte for byte, its original headers (one without a "
+    "value is left "
+    "out), the key, and the `dlq-*` headers with the reason, all UTF-8 text. The value can be anything, also not "
+    "JSON. The "
+    "service's database keeps the record whole until an operator replays or discards it "
+    "(`/ops/<service>/dead-letters`); "
+    "this topic only tells others about it."
+)
+
+SUBMISSION_HEADERS: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "ce_id": {
+            "type": "string",
+            "maxLength": 200,
+            "description": (
+                "企业自己的记录编号,建议填写 / the company's own id of this record, recommended: the same ce_id "
+                "sent again has no "
+                "second effect. Without it the record's place on the topic is its id."
+            ),
+        },
+        "traceparent": CLOUD_EVENT_HEADERS["properties"]["traceparent"],
+    },
+}
+
+SUBMISSION_WORDS = (
+    "A company's record needs no header. CloudEvents headers are welcome; those not listed are ignored. Which "
+    "company speaks is "
+    "told by the topic's name alone, which only that company's user may write."
+)
+
+HEADER_EXAMPLE_ID = "0199a2c4-01c0-71c0-81c0-5f0c7be101c0"
+HEADER_EXAMPLE_TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+def header_example(source: str, ce_type: str, subject: str, time: str, version: int) -> dict[str, str]:
+    """Headers of one example message."""
+    return {
+        "ce_specversion": "1.0",
+        "ce_id": HEADER_EXAMPLE_ID,
+        "ce_source": source,
+        "ce_type": ce_type,
+        "ce_subject": subject,
+        "ce_time": time,
+        "ce_aggregateversion": str(version),
+        "content-type": "application/json",
+        "traceparent": HEADER_EXAMPLE_TRACE,
+    }

@@ -1,0 +1,137 @@
+"""One installation of the suite on given servers: names, secrets, schemas, topics. Tests make many of them."""
+
+import base64
+import json
+import os
+import secrets
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Self
+
+from shared.cli.migrate import migrate
+from shared.cli.provision import (
+    KafkaAdmin,
+    app_role,
+    database_url,
+    delete_topics,
+    drop_database,
+    owner_role,
+    provision_postgres,
+)
+from shared.cli.topology import Cluster, provision_suite
+from shared.devtools.identity import Identity
+from shared.devtools.infra.suite import Infra
+from shared.events import registry
+
+ROOT = Path(__file__).resolve().parents[2]
+RoleName = Callable[..., str]
+KIT_MIGRATIONS = ROOT / "shared" / "kit" / "migrations"
+
+
+@dataclass
+class Secrets:
+    """Generated once per installation; kept in a file only its owner can read where the installation persists."""
+
+    postgres: dict[str, str] = field(default_factory=dict)
+    kafka: dict[str, str] = field(default_factory=dict)
+    sealing_key: str = ""
+
+    @classmethod
+    def generate(cls, services: tuple[str, ...]) -> Self:
+        """New passwords and a new sealing key."""
+        roles = [role for name in services for role in (owner_role(name), app_role(name))]
+        return cls(
+            postgres={role: secrets.token_urlsafe(24) for role in roles},
+            kafka={name: secrets.token_urlsafe(24) for name in services},
+            sealing_key=base64.b64encode(secrets.token_bytes(32)).decode(),
+        )
+
+
+class Installation:
+    """Database, roles, topics, users and identity of one suite.
+
+    `name` prefixes everything that servers share between installations; the standing one is called "beegrid".
+    """
+
+    def __init__(self, infra: Infra, folder: Path, name: str = "beegrid", redis_number: int = 0) -> None:
+        self.infra = infra
+        self.folder = folder
+        self.name = name
+        self.services = registry.services()
+        standing = name == "beegrid"
+        self.role_prefix = "" if standing else f"{name}_"
+        self.user_prefix = "" if standing else f"{name}-"
+        self.topic_prefix = f"{name}."
+        self.redis_number = redis_number
+        folder.mkdir(parents=True, exist_ok=True)
+        self.identity = Identity.open(folder / "identity")
+        self.secrets = self._secrets()
+
+    @property
+    def cluster(self) -> Cluster:
+        """The Kafka side."""
+        admin = KafkaAdmin(self.infra.kafka_admin_user, self.infra.kafka_admin_password)
+        return Cluster(self.infra.kafka_bootstrap, admin, self.topic_prefix, self.user_prefix)
+
+    def set_up(self) -> None:
+        """Create or complete database, roles, schemas, topics, users and rights; run outstanding migrations."""
+        with ThreadPoolExecutor(max_workers=4) as threads:
+            kafka = threads.submit(provision_suite, self.cluster, self.secrets.kafka)
+            provision_postgres(
+                self.infra.postgres_admin_url,
+                self.name,
+                list(self.services),
+                self.secrets.postgres,
+                role_prefix=self.role_prefix,
+            )
+            for done in [threads.submit(self.migrate, service) for service in self.services]:
+                done.result()
+            kafka.result()
+
+    def migrate(self, service: str) -> None:
+        """Bring one service's schema up to date."""
+        folders = [KIT_MIGRATIONS, ROOT / "services" / service / "migrations"]
+        migrate(self.dsn(service, owner_role), service, [path for path in folders if path.is_dir()])
+
+    def remove(self) -> None:
+        """Drop everything that `set_up` has created."""
+        drop_database(self.infra.postgres_admin_url, self.name, list(self.services), self.role_prefix)
+        delete_topics(self.cluster.bootstrap, self.cluster.admin, self.topic_prefix, self.user_prefix)
+
+    def dsn(self, service: str, role_of: RoleName = app_role) -> str:
+        """The address of the database for a service's app role, or its owner role."""
+        password = self.secrets.postgres[role_of(service)]
+        role = role_of(service, self.role_prefix)
+        return database_url(self.infra.postgres_admin_url, self.name, role, password)
+
+    def environment(self, service: str, port: int = 0) -> dict[str, str]:
+        """All settings of one service's process."""
+        redis_url = self.infra.redis_url
+        if redis_url.count("/") == 3:
+            redis_url = f"{redis_url.rsplit('/', 1)[0]}/{self.redis_number}"
+        return {
+            "PATH": os.environ.get("PATH", ""),
+            "PYTHONUNBUFFERED": "1",
+            "BEEGRID_POSTGRES_DSN": self.dsn(service),
+            "BEEGRID_KAFKA_BOOTSTRAP": self.infra.kafka_bootstrap,
+            "BEEGRID_KAFKA_USERNAME": self.user_prefix + service,
+            "BEEGRID_KAFKA_PASSWORD": self.secrets.kafka[service],
+            "BEEGRID_TOPIC_PREFIX": self.topic_prefix,
+            "BEEGRID_REDIS_URL": redis_url,
+            "BEEGRID_HTTP_PORT": str(port),
+            "BEEGRID_JWKS_URL": self.identity.jwks_url,
+            "BEEGRID_SEALING_KEY": self.secrets.sealing_key,
+        }
+
+    def _secrets(self) -> Secrets:
+        file = self.folder / "secrets.json"
+        found = Secrets(**json.loads(file.read_text())) if file.exists() else Secrets()
+        fresh = Secrets.generate(self.services)
+        found.postgres = {**fresh.postgres, **found.postgres}
+        found.kafka = {**fresh.kafka, **found.kafka}
+        found.sealing_key = found.sealing_key or fresh.sealing_key
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+            json.dump(asdict(found), out)
+        return found

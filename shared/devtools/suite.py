@@ -1,0 +1,196 @@
+"""The whole suite on this machine: servers, every service in a process of its own, one front door."""
+
+import contextlib
+import json
+import os
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from shared.devtools.infra.caddy import Caddy, start_caddy
+from shared.devtools.infra.process import ManagedProcess, ServerSpec, free_port, port_free
+from shared.devtools.infra.suite import start_infra
+from shared.devtools.infra.watchdog import Guard
+from shared.devtools.installation import ROOT, Installation
+from shared.kit import clock
+
+FRONT_DOOR_PORT = 8080
+READY_TIMEOUT_S = 60.0
+STOP_GRACE_S = 25.0
+OPERATOR_TOKEN_S = 30 * 24 * 3600
+
+
+class ServiceProcess(ManagedProcess):
+    """One service. `url` is its own address, behind the front door."""
+
+    def __init__(self, spec: ServerSpec, guard: Guard, service: str, port: int) -> None:
+        super().__init__(spec, guard)
+        self.service = service
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+
+
+@dataclass
+class Suite:
+    """Running services of one installation. `url` is the front door's address."""
+
+    installation: Installation
+    guard: Guard
+    logs: Path
+    services: dict[str, ServiceProcess] = field(default_factory=dict)
+    front_door: Caddy | None = None
+    overrides: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        """Where people and companies come in."""
+        return self.front_door.url if self.front_door is not None else ""
+
+    def add(self, service: str, name: str | None = None, extra: Mapping[str, str] | None = None) -> ServiceProcess:
+        """Start one more process of a service (a replica has a `name` of its own) and wait until it is ready."""
+        process = self.prepare(service, name, extra)
+        process.start()
+        return process
+
+    def prepare(self, service: str, name: str | None = None, extra: Mapping[str, str] | None = None) -> ServiceProcess:
+        """A process of a service, not yet started."""
+        name = name or service
+        port = free_port()
+        home = self.guard.temp_folder(name)
+        environment = {
+            **self.installation.environment(service, port),
+            "BEEGRID_KAFKA_INSTANCE_ID": name,
+            "HOME": str(home),
+            "PYTHONPATH": str(ROOT),
+            **self.overrides,
+            **(extra or {}),
+        }
+        spec = ServerSpec(
+            name=name,
+            argv=[sys.executable, "-m", f"services.{service}"],
+            home=home,
+            log=self.logs / f"{name}.log",
+            ready=lambda _pid: _answers(f"http://127.0.0.1:{port}/startupz"),
+            env=environment,
+            ready_timeout_s=READY_TIMEOUT_S,
+            grace_s=STOP_GRACE_S,
+        )
+        process = ServiceProcess(spec, self.guard, service, port)
+        self.services[name] = process
+        return process
+
+    def start(self, names: Iterable[str], told: Callable[[str], None] = lambda _: None) -> None:
+        """Start services side by side; `told` hears the name of each that is ready."""
+        processes = [self.prepare(name) for name in names]
+
+        def start(process: ServiceProcess) -> None:
+            process.start()
+            told(process.service)
+
+        with ThreadPoolExecutor(max_workers=4) as threads:
+            for done in [threads.submit(start, process) for process in processes]:
+                done.result()
+
+    def open_front_door(self, port: int | None = None) -> None:
+        """Start Caddy in front of the services, on 8080 or, where that is taken, on a free port."""
+        chosen = port or (FRONT_DOOR_PORT if port_free(FRONT_DOOR_PORT) else free_port())
+        upstreams = {f"{p.service.upper()}_UPSTREAM": f"127.0.0.1:{p.port}" for p in self.services.values()}
+        self.front_door = start_caddy(
+            self.guard,
+            (ROOT / "Caddyfile").read_text(),
+            chosen,
+            {"BEEGRID_PORT": str(chosen), **upstreams},
+            log=self.logs / "caddy.log",
+        )
+
+    def operator_token(self, ttl_s: int = OPERATOR_TOKEN_S) -> str:
+        """A token for the operator of this suite."""
+        return self.installation.identity.token("operator", "运维 Operator", ["operator"], ttl_s=ttl_s)
+
+    def write_address(self, file: Path) -> None:
+        """Tell the operator's command where the suite is; only the owner may read the file."""
+        infra = self.installation.infra
+        told = {
+            "url": self.url,
+            "token": self.operator_token(),
+            "topic_prefix": self.installation.topic_prefix,
+            "user_prefix": self.installation.user_prefix,
+            "kafka_bootstrap": infra.kafka_bootstrap,
+            "kafka_admin_user": infra.kafka_admin_user,
+            "kafka_admin_password": infra.kafka_admin_password,
+            "identity": str(self.installation.folder / "identity"),
+            "services": {name: process.url for name, process in self.services.items()},
+            "pid": os.getpid(),
+        }
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+            json.dump(told, out, indent=1)
+
+    def stop(self) -> None:
+        """Stop the front door, then all services side by side."""
+        if self.front_door is not None:
+            self.front_door.stop()
+        with ThreadPoolExecutor(max_workers=8) as threads:
+            list(threads.map(lambda process: process.stop(), self.services.values()))
+
+
+def _answers(url: str) -> bool:
+    """Whether a probe says yes."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 our own address
+            return bool(answer.status == 200)
+    except urllib.error.HTTPError:
+        return False
+
+
+@contextlib.contextmanager
+def running_suite(
+    state: Path,
+    told: Callable[[str], None] = lambda _: None,
+    *,
+    port: int | None = None,
+    overrides: Mapping[str, str] | None = None,
+    persistent: bool = True,
+) -> Iterator[Suite]:
+    """Servers, schemas, topics, all services and the front door; everything ends with the block.
+
+    Args:
+        state: folder for secrets, logs and, where `persistent`, the servers' data.
+        told: hears each step in words for people.
+        port: of the front door.
+        overrides: settings for all services.
+        persistent: keep data for the next start.
+    """
+    state.mkdir(parents=True, exist_ok=True)
+    logs = state / "logs"
+    logs.mkdir(exist_ok=True)
+    started_s = clock.monotonic_s()
+    told("启动 Postgres、Kafka、Valkey / starting Postgres, Kafka, Valkey")
+    with start_infra(state / "servers" if persistent else None) as infra:
+        guard = infra.guard or Guard()
+        try:
+            told("建库、迁移、主题与权限 / schemas, migrations, topics and rights")
+            installation = Installation(infra, state)
+            installation.set_up()
+            suite = Suite(installation, guard, logs, overrides={**_local_settings(state), **(overrides or {})})
+            told("启动服务 / starting services")
+            suite.start(installation.services, lambda name: told(f"  ✓ {name}"))
+            suite.open_front_door(port)
+            suite.write_address(state / "suite.json")
+            told(f"就绪 / ready: {suite.url} ({clock.monotonic_s() - started_s:.1f} s)")
+            yield suite
+            suite.stop()
+        finally:
+            (state / "suite.json").unlink(missing_ok=True)
+            if infra.guard is None:
+                guard.close()
+
+
+def _local_settings(state: Path) -> dict[str, str]:
+    """Settings that only a suite on one machine has."""
+    photos = state / "photos"
+    photos.mkdir(exist_ok=True)
+    return {"BEEGRID_PHOTO_STORE_URL": photos.resolve().as_uri()}

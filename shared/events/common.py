@@ -1,0 +1,34 @@
+"""Field types that several events share."""
+
+from datetime import UTC
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, AwareDatetime, Field
+
+from shared.events.topic import EventModel
+
+CompanyCode = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,30}$", examples=["sf-express"])]
+ExternalId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[\x21-\x7e]+$")]
+Longitude = Annotated[float, Field(ge=-180, le=180)]
+Latitude = Annotated[float, Field(ge=-90, le=90)]
+Points = Annotated[int, Field(ge=0, le=1_000_000)]
+Utc = Annotated[AwareDatetime, AfterValidator(lambda value: value.astimezone(UTC))]
+Datum = Literal["wgs84", "gcj02", "bd09"]
+Level = Literal["emergency", "hazard", "routine"]
+RiderKind = Literal["courier", "food_delivery", "ride_hailing", "truck", "other"]
+
+
+class Photo(EventModel):
+    """A stored, re-encoded photo. `phash` is the 64-bit perceptual hash in hexadecimal."""
+
+    photo_id: str
+    sha256: str
+    phash: str
+
+
+class Actor(EventModel):
+    """The named person who did a step; role as in the transition table."""
+
+    id: str
+    name: str
+    role: str

@@ -1,0 +1,40 @@
+"""A platform company was registered or changed, or its keys were."""
+
+from uuid import UUID
+
+from pydantic import Field
+
+from shared.events.common import CompanyCode
+from shared.events.topic import Audience, EventModel, Topic
+
+
+class CompanyKey(EventModel):
+    """One signing key, sealed with AES-256-GCM under the suite's sealing key; never in clear on a topic."""
+
+    key_id: UUID
+    sealed: str = Field(description="base64 of nonce and ciphertext; associated data is company code and key id")
+    active: bool
+
+
+class CompanyChanged(EventModel):
+    """The company's whole state."""
+
+    company_id: UUID
+    code: CompanyCode
+    name: str
+    active: bool
+    keys: tuple[CompanyKey, ...]
+
+
+COMPANY_CHANGED = Topic(
+    name="riders.company-changed.v1",
+    model=CompanyChanged,
+    key="company_id",
+    producer="riders",
+    consumers=("intake", "notifications", "tracking"),
+    audience=Audience.INTERNAL,
+    journey="registration",
+    step=2,
+    summary="A company is known, with its sealed signing keys.",
+    partitions=1,
+)

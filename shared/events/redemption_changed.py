@@ -1,0 +1,37 @@
+"""A redemption took a step."""
+
+from typing import Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from shared.events.common import Points, Utc
+from shared.events.topic import Audience, EventModel, Topic
+
+
+class RedemptionChanged(EventModel):
+    """A rider's way from wish to gift. The voucher's code is never on a topic."""
+
+    redemption_id: UUID
+    rider_id: UUID
+    offer_id: UUID
+    merchant_id: UUID
+    offer_name: str
+    price: Points
+    state: Literal["requested", "issued", "used", "expired", "refused", "cancelled"]
+    reason: str | None = None
+    expires_at: Utc | None = Field(None, description="when an issued voucher gives back points and stock")
+    changed_at: Utc
+
+
+REDEMPTION_CHANGED = Topic(
+    name="rewards.redemption-changed.v1",
+    model=RedemptionChanged,
+    key="redemption_id",
+    producer="rewards",
+    consumers=("points", "notifications"),
+    audience=Audience.INTERNAL,
+    journey="redemption",
+    step=1,
+    summary="A rider wants, gets and uses a voucher.",
+)

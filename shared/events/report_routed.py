@@ -1,0 +1,48 @@
+"""A report was routed to a grid, or could not be."""
+
+from typing import Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from shared.events.common import CompanyCode, Latitude, Level, Longitude, Photo, Utc
+from shared.events.topic import Audience, EventModel, Topic
+
+
+class ReportRouted(EventModel):
+    """Where a report belongs. `routed` has a grid; `unroutable` waits in the manual queue and is published again."""
+
+    report_id: UUID
+    rider_id: UUID
+    company: CompanyCode
+    kind: str
+    level: Level
+    lng: Longitude
+    lat: Latitude
+    accuracy_m: float
+    text: str
+    photos: tuple[Photo, ...] = ()
+    occurred_at: Utc
+    received_at: Utc
+    outcome: Literal["routed", "unroutable"]
+    reason: str | None = Field(None, description="why it could not be routed")
+    grid_code: str | None = None
+    grid_name: str | None = None
+    area_path: tuple[str, ...] = Field((), description="codes from district down to community")
+    alternatives: tuple[str, ...] = Field(
+        (), description="other grids inside the accuracy circle: the place is ambiguous, first claim wins"
+    )
+    department: str | None = Field(None, description="code of the responsible department")
+
+
+REPORT_ROUTED = Topic(
+    name="routing.report-routed.v1",
+    model=ReportRouted,
+    key="report_id",
+    producer="routing",
+    consumers=("cases", "tracking"),
+    audience=Audience.INTERNAL,
+    journey="report",
+    step=3,
+    summary="The report's grid and department are known.",
+)

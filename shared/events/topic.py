@@ -1,0 +1,67 @@
+"""A Topic: everything about one Kafka topic, declared once; brokers, ACLs, manifests and documents are made from it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+
+class EventModel(BaseModel):
+    """Base of all event bodies: immutable; unknown fields are ignored, so that a newer producer stops no reader."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_timedelta="float", allow_inf_nan=False)
+
+
+M = TypeVar("M", bound=EventModel)
+
+
+class Audience(StrEnum):
+    """Who may read or write a topic besides the declared services."""
+
+    INTERNAL = "internal"
+    """Services of the suite only; may change between releases."""
+    PUBLIC = "public"
+    """City systems read it; no rider, coarse places; changes only by adding optional fields."""
+    INBOUND = "inbound"
+    """Companies write it, each on a topic of its own, `{company}` in the name; the ACL binds name and principal."""
+
+
+@dataclass(frozen=True)
+class Topic(Generic[M]):
+    """One topic. `name` is without the installation's prefix; `{company}` in it makes a family of topics."""
+
+    name: str
+    model: type[M]
+    key: str
+    """Field of the model that is the partition key: all events of one key arrive in order."""
+    producer: str
+    """Service that writes it; `company` for inbound topics."""
+    consumers: tuple[str, ...]
+    """Services that subscribe; `city-system` stands for subscribers outside the suite."""
+    audience: Audience
+    journey: str
+    """Which journey of docs/flow.md the topic belongs to."""
+    step: int
+    """Place in that journey, from 1."""
+    summary: str
+    partitions: int = 6
+    retention_hours: int = 24 * 7
+    record_bytes_max: int = 262_144
+    """A larger record is a dead letter. The broker takes more, so that a refusal can be told and nothing is lost."""
+    ordered: bool = True
+    """Successors of a dead letter's key are parked until it is replayed. False where records are independent."""
+
+    @property
+    def dlq(self) -> str:
+        """Name of the dead-letter partner."""
+        return f"{self.name}.dlq"
+
+    @property
+    def is_family(self) -> bool:
+        """Whether the name has a `{company}` place."""
+        return "{company}" in self.name
+
+    def key_of(self, body: M) -> str:
+        """The partition key of one event, as text."""
+        return str(getattr(body, self.key))

@@ -1,0 +1,1 @@
+"""Geometry words only: datums, metres, polygons. No business word, no database, no HTTP."""

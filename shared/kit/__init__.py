@@ -1,0 +1,1 @@
+"""What every service needs and no business word: settings, clock, database, outbox, inbox, consumers, HTTP, auth."""

@@ -1,0 +1,62 @@
+"""Who is asking (tokens, signatures) and who may (policies)."""
+
+from shared.kit.auth.jwt import Jwks, JwtVerifier
+from shared.kit.auth.policy import (
+    AnyOf,
+    Authenticator,
+    Caller,
+    Company,
+    Department,
+    Dispatcher,
+    GridWorker,
+    Merchant,
+    MissingPolicy,
+    Operator,
+    Person,
+    Policy,
+    Public,
+    Rider,
+    RoutePolicy,
+    Verifier,
+    allow,
+    current_principal,
+    policies,
+    policy_router,
+)
+from shared.kit.auth.principal import Principal
+from shared.kit.auth.replay import ReplayGuard
+from shared.kit.auth.sealing import SealBroken, Sealer
+from shared.kit.auth.signature import CachedKeyRing, KeyRing, SignatureVerifier, signed_headers
+
+__all__ = [
+    "AnyOf",
+    "Authenticator",
+    "CachedKeyRing",
+    "Caller",
+    "Company",
+    "Department",
+    "Dispatcher",
+    "GridWorker",
+    "Jwks",
+    "JwtVerifier",
+    "KeyRing",
+    "Merchant",
+    "MissingPolicy",
+    "Operator",
+    "Person",
+    "Policy",
+    "Principal",
+    "Public",
+    "ReplayGuard",
+    "Rider",
+    "RoutePolicy",
+    "SealBroken",
+    "Sealer",
+    "SignatureVerifier",
+    "Verifier",
+    "allow",
+    "current_principal",
+    "policies",
+    "policy_router",
+    "signed_headers",
+]

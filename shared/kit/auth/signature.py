@@ -1,0 +1,159 @@
+"""Companies' signed requests: Standard Webhooks (HMAC-SHA-256) with the company's code beside.
+
+    beegrid-company: MT
+    webhook-id: <new for each attempt>      webhook-timestamp: <unix seconds>
+    webhook-signature: v1,<base64 of HMAC-SHA-256(secret, id "." timestamp "." body)> [more, separated by spaces]
+
+A request without a body signs its request line ("GET /v1/riders?page=2") in the body's place, since otherwise one
+captured empty body would sign every other request without one.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import re
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from starlette.requests import Request
+
+from shared.kit import clock
+from shared.kit.auth.principal import Principal
+from shared.kit.http.problems import ApiProblem, bad_request, unauthorized
+from shared.kit.ids import new_id
+
+SIGNATURE_HEADERS = ("beegrid-company", "webhook-id", "webhook-timestamp", "webhook-signature")
+TOLERANCE_S = 300
+_CHALLENGE = 'StandardWebhooks realm="beegrid"'
+_COMPANY = re.compile(r"[A-Za-z0-9_-]{1,32}")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+_TIMESTAMP = re.compile(r"[0-9]{1,12}")
+_SIGNATURES_MAX = 5
+_NO_KEY = b"\x00" * 32
+_CACHED_COMPANIES_MAX = 1_000
+
+
+class KeyRing(Protocol):
+    """Where companies' secrets come from."""
+
+    async def keys(self, company: str) -> list[bytes]:
+        """All secrets of the company that are active now, [] for an unknown one. Revoked ones are left out."""
+        ...
+
+
+class CachedKeyRing:
+    """Keeps the answers of `load` for `ttl_s` seconds: the longest that a revoked key still works in this process."""
+
+    def __init__(self, load: Callable[[str], Awaitable[list[bytes]]], ttl_s: float = 2.0) -> None:
+        self._load = load
+        self._ttl_s = ttl_s
+        self._cached: OrderedDict[str, tuple[float, list[bytes]]] = OrderedDict()
+
+    async def keys(self, company: str) -> list[bytes]:
+        """The active secrets, at most `ttl_s` old."""
+        until_s, keys = self._cached.get(company, (0.0, []))
+        if clock.monotonic_s() < until_s:
+            return keys
+        keys = await self._load(company)
+        self._cached[company] = (clock.monotonic_s() + self._ttl_s, keys)
+        self._cached.move_to_end(company)
+        if len(self._cached) > _CACHED_COMPANIES_MAX:
+            self._cached.popitem(last=False)
+        return keys
+
+
+class SignatureVerifier:
+    """Decides whether a request was signed by the company that it names."""
+
+    def __init__(self, keyring: KeyRing, tolerance_s: int = TOLERANCE_S) -> None:
+        self._keyring = keyring
+        self._tolerance_s = tolerance_s
+
+    async def verify(self, request: Request) -> tuple[Principal, str]:
+        """The company and the request's id, which the caller still has to check for replay. Raises the 401 problem.
+
+        Reads the body, exactly as it arrived; the request keeps it for the route.
+        """
+        company, request_id, timestamp, signatures = self._headers(request)
+        if abs(clock.unix_s() - int(timestamp)) > self._tolerance_s:
+            raise _refused("signature_expired", f"webhook-timestamp is more than {self._tolerance_s} s off")
+        payload = await _payload(request)
+        keys = await self._keyring.keys(company)
+        # an unknown company costs the same time and gets the same answer as a wrong key
+        genuine = [_digest(key, request_id, timestamp, payload) for key in keys or [_NO_KEY]]
+        matches = [hmac.compare_digest(one, given) for one in genuine for given in signatures]
+        if not keys or not any(matches):
+            raise _refused("signature_invalid", "no active key of this company made this signature")
+        return Principal(kind="company", id=company, company=company, name=company), request_id
+
+    def _headers(self, request: Request) -> tuple[str, str, str, list[bytes]]:
+        values = [request.headers.getlist(name) for name in SIGNATURE_HEADERS]
+        # a header given twice could be read differently by whoever else looks at the request
+        if any(len(given) != 1 for given in values):
+            raise _refused("signature_missing", f"exactly one each of {', '.join(SIGNATURE_HEADERS)}")
+        company, request_id, timestamp, signature = (given[0] for given in values)
+        if not (_COMPANY.fullmatch(company) and _REQUEST_ID.fullmatch(request_id) and _TIMESTAMP.fullmatch(timestamp)):
+            raise _refused("signature_malformed", "company, id (8 to 64 of A-Z a-z 0-9 _ -) or timestamp")
+        return company, request_id, timestamp, _signatures(signature)
+
+
+def signed_headers(
+    *,
+    company: str,
+    secret: bytes,
+    method: str,
+    target: str,
+    body: bytes = b"",
+    request_id: str | None = None,
+    timestamp: int | None = None,
+) -> dict[str, str]:
+    """The headers a company sends. `target`: path with query as sent; `body`: the exact bytes; `timestamp`: now."""
+    request_id = request_id or f"msg_{new_id().hex}"
+    at = str(int(clock.unix_s()) if timestamp is None else timestamp)
+    digest = _digest(secret, request_id, at, body or _request_line(method, target))
+    values = (company, request_id, at, "v1," + base64.b64encode(digest).decode())
+    return dict(zip(SIGNATURE_HEADERS, values, strict=True))
+
+
+def is_signed(request: Request) -> bool:
+    """Whether the request claims to be signed by a company."""
+    return any(name in request.headers for name in SIGNATURE_HEADERS)
+
+
+async def _payload(request: Request) -> bytes:
+    body = await request.body()
+    query = request.scope.get("query_string", b"").decode("latin-1")
+    if body and query:
+        raise bad_request("query_not_signed", "签名请求不得带查询参数 / A signed body goes without a query string")
+    # raw_path is what was sent; path is already unquoted
+    path = (request.scope.get("raw_path") or request.url.path.encode()).decode("latin-1").partition("?")[0]
+    return body or _request_line(request.method, f"{path}?{query}" if query else path)
+
+
+def _request_line(method: str, target: str) -> bytes:
+    return f"{method.upper()} {target}".encode()
+
+
+def _digest(key: bytes, request_id: str, timestamp: str, payload: bytes) -> bytes:
+    return hmac.new(key, f"{request_id}.{timestamp}.".encode() + payload, hashlib.sha256).digest()
+
+
+def _signatures(header: str) -> list[bytes]:
+    found = []
+    for one in header.split(" ")[:_SIGNATURES_MAX]:
+        version, _, value = one.partition(",")
+        if version != "v1":
+            continue
+        try:
+            found.append(base64.b64decode(value, validate=True))
+        except (binascii.Error, ValueError) as exc:
+            raise _refused("signature_malformed", "webhook-signature is not base64") from exc
+    if not found:
+        raise _refused("signature_malformed", "webhook-signature has no v1 signature")
+    return found
+
+
+def _refused(code: str, detail: str) -> ApiProblem:
+    return unauthorized(code, detail, _CHALLENGE)

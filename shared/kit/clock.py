@@ -1,0 +1,23 @@
+"""The only reader of the clock. Everything else is handed `now` or asks here."""
+
+import os
+import time
+from datetime import UTC, datetime, timedelta
+
+# A replica whose clock is wrong must not corrupt anything: fault tests set this offset (seconds) on one process.
+_OFFSET = timedelta(seconds=float(os.environ.get("BEEGRID_CLOCK_OFFSET_S", "0")))
+
+
+def now() -> datetime:
+    """The current instant, timezone-aware, in UTC."""
+    return datetime.now(UTC) + _OFFSET
+
+
+def monotonic_s() -> float:
+    """Seconds from an arbitrary start that never run backwards: for durations and deadlines inside one process."""
+    return time.monotonic()
+
+
+def unix_s() -> float:
+    """The current instant in seconds since 1970."""
+    return now().timestamp()

@@ -1,0 +1,106 @@
+"""From a Kafka record to an event, record by record: one that can't be read never costs its neighbours."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka import ConsumerRecord
+from pydantic import ValidationError
+from pydantic_core import SchemaValidator
+
+from shared.events.envelope import EnvelopeError, from_headers, normalise, valid_traceparent
+from shared.events.topic import Audience, Topic
+from shared.kit import clock
+from shared.kit.ids import derived_id
+from shared.kit.work import Event, Record
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A record that is no event of its topic; `detail` names fields, never values."""
+
+    record: Record
+    code: str
+    detail: str
+
+
+class Decoder:
+    """Reads the records of one Topic."""
+
+    def __init__(self, topic: Topic[Any], prefix: str) -> None:
+        self._topic = topic
+        self._prefix = prefix
+        self._validator: SchemaValidator = topic.model.__pydantic_validator__
+        self._foreign = topic.audience is Audience.INBOUND
+        before, _, after = (prefix + topic.name).partition("{company}")
+        self.pattern = f"^{re.escape(before)}(?P<company>[a-z][a-z0-9-]{{1,30}}){re.escape(after)}$"
+        self._family = re.compile(self.pattern)
+
+    def record(self, raw: "ConsumerRecord[bytes, bytes]") -> Record:
+        """The record with the name its Topic has in this suite."""
+        return Record(
+            raw.topic.removeprefix(self._prefix), raw.partition, raw.offset, raw.key, raw.value, tuple(raw.headers)
+        )
+
+    def reads(self, topic: str) -> bool:
+        """Whether records of a topic (named without prefix) are of this Topic."""
+        return bool(self._family.match(self._prefix + topic)) if self._foreign else topic == self._topic.name
+
+    def decode(self, records: Iterable[Record]) -> list[Event[Any] | Unreadable]:
+        """Each record as an event or with the reason why it is none, in order."""
+        return [self._decode(record) for record in records]
+
+    def _decode(self, record: Record) -> Event[Any] | Unreadable:
+        if record.value is None:
+            return Unreadable(record, "empty", "the record has no value")
+        if len(record.value) > self._topic.record_bytes_max:
+            limit = self._topic.record_bytes_max
+            return Unreadable(record, "too_large", f"{len(record.value)} bytes, the topic's limit is {limit}")
+        try:
+            body = self._validator.validate_json(record.value)
+        except ValidationError as error:
+            return Unreadable(record, *_reason(error))
+        try:
+            return self._foreign_event(record, body) if self._foreign else _own_event(record, body)
+        except EnvelopeError as error:
+            return Unreadable(record, "headers", str(error))
+
+    def _foreign_event(self, record: Record, body: Any) -> Event[Any]:
+        """A company's record: CloudEvents headers are welcome, not needed; the topic's name says whose it is."""
+        match = self._family.match(self._prefix + record.topic)
+        company = match["company"] if match else ""
+        headers = normalise(record.headers)
+        stated = headers.get("ce_id", "")[:200] or f"{record.partition}:{record.offset}"
+        return Event(
+            id=derived_id(record.topic, stated),
+            data=body,
+            key=self._topic.key_of(body),
+            version=0,
+            occurred_at=getattr(body, "occurred_at", None) or clock.now(),
+            record=record,
+            company=company,
+            traceparent=valid_traceparent(headers.get("traceparent")),
+        )
+
+
+def _own_event(record: Record, body: Any) -> Event[Any]:
+    envelope = from_headers(normalise(record.headers))
+    return Event(
+        id=envelope.event_id,
+        data=body,
+        key=envelope.subject,
+        version=envelope.version,
+        occurred_at=envelope.occurred_at,
+        record=record,
+        traceparent=envelope.traceparent,
+    )
+
+
+def _reason(error: ValidationError) -> tuple[str, str]:
+    """A code and the faulty fields: values may be personal and stay in the record."""
+    errors = error.errors(include_url=False, include_context=False, include_input=False)
+    if errors[0]["type"] == "json_invalid":
+        return "not_json", errors[0]["msg"][:200]
+    told = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in errors[:8])
+    return "schema", told[:1000]

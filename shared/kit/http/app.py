@@ -1,0 +1,116 @@
+"""The FastAPI app of a service, with everything around its routes."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from fastapi_problem.error import Problem
+from starlette.exceptions import HTTPException
+from starlette.staticfiles import StaticFiles
+
+from shared.kit.auth.policy import SECURITY_SCHEMES, Authenticator, MissingPolicy, policies, rules
+from shared.kit.http.limits import Limiter
+from shared.kit.http.middleware import RequestMiddleware
+from shared.kit.http.probes import Health, probes_router
+from shared.kit.http.problems import problem_handler
+from shared.kit.tracing import TracingMiddleware
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+OPENAPI_PATH = "/openapi.json"
+TIMEOUT_S = 4.5  # no caller waits longer than five seconds, whatever is broken behind
+
+
+def create_app(
+    *,
+    title: str,
+    version: str,
+    health: Health,
+    routers: Sequence[APIRouter],
+    auth: Authenticator,
+    limiter: Limiter,
+    body_max: int,
+    lifespan: Lifespan | None = None,
+    timeout_s: float = TIMEOUT_S,
+    static: Mapping[str, Path] | None = None,
+) -> FastAPI:
+    """An app whose every route is behind a policy. `static`: URL path → folder, public.
+
+    Raises MissingPolicy for a route without a policy, or for companies' routes without a key ring and a replay guard.
+    """
+    app = FastAPI(
+        title=title,
+        version=version,
+        lifespan=lifespan,
+        openapi_url=OPENAPI_PATH,
+        docs_url=None,  # FastAPI's pages load scripts from a CDN
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.auth = auth
+    app.state.limiter = limiter
+    app.state.unguarded = frozenset({OPENAPI_PATH, *(static or {})})
+    handler = problem_handler()
+    for kind in (Problem, HTTPException, RequestValidationError, TimeoutError):
+        app.add_exception_handler(kind, handler)
+    app.include_router(probes_router(health))
+    for router in routers:
+        app.include_router(router)
+    for path, folder in (static or {}).items():
+        app.mount(path, StaticFiles(directory=folder))
+    app.add_middleware(TracingMiddleware)
+    app.add_middleware(RequestMiddleware, body_max=body_max, timeout_s=timeout_s)  # added last: outermost
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
+    _check(app, auth)
+    return app
+
+
+def _check(app: FastAPI, auth: Authenticator) -> None:
+    seen: set[tuple[str, str]] = set()
+    for line in policies(app):
+        if (line.path, line.method) in seen:
+            raise MissingPolicy(f"{line.method} {line.path} is declared twice: one of the policies would be ignored")
+        seen.add((line.path, line.method))
+    for path, _, rule in rules(app):
+        if rule.policy.company and (auth.signatures is None or auth.replay is None):
+            raise MissingPolicy(f"{path} is for companies, and the app has no key ring or replay guard")
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """The document, with problems as the body of every refusal and the ways to authenticate."""
+    if app.openapi_schema is not None:
+        return app.openapi_schema
+    document = get_openapi(title=app.title, version=app.version, routes=app.routes)
+    components = document.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    for replaced in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(replaced, None)
+    schemas["Problem"] = PROBLEM_SCHEMA
+    components["securitySchemes"] = SECURITY_SCHEMES
+    app.openapi_schema = document
+    return document
+
+
+_FIELD_ERROR = {
+    "type": "object",
+    "required": ["field", "problem", "kind"],
+    "properties": {"field": {"type": "string"}, "problem": {"type": "string"}, "kind": {"type": "string"}},
+}
+
+PROBLEM_SCHEMA: dict[str, Any] = {
+    "title": "Problem",
+    "description": "RFC 9457. Particular problems have further members.",
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "code"],
+    "properties": {
+        "type": {"type": "string", "description": "/problems/<code>"},
+        "title": {"type": "string", "description": "for people: Chinese / English"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "code": {"type": "string", "description": "for programs: stable"},
+        "errors": {"type": "array", "items": _FIELD_ERROR, "description": "with validation_failed"},
+    },
+}

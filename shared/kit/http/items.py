@@ -1,0 +1,58 @@
+"""Lists in request bodies of which each item stands for itself: a bad one is told beside its neighbours' results.
+
+    class ReportsIn(BaseModel):
+        reports: list[Annotated[ReportIn, EACH]]        # at run time: ReportIn or Malformed
+
+The OpenAPI document shows the items' own schema.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+
+from shared.kit.http.problems import ApiProblem, validation_problem
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """An item that doesn't have the shape of its model. `external_id` as sent, where it can be read."""
+
+    external_id: str | None
+    problem: ApiProblem
+
+
+class ItemProblem(BaseModel):
+    """Why one item was refused: as a problem document, without its status."""
+
+    code: str
+    title: str
+    detail: str
+    field: str | None = None
+    errors: list[dict[str, str]] | None = None
+
+    @staticmethod
+    def of(malformed: Malformed) -> "ItemProblem":
+        """The problem of an item of the wrong shape; `field` is the first one at fault."""
+        problem = malformed.problem
+        errors: list[dict[str, str]] = problem.extras.get("errors", [])
+        return ItemProblem(
+            code=problem.code,
+            title=problem.title,
+            detail=problem.detail or "",
+            field=errors[0]["field"] if errors else None,
+            errors=errors,
+        )
+
+
+def _tolerate(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return handler(value)
+    except ValidationError as error:
+        given = value.get("external_id") if isinstance(value, Mapping) else None
+        readable = given if isinstance(given, str) and len(given) <= 64 and given.isprintable() else None
+        return Malformed(readable, validation_problem([dict(one) for one in error.errors(include_url=False)]))
+
+
+EACH = WrapValidator(_tolerate)

@@ -1,0 +1,86 @@
+"""Every metric the kit exports, in one list. A service adds its own in its metrics.py.
+
+All live in one registry per process (one service per process, so no multiprocess mode is needed). Units last in names.
+"""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+REGISTRY = CollectorRegistry()
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_AGES = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
+_SIZES = (1, 5, 20, 50, 100, 200, 500, 1000, 5000)
+
+# HTTP, RED: `route` is the template (/v1/reports/{report_id}), never the path
+HTTP_REQUESTS = Counter(
+    "beegrid_http_requests_total", "Answered requests.", ("method", "route", "status"), registry=REGISTRY
+)
+HTTP_DURATION = Histogram(
+    "beegrid_http_request_duration_seconds",
+    "From the first byte in to the last byte out.",
+    ("method", "route"),
+    buckets=_SECONDS,
+    registry=REGISTRY,
+)
+HTTP_IN_FLIGHT = Gauge("beegrid_http_requests_in_flight", "Requests being answered now.", registry=REGISTRY)
+RATE_LIMITED = Counter("beegrid_http_rate_limited_total", "Requests refused with 429.", ("limiter",), registry=REGISTRY)
+
+# Kafka in, per topic
+CONSUMED = Counter(
+    "beegrid_consumer_records_total",
+    "Records settled, by outcome: handled, duplicate, rejected, dead, parked.",
+    ("topic", "outcome"),
+    registry=REGISTRY,
+)
+BATCH_SIZE = Histogram(
+    "beegrid_consumer_batch_records", "Records in one polled batch.", ("topic",), buckets=_SIZES, registry=REGISTRY
+)
+BATCH_DURATION = Histogram(
+    "beegrid_consumer_batch_duration_seconds",
+    "Decoding, handling and commit of one polled batch.",
+    ("topic",),
+    buckets=_SECONDS,
+    registry=REGISTRY,
+)
+EVENT_AGE = Histogram(
+    "beegrid_consumer_event_age_seconds",
+    "Age of the oldest event of a batch when it was committed.",
+    ("topic",),
+    buckets=_AGES,
+    registry=REGISTRY,
+)
+RETRIES = Counter(
+    "beegrid_consumer_retries_total",
+    "Batches tried again, by cause: outage, failure.",
+    ("topic", "cause"),
+    registry=REGISTRY,
+)
+LAG = Gauge("beegrid_consumer_lag_records", "Records not yet consumed.", ("topic", "partition"), registry=REGISTRY)
+LAST_PROGRESS = Gauge(
+    "beegrid_consumer_last_progress_timestamp_seconds",
+    "When the consumer last settled a batch or was seen with nothing to do.",
+    ("topic",),
+    registry=REGISTRY,
+)
+DEAD_LETTERS_OPEN = Gauge(
+    "beegrid_dead_letters_open", "Dead letters not yet replayed or discarded.", ("topic", "status"), registry=REGISTRY
+)
+
+# Kafka out
+OUTBOX_DEPTH = Gauge("beegrid_outbox_rows", "Events committed and not yet on Kafka.", registry=REGISTRY)
+OUTBOX_AGE = Gauge("beegrid_outbox_oldest_age_seconds", "Age of the oldest of them.", registry=REGISTRY)
+PUBLISHED = Counter("beegrid_outbox_published_total", "Events acknowledged by Kafka.", ("topic",), registry=REGISTRY)
+RELAY_LEADER = Gauge("beegrid_relay_leader", "1 where this process relays its schema's outbox.", registry=REGISTRY)
+RELAY_ERRORS = Counter(
+    "beegrid_relay_errors_total", "Relay rounds that failed, by error class.", ("error",), registry=REGISTRY
+)
+
+# Postgres
+POOL_CONNECTIONS = Gauge(
+    "beegrid_postgres_connections", "Connections of the pool, by state: idle, busy.", ("state",), registry=REGISTRY
+)
+TRANSACTION_DURATION = Histogram(
+    "beegrid_postgres_transaction_duration_seconds",
+    "A unit of work from BEGIN to the acknowledged COMMIT.",
+    buckets=_SECONDS,
+    registry=REGISTRY,
+)

@@ -1,0 +1,139 @@
+"""A unit of work: one transaction, the events it publishes and the records it refuses, committed together."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from shared.events.topic import EventModel, Topic
+from shared.kit import clock
+from shared.kit.db import Connection
+from shared.kit.ids import new_id
+
+M = TypeVar("M", bound=EventModel)
+E = TypeVar("E", bound=EventModel)
+
+SQL_OUTBOX_INSERT = """
+INSERT INTO outbox (event_id, topic, key, version, occurred_at, traceparent, headers, payload)
+SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[], $6::text[], $7::bytea[],
+                     $8::bytea[])
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A Kafka record as it came. Headers keep their bytes, so that a dead letter is the whole truth."""
+
+    topic: str
+    """Name without the installation's prefix."""
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Event(Generic[M]):
+    """A decoded record."""
+
+    id: UUID
+    data: M
+    key: str
+    version: int
+    occurred_at: datetime
+    record: Record
+    company: str | None = None
+    """Of inbound topics: the company whose topic it is. Only that company's principal can write there."""
+    traceparent: str | None = None
+
+    @property
+    def topic(self) -> str:
+        """The topic's name without prefix."""
+        return self.record.topic
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """One event on its way out; `headers` only where they aren't made from the other fields."""
+
+    event_id: UUID
+    topic: str
+    key: str
+    version: int
+    occurred_at: datetime
+    traceparent: str | None
+    payload: bytes
+    headers: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A business refusal of a consumed record: no retry, the record becomes a dead letter with this reason."""
+
+    record: Record
+    event_id: UUID
+    code: str
+    detail: str
+
+
+@dataclass(slots=True)
+class Work:
+    """What a use case gets. `conn` is inside a transaction; nothing is visible to others before it commits."""
+
+    conn: Connection
+    now: datetime = field(default_factory=clock.now)
+    rows: list[OutboxRow] = field(default_factory=list)
+    rejections: list[Rejection] = field(default_factory=list)
+
+    def publish(
+        self,
+        topic: Topic[M],
+        body: M,
+        *,
+        version: int,
+        cause: Event[Any] | None = None,
+        occurred_at: datetime | None = None,
+        traceparent: str | None = None,
+    ) -> None:
+        """Queue an event; it is inserted last in the transaction, after the aggregate's row is locked.
+
+        Args:
+            topic: a topic that this service produces.
+            body: the event; its key field names the aggregate.
+            version: the aggregate's version after the change, from `UPDATE … SET version = version + 1 RETURNING`.
+            cause: the consumed event that led here: its trace goes on.
+            occurred_at: when it happened; the unit's `now` if not given.
+            traceparent: of an HTTP request, where there is no cause.
+        """
+        self.rows.append(
+            OutboxRow(
+                event_id=new_id(),
+                topic=topic.name,
+                key=topic.key_of(body),
+                version=version,
+                occurred_at=occurred_at or self.now,
+                traceparent=cause.traceparent if cause is not None else traceparent,
+                payload=body.__pydantic_serializer__.to_json(body),
+            )
+        )
+
+    def reject(self, event: Event[E], code: str, detail: str) -> None:
+        """Refuse one consumed record for a reason of business: it becomes a dead letter, its neighbours go on."""
+        self.rejections.append(Rejection(event.record, event.id, code, detail))
+
+
+async def insert_outbox(conn: Connection, rows: Sequence[OutboxRow] | Iterable[OutboxRow]) -> None:
+    """Insert events in order, in one statement."""
+    columns = list(
+        zip(
+            *(
+                (r.event_id, r.topic, r.key, r.version, r.occurred_at, r.traceparent, r.headers, r.payload)
+                for r in rows
+            ),
+            strict=True,
+        )
+    )
+    if columns:
+        await conn.execute(SQL_OUTBOX_INSERT, *columns)

@@ -1,0 +1,210 @@
+"""Every refusal is a problem, and none repeats what was sent."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import asyncpg
+import pytest
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from shared.kit.auth import Public, allow, policy_router
+from shared.kit.http import ApiProblem, busy, conflict, problem_responses
+from shared.kit.http.problems import validation_problem
+from tests.unit.kit.web import app_of, client_of
+
+PHONE, PLACE = "13800138000", "武汉市江汉区某某路18号"
+
+
+class Cat(BaseModel):
+    kind: Literal["cat"]
+
+
+class Dog(BaseModel):
+    kind: Literal["dog"]
+
+
+class Person(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    phone: str = Field(pattern=r"^\+")
+    place: str
+    age: int = 1
+    pet: Annotated[Cat | Dog, Field(discriminator="kind")] | None = None
+
+    @field_validator("place")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        raise ValueError(f"{value} is unknown")  # a careless validator
+
+    @model_validator(mode="before")
+    @classmethod
+    def _whole(cls, value: Any) -> Any:
+        if value.get("age") == 77_777:
+            raise ValueError(f"no {value}")
+        return value
+
+
+def routes() -> APIRouter:
+    router = policy_router()
+
+    @router.post("/v1/people", responses=problem_responses(409))
+    @allow(Public)
+    async def add(person: Person) -> None:
+        return None
+
+    @router.get("/v1/boom")
+    @allow(Public)
+    async def boom() -> None:
+        raise RuntimeError(PHONE)
+
+    @router.get("/v1/away/{how}")
+    @allow(Public)
+    async def away(how: str) -> None:
+        raise {
+            "refused": ConnectionRefusedError(),
+            "late": TimeoutError(),
+            "closed": asyncpg.ConnectionDoesNotExistError("x"),
+            "busy": busy("full", 7),
+        }[how]
+
+    @router.get("/v1/sold-out")
+    @allow(Public)
+    async def sold_out() -> None:
+        raise conflict("out_of_stock", "库存不足 / Out of stock", left=0)
+
+    @router.get("/v1/slow")
+    @allow(Public)
+    async def slow() -> None:
+        await asyncio.sleep(30)
+
+    @router.get("/v1/list")
+    @allow(Public)
+    async def listing(limit: Annotated[int, Query(ge=1)]) -> int:
+        return limit
+
+    @router.post("/v1/echo")
+    @allow(Public)
+    async def echo(request: Request) -> int:
+        return len(await request.body())
+
+    @router.post("/v1/photo")
+    @allow(Public, body_max=5_000)
+    async def photo(request: Request) -> int:
+        return len(await request.body())
+
+    return router
+
+
+async def problem(folder: Path, method: str, path: str, **options: Any) -> tuple[int, dict[str, Any], Any]:
+    async with client_of(app_of([routes()], folder, timeout_s=0.3)) as client:
+        answer = await client.request(method, path, **options)
+    assert answer.headers["content-type"] == "application/problem+json", answer.text
+    body = answer.json()
+    assert body["status"] == answer.status_code
+    assert body["type"] == f"/problems/{body['code']}"
+    assert body["title"]
+    assert body["detail"]
+    assert answer.headers["x-request-id"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    return answer.status_code, body, answer.headers
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"phone": PHONE, "place": PLACE},
+        {"phone": PHONE, "place": PLACE, PHONE: PLACE},
+        {"phone": {"x": PHONE}, "place": [PLACE]},
+        {"phone": "+1", "place": PLACE, "pet": {"kind": PHONE}},
+        {"phone": PHONE, "place": PLACE, "age": 77_777},
+        {"phone": PHONE, "place": "x", "age": PHONE + "x"},
+    ],
+)
+async def test_validation_lists_fields_and_echoes_nothing(tmp_path: Path, body: dict[str, Any]) -> None:
+    status, answer, _ = await problem(tmp_path, "POST", "/v1/people", json=body)
+    assert (status, answer["code"]) == (422, "validation_failed")
+    assert answer["errors"]
+    assert all(set(one) == {"field", "problem", "kind"} for one in answer["errors"])
+    text = json.dumps(answer, ensure_ascii=False)
+    assert PHONE not in text
+    assert PLACE not in text
+
+
+async def test_validation_names_the_field(tmp_path: Path) -> None:
+    _, answer, _ = await problem(tmp_path, "GET", "/v1/list?limit=0")
+    assert answer["errors"] == [
+        {"field": "query.limit", "problem": "Input should be greater than or equal to 1", "kind": "greater_than_equal"}
+    ]
+
+
+async def test_broken_json_is_a_validation_problem(tmp_path: Path) -> None:
+    content = b'{"phone": "' + PHONE.encode()
+    headers = {"content-type": "application/json"}
+    status, answer, _ = await problem(tmp_path, "POST", "/v1/people", content=content, headers=headers)
+    assert status == 422
+    assert PHONE not in json.dumps(answer)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/nowhere", 404, "not_found"),
+        ("PUT", "/v1/people", 405, "method_not_allowed"),
+        ("GET", "/v1/boom", 500, "internal_error"),
+        ("GET", "/v1/sold-out", 409, "out_of_stock"),
+        ("GET", "/v1/away/refused", 503, "busy"),
+        ("GET", "/v1/away/late", 503, "busy"),
+        ("GET", "/v1/away/closed", 503, "busy"),
+        ("GET", "/v1/away/busy", 503, "busy"),
+        ("GET", "/v1/slow", 503, "busy"),
+    ],
+)
+async def test_statuses(tmp_path: Path, method: str, path: str, status: int, code: str) -> None:
+    got, answer, headers = await problem(tmp_path, method, path)
+    assert (got, answer["code"]) == (status, code)
+    assert PHONE not in json.dumps(answer)
+    if status == 503:
+        assert int(headers["retry-after"]) >= 1
+    if status == 405:
+        assert headers["allow"] == "POST"
+
+
+async def chunks(count: int, pulled: list[int]) -> AsyncIterator[bytes]:
+    for at in range(count):
+        pulled.append(at)
+        yield b"x" * 400
+
+
+@pytest.mark.parametrize(("path", "fits", "too_many"), [("/v1/echo", 2, 3), ("/v1/photo", 12, 13)])
+async def test_body_limit_with_and_without_announced_length(
+    tmp_path: Path, path: str, fits: int, too_many: int
+) -> None:
+    async with client_of(app_of([routes()], tmp_path)) as client:
+        assert (await client.post(path, content=b"x" * 400 * fits)).json() == 400 * fits
+        assert (await client.post(path, content=chunks(fits, []))).json() == 400 * fits
+        announced = await client.post(path, content=b"x" * 400 * too_many)
+        chunked = await client.post(path, content=chunks(too_many, []))
+        json_route = await client.post(
+            "/v1/people", content=chunks(3, []), headers={"content-type": "application/json"}
+        )
+    for answer in (announced, chunked, json_route):
+        assert answer.status_code == 413
+        assert answer.json()["code"] in ("content_too_large", "request_entity_too_large")
+        assert answer.headers["connection"] == "close"
+
+
+def test_extras_cannot_replace_members() -> None:
+    with pytest.raises(ValueError, match="status"):
+        ApiProblem(400, "x", "x", extras={"status": 200})
+
+
+def test_extras_with_braces() -> None:
+    assert ApiProblem(409, "x", "t", "{oops}", {"left": "{0}"}).marshal()["detail"] == "{oops}"
+
+
+def test_sender_made_locations_are_hidden() -> None:
+    error = {"type": "extra_forbidden", "loc": ("body", PHONE, 3, "kind"), "msg": "Extra inputs are not permitted"}
+    assert validation_problem([error]).marshal()["errors"][0]["field"] == "body.[key].3.kind"

@@ -1,0 +1,91 @@
+"""Parts that several tests of the kit's HTTP side share: an app without infrastructure, a client, keys."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import httpx
+from fastapi import APIRouter, FastAPI
+
+from shared.devtools.identity import AUDIENCE, ISSUER, Identity
+from shared.kit.auth import Authenticator, Jwks, JwtVerifier, ReplayGuard, SignatureVerifier
+from shared.kit.http import Limiter, Unlimited
+from shared.kit.http.app import create_app
+from shared.kit.http.problems import conflict
+
+MT_OLD, MT_NEW, ELE = b"old-secret-of-mt-" * 2, b"new-secret-of-mt-" * 2, b"secret-of-ele----" * 2
+
+
+class Keys:
+    """A key ring in memory; remove a key to revoke it."""
+
+    def __init__(self) -> None:
+        self.by_company = {"MT": [MT_NEW, MT_OLD], "ELE": [ELE]}
+
+    async def keys(self, company: str) -> list[bytes]:
+        return self.by_company.get(company, [])
+
+
+class Seen:
+    """A replay guard in memory."""
+
+    def __init__(self) -> None:
+        self.ids: set[tuple[str, str]] = set()
+
+    async def accept(self, company: str, request_id: str) -> None:
+        if (company, request_id) in self.ids:
+            raise conflict("replayed_request", "replayed")
+        self.ids.add((company, request_id))
+
+
+class Well:
+    """A healthy service, until told otherwise."""
+
+    def __init__(self) -> None:
+        self.is_started = True
+        self.unready: dict[str, str] = {}
+        self.dead: dict[str, str] = {}
+
+    def started(self) -> bool:
+        return self.is_started
+
+    async def ready(self) -> dict[str, str]:
+        return self.unready
+
+    def alive(self) -> dict[str, str]:
+        return self.dead
+
+
+def app_of(
+    routers: Sequence[APIRouter],
+    folder: Path,
+    *,
+    keys: Keys | None = None,
+    limiter: Limiter | None = None,
+    health: Well | None = None,
+    body_max: int = 1_000,
+    timeout_s: float = 2.0,
+) -> FastAPI:
+    """An app whose people's tokens come from `Identity.open(folder)`."""
+    identity = Identity.open(folder)
+    verifier = JwtVerifier(Jwks(identity.jwks_url), issuer=ISSUER, audience=AUDIENCE)
+    return create_app(
+        title="test",
+        version="1",
+        health=health or Well(),
+        routers=routers,
+        auth=Authenticator(verifier, SignatureVerifier(keys or Keys()), cast(ReplayGuard, Seen())),
+        limiter=limiter or Unlimited(),
+        body_max=body_max,
+        timeout_s=timeout_s,
+    )
+
+
+def client_of(app: FastAPI) -> httpx.AsyncClient:
+    """A client of the app, without a server between."""
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://kit")
+
+
+def bearer(token: str) -> dict[str, str]:
+    """The header of a token."""
+    return {"Authorization": f"Bearer {token}"}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import blake2b
-from typing import Literal
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 State = Literal["open", "claimed", "needs_info", "handled", "verified", "closed", "invalid", "returned"]
@@ -286,6 +286,16 @@ class DuplicateRule:
     """Likeness of two texts, 0 to 1."""
 
 
+class Reach(NamedTuple):
+    """The box around everything near a place, in degrees, and the search cells that it touches."""
+
+    west: float
+    east: float
+    south: float
+    north: float
+    cells: tuple[int, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Sighting:
     """What a routed report says about a thing, reduced to what finds its case."""
@@ -298,6 +308,7 @@ class Sighting:
     lat: float
     seen_at: datetime
     text: str
+    reach: Reach
 
 
 @dataclass(slots=True)
@@ -320,17 +331,14 @@ def _cell(column: int, row: int) -> int:
     return (row + (_CELL_COLUMNS >> 1)) * _CELL_COLUMNS + column + (_CELL_COLUMNS >> 1)
 
 
-def reach_degrees(lat: float, radius_m: float) -> tuple[float, float]:
-    """Half width and half height, in degrees, of the box around a circle."""
-    return radius_m / (_METRES_PER_DEGREE * max(math.cos(math.radians(lat)), 0.01)), radius_m / _METRES_PER_DEGREE
-
-
-def cells_around(lng: float, lat: float, radius_m: float) -> list[int]:
-    """The cells that a circle touches (1 to 4 where it is smaller than a cell), and so all that lies in it."""
-    width, height = reach_degrees(lat, radius_m)
-    columns = range(math.floor((lng - width) / CELL_DEGREES), math.floor((lng + width) / CELL_DEGREES) + 1)
-    rows = range(math.floor((lat - height) / CELL_DEGREES), math.floor((lat + height) / CELL_DEGREES) + 1)
-    return [_cell(column, row) for row in rows for column in columns]
+def reach_of(lng: float, lat: float, radius_m: float) -> Reach:
+    """The box around a circle: 1 to 4 cells where the circle is smaller than a cell."""
+    height = radius_m / _METRES_PER_DEGREE
+    width = height / max(math.cos(math.radians(lat)), 0.01)
+    west, east, south, north = lng - width, lng + width, lat - height, lat + height
+    columns = range(math.floor(west / CELL_DEGREES), math.floor(east / CELL_DEGREES) + 1)
+    rows = range(math.floor(south / CELL_DEGREES), math.floor(north / CELL_DEGREES) + 1)
+    return Reach(west, east, south, north, tuple(_cell(column, row) for row in rows for column in columns))
 
 
 def place_lock(kind: str, cell: int) -> int:

@@ -18,8 +18,6 @@ from services.cases.domain import (
     State,
     Taken,
     cell_of,
-    cells_around,
-    reach_degrees,
 )
 from shared.kit.db import Connection
 
@@ -192,15 +190,13 @@ async def known_reports(conn: Connection, report_ids: Sequence[UUID]) -> set[UUI
     return {row["report_id"] for row in await conn.fetch(SQL_KNOWN_REPORTS, report_ids)}
 
 
-async def candidates(conn: Connection, sightings: Sequence[Sighting], radius_m: float) -> dict[int, list[Candidate]]:
+async def candidates(conn: Connection, sightings: Sequence[Sighting]) -> dict[int, list[Candidate]]:
     """Live cases near each sighting, by the sighting's number; locked. One case is one object for all sightings."""
-    rows = []
-    for number, sighting in enumerate(sightings):
-        width, height = reach_degrees(sighting.lat, radius_m)
-        west, south = sighting.lng - width, sighting.lat - height
-        east, north = sighting.lng + width, sighting.lat + height
-        for cell in cells_around(sighting.lng, sighting.lat, radius_m):
-            rows.append((number, sighting.kind, cell, west, east, south, north))
+    rows = [
+        (number, sighting.kind, cell, *sighting.reach[:4])
+        for number, sighting in enumerate(sightings)
+        for cell in sighting.reach.cells
+    ]
     found = await conn.fetch(SQL_CANDIDATES, *_columns(rows))
     if not found:
         return {}

@@ -1,7 +1,7 @@
 """What the cases service does: open or attach reports, take steps."""
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -13,9 +13,8 @@ from services.cases.domain import Candidate, Case, DuplicateRule, Order, Person,
 from services.cases.settings import Settings
 from services.cases.store import NewReport
 from shared.catalog import Catalogue
-from shared.events import case_changed
-from shared.events.case_changed import CASE_CHANGED, CaseChanged
-from shared.events.common import Actor
+from shared.events.case_changed import CASE_CHANGED, CaseChanged, CaseReport
+from shared.events.common import Actor, Level
 from shared.events.report_routed import ReportRouted
 from shared.kit.ids import new_id
 from shared.kit.work import Event, Work
@@ -76,27 +75,30 @@ async def take_routed_reports(work: Work, rules: Rules, events: Sequence[Event[R
     routed = await _new_ones(work, events)
     if not routed:
         return
-    sightings = [_sighting(event.data) for event in routed]
     radius_m = rules.duplicates.radius_m_max
-    places = [[(s.kind, cell) for cell in domain.cells_around(s.lng, s.lat, radius_m)] for s in sightings]
-    await store.lock_places(work.conn, sorted({domain.place_lock(*place) for near in places for place in near}))
-    stored = await store.candidates(work.conn, sightings, radius_m)
-    opened: dict[tuple[str, int], list[Candidate]] = defaultdict(list)
+    sightings = [_sighting(event.data, radius_m) for event in routed]
+    places = {(sighting.kind, cell) for sighting in sightings for cell in sighting.reach.cells}
+    await store.lock_places(work.conn, sorted(domain.place_lock(*place) for place in places))
+    stored = await store.candidates(work.conn, sightings)
+    opened: dict[tuple[str, int], list[Candidate]] = {}
     touched: dict[UUID, Candidate] = {}
     steps: list[tuple[Event[ReportRouted], Taken]] = []
-    for number, (event, sighting, near) in enumerate(zip(routed, sightings, places, strict=True)):
-        known = [*stored.get(number, ()), *(one for place in near for one in opened.get(place, ()))]
+    for number, (event, sighting) in enumerate(zip(routed, sightings, strict=True)):
+        known = list(stored.get(number, ()))
+        for cell in sighting.reach.cells:
+            known.extend(opened.get((sighting.kind, cell), ()))
         match = domain.best_match(sighting, known, rules.duplicates) if known else None
         if match is None:
             match, taken = _open(event.data, sighting, rules, work.now)
-            opened[sighting.kind, domain.cell_of(sighting.lng, sighting.lat)].append(match)
+            opened.setdefault((sighting.kind, domain.cell_of(sighting.lng, sighting.lat)), []).append(match)
         else:
             taken = domain.attach(match, sighting, work.now)
         touched[match.case.case_id] = match
         steps.append((event, taken))
     await _save(work, list(touched.values()), steps)
     for event, taken in steps:
-        _publish(work, taken, event)
+        work.publish(CASE_CHANGED, _body(taken), version=taken.case.version, cause=event)
+    _count(taken for _, taken in steps)
 
 
 async def take_steps(
@@ -119,7 +121,8 @@ async def take_steps(
     await store.update_cases(work.conn, changed)
     await store.insert_steps(work.conn, taken)
     for step in taken:
-        _publish(work, step, None, traceparent)
+        work.publish(CASE_CHANGED, _body(step), version=step.case.version, traceparent=traceparent)
+    _count(taken)
     return results
 
 
@@ -151,7 +154,7 @@ async def _new_ones(work: Work, events: Sequence[Event[ReportRouted]]) -> list[E
     return fresh
 
 
-def _sighting(report: ReportRouted) -> Sighting:
+def _sighting(report: ReportRouted, radius_m: float) -> Sighting:
     return Sighting(
         report.report_id,
         report.rider_id,
@@ -161,6 +164,7 @@ def _sighting(report: ReportRouted) -> Sighting:
         report.lat,
         report.occurred_at,
         report.text,
+        domain.reach_of(report.lng, report.lat, radius_m),
     )
 
 
@@ -202,12 +206,9 @@ async def _save(work: Work, touched: Sequence[Candidate], steps: Sequence[tuple[
     await store.insert_steps(work.conn, [taken for _, taken in steps])
 
 
-def _publish(
-    work: Work, taken: Taken, cause: Event[ReportRouted] | None = None, traceparent: str | None = None
-) -> None:
+def _body(taken: Taken) -> CaseChanged:
     case = taken.case
-    # Built without validation: every value comes from a validated event or from our own table.
-    body = CaseChanged.model_construct(
+    return CaseChanged(
         case_id=case.case_id,
         state=case.state,
         transition=taken.step,
@@ -219,17 +220,18 @@ def _publish(
         lng=case.lng,
         lat=case.lat,
         reports=tuple(
-            case_changed.CaseReport.model_construct(
-                report_id=r.report_id, rider_id=r.rider_id, company=r.company, ordinal=r.ordinal
-            )
+            CaseReport(report_id=r.report_id, rider_id=r.rider_id, company=r.company, ordinal=r.ordinal)
             for r in case.reports
         ),
         attached_report=taken.report_id,
-        actor=taken.actor and Actor.model_construct(id=taken.actor.id, name=taken.actor.name, role=taken.actor.role),
+        actor=Actor(id=taken.actor.id, name=taken.actor.name, role=taken.actor.role) if taken.actor else None,
         note=taken.note,
         changed_at=case.changed_at,
         opened_at=case.opened_at,
         due_at=case.due_at,
     )
-    work.publish(CASE_CHANGED, body, version=case.version, cause=cause, traceparent=traceparent)
-    metrics.STEPS.labels(step=taken.step).inc()
+
+
+def _count(taken: Iterable[Taken]) -> None:
+    for step, number in Counter(one.step for one in taken).items():
+        metrics.STEPS.labels(step=step).inc(number)

@@ -12,17 +12,23 @@ class Settings(KitSettings):
 
     catalogue_path: Path | None = Field(None, description="the city's kinds of report; none: the shipped ones")
     webhook_http_allowed: bool = Field(False, description="plain http for webhooks: local tests only")
-    webhook_hosts: tuple[str, ...] = Field((), description="only these hosts and their subdomains; empty: all public ones")
+    webhook_hosts: tuple[str, ...] = Field(
+        (), description="only these hosts and their subdomains; empty: all public ones"
+    )
     webhook_networks_allowed: tuple[str, ...] = Field(
         (), description="private networks (CIDR) that webhooks may reach nevertheless"
     )
-    webhook_timeout_s: float = Field(10.0, gt=0, le=60, description="for a whole attempt: resolve, connect, send, answer")
+    webhook_timeout_s: float = Field(
+        10.0, gt=0, le=60, description="for a whole attempt: resolve, connect, send, answer"
+    )
     webhook_secret_overlap_hours: int = Field(24, ge=0, description="after a rotation both secrets sign for so long")
     mail_gateway: SecretStr | None = Field(
         None, description="apprise URL of the city's mail server, mailtos://user:password@host?from=…; none: no mail"
     )
     channel_timeout_s: float = Field(15.0, gt=0, le=60, description="for each connection that apprise makes")
-    bot_interval_s: float = Field(3.0, ge=0, description="between two messages to one group bot (DingTalk: 20 a minute)")
+    bot_interval_s: float = Field(
+        3.0, ge=0, description="between two messages to one group bot (DingTalk: 20 a minute)"
+    )
     delivery_attempts_max: int = Field(8, ge=1, le=20, description="then a delivery is dead")
     delivery_age_hours_max: int = Field(72, ge=1, description="an older unsent delivery is dead")
     delivery_kept_days: int = Field(30, ge=1, description="how long finished deliveries and attempts are kept")

@@ -1,4 +1,4 @@
-"""The ledger's rules. Pure: a Book is the part of the ledger that one batch touches; it decides and remembers what to write."""
+"""The ledger's rules. A Book is the part of the ledger that a batch touches; it decides and remembers what to write."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -47,6 +47,7 @@ class Hold:
     source: Source
     rider_id: UUID
     case_id: UUID | None
+    grid_code: str | None
     kind: str
     amount: int
     state: HoldState
@@ -74,11 +75,26 @@ class Claim:
     report_id: UUID
     rider_id: UUID
     case_id: UUID
+    grid_code: str
     kind: str
     amount: int
     on: date
     refusal: str | None
     rule: Rule
+
+    def hold(self, refusal: str | None) -> Hold:
+        """The hold that this claim becomes."""
+        return Hold(
+            id=self.report_id,
+            source="report",
+            rider_id=self.rider_id,
+            case_id=self.case_id,
+            grid_code=self.grid_code,
+            kind=self.kind,
+            amount=self.amount,
+            state="held",
+            reason=refusal,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +160,7 @@ def share(riders: Sequence[UUID], place: int, points: int, co_percent: int, rule
 
 
 class Book:
-    """The accounts and holds of one batch, all locked by the caller. Every method may be called in any order and again."""
+    """The accounts and holds of one batch, locked by the caller. Its methods may be called in any order and again."""
 
     def __init__(
         self, accounts: dict[UUID, Account], holds: dict[UUID, Hold], days: dict[tuple[UUID, date], DayUse]
@@ -159,7 +175,7 @@ class Book:
         if claim.report_id in self.holds:
             return
         refusal = claim.refusal or self._over_cap(claim)
-        hold = Hold(claim.report_id, "report", claim.rider_id, claim.case_id, claim.kind, claim.amount, "held", refusal)
+        hold = claim.hold(refusal)
         self.holds[hold.id] = hold
         if refusal:
             self._move(hold, "refused", refusal, cause)
@@ -181,7 +197,7 @@ class Book:
             refusal = "rider_inactive"
         elif account.available < price:
             refusal = "insufficient_points"
-        hold = Hold(redemption_id, "redemption", rider_id, None, "", price, "held", refusal)
+        hold = Hold(redemption_id, "redemption", rider_id, None, None, "", price, "held", refusal)
         self.holds[hold.id] = hold
         self._move(hold, "refused" if refusal else "held", refusal, cause)
 
@@ -192,7 +208,7 @@ class Book:
             self._move(hold, "posted", None, cause)
 
     def void(self, unless_known: Hold, reason: str, cause: int) -> None:
-        """End a hold by giving back; what was never held is remembered as voided, so that a late request holds nothing."""
+        """End a hold by giving back. What was never held is remembered as voided: a late request then holds nothing."""
         hold = self.holds.get(unless_known.id)
         if hold is None:
             unless_known.state, unless_known.reason = "voided", reason

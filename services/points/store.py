@@ -11,11 +11,14 @@ from shared.kit.ids import new_id
 
 # In id order, so that two processes with riders in common wait for each other instead of deadlocking
 SQL_LOCK_ACCOUNTS = """
-SELECT rider_id, version, pending, available, reserved, active
+SELECT rider_id, version, pending, available, reserved, active, version
 FROM accounts WHERE rider_id = ANY($1::uuid[]) ORDER BY rider_id FOR NO KEY UPDATE
 """
 SQL_OPEN_ACCOUNTS = "INSERT INTO accounts (rider_id) SELECT unnest($1::uuid[]) ON CONFLICT DO NOTHING"
-SQL_HOLDS = "SELECT id, source, rider_id, case_id, kind, amount, state, reason FROM holds WHERE id = ANY($1::uuid[])"
+SQL_HOLDS = """
+SELECT id, source, rider_id, case_id, grid_code, kind, amount, state, reason, state
+FROM holds WHERE id = ANY($1::uuid[])
+"""
 SQL_EARNINGS = """
 SELECT e.rider_id, e.earned_on, e.kind, e.points, e.reports
 FROM unnest($1::uuid[], $2::date[]) AS wanted (rider_id, earned_on)
@@ -29,34 +32,36 @@ FROM rules ORDER BY effective_from
 # can only be a defect, and the caller rolls back on it. A hold made and ended in one batch arrives in its last state.
 SQL_WRITE_BOOK = """
 WITH made AS (
-    INSERT INTO holds (id, source, rider_id, case_id, kind, amount, state, reason, made_at, ended_at)
-    SELECT id, source, rider_id, case_id, kind, amount, state, reason, $1, CASE WHEN state <> 'held' THEN $1 END
-    FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::uuid[], $6::text[], $7::bigint[], $8::text[], $9::text[])
-        AS new (id, source, rider_id, case_id, kind, amount, state, reason)
+    INSERT INTO holds (id, source, rider_id, case_id, grid_code, kind, amount, state, reason, made_at, ended_at)
+    SELECT id, source, rider_id, case_id, grid_code, kind, amount, state, reason, $1::timestamptz,
+           CASE WHEN state <> 'held' THEN $1::timestamptz END
+    FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::uuid[], $6::text[], $7::text[], $8::bigint[], $9::text[],
+                $10::text[])
+        AS new (id, source, rider_id, case_id, grid_code, kind, amount, state, reason)
     RETURNING 1
 ), ended AS (
     UPDATE holds h SET state = new.state, reason = new.reason, ended_at = $1
-    FROM unnest($10::uuid[], $11::text[], $12::text[], $13::text[]) AS new (id, state, reason, was)
+    FROM unnest($11::uuid[], $12::text[], $13::text[], $14::text[]) AS new (id, state, reason, was)
     WHERE h.id = new.id AND h.state = new.was
     RETURNING 1
 ), lines AS (
     INSERT INTO entries
         (rider_id, version, line, entry_id, hold_id, movement, from_account, to_account, amount, made_at)
     SELECT rider_id, version, line, entry_id, hold_id, movement, from_account, to_account, amount, $1
-    FROM unnest($14::uuid[], $15::bigint[], $16::smallint[], $17::uuid[], $18::uuid[], $19::text[], $20::text[],
-                $21::text[], $22::bigint[])
+    FROM unnest($15::uuid[], $16::bigint[], $17::smallint[], $18::uuid[], $19::uuid[], $20::text[], $21::text[],
+                $22::text[], $23::bigint[])
         AS new (rider_id, version, line, entry_id, hold_id, movement, from_account, to_account, amount)
     RETURNING 1
 ), moved AS (
     UPDATE accounts a
     SET version = new.version, pending = new.pending, available = new.available, reserved = new.reserved
-    FROM unnest($23::uuid[], $24::bigint[], $25::bigint[], $26::bigint[], $27::bigint[], $28::bigint[])
+    FROM unnest($24::uuid[], $25::bigint[], $26::bigint[], $27::bigint[], $28::bigint[], $29::bigint[])
         AS new (rider_id, version, pending, available, reserved, was)
     WHERE a.rider_id = new.rider_id AND a.version = new.was
     RETURNING 1
 ), promised AS (
     INSERT INTO earnings AS e (rider_id, earned_on, kind, points, reports)
-    SELECT * FROM unnest($29::uuid[], $30::date[], $31::text[], $32::bigint[], $33::int[])
+    SELECT * FROM unnest($30::uuid[], $31::date[], $32::text[], $33::bigint[], $34::int[])
     ON CONFLICT (rider_id, earned_on, kind)
     DO UPDATE SET points = e.points + excluded.points, reports = e.reports + excluded.reports
     RETURNING 1
@@ -72,7 +77,7 @@ ON CONFLICT (rider_id) DO UPDATE SET active = excluded.active, rider_version = e
 WHERE a.rider_version < excluded.rider_version
 """
 SQL_ACCOUNT = """
-SELECT rider_id, version, pending, available, reserved, active FROM accounts WHERE rider_id = $1
+SELECT rider_id, version, pending, available, reserved, active, version FROM accounts WHERE rider_id = $1
 """
 SQL_ENTRIES = """
 SELECT e.version, e.line, e.entry_id, e.movement, h.source, e.hold_id, h.case_id, h.kind, e.from_account, e.to_account,
@@ -176,7 +181,7 @@ async def open_book(
     if len(accounts) < len(riders):
         await conn.execute(SQL_OPEN_ACCOUNTS, sorted(rider for rider in riders if rider not in accounts))
         accounts = await _lock(conn, riders)
-    holds = {row["id"]: _hold(row) for row in await conn.fetch(SQL_HOLDS, list(hold_ids))}
+    holds = {row["id"]: Hold(*row) for row in await conn.fetch(SQL_HOLDS, list(hold_ids))}
     uses = {day: DayUse() for day in days}
     if uses:
         rows = await conn.fetch(SQL_EARNINGS, [rider for rider, _ in uses], [on for _, on in uses])
@@ -193,7 +198,11 @@ async def write_book(conn: Connection, book: Book, now: datetime) -> list[UUID]:
     Raises:
         LedgerConflict: a row was not in the state that was decided on.
     """
-    made = [hold for hold in book.holds.values() if hold.loaded_state is None]
+    made = [
+        (h.id, h.source, h.rider_id, h.case_id, h.grid_code, h.kind, h.amount, h.state, h.reason)
+        for h in book.holds.values()
+        if h.loaded_state is None
+    ]
     ended = [h for h in book.holds.values() if h.loaded_state is not None and h.state != h.loaded_state]
     moved = [account for account in book.accounts.values() if account.version != account.loaded_version]
     promised = [
@@ -212,7 +221,7 @@ async def write_book(conn: Connection, book: Book, now: datetime) -> list[UUID]:
     row = await conn.fetchrow(
         SQL_WRITE_BOOK,
         now,
-        *_columns(8, [(h.id, h.source, h.rider_id, h.case_id, h.kind, h.amount, h.state, h.reason) for h in made]),
+        *_columns(9, made),
         *_columns(4, [(h.id, h.state, h.reason, h.loaded_state) for h in ended]),
         *_columns(9, lines),
         *_columns(6, [(a.rider_id, a.version, a.pending, a.available, a.reserved, a.loaded_version) for a in moved]),
@@ -253,13 +262,13 @@ async def project_riders(conn: Connection, riders: Iterable[tuple[UUID, bool, in
 async def hold(conn: Connection, hold_id: UUID) -> Hold | None:
     """One hold, unlocked."""
     row = await conn.fetchrow(SQL_HOLDS, [hold_id])
-    return None if row is None else _hold(row)
+    return None if row is None else Hold(*row)
 
 
 async def account(conn: Connection, rider_id: UUID) -> Account | None:
     """One account, unlocked."""
     row = await conn.fetchrow(SQL_ACCOUNT, rider_id)
-    return None if row is None else Account(*row, loaded_version=row["version"])
+    return None if row is None else Account(*row)
 
 
 async def entries(conn: Connection, rider_id: UUID, before: tuple[int, int], limit: int) -> list[EntryView]:
@@ -268,21 +277,18 @@ async def entries(conn: Connection, rider_id: UUID, before: tuple[int, int], lim
 
 
 async def tallies(conn: Connection) -> dict[str, int]:
-    """Totals in points (and counts of holds, accounts, entries); `imbalance` and `ledger_sum` are 0 in a sound ledger."""
+    """Totals in points, and counts; in a sound ledger `imbalance` and `ledger_sum` are 0."""
     totals = await conn.fetchrow(SQL_TALLIES)
     balances = await conn.fetchrow(SQL_BALANCES)
-    assert totals is not None and balances is not None  # both are aggregates: always one row
+    assert totals is not None  # an aggregate always has a row
+    assert balances is not None
     figures = {name: int(value) for row in (totals, balances) for name, value in row.items()}
     return figures | {"imbalance": int(await conn.fetchval(SQL_IMBALANCE))}
 
 
 async def _lock(conn: Connection, riders: Collection[UUID]) -> dict[UUID, Account]:
     rows = await conn.fetch(SQL_LOCK_ACCOUNTS, list(riders))
-    return {row["rider_id"]: Account(*row, loaded_version=row["version"]) for row in rows}
-
-
-def _hold(row: Sequence[object]) -> Hold:
-    return Hold(*row, loaded_state=row[6])  # type: ignore[arg-type]  # a Record has no column types
+    return {row["rider_id"]: Account(*row) for row in rows}
 
 
 def _columns(width: int, rows: Sequence[tuple[object, ...]]) -> Sequence[Sequence[object]]:

@@ -74,7 +74,7 @@ async def follow_cases(terms: Terms, work: Work, events: Sequence[Event[CaseChan
 
 
 async def follow_redemptions(work: Work, events: Sequence[Event[RedemptionChanged]]) -> None:
-    """Reserve the price of a requested redemption or refuse it; pay it when used; give it back when it comes to nothing."""
+    """Reserve a requested redemption's price or refuse it, pay it when used, give it back when it comes to nothing."""
     priced = [(cause, event.data) for cause, event in enumerate(events) if event.data.price > 0]
     priced = [(cause, redemption) for cause, redemption in priced if redemption.state != "issued"]
     if not priced:
@@ -88,7 +88,7 @@ async def follow_redemptions(work: Work, events: Sequence[Event[RedemptionChange
             if book.holds[redemption.redemption_id].state != "posted":
                 work.reject(events[cause], "unpaid_voucher", "a voucher was used whose points are not held")
         elif redemption.state != "requested":
-            absent = Hold(redemption.redemption_id, "redemption", redemption.rider_id, None, "", 0, "voided")
+            absent = Hold(redemption.redemption_id, "redemption", redemption.rider_id, None, None, "", 0, "voided")
             book.void(absent, redemption.reason or redemption.state, cause)
     await _save(work, book, events)
 
@@ -106,7 +106,7 @@ async def reverse(work: Work, hold_id: UUID, reason: str) -> None:
     """Take posted points of a report back.
 
     Raises:
-        ApiProblem: 404 there is no such hold; 409 `not_reversible` with its state, where nothing is posted to take back.
+        ApiProblem: 404 no such hold; 409 `not_reversible` with its state, where nothing is posted to take back.
     """
     seen = await store.hold(work.conn, hold_id)
     if seen is None:
@@ -146,13 +146,13 @@ def _wanted(case: CaseChanged) -> Sequence[int]:
 
 def _claim(terms: Terms, rules: Sequence[Rule], case: CaseChanged, kind: Kind, place: int) -> Claim:
     report: CaseReport = case.reports[place]
-    # the first report came when the case was opened; a later one when it was attached, which is this event or before it
+    # a co-report counts for the day it was attached; one first heard of at the close, for the day the case was opened
     at: datetime = case.opened_at if place == 0 or case.transition != "attached" else case.changed_at
     rule = rule_at(rules, at)
     riders = [other.rider_id for other in case.reports[: place + 1]]
     amount, refusal = share(riders, place, kind.points, kind.co_reporter_percent, rule)
     on = at.astimezone(terms.zone).date()
-    return Claim(report.report_id, report.rider_id, case.case_id, case.kind, amount, on, refusal, rule)
+    return Claim(report.report_id, report.rider_id, case.case_id, case.grid_code, case.kind, amount, on, refusal, rule)
 
 
 def _take(book: Book, step: _Step) -> None:
@@ -160,7 +160,7 @@ def _take(book: Book, step: _Step) -> None:
     if case.state == "invalid":
         for report in case.reports:
             if not book.reverse(report.report_id, "case_invalid", step.cause):
-                absent = Hold(report.report_id, "report", report.rider_id, case.case_id, case.kind, 0, "voided")
+                absent = Hold(report.report_id, "report", report.rider_id, case.case_id, None, case.kind, 0, "voided")
                 book.void(absent, "case_invalid", step.cause)
         return
     for claim in step.claims:
@@ -173,14 +173,16 @@ async def _save(work: Work, book: Book, events: Sequence[Event[Any]]) -> None:
     entry_ids = await store.write_book(work.conn, book, work.now)
     for movement, entry_id in zip(book.movements, entry_ids, strict=True):
         cause = events[movement.cause] if movement.cause >= 0 else None
-        work.publish(ACCOUNT_CHANGED, _told(movement, entry_id, work.now), version=movement.version, cause=cause)
+        work.publish(ACCOUNT_CHANGED, _told(movement, entry_id, cause, work.now), version=movement.version, cause=cause)
         metrics.MOVEMENTS.labels(movement.name, movement.hold.source).inc()
         if movement.name == "refused":
             metrics.REFUSALS.labels(movement.reason or "").inc()
 
 
-def _told(movement: Movement, entry_id: UUID, now: datetime) -> AccountChanged:
+def _told(movement: Movement, entry_id: UUID, cause: Event[Any] | None, now: datetime) -> AccountChanged:
     hold = movement.hold
+    # a case may have moved to another grid since its points were held
+    grid_code = cause.data.grid_code if cause is not None and hold.source == "report" else hold.grid_code
     return AccountChanged(
         rider_id=hold.rider_id,
         entry_id=entry_id,
@@ -188,6 +190,7 @@ def _told(movement: Movement, entry_id: UUID, now: datetime) -> AccountChanged:
         source=hold.source,
         source_id=hold.id,
         case_id=hold.case_id,
+        grid_code=grid_code,
         amount=movement.amount,
         reason=movement.reason,
         pending=movement.pending,

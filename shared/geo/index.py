@@ -31,6 +31,11 @@ class PolygonIndex:
     def __len__(self) -> int:
         return len(self._degrees)
 
+    def polygons(self, numbers: Sequence[int]) -> Geometries:
+        """Some of the polygons, as given."""
+        chosen: Geometries = self._degrees[np.asarray(numbers, np.intp)]
+        return chosen
+
     def candidates(self, lng: ArrayLike, lat: ArrayLike, radius_m: ArrayLike) -> list[tuple[int, ...]]:
         """For every point the polygons within `radius_m` metres of it, the one that it most likely lies in first.
 

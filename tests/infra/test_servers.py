@@ -73,11 +73,14 @@ async def test_a_paused_postgres_answers_nobody_until_resumed(own_infra: Infra) 
 def test_valkey_forgets_and_stays_at_its_address(own_infra: Infra) -> None:
     server = own_infra.valkey
     assert server is not None
-    with contextlib.closing(redis.Redis.from_url(server.url)) as client:
+    with contextlib.closing(redis.Redis.from_url(server.url, retry=None)) as client:
         client.set("key", "value")
         server.restart()
         assert client.get("key") is None
-    with contextlib.closing(redis.Redis(port=server.port)) as stranger, pytest.raises(redis.AuthenticationError):
+    with (
+        contextlib.closing(redis.Redis(port=server.port, retry=None)) as stranger,
+        pytest.raises(redis.AuthenticationError),
+    ):
         stranger.ping()
 
 

@@ -123,7 +123,8 @@ UPDATE deliveries SET state = 'dead', reason = $2, finished_at = $3
 WHERE target_id = $1 AND state IN ('pending', 'failed')
 """
 SQL_EXPIRE = """
-UPDATE deliveries SET state = 'dead', finished_at = $2, reason = 'not deliverable in time; ' || coalesce(reason, 'never tried')
+UPDATE deliveries
+SET state = 'dead', finished_at = $2, reason = 'not deliverable in time; ' || coalesce(reason, 'never tried')
 WHERE state IN ('pending', 'failed') AND created_at < $1
 """
 SQL_DROP_ORPHANS = """
@@ -159,7 +160,7 @@ async def queue_emergencies(
 async def claim_webhooks(
     conn: Connection, *, now: datetime, lease: timedelta, most: int, most_per_target: int
 ) -> list[Delivery]:
-    """Take due deliveries for this process; each counts as an attempt. A claim that isn't settled ends with its lease."""
+    """Take due deliveries for this process; each counts as an attempt. Unsettled claims end with the lease."""
     rows = await conn.fetch(SQL_CLAIM_WEBHOOKS, now, most, most_per_target, now + lease)
     if rows:
         targets = sorted({row["target_id"] for row in rows})
@@ -243,7 +244,7 @@ async def give_up_target(conn: Connection, target_id: UUID, reason: str, now: da
 
 
 async def sweep(conn: Connection, now: datetime, open_age: timedelta, kept: timedelta, limit: int = 5_000) -> int:
-    """Give up what is too old, drop what has lost its channel, forget what ended long ago. Returns how many forgotten."""
+    """Give up what is too old, drop what lost its channel, forget what ended long ago. Returns how many forgotten."""
     await conn.execute(SQL_DROP_ORPHANS)
     await conn.execute(SQL_EXPIRE, now - open_age, now)
     status = await conn.execute(SQL_FORGET_DELIVERIES, now - kept, limit)

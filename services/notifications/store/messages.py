@@ -41,12 +41,18 @@ WHERE rider_id = $1 AND read_at IS NULL AND ($3::uuid IS NULL OR message_id <= $
 SQL_FORGET_MESSAGES = """
 DELETE FROM messages WHERE ctid = ANY (ARRAY (SELECT ctid FROM messages WHERE created_at < $1 LIMIT $2))
 """
-SQL_MESSAGE_COUNT = "SELECT count(*) FROM messages"
+SQL_TALLIES = """
+SELECT (SELECT count(*) FROM messages) AS messages,
+       count(*) FILTER (WHERE state IN ('pending', 'failed')) AS deliveries_waiting,
+       count(*) FILTER (WHERE state = 'sent') AS deliveries_sent,
+       count(*) FILTER (WHERE state = 'dead') AS deliveries_dead
+FROM deliveries
+"""
 UNREAD_COUNTED_MAX = 1_000
 
 
 async def tell(conn: Connection, messages: Sequence[Message], *, attempts_allowed: int, now: datetime) -> int:
-    """Put messages into inboxes and queue what riders want outside the app; one statement. Returns queued deliveries."""
+    """Put messages into inboxes and queue what riders want outside the app. Returns queued deliveries."""
     if not messages:
         return 0
     status = await conn.execute(
@@ -93,7 +99,8 @@ async def forget(conn: Connection, now: datetime, age: timedelta, limit: int = 5
     return int(status.rsplit(" ", 1)[1])
 
 
-async def count(conn: Connection) -> int:
-    """All messages, for the reconciliation."""
-    number: int = await conn.fetchval(SQL_MESSAGE_COUNT)
-    return number
+async def tallies(conn: Connection) -> dict[str, int]:
+    """Figures for the reconciliation: messages, and deliveries by what became of them."""
+    row = await conn.fetchrow(SQL_TALLIES)
+    assert row is not None, "an aggregate without GROUP BY has one row"
+    return dict(row)

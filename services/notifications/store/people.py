@@ -13,7 +13,8 @@ from shared.kit.db import Connection
 SQL_UPSERT_RIDERS = """
 INSERT INTO riders (rider_id, company, locale, active, version)
 SELECT DISTINCT ON (rider_id) rider_id, company, locale, active, version
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::boolean[], $5::bigint[]) n (rider_id, company, locale, active, version)
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::boolean[], $5::bigint[])
+    n (rider_id, company, locale, active, version)
 ORDER BY rider_id, version DESC
 ON CONFLICT (rider_id) DO UPDATE
 SET company = excluded.company, locale = excluded.locale, active = excluded.active, version = excluded.version
@@ -34,7 +35,8 @@ RETURNING company_id
 SQL_DROP_KEYS = "DELETE FROM company_keys WHERE company_id = $1"
 SQL_ADD_KEYS = """
 INSERT INTO company_keys (company_id, position, key_id, sealed)
-SELECT $1, k.position, k.key_id, k.sealed FROM unnest($2::uuid[], $3::text[]) WITH ORDINALITY k (key_id, sealed, position)
+SELECT $1, k.position, k.key_id, k.sealed
+FROM unnest($2::uuid[], $3::text[]) WITH ORDINALITY k (key_id, sealed, position)
 """
 SQL_COMPANY_KEYS = """
 SELECT k.key_id, k.sealed FROM companies c JOIN company_keys k USING (company_id)
@@ -93,9 +95,7 @@ async def forget_addresses(conn: Connection, riders: Sequence[UUID]) -> None:
 
 async def upsert_company(conn: Connection, company: Company) -> bool:
     """Take over a company and its keys. False: something newer is known already."""
-    fresh = await conn.fetchval(
-        SQL_UPSERT_COMPANY, company.company_id, company.code, company.active, company.version
-    )
+    fresh = await conn.fetchval(SQL_UPSERT_COMPANY, company.company_id, company.code, company.active, company.version)
     if fresh is None:
         return False
     await conn.execute(SQL_DROP_KEYS, company.company_id)
@@ -162,6 +162,4 @@ async def drop_operator_channel(conn: Connection, channel_id: UUID) -> bool:
 
 def _channel(row: asyncpg.Record) -> Channel:
     topics: tuple[TopicGroup, ...] = tuple(row["topics"])
-    return Channel(
-        row["channel_id"], row["kind"], row["sealed"], row["hint"], topics, row["language"], row["area"]
-    )
+    return Channel(row["channel_id"], row["kind"], row["sealed"], row["hint"], topics, row["language"], row["area"])

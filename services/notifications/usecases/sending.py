@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -9,8 +10,8 @@ from services.notifications import domain, metrics
 from services.notifications.domain import ChannelParcel, Claim, Delivery, Outcome, Webhook, WebhookParcel
 from services.notifications.settings import Settings
 from services.notifications.store import deliveries, messages, webhooks
-from shared.kit.db import ACQUIRE_TIMEOUT_S, Connection, Pool
 from shared.kit import clock
+from shared.kit.db import ACQUIRE_TIMEOUT_S, Connection, Pool
 
 # Longer than any attempt takes: a claim of a process that died comes back after this.
 LEASE = timedelta(seconds=120)
@@ -125,12 +126,7 @@ def _decide(
 
 def _counted(parcel: ChannelParcel) -> ChannelParcel:
     """The parcel as the claim left it: with one attempt more."""
-    one = parcel.delivery
-    delivery = Delivery(
-        one.delivery_id, one.event_id, one.lane, one.target_id, one.template, one.params, one.state, one.attempts + 1,
-        one.attempts_allowed, one.next_attempt_at, one.created_at, one.reason,
-    )  # fmt: skip
-    return ChannelParcel(delivery, parcel.channel, parcel.language, parcel.quiet, parcel.has_slot)
+    return replace(parcel, delivery=replace(parcel.delivery, attempts=parcel.delivery.attempts + 1))
 
 
 def _paused_until(hook: Webhook, outcome: Outcome, now: datetime) -> datetime:

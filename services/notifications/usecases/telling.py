@@ -45,9 +45,7 @@ async def tell_cases(settings: Settings, work: Work, events: Sequence[Event[Case
     hooks = await webhooks.tellable(work.conn)
     if hooks:
         rows = [row for event in events for row in _webhook_rows(event, hooks)]
-        await deliveries.queue_webhooks(
-            work.conn, rows, attempts_allowed=settings.delivery_attempts_max, now=work.now
-        )
+        await deliveries.queue_webhooks(work.conn, rows, attempts_allowed=settings.delivery_attempts_max, now=work.now)
 
 
 async def tell_redemptions(settings: Settings, work: Work, events: Sequence[Event[RedemptionChanged]]) -> None:
@@ -72,8 +70,7 @@ async def take_riders(work: Work, events: Sequence[Event[RiderChanged]]) -> None
     """Know riders' language; forget addresses of those who left, and everything of those who were erased."""
     riders = [
         Rider(d.rider_id, d.company, d.locale, d.active, d.consent, event.version)
-        for event in events
-        if (d := event.data) is not None
+        for event, d in ((event, event.data) for event in events)
     ]
     left = await people.upsert_riders(work.conn, riders)
     if left:
@@ -89,9 +86,7 @@ async def take_companies(work: Work, events: Sequence[Event[CompanyChanged]]) ->
     for event in sorted(events, key=lambda event: event.data.company_id):
         data = event.data
         keys = tuple((key.key_id, key.sealed) for key in data.keys if key.active)
-        await people.upsert_company(
-            work.conn, Company(data.company_id, data.code, data.active, event.version, keys)
-        )
+        await people.upsert_company(work.conn, Company(data.company_id, data.code, data.active, event.version, keys))
 
 
 async def _tell(settings: Settings, work: Work, told: list[Message]) -> None:
@@ -100,9 +95,7 @@ async def _tell(settings: Settings, work: Work, told: list[Message]) -> None:
         metrics.MESSAGES.labels(message.template).inc()
 
 
-def _message(
-    event: Event[Any], rider_id: UUID, topic: TopicGroup, template: str, values: Mapping[str, Any]
-) -> Message:
+def _message(event: Event[Any], rider_id: UUID, topic: TopicGroup, template: str, values: Mapping[str, Any]) -> Message:
     """The message with those of the values that its template uses, and ids for links."""
     wanted = TEMPLATES[template]
     params = {name: value for name, value in values.items() if name in wanted or name in IDS}
@@ -120,7 +113,8 @@ def _movement(event: Event[AccountChanged]) -> Message:
             template = "report_accepted"
             params["grid_code"] = data.grid_code
     else:
-        params.update(pending=data.pending, available=data.available, reason=data.reason)
+        reason = clean_note(data.reason) if data.reason else None  # a code, or an operator's own words
+        params.update(pending=data.pending, available=data.available, reason=reason)
         return _message(event, data.rider_id, "points", template, params)
     return Message(data.rider_id, event.id, "points", template, params, event.occurred_at)
 

@@ -21,6 +21,7 @@ CREATE TABLE holds (
     source text NOT NULL CHECK (source IN ('report', 'redemption')),
     rider_id uuid NOT NULL,
     case_id uuid,
+    grid_code text,
     kind text NOT NULL DEFAULT '',
     amount bigint NOT NULL CHECK (amount >= 0),
     state text NOT NULL CHECK (state IN ('held', 'posted', 'voided', 'reversed', 'refused')),

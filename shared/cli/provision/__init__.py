@@ -1,6 +1,6 @@
 """Makes databases, roles, topics, users and rights exist, locally, in compose and in Kubernetes alike. Idempotent."""
 
-from .kafka import AclSpec, Changes, KafkaAdmin, TopicSpec, client_config, delete_topics, provision_kafka
+from .kafka import AclSpec, Changes, KafkaAdmin, TopicSpec, client_config, connect_admin, delete_topics, provision_kafka
 from .postgres import app_role, database_url, drop_database, owner_role, provision_postgres
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "TopicSpec",
     "app_role",
     "client_config",
+    "connect_admin",
     "database_url",
     "delete_topics",
     "drop_database",

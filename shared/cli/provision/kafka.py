@@ -120,7 +120,7 @@ def provision_kafka(
     an `AclSpec` may name a user that isn't in it. Partitions are only ever added. Returns when the cluster shows the
     result. Raises confluent_kafka.KafkaException, TimeoutError.
     """
-    client = _client(bootstrap, admin)
+    client = connect_admin(bootstrap, admin)
     changes = Changes()
     _topics(client, list(_wanted_topics(prefix, topics)), replication_factor, changes)
     _users(client, {user_prefix + name: password for name, password in users.items()})
@@ -136,7 +136,7 @@ def delete_topics(bootstrap: str, admin: KafkaAdmin, prefix: str, user_prefix: s
     """
     if not prefix:
         raise ValueError("an empty prefix would remove everything")
-    client = _client(bootstrap, admin)
+    client = connect_admin(bootstrap, admin)
     names = sorted(name for name in client.list_topics(timeout=TIMEOUT_S).topics if name.startswith(prefix))
     if names:
         _wait(client.delete_topics(names, operation_timeout=TIMEOUT_S), tolerate=KafkaError.UNKNOWN_TOPIC_OR_PART)
@@ -157,9 +157,23 @@ def delete_topics(bootstrap: str, admin: KafkaAdmin, prefix: str, user_prefix: s
     return names
 
 
-def _client(bootstrap: str, admin: KafkaAdmin) -> AdminClient:
+def connect_admin(bootstrap: str, admin: KafkaAdmin, timeout_s: float = TIMEOUT_S) -> AdminClient:
+    """A client that has reached the cluster. Raises confluent_kafka.KafkaException when that takes longer.
+
+    librdkafka may drop the first request when it learns that the bootstrap address is one of the brokers, always with the
+    same timing on some machines: so the same client asks again instead of a new one.
+    """
     config = client_config(bootstrap, admin.user, admin.password, admin.security_protocol)
-    return AdminClient(dict(config))
+    client = AdminClient({**config, "log_level": 0})
+    deadline = clock.monotonic_s() + timeout_s
+    while True:
+        try:
+            client.list_topics(timeout=max(0.1, deadline - clock.monotonic_s()))
+            return client
+        except KafkaException:
+            if clock.monotonic_s() > deadline:
+                raise
+            time.sleep(0.02)
 
 
 def _wanted_topics(prefix: str, topics: Iterable[TopicSpec]) -> Iterable[NewTopic]:

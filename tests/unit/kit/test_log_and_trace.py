@@ -34,7 +34,6 @@ def lines() -> Iterator[io.StringIO]:
     yield stream
     root.handlers[:] = handlers
     root.setLevel(level)
-    structlog.reset_defaults()
     logging.captureWarnings(False)
 
 

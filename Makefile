@@ -1,0 +1,46 @@
+# What one types here. `make` alone lists it. Everything runs from .venv, which uv makes from uv.lock.
+UV_VERSION := 0.13.9
+PYTHON ?= python3
+UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
+RUN := .venv/bin/python -m
+KEEP ?= 1
+.DEFAULT_GOAL := help
+.PHONY: help install demo up test check gen bench faults clean
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.tools/bin/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; found: $$($(PYTHON) --version 2>&1). Install it, or run: make PYTHON=/path/to/python3.12 ..."; exit 1; }
+	@$(PYTHON) -m venv .tools || { echo "Python's venv module is missing. On Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
+	@.tools/bin/pip install -q --disable-pip-version-check uv==$(UV_VERSION)
+
+.venv/.installed: uv.lock pyproject.toml | $(if $(filter .tools/bin/uv,$(UV)),.tools/bin/uv)
+	@$(UV) sync --frozen --quiet --python $(PYTHON)
+	@touch $@
+
+install: .venv/.installed ## packages from the lock file
+
+demo: install ## the main job: a city's day on real Kafka, Postgres and Redis (KEEP=0 ends after the reconciliation)
+	@KEEP=$(KEEP) exec $(RUN) shared.devtools.demo
+
+up: install ## the suite alone, empty, in the foreground; its state stays in .beegrid/
+	@exec $(RUN) shared.devtools.up
+
+test: install ## checks that take seconds, then all tests on real servers
+	@exec $(RUN) pytest -q $(ARGS)
+
+check: install ## style, types, layers, contracts, generated files, migrations
+	@exec $(RUN) shared.devtools.check
+
+gen: install ## generated documents and schemas
+	@exec $(RUN) shared.devtools.gen
+
+bench: install ## five hops against pgbench; writes build/bench.json
+	@exec $(RUN) shared.devtools.bench
+
+faults: install ## promises under faults, at full size (long)
+	@BEEGRID_FAULTS=full exec $(RUN) pytest -q tests/faults $(ARGS)
+
+clean: ## remove what the commands above have made here
+	rm -rf .venv .tools build .beegrid .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

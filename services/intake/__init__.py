@@ -1,0 +1,1 @@
+"""Reports and photos come in here, from companies and from riders."""

@@ -1,0 +1,155 @@
+"""HTTP: photos."""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import Query, Request, Response
+from pydantic import BaseModel
+
+from services.intake import domain
+from services.intake.api.inlets import CurrentInlets, CurrentService
+from services.intake.api.multipart import MultipartError, first_file
+from services.intake.domain import PhotoRecord
+from services.intake.store.objects import StoreUnavailable
+from services.intake.usecases import photos as usecases
+from services.intake.usecases.imaging import PhotoQueueFull, PhotoRefused
+from shared.kit.auth import (
+    AnyOf,
+    Caller,
+    Company,
+    Department,
+    Dispatcher,
+    GridWorker,
+    Operator,
+    Principal,
+    Rider,
+    Verifier,
+    allow,
+    policy_router,
+)
+from shared.kit.db import ACQUIRE_TIMEOUT_S
+from shared.kit.http import ApiProblem, bad_request, busy, not_found, problem_responses, unprocessable
+
+router = policy_router(tags=["photos"])
+MULTIPART_OVERHEAD_BYTES = 8_192
+CASE_ROLES = frozenset({"operator", "grid_worker", "dispatcher", "department", "verifier"})
+CONTENT_TYPES = ("image/jpeg", "image/png", "image/webp", "image/heic", "image/heif", "multipart/form-data")
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+_FORM = {"schema": {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}}}
+_UPLOAD = {
+    "requestBody": {
+        "required": True,
+        "content": {kind: _FORM if kind.startswith("multipart") else _BINARY for kind in CONTENT_TYPES},
+    }
+}
+
+
+class PlaceOut(BaseModel):
+    """WGS-84 degrees."""
+
+    lng: float
+    lat: float
+
+
+class PhotoOut(BaseModel):
+    """A kept photo. `place` is what the file said, before it was stripped."""
+
+    photo_id: UUID
+    width: int
+    height: int
+    sha256: str
+    place: PlaceOut | None
+
+
+@router.post(
+    "/v1/photos",
+    status_code=201,
+    responses={200: {"model": PhotoOut}, **problem_responses(400, 413, 415)},
+    openapi_extra=_UPLOAD,
+)
+@allow(AnyOf(Company, Rider), body_max=domain.PHOTO_BYTES_MAX + MULTIPART_OVERHEAD_BYTES, timeout_s=30)
+async def upload_photo(
+    request: Request, response: Response, caller: Caller, service: CurrentService, inlets: CurrentInlets
+) -> PhotoOut:
+    """Upload a photo of at most 12 MiB and 20 megapixels, as the body or as the form's file. 200: it was there already.
+
+    It is made anew from its pixels; what else was in the file is dropped. Unused, it is gone after 24 hours.
+    """
+    if service.limiter is not None:
+        allowed = inlets.settings.photos_per_minute
+        if caller.kind == "company":
+            allowed = inlets.settings.company_photos_per_minute
+        await service.limiter.check(f"photos:{caller.key}", per_minute=allowed)
+    content = _content(request.headers.get("content-type", ""), await request.body())
+    try:
+        record, fresh = await inlets.photos.keep(caller.key, content)
+    except PhotoRefused as refused:
+        raise unprocessable(refused.code, refused.title, refused.detail) from refused
+    except (PhotoQueueFull, StoreUnavailable) as later:
+        raise busy("photos can't be taken right now") from later
+    if not fresh:
+        response.status_code = 200
+    place = PlaceOut(lng=record.place.lng, lat=record.place.lat) if record.place else None
+    return PhotoOut(
+        photo_id=record.photo_id, width=record.width, height=record.height, sha256=record.sha256, place=place
+    )
+
+
+@router.get(
+    "/v1/photos/{photo_id}",
+    response_class=Response,
+    responses={200: {"content": {"image/jpeg": _BINARY}}, **problem_responses(404)},
+)
+@allow(AnyOf(Company, Rider, GridWorker, Dispatcher, Department, Verifier, Operator), timeout_s=12)
+async def read_photo(
+    photo_id: UUID,
+    caller: Caller,
+    service: CurrentService,
+    inlets: CurrentInlets,
+    size: Annotated[Literal["full", "thumbnail"], Query()] = "full",
+) -> Response:
+    """The photo as JPEG: for its owner, the report's rider, those who work on cases, and operators."""
+    async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        record = await usecases.find(conn, photo_id)
+    if record is None or not _may_see(caller, record):
+        raise not_found("photo")
+    try:
+        content = await inlets.photos.objects.get(photo_id, size)
+    except FileNotFoundError as gone:
+        raise not_found("photo") from gone
+    except StoreUnavailable as later:
+        raise busy("photos can't be read right now") from later
+    headers = {
+        "Cache-Control": "private, max-age=86400, immutable",
+        "X-Content-Type-Options": "nosniff",
+        "Content-Disposition": "inline",
+    }
+    return Response(content, media_type="image/jpeg", headers=headers)
+
+
+def _may_see(caller: Principal, photo: PhotoRecord) -> bool:
+    if photo.owner == caller.key:
+        return True
+    if caller.kind == "company":
+        return False
+    if caller.roles & CASE_ROLES:
+        # an upload that no report uses is still its owner's alone
+        return photo.rider_id is not None
+    return photo.rider_id is not None and caller.is_self(photo.rider_id)
+
+
+def _content(content_type: str, body: bytes) -> bytes:
+    """The photo's bytes. Raises the 400, 413 or 415 problem."""
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        try:
+            body = first_file(content_type, body)
+        except MultipartError as bad:
+            raise bad_request("malformed_form", "表单无效 / Malformed form", str(bad)) from bad
+    elif kind not in CONTENT_TYPES:
+        raise ApiProblem(415, "unsupported_media_type", "不支持的内容类型 / Unsupported", ", ".join(CONTENT_TYPES))
+    if not body:
+        raise unprocessable("photo_empty", "没有照片 / No photo", "the body or file is empty")
+    if len(body) > domain.PHOTO_BYTES_MAX:
+        raise ApiProblem(413, "content_too_large", "内容过大 / Content too large", "at most 12 MiB")
+    return body

@@ -1,0 +1,230 @@
+"""HTTP: reports."""
+
+from typing import TYPE_CHECKING, Annotated, Literal
+from uuid import UUID
+
+from fastapi import Header, Response
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from services.intake import domain
+from services.intake.api.inlets import CurrentInlets, CurrentService, not_when_overloaded, problem_of
+from services.intake.domain import Refusal, Submission
+from services.intake.usecases import reports as usecases
+from services.intake.usecases.reports import Outcome
+from shared.events.common import ExternalId, Utc
+from shared.events.inbound_reports import PHOTOS_MAX, TEXT_LENGTH_MAX, ReportSubmission, SubmittedPlace
+from shared.kit.auth import AnyOf, Caller, Company, Operator, Principal, Rider, allow, policy_router
+from shared.kit.db import ACQUIRE_TIMEOUT_S
+from shared.kit.http import not_found, problem_responses, unprocessable
+from shared.kit.http.items import EACH, ItemProblem, Malformed
+from shared.kit.tracing import current_traceparent
+
+router = policy_router(tags=["reports"])
+REPORT_BYTES_MAX = 64_000
+BATCH_BYTES_MAX = 6_000_000
+
+
+class ReportIn(BaseModel):
+    """One report of one thing seen. A company names its number of report and rider; a rider is known by the token,
+    and may give the number as Idempotency-Key instead."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    external_id: ExternalId | None = Field(None, description="the sender's own number of the report")
+    rider: ExternalId | None = Field(None, description="companies only: their own number of the rider")
+    kind: Annotated[str, Field(max_length=40, examples=["part-01001", "local-gas-smell"])]
+    place: SubmittedPlace
+    occurred_at: Utc = Field(description="when it was seen; not in the future")
+    text: Annotated[str, Field(max_length=TEXT_LENGTH_MAX)] = ""
+    photos: Annotated[tuple[str, ...], Field(max_length=PHOTOS_MAX)] = Field((), description="ids of uploaded photos")
+
+
+class ReportItemIn(ReportSubmission):
+    """One report of a company's batch."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+if TYPE_CHECKING:
+    ReportItem = ReportItemIn | Malformed
+else:
+    ReportItem = Annotated[ReportItemIn, EACH]
+
+
+class ReportsIn(BaseModel):
+    """Reports of a company, each for itself."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reports: Annotated[list[ReportItem], Field(min_length=1, max_length=domain.REPORTS_PER_REQUEST_MAX)]
+
+
+class ReceivedOut(BaseModel):
+    """The answer to a report; the same again for the same report, with `repeated`."""
+
+    report_id: UUID
+    external_id: str
+    status: Literal["accepted", "repeated"]
+    received_at: AwareDatetime
+
+
+class ReportItemOut(BaseModel):
+    """What became of one report of a batch."""
+
+    external_id: str | None
+    status: Literal["accepted", "repeated", "refused"]
+    report_id: UUID | None = None
+    received_at: AwareDatetime | None = None
+    problem: ItemProblem | None = None
+
+
+class ReportsOut(BaseModel):
+    """One item per report that was sent, in the same order, and how many of each status."""
+
+    items: list[ReportItemOut]
+    accepted: int
+    repeated: int
+    refused: int
+
+
+class ReportOut(BaseModel):
+    """That a report was accepted. What became of it: /v1/tracking."""
+
+    report_id: UUID
+    external_id: str
+    company: str
+    rider_id: UUID
+    kind: str
+    received_at: AwareDatetime
+
+
+@router.post("/v1/reports", status_code=201, responses={200: {"model": ReceivedOut}, **problem_responses(409, 413)})
+@allow(AnyOf(Company, Rider), body_max=REPORT_BYTES_MAX)
+async def file_report(
+    body: ReportIn,
+    caller: Caller,
+    service: CurrentService,
+    inlets: CurrentInlets,
+    response: Response,
+    idempotency_key: Annotated[ExternalId | None, Header()] = None,
+) -> ReceivedOut:
+    """File one report. 201: accepted, committed. 200: it was before; the same answer again."""
+    not_when_overloaded(service)
+    submission = _submission(body, caller, idempotency_key)
+    outcome = await inlets.singles.submit(submission)
+    usecases.tell("http", [outcome])
+    if isinstance(outcome, Refusal):
+        raise problem_of(outcome)
+    if not outcome.fresh:
+        response.status_code = 200
+    return ReceivedOut(
+        report_id=outcome.report_id,
+        external_id=submission.external_id,
+        status="accepted" if outcome.fresh else "repeated",
+        received_at=outcome.received_at,
+    )
+
+
+@router.post("/v1/reports:batch", responses=problem_responses(413))
+@allow(Company, body_max=BATCH_BYTES_MAX)
+async def file_reports(body: ReportsIn, caller: Caller, service: CurrentService, inlets: CurrentInlets) -> ReportsOut:
+    """File up to 500 reports in one transaction. Always 200; each report has its own result, the good ones count."""
+    not_when_overloaded(service)
+    trace = current_traceparent()
+    good = [item for item in body.reports if isinstance(item, ReportItemIn)]
+    submissions = [usecases.of_company(caller.company_code, item, trace) for item in good]
+    outcomes: list[Outcome] = []
+    if submissions:
+        async with service.work() as work:
+            outcomes = await usecases.receive(inlets.catalogue, work, submissions)
+    usecases.tell("http", outcomes)
+    answers = iter(outcomes)
+    items = [
+        ReportItemOut(external_id=item.external_id, status="refused", problem=ItemProblem.of(item))
+        if isinstance(item, Malformed)
+        else _item(item.external_id, next(answers))
+        for item in body.reports
+    ]
+    count = {status: sum(item.status == status for item in items) for status in ("accepted", "repeated", "refused")}
+    return ReportsOut(items=items, **count)
+
+
+@router.get("/v1/reports/{report_id}", responses=problem_responses(404))
+@allow(AnyOf(Company, Rider, Operator))
+async def read_report(report_id: UUID, caller: Caller, service: CurrentService) -> ReportOut:
+    """That a report was accepted: for its rider, its company and operators; to others it looks like none."""
+    async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        found = await usecases.find(conn, report_id)
+    if found is None or not _may_read(caller, found):
+        raise not_found("report")
+    return ReportOut(
+        report_id=found.report_id,
+        external_id=found.external_id,
+        company=found.company,
+        rider_id=found.rider_id,
+        kind=found.kind,
+        received_at=found.received_at,
+    )
+
+
+def _may_read(caller: Principal, report: domain.AcceptedReport) -> bool:
+    if caller.kind == "company":
+        return report.source == caller.company_code
+    return caller.has("operator") or caller.is_self(report.rider_id)
+
+
+def _submission(body: ReportIn, caller: Principal, idempotency_key: str | None) -> Submission:
+    """Who says it comes from the credentials alone. Raises the 422 problem when a number is missing."""
+    if caller.kind == "company":
+        if body.external_id is None or body.rider is None:
+            raise _missing("external_id" if body.external_id is None else "rider")
+        source, number, company, rider_id = caller.company_code, body.external_id, caller.company_code, None
+    else:
+        if body.rider is not None:
+            detail = "a rider is known by the token"
+            raise unprocessable("rider_not_allowed", "不得填写骑手 / Rider not allowed", detail, field="rider")
+        given = body.external_id or idempotency_key
+        if given is None:
+            raise _missing("external_id")
+        rider_id = _rider_id(caller)
+        source, number, company = f"rider:{rider_id}", given, None
+    place = body.place
+    return Submission(
+        source,
+        number,
+        company,
+        body.rider,
+        rider_id,
+        body.kind,
+        place.lng,
+        place.lat,
+        place.datum,
+        place.accuracy_m,
+        body.occurred_at,
+        body.text,
+        body.photos,
+        current_traceparent(),
+    )
+
+
+def _rider_id(caller: Principal) -> UUID:
+    try:
+        return UUID(caller.id)
+    except ValueError as bad:
+        raise unprocessable("unknown_rider", "骑手未登记 / Unknown rider", "the token's subject is no rider") from bad
+
+
+def _missing(field: str) -> Exception:
+    return unprocessable("field_missing", "缺少字段 / Field missing", f"{field} is needed", field=field)
+
+
+def _item(external_id: str, outcome: Outcome) -> ReportItemOut:
+    if isinstance(outcome, Refusal):
+        problem = ItemProblem(code=outcome.code, title=outcome.title, detail=outcome.detail, field=outcome.field)
+        return ReportItemOut(external_id=external_id, status="refused", problem=problem)
+    return ReportItemOut(
+        external_id=external_id,
+        status="accepted" if outcome.fresh else "repeated",
+        report_id=outcome.report_id,
+        received_at=outcome.received_at,
+    )

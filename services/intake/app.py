@@ -1,0 +1,56 @@
+"""Wiring of the intake service."""
+
+from functools import partial
+
+from services.intake import handlers
+from services.intake.api import photos as photos_api
+from services.intake.api import reports as reports_api
+from services.intake.api.inlets import Inlets, Intake
+from services.intake.domain import Submission
+from services.intake.settings import Settings
+from services.intake.store.objects import PhotoObjects
+from services.intake.store.reports import tallies
+from services.intake.usecases import reports
+from services.intake.usecases.imaging import PhotoWorkers
+from services.intake.usecases.photos import Photos
+from services.intake.usecases.projections import ProjectedKeys
+from services.intake.usecases.reports import Outcome
+from shared.catalog import Catalogue
+from shared.events.company_changed import COMPANY_CHANGED
+from shared.events.inbound_reports import INBOUND_REPORTS
+from shared.events.rider_changed import RIDER_CHANGED
+from shared.kit.auth import CachedKeyRing, Sealer
+from shared.kit.batcher import Batcher
+from shared.kit.service import Service
+
+
+def build(settings: Settings | None = None) -> Service:
+    """The service, ready to run. Settings come from the environment if not given."""
+    settings = settings or Settings()  # type: ignore[call-arg]  # pydantic-settings reads the environment
+    service = Intake("intake", settings, title="BeeGrid intake")
+    service.key_ring = CachedKeyRing(
+        ProjectedKeys(lambda: service.pool, Sealer(settings.sealing_key.get_secret_value())).load
+    )
+    catalogue = Catalogue.load(settings.catalogue_path)
+    service.consumes(INBOUND_REPORTS, partial(handlers.on_report_submission, catalogue))
+    service.consumes(COMPANY_CHANGED, handlers.on_company_changed)
+    service.consumes(RIDER_CHANGED, handlers.on_rider_changed)
+
+    async def flush(submissions: list[Submission]) -> list[Outcome | Exception]:
+        async with service.work() as work:
+            outcomes: list[Outcome | Exception] = []
+            outcomes += await reports.receive(catalogue, work, submissions)
+        return outcomes
+
+    singles: Batcher[Submission, Outcome] = Batcher(flush, name="intake", queue_max=settings.intake_queue_max)
+    workers = PhotoWorkers(settings.photo_workers, settings.photo_queue_max)
+    photos = Photos(lambda: service.pool, PhotoObjects.at(settings.photo_store_url), workers)
+    service.inlets = Inlets(settings, catalogue, singles, photos)
+    service.include(reports_api.router)
+    service.include(photos_api.router)
+    service.on_start(singles.start)
+    service.on_stop(singles.stop)
+    service.on_stop(workers.stop)
+    service.background("purge-photos", photos.purge_forever)
+    service.tallies(tallies)
+    return service

@@ -1,0 +1,243 @@
+"""Rules of intake: pure, no library, `now` is passed in. HTTP and Kafka share them."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from hashlib import blake2b
+from typing import Literal
+from uuid import UUID
+
+FUTURE_TOLERANCE = timedelta(minutes=5)
+ACCURACY_M_MAX = 200.0
+TEXT_LENGTH_MAX = 2_000
+PHOTOS_MAX = 6
+REPORTS_PER_REQUEST_MAX = 500
+DATUMS = frozenset({"wgs84", "gcj02", "bd09"})
+Datum = Literal["wgs84", "gcj02", "bd09"]
+
+PHOTO_BYTES_MAX = 12 * 1024 * 1024
+PIXELS_MAX = 20_000_000
+ORPHAN_AGE = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why something was not accepted. `field` names the field at fault, if there is one."""
+
+    code: str
+    title: str
+    detail: str
+    field: str | None = None
+
+
+@dataclass(slots=True)
+class Submission:
+    """A report as it was sent. Either `company` and `rider` (its own number) or `rider_id` say who saw it."""
+
+    source: str
+    """Whose numbering `external_id` belongs to: a company's code, or `rider:<id>`."""
+    external_id: str
+    company: str | None
+    rider: str | None
+    rider_id: UUID | None
+    kind: str
+    lng: float
+    lat: float
+    datum: Datum
+    accuracy_m: float
+    occurred_at: datetime
+    text: str
+    photos: tuple[str, ...]
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rider:
+    """What intake knows of a rider. `company_active` None: the company is not known here."""
+
+    rider_id: UUID
+    company: str
+    external_id: str
+    consent: bool
+    active: bool
+    company_active: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPhoto:
+    """A photo that a report may use. `owner`: `company:<code>` or `person:<rider id>`."""
+
+    photo_id: UUID
+    owner: str
+    sha256: str
+    phash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the checks of one batch need."""
+
+    companies: Mapping[str, bool]
+    """Company code → active."""
+    riders: Mapping[tuple[str, str], Rider]
+    """(company, external id) → rider."""
+    riders_by_id: Mapping[UUID, Rider] = field(default_factory=dict)
+    photos: Mapping[str, StoredPhoto] = field(default_factory=dict)
+    """Photo id as text → photo."""
+
+    def rider_of(self, submission: Submission) -> Rider | None:
+        """The rider who saw it."""
+        if submission.rider_id is not None:
+            return self.riders_by_id.get(submission.rider_id)
+        return self.riders.get((submission.company or "", submission.rider or ""))
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A report that counts. `fresh` false: it was accepted before, this is the first answer again."""
+
+    report_id: UUID
+    received_at: datetime
+    fresh: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A report accepted before under the same number."""
+
+    report_id: UUID
+    content_hash: bytes
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedReport:
+    """The row of an accepted report."""
+
+    report_id: UUID
+    source: str
+    external_id: str
+    company: str
+    rider_id: UUID
+    kind: str
+    received_at: datetime
+
+
+def content_hash(s: Submission) -> bytes:
+    """16 bytes that two submissions share only when they say the same."""
+    said = (s.rider, s.kind, s.lng, s.lat, s.datum, s.accuracy_m, s.occurred_at.isoformat(), s.text, s.photos)
+    return blake2b(repr(said).encode(), digest_size=16).digest()
+
+
+def refusal_of(s: Submission, rider: Rider | None, known: Known, level: str | None, now: datetime) -> Refusal | None:
+    """Why a submission can't be accepted; None: it can.
+
+    Args:
+        s: the submission.
+        rider: who saw it, as far as known.
+        known: companies and photos.
+        level: of the kind; None where the catalogue doesn't have the kind.
+        now: the current instant.
+    """
+    return _content_refusal(s, level, now) or _sender_refusal(s, rider, known) or _photo_refusal(s, rider, known)
+
+
+def _content_refusal(s: Submission, level: str | None, now: datetime) -> Refusal | None:
+    if level is None:
+        return Refusal("unknown_kind", "类别不存在 / Unknown kind", "the catalogue has no such kind", "kind")
+    if s.datum not in DATUMS:
+        return Refusal("unknown_datum", "坐标系不支持 / Unknown datum", "wgs84, gcj02 or bd09", "place.datum")
+    if not (math.isfinite(s.lng) and math.isfinite(s.lat) and abs(s.lng) <= 180 and abs(s.lat) <= 90):
+        return Refusal("invalid_place", "位置无效 / Invalid place", "longitude or latitude is out of range", "place")
+    if not 0 <= s.accuracy_m <= ACCURACY_M_MAX:  # false for NaN too
+        detail = f"accuracy_m must be between 0 and {ACCURACY_M_MAX:.0f}"
+        return Refusal("inaccurate_place", "定位精度不足 / Place too inaccurate", detail, "place.accuracy_m")
+    if s.occurred_at > now + FUTURE_TOLERANCE:
+        return Refusal("occurred_in_future", "时间在未来 / Time in the future", "occurred_at is ahead", "occurred_at")
+    if len(s.text) > TEXT_LENGTH_MAX:
+        return Refusal("text_too_long", "文字过长 / Text too long", f"at most {TEXT_LENGTH_MAX} characters", "text")
+    if "\x00" in s.text:
+        return Refusal("invalid_text", "文字无效 / Invalid text", "the text has a null character", "text")
+    return None
+
+
+def _sender_refusal(s: Submission, rider: Rider | None, known: Known) -> Refusal | None:
+    if s.company is not None and s.company not in known.companies:
+        return Refusal("unknown_company", "企业未登记 / Unknown company", "the company is not registered")
+    if rider is None:
+        return Refusal("unknown_rider", "骑手未登记 / Unknown rider", "the rider is not registered", "rider")
+    active = known.companies[s.company] if s.company is not None else rider.company_active
+    if active is None:
+        return Refusal("unknown_company", "企业未登记 / Unknown company", "the company is not registered")
+    if not active:
+        return Refusal("company_suspended", "企业已停用 / Company suspended", "the company is suspended")
+    if not rider.active:
+        return Refusal("rider_inactive", "骑手已停用 / Rider inactive", "the rider is no longer active", "rider")
+    if not rider.consent:
+        detail = "the rider has not agreed to place and photo being processed"
+        return Refusal("consent_missing", "骑手未授权 / Consent missing", detail, "rider")
+    return None
+
+
+def _photo_refusal(s: Submission, rider: Rider | None, known: Known) -> Refusal | None:
+    if len(s.photos) > PHOTOS_MAX:
+        return Refusal("too_many_photos", "照片过多 / Too many photos", f"at most {PHOTOS_MAX}", "photos")
+    for photo_id in s.photos:
+        photo = known.photos.get(photo_id)
+        if photo is None or rider is None or photo.owner not in photo_owners(rider):
+            # somebody else's photo looks like none
+            return Refusal("unknown_photo", "照片不存在 / Unknown photo", "no such photo of yours", "photos")
+    return None
+
+
+def photo_owners(rider: Rider) -> tuple[str, str]:
+    """Whose photos a report of this rider may use: the company's uploads and the rider's own."""
+    return f"company:{rider.company}", f"person:{rider.rider_id}"
+
+
+def conflict() -> Refusal:
+    """The number was used before, for something else."""
+    return Refusal(
+        "idempotency_conflict",
+        "编号已用于其他内容 / Number used for other content",
+        "external_id was accepted before with other content",
+        "external_id",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """WGS-84 degrees."""
+
+    lng: float
+    lat: float
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessedPhoto:
+    """A photo made anew from its pixels: JPEG without metadata, and a thumbnail. `place` was in its EXIF."""
+
+    jpeg: bytes
+    thumbnail: bytes
+    width: int
+    height: int
+    sha256: str
+    phash: str
+    place: Place | None
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoRecord:
+    """A photo's row."""
+
+    photo_id: UUID
+    owner: str
+    sha256: str
+    phash: str
+    width: int
+    height: int
+    place: Place | None
+    stored: bool
+    rider_id: UUID | None = None
+    """Of the report that uses it."""

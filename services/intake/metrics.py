@@ -1,0 +1,26 @@
+"""Metrics of the intake service."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from shared.kit.metrics import REGISTRY
+
+REPORTS = Counter(
+    "beegrid_intake_reports_total",
+    "Reports handed in, by channel (http, kafka) and outcome: accepted, repeated, or the code of the refusal.",
+    ("channel", "outcome"),
+    registry=REGISTRY,
+)
+PHOTOS = Counter(
+    "beegrid_intake_photos_total",
+    "Photos uploaded, by outcome: stored, repeated, or the code of the refusal.",
+    ("outcome",),
+    registry=REGISTRY,
+)
+PHOTO_DURATION = Histogram(
+    "beegrid_intake_photo_processing_seconds",
+    "Waiting for a worker, decoding, shrinking and encoding of one photo.",
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+    registry=REGISTRY,
+)
+PHOTOS_IN_WORK = Gauge("beegrid_intake_photos_in_work", "Photos being processed or waiting for it.", registry=REGISTRY)
+PHOTOS_PURGED = Counter("beegrid_intake_photos_purged_total", "Uploads that no report used in time.", registry=REGISTRY)

@@ -1,0 +1,58 @@
+-- Why: a report is accepted exactly once per number of its sender, and only from whom the projections below allow.
+-- migrate:up
+
+-- What the riders service says of companies; `keys`: the active signing keys, sealed.
+CREATE TABLE companies (
+    code text PRIMARY KEY,
+    company_id uuid NOT NULL,
+    active boolean NOT NULL,
+    keys jsonb NOT NULL,
+    version bigint NOT NULL
+);
+
+-- What the riders service says of riders.
+CREATE TABLE riders (
+    rider_id uuid PRIMARY KEY,
+    company text NOT NULL,
+    external_id text NOT NULL,
+    consent boolean NOT NULL,
+    active boolean NOT NULL,
+    version bigint NOT NULL,
+    UNIQUE (company, external_id)
+);
+
+-- Accepted reports. `source` is whose numbering `external_id` belongs to: a company, or one rider's own app, so that
+-- nobody can occupy or probe another's numbers. Place and words travel on in the event and are not kept here.
+CREATE TABLE reports (
+    report_id uuid PRIMARY KEY,
+    source text NOT NULL,
+    external_id text NOT NULL,
+    company text NOT NULL,
+    rider_id uuid NOT NULL,
+    kind text NOT NULL,
+    content_hash bytea NOT NULL,
+    received_at timestamptz NOT NULL,
+    UNIQUE (source, external_id)
+);
+
+-- Uploaded photos; the pixels are in the object store under the id. A row comes first and goes last, so that a crash
+-- leaves no object without a row. `report_id` null: not yet used by a report, purged after a day.
+CREATE TABLE photos (
+    photo_id uuid PRIMARY KEY,
+    owner text NOT NULL,
+    sha256 text NOT NULL,
+    phash text NOT NULL,
+    width integer NOT NULL,
+    height integer NOT NULL,
+    lng double precision,
+    lat double precision,
+    state text NOT NULL CHECK (state IN ('uploading', 'stored', 'purging')),
+    uploaded_at timestamptz NOT NULL,
+    report_id uuid
+);
+COMMENT ON COLUMN photos.sha256 IS 'of the bytes as uploaded';
+CREATE UNIQUE INDEX photos_owner_sha256 ON photos (owner, sha256) WHERE state <> 'purging';
+CREATE INDEX photos_orphans ON photos (uploaded_at) WHERE report_id IS NULL;
+
+-- migrate:down
+-- Forward only: a later migration corrects.

@@ -1,0 +1,22 @@
+"""Settings of the intake service."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from shared.kit.settings import KitSettings
+
+
+class Settings(KitSettings):
+    """The kit's settings and intake's own."""
+
+    catalogue_path: Path | None = Field(None, description="folder with a city's own catalogue files; none: the shipped")
+    photo_store_url: str = Field(
+        "file:///var/lib/beegrid/photos",
+        description="file:///folder or s3://bucket/prefix; S3 reads the usual AWS_* variables",
+    )
+    photo_workers: int = Field(2, ge=1, le=16, description="threads that decode and shrink photos")
+    photo_queue_max: int = Field(16, ge=1, le=200, description="uploads in memory at once; more are refused with 503")
+    photos_per_minute: int = Field(60, ge=1, description="uploads of one rider a minute")
+    company_photos_per_minute: int = Field(1_200, ge=1, description="uploads of one company a minute")
+    intake_queue_max: int = Field(2_000, ge=1, description="single reports waiting for a transaction")

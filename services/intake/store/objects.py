@@ -1,0 +1,70 @@
+"""Photos' pixels in an object store: a local folder or S3, by URL."""
+
+import asyncio
+from typing import Literal
+from uuid import UUID
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import LocalStore, ObjectStore, from_url
+
+TIMEOUT_S = 10.0
+Size = Literal["full", "thumbnail"]
+
+
+class StoreUnavailable(Exception):
+    """The object store did not do what it was asked, or not in time; trying again later can help."""
+
+
+class PhotoObjects:
+    """Two objects per photo: `<id>.jpg` and `<id>.thumbnail.jpg`, in a folder by the id's time."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+
+    @classmethod
+    def at(cls, url: str) -> "PhotoObjects":
+        """The store at `file:///folder` (made if missing) or `s3://bucket/prefix`."""
+        if url.startswith("file://"):
+            return cls(LocalStore.from_url(url, mkdir=True))
+        return cls(from_url(url))
+
+    async def put(self, photo_id: UUID, jpeg: bytes, thumbnail: bytes) -> None:
+        """Write both objects; again is harmless. Raises StoreUnavailable."""
+        try:
+            async with asyncio.timeout(TIMEOUT_S), asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._put(_path(photo_id, "full"), jpeg))
+                tasks.create_task(self._put(_path(photo_id, "thumbnail"), thumbnail))
+        except* (BaseError, OSError, TimeoutError) as errors:
+            raise StoreUnavailable(type(errors.exceptions[0]).__name__) from errors
+
+    async def get(self, photo_id: UUID, size: Size) -> bytes:
+        """One object's bytes. Raises StoreUnavailable; FileNotFoundError where there is none."""
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                found = await obstore.get_async(self._store, _path(photo_id, size))
+                return bytes(await found.bytes_async())
+        except FileNotFoundError:
+            raise
+        except (BaseError, OSError, TimeoutError) as error:
+            raise StoreUnavailable(type(error).__name__) from error
+
+    async def delete(self, photo_id: UUID) -> None:
+        """Remove both objects; fine if they are gone. Raises StoreUnavailable."""
+        for size in ("full", "thumbnail"):
+            try:
+                async with asyncio.timeout(TIMEOUT_S):
+                    await obstore.delete_async(self._store, _path(photo_id, size))
+            except FileNotFoundError:
+                continue
+            except (BaseError, OSError, TimeoutError) as error:
+                raise StoreUnavailable(type(error).__name__) from error
+
+    async def _put(self, path: str, content: bytes) -> None:
+        await obstore.put_async(self._store, path, content, attributes={"Content-Type": "image/jpeg"})
+
+
+def _path(photo_id: UUID, size: str) -> str:
+    # the first digits of a version 7 id are its time: folders of about 50 days
+    folder = photo_id.hex[:4]
+    return f"{folder}/{photo_id}.jpg" if size == "full" else f"{folder}/{photo_id}.thumbnail.jpg"

@@ -1,0 +1,111 @@
+"""Rows of photos; their pixels are in objects.py."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+from services.intake.domain import PhotoRecord, Place, ProcessedPhoto, StoredPhoto
+from shared.kit.db import Connection
+
+# A repeat renews uploaded_at, so that the purge leaves it alone for another day
+SQL_PHOTO_CLAIM = """
+INSERT INTO photos AS p (photo_id, owner, sha256, phash, width, height, lng, lat, state, uploaded_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'uploading', $9)
+ON CONFLICT (owner, sha256) WHERE state <> 'purging' DO UPDATE SET uploaded_at = excluded.uploaded_at
+RETURNING photo_id, owner, sha256, phash, width, height, lng, lat, state, NULL::uuid AS rider_id
+"""
+SQL_PHOTO_STORED = """
+UPDATE photos SET state = 'stored' WHERE photo_id = $1 AND state IN ('uploading', 'stored') RETURNING photo_id
+"""
+SQL_PHOTO = """
+SELECT p.photo_id, p.owner, p.sha256, p.phash, p.width, p.height, p.lng, p.lat, p.state, r.rider_id
+FROM photos p LEFT JOIN reports r ON r.report_id = p.report_id WHERE p.photo_id = $1
+"""
+SQL_PHOTOS_LOCK = """
+SELECT photo_id, owner, sha256, phash FROM photos WHERE photo_id = ANY($1::uuid[]) AND state = 'stored'
+ORDER BY photo_id FOR NO KEY UPDATE
+"""
+SQL_PHOTOS_ATTACH = """
+UPDATE photos p SET report_id = u.report_id FROM unnest($1::uuid[], $2::uuid[]) AS u (photo_id, report_id)
+WHERE p.photo_id = u.photo_id AND p.report_id IS NULL
+"""
+SQL_ORPHANS_MARK = """
+UPDATE photos SET state = 'purging' WHERE photo_id IN (
+    SELECT photo_id FROM photos WHERE report_id IS NULL AND state <> 'purging' AND uploaded_at < $1
+    ORDER BY photo_id LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED)
+"""
+SQL_PURGING = "SELECT photo_id FROM photos WHERE report_id IS NULL AND state = 'purging' ORDER BY photo_id LIMIT $1"
+SQL_PURGED_DELETE = "DELETE FROM photos WHERE photo_id = ANY($1::uuid[]) AND state = 'purging'"
+
+
+def _record(row: asyncpg.Record) -> PhotoRecord:
+    place = Place(row["lng"], row["lat"]) if row["lng"] is not None else None
+    return PhotoRecord(
+        row["photo_id"],
+        row["owner"],
+        row["sha256"],
+        row["phash"],
+        row["width"],
+        row["height"],
+        place,
+        row["state"] == "stored",
+        row["rider_id"],
+    )
+
+
+async def claim(conn: Connection, photo_id: UUID, owner: str, photo: ProcessedPhoto, now: datetime) -> PhotoRecord:
+    """A row for an upload: a new one with this id, or the owner's earlier one of the same bytes."""
+    place = photo.place
+    row = await conn.fetchrow(
+        SQL_PHOTO_CLAIM,
+        photo_id,
+        owner,
+        photo.sha256,
+        photo.phash,
+        photo.width,
+        photo.height,
+        place.lng if place else None,
+        place.lat if place else None,
+        now,
+    )
+    assert row is not None, "an upsert always returns its row"
+    return _record(row)
+
+
+async def mark_stored(conn: Connection, photo_id: UUID) -> bool:
+    """The pixels are in the object store; False: the purge was faster."""
+    return await conn.fetchval(SQL_PHOTO_STORED, photo_id) is not None
+
+
+async def photo(conn: Connection, photo_id: UUID) -> PhotoRecord | None:
+    """One photo, with the rider of the report that uses it."""
+    row = await conn.fetchrow(SQL_PHOTO, photo_id)
+    return _record(row) if row is not None else None
+
+
+async def lock_photos(conn: Connection, ids: Collection[UUID]) -> dict[str, StoredPhoto]:
+    """Stored photos by id as text, locked in the order of their ids, so that the purge can't take them meanwhile."""
+    rows = await conn.fetch(SQL_PHOTOS_LOCK, list(ids))
+    return {str(row["photo_id"]): StoredPhoto(*row.values()) for row in rows}
+
+
+async def attach(conn: Connection, uses: Sequence[tuple[UUID, UUID]]) -> None:
+    """Note (photo_id, report_id) of accepted reports; a photo keeps its first report. The caller has the locks."""
+    await conn.execute(SQL_PHOTOS_ATTACH, [photo_id for photo_id, _ in uses], [report_id for _, report_id in uses])
+
+
+async def mark_orphans(conn: Connection, before: datetime, rows_max: int) -> None:
+    """Decide that uploads older than `before` which no report uses will go."""
+    await conn.execute(SQL_ORPHANS_MARK, before, rows_max)
+
+
+async def purging(conn: Connection, rows_max: int) -> list[UUID]:
+    """Photos that must go, also those that a crashed purge has left."""
+    return [row["photo_id"] for row in await conn.fetch(SQL_PURGING, rows_max)]
+
+
+async def delete_purged(conn: Connection, ids: Sequence[UUID]) -> None:
+    """Forget photos whose objects are gone."""
+    await conn.execute(SQL_PURGED_DELETE, list(ids))

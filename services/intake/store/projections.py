@@ -1,0 +1,94 @@
+"""What the riders service says: companies with their keys, riders."""
+
+from collections.abc import Collection, Sequence
+from uuid import UUID
+
+import asyncpg
+
+from services.intake.domain import Rider
+from shared.events.company_changed import CompanyChanged
+from shared.events.rider_changed import RiderChanged
+from shared.kit.db import Connection
+
+SQL_COMPANIES_UPSERT = """
+INSERT INTO companies AS c (code, company_id, active, keys, version)
+SELECT * FROM unnest($1::text[], $2::uuid[], $3::boolean[], $4::jsonb[], $5::bigint[])
+ON CONFLICT (code) DO UPDATE
+SET company_id = excluded.company_id, active = excluded.active, keys = excluded.keys, version = excluded.version
+WHERE c.version < excluded.version
+"""
+SQL_RIDERS_UPSERT = """
+INSERT INTO riders AS r (rider_id, company, external_id, consent, active, version)
+SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::boolean[], $5::boolean[], $6::bigint[])
+ON CONFLICT (rider_id) DO UPDATE
+SET consent = excluded.consent, active = excluded.active, version = excluded.version
+WHERE r.version < excluded.version
+"""
+SQL_COMPANIES_ACTIVE = "SELECT code, active FROM companies WHERE code = ANY($1::text[])"
+SQL_COMPANY_KEYS = "SELECT version, keys FROM companies WHERE code = $1"
+SQL_RIDERS_BY_NUMBER = """
+SELECT r.rider_id, r.company, r.external_id, r.consent, r.active, NULL::boolean AS company_active
+FROM unnest($1::text[], $2::text[]) AS u (company, external_id)
+JOIN riders r ON r.company = u.company AND r.external_id = u.external_id
+"""
+SQL_RIDERS_BY_ID = """
+SELECT r.rider_id, r.company, r.external_id, r.consent, r.active, c.active AS company_active
+FROM riders r LEFT JOIN companies c ON c.code = r.company WHERE r.rider_id = ANY($1::uuid[])
+"""
+
+
+async def upsert_companies(conn: Connection, companies: Sequence[tuple[CompanyChanged, int]]) -> None:
+    """Keep the newest state of each company, with its version; each company once."""
+    ordered = sorted(companies, key=lambda one: one[0].code)
+    await conn.execute(
+        SQL_COMPANIES_UPSERT,
+        [body.code for body, _ in ordered],
+        [body.company_id for body, _ in ordered],
+        [body.active for body, _ in ordered],
+        [[{"key_id": str(key.key_id), "sealed": key.sealed} for key in body.keys if key.active] for body, _ in ordered],
+        [version for _, version in ordered],
+    )
+
+
+async def upsert_riders(conn: Connection, riders: Sequence[tuple[RiderChanged, int]]) -> None:
+    """Keep the newest state of each rider, with its version; each rider once."""
+    ordered = sorted(riders, key=lambda one: one[0].rider_id)
+    await conn.execute(
+        SQL_RIDERS_UPSERT,
+        [body.rider_id for body, _ in ordered],
+        [body.company for body, _ in ordered],
+        [body.external_id for body, _ in ordered],
+        [body.consent for body, _ in ordered],
+        [body.active for body, _ in ordered],
+        [version for _, version in ordered],
+    )
+
+
+async def companies_active(conn: Connection, codes: Collection[str]) -> dict[str, bool]:
+    """Company code → active, of those that are known."""
+    return {row["code"]: row["active"] for row in await conn.fetch(SQL_COMPANIES_ACTIVE, list(codes))}
+
+
+async def company_keys(conn: Connection, code: str) -> tuple[int, list[tuple[str, str]]]:
+    """The company's version and its active keys as (key id, sealed); (0, []) for an unknown company."""
+    row = await conn.fetchrow(SQL_COMPANY_KEYS, code)
+    if row is None:
+        return 0, []
+    return row["version"], [(key["key_id"], key["sealed"]) for key in row["keys"]]
+
+
+async def riders_by_number(conn: Connection, numbers: Collection[tuple[str, str]]) -> dict[tuple[str, str], Rider]:
+    """Riders by (company, the company's own number)."""
+    rows = await conn.fetch(
+        SQL_RIDERS_BY_NUMBER, [company for company, _ in numbers], [number for _, number in numbers]
+    )
+    return {(row["company"], row["external_id"]): _rider(row) for row in rows}
+
+
+async def riders_by_id(conn: Connection, ids: Collection[UUID]) -> dict[UUID, Rider]:
+    """Riders by id, with whether their company is active."""
+    return {row["rider_id"]: _rider(row) for row in await conn.fetch(SQL_RIDERS_BY_ID, list(ids))}
+
+
+def _rider(row: asyncpg.Record) -> Rider:
+    return Rider(*row.values())

@@ -1,0 +1,88 @@
+"""Photos: kept once per owner and content, gone after a day if no report uses them."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from uuid import UUID
+
+import structlog
+
+from services.intake import domain, metrics
+from services.intake.domain import PhotoRecord
+from services.intake.store import photos as store
+from services.intake.store.objects import PhotoObjects, StoreUnavailable
+from services.intake.usecases.imaging import PhotoRefused, PhotoWorkers
+from shared.kit import clock
+from shared.kit.db import ACQUIRE_TIMEOUT_S, Connection, Pool
+from shared.kit.ids import new_id
+
+PURGE_EVERY_S = 600.0
+PURGE_ROWS = 200
+log = structlog.get_logger(__name__)
+
+
+class Photos:
+    """What photos need: database, object store, workers."""
+
+    def __init__(self, pool: Callable[[], Pool], objects: PhotoObjects, workers: PhotoWorkers) -> None:
+        self._pool = pool
+        self.objects = objects
+        self.workers = workers
+
+    async def keep(self, owner: str, content: bytes) -> tuple[PhotoRecord, bool]:
+        """Make the photo anew and keep it; returns its row and whether it is new.
+
+        No transaction is open while the object store works. The row comes first: a crash in between leaves a row that
+        the purge finds, never an object without one.
+
+        Raises:
+            PhotoRefused, PhotoQueueFull, StoreUnavailable.
+        """
+        try:
+            photo = await self.workers.process(content)
+        except PhotoRefused as refused:
+            metrics.PHOTOS.labels(outcome=refused.code).inc()
+            raise
+        async with self._pool().acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+            record = await store.claim(conn, new_id(), owner, photo, clock.now())
+        if record.stored:
+            metrics.PHOTOS.labels(outcome="repeated").inc()
+            return record, False
+        await self.objects.put(record.photo_id, photo.jpeg, photo.thumbnail)
+        async with self._pool().acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+            if not await store.mark_stored(conn, record.photo_id):
+                raise StoreUnavailable("purged meanwhile")
+        metrics.PHOTOS.labels(outcome="stored").inc()
+        return record, True
+
+    async def purge_forever(self) -> None:
+        """Remove uploads that no report used within a day, every ten minutes."""
+        while True:
+            await asyncio.sleep(PURGE_EVERY_S * random.uniform(0.5, 1.5))  # noqa: S311 jitter, no secret
+            while await self.purge() == PURGE_ROWS:
+                pass
+
+    async def purge(self) -> int:
+        """One round, at most PURGE_ROWS photos; returns how many went. Safe beside another process's round."""
+        async with self._pool().acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+            await store.mark_orphans(conn, clock.now() - domain.ORPHAN_AGE, PURGE_ROWS)
+            going = await store.purging(conn, PURGE_ROWS)
+        gone: list[UUID] = []
+        for photo_id in going:
+            try:
+                await self.objects.delete(photo_id)
+            except StoreUnavailable as error:
+                log.warning("photo_purge_waits", error=str(error))
+                break
+            gone.append(photo_id)
+        if gone:
+            async with self._pool().acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+                await store.delete_purged(conn, gone)
+            metrics.PHOTOS_PURGED.inc(len(gone))
+        return len(gone)
+
+
+async def find(conn: Connection, photo_id: UUID) -> PhotoRecord | None:
+    """A photo that is in the object store."""
+    record = await store.photo(conn, photo_id)
+    return record if record is not None and record.stored else None

@@ -1,0 +1,219 @@
+"""Reports: one way in for HTTP and Kafka, in batches. The number of statements doesn't depend on the batch."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+from services.intake import domain, metrics
+from services.intake.domain import Accepted, Known, Refusal, Rider, Submission
+from services.intake.store import photos as photo_store
+from services.intake.store import projections as known_store
+from services.intake.store import reports as report_store
+from shared.catalog import Catalogue
+from shared.events.common import Photo
+from shared.events.inbound_reports import ReportSubmission
+from shared.events.report_received import REPORT_RECEIVED, ReportReceived
+from shared.geo.datum import to_wgs84
+from shared.kit.db import Connection
+from shared.kit.ids import new_id
+from shared.kit.work import Event, Work
+
+Outcome = Accepted | Refusal
+_GRAIN_DEGREES = 7  # decimals: one centimetre
+
+
+def of_company(company: str, body: ReportSubmission, traceparent: str | None = None) -> Submission:
+    """A company's report. `company` comes from the signature or the topic, never from the content."""
+    place = body.place
+    return Submission(
+        company,
+        body.external_id,
+        company,
+        body.rider,
+        None,
+        body.kind,
+        place.lng,
+        place.lat,
+        place.datum,
+        place.accuracy_m,
+        body.occurred_at,
+        body.text,
+        body.photos,
+        traceparent,
+    )
+
+
+async def take_events(catalogue: Catalogue, work: Work, events: Sequence[Event[ReportSubmission]]) -> None:
+    """Reports from companies' topics; what is refused becomes a dead letter with the reason."""
+    submissions = [of_company(event.company or "", event.data, event.traceparent) for event in events]
+    outcomes = await receive(catalogue, work, submissions, events)
+    for event, outcome in zip(events, outcomes, strict=True):
+        if isinstance(outcome, Refusal):
+            work.reject(event, outcome.code, outcome.detail)
+    tell("kafka", outcomes)
+
+
+async def receive(
+    catalogue: Catalogue,
+    work: Work,
+    submissions: Sequence[Submission],
+    causes: Sequence[Event[Any]] | None = None,
+) -> list[Outcome]:
+    """Check, keep and publish reports of any senders.
+
+    Args:
+        catalogue: the kinds of report.
+        work: the transaction; a report and its event commit together.
+        submissions: in the order they came; of two with one number the first counts.
+        causes: the consumed event of each submission, where there is one.
+
+    Returns:
+        One outcome per submission, in order.
+    """
+    known = await _known(work.conn, submissions)
+    riders = [known.rider_of(one) for one in submissions]
+    outcomes: list[Outcome | None] = []
+    good: dict[UUID, int] = {}
+    rows = []
+    levels: list[str | None] = []
+    for index, (one, rider) in enumerate(zip(submissions, riders, strict=True)):
+        kind = catalogue.kind(one.kind, work.now)
+        levels.append(kind.level if kind is not None else None)
+        refusal = domain.refusal_of(one, rider, known, levels[index], work.now)
+        outcomes.append(refusal)
+        if refusal is None and rider is not None:
+            report_id = new_id()
+            good[report_id] = index
+            row = (report_id, one.source, one.external_id, rider.company, rider.rider_id, one.kind)
+            rows.append((*row, domain.content_hash(one)))
+    fresh = await report_store.insert_reports(work.conn, rows, work.now) if rows else set()
+    accepted = [(report_id, index) for report_id, index in good.items() if report_id in fresh]
+    for report_id, index in accepted:
+        outcomes[index] = Accepted(report_id, work.now, fresh=True)
+    if accepted:
+        _publish(work, submissions, riders, levels, known, accepted, causes)
+        if known.photos:
+            await _attach_photos(work.conn, submissions, known, accepted)
+    return await _answer_repeats(work.conn, submissions, outcomes)
+
+
+async def find(conn: Connection, report_id: UUID) -> domain.AcceptedReport | None:
+    """One accepted report."""
+    return await report_store.report(conn, report_id)
+
+
+def tell(channel: str, outcomes: Iterable[Outcome]) -> None:
+    """Count outcomes."""
+    for name, count in Counter(map(_outcome_name, outcomes)).items():
+        metrics.REPORTS.labels(channel=channel, outcome=name).inc(count)
+
+
+def _outcome_name(outcome: Outcome) -> str:
+    if isinstance(outcome, Refusal):
+        return outcome.code
+    return "accepted" if outcome.fresh else "repeated"
+
+
+async def _known(conn: Connection, submissions: Sequence[Submission]) -> Known:
+    """Companies, riders and photos of a batch; what nobody names is not asked for."""
+    companies = {one.company for one in submissions if one.company is not None}
+    numbers = {(one.company, one.rider) for one in submissions if one.company is not None and one.rider is not None}
+    rider_ids = {one.rider_id for one in submissions if one.rider_id is not None}
+    photo_ids = {text: photo_id for one in submissions for text in one.photos if (photo_id := _photo_id(text))}
+    photos = await photo_store.lock_photos(conn, set(photo_ids.values())) if photo_ids else {}
+    return Known(
+        companies=await known_store.companies_active(conn, companies) if companies else {},
+        riders=await known_store.riders_by_number(conn, numbers) if numbers else {},
+        riders_by_id=await known_store.riders_by_id(conn, rider_ids) if rider_ids else {},
+        photos={text: photos[str(photo_id)] for text, photo_id in photo_ids.items() if str(photo_id) in photos},
+    )
+
+
+def _photo_id(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+def _publish(
+    work: Work,
+    submissions: Sequence[Submission],
+    riders: Sequence[Rider | None],
+    levels: Sequence[str | None],
+    known: Known,
+    accepted: Sequence[tuple[UUID, int]],
+    causes: Sequence[Event[Any]] | None,
+) -> None:
+    places = _wgs84([submissions[index] for _, index in accepted])
+    for (report_id, index), (lng, lat) in zip(accepted, places, strict=True):
+        one, rider = submissions[index], riders[index]
+        assert rider is not None, "an accepted report has a rider"
+        photos = [known.photos[text] for text in dict.fromkeys(one.photos)] if one.photos else ()
+        # every value has been checked: validating again would cost more than the rest of this loop
+        body = ReportReceived.model_construct(
+            report_id=report_id,
+            rider_id=rider.rider_id,
+            company=rider.company,
+            external_id=one.external_id,
+            kind=one.kind,
+            level=levels[index],
+            lng=lng,
+            lat=lat,
+            accuracy_m=one.accuracy_m,
+            text=one.text,
+            photos=tuple(
+                Photo.model_construct(photo_id=str(p.photo_id), sha256=p.sha256, phash=p.phash) for p in photos
+            ),
+            occurred_at=one.occurred_at,
+            received_at=work.now,
+        )
+        cause = causes[index] if causes is not None else None
+        work.publish(REPORT_RECEIVED, body, version=1, cause=cause, traceparent=one.traceparent)
+
+
+def _wgs84(submissions: Sequence[Submission]) -> list[tuple[float, float]]:
+    """Places as WGS-84 (lng, lat), converted in one go per datum."""
+    places: list[tuple[float, float]] = [(0.0, 0.0)] * len(submissions)
+    for datum in {one.datum for one in submissions}:
+        at = [index for index, one in enumerate(submissions) if one.datum == datum]
+        lng, lat = to_wgs84([submissions[i].lng for i in at], [submissions[i].lat for i in at], datum)
+        converted = zip(lng.round(_GRAIN_DEGREES).tolist(), lat.round(_GRAIN_DEGREES).tolist(), strict=True)
+        for index, place in zip(at, converted, strict=True):
+            places[index] = place
+    return places
+
+
+async def _attach_photos(
+    conn: Connection, submissions: Sequence[Submission], known: Known, accepted: Sequence[tuple[UUID, int]]
+) -> None:
+    uses: dict[UUID, UUID] = {}
+    for report_id, index in accepted:
+        for text in submissions[index].photos:
+            uses.setdefault(known.photos[text].photo_id, report_id)
+    if uses:
+        await photo_store.attach(conn, list(uses.items()))
+
+
+async def _answer_repeats(
+    conn: Connection, submissions: Sequence[Submission], outcomes: Sequence[Outcome | None]
+) -> list[Outcome]:
+    """Same number and content: the first answer again, even if refused by now; other content is refused."""
+    numbers = {
+        (one.source, one.external_id)
+        for one, outcome in zip(submissions, outcomes, strict=True)
+        if not isinstance(outcome, Accepted)
+    }
+    earlier = await report_store.earlier(conn, numbers) if numbers else {}
+    answers: list[Outcome] = []
+    for one, outcome in zip(submissions, outcomes, strict=True):
+        if isinstance(outcome, Accepted):
+            answers.append(outcome)
+            continue
+        before = earlier.get((one.source, one.external_id))
+        if before is not None and before.content_hash == domain.content_hash(one):
+            answers.append(Accepted(before.report_id, before.received_at, fresh=False))
+        else:
+            answers.append(outcome or domain.conflict())
+    return answers

@@ -1,0 +1,139 @@
+"""What an operator sees of deliveries, and what can be done about dead ones."""
+
+from datetime import datetime
+from typing import Annotated, Literal, Self
+from uuid import UUID
+
+from fastapi import Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.notifications.api.parts import CurrentParts, CurrentService
+from services.notifications.domain import Attempt, Delivery, DeliveryState
+from services.notifications.store import deliveries
+from shared.kit import clock
+from shared.kit.auth import Caller, Operator, allow, policy_router
+from shared.kit.db import ACQUIRE_TIMEOUT_S
+from shared.kit.http import conflict, not_found, problem_responses, unprocessable
+
+router = policy_router(tags=["deliveries"])
+RETRY_MOST = 1_000
+
+
+class AttemptOut(BaseModel):
+    """One attempt. `status`: the HTTP status where there was one."""
+
+    attempt: int
+    at: datetime
+    outcome: Literal["sent", "retry", "refused"]
+    status: int | None
+    duration_ms: int
+    detail: str
+
+    @classmethod
+    def of(cls, one: Attempt) -> Self:
+        """As it is shown."""
+        return cls(
+            attempt=one.attempt, at=one.at, outcome=one.outcome, status=one.status, duration_ms=one.duration_ms,
+            detail=one.detail,
+        )  # fmt: skip
+
+
+class DeliveryOut(BaseModel):
+    """A delivery without its content, with every attempt that was made."""
+
+    delivery_id: UUID
+    event_id: UUID
+    lane: str
+    target_id: UUID
+    template: str
+    state: DeliveryState
+    reason: str | None
+    attempts: list[AttemptOut]
+    next_attempt_at: datetime
+    created_at: datetime
+
+    @classmethod
+    def of(cls, one: Delivery, attempts: list[Attempt]) -> Self:
+        """As it is shown."""
+        return cls(
+            delivery_id=one.delivery_id, event_id=one.event_id, lane=one.lane, target_id=one.target_id,
+            template=one.template, state=one.state, reason=one.reason, next_attempt_at=one.next_attempt_at,
+            created_at=one.created_at, attempts=[AttemptOut.of(attempt) for attempt in attempts],
+        )  # fmt: skip
+
+
+class DeliveriesOut(BaseModel):
+    """Oldest first. `next`: the cursor of the next page, none at the end."""
+
+    deliveries: list[DeliveryOut]
+    next: str | None
+
+
+class RetryIn(BaseModel):
+    """The dead deliveries of one target, oldest first."""
+
+    model_config = ConfigDict(extra="forbid")
+    target_id: UUID
+
+
+class RetriedOut(BaseModel):
+    """How many deliveries were taken up again (at most 1,000 at once)."""
+
+    retried: int = Field(ge=0)
+
+
+@router.get("/v1/notifications/deliveries")
+@allow(Operator)
+async def list_deliveries(
+    caller: Caller,
+    service: CurrentService,
+    state: DeliveryState = "dead",
+    cursor: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> DeliveriesOut:
+    """Deliveries of one state with their attempts."""
+    after = _cursor(cursor)
+    async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        found = await deliveries.listed(conn, state, after, limit + 1)
+        attempts = await deliveries.attempts(conn, [one.delivery_id for one in found[:limit]])
+    shown = [DeliveryOut.of(one, attempts[one.delivery_id]) for one in found[:limit]]
+    last = found[limit - 1] if len(found) > limit else None
+    return DeliveriesOut(deliveries=shown, next=f"{last.created_at.isoformat()}~{last.delivery_id}" if last else None)
+
+
+@router.post("/v1/notifications/deliveries/{delivery_id}/retry", status_code=202, responses=problem_responses(404, 409))
+@allow(Operator)
+async def retry_delivery(delivery_id: UUID, caller: Caller, service: CurrentService, parts: CurrentParts) -> RetriedOut:
+    """Take a dead delivery up again, with as many attempts as a new one, under the same webhook-id."""
+    async with service.work() as work:
+        done = await deliveries.retry(work.conn, [delivery_id], clock.now(), parts.settings.delivery_attempts_max)
+        state = await deliveries.state(work.conn, delivery_id)
+    if state is None:
+        raise not_found("delivery")
+    if not done:
+        raise conflict("not_dead", "该投递无需重试 / Not dead", f"the delivery is {state}", state=state)
+    return RetriedOut(retried=len(done))
+
+
+@router.post("/v1/notifications/deliveries/retry", status_code=202)
+@allow(Operator)
+async def retry_target(body: RetryIn, caller: Caller, service: CurrentService, parts: CurrentParts) -> RetriedOut:
+    """Take up all dead deliveries of a webhook or channel."""
+    async with service.work() as work:
+        retried = await deliveries.retry_target(
+            work.conn, body.target_id, clock.now(), parts.settings.delivery_attempts_max, RETRY_MOST
+        )
+    return RetriedOut(retried=retried)
+
+
+def _cursor(text: str | None) -> tuple[datetime, UUID] | None:
+    if text is None:
+        return None
+    try:
+        at, _, delivery_id = text.partition("~")
+        instant = datetime.fromisoformat(at)
+        if instant.tzinfo is None:
+            raise ValueError("without offset")
+        return instant, UUID(delivery_id)
+    except ValueError as error:
+        raise unprocessable("bad_cursor", "游标无效 / Bad cursor", "use `next` as it was given") from error

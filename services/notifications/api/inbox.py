@@ -1,0 +1,114 @@
+"""A rider's inbox."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.notifications.api.parts import CurrentParts, CurrentService, rider_of
+from services.notifications.domain import IDS, Language, choose_language
+from services.notifications.store import messages
+from shared.kit import clock
+from shared.kit.auth import Caller, Rider, allow, policy_router
+from shared.kit.db import ACQUIRE_TIMEOUT_S
+from shared.kit.http import not_found, problem_responses
+
+router = policy_router(tags=["inbox"])
+
+
+class MessageOut(BaseModel):
+    """One message in the reader's language. `links`: ids of the report, case or redemption it is about."""
+
+    message_id: UUID
+    topic: str
+    template: str
+    title: str
+    body: str
+    links: dict[str, str]
+    created_at: datetime
+    read_at: datetime | None
+
+
+class InboxOut(BaseModel):
+    """Newest first. `next`: the cursor of the next page, none at the end."""
+
+    messages: list[MessageOut]
+    unread: int = Field(description="counted up to 1,000")
+    language: Language
+    next: UUID | None
+
+
+class ReadAllIn(BaseModel):
+    """`up_to`: the newest message that the rider has seen, so that one arriving meanwhile stays unread."""
+
+    model_config = ConfigDict(extra="forbid")
+    up_to: UUID | None = None
+
+
+class ReadOut(BaseModel):
+    """When the message was first read."""
+
+    message_id: UUID
+    read_at: datetime
+
+
+class ReadAllOut(BaseModel):
+    """How many messages became read."""
+
+    marked: int
+
+
+@router.get("/v1/inbox")
+@allow(Rider)
+async def read_inbox(
+    caller: Caller,
+    service: CurrentService,
+    parts: CurrentParts,
+    cursor: UUID | None = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 30,
+    language: Language | None = None,
+) -> InboxOut:
+    """The rider's messages, in the language given here, else preferred, else the company's."""
+    rider_id = rider_of(caller)
+    async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        found = await messages.page(conn, rider_id, cursor, limit + 1)
+        unread, preferred, locale = await messages.reader(conn, rider_id)
+    spoken = language or choose_language(preferred, locale)
+    shown = [
+        MessageOut(
+            message_id=one.message_id,
+            topic=one.topic,
+            template=one.template,
+            title=title,
+            body=body,
+            links={name: str(one.params[name]) for name in sorted(IDS & one.params.keys()) if one.params[name]},
+            created_at=one.created_at,
+            read_at=one.read_at,
+        )
+        for one in found[:limit]
+        for title, body in [parts.texts.render(one.template, one.params, spoken)]
+    ]
+    more = len(found) > limit
+    return InboxOut(messages=shown, unread=unread, language=spoken, next=shown[-1].message_id if more else None)
+
+
+@router.post("/v1/inbox/read-all")
+@allow(Rider)
+async def mark_all_read(body: ReadAllIn, caller: Caller, service: CurrentService) -> ReadAllOut:
+    """Mark everything read, or everything up to a message."""
+    async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        marked = await messages.mark_all_read(conn, rider_of(caller), clock.now(), body.up_to)
+    return ReadAllOut(marked=marked)
+
+
+@router.post("/v1/inbox/{message_id}/read", responses=problem_responses(404))
+@allow(Rider)
+async def mark_read(message_id: UUID, caller: Caller, service: CurrentService) -> ReadOut:
+    """Mark one message read; again changes nothing."""
+    async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        read_at = await messages.mark_read(conn, rider_of(caller), message_id, clock.now())
+    if read_at is None:
+        raise not_found("message")
+    return ReadOut(message_id=message_id, read_at=read_at)

@@ -1,0 +1,211 @@
+"""What a rider chooses, and operators' channels for emergencies."""
+
+import re
+from datetime import time
+from typing import Annotated, Literal, Self
+from uuid import UUID
+
+from fastapi import Response
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from services.notifications.api.parts import CurrentParts, CurrentService, Parts, rider_of
+from services.notifications.domain import Channel, ChannelKind, Language, Preferences
+from services.notifications.outbound.channel import usable
+from services.notifications.store import people
+from services.notifications.usecases import preferences as usecases
+from services.notifications.usecases.preferences import Outdated, UnknownChannel, WantedChannel
+from shared.kit.auth import Caller, Operator, Rider, allow, policy_router
+from shared.kit.db import ACQUIRE_TIMEOUT_S
+from shared.kit.http import conflict, not_found, problem_responses, unprocessable
+from shared.kit.idempotency import Idempotent
+
+router = policy_router(tags=["preferences"])
+RiderTopic = Literal["case", "points", "rewards"]
+RIDER_TOPICS: tuple[RiderTopic, ...] = ("case", "points", "rewards")
+_MAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})+")
+Address = Annotated[SecretStr, Field(min_length=3, max_length=500)]
+ADDRESS_HELP = "mail: the address; wecom, dingtalk, feishu: the group bot as wecombot://…, dingtalk://…, feishu://…"
+
+
+class QuietHours(BaseModel):
+    """City time, to the minute; may cross midnight. Messages outside the app wait for its end."""
+
+    model_config = ConfigDict(extra="forbid")
+    begin: time
+    end: time
+
+    @model_validator(mode="after")
+    def _plain(self) -> Self:
+        if self.begin.tzinfo or self.end.tzinfo or self.begin == self.end:
+            raise ValueError("two different local times without zone")
+        return self
+
+
+class ChannelIn(BaseModel):
+    """A new channel with its address, or one that is known by its `channel_id`, whose address may stay unsaid."""
+
+    model_config = ConfigDict(extra="forbid")
+    channel_id: UUID | None = None
+    kind: ChannelKind
+    address: Address | None = Field(None, description=ADDRESS_HELP)
+    topics: Annotated[tuple[RiderTopic, ...], Field(min_length=1, max_length=3)] = RIDER_TOPICS
+
+
+class PreferencesIn(BaseModel):
+    """Everything, as it shall be. `version`: the one that was read, so that nobody overwrites unseen changes."""
+
+    model_config = ConfigDict(extra="forbid")
+    language: Language | None = Field(None, description="none: the language the company has named")
+    quiet_hours: QuietHours | None = None
+    channels: Annotated[tuple[ChannelIn, ...], Field(max_length=5)] = ()
+    version: int = Field(ge=0)
+
+
+class ChannelOut(BaseModel):
+    """A channel; `address` is masked."""
+
+    channel_id: UUID
+    kind: ChannelKind
+    address: str
+    topics: tuple[str, ...]
+
+    @classmethod
+    def of(cls, channel: Channel) -> Self:
+        """As it may be shown."""
+        return cls(channel_id=channel.channel_id, kind=channel.kind, address=channel.hint, topics=channel.topics)
+
+
+class PreferencesOut(BaseModel):
+    """What holds now; `version` 0: the rider has chosen nothing yet."""
+
+    language: Language | None
+    quiet_hours: QuietHours | None
+    channels: list[ChannelOut]
+    version: int
+
+    @classmethod
+    def of(cls, found: Preferences) -> Self:
+        """As it may be shown."""
+        quiet = QuietHours(begin=found.quiet[0], end=found.quiet[1]) if found.quiet else None
+        return cls(
+            language=found.language,
+            quiet_hours=quiet,
+            channels=[ChannelOut.of(one) for one in found.channels],
+            version=found.version,
+        )
+
+
+class OperatorChannelIn(BaseModel):
+    """Emergencies of an area are told here at once. `area`: the beginning of grid codes, e.g. 330114."""
+
+    model_config = ConfigDict(extra="forbid")
+    kind: ChannelKind
+    address: Address = Field(description=ADDRESS_HELP)
+    area: Annotated[str, Field(pattern=r"^\d{2,15}$")]
+    language: Language = "zh"
+
+
+class OperatorChannelOut(ChannelOut):
+    """An operators' channel; `address` is masked."""
+
+    area: str
+    language: Language
+
+    @classmethod
+    def of(cls, channel: Channel) -> Self:
+        """As it may be shown."""
+        return cls(
+            channel_id=channel.channel_id,
+            kind=channel.kind,
+            address=channel.hint,
+            topics=channel.topics,
+            area=channel.area or "",
+            language=channel.language or "zh",
+        )
+
+
+@router.get("/v1/preferences")
+@allow(Rider)
+async def read_preferences(caller: Caller, service: CurrentService) -> PreferencesOut:
+    """What the rider has chosen."""
+    async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        return PreferencesOut.of(await people.preferences(conn, rider_of(caller)))
+
+
+@router.put("/v1/preferences", responses=problem_responses(409))
+@allow(Rider)
+async def put_preferences(
+    body: PreferencesIn, caller: Caller, service: CurrentService, parts: CurrentParts
+) -> PreferencesOut:
+    """Replace everything; channels that aren't named are removed with their addresses."""
+    wanted = [
+        WantedChannel(one.channel_id, one.kind, _address(parts, one.kind, one.address), one.topics)
+        for one in body.channels
+    ]
+    quiet = (body.quiet_hours.begin, body.quiet_hours.end) if body.quiet_hours else None
+    try:
+        async with service.work() as work:
+            saved = await usecases.replace(
+                work, parts.sealer, rider_of(caller),
+                language=body.language, quiet=quiet, channels=wanted, version=body.version,
+            )  # fmt: skip
+    except UnknownChannel as error:
+        raise unprocessable("unknown_channel", "没有这个通知渠道 / No such channel", "give its address") from error
+    except Outdated as error:
+        async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+            current = PreferencesOut.of(await people.preferences(conn, rider_of(caller)))
+        shown = current.model_dump(mode="json")
+        raise conflict("outdated", "设置已被更新 / Changed meanwhile", "read them again", current=shown) from error
+    return PreferencesOut.of(saved)
+
+
+@router.get("/v1/notifications/channels")
+@allow(Operator)
+async def list_operator_channels(caller: Caller, service: CurrentService) -> list[OperatorChannelOut]:
+    """Operators' channels of the caller's areas."""
+    async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        found = await people.operator_channels(conn)
+    return [OperatorChannelOut.of(one) for one in found if caller.covers(one.area or "")]
+
+
+@router.post("/v1/notifications/channels", status_code=201, response_model=OperatorChannelOut)
+@allow(Operator)
+async def add_operator_channel(
+    body: OperatorChannelIn, caller: Caller, attempt: Idempotent, service: CurrentService, parts: CurrentParts
+) -> Response:
+    """Tell an area's emergencies to a mail box or a group bot."""
+    if not caller.covers(body.area):
+        raise not_found("area")
+    address = _address(parts, body.kind, body.address)
+    assert address is not None, "the body requires it"
+    async with service.work() as work:
+        if (seen := await attempt.remembered(work.conn)) is not None:
+            return seen.response()
+        channel = await usecases.add_operator_channel(work, parts.sealer, body.kind, address, body.area, body.language)
+        return await attempt.store(work.conn, 201, OperatorChannelOut.of(channel))
+
+
+@router.delete("/v1/notifications/channels/{channel_id}", status_code=204, responses=problem_responses(404))
+@allow(Operator)
+async def drop_operator_channel(channel_id: UUID, caller: Caller, service: CurrentService) -> None:
+    """Remove an operators' channel."""
+    async with service.work() as work:
+        mine = {one.channel_id for one in await people.operator_channels(work.conn) if caller.covers(one.area or "")}
+        if channel_id not in mine or not await people.drop_operator_channel(work.conn, channel_id):
+            raise not_found("channel")
+
+
+def _address(parts: Parts, kind: ChannelKind, given: SecretStr | None) -> str | None:
+    """The checked address. Every kind leads to one fixed public host or to our own mail server: see ChannelSender."""
+    if given is None:
+        return None
+    address = given.get_secret_value()
+    if kind == "mail":
+        if parts.channels.url("mail", address) is None:
+            raise unprocessable("no_mail", "未开通邮件通知 / Mail isn't available", "the city has no mail gateway")
+        good = _MAIL.fullmatch(address) is not None
+    else:
+        good = address.isascii() and address.isprintable() and " " not in address and usable(kind, address)
+    if not good:
+        raise unprocessable("bad_address", "地址格式不对 / Not an address", f"not an address of kind {kind}")
+    return address

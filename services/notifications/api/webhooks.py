@@ -1,0 +1,138 @@
+"""Companies' webhooks."""
+
+import base64
+from datetime import datetime
+from typing import Annotated, Literal, Self
+from uuid import UUID
+
+from fastapi import Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.notifications.api.parts import CurrentParts, CurrentService
+from services.notifications.domain import Webhook
+from services.notifications.outbound.guard import Forbidden
+from services.notifications.store import webhooks
+from services.notifications.usecases import webhooks as usecases
+from shared.events.common import CompanyCode
+from shared.kit import clock
+from shared.kit.auth import AnyOf, Caller, Company, Operator, Principal, allow, policy_router
+from shared.kit.db import ACQUIRE_TIMEOUT_S
+from shared.kit.http import forbidden, not_found, problem_responses, unprocessable
+
+router = policy_router(tags=["webhooks"])
+
+
+class WebhookIn(BaseModel):
+    """`company`: whose, only from an operator. `rotate`: make a new secret; for a day both sign."""
+
+    model_config = ConfigDict(extra="forbid")
+    url: Annotated[str, Field(min_length=8, max_length=500)]
+    rotate: bool = False
+    company: CompanyCode | None = None
+
+
+class TestIn(BaseModel):
+    """`company`: whose, only from an operator."""
+
+    model_config = ConfigDict(extra="forbid")
+    company: CompanyCode | None = None
+
+
+class WebhookOut(BaseModel):
+    """A webhook. `state`: working, failing (tried again from `paused_until`), or off."""
+
+    company: str
+    url: str
+    state: Literal["working", "failing", "off"]
+    paused_until: datetime | None
+    waiting: int = Field(description="deliveries that will be tried")
+    dead: int = Field(description="deliveries that were given up")
+    updated_at: datetime
+    secret: str | None = Field(None, description="whsec_…, only in the answer that made it")
+
+    @classmethod
+    def of(cls, hook: Webhook, figures: dict[str, int], secret: bytes | None = None) -> Self:
+        """As it may be shown."""
+        paused = hook.failures > 0 and hook.paused_until > clock.now()
+        return cls(
+            company=hook.company,
+            url=hook.url,
+            state="off" if not hook.active else "failing" if hook.failures else "working",
+            paused_until=hook.paused_until if paused else None,
+            waiting=figures.get("pending", 0) + figures.get("failed", 0),
+            dead=figures.get("dead", 0),
+            updated_at=hook.updated_at,
+            secret=None if secret is None else "whsec_" + base64.b64encode(secret).decode(),
+        )
+
+
+class TestOut(BaseModel):
+    """`test_id` comes back in the test event's data."""
+
+    test_id: UUID
+
+
+@router.put("/v1/webhooks", responses=problem_responses(404))
+@allow(AnyOf(Company, Operator))
+async def put_webhook(body: WebhookIn, caller: Caller, service: CurrentService, parts: CurrentParts) -> WebhookOut:
+    """Set the URL that is told of the company's reports. The secret is shown once, here."""
+    company = _company(caller, body.company)
+    try:
+        parts.webhooks.guard.check(body.url)
+    except Forbidden as why:
+        raise unprocessable("url_not_allowed", "不允许的地址 / URL not allowed", str(why)) from why
+    async with service.work() as work:
+        done = await usecases.put(work, parts.settings, parts.sealer, company, body.url, rotate=body.rotate)
+    if done is None:
+        raise not_found("company")
+    return WebhookOut.of(done.webhook, {}, done.secret)
+
+
+@router.get("/v1/webhooks")
+@allow(AnyOf(Company, Operator))
+async def list_webhooks(
+    caller: Caller,
+    service: CurrentService,
+    after: str = "",
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> list[WebhookOut]:
+    """A company's own webhook; for an operator those of all companies, by company code beyond `after`."""
+    async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        if caller.kind == "company":
+            own = await webhooks.webhook(conn, caller.company_code)
+            found = [own] if own else []
+        else:
+            found = await webhooks.webhooks(conn, after, limit)
+        figures = await webhooks.figures(conn, [one.webhook_id for one in found])
+    return [WebhookOut.of(one, figures[one.webhook_id]) for one in found]
+
+
+@router.delete("/v1/webhooks", status_code=204, responses=problem_responses(404))
+@allow(AnyOf(Company, Operator))
+async def switch_off_webhook(caller: Caller, service: CurrentService, company: CompanyCode | None = None) -> None:
+    """Send nothing more. Setting the URL again switches it on."""
+    async with service.work() as work:
+        if not await usecases.switch_off(work, _company(caller, company)):
+            raise not_found("webhook")
+
+
+@router.post("/v1/webhooks/test", status_code=202, responses=problem_responses(404))
+@allow(AnyOf(Company, Operator))
+async def test_webhook(body: TestIn, caller: Caller, service: CurrentService, parts: CurrentParts) -> TestOut:
+    """Send a `webhook.test` event, by the same way as any other."""
+    async with service.work() as work:
+        test_id = await usecases.test(work, parts.settings, _company(caller, body.company))
+    if test_id is None:
+        raise not_found("webhook")
+    return TestOut(test_id=test_id)
+
+
+def _company(caller: Principal, named: str | None) -> str:
+    """Whose webhook: the signer's own, never another one's; an operator names it."""
+    if caller.kind == "company":
+        if named is not None and named != caller.company_code:
+            raise forbidden("a company sets its own webhook")
+        return caller.company_code
+    if named is None:
+        raise unprocessable("company_missing", "请指明企业 / Name the company", "an operator names the company")
+    return named

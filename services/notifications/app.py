@@ -1,0 +1,66 @@
+"""Wiring of the notifications service."""
+
+from functools import partial
+
+from services.notifications import handlers
+from services.notifications.api import routers
+from services.notifications.api.parts import Parts
+from services.notifications.outbound.channel import ChannelSender
+from services.notifications.outbound.sender import Sender
+from services.notifications.outbound.webhook import WebhookSender
+from services.notifications.settings import Settings
+from services.notifications.store import messages, people
+from services.notifications.texts import Texts
+from shared.catalog import Catalogue
+from shared.events.account_changed import ACCOUNT_CHANGED
+from shared.events.case_changed import CASE_CHANGED
+from shared.events.company_changed import COMPANY_CHANGED
+from shared.events.redemption_changed import REDEMPTION_CHANGED
+from shared.events.rider_changed import RIDER_CHANGED
+from shared.kit.auth import CachedKeyRing, Sealer
+from shared.kit.db import ACQUIRE_TIMEOUT_S, Connection
+from shared.kit.service import Service
+
+
+class NotificationsService(Service):
+    """The kit's service with what this one's routes need."""
+
+    parts: Parts
+
+
+def build(settings: Settings | None = None) -> Service:
+    """The service, ready to run. Settings come from the environment if not given."""
+    settings = settings or Settings()  # type: ignore[call-arg]  # pydantic-settings reads the environment
+    sealer = Sealer(settings.sealing_key.get_secret_value())
+    texts = Texts(Catalogue.load(settings.catalogue_path))
+    service = NotificationsService("notifications", settings, title="BeeGrid notifications")
+    parts = Parts(settings, sealer, texts, WebhookSender(settings, sealer), ChannelSender(settings, sealer, texts))
+    service.parts = parts
+    service.key_ring = CachedKeyRing(partial(_signing_keys, service, sealer))
+    service.consumes(ACCOUNT_CHANGED, partial(handlers.on_account_changed, settings))
+    service.consumes(CASE_CHANGED, partial(handlers.on_case_changed, settings))
+    service.consumes(REDEMPTION_CHANGED, partial(handlers.on_redemption_changed, settings))
+    service.consumes(RIDER_CHANGED, handlers.on_rider_changed)
+    service.consumes(COMPANY_CHANGED, handlers.on_company_changed)
+    for router in routers:
+        service.include(router)
+    sender = Sender(lambda: service.pool, settings, parts.webhooks, parts.channels)
+    service.background("webhooks", sender.webhooks_forever)
+    service.background("channels", sender.channels_forever)
+    service.background("sweep", sender.sweep_forever)
+    service.background("measure-deliveries", sender.measure_forever)
+    service.on_stop(parts.webhooks.aclose)
+    service.on_stop(parts.channels.aclose)
+    service.tallies(_tallies)
+    return service
+
+
+async def _signing_keys(service: Service, sealer: Sealer, company: str) -> list[bytes]:
+    """The company's active secrets as the riders service has told them."""
+    async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        sealed = await people.company_keys(conn, company)
+    return [sealer.unseal(one, company, str(key_id)) for key_id, one in sealed]
+
+
+async def _tallies(conn: Connection) -> dict[str, int]:
+    return await messages.tallies(conn)

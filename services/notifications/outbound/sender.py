@@ -1,0 +1,84 @@
+"""The loops that send what is due. Any number of processes may run them: a delivery is claimed by one."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+import structlog
+
+from services.notifications.domain import ChannelParcel, WebhookParcel
+from services.notifications.outbound.channel import ChannelSender
+from services.notifications.outbound.webhook import WebhookSender
+from services.notifications.settings import Settings
+from services.notifications.usecases import sending
+from shared.kit.db import Pool
+
+P = TypeVar("P")
+SWEEP_EVERY_S = 60.0
+MEASURE_EVERY_S = 5.0
+_log = structlog.get_logger(__name__)
+
+
+class Sender:
+    """The service's background work."""
+
+    def __init__(
+        self, pool: Callable[[], Pool], settings: Settings, webhooks: WebhookSender, channels: ChannelSender
+    ) -> None:
+        self._pool = pool
+        self._settings = settings
+        self._webhooks = webhooks
+        self._channels = channels
+
+    async def webhooks_forever(self) -> None:
+        """Tell companies."""
+        await self._forever(lambda: sending.claim_webhooks(self._pool(), self._settings), self._to_webhook)
+
+    async def channels_forever(self) -> None:
+        """Tell people."""
+        await self._forever(lambda: sending.claim_channels(self._pool(), self._settings), self._to_channel)
+
+    async def sweep_forever(self) -> None:
+        """Forget and give up in time."""
+        while True:
+            await sending.sweep(self._pool(), self._settings)
+            await asyncio.sleep(SWEEP_EVERY_S)
+
+    async def measure_forever(self) -> None:
+        """Show what waits."""
+        while True:
+            await sending.measure(self._pool())
+            await asyncio.sleep(MEASURE_EVERY_S)
+
+    async def _forever(self, claim: Callable[[], Awaitable[Sequence[P]]], send: Callable[[P], Awaitable[None]]) -> None:
+        """Claim as much as there is room for, so that one slow receiver doesn't hold up the next round."""
+        under_way: set[asyncio.Task[None]] = set()
+        try:
+            while True:
+                claimed = await claim() if len(under_way) < self._settings.sender_parallel * 2 else ()
+                under_way |= {asyncio.create_task(self._guarded(send, one)) for one in claimed}
+                if claimed:
+                    await asyncio.sleep(0)
+                elif under_way:
+                    await asyncio.wait(
+                        under_way, timeout=self._settings.sender_poll_s, return_when=asyncio.FIRST_COMPLETED
+                    )
+                else:
+                    await asyncio.sleep(self._settings.sender_poll_s)
+                under_way = {task for task in under_way if not task.done()}
+        finally:
+            for task in under_way:
+                task.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)
+
+    async def _guarded(self, send: Callable[[P], Awaitable[None]], parcel: P) -> None:
+        try:
+            await send(parcel)
+        except Exception as error:  # noqa: BLE001  # the claim's lease ends, and the delivery is tried again
+            _log.warning("delivery_not_settled", error=type(error).__name__)
+
+    async def _to_webhook(self, parcel: WebhookParcel) -> None:
+        await sending.settle_webhook(self._pool(), parcel, await self._webhooks.send(parcel))
+
+    async def _to_channel(self, parcel: ChannelParcel) -> None:
+        await sending.settle_channel(self._pool(), parcel.delivery, await self._channels.send(parcel))

@@ -1,0 +1,88 @@
+"""Companies' webhooks: set, rotated, tested, switched off."""
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from services.notifications.domain import Webhook
+from services.notifications.settings import Settings
+from services.notifications.store import deliveries, people, webhooks
+from shared.kit.auth import Sealer
+from shared.kit.ids import new_id
+from shared.kit.work import Work
+
+SECRET_BYTES = 32
+TEST_TEMPLATE = "webhook_test"
+
+
+@dataclass(frozen=True, slots=True)
+class SetWebhook:
+    """The webhook as it is now; `secret` only where one was just made, and never again."""
+
+    webhook: Webhook
+    secret: bytes | None
+
+
+async def put(
+    work: Work, settings: Settings, sealer: Sealer, company: str, url: str, *, rotate: bool
+) -> SetWebhook | None:
+    """Set a company's URL; a new webhook or `rotate` makes a secret. None: there is no such active company."""
+    if not await people.company_known(work.conn, company):
+        return None
+    webhook_id = new_id()
+    secret = secrets.token_bytes(SECRET_BYTES)
+    sealed = sealer.seal(secret, company, str(webhook_id))
+    if await webhooks.add(work.conn, company, webhook_id, url, sealed, work.now):
+        return SetWebhook(await _read(work, company), secret)
+    known = await _read(work, company, lock=True)
+    previous: tuple[str, datetime] | None = None
+    if rotate:
+        sealed = sealer.seal(secret, company, str(known.webhook_id))
+        previous = (known.sealed, work.now + timedelta(hours=settings.webhook_secret_overlap_hours))
+    else:
+        sealed = known.sealed
+        if known.sealed_previous is not None and known.previous_until is not None:
+            previous = (known.sealed_previous, known.previous_until)
+    await webhooks.change(work.conn, company, url, sealed, previous, work.now)
+    return SetWebhook(await _read(work, company), secret if rotate else None)
+
+
+async def switch_off(work: Work, company: str) -> bool:
+    """Send nothing more; what waits is given up. False: there is none."""
+    known = await webhooks.webhook(work.conn, company, lock=True)
+    if known is None:
+        return False
+    await webhooks.switch_off(work.conn, known.webhook_id, work.now)
+    await deliveries.give_up_target(work.conn, known.webhook_id, "the webhook was switched off", work.now)
+    return True
+
+
+async def test(work: Work, settings: Settings, company: str) -> UUID | None:
+    """Queue a test event. Its event id, or None where the company has no webhook at work."""
+    known = await webhooks.webhook(work.conn, company)
+    if known is None or not known.active:
+        return None
+    event_id = new_id()
+    body = {"type": "webhook.test", "timestamp": work.now, "data": {"test_id": event_id}}
+    await deliveries.queue_webhooks(
+        work.conn,
+        [(event_id, known.webhook_id, TEST_TEMPLATE, body)],
+        attempts_allowed=settings.delivery_attempts_max,
+        now=work.now,
+    )
+    return event_id
+
+
+def unsealed(sealer: Sealer, webhook: Webhook, now: datetime) -> list[bytes]:
+    """The secrets that sign now, newest first. Raises SealBroken."""
+    sealed = [webhook.sealed]
+    if webhook.sealed_previous and webhook.previous_until and webhook.previous_until > now:
+        sealed.append(webhook.sealed_previous)
+    return [sealer.unseal(one, webhook.company, str(webhook.webhook_id)) for one in sealed]
+
+
+async def _read(work: Work, company: str, *, lock: bool = False) -> Webhook:
+    found = await webhooks.webhook(work.conn, company, lock=lock)
+    assert found is not None, "webhooks are never deleted"
+    return found

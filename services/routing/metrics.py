@@ -1,0 +1,24 @@
+"""Metrics of routing."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from shared.kit.metrics import REGISTRY
+
+ROUTED = Counter(
+    "beegrid_routing_reports_total",
+    "Reports routed, by outcome: unambiguous, ambiguous, assigned, unroutable.",
+    ("outcome",),
+    registry=REGISTRY,
+)
+MAP_GRIDS = Gauge("beegrid_routing_map_grids", "Grids of the map in this process.", registry=REGISTRY)
+MAP_ASKED = Gauge(
+    "beegrid_routing_map_checked_timestamp_seconds",
+    "When this process last learnt which map is in force.",
+    registry=REGISTRY,
+)
+MAP_BUILD = Histogram(
+    "beegrid_routing_map_build_seconds",
+    "Loading a map and building its index, off the event loop.",
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+    registry=REGISTRY,
+)

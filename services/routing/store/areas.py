@@ -1,0 +1,138 @@
+"""Versions of the areas, and which one is in force."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+from services.routing.domain import Area, AreaVersion, Level
+from shared.kit.db import Connection
+
+StoredArea = tuple[Area, bytes | None]
+"""An area with its polygon: WKB, WGS-84."""
+
+SQL_ADD_VERSION = """
+INSERT INTO area_versions (version_id, label, level, datum, state, version, created_at, created_by)
+VALUES ($1, $2, $3, $4, 'draft', 1, $5, $6)
+"""
+SQL_VERSIONS = """
+SELECT v.*, count(a.code) AS areas, count(a.code) FILTER (WHERE a.level = 'grid') AS grids
+FROM area_versions v LEFT JOIN areas a USING (version_id)
+WHERE $1::uuid IS NULL OR v.version_id = $1
+GROUP BY v.version_id ORDER BY v.created_at DESC, v.version_id DESC LIMIT $2
+"""
+# Locks the draft: chunks of one version go in one after the other, and none after the activation
+SQL_TOUCH_DRAFT = """
+UPDATE area_versions SET version = version + 1 WHERE version_id = $1 AND state = 'draft' RETURNING version
+"""
+SQL_ADD_AREAS = """
+INSERT INTO areas (version_id, code, level, name, parent_code, polygon, square_metres, fictional)
+SELECT $1, t.* FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::float8[], $8::bool[]) AS t
+ON CONFLICT (version_id, code) DO NOTHING RETURNING code
+"""
+SQL_AREAS_OF_CODES = "SELECT * FROM areas WHERE version_id = $1 AND code = ANY($2::text[])"
+SQL_AREAS = "SELECT * FROM areas WHERE version_id = $1 ORDER BY code"
+SQL_ACTIVATE = """
+UPDATE area_versions SET state = 'activated', version = version + 1, activated_at = $3
+WHERE version_id = $1 AND version = $2 RETURNING version
+"""
+SQL_PUT_IN_FORCE = """
+INSERT INTO current_map (version_id) VALUES ($1) ON CONFLICT (singleton) DO UPDATE SET version_id = EXCLUDED.version_id
+"""
+SQL_NOTE_ACTIVATION = "INSERT INTO activations (version_id, effective_from, activated_by) VALUES ($1, $2, $3)"
+SQL_IN_FORCE = "SELECT version_id, responsibilities_revision FROM current_map"
+
+
+async def add_version(conn: Connection, version: AreaVersion) -> None:
+    """Save a new draft."""
+    await conn.execute(
+        SQL_ADD_VERSION,
+        version.version_id,
+        version.label,
+        version.level,
+        version.datum,
+        version.created_at,
+        version.created_by,
+    )
+
+
+async def versions(conn: Connection, limit: int) -> list[AreaVersion]:
+    """The newest versions first."""
+    return [_version(row) for row in await conn.fetch(SQL_VERSIONS, None, limit)]
+
+
+async def version_of(conn: Connection, version_id: UUID) -> AreaVersion | None:
+    """One version with its counts."""
+    row = await conn.fetchrow(SQL_VERSIONS, version_id, 1)
+    return None if row is None else _version(row)
+
+
+async def touch_draft(conn: Connection, version_id: UUID) -> int | None:
+    """Lock a draft against others until the transaction ends; its new version, None where it is no draft."""
+    version: int | None = await conn.fetchval(SQL_TOUCH_DRAFT, version_id)
+    return version
+
+
+async def add_areas(conn: Connection, version_id: UUID, areas: Sequence[StoredArea]) -> set[str]:
+    """Save areas of one draft; the codes that are new (the others are in it already and stay as they are)."""
+    rows = await conn.fetch(
+        SQL_ADD_AREAS,
+        version_id,
+        [area.code for area, _ in areas],
+        [area.level for area, _ in areas],
+        [area.name for area, _ in areas],
+        [area.parent_code for area, _ in areas],
+        [polygon for _, polygon in areas],
+        [area.square_metres for area, _ in areas],
+        [area.fictional for area, _ in areas],
+    )
+    return {row["code"] for row in rows}
+
+
+async def areas_of_codes(conn: Connection, version_id: UUID, codes: Sequence[str]) -> list[StoredArea]:
+    """Some areas of a version, in no order."""
+    return [_area(row) for row in await conn.fetch(SQL_AREAS_OF_CODES, version_id, list(codes))]
+
+
+async def areas(conn: Connection, version_id: UUID) -> list[StoredArea]:
+    """All areas of a version, by code."""
+    return [_area(row) for row in await conn.fetch(SQL_AREAS, version_id)]
+
+
+async def activate(conn: Connection, version: AreaVersion, at: datetime, by: str) -> bool:
+    """Put a version in force from now on; False where it changed since it was read."""
+    if await conn.fetchval(SQL_ACTIVATE, version.version_id, version.version, at) is None:
+        return False
+    await conn.execute(SQL_PUT_IN_FORCE, version.version_id)
+    await conn.execute(SQL_NOTE_ACTIVATION, version.version_id, at, by)
+    return True
+
+
+async def in_force(conn: Connection) -> tuple[UUID | None, int]:
+    """The version in force (None: no map yet) and the revision of the responsibilities."""
+    row = await conn.fetchrow(SQL_IN_FORCE)
+    return (None, 0) if row is None else (row["version_id"], row["responsibilities_revision"])
+
+
+def _version(row: asyncpg.Record) -> AreaVersion:
+    return AreaVersion(
+        version_id=row["version_id"],
+        label=row["label"],
+        level=Level(row["level"]),
+        datum=row["datum"],
+        state=row["state"],
+        version=row["version"],
+        created_at=row["created_at"],
+        created_by=row["created_by"],
+        activated_at=row["activated_at"],
+        areas=row["areas"],
+        grids=row["grids"],
+    )
+
+
+def _area(row: asyncpg.Record) -> StoredArea:
+    area = Area(
+        row["code"], Level(row["level"]), row["name"], row["parent_code"], row["square_metres"], row["fictional"]
+    )
+    return area, row["polygon"]

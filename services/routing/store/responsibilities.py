@@ -1,0 +1,58 @@
+"""Which department answers where."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from services.routing.domain import Responsibility
+from shared.kit.db import Connection
+
+# First of all: the row's lock puts changes in order
+SQL_RAISE_REVISION = """
+INSERT INTO current_map (responsibilities_revision) VALUES (1)
+ON CONFLICT (singleton) DO UPDATE SET responsibilities_revision = current_map.responsibilities_revision + 1
+RETURNING responsibilities_revision
+"""
+SQL_PUT = """
+INSERT INTO responsibilities (department_kind, area_code, department, name, changed_at, changed_by)
+SELECT t.*, $5, $6 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS t
+ON CONFLICT (department_kind, area_code) DO UPDATE
+SET department = EXCLUDED.department, name = EXCLUDED.name, changed_at = EXCLUDED.changed_at,
+    changed_by = EXCLUDED.changed_by
+"""
+SQL_REMOVE = """
+DELETE FROM responsibilities r USING unnest($1::text[], $2::text[]) AS t (department_kind, area_code)
+WHERE r.department_kind = t.department_kind AND r.area_code = t.area_code
+"""
+SQL_ALL = (
+    "SELECT department_kind, area_code, department, name FROM responsibilities ORDER BY department_kind, area_code"
+)
+
+
+async def raise_revision(conn: Connection) -> int:
+    """Lock and count up the revision; processes notice by it. Call before any change."""
+    revision: int = await conn.fetchval(SQL_RAISE_REVISION)
+    return revision
+
+
+async def put(conn: Connection, rows: Sequence[Responsibility], at: datetime, by: str) -> None:
+    """Save responsibilities; one department per kind and area, a later one replaces it."""
+    await conn.execute(
+        SQL_PUT,
+        [row.department_kind for row in rows],
+        [row.area_code for row in rows],
+        [row.department for row in rows],
+        [row.name for row in rows],
+        at,
+        by,
+    )
+
+
+async def remove(conn: Connection, keys: Sequence[tuple[str, str]]) -> None:
+    """Take away responsibilities by (department kind, area code)."""
+    await conn.execute(SQL_REMOVE, [kind for kind, _ in keys], [code for _, code in keys])
+
+
+async def everything(conn: Connection) -> list[Responsibility]:
+    """All of them, by kind and area."""
+    rows = await conn.fetch(SQL_ALL)
+    return [Responsibility(row["department_kind"], row["area_code"], row["department"], row["name"]) for row in rows]

@@ -1,0 +1,172 @@
+"""Routing reports: by the map, or by a person."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+from services.routing import metrics
+from services.routing.domain import Area, AreaMap, Level, Place, Route, StoredRoute
+from services.routing.store import routes as route_store
+from services.routing.usecases.current_map import RoutingService
+from shared.catalog import Catalogue
+from shared.events.report_received import ReportReceived
+from shared.events.report_routed import REPORT_ROUTED, ReportRouted
+from shared.geo.datum import Datum, point_to_wgs84
+from shared.kit import clock
+from shared.kit.auth import Principal
+from shared.kit.http import ApiProblem, conflict, forbidden, not_found, unprocessable
+from shared.kit.work import Event, Work
+
+
+@dataclass(frozen=True, slots=True)
+class Router:
+    """What decides: the map in force and the kinds of report."""
+
+    areas: AreaMap
+    catalogue: Catalogue
+
+    def department_kind(self, report: ReportReceived) -> str | None:
+        """The kind of department that the report's kind needs, by the rule of the day on which it came in."""
+        kind = self.catalogue.kind(report.kind, report.received_at)
+        return None if kind is None else kind.department_kind
+
+
+async def route_reports(router: Router, work: Work, events: Sequence[Event[ReportReceived]]) -> None:
+    """Route a batch and publish each decision. Two statements, however many reports."""
+    by_report = {event.data.report_id: event for event in events}
+    reports = [event.data for event in by_report.values()]
+    routes = router.areas.route([Place(r.lng, r.lat, r.accuracy_m, router.department_kind(r)) for r in reports])
+    version_id, now = router.areas.version_id, work.now
+    fresh = await route_store.add(
+        work.conn,
+        [
+            StoredRoute(
+                report.report_id,
+                1,
+                route.outcome,
+                route.reason,
+                None if route.grid is None else route.grid.code,
+                route.alternatives,
+                route.department,
+                version_id,
+                now,
+                None,
+            )
+            for report, route in zip(reports, routes, strict=True)
+        ],
+    )
+    waiting: list[tuple[UUID, str, str]] = []
+    for event, report, route in zip(by_report.values(), reports, routes, strict=True):
+        if report.report_id not in fresh:
+            continue
+        work.publish(REPORT_ROUTED, _routed(report, route), version=1, cause=event)
+        if route.outcome == "unroutable":
+            waiting.append((report.report_id, route.reason or "", report.model_dump_json()))
+    await route_store.queue(work.conn, waiting, now)
+    _count(routes)
+
+
+def router_of(service: RoutingService) -> Router:
+    """What the service routes by now."""
+    return Router(service.areas.value, service.catalogue)
+
+
+def locate(
+    service: RoutingService, lng: float, lat: float, datum: Datum, accuracy_m: float, kind: str | None
+) -> tuple[Place, Route]:
+    """Where a place belongs now; the place comes back as WGS-84."""
+    found = None if kind is None else service.catalogue.kind(kind, clock.now())
+    place = Place(*point_to_wgs84(lng, lat, datum), accuracy_m, None if found is None else found.department_kind)
+    return place, service.areas.value.route([place])[0]
+
+
+async def waiting(
+    service: RoutingService, after: tuple[datetime, UUID] | None, limit: int
+) -> list[route_store.Waiting]:
+    """The manual queue, the longest waiting first."""
+    async with service.pool.acquire() as conn:
+        return await route_store.waiting(conn, after, limit)
+
+
+async def assign_grid(router: Router, work: Work, caller: Principal, report_id: UUID, grid_code: str) -> StoredRoute:
+    """A person names the grid of a waiting report; it is published as routed, with the next version.
+
+    The same answer again where the report already has that very grid.
+
+    Raises:
+        ApiProblem: 422 no such grid; 403 not in the caller's area; 404 no such report; 409 it has another grid.
+    """
+    grid = _grid(router.areas, grid_code)
+    if not caller.covers(grid.code):
+        raise forbidden("网格不在您的辖区内 / The grid is not in your area")
+    body = await route_store.take_from_queue(work.conn, report_id)
+    if body is None:
+        return await _assigned_before(work, report_id, grid_code)
+    report = ReportReceived.model_validate(body)
+    route = router.areas.at_grid(grid, router.department_kind(report))
+    stored = StoredRoute(
+        report_id, 0, "routed", None, grid.code, (), route.department, router.areas.version_id, work.now, caller.actor
+    )
+    version = await route_store.assign(work.conn, stored)
+    if version is None:
+        raise not_found("report")
+    work.publish(REPORT_ROUTED, _routed(report, route), version=version)
+    metrics.ROUTED.labels(outcome="assigned").inc()
+    return replace(stored, version=version)
+
+
+async def _assigned_before(work: Work, report_id: UUID, grid_code: str) -> StoredRoute:
+    route = await route_store.route_of(work.conn, report_id)
+    if route is None:
+        raise not_found("report")
+    if route.grid_code != grid_code:
+        raise conflict(
+            "already_routed", "该上报已有网格 / The report has a grid", grid_code=route.grid_code, version=route.version
+        )
+    return route
+
+
+def _grid(areas: AreaMap, code: str) -> Area:
+    area = areas.areas.get(code)
+    if area is None or area.level is not Level.GRID:
+        raise unknown_grid(code)
+    return area
+
+
+def unknown_grid(code: str) -> ApiProblem:
+    """The problem that a code is no grid of the map in force."""
+    return unprocessable("unknown_grid", "没有这个网格 / No such grid", f"{code} is no grid of the map in force")
+
+
+def _routed(report: ReportReceived, route: Route) -> ReportRouted:
+    # Built without validation: every value comes from a validated event or from the map, and this runs for each event.
+    return ReportRouted.model_construct(
+        report_id=report.report_id,
+        rider_id=report.rider_id,
+        company=report.company,
+        kind=report.kind,
+        level=report.level,
+        lng=report.lng,
+        lat=report.lat,
+        accuracy_m=report.accuracy_m,
+        text=report.text,
+        photos=report.photos,
+        occurred_at=report.occurred_at,
+        received_at=report.received_at,
+        outcome=route.outcome,
+        reason=route.reason,
+        grid_code=None if route.grid is None else route.grid.code,
+        grid_name=None if route.grid is None else route.grid.name,
+        area_path=route.area_path,
+        alternatives=route.alternatives,
+        department=route.department,
+    )
+
+
+def _count(routes: Sequence[Route]) -> None:
+    unroutable = sum(route.outcome == "unroutable" for route in routes)
+    ambiguous = sum(bool(route.alternatives) for route in routes)
+    metrics.ROUTED.labels(outcome="unroutable").inc(unroutable)
+    metrics.ROUTED.labels(outcome="ambiguous").inc(ambiguous)
+    metrics.ROUTED.labels(outcome="unambiguous").inc(len(routes) - unroutable - ambiguous)

@@ -1,0 +1,37 @@
+"""Changing which department answers where."""
+
+from collections.abc import Sequence
+
+from services.routing.domain import Responsibility
+from services.routing.store import areas
+from services.routing.store import responsibilities as store
+from shared.kit.http import conflict
+from shared.kit.service import Service
+from shared.kit.work import Work
+
+
+async def read(service: Service) -> tuple[int, list[Responsibility]]:
+    """The revision and all responsibilities as of then."""
+    async with service.pool.acquire() as conn, conn.transaction(isolation="repeatable_read", readonly=True):
+        _, revision = await areas.in_force(conn)
+        return revision, await store.everything(conn)
+
+
+async def change(
+    work: Work,
+    put: Sequence[Responsibility],
+    remove: Sequence[tuple[str, str]],
+    by: str,
+    expected_revision: int | None,
+) -> int:
+    """Save and remove responsibilities; every process routes by them within its poll. The new revision.
+
+    Raises:
+        ApiProblem: 409 `revision_moved_on` with the present revision, where another was expected.
+    """
+    revision = await store.raise_revision(work.conn)
+    if expected_revision is not None and expected_revision != revision - 1:
+        raise conflict("revision_moved_on", "已被他人修改 / Changed by somebody else", revision=revision - 1)
+    await store.remove(work.conn, remove)
+    await store.put(work.conn, put, work.now, by)
+    return revision

@@ -1,0 +1,267 @@
+"""Importing a version of the areas: features in chunks, then checks, then in force in one transaction."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import shapely
+
+from services.routing.domain import Area, AreaVersion, Level, missing_parents, parent_code
+from services.routing.store import areas as area_store
+from services.routing.store.areas import StoredArea
+from shared.geo import checks
+from shared.geo.datum import Datum, to_wgs84
+from shared.geo.metres import square_metres
+from shared.kit.db import Pool
+from shared.kit.http import ApiProblem, conflict, not_found, unprocessable
+from shared.kit.ids import new_id
+from shared.kit.service import Service
+from shared.kit.work import Work
+
+FINDINGS_SHOWN_MAX = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One feature as it was uploaded; `geometry` is GeoJSON text in the version's datum, None for a name only."""
+
+    code: str
+    name: str
+    level: Level | None
+    parent_code: str | None
+    fictional: bool
+    geometry: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is or was wrong with one area."""
+
+    code: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What a chunk did. `unchanged`: areas that the draft had already, the same in every respect."""
+
+    added: int
+    unchanged: int
+    repaired: list[Finding]
+
+
+@dataclass(frozen=True, slots=True)
+class OverlapFound:
+    """Two grids that share ground."""
+
+    codes: tuple[str, str]
+    square_metres: float
+
+
+@dataclass(frozen=True, slots=True)
+class HoleFound:
+    """Ground between the grids that none covers, by a point in it and the grids around."""
+
+    lng: float
+    lat: float
+    square_metres: float
+    codes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What the checks found among the grids, the largest first; the lists are cut, the totals count all.
+
+    `without_parent`: grids that no community stands above. They work; their reports have no path.
+    """
+
+    overlaps: list[OverlapFound] = field(default_factory=list)
+    overlaps_total: int = 0
+    holes: list[HoleFound] = field(default_factory=list)
+    holes_total: int = 0
+    without_parent: list[str] = field(default_factory=list)
+    without_parent_total: int = 0
+
+    @property
+    def clean(self) -> bool:
+        """Nothing was found."""
+        return not (self.overlaps_total or self.holes_total or self.without_parent_total)
+
+
+async def create(work: Work, label: str, level: Level, datum: Datum, by: str) -> AreaVersion:
+    """Begin a draft."""
+    version = AreaVersion(new_id(), label, level, datum, "draft", 1, work.now, by, None)
+    await area_store.add_version(work.conn, version)
+    return version
+
+
+async def newest(service: Service, limit: int) -> list[AreaVersion]:
+    """The newest versions first."""
+    async with service.pool.acquire() as conn:
+        return await area_store.versions(conn, limit)
+
+
+async def add_features(service: Service, version_id: UUID, features: Sequence[Feature]) -> Added:
+    """Check, repair and save a chunk of features; all of it or nothing. Sending a chunk again changes nothing.
+
+    Raises:
+        ApiProblem: 404 no such version; 409 it is no draft; 422 `invalid_features` with each code and its problem.
+    """
+    version = await _version(service.pool, version_id)
+    stored, repaired, errors = await asyncio.to_thread(_prepare, version, features)
+    if errors:
+        raise _invalid(errors)
+    async with service.work() as work:
+        if await area_store.touch_draft(work.conn, version_id) is None:
+            raise not_a_draft()
+        new = await area_store.add_areas(work.conn, version_id, stored)
+        old = {area.code: (area, polygon) for area, polygon in stored if area.code not in new}
+        for area, polygon in await area_store.areas_of_codes(work.conn, version_id, list(old)):
+            if old[area.code] != (area, polygon):
+                errors.append(Finding(area.code, "the draft has another area with this code"))
+        if errors:
+            raise _invalid(errors)
+    return Added(len(new), len(old), repaired)
+
+
+async def activate(service: Service, version_id: UUID, by: str, *, strict: bool) -> tuple[AreaVersion, Findings]:
+    """Check a version and put it in force; an earlier version again, too. Readers see the old or the new map, never both.
+
+    Raises:
+        ApiProblem: 404 no such version; 409 `version_changed` while it was checked, or `map_has_findings` when strict;
+            422 it has no grid, or areas name parents that it lacks.
+    """
+    version = await _version(service.pool, version_id)
+    async with service.pool.acquire() as conn:
+        stored = await area_store.areas(conn, version_id)
+    grids = [(area, polygon) for area, polygon in stored if area.level is Level.GRID]
+    if not grids:
+        raise unprocessable("no_grids", "没有网格 / No grids", "a version without grids can't route anything")
+    parents, lost = missing_parents(area for area, _ in stored)
+    if lost:
+        raise _invalid([Finding(code, "names a parent that the version lacks") for code in lost])
+    findings = await asyncio.to_thread(_check, grids)
+    if strict and not findings.clean:
+        raise conflict("map_has_findings", "地图有重叠或空洞 / Overlaps or holes", findings=findings_json(findings))
+    async with service.work() as work:
+        await _put_in_force(work, version, parents, by)
+        activated = await area_store.version_of(work.conn, version_id)
+    if activated is None:
+        raise not_found("version")
+    return activated, findings
+
+
+async def _put_in_force(work: Work, version: AreaVersion, parents: Sequence[Area], by: str) -> None:
+    if not await area_store.activate(work.conn, version, work.now, by):
+        raise conflict("version_changed", "版本已变更 / The version changed while it was checked")
+    await area_store.add_areas(work.conn, version.version_id, [(area, None) for area in parents])
+
+
+def findings_json(findings: Findings) -> dict[str, Any]:
+    """Findings as JSON values."""
+    return {
+        "overlaps": [{"codes": list(f.codes), "square_metres": f.square_metres} for f in findings.overlaps],
+        "overlaps_total": findings.overlaps_total,
+        "holes": [
+            {"lng": f.lng, "lat": f.lat, "square_metres": f.square_metres, "codes": list(f.codes)}
+            for f in findings.holes
+        ],
+        "holes_total": findings.holes_total,
+        "without_parent": findings.without_parent,
+        "without_parent_total": findings.without_parent_total,
+    }
+
+
+def not_a_draft() -> ApiProblem:
+    """The problem that an activated version takes no more areas."""
+    return conflict("not_a_draft", "版本已生效 / The version is no draft", "make a new version")
+
+
+async def _version(pool: Pool, version_id: UUID) -> AreaVersion:
+    async with pool.acquire() as conn:
+        version = await area_store.version_of(conn, version_id)
+    if version is None:
+        raise not_found("version")
+    return version
+
+
+def no_properties() -> ApiProblem:
+    """The problem that a feature says nothing about its area."""
+    return unprocessable("invalid_features", "区域数据有误 / Invalid areas", "a feature without properties")
+
+
+def _invalid(errors: Sequence[Finding]) -> ApiProblem:
+    return unprocessable(
+        "invalid_features",
+        "区域数据有误 / Invalid areas",
+        f"{len(errors)} areas can't be used; nothing of this request was saved",
+        errors=[{"code": error.code, "problem": error.problem} for error in errors[:FINDINGS_SHOWN_MAX]],
+    )
+
+
+def _prepare(
+    version: AreaVersion, features: Sequence[Feature]
+) -> tuple[list[StoredArea], list[Finding], list[Finding]]:
+    """Areas ready to save, what was repaired, what can't be. Blocking."""
+    stored: list[StoredArea] = []
+    repaired: list[Finding] = []
+    errors: list[Finding] = []
+    seen: set[str] = set()
+    for feature in features:
+        if feature.code in seen:
+            errors.append(Finding(feature.code, "the code stands twice in this request"))
+            continue
+        seen.add(feature.code)
+        try:
+            polygon, problem = _polygon(feature, version.datum)
+        except ValueError as bad:
+            errors.append(Finding(feature.code, str(bad)))
+            continue
+        level = feature.level or version.level
+        if polygon is None and level is Level.GRID:
+            errors.append(Finding(feature.code, "a grid needs a polygon"))
+            continue
+        if problem is not None:
+            repaired.append(Finding(feature.code, problem))
+        size = 0.0 if polygon is None else round(float(square_metres(np.array([polygon], dtype=object))[0]), 1)
+        parent = feature.parent_code or parent_code(feature.code, level)
+        area = Area(feature.code, level, feature.name, parent, size, feature.fictional)
+        stored.append((area, None if polygon is None else bytes(shapely.to_wkb(polygon))))
+    return stored, repaired, errors
+
+
+def _polygon(feature: Feature, datum: Datum) -> tuple[shapely.Geometry | None, str | None]:
+    if feature.geometry is None:
+        return None, None
+    try:
+        raw = shapely.from_geojson(feature.geometry)
+    except shapely.errors.GEOSException as bad:
+        raise ValueError(f"not readable: {str(bad)[:120]}") from bad
+    if checks.out_of_range(raw):
+        raise ValueError("coordinates are no longitude and latitude in degrees")
+    polygon, problem = checks.repair(raw)
+    if datum != "wgs84":
+        polygon = shapely.transform(polygon, lambda corners: np.column_stack(to_wgs84(*corners.T, datum)))
+    return polygon, problem
+
+
+def _check(grids: Sequence[tuple[Area, bytes | None]]) -> Findings:
+    """Overlaps and holes of the grids. Blocking, about 0.3 ms a grid."""
+    codes = [area.code for area, _ in grids]
+    polygons = shapely.from_wkb([polygon for _, polygon in grids])
+    overlaps, holes = checks.overlaps(polygons), checks.holes(polygons)
+    alone = [area.code for area, _ in grids if area.parent_code is None]
+    return Findings(
+        [OverlapFound((codes[f.first], codes[f.second]), f.square_metres) for f in overlaps[:FINDINGS_SHOWN_MAX]],
+        len(overlaps),
+        [
+            HoleFound(f.lng, f.lat, f.square_metres, tuple(codes[n] for n in f.neighbours))
+            for f in holes[:FINDINGS_SHOWN_MAX]
+        ],
+        len(holes),
+        alone[:FINDINGS_SHOWN_MAX],
+        len(alone),
+    )

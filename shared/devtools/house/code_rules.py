@@ -1,0 +1,197 @@
+"""Rules about single files of code."""
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from shared.devtools.house.source import Source, dotted, imported, sources
+
+FILE_LINES_MAX = 400
+FUNCTION_LINES_MAX = 70
+HANDLER_LINES_MAX = 15
+
+CLOCKS = frozenset(
+    {
+        "datetime.datetime.now",
+        "datetime.datetime.utcnow",
+        "datetime.datetime.today",
+        "datetime.date.today",
+        "time.time",
+        "time.time_ns",
+        "time.monotonic",
+        "time.monotonic_ns",
+        "time.perf_counter",
+        "time.perf_counter_ns",
+        "time.localtime",
+        "time.gmtime",
+    }
+)
+CLOCK_FILE = "shared/kit/clock.py"
+# What a domain may know besides the standard library: the catalogue's and the contracts' words for values. They are
+# data without behaviour; a second set of the same words would only have to be kept equal by hand.
+DOMAIN_KNOWS = ("shared.catalog", "shared.events", "shared.geo")
+# Words as only SQL has them, so that prose beginning with "Update" or "Select" isn't taken for it.
+SQL = re.compile(
+    r"^\s*(?:SELECT\s|INSERT\s+INTO\s|UPDATE\s+\w+(?:\s+\w+)?\s+SET\s|DELETE\s+FROM\s|TRUNCATE\s|LOCK\s+TABLE\s"
+    r"|WITH\s+(?:RECURSIVE\s+)?\w+(?:\s*\([^)]*\))?\s+AS\s)"
+)
+BROAD = frozenset({"", "Exception", "BaseException"})
+UNEXPLAINED = re.compile(r"#\s*(?:type:\s*ignore(?:\[[\w, -]+\])?|noqa(?::\s*[A-Z0-9, ]+?)?)\s*(?=#|$)")
+UNFINISHED = re.compile(r"\b(?:TODO|FIXME|XXX|HACK)\b")
+
+
+def _names(tree: ast.Module) -> dict[str, str]:
+    """Local name → full name of what a file imports."""
+    names: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {
+                alias.asname or alias.name.split(".")[0]: alias.name if alias.asname else alias.name.split(".")[0]
+                for alias in node.names
+            }
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def clock(root: Path) -> Iterator[str]:
+    """Only kit/clock.py reads the clock: replicas with a wrong clock, replay and tests depend on it."""
+    for source in sources(root, "services", "shared"):
+        if source.name == CLOCK_FILE:
+            continue
+        names = _names(source.tree)
+        for node in ast.walk(source.tree):
+            if not isinstance(node, ast.Attribute | ast.Name) or not isinstance(node.ctx, ast.Load):
+                continue
+            head, _, rest = dotted(node).partition(".")
+            full = ".".join(part for part in (names.get(head, ""), rest) if part)
+            if full in CLOCKS:
+                yield source.at(node.lineno, f"{full} is read outside {CLOCK_FILE}")
+
+
+def _sql_texts(source: Source) -> Iterator[ast.Constant | ast.JoinedStr]:
+    inside: set[int] = set()
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.JoinedStr):
+            inside |= {id(part) for part in node.values}
+            first = node.values[0] if node.values else None
+            if isinstance(first, ast.Constant) and SQL.match(str(first.value)):
+                yield node
+        elif (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and id(node) not in inside
+            and node.lineno not in source.docstrings
+            and SQL.match(node.value)
+        ):
+            yield node
+
+
+def _is_store(source: Source) -> bool:
+    parts = source.name.split("/")
+    return len(parts) > 2 and (parts[2] == "store" or parts[2] == "store.py")
+
+
+def sql_place(root: Path) -> Iterator[str]:
+    """A service's SQL is in its store, as a constant SQL_*: everything else can be read without knowing the tables."""
+    for source in sources(root, "services", "shared/kit"):
+        named = {
+            id(part)
+            for node in source.tree.body
+            if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None
+            for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+            if isinstance(target, ast.Name) and target.id.startswith("SQL_")
+            for part in ast.walk(node.value)
+        }
+        for text in _sql_texts(source):
+            if source.name.startswith("services/") and not _is_store(source):
+                yield source.at(text.lineno, "SQL outside store.py")
+            elif id(text) not in named:
+                yield source.at(text.lineno, "SQL that is no module constant SQL_*")
+
+
+def sizes(root: Path) -> Iterator[str]:
+    """Files and functions that fit into a head."""
+    for source in sources(root):
+        lines = source.text.count("\n")
+        if lines > FILE_LINES_MAX:
+            yield source.at(1, f"{lines} lines, more than {FILE_LINES_MAX}: split it by noun")
+        for node in ast.walk(source.tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                length = (node.end_lineno or node.lineno) - node.lineno + 1
+                thin = (
+                    source.name.startswith("services/")
+                    and source.path.stem == "handlers"
+                    and node.name.startswith("on_")
+                )
+                most = HANDLER_LINES_MAX if thin else FUNCTION_LINES_MAX
+                if length > most:
+                    yield source.at(node.lineno, f"{node.name} has {length} lines, more than {most}")
+
+
+def domain_pure(root: Path) -> Iterator[str]:
+    """A domain imports the standard library, its own parts and value types of the contracts, nothing that does I/O."""
+    for source in sources(root, "services"):
+        parts = source.name.split("/")
+        if len(parts) < 3 or parts[2] not in ("domain.py", "domain"):
+            continue
+        own = f"services.{parts[1]}.domain"
+        for line, name in imported(source.tree):
+            allowed = name.startswith((own, *DOMAIN_KNOWS)) or name.split(".")[0] in sys.stdlib_module_names
+            if not allowed:
+                yield source.at(line, f"a domain imports {name}")
+            elif name.split(".")[0] in ("asyncio", "socket", "subprocess", "threading"):
+                yield source.at(line, f"a domain imports {name}: it decides, it does nothing")
+
+
+def contracts_light(root: Path) -> Iterator[str]:
+    """shared/events imports the standard library and pydantic only: other programs may take the folder as it is."""
+    for source in sources(root, "shared/events"):
+        for line, name in imported(source.tree):
+            top = name.split(".")[0]
+            if not (
+                name.startswith("shared.events")
+                or top in ("pydantic", "annotated_types")
+                or top in sys.stdlib_module_names
+            ):
+                yield source.at(line, f"shared.events imports {name}")
+
+
+def excepts(root: Path) -> Iterator[str]:
+    """A broad except raises again or says beside itself why it may swallow everything."""
+    for source in sources(root, "services", "shared"):
+        for node in ast.walk(source.tree):
+            if isinstance(node, ast.ExceptHandler):
+                caught = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
+                broad = any(kind is None or dotted(kind) in BROAD for kind in caught)
+                raises = any(isinstance(part, ast.Raise) for part in ast.walk(node))
+                last = node.end_lineno or node.lineno
+                explained = any(line in source.comments for line in range(node.lineno, last + 1))
+                if node.type is None:
+                    yield source.at(node.lineno, "bare except")
+                elif broad and not (raises or explained or _logged(node)):
+                    yield source.at(node.lineno, "broad except without raise and without a reason")
+            elif (
+                isinstance(node, ast.Call)
+                and dotted(node.func).endswith("suppress")
+                and any(dotted(kind) in BROAD for kind in node.args)
+                and node.lineno not in source.comments
+            ):
+                yield source.at(node.lineno, "suppresses everything without a reason")
+
+
+def _logged(handler: ast.ExceptHandler) -> bool:
+    """`log.exception(…)`: nothing is swallowed in silence, the traceback is told."""
+    return any(isinstance(part, ast.Call) and dotted(part.func).endswith(".exception") for part in ast.walk(handler))
+
+
+def reasons(root: Path) -> Iterator[str]:
+    """`noqa` and `type: ignore` carry their reason; nothing is left for later."""
+    for source in sources(root):
+        for line, comment in source.comments.items():
+            if (found := UNEXPLAINED.search(comment)) and not comment[found.end() :].strip("# "):
+                yield source.at(line, "an exemption without a reason beside it")
+            if UNFINISHED.search(comment):
+                yield source.at(line, "work left for later")

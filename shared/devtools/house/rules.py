@@ -1,0 +1,19 @@
+"""All rules by name."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from shared.devtools.house import code_rules, place_rules
+
+RULES: dict[str, Callable[[Path], Iterator[str]]] = {
+    "clock": code_rules.clock,
+    "sql_place": code_rules.sql_place,
+    "sizes": code_rules.sizes,
+    "domain_pure": code_rules.domain_pure,
+    "contracts_light": code_rules.contracts_light,
+    "excepts": code_rules.excepts,
+    "reasons": code_rules.reasons,
+    "anatomy": place_rules.anatomy,
+    "migrations": place_rules.migrations,
+    "short_pages": place_rules.short_pages,
+}

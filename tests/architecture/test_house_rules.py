@@ -1,0 +1,129 @@
+"""The house's rules hold, and each of them bites."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from shared.devtools.gen.files import ROOT
+from shared.devtools.house.rules import RULES
+
+Seed = Callable[[str, str], Path]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_the_house_keeps_the_rule(rule: str) -> None:
+    assert list(RULES[rule](ROOT)) == []
+
+
+LONG_FUNCTION = "\n\ndef endless() -> None:\n" + "    pass\n" * 75
+LONG_HANDLER = "\n\nasync def on_something() -> None:\n" + "    pass\n" * 20
+VIOLATIONS = {
+    # rule → (file, text, what the violation says)
+    "clock": [
+        ("services/riders/domain.py", "\nimport time\n\nSTART = time.monotonic()\n", "time.monotonic"),
+        (
+            "services/riders/domain.py",
+            "\nfrom datetime import datetime as dt\n\nNOW = dt.now\n",
+            "datetime.datetime.now",
+        ),
+        ("shared/kit/ids.py", "\nimport datetime\n\nNOW = datetime.datetime.now()\n", "datetime.datetime.now"),
+        ("services/riders/domain.py", "\nfrom time import perf_counter\n\nNOW = perf_counter()\n", "perf_counter"),
+    ],
+    "sql_place": [
+        ("services/riders/usecases.py", '\nQUERY = "SELECT 1 FROM riders"\n', "outside store.py"),
+        ("services/riders/api.py", '\nQUERY = f"UPDATE riders SET x = {1}"\n', "outside store.py"),
+        ("services/riders/handlers.py", '\nQUERY = """\nWITH x AS (SELECT 1) SELECT * FROM x"""\n', "outside store.py"),
+        ("services/riders/store.py", '\nQUERY = "DELETE FROM riders"\n', "no module constant"),
+        (
+            "services/riders/store.py",
+            '\ndef q() -> str:\n    return "DELETE FROM x"\n',
+            "no module constant",
+        ),
+    ],
+    "sizes": [
+        ("services/riders/domain.py", "\n" * 401, "more than 400"),
+        ("shared/kit/ids.py", LONG_FUNCTION, "more than 70"),
+        ("services/riders/handlers.py", LONG_HANDLER, "more than 15"),
+        ("tests/test_long.py", "\n" * 401, "more than 400"),
+    ],
+    "domain_pure": [
+        ("services/riders/domain.py", "\nimport asyncpg\n", "imports asyncpg"),
+        ("services/riders/domain.py", "\nfrom shared.kit import clock\n", "imports shared.kit.clock"),
+        ("services/riders/domain.py", "\nfrom services.riders import store\n", "imports services.riders.store"),
+        ("services/riders/domain.py", "\ndef f() -> None:\n    import asyncio\n", "imports asyncio"),
+    ],
+    "contracts_light": [
+        ("shared/events/topic.py", "\nimport orjson\n", "imports orjson"),
+        ("shared/events/common.py", "\nfrom shared.kit.ids import new_id\n", "imports shared.kit"),
+    ],
+    "excepts": [
+        ("shared/kit/ids.py", "\ntry:\n    pass\nexcept:\n    pass\n", "bare except"),
+        ("shared/kit/ids.py", "\ntry:\n    pass\nexcept Exception:\n    pass\n", "broad except"),
+        ("shared/kit/ids.py", "\ntry:\n    pass\nexcept (ValueError, BaseException):\n    x = 1\n", "broad except"),
+        (
+            "shared/kit/ids.py",
+            "\nimport contextlib\n\nwith contextlib.suppress(Exception):\n    pass\n",
+            "suppresses everything",
+        ),
+    ],
+    "reasons": [
+        ("shared/kit/ids.py", "\nx = 1  # type: " + "ignore[misc]\n", "without a reason"),
+        ("shared/kit/ids.py", "\nx = 1  # no" + "qa: S101\n", "without a reason"),
+        ("shared/kit/ids.py", "\nx = 1  # TO" + "DO later\n", "left for later"),
+    ],
+    "anatomy": [
+        ("services/riders/utils.py", "", "drawer"),
+        ("services/newcomer/domain.py", "", "app.py is missing"),
+        ("services/newcomer/domain.py", "", "neither handlers nor api"),
+        ("services/riders/domain/parts.py", "", "a file and a folder"),
+    ],
+    "migrations": [
+        ("services/riders/migrations/0009_late.sql", "-- Why: x y\n-- migrate:up\n-- migrate:down\n", "are not 1.."),
+        ("services/riders/migrations/2.sql", "-- Why: x y\n-- migrate:up\n-- migrate:down\n", "not named"),
+        ("services/riders/migrations/0009_mute.sql", "-- migrate:up\n-- migrate:down\n", "doesn't say why"),
+        ("services/riders/migrations/0009_up.sql", "-- Why: x y\nSELECT 1;\n", "lacks"),
+        (
+            "services/riders/migrations/0009_back.sql",
+            "-- Why: x y\n-- migrate:up\n-- migrate:down\nDROP TABLE riders;\n",
+            "a way back",
+        ),
+    ],
+    "short_pages": [
+        ("services/riders/README.md", "\n" * 31, "more than 30"),
+        ("docs/adr/0099-long.md", "## Alternatives\n" + "\n" * 60, "more than 60"),
+        ("docs/adr/0099-short.md", "one way only\n", "no alternatives"),
+        ("docs/adr/today.md", "## Alternatives\n", "not named"),
+        ("Makefile", "\n" * 61, "more than 60"),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("rule", "name", "text", "words"),
+    [(rule, *violation) for rule, violations in VIOLATIONS.items() for violation in violations],
+)
+def test_a_violation_is_found(house: Path, seed: Seed, rule: str, name: str, text: str, words: str) -> None:
+    before = set(RULES[rule](house))
+    seed(name, text)
+    found = set(RULES[rule](house)) - before
+    assert any(words in violation for violation in found), found
+
+
+def test_every_rule_has_a_violation() -> None:
+    assert set(VIOLATIONS) == set(RULES)
+
+
+ALLOWED = {
+    "clock": ("services/riders/domain.py", "\nfrom datetime import datetime\n\n\ndef f(now: datetime) -> None: ...\n"),
+    "sql_place": ("services/riders/usecases.py", '\n\ndef f() -> None:\n    """Update the rider."""\n'),
+    "excepts": ("shared/kit/ids.py", "\ntry:\n    pass\nexcept Exception:  # the caller asks again\n    pass\n"),
+    "reasons": ("shared/kit/ids.py", "\nx = 1  # type: " + "ignore[misc]  # a stub is missing\n"),
+}
+
+
+@pytest.mark.parametrize("rule", ALLOWED)
+def test_what_is_right_is_not_reported(house: Path, seed: Seed, rule: str) -> None:
+    before = set(RULES[rule](house))
+    seed(*ALLOWED[rule])
+    assert set(RULES[rule](house)) == before

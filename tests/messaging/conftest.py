@@ -1,0 +1,145 @@
+"""Two services of the suite, in this process, with handlers of the test's own: intake tells, routing hears."""
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+from fastapi import FastAPI
+
+from shared.cli.provision import owner_role
+from shared.devtools.infra.suite import Infra
+from shared.devtools.installation import Installation
+from shared.events.report_received import REPORT_RECEIVED, ReportReceived
+from shared.kit import clock
+from shared.kit.ids import new_id
+from shared.kit.service import Service
+from shared.kit.settings import KitSettings
+from shared.kit.work import Event, Work
+
+SETTLE_S = 20.0
+
+
+def report(text: str = "", report_id: UUID | None = None) -> ReportReceived:
+    """A report; its words tell the test's handler what to do."""
+    now = clock.now()
+    return ReportReceived(
+        report_id=report_id or new_id(),
+        rider_id=new_id(),
+        company="sf",
+        external_id=secrets.token_hex(8),
+        kind="part-01001",
+        level="hazard",
+        lng=120.3,
+        lat=30.3,
+        accuracy_m=10,
+        text=text,
+        occurred_at=now,
+        received_at=now,
+    )
+
+
+@dataclass
+class Pair:
+    """A telling and a hearing service. `handle` may be replaced; `seen` is what took effect, in order."""
+
+    teller: Service
+    hearer: Service
+    installation: Installation
+    seen: list[tuple[str, int, str]] = field(default_factory=list)
+    broken: bool = True
+    failures_left: dict[str, int] = field(default_factory=dict)
+
+    async def handle(self, work: Work, events: Sequence[Event[Any]]) -> None:
+        """What the hearing service does: poison raises while `broken`, flaky raises some times."""
+        for event in events:
+            if event.data.text == "poison" and self.broken:
+                raise ValueError("poison")
+            if event.data.text == "reject" and self.broken:
+                work.reject(event, "not_ours", "the test refuses it")
+                continue
+            if self.failures_left.get(event.key, 0) > 0:
+                self.failures_left[event.key] -= 1
+                raise ValueError("flaky")
+        # Effects count only when the transaction commits: remembered in the database, read back by `effects`.
+        rows = [(event.key, event.version, event.data.text) for event in events]
+        await work.conn.executemany("INSERT INTO effects (key, version, text) VALUES ($1, $2, $3)", rows)
+
+    async def tell(self, *events: tuple[ReportReceived, int]) -> None:
+        """Publish through the teller's outbox."""
+        async with self.teller.work() as work:
+            for body, version in events:
+                work.publish(REPORT_RECEIVED, body, version=version)
+
+    async def effects(self) -> list[tuple[str, int, str]]:
+        """What took effect, in order of commits."""
+        rows = await self.hearer.pool.fetch("SELECT key, version, text FROM effects ORDER BY id")
+        return [(row["key"], row["version"], row["text"]) for row in rows]
+
+    async def until(self, done: Callable[[], Awaitable[bool]], what: str) -> None:
+        """Wait for a condition."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_S):
+                while not await done():
+                    await asyncio.sleep(0.05)
+                return
+        pytest.fail(f"not within {SETTLE_S} s: {what}; effects {len(await self.effects())}")
+
+    async def until_effects(self, count: int) -> None:
+        """Wait until that many events have taken effect."""
+
+        async def done() -> bool:
+            return await self.hearer.pool.fetchval("SELECT count(*) FROM effects") >= count
+
+        await self.until(done, f"{count} effects")
+
+
+def settings_for(installation: Installation, service: str, **changes: Any) -> KitSettings:
+    """Settings as a process of the service would read them."""
+    values = {
+        name.removeprefix("BEEGRID_").lower(): value
+        for name, value in installation.environment(service).items()
+        if name.startswith("BEEGRID_")
+    }
+    return KitSettings.model_validate({**values, **changes})
+
+
+@pytest.fixture(scope="module")
+def own_installation(infra: Infra, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """A fresh installation for one file of tests: its topics begin at offset 0."""
+    made = Installation(infra, Path(tmp_path_factory.mktemp("messaging")), name=f"m{secrets.token_hex(4)}")
+    made.set_up()
+    try:
+        yield made
+    finally:
+        made.remove()
+
+
+@pytest.fixture
+async def pair(own_installation: Installation) -> AsyncIterator[Pair]:
+    """Both services running; the hearing one has a table of effects and its previous contents removed."""
+    owner = await asyncpg.connect(own_installation.dsn("routing", owner_role))
+    await owner.execute(
+        "CREATE TABLE IF NOT EXISTS effects (id bigint GENERATED ALWAYS AS IDENTITY, key text, version int, text text);"
+        "TRUNCATE effects, inbox, outbox, dead_letters, parked_keys"
+    )
+    await owner.close()
+    teller = Service("intake", settings_for(own_installation, "intake"), title="teller")
+    hearer = Service("routing", settings_for(own_installation, "routing"), title="hearer")
+    made = Pair(teller, hearer, own_installation)
+    hearer.consumes(REPORT_RECEIVED, lambda work, events: made.handle(work, events))
+    async with running(teller), running(hearer):
+        yield made
+
+
+@contextlib.asynccontextmanager
+async def running(service: Service) -> AsyncIterator[Service]:
+    """The service without its HTTP server."""
+    async with service._lifespan(FastAPI()):
+        yield service

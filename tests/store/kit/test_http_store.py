@@ -1,0 +1,361 @@
+"""Replay, idempotency and rate limits on real Postgres and Redis, with what happens when those go away."""
+
+import asyncio
+import hashlib
+import secrets
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
+from redis.asyncio import Redis
+
+from shared.cli.migrate import migrate
+from shared.cli.provision import app_role, database_url, drop_database, owner_role, provision_postgres
+from shared.devtools.identity import AUDIENCE, ISSUER, Identity
+from shared.devtools.infra.suite import Infra
+from shared.devtools.installation import KIT_MIGRATIONS
+from shared.kit import clock, idempotency
+from shared.kit.auth import (
+    Authenticator,
+    Caller,
+    Company,
+    Jwks,
+    JwtVerifier,
+    Principal,
+    ReplayGuard,
+    Rider,
+    SignatureVerifier,
+    allow,
+    policy_router,
+    signed_headers,
+)
+from shared.kit.db import Pool
+from shared.kit.http import ApiProblem, RateLimiter, ServiceBusy, Unlimited
+from shared.kit.http.app import create_app
+from shared.kit.http.limits import REDIS_PATIENCE_S
+from shared.kit.idempotency import Idempotent, StoredResponse
+from tests.unit.kit.web import ELE, MT_NEW, MT_OLD, Keys, Well, bearer, client_of
+
+RIDER = Principal("person", "r1")
+
+
+@pytest.fixture(scope="module")
+def dsn(infra: Infra) -> Iterator[str]:
+    name = f"kit{secrets.token_hex(4)}"
+    prefix = f"{name}_"
+    passwords = {"kit_owner": "owner", "kit_app": "app"}
+    provision_postgres(infra.postgres_admin_url, name, ["kit"], passwords, role_prefix=prefix)
+    migrate(database_url(infra.postgres_admin_url, name, owner_role("kit", prefix), "owner"), "kit", [KIT_MIGRATIONS])
+    yield database_url(infra.postgres_admin_url, name, app_role("kit", prefix), "app")
+    drop_database(infra.postgres_admin_url, name, ["kit"], prefix)
+
+
+@pytest.fixture
+async def pool(dsn: str) -> AsyncIterator[Pool]:
+    async with asyncpg.create_pool(dsn, min_size=2, max_size=8) as made:
+        await made.execute("DELETE FROM request_ids")
+        await made.execute("DELETE FROM idempotency_keys")
+        yield made
+
+
+@pytest.fixture
+async def guards(pool: Pool) -> AsyncIterator[list[ReplayGuard]]:
+    """Two replicas of a service."""
+    made = [ReplayGuard(pool), ReplayGuard(pool)]
+    for guard in made:
+        await guard.start()
+    yield made
+    for guard in made:
+        await guard.stop()
+
+
+async def accepted(guard: ReplayGuard, company: str, request_id: str) -> bool:
+    try:
+        await guard.accept(company, request_id)
+    except ApiProblem as problem:
+        if (problem.status, problem.code) != (409, "replayed_request"):
+            raise
+        return False
+    return True
+
+
+async def test_each_request_id_passes_once_whatever_the_replica(guards: list[ReplayGuard], pool: Pool) -> None:
+    ids = [f"request-{n}" for n in range(300)]
+    tries = [accepted(guard, "MT", one) for one in ids for guard in (*guards, *guards)]
+    results = await asyncio.gather(*tries)
+    assert sum(results) == len(ids)
+    assert await accepted(guards[0], "ELE", ids[0])  # ids are each company's own
+    assert not await accepted(guards[1], "ELE", ids[0])
+    assert await pool.fetchval("SELECT count(*) FROM request_ids") == len(ids) + 1
+
+
+async def test_purge_forgets_only_the_old(guards: list[ReplayGuard], pool: Pool) -> None:
+    await pool.execute(
+        "INSERT INTO request_ids SELECT 'MT', 'old-' || n, now() - interval '61 minutes' FROM generate_series(1, 6000) n"
+    )
+    await pool.execute("INSERT INTO request_ids VALUES ('MT', 'recent', now() - interval '59 minutes')")
+    assert await guards[0].purge() == 6_000
+    assert not await accepted(guards[0], "MT", "recent")
+    assert await accepted(guards[0], "MT", "old-1")
+
+
+async def test_replay_guard_refuses_when_it_cannot_know(dsn: str) -> None:
+    pool = await asyncpg.create_pool(dsn, min_size=1, max_size=1)
+    guard = ReplayGuard(pool)
+    await guard.start()
+    pool.terminate()
+    with pytest.raises((ServiceBusy, asyncpg.InterfaceError)):
+        await guard.accept("MT", "request-0")
+    await guard.stop()
+
+
+async def attempt(pool: Pool, key: str, body: bytes, answer: bytes, gate: asyncio.Event | None = None) -> bytes:
+    digest = hashlib.sha256(body).digest()
+    async with pool.acquire() as conn, conn.transaction():
+        seen = await idempotency.remembered(conn, RIDER, key, digest)
+        if seen is not None:
+            return b"again " + seen.body
+        if gate is not None:
+            await gate.wait()
+        await idempotency.store(conn, RIDER, key, 201, answer)
+    return answer
+
+
+async def test_same_key_same_answer(pool: Pool) -> None:
+    assert await attempt(pool, "key-00001", b"a", b"first") == b"first"
+    assert await attempt(pool, "key-00001", b"a", b"second") == b"again first"
+    async with pool.acquire() as conn:
+        other = Principal("person", "r2")
+        assert await idempotency.remembered(conn, other, "key-00001", b"x" * 32) is None  # keys are each person's own
+
+
+async def test_same_key_other_body_is_a_conflict(pool: Pool) -> None:
+    await attempt(pool, "key-00002", b"a", b"first")
+    with pytest.raises(ApiProblem) as refusal:
+        await attempt(pool, "key-00002", b"b", b"second")
+    assert (refusal.value.status, refusal.value.code) == (409, "idempotency_conflict")
+
+
+async def test_second_waits_for_the_firsts_commit(pool: Pool) -> None:
+    gate = asyncio.Event()
+    first = asyncio.create_task(attempt(pool, "key-00003", b"a", b"first", gate))
+    await asyncio.sleep(0.1)
+    others = [asyncio.create_task(attempt(pool, "key-00003", b"a", b"other")) for _ in range(4)]
+    await asyncio.sleep(0.2)
+    assert not any(other.done() for other in others)
+    gate.set()
+    assert await first == b"first"
+    assert await asyncio.gather(*others) == [b"again first"] * 4
+
+
+async def test_failed_first_leaves_the_key_to_the_second(pool: Pool) -> None:
+    first = asyncio.create_task(attempt(pool, "key-00004", b"a", b"first", asyncio.Event()))
+    await asyncio.sleep(0.1)
+    second = asyncio.create_task(attempt(pool, "key-00004", b"a", b"second"))
+    await asyncio.sleep(0.1)
+    first.cancel()
+    assert await second == b"second"
+
+
+async def test_unstored_claims_and_purge(pool: Pool) -> None:
+    async with pool.acquire() as conn:
+        await idempotency.remembered(conn, RIDER, "key-00005", b"x")
+        with pytest.raises(ApiProblem, match="Unfinished"):
+            await idempotency.remembered(conn, RIDER, "key-00005", b"x")
+        with pytest.raises(RuntimeError):
+            await idempotency.store(conn, RIDER, "key-unclaimed", 200, b"")
+        await conn.execute("UPDATE idempotency_keys SET created_at = now() - interval '3 days'")
+        assert await idempotency.purge(conn) == 1
+    assert StoredResponse(201, b"{}").response().headers["idempotency-replayed"] == "true"
+
+
+class Out(BaseModel):
+    number: int
+
+
+def routes(pool: Pool, made: list[int]) -> APIRouter:
+    router = policy_router()
+
+    @router.post("/v1/reports", status_code=202)
+    @allow(Company)
+    async def file(body: dict[str, str], caller: Caller) -> str:
+        made.append(1)
+        return caller.company_code
+
+    @router.post("/v1/offers", status_code=201, response_model=Out)
+    @allow(Rider)
+    async def offer(body: dict[str, str], attempt: Idempotent) -> Response:
+        async with pool.acquire() as conn, conn.transaction():
+            if (seen := await attempt.remembered(conn)) is not None:
+                return seen.response()
+            made.append(1)
+            return await attempt.store(conn, 201, Out(number=len(made)))
+
+    return router
+
+
+async def test_only_the_company_itself_speaks_for_a_company(
+    pool: Pool, guards: list[ReplayGuard], infra: Infra, tmp_path: Path
+) -> None:
+    """1,000 signed requests pass; replayed, late, changed, foreign and revoked ones don't, nor after FLUSHALL."""
+    keys, made = Keys(), list[int]()
+    jwt = JwtVerifier(Jwks(Identity.open(tmp_path).jwks_url), issuer=ISSUER, audience=AUDIENCE)
+    limiter = RateLimiter.from_url(infra.redis_url, service="kit-proof", per_minute=60_000)
+    apps = [
+        create_app(
+            title="kit",
+            version="1",
+            health=Well(),
+            routers=[routes(pool, made)],
+            limiter=limiter,
+            auth=Authenticator(jwt, SignatureVerifier(keys), guard),
+            body_max=10_000,
+        )
+        for guard in guards
+    ]
+    bodies = [f'{{"external_id": "r{n}"}}'.encode() for n in range(1_000)]
+    sent = [
+        signed_headers(company="MT", secret=(MT_NEW, MT_OLD)[n % 2], method="POST", target="/v1/reports", body=body)
+        for n, body in enumerate(bodies)
+    ]
+
+    async with client_of(apps[0]) as one, client_of(apps[1]) as two:
+
+        async def post(client_at: int, headers: dict[str, str], body: bytes) -> tuple[int, str]:
+            json_headers = headers | {"content-type": "application/json"}
+            answer = await (one, two)[client_at % 2].post("/v1/reports", headers=json_headers, content=body)
+            return answer.status_code, answer.json()["code"] if answer.status_code >= 400 else answer.json()
+
+        first = await asyncio.gather(*(post(n, h, b) for n, (h, b) in enumerate(zip(sent, bodies, strict=True))))
+        assert first == [(202, "MT")] * 1_000
+        flusher = Redis.from_url(infra.redis_url)
+        await flusher.flushall()
+        await flusher.aclose()
+        replayed = await asyncio.gather(*(post(n + 1, h, b) for n, (h, b) in enumerate(zip(sent, bodies, strict=True))))
+        assert replayed == [(409, "replayed_request")] * 1_000
+        now = int(clock.unix_s())
+        for offset_s in (-360, 360):
+            late = signed_headers(
+                company="MT",
+                secret=MT_NEW,
+                method="POST",
+                target="/v1/reports",
+                body=bodies[0],
+                timestamp=now + offset_s,
+            )
+            assert await post(0, late, bodies[0]) == (401, "signature_expired")
+        fresh = signed_headers(company="MT", secret=MT_NEW, method="POST", target="/v1/reports", body=bodies[0])
+        assert await post(0, fresh, bodies[1]) == (401, "signature_invalid")
+        assert await post(0, fresh | {"beegrid-company": "ELE"}, bodies[0]) == (401, "signature_invalid")
+        foreign = signed_headers(company="MT", secret=ELE, method="POST", target="/v1/reports", body=bodies[0])
+        assert await post(0, foreign, bodies[0]) == (401, "signature_invalid")
+        assert await post(0, fresh, bodies[0]) == (202, "MT")  # a refused request doesn't burn its id
+        keys.by_company["MT"].remove(MT_OLD)
+        revoked = signed_headers(company="MT", secret=MT_OLD, method="POST", target="/v1/reports", body=bodies[0])
+        assert await post(0, revoked, bodies[0]) == (401, "signature_invalid")
+    assert len(made) == 1_001
+    await limiter.aclose()
+
+
+async def test_idempotent_route(pool: Pool, guards: list[ReplayGuard], tmp_path: Path) -> None:
+    made, identity = list[int](), Identity.open(tmp_path)
+    jwt = JwtVerifier(Jwks(identity.jwks_url), issuer=ISSUER, audience=AUDIENCE)
+    app = create_app(
+        title="kit",
+        version="1",
+        health=Well(),
+        routers=[routes(pool, made)],
+        limiter=Unlimited(),
+        auth=Authenticator(jwt, SignatureVerifier(Keys()), guards[0]),
+        body_max=10_000,
+    )
+    headers = bearer(identity.token("r1", "某", ["rider"])) | {"idempotency-key": "attempt-1"}
+    async with client_of(app) as client:
+        answers = [await client.post("/v1/offers", json={"a": "b"}, headers=headers) for _ in range(3)]
+        assert [(a.status_code, a.json()) for a in answers] == [(201, {"number": 1})] * 3
+        assert answers[1].headers["idempotency-replayed"] == "true"
+        other = await client.post("/v1/offers", json={"a": "c"}, headers=headers)
+        assert (other.status_code, other.json()["code"]) == (409, "idempotency_conflict")
+        del headers["idempotency-key"]
+        assert (await client.post("/v1/offers", json={"a": "b"}, headers=headers)).status_code == 422
+    assert made == [1]
+
+
+@pytest.fixture
+async def limiter(infra: Infra) -> AsyncIterator[RateLimiter]:
+    made = RateLimiter.from_url(infra.redis_url, service=secrets.token_hex(4), per_minute=60)
+    yield made
+    await made.aclose()
+
+
+async def test_bucket_is_shared_atomic_and_refilled(infra: Infra, limiter: RateLimiter) -> None:
+    results = await asyncio.gather(*(limiter.take("k") for _ in range(200)))
+    assert 60 <= sum(one.allowed for one in results) <= 61
+    refused = [one for one in results if not one.allowed]
+    assert {one.retry_after_s for one in refused} == {1}
+    assert all(one.remaining == 0 for one in refused)
+    assert (await limiter.take("other")).remaining == 59
+    await limiter.take("k")  # the one request that may have come back in the meantime
+    with pytest.raises(ApiProblem) as refusal:
+        await limiter.check("k")
+    assert refusal.value.status == 429
+    assert (refusal.value.headers or {})["Retry-After"] == "1"
+    assert (refusal.value.headers or {})["RateLimit-Policy"] == '"default";q=60;w=60'
+    await asyncio.sleep(2.1)
+    assert 1 <= sum([(await limiter.take("k")).allowed for _ in range(5)]) <= 3
+    assert sum([(await limiter.take("v", per_minute=5)).allowed for _ in range(9)]) == 5
+
+
+async def test_flushed_redis_only_refills(infra: Infra, limiter: RateLimiter) -> None:
+    for _ in range(60):
+        await limiter.take("f")
+    assert not (await limiter.take("f")).allowed
+    flusher = Redis.from_url(infra.redis_url)
+    await flusher.flushall()
+    await flusher.script_flush()
+    await flusher.aclose()
+    assert (await limiter.take("f")).allowed
+
+
+async def swallow(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        await asyncio.sleep(30)
+    finally:
+        writer.close()
+
+
+async def test_black_holed_redis_costs_one_short_wait(infra: Infra) -> None:
+    hole = await asyncio.start_server(swallow, "127.0.0.1", 0)
+    port = hole.sockets[0].getsockname()[1]
+    limiter = RateLimiter.from_url(f"redis://127.0.0.1:{port}/0", service="hole", per_minute=60)
+
+    async def timed() -> tuple[float, bool]:
+        start = time.perf_counter()
+        allowed = (await limiter.take("k")).allowed
+        return time.perf_counter() - start, allowed
+
+    together = await asyncio.gather(*(timed() for _ in range(50)))
+    assert max(seconds for seconds, _ in together) < REDIS_PATIENCE_S + 0.15
+    after = [await timed() for _ in range(50)]
+    assert max(seconds for seconds, _ in after) < 0.02
+    assert sum(allowed for _, allowed in together + after) == 60  # still limited, by this process alone
+    await limiter.aclose()
+    hole.close()
+
+
+async def test_refused_redis_and_its_return(infra: Infra, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.kit.http.limits.REDIS_PAUSE_S", 0.2)
+    limiter = RateLimiter.from_url("redis://127.0.0.1:1/0", service="gone", per_minute=60)
+    assert (await limiter.take("k")).allowed
+    await limiter.aclose()
+    back = RateLimiter.from_url(infra.redis_url, service=secrets.token_hex(4), per_minute=60)
+    back._ask_redis_from_s = clock.monotonic_s() + 0.2
+    assert (await back.take("k")).remaining == 59  # locally
+    await asyncio.sleep(0.25)
+    assert (await back.take("k")).remaining == 59  # in Redis, where nothing was counted yet
+    assert (await back.take("k")).remaining == 58
+    await back.aclose()

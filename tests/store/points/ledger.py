@@ -1,0 +1,177 @@
+"""Drives the points use cases as the kit does: a batch, a transaction, the outbox."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import asyncpg
+import orjson
+
+from services.points import store, usecases
+from services.points.usecases import Terms
+from shared.catalog import Catalogue
+from shared.events.account_changed import AccountChanged
+from shared.events.case_changed import CASE_CHANGED, CaseChanged, CaseReport
+from shared.events.redemption_changed import REDEMPTION_CHANGED, RedemptionChanged
+from shared.events.rider_changed import RIDER_CHANGED, RiderChanged
+from shared.kit.ids import new_id
+from shared.kit.work import Event, Record, Rejection, Work, insert_outbox
+
+NOON = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)  # noon in China
+GAS, MANHOLE, RUBBISH = "local-gas-smell", "part-01001", "event-01001"
+TERMS = Terms(Catalogue.load(), ZoneInfo("Asia/Shanghai"))
+
+
+def points_of(kind: str) -> int:
+    """What the first reporter gets."""
+    found = TERMS.catalogue.kind(kind, NOON)
+    assert found is not None
+    return found.points
+
+
+def event(topic: Any, body: Any, version: int = 1) -> Event[Any]:
+    """An event as the consumer hands it on."""
+    key = topic.key_of(body)
+    record = Record(topic.name, 0, 0, key.encode(), b"", ())
+    return Event(new_id(), body, key, version, NOON, record)
+
+
+class Case:
+    """Makes the events of one case, each with the whole list of reports."""
+
+    def __init__(self, kind: str = GAS, opened_at: datetime = NOON) -> None:
+        self.id, self.kind, self.opened_at = new_id(), kind, opened_at
+        self.reports: list[CaseReport] = []
+        self.version = 0
+        self.state = "open"
+
+    def report(self, rider: UUID, at: datetime | None = None) -> Event[CaseChanged]:
+        """Opened by the first report, attached by any other."""
+        added = CaseReport(report_id=new_id(), rider_id=rider, company="mt", ordinal=len(self.reports) + 1)
+        self.reports.append(added)
+        return self.step("attached" if added.ordinal > 1 else "opened", self.state, at, added.report_id)
+
+    def step(
+        self, transition: str, state: str, at: datetime | None = None, attached: UUID | None = None
+    ) -> Event[CaseChanged]:
+        """Any transition, to any state."""
+        self.version += 1
+        self.state = state
+        body = CaseChanged.model_validate(
+            {
+                "case_id": self.id,
+                "state": state,
+                "transition": transition,
+                "kind": self.kind,
+                "level": "hazard",
+                "grid_code": "330114001001001",
+                "department": "street",
+                "lng": 120.3,
+                "lat": 30.3,
+                "reports": tuple(self.reports),
+                "attached_report": attached if transition == "attached" else None,
+                "changed_at": at or self.opened_at + timedelta(minutes=self.version),
+                "opened_at": self.opened_at,
+                "due_at": self.opened_at + timedelta(hours=6),
+            }
+        )
+        return event(CASE_CHANGED, body, self.version)
+
+    def closed(self) -> Event[CaseChanged]:
+        """Verified and closed."""
+        return self.step("closed", "closed")
+
+    def invalid(self) -> Event[CaseChanged]:
+        """Found invalid."""
+        return self.step("invalidated", "invalid")
+
+
+def redemption(id_: UUID, rider: UUID, price: int, state: str, version: int = 1) -> Event[RedemptionChanged]:
+    """One step of a redemption."""
+    body = RedemptionChanged.model_validate(
+        {
+            "redemption_id": id_,
+            "rider_id": rider,
+            "offer_id": id_,
+            "merchant_id": id_,
+            "offer_name": "tea",
+            "price": price,
+            "state": state,
+            "changed_at": NOON,
+        }
+    )
+    return event(REDEMPTION_CHANGED, body, version)
+
+
+def rider(id_: UUID, version: int, active: bool) -> Event[RiderChanged]:
+    """A rider's state."""
+    body = RiderChanged(
+        rider_id=id_, company="mt", external_id="1", kind="courier", consent=True, locale="zh", active=active
+    )
+    return event(RIDER_CHANGED, body, version)
+
+
+class Ledger:
+    """The service's use cases on one pool or connection."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self.pool = pool
+        self.rejections: list[Rejection] = []
+
+    async def deliver(self, *events: Event[Any]) -> None:
+        """One batch per topic, as consumers get them; each its own transaction."""
+        for topic, hear in (
+            (RIDER_CHANGED, usecases.follow_riders),
+            (CASE_CHANGED, lambda work, batch: usecases.follow_cases(TERMS, work, batch)),
+            (REDEMPTION_CHANGED, usecases.follow_redemptions),
+        ):
+            batch = [e for e in events if e.topic == topic.name]
+            if batch:
+                async with self.pool.acquire() as conn, conn.transaction():
+                    work = Work(conn)
+                    await hear(work, batch)
+                    await insert_outbox(conn, work.rows)
+                    self.rejections += work.rejections
+
+    async def reverse(self, hold_id: UUID) -> None:
+        """As an operator."""
+        async with self.pool.acquire() as conn, conn.transaction():
+            work = Work(conn)
+            await usecases.reverse(work, hold_id, "wrong")
+            await insert_outbox(conn, work.rows)
+
+    async def balances(self, rider_id: UUID) -> tuple[int, int, int]:
+        """(pending, available, reserved)."""
+        async with self.pool.acquire() as conn:
+            found = await store.account(conn, rider_id)
+        return (found.pending, found.available, found.reserved) if found else (0, 0, 0)
+
+    async def tallies(self) -> dict[str, int]:
+        """The reconciliation's figures; sound in every test."""
+        async with self.pool.acquire() as conn:
+            figures = await store.tallies(conn)
+        assert figures["imbalance"] == 0 and figures["ledger_sum"] == 0, figures
+        return figures
+
+    async def published(self, rider_id: UUID | None = None) -> list[tuple[int, AccountChanged]]:
+        """(version, event) in the order of the outbox."""
+        rows = await self.pool.fetch("SELECT key, version, payload FROM outbox ORDER BY id")
+        return [
+            (row["version"], AccountChanged.model_validate(orjson.loads(row["payload"])))
+            for row in rows
+            if rider_id is None or row["key"] == str(rider_id)
+        ]
+
+    async def told(self, rider_id: UUID) -> list[tuple[str, int, str | None]]:
+        """(movement, amount, reason) of a rider's events, whose versions are checked to be 1..n."""
+        found = await self.published(rider_id)
+        assert [version for version, _ in found] == list(range(1, len(found) + 1))
+        return [(body.movement, body.amount, body.reason) for _, body in found]
+
+
+async def empty(owner: asyncpg.Connection, keep_rules: Iterable[int] = (1,)) -> None:
+    """Empty the service's tables; needs the owner's rights."""
+    await owner.execute("TRUNCATE accounts, holds, entries, earnings, outbox, inbox, idempotency_keys")
+    await owner.execute("DELETE FROM rules WHERE NOT version = ANY($1::bigint[])", list(keep_rules))

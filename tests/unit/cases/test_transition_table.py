@@ -1,0 +1,145 @@
+"""The transition table: each row allows exactly what it says."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import product
+from typing import get_args
+from uuid import UUID
+
+import pytest
+
+from services.cases import domain
+from services.cases.api import STEP_OF
+from services.cases.domain import TABLE, Actor, Case, Order, Person, Refused, Report, State, Step
+from shared.events.case_changed import CaseState, CaseTransition
+from shared.kit.auth.principal import ROLES
+
+NOW = datetime(2026, 3, 1, 8, tzinfo=UTC)
+LIMIT = timedelta(hours=6)
+WEEK = timedelta(days=7)
+RIDER = UUID(int=7)
+GRID = "330114001002003"
+STATES: tuple[State, ...] = get_args(State)
+ORDERED = [step for step in TABLE if step not in ("opened", "attached")]
+
+
+def a_case(state: State = "open", **changes: object) -> Case:
+    case = Case(
+        case_id=UUID(int=1),
+        version=3,
+        state=state,
+        kind="part-01001",
+        level="hazard",
+        grid_code=GRID,
+        alternatives=(),
+        department="water",
+        lng=120.3,
+        lat=30.3,
+        seen_at=NOW,
+        opened_at=NOW,
+        due_at=NOW + LIMIT,
+        changed_at=NOW,
+        reports=(Report(UUID(int=9), RIDER, "feima", 1),),
+    )
+    return replace(case, **changes)  # type: ignore[arg-type]  # tests change any field
+
+
+def a_person(role: str, person_id: str = "p1", areas: tuple[str, ...] = ("330114",)) -> Person:
+    if role == "rider":
+        return Person(str(RIDER), "Rider", frozenset({"rider"}), lambda _: False)
+    return Person(person_id, "王芳", frozenset({role}), lambda code: code.startswith(areas))
+
+
+def take(case: Case, order: Order, person: Person, at: datetime = NOW) -> domain.Taken:
+    return domain.take(case, order, person, at, LIMIT, WEEK)
+
+
+def test_the_words_are_those_of_the_contract() -> None:
+    assert get_args(State) == get_args(CaseState)
+    assert get_args(Step) == get_args(CaseTransition) == tuple(TABLE)
+    assert {role for rule in TABLE.values() for role in rule.roles} <= ROLES
+    assert sorted(STEP_OF.values()) == sorted(ORDERED)
+
+
+@pytest.mark.parametrize("step", ORDERED)
+def test_every_combination_of_state_and_role(step: Step) -> None:
+    rule = TABLE[step]
+    for state, role in product(STATES, sorted(ROLES)):
+        if role in rule.roles and state in rule.from_states:
+            taken = take(a_case(state), Order(step, "note"), a_person(role))
+            assert (taken.case.state, taken.case.version, taken.note) == (rule.to_state, 4, "note")
+            assert taken.actor is not None
+            assert taken.actor.role == role
+        else:
+            with pytest.raises(Refused) as refused:
+                take(a_case(state), Order(step), a_person(role))
+            assert refused.value.code == ("wrong_state" if role in rule.roles else "forbidden"), (state, role)
+
+
+@pytest.mark.parametrize("step", ORDERED)
+def test_nobody_acts_outside_his_areas_and_no_stranger_on_a_report(step: Step) -> None:
+    state = min(TABLE[step].from_states)
+    for role in TABLE[step].roles:
+        person = a_person(role, areas=("330105",))
+        if role == "rider":
+            person = Person("someone-else", "", frozenset({"rider"}), lambda _: True)
+        with pytest.raises(Refused) as refused:
+            take(a_case(state), Order(step), person)
+        assert refused.value.code == "not_found"
+
+
+def test_the_handler_does_not_verify_himself() -> None:
+    handled = take(a_case("claimed"), Order("handled"), a_person("grid_worker", "p1")).case
+    both = Person("p1", "王芳", frozenset({"grid_worker", "verifier"}), lambda _: True)
+    for step in ("verified", "rework_ordered"):
+        with pytest.raises(Refused) as refused:
+            take(handled, Order(step), both)
+        assert refused.value.code == "same_person"
+    assert take(handled, Order("verified"), a_person("verifier", "p2")).case.state == "verified"
+
+
+def test_a_claim_settles_which_grid_it_is() -> None:
+    other = "330114001002009"
+    case = a_case(alternatives=(other,))
+    claimed = take(case, Order("claimed"), a_person("grid_worker", areas=(other,))).case
+    assert (claimed.grid_code, claimed.alternatives) == (other, ())
+    with pytest.raises(Refused) as refused:
+        take(case, Order("claimed", grid_code=other), a_person("grid_worker", areas=(GRID,)))
+    assert refused.value.code == "wrong_grid"
+    with pytest.raises(Refused) as second:
+        take(claimed, Order("claimed"), a_person("grid_worker", areas=(other,)))
+    assert (second.value.code, second.value.state) == ("wrong_state", "claimed")
+
+
+def test_a_colleague_does_not_finish_a_claimed_case_but_the_department_does() -> None:
+    case = a_case("claimed", claimed_by=Actor("p1", "王芳", "grid_worker"))
+    with pytest.raises(Refused) as refused:
+        take(case, Order("handled"), a_person("grid_worker", "p2"))
+    assert refused.value.code == "other_worker"
+    assert take(case, Order("handled"), a_person("department", "p2")).case.handled_by == "p2"
+
+
+@pytest.mark.parametrize(("level", "due_in"), [("hazard", timedelta(hours=9)), ("emergency", timedelta(hours=6))])
+def test_asking_the_reporter_rests_the_limit_except_of_an_emergency(level: str, due_in: timedelta) -> None:
+    asked = take(a_case("claimed", level=level), Order("info_requested"), a_person("department")).case
+    told = take(asked, Order("info_given"), a_person("rider"), NOW + timedelta(hours=3)).case
+    assert told.due_at == NOW + due_in
+    assert told.paused_at is None
+
+
+def test_reopening_starts_anew_and_ends_after_a_week() -> None:
+    closed = a_case("closed", handled_by="p1", claimed_by=Actor("p1", "王芳", "grid_worker"))
+    later = NOW + WEEK
+    case = take(closed, Order("reopened"), a_person("rider"), later).case
+    assert (case.state, case.due_at, case.handled_by, case.claimed_by) == ("open", later + LIMIT, None, None)
+    with pytest.raises(Refused) as refused:
+        take(closed, Order("reopened"), a_person("rider"), later + timedelta(seconds=1))
+    assert refused.value.code == "too_late"
+
+
+def test_a_new_dispatch_names_the_grid_and_starts_the_limit() -> None:
+    later = NOW + timedelta(hours=5)
+    order = Order("redispatched", grid_code="330114002001001", department="roads")
+    case = take(a_case("returned", alternatives=("x",)), order, a_person("dispatcher"), later).case
+    assert (case.grid_code, case.alternatives, case.department) == ("330114002001001", (), "roads")
+    assert case.due_at == later + LIMIT

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 from uuid import UUID
 
 State = Literal["open", "claimed", "needs_info", "handled", "verified", "closed", "invalid", "returned"]
+Level = Literal["emergency", "hazard", "routine"]
 Step = Literal[
     "opened",
     "attached",
@@ -118,7 +119,7 @@ class Case:
     version: int
     state: State
     kind: str
-    level: str
+    level: Level
     grid_code: str
     alternatives: tuple[str, ...]
     """Other grids that the place may belong to; the claim settles it."""

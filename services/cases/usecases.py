@@ -14,7 +14,7 @@ from services.cases.settings import Settings
 from services.cases.store import NewReport
 from shared.catalog import Catalogue
 from shared.events.case_changed import CASE_CHANGED, CaseChanged, CaseReport
-from shared.events.common import Actor, Level
+from shared.events.common import Actor
 from shared.events.report_routed import ReportRouted
 from shared.kit.ids import new_id
 from shared.kit.work import Event, Work

@@ -3,7 +3,7 @@
 from functools import partial
 
 from services.riders import store, usecases
-from services.riders.api import router
+from services.riders.api import companies, riders
 from services.riders.handlers import on_rider_submission
 from shared.events.inbound_riders import INBOUND_RIDERS
 from shared.kit.auth import CachedKeyRing, Sealer
@@ -18,6 +18,7 @@ def build(settings: KitSettings | None = None) -> Service:
     service = Service("riders", settings, title="BeeGrid riders")
     service.key_ring = CachedKeyRing(partial(usecases.signing_keys, lambda: service.pool, sealer))
     service.consumes(INBOUND_RIDERS, on_rider_submission)
-    service.include(router)
+    service.include(companies.router)
+    service.include(riders.router)
     service.tallies(store.tallies)
     return service

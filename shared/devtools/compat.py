@@ -9,7 +9,6 @@ reverse, with closed objects. Tried on every keyword, it says nothing about `for
 """
 
 import argparse
-import copy
 import json
 import os
 import subprocess
@@ -59,11 +58,11 @@ def _leaves(node: Any, at: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _accepts(old: dict[str, Any], new: dict[str, Any]) -> bool:
+    # jsoncompat takes $id for a reference that it would have to fetch
+    before, after = ({name: part for name, part in schema.items() if name != "$id"} for schema in (old, new))
     return bool(
-        check_compat(json.dumps(old), json.dumps(new), "serializer")
-        and check_compat(
-            json.dumps(_closed(copy.deepcopy(old))), json.dumps(_closed(copy.deepcopy(new))), "deserializer"
-        )
+        check_compat(json.dumps(before), json.dumps(after), "serializer")
+        and check_compat(json.dumps(_closed(before)), json.dumps(_closed(after)), "deserializer")
     )
 
 

@@ -154,6 +154,7 @@ def running_suite(
     port: int | None = None,
     overrides: Mapping[str, str] | None = None,
     persistent: bool = True,
+    address: Path | None = None,
 ) -> Iterator[Suite]:
     """Servers, schemas, topics, all services and the front door; everything ends with the block.
 
@@ -163,10 +164,12 @@ def running_suite(
         port: of the front door.
         overrides: settings for all services.
         persistent: keep data for the next start.
+        address: folder for suite.json, by which the operator's command finds the suite; `state` if not given.
     """
     state.mkdir(parents=True, exist_ok=True)
     logs = state / "logs"
     logs.mkdir(exist_ok=True)
+    told_in = (address or state) / "suite.json"
     started_s = clock.monotonic_s()
     told("启动 Postgres、Kafka、Valkey / starting Postgres, Kafka, Valkey")
     with start_infra(state / "servers" if persistent else None) as infra:
@@ -179,12 +182,12 @@ def running_suite(
             told("启动服务 / starting services")
             suite.start(installation.services, lambda name: told(f"  ✓ {name}"))
             suite.open_front_door(port)
-            suite.write_address(state / "suite.json")
+            suite.write_address(told_in)
             told(f"就绪 / ready: {suite.url} ({clock.monotonic_s() - started_s:.1f} s)")
             yield suite
             suite.stop()
         finally:
-            (state / "suite.json").unlink(missing_ok=True)
+            told_in.unlink(missing_ok=True)
             if infra.guard is None:
                 guard.close()
 

@@ -12,7 +12,7 @@ from uuid import UUID
 
 SPEC_VERSION = b"1.0"
 CONTENT_TYPE = b"application/json"
-_TRACEPARENT = re.compile(r"^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")
+_TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 Headers = list[tuple[str, bytes]]
 
 
@@ -88,4 +88,4 @@ def from_headers(headers: Mapping[str, str]) -> Envelope:
 
 def valid_traceparent(value: str | None) -> str | None:
     """The W3C traceparent, or None where it is absent or malformed (a trace is never a reason to refuse an event)."""
-    return value if value and _TRACEPARENT.match(value) else None
+    return value if value and _TRACEPARENT.fullmatch(value) else None

@@ -79,14 +79,14 @@ Serving = Annotated[Any, Depends(_service)]
 
 def ops_router(name: str) -> APIRouter:
     """The routes of one service."""
-    router = policy_router(tags=["operations"], prefix=f"/ops/{name}")
-    _status_routes(router)
-    _dead_letter_routes(router)
+    router = policy_router(tags=["operations"])
+    _status_routes(router, f"/ops/{name}")
+    _dead_letter_routes(router, f"/ops/{name}")
     return router
 
 
-def _status_routes(router: APIRouter) -> None:
-    @router.get("/status")
+def _status_routes(router: APIRouter, base: str) -> None:
+    @router.get(f"{base}/status")
     @allow(Operator, limited=False)
     async def status(caller: Caller, service: Serving) -> StatusOut:
         async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
@@ -102,15 +102,15 @@ def _status_routes(router: APIRouter) -> None:
             problems=await service.troubles(),
         )
 
-    @router.get("/readyz", include_in_schema=False)
+    @router.get(f"{base}/readyz", include_in_schema=False)
     @allow(Public, limited=False)
     async def ready(service: Serving) -> dict[str, str]:
         problems: dict[str, str] = await service.ready()
         return problems
 
 
-def _dead_letter_routes(router: APIRouter) -> None:
-    @router.get("/dead-letters")
+def _dead_letter_routes(router: APIRouter, base: str) -> None:
+    @router.get(f"{base}/dead-letters")
     @allow(Operator)
     async def letters(
         caller: Caller,
@@ -123,7 +123,7 @@ def _dead_letter_routes(router: APIRouter) -> None:
             found = await dead_letters.open_letters(conn, topic, after, limit)
         return [DeadLetterOut(**_shown(letter)) for letter in found]
 
-    @router.get("/dead-letters/{letter_id}")
+    @router.get(base + "/dead-letters/{letter_id}")
     @allow(Operator)
     async def letter(letter_id: int, caller: Caller, service: Serving) -> list[DeadLetterContent]:
         async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
@@ -138,14 +138,14 @@ def _dead_letter_routes(router: APIRouter) -> None:
             if letter.id == letter_id
         ]
 
-    @router.post("/dead-letters/replay")
+    @router.post(f"{base}/dead-letters/replay")
     @allow(Operator, timeout_s=120)
     async def replay(body: ReplayIn, caller: Caller, service: Serving) -> list[OutcomeOut]:
         outcomes = await service.replayer.replay(body.topic, body.ids, by=caller.actor, reason=body.reason)
         service.committed()
         return [OutcomeOut(topic=o.topic, key=o.key, ids=list(o.ids), done=o.done, detail=o.detail) for o in outcomes]
 
-    @router.post("/dead-letters/discard")
+    @router.post(f"{base}/dead-letters/discard")
     @allow(Operator, timeout_s=120)
     async def discard(body: DiscardIn, caller: Caller, service: Serving) -> dict[str, int]:
         return {"discarded": await service.replayer.discard(body.ids, by=caller.actor, reason=body.reason)}

@@ -56,7 +56,7 @@ def test_every_violation_is_found(house: Path, seed: Seed) -> None:
 
 
 def broken_imports(text: str) -> dict[str, set[tuple[str, str]]]:
-    """Imports that break a contract, by the contract's name: below the summary each has a title and a line of dashes."""
+    """Imports that break a contract, by its name: below the summary each has a title and a line of dashes."""
     found: dict[str, set[tuple[str, str]]] = {}
     title = ""
     lines = text.partition("Broken contracts")[2].splitlines()

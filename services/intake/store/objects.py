@@ -32,11 +32,11 @@ class PhotoObjects:
     async def put(self, photo_id: UUID, jpeg: bytes, thumbnail: bytes) -> None:
         """Write both objects; again is harmless. Raises StoreUnavailable."""
         try:
-            async with asyncio.timeout(TIMEOUT_S), asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._put(_path(photo_id, "full"), jpeg))
-                tasks.create_task(self._put(_path(photo_id, "thumbnail"), thumbnail))
-        except* (BaseError, OSError, TimeoutError) as errors:
-            raise StoreUnavailable(type(errors.exceptions[0]).__name__) from errors
+            async with asyncio.timeout(TIMEOUT_S):
+                await obstore.put_async(self._store, _path(photo_id, "full"), jpeg)
+                await obstore.put_async(self._store, _path(photo_id, "thumbnail"), thumbnail)
+        except (BaseError, OSError, TimeoutError) as error:
+            raise StoreUnavailable(type(error).__name__) from error
 
     async def get(self, photo_id: UUID, size: Size) -> bytes:
         """One object's bytes. Raises StoreUnavailable; FileNotFoundError where there is none."""
@@ -59,9 +59,6 @@ class PhotoObjects:
                 continue
             except (BaseError, OSError, TimeoutError) as error:
                 raise StoreUnavailable(type(error).__name__) from error
-
-    async def _put(self, path: str, content: bytes) -> None:
-        await obstore.put_async(self._store, path, content, attributes={"Content-Type": "image/jpeg"})
 
 
 def _path(photo_id: UUID, size: str) -> str:

@@ -12,7 +12,9 @@ from shared.kit.db import Connection
 
 SQL_COMPANIES_UPSERT = """
 INSERT INTO companies AS c (code, company_id, active, keys, version)
-SELECT * FROM unnest($1::text[], $2::uuid[], $3::boolean[], $4::jsonb[], $5::bigint[])
+SELECT code, company_id, active, keys, version
+FROM jsonb_to_recordset($1::jsonb) AS u (code text, company_id uuid, active boolean, keys jsonb, version bigint)
+ORDER BY code
 ON CONFLICT (code) DO UPDATE
 SET company_id = excluded.company_id, active = excluded.active, keys = excluded.keys, version = excluded.version
 WHERE c.version < excluded.version
@@ -39,15 +41,17 @@ FROM riders r LEFT JOIN companies c ON c.code = r.company WHERE r.rider_id = ANY
 
 async def upsert_companies(conn: Connection, companies: Sequence[tuple[CompanyChanged, int]]) -> None:
     """Keep the newest state of each company, with its version; each company once."""
-    ordered = sorted(companies, key=lambda one: one[0].code)
-    await conn.execute(
-        SQL_COMPANIES_UPSERT,
-        [body.code for body, _ in ordered],
-        [body.company_id for body, _ in ordered],
-        [body.active for body, _ in ordered],
-        [[{"key_id": str(key.key_id), "sealed": key.sealed} for key in body.keys if key.active] for body, _ in ordered],
-        [version for _, version in ordered],
-    )
+    states = [
+        {
+            "code": body.code,
+            "company_id": str(body.company_id),
+            "active": body.active,
+            "keys": [{"key_id": str(key.key_id), "sealed": key.sealed} for key in body.keys if key.active],
+            "version": version,
+        }
+        for body, version in companies
+    ]
+    await conn.execute(SQL_COMPANIES_UPSERT, states)
 
 
 async def upsert_riders(conn: Connection, riders: Sequence[tuple[RiderChanged, int]]) -> None:

@@ -85,7 +85,7 @@ WHERE d.delivery_id = n.delivery_id
 # A late answer of a process whose claim has expired counts only when it is good news.
 SQL_SETTLE = """
 UPDATE deliveries SET state = $3, next_attempt_at = $4, reason = $5, has_slot = false,
-    finished_at = CASE WHEN $3 IN ('sent', 'dead') THEN $6 END
+    finished_at = CASE WHEN $3 IN ('sent', 'dead') THEN $6::timestamptz END
 WHERE delivery_id = $1 AND state IN ('pending', 'failed') AND (attempts = $2 OR $3 = 'sent')
 RETURNING delivery_id
 """
@@ -118,18 +118,28 @@ WHERE delivery_id IN (
 )
 """
 SQL_STATE = "SELECT state FROM deliveries WHERE delivery_id = $1"
-SQL_GIVE_UP_TARGET = """
-UPDATE deliveries SET state = 'dead', reason = $2, finished_at = $3
-WHERE target_id = $1 AND state IN ('pending', 'failed')
+# By the sweeper and not by who switches a webhook off: whoever holds a delivery may wait for the webhook's row, never
+# the other way round.
+SQL_GIVE_UP_SWITCHED_OFF = """
+UPDATE deliveries SET state = 'dead', reason = 'the webhook is switched off', finished_at = $1
+WHERE delivery_id IN (
+    SELECT delivery_id FROM deliveries d JOIN webhooks w ON w.webhook_id = d.target_id
+    WHERE d.state IN ('pending', 'failed') AND NOT w.active LIMIT $2 FOR UPDATE OF d SKIP LOCKED
+)
 """
 SQL_EXPIRE = """
 UPDATE deliveries
 SET state = 'dead', finished_at = $2, reason = 'not deliverable in time; ' || coalesce(reason, 'never tried')
-WHERE state IN ('pending', 'failed') AND created_at < $1
+WHERE delivery_id IN (
+    SELECT delivery_id FROM deliveries WHERE state IN ('pending', 'failed') AND created_at < $1 LIMIT $3
+    FOR UPDATE SKIP LOCKED
+)
 """
 SQL_DROP_ORPHANS = """
-DELETE FROM deliveries d WHERE lane = 'channel' AND state IN ('pending', 'failed')
-AND NOT EXISTS (SELECT FROM channels c WHERE c.channel_id = d.target_id)
+DELETE FROM deliveries WHERE delivery_id IN (
+    SELECT delivery_id FROM deliveries d WHERE lane = 'channel' AND state IN ('pending', 'failed')
+    AND NOT EXISTS (SELECT FROM channels c WHERE c.channel_id = d.target_id) LIMIT $1 FOR UPDATE SKIP LOCKED
+)
 """
 SQL_FORGET_DELIVERIES = """
 DELETE FROM deliveries WHERE ctid = ANY (ARRAY (
@@ -238,15 +248,11 @@ async def state(conn: Connection, delivery_id: UUID) -> DeliveryState | None:
     return found
 
 
-async def give_up_target(conn: Connection, target_id: UUID, reason: str, now: datetime) -> None:
-    """Nothing more goes to this target."""
-    await conn.execute(SQL_GIVE_UP_TARGET, target_id, reason, now)
-
-
 async def sweep(conn: Connection, now: datetime, open_age: timedelta, kept: timedelta, limit: int = 5_000) -> int:
     """Give up what is too old, drop what lost its channel, forget what ended long ago. Returns how many forgotten."""
-    await conn.execute(SQL_DROP_ORPHANS)
-    await conn.execute(SQL_EXPIRE, now - open_age, now)
+    await conn.execute(SQL_DROP_ORPHANS, limit)
+    await conn.execute(SQL_GIVE_UP_SWITCHED_OFF, now, limit)
+    await conn.execute(SQL_EXPIRE, now - open_age, now, limit)
     status = await conn.execute(SQL_FORGET_DELIVERIES, now - kept, limit)
     return int(status.rsplit(" ", 1)[1])
 

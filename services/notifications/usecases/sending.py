@@ -55,7 +55,6 @@ async def settle_webhook(pool: Pool, parcel: WebhookParcel, outcome: Outcome) ->
             await webhooks.recovered(conn, hook.webhook_id)
         elif outcome.gone:
             await webhooks.switch_off(conn, hook.webhook_id, now)
-            await deliveries.give_up_target(conn, hook.webhook_id, outcome.detail, now)
         elif not outcome.permanent:
             await webhooks.failed(conn, hook.webhook_id, hook.failures, _paused_until(hook, outcome, now))
     _measure("webhook", result.state, outcome)

@@ -49,12 +49,11 @@ async def put(
 
 
 async def switch_off(work: Work, company: str) -> bool:
-    """Send nothing more; what waits is given up. False: there is none."""
+    """Send nothing more; the sweeper gives up what waits. False: there is none."""
     known = await webhooks.webhook(work.conn, company, lock=True)
     if known is None:
         return False
     await webhooks.switch_off(work.conn, known.webhook_id, work.now)
-    await deliveries.give_up_target(work.conn, known.webhook_id, "the webhook was switched off", work.now)
     return True
 
 

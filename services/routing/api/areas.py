@@ -10,7 +10,7 @@ from geojson_pydantic import Feature, MultiPolygon, Polygon
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.routing import domain
-from services.routing.api.common import AreaCode, CurrentRouting, MapInForce
+from services.routing.api.map_in_force import AreaCode, CurrentRouting, MapInForce
 from services.routing.domain import NOTICE, AreaVersion, Level
 from services.routing.usecases import maps, versions
 from shared.events.common import Datum

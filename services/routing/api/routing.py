@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from services.routing import domain
-from services.routing.api.common import AreaCode, CurrentRouting, invented
+from services.routing.api.map_in_force import AreaCode, CurrentRouting, invented
 from services.routing.usecases import reports, responsibilities
 from shared.events.common import Datum
 from shared.events.inbound_reports import ACCURACY_M_MAX

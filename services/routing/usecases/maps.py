@@ -41,7 +41,7 @@ async def export_grids(areas: AreaMap, within: str) -> bytes:
     """All grids whose codes begin so, as a GeoJSON FeatureCollection."""
     index = areas.locator
     chosen = [number for number, grid in enumerate(areas.grids) if grid.code.startswith(within)]
-    polygons = index.polygons(chosen) if isinstance(index, PolygonIndex) else []
+    polygons: Sequence[shapely.Geometry] = list(index.polygons(chosen)) if isinstance(index, PolygonIndex) else []
     return await asyncio.to_thread(_collection, areas, [areas.grids[number] for number in chosen], polygons)
 
 
@@ -67,7 +67,7 @@ def _collection(areas: AreaMap, grids: Sequence[Area], polygons: Sequence[shapel
     return orjson.dumps(
         {
             "type": "FeatureCollection",
-            "version_id": areas.version_id,
+            "version_id": None if areas.version_id is None else str(areas.version_id),
             "fictional": fictional,
             "notice": NOTICE if fictional else None,
             "features": features,

@@ -128,7 +128,7 @@ async def add_features(service: Service, version_id: UUID, features: Sequence[Fe
 
 
 async def activate(service: Service, version_id: UUID, by: str, *, strict: bool) -> tuple[AreaVersion, Findings]:
-    """Check a version and put it in force; an earlier version again, too. Readers see the old or the new map, never both.
+    """Check a version and put it in force; an earlier version again, too. Readers see the old or the new map, whole.
 
     Raises:
         ApiProblem: 404 no such version; 409 `version_changed` while it was checked, or `map_has_findings` when strict;
@@ -244,7 +244,7 @@ def _polygon(feature: Feature, datum: Datum) -> tuple[shapely.Geometry | None, s
         raise ValueError("coordinates are no longitude and latitude in degrees")
     polygon, problem = checks.repair(raw)
     if datum != "wgs84":
-        polygon = shapely.transform(polygon, lambda corners: np.column_stack(to_wgs84(*corners.T, datum)))
+        polygon = shapely.transform(polygon, lambda xy: np.column_stack(to_wgs84(xy[:, 0], xy[:, 1], datum)))
     return polygon, problem
 
 

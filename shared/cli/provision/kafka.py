@@ -160,8 +160,8 @@ def delete_topics(bootstrap: str, admin: KafkaAdmin, prefix: str, user_prefix: s
 def connect_admin(bootstrap: str, admin: KafkaAdmin, timeout_s: float = TIMEOUT_S) -> AdminClient:
     """A client that has reached the cluster. Raises confluent_kafka.KafkaException when that takes longer.
 
-    librdkafka may drop the first request when it learns that the bootstrap address is one of the brokers, always with the
-    same timing on some machines: so the same client asks again instead of a new one.
+    librdkafka may drop the first request when it learns that the bootstrap address is one of the brokers; a new client
+    may lose the same race again and again, so the same one asks once more.
     """
     config = client_config(bootstrap, admin.user, admin.password, admin.security_protocol)
     client = AdminClient({**config, "log_level": 0})

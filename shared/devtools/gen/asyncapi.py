@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from shared.cli.topology import topic_specs
 from shared.devtools.gen import labels
 from shared.devtools.gen.asyncapi_headers import (
     CLOUD_EVENT_HEADERS,
@@ -31,7 +32,7 @@ from shared.events.topic import Audience, EventModel
 TARGET = "docs/asyncapi.yaml"
 PREFIX = "beegrid."
 KAFKA_BINDING = "0.5.0"
-OUTSIDE = {"company": "company-{company}", "city-system": "city-system"}
+OUTSIDE = {"company": "company-<code>", "city-system": "system-<code>"}
 
 INTRODUCTION = """\
 骑手随手拍的全部事件 / All events of the suite. Every topic is listed with its key, headers, body and dead-letter
@@ -96,6 +97,21 @@ def _key_schema(topic: AnyTopic) -> dict[str, Any]:
     }
 
 
+def _topic_binding(topic: AnyTopic, address: str, *, dead: bool) -> dict[str, Any]:
+    # what provisioning creates, so that this document can't promise anything else
+    spec = next(spec for spec in topic_specs(("{company}",)) if spec.name == topic.name)
+    return {
+        "topic": address,
+        "partitions": 1 if dead else spec.partitions,
+        "topicConfiguration": {
+            "cleanup.policy": ["delete" if dead else spec.cleanup_policy],
+            "retention.ms": spec.dlq_retention_ms if dead else spec.retention_ms,
+            "max.message.bytes": spec.max_message_bytes,
+        },
+        "bindingVersion": KAFKA_BINDING,
+    }
+
+
 def _channel(topic: AnyTopic, *, dead: bool) -> dict[str, Any]:
     name = _message_name(topic) + ("DeadLetter" if dead else "")
     address = _address(topic) + (".dlq" if dead else "")
@@ -109,17 +125,7 @@ def _channel(topic: AnyTopic, *, dead: bool) -> dict[str, Any]:
             {"name": str(topic.audience)},
             {"name": f"journey:{topic.journey}", "description": f"{chinese} / {english}"},
         ],
-        "bindings": {
-            "kafka": {
-                "topic": address,
-                "partitions": topic.partitions,
-                "topicConfiguration": {
-                    "cleanup.policy": ["delete"],
-                    "retention.ms": topic.retention_hours * 3_600_000,
-                },
-                "bindingVersion": KAFKA_BINDING,
-            }
-        },
+        "bindings": {"kafka": _topic_binding(topic, address, dead=dead)},
     }
     if dead:
         channel["tags"] = [{"name": "dead-letter"}, *channel["tags"][1:]]
@@ -200,25 +206,23 @@ def _operation(topic: AnyTopic, party: str, action: str, *, dead: bool = False) 
         "action": action,
         "channel": {"$ref": f"#/channels/{channel}"},
         "title": f"{party} {words} {channel}",
-        "summary": DEAD_LETTER_SUMMARY.format(party=party, topic=topic.name) if dead else topic.summary,
+        "summary": DEAD_LETTER_SUMMARY[action].format(party=party, topic=topic.name) if dead else topic.summary,
         "tags": [{"name": party, "description": f"{chinese} / {english}"}],
         "messages": [{"$ref": f"#/channels/{channel}/messages/{name}"}],
     }
-    if action == "receive" and party not in OUTSIDE:
+    if action == "receive":
+        group = f"{PREFIX}{OUTSIDE[party]}." if party in OUTSIDE else _group(topic, party)
+        told = {"description": f"any group whose name begins with {group}"} if party in OUTSIDE else {"const": group}
         operation["bindings"] = {
-            "kafka": {
-                "groupId": {
-                    "type": "string",
-                    "const": _group(topic, party),
-                    "description": "one group a service and topic",
-                },
-                "bindingVersion": KAFKA_BINDING,
-            }
+            "kafka": {"groupId": {"type": "string", **told}, "bindingVersion": KAFKA_BINDING},
         }
     return operation
 
 
-DEAD_LETTER_SUMMARY = "{party} tells about records of {topic} that it could not use."
+DEAD_LETTER_SUMMARY = {
+    "send": "{party} tells about records of {topic} that it could not use.",
+    "receive": "{party} learns which of its records of {topic} could not be used, and why.",
+}
 
 
 def _operations() -> dict[str, Any]:
@@ -230,6 +234,11 @@ def _operations() -> dict[str, Any]:
         for consumer in topic.consumers:
             if consumer not in OUTSIDE:
                 found[f"{consumer}.send.{stem(topic)}.dlq"] = _operation(topic, consumer, "send", dead=True)
+        if topic.audience is Audience.INBOUND:
+            # a company reads why its records were refused
+            found[f"{topic.producer}.receive.{stem(topic)}.dlq"] = _operation(
+                topic, topic.producer, "receive", dead=True
+            )
     return found
 
 
@@ -289,7 +298,8 @@ def document(root: Path) -> dict[str, Any]:
                 "scram": {
                     "type": "scramSha512",
                     "description": (
-                        "SASL SCRAM-SHA-512. A service's user has the service's name, a company's is `company-<code>`. "
+                        "SASL SCRAM-SHA-512. A service's user has the service's name, a company's is `company-<code>`, a "
+                        "city system's `system-<code>`; the groups of the two begin with their user's name and a dot. "
                         "ACLs follow this document: who sends may write, who receives may read, nothing else."
                     ),
                 }

@@ -69,27 +69,30 @@ class Limiter(Protocol):
 class RateLimiter:
     """A bucket of `per_minute` requests for each key, refilled evenly."""
 
-    def __init__(self, redis: Redis, *, service: str, per_minute: int) -> None:
+    def __init__(self, redis: Redis, *, service: str, per_minute: int, patience_s: float = REDIS_PATIENCE_S) -> None:
         self._redis = redis
         self._take = redis.register_script(LUA_TAKE)
         self._prefix = f"{service}:rate:"
         self._per_minute = per_minute
+        self._patience_s = patience_s
         self._local: OrderedDict[str, float] = OrderedDict()
         self._ask_redis_from_s = 0.0
 
     @classmethod
-    def from_url(cls, url: str, *, service: str, per_minute: int) -> "RateLimiter":
+    def from_url(
+        cls, url: str, *, service: str, per_minute: int, patience_s: float = REDIS_PATIENCE_S
+    ) -> "RateLimiter":
         """`url`: redis://…; connects on first use and never raises because Redis is away."""
         pool = BlockingConnectionPool.from_url(
             url,
             max_connections=_CONNECTIONS_MAX,
-            timeout=REDIS_PATIENCE_S,
-            socket_timeout=REDIS_PATIENCE_S,
-            socket_connect_timeout=REDIS_PATIENCE_S,
+            timeout=patience_s,
+            socket_timeout=patience_s,
+            socket_connect_timeout=patience_s,
             retry=Retry(NoBackoff(), 0),
             protocol=2,
         )
-        return cls(Redis.from_pool(pool), service=service, per_minute=per_minute)
+        return cls(Redis.from_pool(pool), service=service, per_minute=per_minute, patience_s=patience_s)
 
     async def check(self, key: str, per_minute: int | None = None) -> Allowance:
         """Counts one request of `key`; raises the 429 problem, with Retry-After, when the bucket is empty."""
@@ -117,7 +120,7 @@ class RateLimiter:
         if now_s < self._ask_redis_from_s:
             return None
         try:
-            async with asyncio.timeout(REDIS_PATIENCE_S):
+            async with asyncio.timeout(self._patience_s):
                 answer = await self._take(keys=[self._prefix + key], args=[interval_us, capacity_us])
         except (RedisError, OSError, TimeoutError) as exc:
             if clock.monotonic_s() >= self._ask_redis_from_s:

@@ -1,7 +1,5 @@
 """A ledger of the test's own: real Postgres, the service's role, empty tables."""
 
-from collections.abc import AsyncIterator
-
 import asyncpg
 import pytest
 
@@ -11,11 +9,11 @@ from tests.store.points.ledger import Ledger, empty
 
 
 @pytest.fixture
-async def ledger(installation: Installation, pool_for) -> AsyncIterator[Ledger]:
+async def ledger(installation: Installation, pool_for) -> Ledger:
     """Emptied before the test by the owner, since the service's own role can't."""
     owner = await asyncpg.connect(installation.dsn("points", owner_role))
     try:
         await empty(owner)
     finally:
         await owner.close()
-    yield Ledger(await pool_for("points"))
+    return Ledger(await pool_for("points"))

@@ -20,7 +20,7 @@ from shared.kit.ids import new_id
 from shared.kit.work import Event, Record, Rejection, Work, insert_outbox
 
 NOON = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)  # noon in China
-GAS, MANHOLE, RUBBISH = "local-gas-smell", "part-01001", "event-01001"
+GAS, MANHOLE, WELL = "local-gas-smell", "part-01001", "part-01024"
 TERMS = Terms(Catalogue.load(), ZoneInfo("Asia/Shanghai"))
 
 

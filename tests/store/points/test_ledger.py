@@ -12,7 +12,7 @@ from services.points.domain import Rule
 from shared.kit.http import ApiProblem
 from shared.kit.ids import new_id
 from shared.kit.work import Work
-from tests.store.points.ledger import GAS, MANHOLE, NOON, RUBBISH, Case, Ledger, points_of, redemption, rider
+from tests.store.points.ledger import GAS, MANHOLE, NOON, WELL, Case, Ledger, points_of, redemption, rider
 
 GAS_POINTS = points_of(GAS)
 
@@ -25,7 +25,12 @@ async def test_a_report_is_held_and_posted_when_its_case_closes(ledger: Ledger) 
     assert await ledger.balances(someone) == (0, GAS_POINTS, 0)
     assert await ledger.told(someone) == [("held", GAS_POINTS, None), ("posted", GAS_POINTS, None)]
     figures = await ledger.tallies()
-    assert (figures["held"], figures["posted"], figures["entries"], figures["reports"]) == (GAS_POINTS, GAS_POINTS, 2, 1)
+    assert (figures["held"], figures["posted"], figures["entries"], figures["reports"]) == (
+        GAS_POINTS,
+        GAS_POINTS,
+        2,
+        1,
+    )
     body = (await ledger.published(someone))[0][1]
     assert (body.case_id, body.grid_code, body.source) == (case.id, "330114001001001", "report")
 
@@ -89,8 +94,8 @@ async def test_caps_per_day_and_kind_refuse_with_a_reason(ledger: Ledger) -> Non
     await ledger.deliver(Case(GAS, NOON + timedelta(days=1)).report(someone))
     assert (await ledger.told(someone))[4][0] == "held"
     busy = new_id()
-    await ledger.deliver(*(Case(RUBBISH).report(busy) for _ in range(6)))
-    await ledger.deliver(*(Case(RUBBISH).report(busy) for _ in range(6)))
+    await ledger.deliver(*(Case(WELL).report(busy) for _ in range(6)))
+    await ledger.deliver(*(Case(WELL).report(busy) for _ in range(6)))
     reasons = [reason for _, _, reason in await ledger.told(busy)]
     assert reasons == [None] * 10 + ["kind_reports_per_day_max"] * 2
     await ledger.tallies()

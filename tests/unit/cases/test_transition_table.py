@@ -12,6 +12,7 @@ from services.cases import domain
 from services.cases.api import STEP_OF
 from services.cases.domain import TABLE, Actor, Case, Order, Person, Refused, Report, State, Step
 from shared.events.case_changed import CaseState, CaseTransition
+from shared.events.common import Level
 from shared.kit.auth.principal import ROLES
 
 NOW = datetime(2026, 3, 1, 8, tzinfo=UTC)
@@ -56,6 +57,7 @@ def take(case: Case, order: Order, person: Person, at: datetime = NOW) -> domain
 
 def test_the_words_are_those_of_the_contract() -> None:
     assert get_args(State) == get_args(CaseState)
+    assert get_args(domain.Level) == get_args(Level)
     assert get_args(Step) == get_args(CaseTransition) == tuple(TABLE)
     assert {role for rule in TABLE.values() for role in rule.roles} <= ROLES
     assert sorted(STEP_OF.values()) == sorted(ORDERED)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.devtools.infra import caddy, kafka, suite
-from shared.devtools.infra.paths import load_access
+from shared.devtools.infra import caddy, kafka, kafka_files, suite
+from shared.devtools.infra.paths import Access, load_access
 from shared.devtools.infra.process import PORTS, InfraError, free_port, port_free
 
 
@@ -71,7 +71,7 @@ def test_unknown_servers_are_refused() -> None:
 
 
 def test_kafka_denies_what_no_rule_allows() -> None:
-    lines = kafka._properties(Path("/x"), 1, 2, "secret").splitlines()
+    lines = kafka._properties(Path("/x"), Access([1, 2], "secret")).splitlines()
     assert "allow.everyone.if.no.acl.found=false" in lines
     assert "super.users=User:admin" in lines
     assert "auto.create.topics.enable=false" in lines
@@ -79,6 +79,6 @@ def test_kafka_denies_what_no_rule_allows() -> None:
 
 
 def test_no_java_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kafka, "_java_version", lambda _java: 11)
+    monkeypatch.setattr(kafka_files, "_java_version", lambda _java: 11)
     with pytest.raises(InfraError, match="BEEGRID_KAFKA_BOOTSTRAP"):
-        kafka.find_java()
+        kafka_files.find_java()

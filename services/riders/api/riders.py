@@ -1,90 +1,22 @@
-"""HTTP of the riders service."""
+"""HTTP: riders and outlets, for their company."""
 
 from typing import TYPE_CHECKING, Annotated, Literal
 from uuid import UUID
 
-from fastapi import Depends, Response
-from fastapi.responses import JSONResponse
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from services.riders import domain, store, usecases
+from services.riders.api.common import CurrentService, In, Name, not_when_overloaded, problem_of
 from services.riders.domain import Refusal, Registered, Rider
-from shared.events.common import CompanyCode, ExternalId
+from shared.events.common import ExternalId
 from shared.events.inbound_riders import RiderSubmission
 from shared.kit import auth
-from shared.kit.auth import AnyOf, Caller, Operator, Sealer, allow, policy_router
+from shared.kit.auth import AnyOf, Caller, Operator, allow, policy_router
 from shared.kit.db import ACQUIRE_TIMEOUT_S
-from shared.kit.http import ApiProblem, busy, not_found, problem_responses, unprocessable
+from shared.kit.http import not_found, problem_responses, unprocessable
 from shared.kit.http.items import EACH, ItemProblem, Malformed
-from shared.kit.idempotency import Idempotent
-from shared.kit.service import Service, current_service
 
 router = policy_router(tags=["riders"])
-CurrentService = Annotated[Service, Depends(current_service)]
-Name = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f]*\S[^\x00-\x1f]*$")]
-_STATUS = {
-    "company_suspended": 403,
-    "unknown_company": 403,
-    "company_exists": 409,
-    "rider_erased": 409,
-    "too_many_keys": 409,
-}
-
-
-class _In(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class CompanyIn(_In):
-    """A new company."""
-
-    code: CompanyCode
-    name: Name
-
-
-class CompanyUpdateIn(_In):
-    """The company's whole changeable state; `active` false suspends it."""
-
-    name: Name
-    active: bool
-
-
-class CompanyOut(BaseModel):
-    """A company."""
-
-    company_id: UUID
-    code: str
-    name: str
-    active: bool
-    version: int
-
-
-class KeyOut(BaseModel):
-    """A signing key. `secret` (`whsec_` and base64) is told once; a repeated request gets null."""
-
-    company: str
-    key_id: UUID
-    secret: str | None
-
-
-class CompanyCreatedOut(CompanyOut):
-    """A new company with its first signing key, told once."""
-
-    key: KeyOut
-
-
-class KeyStateOut(BaseModel):
-    """A signing key without its content."""
-
-    key_id: UUID
-    active: bool
-    created_at: AwareDatetime
-
-
-class CompanyDetailOut(CompanyOut):
-    """A company and its keys, without their content."""
-
-    keys: list[KeyStateOut]
 
 
 class RiderIn(RiderSubmission):
@@ -108,7 +40,7 @@ class RiderOut(BaseModel):
     version: int
 
 
-class OutletIn(_In):
+class OutletIn(In):
     """An outlet; sending its code again changes it."""
 
     code: ExternalId
@@ -129,13 +61,13 @@ else:
     OutletItem = Annotated[OutletIn, EACH]
 
 
-class RidersIn(_In):
+class RidersIn(In):
     """Riders to register or change, each for itself."""
 
     riders: Annotated[list[RiderItem], Field(min_length=1, max_length=domain.RIDERS_PER_REQUEST_MAX)]
 
 
-class OutletsIn(_In):
+class OutletsIn(In):
     """Outlets to make or change, each for itself."""
 
     outlets: Annotated[list[OutletItem], Field(min_length=1, max_length=domain.OUTLETS_PER_REQUEST_MAX)]
@@ -171,85 +103,11 @@ class OutletsOut(BaseModel):
     items: list[OutletItemOut]
 
 
-@router.post("/v1/companies", status_code=201, response_model=CompanyCreatedOut, responses=problem_responses(409))
-@allow(Operator)
-async def create_company(body: CompanyIn, service: CurrentService) -> Response:
-    """Register a company. The signing key in the answer is told only this once; lost: make a new one."""
-    _not_when_overloaded(service)
-    async with service.work() as work:
-        made = await usecases.create_company(work, _sealer(service), body.code, body.name)
-    if isinstance(made, Refusal):
-        raise _problem(made)
-    key = KeyOut(company=body.code, key_id=made.key_id, secret=made.secret)
-    return _once(CompanyCreatedOut.model_validate({**_company_fields(made.company), "key": key}))
-
-
-@router.get("/v1/companies")
-@allow(Operator)
-async def list_companies(service: CurrentService) -> list[CompanyOut]:
-    """All companies."""
-    async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-        return [CompanyOut.model_validate(_company_fields(company)) for company in await store.companies(conn)]
-
-
-@router.get("/v1/companies/{code}", responses=problem_responses(404))
-@allow(Operator)
-async def read_company(code: CompanyCode, service: CurrentService) -> CompanyDetailOut:
-    """One company and its keys."""
-    async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-        company = (await store.companies_by_code(conn, [code])).get(code)
-        if company is None:
-            raise not_found("company")
-        keys = await store.keys(conn, company.company_id)
-    states = [KeyStateOut(key_id=key.key_id, active=key.active, created_at=key.created_at) for key in keys]
-    return CompanyDetailOut.model_validate({**_company_fields(company), "keys": states})
-
-
-@router.put("/v1/companies/{code}", responses=problem_responses(404))
-@allow(Operator)
-async def update_company(code: CompanyCode, body: CompanyUpdateIn, service: CurrentService) -> CompanyOut:
-    """Rename, suspend or resume a company."""
-    _not_when_overloaded(service)
-    async with service.work() as work:
-        company = await usecases.update_company(work, code, body.name, body.active)
-    if company is None:
-        raise not_found("company")
-    return CompanyOut.model_validate(_company_fields(company))
-
-
-@router.post("/v1/companies/{code}/keys", status_code=201, response_model=KeyOut, responses=problem_responses(404, 409))
-@allow(Operator)
-async def add_key(code: CompanyCode, attempt: Idempotent, service: CurrentService) -> Response:
-    """A new signing key, told once. The older keys stay valid until they are revoked."""
-    _not_when_overloaded(service)
-    async with service.work() as work:
-        if (seen := await attempt.remembered(work.conn)) is not None:
-            return seen.response()
-        made = await usecases.add_key(work, _sealer(service), code)
-        if made is None:
-            raise not_found("company")
-        if isinstance(made, Refusal):
-            raise _problem(made)
-        # What is remembered for repeats must not hold the secret
-        await attempt.store(work.conn, 201, KeyOut(company=code, key_id=made.key_id, secret=None))
-    return _once(KeyOut(company=code, key_id=made.key_id, secret=made.secret))
-
-
-@router.delete("/v1/companies/{code}/keys/{key_id}", status_code=204, responses=problem_responses(404))
-@allow(Operator)
-async def revoke_key(code: CompanyCode, key_id: UUID, service: CurrentService) -> None:
-    """End a key; within seconds no service accepts it."""
-    async with service.work() as work:
-        revoked = await usecases.revoke_key(work, code, key_id)
-    if not revoked:
-        raise not_found("active key")
-
-
 @router.post("/v1/riders:batch", responses=problem_responses(413))
 @allow(auth.Company)
 async def register_riders(body: RidersIn, caller: Caller, service: CurrentService) -> RidersOut:
     """Register or change up to 1,000 riders; each has its own result, the good ones count."""
-    _not_when_overloaded(service)
+    not_when_overloaded(service)
     good = [(at, item) for at, item in enumerate(body.riders) if isinstance(item, RiderIn)]
     registrations = [usecases.registration(caller.company_code, item) for _, item in good]
     async with service.work() as work:
@@ -273,12 +131,12 @@ async def put_rider(external_id: str, body: RiderIn, caller: Caller, service: Cu
         raise unprocessable(
             "external_id_mismatch", "编号不一致 / Numbers differ", "path and body name different riders"
         )
-    _not_when_overloaded(service)
+    not_when_overloaded(service)
     one = usecases.registration(caller.company_code, body)
     async with service.work() as work:
         (outcome,) = await usecases.register(work, [one])
     if isinstance(outcome, Refusal):
-        raise _problem(outcome)
+        raise problem_of(outcome)
     return _rider_out(Rider(outcome.rider_id, one.company, one.external_id, one.facts, outcome.version))
 
 
@@ -323,7 +181,7 @@ async def save_outlets(body: OutletsIn, caller: Caller, service: CurrentService)
     async with service.work() as work:
         saved = await usecases.save_outlets(work, caller.company_code, good)
     if isinstance(saved, Refusal):
-        raise _problem(saved)
+        raise problem_of(saved)
     return OutletsOut(
         items=[
             OutletItemOut(code=None, status="refused", problem=ItemProblem.of(item))
@@ -341,30 +199,6 @@ async def list_outlets(caller: Caller, service: CurrentService) -> list[OutletOu
     async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
         found = await store.outlets(conn, caller.company_code)
     return [OutletOut(code=one.code, name=one.name, address=one.address, active=one.active) for one in found]
-
-
-def _sealer(service: Service) -> Sealer:
-    return Sealer(service.settings.sealing_key.get_secret_value())
-
-
-def _not_when_overloaded(service: Service) -> None:
-    if service.overloaded():
-        raise busy("events wait for Kafka")
-
-
-def _once(body: BaseModel) -> Response:
-    """An answer with a secret: no cache may keep it."""
-    return JSONResponse(body.model_dump(mode="json"), 201, {"Cache-Control": "no-store"})
-
-
-def _company_fields(company: domain.Company) -> dict[str, object]:
-    return {
-        "company_id": company.company_id,
-        "code": company.code,
-        "name": company.name,
-        "active": company.active,
-        "version": company.version,
-    }
 
 
 def _rider_item(external_id: str, outcome: Registered | Refusal) -> RiderItemOut:
@@ -391,11 +225,6 @@ def _rider_out(rider: Rider) -> RiderOut:
         active=facts.active,
         version=rider.version,
     )
-
-
-def _problem(refusal: Refusal) -> ApiProblem:
-    extras = {} if refusal.field is None else {"field": refusal.field}
-    return ApiProblem(_STATUS.get(refusal.code, 422), refusal.code, refusal.title, refusal.detail, extras)
 
 
 def _uuid(text: str) -> UUID:

@@ -1,0 +1,1 @@
+"""What points are spent on: offers, redemptions, vouchers. See README.md."""

@@ -1,0 +1,178 @@
+"""Riders redeem and read their vouchers; merchants verify them."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from fastapi import Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.rewards.api.parts import LAST_ID, After, CurrentParts, CurrentService, Limit, merchant_id, rider_id
+from services.rewards.domain import QR_PREFIX, Redemption, shown
+from services.rewards.store import redemptions
+from services.rewards.usecases import vouchers
+from services.rewards.usecases.redemptions import Wish
+from services.rewards.usecases.vouchers import Verdict
+from shared.kit.auth import AnyOf, Caller, Merchant, Operator, Rider, allow, policy_router
+from shared.kit.http import ApiProblem, busy, conflict, not_found, problem_responses, too_many
+from shared.kit.idempotency import Idempotent, StoredResponse
+
+router = policy_router(tags=["redemptions"])
+
+
+class RedemptionOut(BaseModel):
+    """One rider's way to one gift. `requested`: the points are being held; a voucher follows in a moment."""
+
+    redemption_id: UUID
+    version: int
+    offer_id: UUID
+    merchant_id: UUID
+    offer_name: str
+    price: int
+    state: Literal["requested", "issued", "used", "expired", "refused", "cancelled"]
+    reason: str | None
+    requested_at: datetime
+    expires_at: datetime | None = Field(description="of an issued voucher")
+    ended_at: datetime | None
+
+    @staticmethod
+    def of(redemption: Redemption) -> "RedemptionOut":
+        """Without the code."""
+        return RedemptionOut(
+            redemption_id=redemption.id,
+            version=redemption.version,
+            offer_id=redemption.offer_id,
+            merchant_id=redemption.merchant_id,
+            offer_name=redemption.offer_name,
+            price=redemption.price,
+            state=redemption.state,
+            reason=redemption.reason,
+            requested_at=redemption.requested_at,
+            expires_at=redemption.deadline_at if redemption.state == "issued" else None,
+            ended_at=redemption.ended_at,
+        )
+
+
+class VoucherOut(RedemptionOut):
+    """With the code, while it can be used: for its rider only."""
+
+    code: str | None = Field(description="XXXX-XXXX-XXXXX, to be read out")
+    qr: str | None = Field(description="text of the QR code")
+
+
+class RedemptionsOut(BaseModel):
+    """A page, newest first."""
+
+    redemptions: list[RedemptionOut]
+    next: UUID | None
+
+
+class CodeIn(BaseModel):
+    """What was typed or scanned."""
+
+    model_config = ConfigDict(extra="forbid")
+    code: str = Field(min_length=1, max_length=80)
+
+
+class VerifiedOut(BaseModel):
+    """The gift to hand over."""
+
+    redemption_id: UUID
+    offer_id: UUID
+    offer_name: str
+    price: int
+    used_at: datetime
+
+
+def render(redemption: Redemption) -> bytes:
+    """The body of a redeem answer."""
+    return RedemptionOut.of(redemption).model_dump_json().encode()
+
+
+@router.post(
+    "/v1/offers/{offer_id}/redeem",
+    status_code=201,
+    response_model=RedemptionOut,
+    responses=problem_responses(404, 409),
+    tags=["offers"],
+)
+@allow(Rider, body_max=1_000)
+async def redeem(
+    offer_id: UUID, caller: Caller, attempt: Idempotent, service: CurrentService, parts: CurrentParts
+) -> Response:
+    """Reserve one piece. The state is `requested` until points answer; an offer without a price is `issued` at once."""
+    if service.overloaded():
+        raise busy("events wait for Kafka", retry_after_s=5)
+    answer = await parts.redeemer.submit(Wish(attempt, rider_id(caller), offer_id))
+    if answer.replayed:
+        return StoredResponse(answer.status, answer.body).response()
+    return Response(answer.body, answer.status, media_type="application/json")
+
+
+@router.get("/v1/redemptions/me")
+@allow(Rider)
+async def read_mine(
+    caller: Caller, service: CurrentService, after: After = LAST_ID, limit: Limit = 50
+) -> RedemptionsOut:
+    """The caller's redemptions, newest first."""
+    async with service.pool.acquire() as conn:
+        found = await redemptions.of_rider(conn, rider_id(caller), after, limit)
+    page = [RedemptionOut.of(redemption) for redemption in found]
+    return RedemptionsOut(redemptions=page, next=page[-1].redemption_id if len(page) == limit else None)
+
+
+@router.get("/v1/redemptions/{redemption_id}", responses=problem_responses(404))
+@allow(AnyOf(Rider, Operator))
+async def read_redemption(
+    redemption_id: UUID, caller: Caller, service: CurrentService, parts: CurrentParts
+) -> VoucherOut:
+    """One redemption; the code only for its own rider and while the voucher can be used."""
+    async with service.pool.acquire() as conn:
+        found = await redemptions.redemption(conn, redemption_id)
+    if found is None or not (caller.has("operator") or caller.is_self(found[0].rider_id)):
+        raise not_found("redemption")
+    redemption, sealed = found
+    code = None
+    if redemption.state == "issued" and sealed is not None and caller.is_self(redemption.rider_id):
+        code = parts.desk.codes.open(redemption.id, sealed)
+    public = RedemptionOut.of(redemption).model_dump()
+    return VoucherOut(**public, code=code and shown(code), qr=code and QR_PREFIX + code)
+
+
+@router.post("/v1/vouchers/verify", responses=problem_responses(404, 409), tags=["vouchers"])
+@allow(Merchant, body_max=1_000)
+async def verify(body: CodeIn, caller: Caller, service: CurrentService, parts: CurrentParts) -> VerifiedOut:
+    """Take a voucher at the counter: once, by its own merchant, in time."""
+    own_id = merchant_id(caller)
+    async with service.work() as work:
+        verdict = await vouchers.verify(parts.counter, work, own_id, body.code)
+    # only now: a problem raised inside would roll the count of wrong codes back
+    if verdict.outcome != "used":
+        raise _problem(verdict, parts.counter.window_s)
+    used = verdict.redemption
+    assert used is not None, "a used voucher has its redemption"
+    return VerifiedOut(
+        redemption_id=used.id,
+        offer_id=used.offer_id,
+        offer_name=used.offer_name,
+        price=used.price,
+        used_at=used.ended_at or used.requested_at,
+    )
+
+
+def _problem(verdict: Verdict, window_s: int) -> ApiProblem:
+    if verdict.outcome == "too_many":
+        return too_many(window_s)
+    if verdict.outcome == "unknown_code":
+        return ApiProblem(404, "unknown_code", "券码无效 / Unknown code")
+    if verdict.outcome == "other_merchant":
+        return conflict("other_merchant", "不是本店的券 / Another merchant's voucher")
+    redemption = verdict.redemption
+    assert redemption is not None, "the other outcomes have it"
+    if verdict.outcome == "closed_now":
+        return conflict("closed_now", "不在营业时间 / Outside opening hours", redemption_id=str(redemption.id))
+    state = "expired" if redemption.state == "issued" else redemption.state
+    ended_at = redemption.ended_at.isoformat() if redemption.ended_at else None
+    extras = {"state": state, "redemption_id": str(redemption.id), "ended_at": ended_at}
+    title = "券已使用 / Already used" if state == "used" else "券已失效 / No longer valid"
+    return conflict(f"voucher_{state}", title, **extras)

@@ -1,0 +1,56 @@
+"""Wiring of the rewards service."""
+
+import asyncio
+import base64
+from functools import partial
+from zoneinfo import ZoneInfo
+
+from services.rewards import handlers
+from services.rewards.api import offers as offers_api
+from services.rewards.api import redemptions as redemptions_api
+from services.rewards.api.parts import Parts, Rewards
+from services.rewards.settings import Settings
+from services.rewards.store.redemptions import tallies
+from services.rewards.usecases import redemptions
+from services.rewards.usecases.codes import Codes
+from services.rewards.usecases.redemptions import Answer, Desk, Wish
+from services.rewards.usecases.vouchers import Counter
+from shared.events.account_changed import ACCOUNT_CHANGED
+from shared.kit.batcher import Batcher
+from shared.kit.service import Service
+
+
+def build(settings: Settings | None = None) -> Service:
+    """The service, not yet started."""
+    settings = settings or Settings()  # type: ignore[call-arg]  # pydantic-settings reads the environment
+    service = Rewards("rewards", settings, title="BeeGrid rewards")
+    codes, zone = Codes(_secret(settings)), ZoneInfo(settings.city_timezone)
+    desk = Desk(codes, zone, settings.points_answer_s, redemptions_api.render)
+
+    async def flush(wishes: list[Wish]) -> list[Answer | Exception]:
+        async with service.work() as work:
+            return await redemptions.redeem(desk, work, wishes)
+
+    async def sweep() -> None:
+        while True:
+            async with service.work() as work:
+                ended = await redemptions.sweep(work, settings.sweep_rows_max)
+            if ended < settings.sweep_rows_max:
+                await asyncio.sleep(settings.sweep_every_s)
+
+    redeemer: Batcher[Wish, Answer] = Batcher(flush, name="rewards")
+    service.parts = Parts(desk, Counter(codes, zone, settings.wrong_codes_max, settings.wrong_codes_window_s), redeemer)
+    service.consumes(ACCOUNT_CHANGED, partial(handlers.on_account_changed, desk))
+    service.include(redemptions_api.router)
+    service.include(offers_api.router)
+    service.on_start(redeemer.start)
+    service.on_stop(redeemer.stop)
+    service.background("sweep", sweep)
+    service.tallies(tallies)
+    return service
+
+
+def _secret(settings: Settings) -> bytes:
+    if settings.voucher_key is not None:
+        return settings.voucher_key.get_secret_value().encode()
+    return base64.b64decode(settings.sealing_key.get_secret_value())

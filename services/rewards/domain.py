@@ -1,0 +1,122 @@
+"""When an offer can be had, what a voucher's code looks like. Pure."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+State = Literal["requested", "issued", "used", "expired", "refused", "cancelled"]
+ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
+"""30 symbols without 0 O 1 I L U: no two are confused on paper or by voice."""
+CODE_LENGTH = 13
+"""13 symbols of 30: 63.8 bits."""
+QR_PREFIX = "BEEGRID-VOUCHER:"
+_GROUPS = ((0, 4), (4, 8), (8, 13))
+
+
+@dataclass(frozen=True, slots=True)
+class Merchant:
+    """Who takes vouchers."""
+
+    id: UUID
+    version: int
+    name: str
+    address: str
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A gift or service; `price` in points; free + held + sold = stock always."""
+
+    id: UUID
+    version: int
+    merchant_id: UUID
+    merchant_name: str
+    merchant_active: bool
+    name: str
+    description: str
+    price: int
+    donated_by: str | None
+    stock: int
+    free: int
+    held: int
+    sold: int
+    per_rider_max: int | None
+    per_day_max: int | None
+    valid_from: datetime
+    valid_until: datetime
+    opens_minute: int
+    closes_minute: int
+    voucher_minutes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Redemption:
+    """One rider's way to one gift."""
+
+    id: UUID
+    version: int
+    rider_id: UUID
+    offer_id: UUID
+    merchant_id: UUID
+    offer_name: str
+    price: int
+    state: State
+    reason: str | None
+    requested_at: datetime
+    deadline_at: datetime
+    issued_at: datetime | None
+    ended_at: datetime | None
+
+
+@dataclass(slots=True)
+class Taken:
+    """How much of an offer's quotas is used, while a batch goes on taking."""
+
+    free: int
+    today: int
+    by_rider: dict[UUID, int]
+
+    def take(self, offer: Offer, rider_id: UUID, now: datetime) -> str | None:
+        """Take one for a rider, or the reason why not."""
+        mine = self.by_rider.get(rider_id, 0)
+        if not offer.merchant_active:
+            return "merchant_inactive"
+        if not offer.valid_from <= now < offer.valid_until:
+            return "not_valid_now"
+        if offer.per_rider_max is not None and mine >= offer.per_rider_max:
+            return "rider_quota_used"
+        if offer.per_day_max is not None and self.today >= offer.per_day_max:
+            return "day_quota_used"
+        if self.free < 1:
+            return "sold_out"
+        self.free -= 1
+        self.today += 1
+        self.by_rider[rider_id] = mine + 1
+        return None
+
+
+def is_open(opens_minute: int, closes_minute: int, local: datetime) -> bool:
+    """Whether a counter takes vouchers at a local time; hours may reach over midnight."""
+    minute = local.hour * 60 + local.minute
+    return opens_minute <= minute < closes_minute or opens_minute <= minute + 1440 < closes_minute
+
+
+def new_code(random_below: Callable[[int], int]) -> str:
+    """A one-time code, canonical form; `random_below(n)` must be cryptographic."""
+    return "".join(ALPHABET[random_below(len(ALPHABET))] for _ in range(CODE_LENGTH))
+
+
+def shown(code: str) -> str:
+    """The code as people read it: XXXX-XXXX-XXXXX."""
+    return "-".join(code[start:end] for start, end in _GROUPS)
+
+
+def canonical(entered: str) -> str | None:
+    """The code out of what was typed or scanned (any case, dashes, spaces, the QR's prefix); None: it can't be one."""
+    text = entered.strip().upper().removeprefix(QR_PREFIX)
+    code = "".join(symbol for symbol in text if symbol not in "- ")
+    known: Collection[str] = ALPHABET
+    return code if len(code) == CODE_LENGTH and all(symbol in known for symbol in code) else None

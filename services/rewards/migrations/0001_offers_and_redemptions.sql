@@ -1,0 +1,86 @@
+-- A gift is there once: stock moves between free, held and sold under checks that no code can talk round.
+
+-- migrate:up
+CREATE TABLE merchants (
+    id uuid PRIMARY KEY,
+    version bigint NOT NULL CHECK (version > 0),
+    name text NOT NULL,
+    address text NOT NULL,
+    active boolean NOT NULL DEFAULT true,
+    created_at timestamptz NOT NULL
+);
+
+CREATE TABLE offers (
+    id uuid PRIMARY KEY,
+    version bigint NOT NULL CHECK (version > 0),
+    merchant_id uuid NOT NULL REFERENCES merchants,
+    name text NOT NULL,
+    description text NOT NULL DEFAULT '',
+    price integer NOT NULL CHECK (price >= 0),
+    donated_by text,
+    stock integer NOT NULL CHECK (stock >= 0),
+    free integer NOT NULL CHECK (free >= 0),
+    held integer NOT NULL DEFAULT 0 CHECK (held >= 0),
+    sold integer NOT NULL DEFAULT 0 CHECK (sold >= 0),
+    per_rider_max integer CHECK (per_rider_max > 0),
+    per_day_max integer CHECK (per_day_max > 0),
+    valid_from timestamptz NOT NULL,
+    valid_until timestamptz NOT NULL,
+    -- minutes of the city's day in which the counter takes vouchers; the end may lie after midnight
+    opens_minute smallint NOT NULL DEFAULT 0 CHECK (opens_minute BETWEEN 0 AND 1439),
+    closes_minute smallint NOT NULL DEFAULT 1440 CHECK (closes_minute BETWEEN 1 AND 2880),
+    voucher_minutes integer NOT NULL CHECK (voucher_minutes > 0),
+    created_at timestamptz NOT NULL,
+    CONSTRAINT offers_stock_adds_up CHECK (free + held + sold = stock),
+    CHECK (valid_from < valid_until),
+    CHECK (opens_minute < closes_minute)
+) WITH (fillfactor = 50);
+CREATE INDEX offers_merchant ON offers (merchant_id);
+
+-- One rider's way to one gift. Deadlines are reckoned by the database's clock, so that a replica whose own clock is wrong
+-- neither takes a voucher away too early nor keeps stock too long.
+CREATE TABLE redemptions (
+    id uuid PRIMARY KEY,
+    version bigint NOT NULL CHECK (version > 0),
+    rider_id uuid NOT NULL,
+    offer_id uuid NOT NULL REFERENCES offers,
+    merchant_id uuid NOT NULL,
+    offer_name text NOT NULL,
+    price integer NOT NULL CHECK (price >= 0),
+    state text NOT NULL CHECK (state IN ('requested', 'issued', 'used', 'expired', 'refused', 'cancelled')),
+    reason text,
+    requested_on date NOT NULL,
+    requested_at timestamptz NOT NULL,
+    -- requested: when points had time enough to answer; issued: when the voucher ends
+    deadline_at timestamptz NOT NULL,
+    issued_at timestamptz,
+    ended_at timestamptz,
+    -- the code itself is nowhere: a keyed hash to find it by, and a sealed copy to show its rider again
+    code_hash bytea UNIQUE,
+    code_sealed bytea,
+    CHECK ((state IN ('issued', 'used', 'expired')) <= (code_hash IS NOT NULL)),
+    CHECK ((state IN ('requested', 'issued')) = (ended_at IS NULL))
+);
+CREATE INDEX redemptions_rider ON redemptions (rider_id, id);
+-- quotas are counted here under the offer's lock
+CREATE INDEX redemptions_quota ON redemptions (offer_id, rider_id);
+CREATE INDEX redemptions_day ON redemptions (offer_id, requested_on);
+CREATE INDEX redemptions_due ON redemptions (deadline_at) WHERE state IN ('requested', 'issued');
+CREATE INDEX redemptions_used ON redemptions (merchant_id, ended_at) WHERE state = 'used';
+
+-- Wrong codes per merchant in the running window. In Postgres, since a limit that a flushed cache forgets is none.
+CREATE TABLE voucher_attempts (
+    merchant_id uuid PRIMARY KEY,
+    window_from timestamptz NOT NULL,
+    wrong integer NOT NULL CHECK (wrong >= 0)
+);
+
+DO $$
+BEGIN
+    EXECUTE format('REVOKE DELETE, TRUNCATE ON merchants, offers, redemptions FROM %I',
+                   regexp_replace(current_user, '_owner$', '_app'));
+END
+$$;
+
+-- migrate:down
+-- We only go forward: vouchers that riders hold can't be taken back by a release.

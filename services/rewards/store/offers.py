@@ -1,0 +1,202 @@
+"""Merchants, offers and their stock."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from uuid import UUID
+
+from services.rewards.domain import Merchant, Offer, Taken
+from shared.kit.db import Connection
+
+_COLUMNS = """o.id, o.version, o.merchant_id, m.name AS merchant_name, m.active AS merchant_active, o.name,
+       o.description, o.price, o.donated_by, o.stock, o.free, o.held, o.sold, o.per_rider_max, o.per_day_max,
+       o.valid_from, o.valid_until, o.opens_minute, o.closes_minute, o.voucher_minutes"""
+SQL_ADD_MERCHANT = """
+INSERT INTO merchants (id, version, name, address, created_at) VALUES ($1, 1, $2, $3, now())
+RETURNING id, version, name, address, active
+"""
+SQL_MERCHANTS = """
+SELECT id, version, name, address, active FROM merchants WHERE id > $1 ORDER BY id LIMIT $2
+"""
+SQL_MERCHANT = "SELECT id, version, name, address, active FROM merchants WHERE id = $1"
+SQL_ADD_OFFER = """
+INSERT INTO offers (id, version, merchant_id, name, description, price, donated_by, stock, free, per_rider_max,
+                    per_day_max, valid_from, valid_until, opens_minute, closes_minute, voucher_minutes, created_at)
+VALUES ($1, 1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10, $11, $12, $13, $14, now())
+"""
+SQL_OFFER = f"SELECT {_COLUMNS} FROM offers o JOIN merchants m ON m.id = o.merchant_id WHERE o.id = $1"  # noqa: S608 # constants only
+SQL_OFFERS = f"""
+SELECT {_COLUMNS}
+FROM offers o JOIN merchants m ON m.id = o.merchant_id
+WHERE o.id > $1 AND m.active AND o.valid_from <= now() AND now() < o.valid_until
+  AND ($2::uuid IS NULL OR o.merchant_id = $2)
+ORDER BY o.id LIMIT $3
+"""  # noqa: S608 # constants only
+# In id order, so that batches with offers in common wait for each other instead of deadlocking. NO KEY: a redemption
+# that refers to the offer doesn't have to wait.
+SQL_LOCK_OFFERS = f"""
+SELECT {_COLUMNS}
+FROM offers o JOIN merchants m ON m.id = o.merchant_id
+WHERE o.id = ANY($1::uuid[]) ORDER BY o.id FOR NO KEY UPDATE OF o
+"""  # noqa: S608 # constants only
+SQL_TAKEN_BY_RIDERS = """
+SELECT r.offer_id, r.rider_id, count(*)
+FROM unnest($1::uuid[], $2::uuid[]) AS wanted (offer_id, rider_id)
+JOIN redemptions r ON r.offer_id = wanted.offer_id AND r.rider_id = wanted.rider_id
+WHERE r.state IN ('requested', 'issued', 'used')
+GROUP BY r.offer_id, r.rider_id
+"""
+SQL_TAKEN_TODAY = """
+SELECT offer_id, count(*) FROM redemptions
+WHERE offer_id = ANY($1::uuid[]) AND requested_on = $2 AND state IN ('requested', 'issued', 'used')
+GROUP BY offer_id
+"""
+# The guard `free >= n` decides, not what was read before
+SQL_HOLD_STOCK = """
+UPDATE offers o SET free = o.free - wanted.n, held = o.held + wanted.n
+FROM unnest($1::uuid[], $2::int[]) AS wanted (id, n)
+WHERE o.id = wanted.id AND o.free >= wanted.n
+RETURNING o.id
+"""
+SQL_MOVE_STOCK = """
+WITH wanted AS (
+    SELECT * FROM unnest($1::uuid[], $2::int[], $3::int[]) AS wanted (id, freed, sold)
+), locked AS (
+    SELECT id FROM offers WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE
+)
+UPDATE offers o
+SET free = o.free + wanted.freed, sold = o.sold + wanted.sold, held = o.held - wanted.freed - wanted.sold
+FROM wanted JOIN locked USING (id)
+WHERE o.id = wanted.id
+"""
+SQL_SET_STOCK = """
+UPDATE offers SET stock = $2, free = $2 - held - sold, version = version + 1
+WHERE id = $1 AND version = $3 AND $2 >= held + sold
+RETURNING version
+"""
+SQL_CLOCK = "SELECT now()"
+
+
+class StockMoved(RuntimeError):
+    """The conditional update found less free stock than was read under the lock. Nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewOffer:
+    """What an operator states of an offer; times of opening in minutes of the city's day."""
+
+    merchant_id: UUID
+    name: str
+    description: str
+    price: int
+    donated_by: str | None
+    stock: int
+    per_rider_max: int | None
+    per_day_max: int | None
+    valid_from: datetime
+    valid_until: datetime
+    opens_minute: int
+    closes_minute: int
+    voucher_minutes: int
+
+
+async def database_now(conn: Connection) -> datetime:
+    """The instant at which the transaction began, by the clock that all replicas share."""
+    now: datetime = await conn.fetchval(SQL_CLOCK)
+    return now
+
+
+async def add_merchant(conn: Connection, id_: UUID, name: str, address: str) -> Merchant:
+    """A new merchant."""
+    row = await conn.fetchrow(SQL_ADD_MERCHANT, id_, name, address)
+    assert row is not None  # RETURNING of an INSERT
+    return Merchant(*row)
+
+
+async def merchants(conn: Connection, after: UUID, limit: int) -> list[Merchant]:
+    """A page in the order of ids."""
+    return [Merchant(*row) for row in await conn.fetch(SQL_MERCHANTS, after, limit)]
+
+
+async def merchant(conn: Connection, id_: UUID) -> Merchant | None:
+    """One merchant."""
+    row = await conn.fetchrow(SQL_MERCHANT, id_)
+    return None if row is None else Merchant(*row)
+
+
+async def add_offer(conn: Connection, id_: UUID, new: NewOffer) -> None:
+    """A new offer with all its stock free."""
+    await conn.execute(
+        SQL_ADD_OFFER,
+        id_,
+        new.merchant_id,
+        new.name,
+        new.description,
+        new.price,
+        new.donated_by,
+        new.stock,
+        new.per_rider_max,
+        new.per_day_max,
+        new.valid_from,
+        new.valid_until,
+        new.opens_minute,
+        new.closes_minute,
+        new.voucher_minutes,
+    )
+
+
+async def offer(conn: Connection, id_: UUID) -> Offer | None:
+    """One offer, unlocked."""
+    row = await conn.fetchrow(SQL_OFFER, id_)
+    return None if row is None else Offer(*row)
+
+
+async def offers(conn: Connection, after: UUID, merchant_id: UUID | None, limit: int) -> list[Offer]:
+    """A page of the offers that can be had now, in the order of ids; sold-out ones too."""
+    return [Offer(*row) for row in await conn.fetch(SQL_OFFERS, after, merchant_id, limit)]
+
+
+async def lock_offers(conn: Connection, ids: Collection[UUID]) -> dict[UUID, Offer]:
+    """Offers, locked to the end of the transaction."""
+    return {row["id"]: Offer(*row) for row in await conn.fetch(SQL_LOCK_OFFERS, list(ids))}
+
+
+async def taken(
+    conn: Connection, locked: Mapping[UUID, Offer], wanted: Collection[tuple[UUID, UUID]], today: date
+) -> dict[UUID, Taken]:
+    """How much is used of the locked offers' quotas; `wanted`: (offer, rider). What came to nothing doesn't count."""
+    by_rider = [(offer_id, rider_id) for offer_id, rider_id in wanted if locked[offer_id].per_rider_max is not None]
+    by_day = [offer_id for offer_id, found in locked.items() if found.per_day_max is not None]
+    uses = {offer_id: Taken(found.free, 0, {}) for offer_id, found in locked.items()}
+    if by_rider:
+        rows = await conn.fetch(SQL_TAKEN_BY_RIDERS, [offer for offer, _ in by_rider], [rider for _, rider in by_rider])
+        for offer_id, rider_id, count in rows:
+            uses[offer_id].by_rider[rider_id] = count
+    if by_day:
+        for offer_id, count in await conn.fetch(SQL_TAKEN_TODAY, by_day, today):
+            uses[offer_id].today = count
+    return uses
+
+
+async def hold_stock(conn: Connection, counts: Mapping[UUID, int]) -> None:
+    """Move stock from free to held.
+
+    Raises:
+        StockMoved: an offer has less free than wanted.
+    """
+    held = await conn.fetch(SQL_HOLD_STOCK, list(counts), list(counts.values()))
+    if len(held) != len(counts):
+        raise StockMoved(f"{len(counts) - len(held)} offers have less free stock than was read")
+
+
+async def move_stock(conn: Connection, freed: Mapping[UUID, int], sold: Mapping[UUID, int]) -> None:
+    """Move held stock back to free, and on to sold, per offer."""
+    ids = sorted({*freed, *sold})
+    if ids:
+        columns = [freed.get(id_, 0) for id_ in ids], [sold.get(id_, 0) for id_ in ids]
+        await conn.execute(SQL_MOVE_STOCK, ids, *columns)
+
+
+async def set_stock(conn: Connection, id_: UUID, stock: int, version: int) -> bool:
+    """Set the total; False when the offer moved on or more than that is held and sold already."""
+    return await conn.fetchval(SQL_SET_STOCK, id_, stock, version) is not None

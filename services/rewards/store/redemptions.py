@@ -1,0 +1,219 @@
+"""Redemptions, their vouchers, and the figures made of them."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from uuid import UUID
+
+from services.rewards.domain import Redemption, State
+from shared.kit.db import Connection
+
+_COLUMNS = """r.id, r.version, r.rider_id, r.offer_id, r.merchant_id, r.offer_name, r.price, r.state, r.reason,
+          r.requested_at, r.deadline_at, r.issued_at, r.ended_at"""
+SQL_ADD_REDEMPTIONS = f"""
+INSERT INTO redemptions AS r (id, version, rider_id, offer_id, merchant_id, offer_name, price, state, requested_on,
+                              requested_at, deadline_at, issued_at, code_hash, code_sealed)
+SELECT id, 1, rider_id, offer_id, merchant_id, offer_name, price, state, $1::date, now(),
+       now() + make_interval(secs => deadline_s), CASE WHEN state = 'issued' THEN now() END, code_hash, code_sealed
+FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::text[], $7::int[], $8::text[], $9::float8[],
+            $10::bytea[], $11::bytea[])
+    AS new (id, rider_id, offer_id, merchant_id, offer_name, price, state, deadline_s, code_hash, code_sealed)
+RETURNING {_COLUMNS}
+"""  # noqa: S608 # constants only
+SQL_LOCK_REQUESTED = """
+SELECT id FROM redemptions WHERE id = ANY($1::uuid[]) AND state = 'requested' ORDER BY id FOR UPDATE
+"""
+SQL_ISSUE = f"""
+UPDATE redemptions r
+SET state = 'issued', version = r.version + 1, issued_at = now(), code_hash = new.code_hash,
+    code_sealed = new.code_sealed, deadline_at = now() + make_interval(mins => o.voucher_minutes)
+FROM unnest($1::uuid[], $2::bytea[], $3::bytea[]) AS new (id, code_hash, code_sealed), offers o
+WHERE r.id = new.id AND r.state = 'requested' AND o.id = r.offer_id
+RETURNING {_COLUMNS}
+"""  # noqa: S608 # constants only
+SQL_REFUSE = f"""
+UPDATE redemptions r SET state = 'refused', version = r.version + 1, reason = new.reason, ended_at = now()
+FROM unnest($1::uuid[], $2::text[]) AS new (id, reason)
+WHERE r.id = new.id AND r.state = 'requested'
+RETURNING {_COLUMNS}
+"""  # noqa: S608 # constants only
+# Rows that another replica or a counter has in hand are left to the next turn
+SQL_END_DUE = f"""
+WITH due AS (
+    SELECT id FROM redemptions WHERE state IN ('requested', 'issued') AND deadline_at <= now()
+    ORDER BY deadline_at LIMIT $1 FOR UPDATE SKIP LOCKED
+)
+UPDATE redemptions r
+SET state = CASE r.state WHEN 'requested' THEN 'cancelled' ELSE 'expired' END,
+    reason = CASE r.state WHEN 'requested' THEN 'points_not_answered' ELSE 'not_used_in_time' END,
+    version = r.version + 1, ended_at = now()
+FROM due WHERE r.id = due.id
+RETURNING {_COLUMNS}
+"""  # noqa: S608 # constants only
+SQL_BY_CODE = f"""
+SELECT {_COLUMNS}, o.opens_minute, o.closes_minute
+FROM redemptions r JOIN offers o ON o.id = r.offer_id WHERE r.code_hash = $1 FOR UPDATE OF r
+"""  # noqa: S608 # constants only
+SQL_USE = f"""
+UPDATE redemptions r SET state = 'used', version = r.version + 1, ended_at = now()
+WHERE r.id = $1 AND r.merchant_id = $2 AND r.state = 'issued' AND r.deadline_at > now()
+RETURNING {_COLUMNS}
+"""  # noqa: S608 # constants only
+SQL_REDEMPTION = f"SELECT {_COLUMNS}, r.code_sealed FROM redemptions r WHERE r.id = $1"  # noqa: S608 # constants only
+SQL_OF_RIDER = f"""
+SELECT {_COLUMNS} FROM redemptions r WHERE r.rider_id = $1 AND r.id < $2 ORDER BY r.id DESC LIMIT $3
+"""  # noqa: S608 # constants only
+# The row of the merchant is the lock that makes attempts follow each other: parallel guesses don't slip past the limit
+SQL_ATTEMPTS = """
+INSERT INTO voucher_attempts AS a (merchant_id, window_from, wrong) VALUES ($1, now(), 0)
+ON CONFLICT (merchant_id) DO UPDATE SET
+    window_from = CASE WHEN a.window_from <= now() - make_interval(secs => $2) THEN now() ELSE a.window_from END,
+    wrong = CASE WHEN a.window_from <= now() - make_interval(secs => $2) THEN 0 ELSE a.wrong END
+RETURNING wrong
+"""
+SQL_WRONG_ATTEMPT = "UPDATE voucher_attempts SET wrong = wrong + 1 WHERE merchant_id = $1"
+SQL_STATEMENT = """
+SELECT offer_id, offer_name, price, count(*) AS vouchers, sum(price) AS points
+FROM redemptions
+WHERE merchant_id = $1 AND state = 'used' AND ended_at >= $2 AND ended_at < $3
+GROUP BY offer_id, offer_name, price ORDER BY offer_name, offer_id, price
+"""
+SQL_TALLIES = """
+WITH states AS (
+    SELECT offer_id, count(*) FILTER (WHERE state IN ('requested', 'issued')) AS held,
+           count(*) FILTER (WHERE state = 'used') AS sold
+    FROM redemptions GROUP BY offer_id
+), stock AS (
+    SELECT coalesce(sum(stock), 0) AS stock_total, coalesce(sum(free), 0) AS free, coalesce(sum(o.held), 0) AS held,
+           coalesce(sum(o.sold), 0) AS sold,
+           count(*) FILTER (WHERE (o.held, o.sold) <> (coalesce(s.held, 0), coalesce(s.sold, 0))) AS imbalance
+    FROM offers o LEFT JOIN states s ON s.offer_id = o.id
+), counts AS (
+    SELECT count(*) FILTER (WHERE state = 'requested') AS requested, count(*) FILTER (WHERE state = 'issued') AS issued,
+           count(*) FILTER (WHERE state = 'used') AS used, count(*) FILTER (WHERE state = 'expired') AS expired,
+           count(*) FILTER (WHERE state = 'refused') AS refused,
+           count(*) FILTER (WHERE state = 'cancelled') AS cancelled,
+           coalesce(sum(price) FILTER (WHERE state = 'used'), 0) AS points_spent,
+           coalesce(sum(price) FILTER (WHERE state IN ('requested', 'issued')), 0) AS points_held
+    FROM redemptions
+)
+SELECT * FROM stock, counts
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class NewRedemption:
+    """A redemption to be written; `deadline_s` seconds from now by the database's clock."""
+
+    id: UUID
+    rider_id: UUID
+    offer_id: UUID
+    merchant_id: UUID
+    offer_name: str
+    price: int
+    state: State
+    deadline_s: float
+    code_hash: bytes | None
+    code_sealed: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class StatementLine:
+    """Vouchers of one offer at one price that a merchant took, and what they are worth in points."""
+
+    offer_id: UUID
+    offer_name: str
+    price: int
+    vouchers: int
+    points: int
+
+
+async def add(conn: Connection, on: date, new: Sequence[NewRedemption]) -> dict[UUID, Redemption]:
+    """Insert redemptions in one statement; by id."""
+    columns = zip(
+        *(
+            (
+                n.id,
+                n.rider_id,
+                n.offer_id,
+                n.merchant_id,
+                n.offer_name,
+                n.price,
+                n.state,
+                n.deadline_s,
+                n.code_hash,
+                n.code_sealed,
+            )
+            for n in new
+        ),
+        strict=True,
+    )
+    return {row["id"]: Redemption(*row) for row in await conn.fetch(SQL_ADD_REDEMPTIONS, on, *columns)}
+
+
+async def lock_requested(conn: Connection, ids: Collection[UUID]) -> set[UUID]:
+    """Which of them still wait for their points; locked."""
+    return {row["id"] for row in await conn.fetch(SQL_LOCK_REQUESTED, list(ids))}
+
+
+async def issue(conn: Connection, codes: Sequence[tuple[UUID, bytes, bytes]]) -> list[Redemption]:
+    """Give requested redemptions their (id, code hash, sealed code)."""
+    columns = zip(*codes, strict=True)
+    return [Redemption(*row) for row in await conn.fetch(SQL_ISSUE, *columns)]
+
+
+async def refuse(conn: Connection, reasons: Sequence[tuple[UUID, str]]) -> list[Redemption]:
+    """End requested redemptions as refused."""
+    columns = zip(*reasons, strict=True)
+    return [Redemption(*row) for row in await conn.fetch(SQL_REFUSE, *columns)]
+
+
+async def end_due(conn: Connection, rows_max: int) -> list[Redemption]:
+    """End those whose deadline has passed: requested → cancelled, issued → expired."""
+    return [Redemption(*row) for row in await conn.fetch(SQL_END_DUE, rows_max)]
+
+
+async def by_code(conn: Connection, code_hash: bytes) -> tuple[Redemption, int, int] | None:
+    """The redemption with this voucher, locked, and the counter's hours (opens, closes) in minutes."""
+    row = await conn.fetchrow(SQL_BY_CODE, code_hash)
+    return None if row is None else (Redemption(*row[:-2]), row[-2], row[-1])
+
+
+async def use(conn: Connection, id_: UUID, merchant_id: UUID) -> Redemption | None:
+    """Issued → used at this merchant; None where it isn't issued (any more) or its time is over."""
+    row = await conn.fetchrow(SQL_USE, id_, merchant_id)
+    return None if row is None else Redemption(*row)
+
+
+async def redemption(conn: Connection, id_: UUID) -> tuple[Redemption, bytes | None] | None:
+    """One redemption and its sealed code."""
+    row = await conn.fetchrow(SQL_REDEMPTION, id_)
+    return None if row is None else (Redemption(*row[:-1]), row[-1])
+
+
+async def of_rider(conn: Connection, rider_id: UUID, before: UUID, limit: int) -> list[Redemption]:
+    """A page of a rider's redemptions, newest first."""
+    return [Redemption(*row) for row in await conn.fetch(SQL_OF_RIDER, rider_id, before, limit)]
+
+
+async def wrong_attempts(conn: Connection, merchant_id: UUID, window_s: int) -> int:
+    """Wrong codes of the merchant in the running window; locks the merchant's attempts to the transaction's end."""
+    wrong: int = await conn.fetchval(SQL_ATTEMPTS, merchant_id, window_s)
+    return wrong
+
+
+async def count_wrong(conn: Connection, merchant_id: UUID) -> None:
+    """One more wrong code."""
+    await conn.execute(SQL_WRONG_ATTEMPT, merchant_id)
+
+
+async def statement(conn: Connection, merchant_id: UUID, since: datetime, until: datetime) -> list[StatementLine]:
+    """What the merchant took in [since, until)."""
+    return [StatementLine(*row) for row in await conn.fetch(SQL_STATEMENT, merchant_id, since, until)]
+
+
+async def tallies(conn: Connection) -> dict[str, int]:
+    """Pieces, and points for prices. `imbalance`: offers whose stock their redemptions don't explain."""
+    row = await conn.fetchrow(SQL_TALLIES)
+    assert row is not None  # aggregates: always one row
+    return {name: int(value) for name, value in row.items()}

@@ -1,0 +1,188 @@
+"""From wish to voucher: reserve stock, wait for the points, issue or release, end in time."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from services.rewards import metrics
+from services.rewards.domain import Offer, Redemption
+from services.rewards.store import keys, offers, redemptions
+from services.rewards.store.redemptions import NewRedemption
+from services.rewards.usecases.codes import Codes
+from shared.events.account_changed import AccountChanged
+from shared.events.redemption_changed import REDEMPTION_CHANGED, RedemptionChanged
+from shared.kit.http import ApiProblem, conflict, not_found
+from shared.kit.idempotency import Attempt
+from shared.kit.ids import new_id
+from shared.kit.work import Event, Work
+
+CREATED = 201
+_TITLES = {
+    "merchant_inactive": "商户已停止服务 / The merchant is not active",
+    "not_valid_now": "不在有效期内 / Not valid now",
+    "rider_quota_used": "您的名额已用完 / Your quota is used",
+    "day_quota_used": "今日名额已用完 / Today's quota is used",
+    "sold_out": "已兑完 / Sold out",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What redeeming needs besides the database. `points_answer_s`: how long points may take to answer a request."""
+
+    codes: Codes
+    zone: ZoneInfo
+    points_answer_s: int
+    render: Callable[[Redemption], bytes]
+    """The redemption as its answer's body."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """One rider's request for one offer."""
+
+    attempt: Attempt
+    rider_id: UUID
+    offer_id: UUID
+
+    @property
+    def key(self) -> keys.Key:
+        """What makes a repetition recognisable."""
+        return self.attempt.principal.key, self.attempt.key
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Status and body of the response; `replayed`: it was given before."""
+
+    status: int
+    body: bytes
+    replayed: bool
+
+
+async def redeem(desk: Desk, work: Work, wishes: Sequence[Wish]) -> list[Answer | Exception]:
+    """Many riders' wishes in one transaction, first come first served per offer; one answer each, in order.
+
+    Refusals are ApiProblems: 404 no such offer, 409 with the reason (`sold_out`, `rider_quota_used`, …) or
+    `idempotency_conflict`. A free offer (price 0) is issued at once; else the voucher waits for the points.
+    """
+    firsts = {wish.key: wish for wish in reversed(wishes)}
+    kept = await keys.claim(work.conn, {key: wish.attempt.body_hash for key, wish in firsts.items()})
+    fresh = [wish for wish in dict.fromkeys(firsts[wish.key] for wish in wishes) if wish.key not in kept]
+    outcomes = await _take(desk, work, fresh) if fresh else {}
+    answers = {key: Answer(CREATED, desk.render(r), False) for key, r in outcomes.items() if isinstance(r, Redemption)}
+    await keys.keep(work.conn, [(*key, answer.status, answer.body) for key, answer in answers.items()])
+    await keys.free(work.conn, [key for key, r in outcomes.items() if not isinstance(r, Redemption)])
+    given: list[Answer | Exception] = []
+    for wish in wishes:
+        before, outcome = kept.get(wish.key), outcomes.get(wish.key)
+        if wish.attempt.body_hash != (before or firsts[wish.key].attempt).body_hash:
+            given.append(
+                conflict("idempotency_conflict", "重复的请求标识 / Key reused", "the key came with another request")
+            )
+        elif before is not None:
+            given.append(Answer(before.status, before.body, True))
+        elif isinstance(outcome, ApiProblem):
+            given.append(outcome)
+        else:
+            answer = answers[wish.key]
+            given.append(answer if wish is firsts[wish.key] else Answer(answer.status, answer.body, True))
+    return given
+
+
+async def _take(desk: Desk, work: Work, wishes: Sequence[Wish]) -> dict[keys.Key, Redemption | ApiProblem]:
+    locked = await offers.lock_offers(work.conn, {wish.offer_id for wish in wishes})
+    now = await offers.database_now(work.conn)
+    today: date = now.astimezone(desk.zone).date()
+    wanted = {(wish.offer_id, wish.rider_id) for wish in wishes if wish.offer_id in locked}
+    taken = await offers.taken(work.conn, locked, wanted, today)
+    outcomes: dict[keys.Key, Redemption | ApiProblem] = {}
+    granted: dict[keys.Key, NewRedemption] = {}
+    for wish in wishes:
+        offer = locked.get(wish.offer_id)
+        if offer is None:
+            outcomes[wish.key] = not_found("offer")
+        elif (reason := taken[offer.id].take(offer, wish.rider_id, now)) is not None:
+            metrics.REFUSALS.labels(reason).inc()
+            outcomes[wish.key] = conflict(reason, _TITLES[reason], free=max(0, taken[offer.id].free))
+        else:
+            granted[wish.key] = _new(desk, offer, wish.rider_id)
+    if granted:
+        await offers.hold_stock(work.conn, Counter(new.offer_id for new in granted.values()))
+        written = await redemptions.add(work.conn, today, list(granted.values()))
+        made = {key: written[new.id] for key, new in granted.items()}
+        for redemption in made.values():
+            publish(work, redemption)
+        outcomes |= made
+    return outcomes
+
+
+def _new(desk: Desk, offer: Offer, rider_id: UUID) -> NewRedemption:
+    id_ = new_id()
+    code_hash, sealed = desk.codes.issue(id_) if offer.price == 0 else (None, None)
+    return NewRedemption(
+        id=id_,
+        rider_id=rider_id,
+        offer_id=offer.id,
+        merchant_id=offer.merchant_id,
+        offer_name=offer.name,
+        price=offer.price,
+        state="issued" if offer.price == 0 else "requested",
+        deadline_s=offer.voucher_minutes * 60 if offer.price == 0 else desk.points_answer_s,
+        code_hash=code_hash,
+        code_sealed=sealed,
+    )
+
+
+async def follow_accounts(desk: Desk, work: Work, events: Sequence[Event[AccountChanged]]) -> None:
+    """Issue vouchers whose points are held; give stock back where they are refused.
+
+    An answer to a redemption that has ended meanwhile changes nothing: points hear of its end and give back.
+    """
+    answers: dict[UUID, Event[AccountChanged]] = {}
+    for event in events:
+        if event.data.source == "redemption" and event.data.movement in ("held", "refused"):
+            answers.setdefault(event.data.source_id, event)
+    if not answers:
+        return
+    waiting = await redemptions.lock_requested(work.conn, answers)
+    held = [(id_, *desk.codes.issue(id_)) for id_ in waiting if answers[id_].data.movement == "held"]
+    refused = [
+        (id_, answers[id_].data.reason or "refused") for id_ in waiting if answers[id_].data.movement == "refused"
+    ]
+    changed = await redemptions.issue(work.conn, held) if held else []
+    released = await redemptions.refuse(work.conn, refused) if refused else []
+    await offers.move_stock(work.conn, Counter(r.offer_id for r in released), {})
+    for redemption in [*changed, *released]:
+        publish(work, redemption, answers[redemption.id])
+
+
+async def sweep(work: Work, rows_max: int) -> int:
+    """End redemptions whose time is over and give their stock back; how many."""
+    ended = await redemptions.end_due(work.conn, rows_max)
+    await offers.move_stock(work.conn, Counter(r.offer_id for r in ended), {})
+    for redemption in ended:
+        publish(work, redemption)
+    return len(ended)
+
+
+def publish(work: Work, redemption: Redemption, cause: Event[Any] | None = None) -> None:
+    """Tell a redemption's state."""
+    body = RedemptionChanged(
+        redemption_id=redemption.id,
+        rider_id=redemption.rider_id,
+        offer_id=redemption.offer_id,
+        merchant_id=redemption.merchant_id,
+        offer_name=redemption.offer_name,
+        price=redemption.price,
+        state=redemption.state,
+        reason=redemption.reason,
+        expires_at=redemption.deadline_at if redemption.state == "issued" else None,
+        changed_at=redemption.ended_at or redemption.issued_at or redemption.requested_at,
+    )
+    work.publish(REDEMPTION_CHANGED, body, version=redemption.version, cause=cause)
+    metrics.REDEMPTIONS.labels(redemption.state).inc()

@@ -1,0 +1,1 @@
+"""HTTP of the riders service: companies, riders, outlets."""

@@ -1,0 +1,164 @@
+"""HTTP: companies and their signing keys, for operators."""
+
+from uuid import UUID
+
+from fastapi import Response
+from fastapi.responses import JSONResponse
+from pydantic import AwareDatetime, BaseModel
+
+from services.riders import domain, store, usecases
+from services.riders.api.common import CurrentService, In, Name, not_when_overloaded, problem_of
+from services.riders.domain import Refusal
+from shared.events.common import CompanyCode
+from shared.kit.auth import Operator, Sealer, allow, policy_router
+from shared.kit.db import ACQUIRE_TIMEOUT_S
+from shared.kit.http import not_found, problem_responses
+from shared.kit.idempotency import Idempotent
+from shared.kit.service import Service
+
+router = policy_router(tags=["companies"])
+
+
+class CompanyIn(In):
+    """A new company."""
+
+    code: CompanyCode
+    name: Name
+
+
+class CompanyUpdateIn(In):
+    """The company's whole changeable state; `active` false suspends it."""
+
+    name: Name
+    active: bool
+
+
+class CompanyOut(BaseModel):
+    """A company."""
+
+    company_id: UUID
+    code: str
+    name: str
+    active: bool
+    version: int
+
+
+class KeyOut(BaseModel):
+    """A signing key. `secret` (`whsec_` and base64) is told once; a repeated request gets null."""
+
+    company: str
+    key_id: UUID
+    secret: str | None
+
+
+class CompanyCreatedOut(CompanyOut):
+    """A new company with its first signing key, told once."""
+
+    key: KeyOut
+
+
+class KeyStateOut(BaseModel):
+    """A signing key without its content."""
+
+    key_id: UUID
+    active: bool
+    created_at: AwareDatetime
+
+
+class CompanyDetailOut(CompanyOut):
+    """A company and its keys, without their content."""
+
+    keys: list[KeyStateOut]
+
+
+@router.post("/v1/companies", status_code=201, response_model=CompanyCreatedOut, responses=problem_responses(409))
+@allow(Operator)
+async def create_company(body: CompanyIn, service: CurrentService) -> Response:
+    """Register a company. The signing key in the answer is told only this once; lost: make a new one."""
+    not_when_overloaded(service)
+    async with service.work() as work:
+        made = await usecases.create_company(work, _sealer(service), body.code, body.name)
+    if isinstance(made, Refusal):
+        raise problem_of(made)
+    key = KeyOut(company=body.code, key_id=made.key_id, secret=made.secret)
+    return _once(CompanyCreatedOut.model_validate({**_company_fields(made.company), "key": key}))
+
+
+@router.get("/v1/companies")
+@allow(Operator)
+async def list_companies(service: CurrentService) -> list[CompanyOut]:
+    """All companies."""
+    async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        return [CompanyOut.model_validate(_company_fields(company)) for company in await store.companies(conn)]
+
+
+@router.get("/v1/companies/{code}", responses=problem_responses(404))
+@allow(Operator)
+async def read_company(code: CompanyCode, service: CurrentService) -> CompanyDetailOut:
+    """One company and its keys."""
+    async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        company = (await store.companies_by_code(conn, [code])).get(code)
+        if company is None:
+            raise not_found("company")
+        keys = await store.keys(conn, company.company_id)
+    states = [KeyStateOut(key_id=key.key_id, active=key.active, created_at=key.created_at) for key in keys]
+    return CompanyDetailOut.model_validate({**_company_fields(company), "keys": states})
+
+
+@router.put("/v1/companies/{code}", responses=problem_responses(404))
+@allow(Operator)
+async def update_company(code: CompanyCode, body: CompanyUpdateIn, service: CurrentService) -> CompanyOut:
+    """Rename, suspend or resume a company."""
+    not_when_overloaded(service)
+    async with service.work() as work:
+        company = await usecases.update_company(work, code, body.name, body.active)
+    if company is None:
+        raise not_found("company")
+    return CompanyOut.model_validate(_company_fields(company))
+
+
+@router.post("/v1/companies/{code}/keys", status_code=201, response_model=KeyOut, responses=problem_responses(404, 409))
+@allow(Operator)
+async def add_key(code: CompanyCode, attempt: Idempotent, service: CurrentService) -> Response:
+    """A new signing key, told once. The older keys stay valid until they are revoked."""
+    not_when_overloaded(service)
+    async with service.work() as work:
+        if (seen := await attempt.remembered(work.conn)) is not None:
+            return seen.response()
+        made = await usecases.add_key(work, _sealer(service), code)
+        if made is None:
+            raise not_found("company")
+        if isinstance(made, Refusal):
+            raise problem_of(made)
+        # What is remembered for repeats must not hold the secret
+        await attempt.store(work.conn, 201, KeyOut(company=code, key_id=made.key_id, secret=None))
+    return _once(KeyOut(company=code, key_id=made.key_id, secret=made.secret))
+
+
+@router.delete("/v1/companies/{code}/keys/{key_id}", status_code=204, responses=problem_responses(404))
+@allow(Operator)
+async def revoke_key(code: CompanyCode, key_id: UUID, service: CurrentService) -> None:
+    """End a key; within seconds no service accepts it."""
+    async with service.work() as work:
+        revoked = await usecases.revoke_key(work, code, key_id)
+    if not revoked:
+        raise not_found("active key")
+
+
+def _sealer(service: Service) -> Sealer:
+    return Sealer(service.settings.sealing_key.get_secret_value())
+
+
+def _once(body: BaseModel) -> Response:
+    """An answer with a secret: no cache may keep it."""
+    return JSONResponse(body.model_dump(mode="json"), 201, {"Cache-Control": "no-store"})
+
+
+def _company_fields(company: domain.Company) -> dict[str, object]:
+    return {
+        "company_id": company.company_id,
+        "code": company.code,
+        "name": company.name,
+        "active": company.active,
+        "version": company.version,
+    }

@@ -1,0 +1,7 @@
+"""`python -m services.tracking`."""
+
+from services.tracking.app import build
+from shared.kit.run import run
+
+if __name__ == "__main__":
+    run(build)

@@ -1,0 +1,5 @@
+"""HTTP of the tracking service."""
+
+from services.tracking.api import pages, reports
+
+routers = (reports.router, pages.router)

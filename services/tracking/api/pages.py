@@ -1,0 +1,136 @@
+"""Pages for people: Chinese first, `?lang=en` for English; no script, nothing from elsewhere."""
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Annotated, Literal
+
+from fastapi import Query
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from services.tracking import domain, usecases
+from services.tracking.api.parts import CurrentService, Parts
+from services.tracking.domain import SHOWN_ROLES, STATES
+from services.tracking.store.figures import Count
+from shared.kit.auth import Public, allow, policy_router
+from shared.kit.clock import now
+
+router = policy_router(tags=["pages"])
+Lang = Annotated[Literal["zh", "en"], Query(description="language of the page")]
+TEMPLATES = Path(__file__).parents[1] / "templates"
+CHINA = timezone(timedelta(hours=8))
+"""Asia/Shanghai: one zone, no summer time."""
+_STYLE = (TEMPLATES / "style.css").read_text("utf-8")
+_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+# Only the one style sheet of the page itself, known by its hash; no script at all.
+_CSP = (
+    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; img-src data:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+_TEMPLATES = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
+
+
+@router.get("/", response_class=HTMLResponse, include_in_schema=False)
+@allow(Public)
+async def landing(service: CurrentService, lang: Lang = "zh") -> HTMLResponse:
+    """What the suite is and how much went through it."""
+    overview = await service.parts.overview.get(service.pool)
+    return _page("landing.html", lang, service.parts, "/", progress=overview.progress, by_state=overview.by_state)
+
+
+@router.get("/city", response_class=HTMLResponse, include_in_schema=False)
+@allow(Public)
+async def city(service: CurrentService, lang: Lang = "zh") -> HTMLResponse:
+    """The city's cases at a glance, without any rider."""
+    parts = service.parts
+    overview = await parts.overview.get(service.pool)
+    states = [Count(name, overview.by_state.get(name, 0)) for name in STATES if name not in _BEFORE_A_CASE]
+    return _page(
+        "city.html",
+        lang,
+        parts,
+        "/city",
+        progress=overview.progress,
+        states=_bars(states),
+        state_names=STATES,
+        kinds=_bars([Count(_kind_name(parts, one.name, lang), one.number) for one in overview.by_kind]),
+        streets=_bars(overview.by_street),
+        latest=[(case, _kind_name(parts, case.kind, lang), STATES[case.state]) for case in overview.latest],
+    )
+
+
+@router.get("/r/{token}", response_class=HTMLResponse, include_in_schema=False)
+@allow(Public)
+async def report(token: str, service: CurrentService, lang: Lang = "zh") -> HTMLResponse:
+    """One report's way, for whoever holds its link."""
+    parts = service.parts
+    report_id = domain.report_of(parts.link_key, token)
+    journey = await usecases.read_journey(service.pool, report_id) if report_id else None
+    if journey is None:
+        return _page("missing.html", lang, parts, f"/r/{token}" if report_id else "/", status=404)
+    return _page(
+        "report.html",
+        lang,
+        parts,
+        f"/r/{token}",
+        journey=journey,
+        kind=_kind_name(parts, journey.report.kind, lang),
+        state=STATES[journey.state],
+        steps=domain.timeline(journey),
+        roles=SHOWN_ROLES,
+        overdue=journey.case is not None and journey.state in _AT_WORK and journey.case.due_at < now(),
+    )
+
+
+_BEFORE_A_CASE = frozenset({"received", "routed", "unroutable"})
+_AT_WORK = frozenset({"open", "claimed", "needs_info", "returned"})
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A number with the length of its bar: percent of the longest one."""
+
+    name: str
+    number: int
+    percent: float
+
+
+def _bars(counts: Sequence[Count]) -> list[Bar]:
+    longest = max((one.number for one in counts), default=0) or 1
+    return [Bar(one.name, one.number, round(100 * one.number / longest, 1)) for one in counts]
+
+
+def _kind_name(parts: Parts, code: str, lang: str) -> str:
+    kind = parts.catalogue.kind(code, now())
+    if kind is None:
+        return code
+    return kind.name_en if lang == "en" else kind.name_zh
+
+
+def _page(template: str, lang: str, parts: Parts, path: str, status: int = 200, **values: object) -> HTMLResponse:
+    settings = parts.settings
+
+    def text(zh: str, en: str) -> str:
+        return en if lang == "en" else zh
+
+    common: Mapping[str, object] = {
+        "lang": lang,
+        "style": _STYLE,
+        "t": text,
+        "pick": lambda pair: text(*pair),
+        "at": _local,
+        "path": path,
+        "suffix": "?lang=en" if lang == "en" else "",
+        "city": text(settings.city_name_zh, settings.city_name_en),
+        "fictional": settings.boundaries_fictional,
+    }
+    body = _TEMPLATES.get_template(template).render({**common, **values})
+    return HTMLResponse(body, status, {"Content-Security-Policy": _CSP})
+
+
+def _local(at: datetime) -> str:
+    return at.astimezone(CHINA).strftime("%Y-%m-%d %H:%M:%S")

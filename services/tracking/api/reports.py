@@ -1,0 +1,222 @@
+"""Reports as JSON: one report's journey, a company's export, progress and durations."""
+
+import csv
+import io
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Annotated, Literal
+from uuid import UUID
+
+import orjson
+from fastapi import Query
+from fastapi.responses import StreamingResponse
+from pydantic import AwareDatetime, BaseModel, Field
+
+from services.tracking import domain, usecases
+from services.tracking.api.parts import CurrentService
+from services.tracking.domain import STATES, Journey
+from services.tracking.store import figures
+from services.tracking.store.journeys import ExportRow
+from shared.events.common import CompanyCode
+from shared.kit import auth
+from shared.kit.auth import AnyOf, Caller, Operator, Principal, allow, policy_router
+from shared.kit.db import ACQUIRE_TIMEOUT_S
+from shared.kit.http import bad_request, forbidden, not_found, problem_responses
+
+router = policy_router(tags=["tracking"])
+EXPORT_COLUMNS = ("external_id", "report_id", "grid_code", "ambiguous", "case_id", "state", "points")
+EXPORT_TIMEOUT_S = 600.0
+
+
+class StepOut(BaseModel):
+    """One step: when, what in both languages, and the named person who did it (none: the system or a rider)."""
+
+    key: str
+    at: AwareDatetime
+    zh: str
+    en: str
+    who: str | None
+    role: str | None
+    note: str
+
+
+class JourneyOut(BaseModel):
+    """A report and every step it took. `link`: the path of its page, which needs no login: keep it to the reporter."""
+
+    report_id: UUID
+    external_id: str
+    kind: str
+    kind_zh: str
+    kind_en: str
+    level: str
+    state: str
+    state_zh: str
+    state_en: str
+    grid_code: str | None
+    ambiguous: bool
+    case_id: UUID | None
+    report_count: int = Field(description="reports of the same thing, this one included")
+    due_at: AwareDatetime | None
+    link: str
+    steps: list[StepOut]
+
+
+class ProgressOut(BaseModel):
+    """Numbers of reports. Settled: no step of the suite is due any more (unroutable ones wait for a person)."""
+
+    received: int
+    routed: int
+    unroutable: int
+    in_case: int
+    closed: int
+    points_posted: int = Field(description="reports whose points are credited")
+    points: int = Field(description="whole points credited")
+    settled: int
+
+
+class HopOut(BaseModel):
+    """Milliseconds from one stage to the next, over the reports that reached both."""
+
+    hop: str
+    reports: int
+    p50_ms: float | None
+    p99_ms: float | None
+
+
+class HopsOut(BaseModel):
+    """All hops in the order of the journey."""
+
+    hops: list[HopOut]
+
+
+@router.get("/v1/tracking/reports/{report_id}", responses=problem_responses(404))
+@allow(AnyOf(auth.Rider, auth.Company, Operator))
+async def read_report(report_id: UUID, caller: Caller, service: CurrentService) -> JourneyOut:
+    """The reporter's one address: every step with its time and who is on it. Somebody else's report looks like none."""
+    journey = await usecases.read_journey(service.pool, report_id)
+    if journey is None or not _may_see(caller, journey):
+        raise not_found("report")
+    kind = service.parts.catalogue.kind(journey.report.kind, journey.report.at)
+    state_zh, state_en = STATES.get(journey.state, (journey.state, journey.state))
+    routing = journey.routings[-1] if journey.routings else None
+    case = journey.case
+    return JourneyOut(
+        report_id=report_id,
+        external_id=journey.report.external_id,
+        kind=journey.report.kind,
+        kind_zh=kind.name_zh if kind else journey.report.kind,
+        kind_en=kind.name_en if kind else journey.report.kind,
+        level=journey.report.level,
+        state=journey.state,
+        state_zh=state_zh,
+        state_en=state_en,
+        grid_code=case.grid_code if case else routing.grid_code if routing else None,
+        ambiguous=bool(routing and routing.ambiguous),
+        case_id=case.case_id if case else None,
+        report_count=case.report_count if case else 1,
+        due_at=case.due_at if case else None,
+        link=f"/r/{domain.link_token(service.parts.link_key, report_id)}",
+        steps=[
+            StepOut(key=step.key, at=step.at, zh=step.zh, en=step.en, who=step.who, role=step.role, note=step.note)
+            for step in domain.timeline(journey)
+        ],
+    )
+
+
+@router.get(
+    "/v1/tracking/export",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"application/x-ndjson": {}, "text/csv": {}}}, **problem_responses(400, 403)},
+)
+@allow(AnyOf(auth.Company, Operator), timeout_s=EXPORT_TIMEOUT_S)
+async def export(
+    caller: Caller,
+    service: CurrentService,
+    company: CompanyCode | None = None,
+    form: Annotated[
+        Literal["ndjson", "csv"], Query(alias="format", description="a JSON object a line, or CSV")
+    ] = "ndjson",
+) -> StreamingResponse:
+    """Where each report of a company stands, by report id.
+
+    external_id, report_id, grid_code (empty: unroutable), ambiguous, case_id, state, points (credited).
+    """
+    wanted = _company(caller, company)
+    if wanted is None:
+        raise bad_request("company_missing", "缺少企业代码 / No company", "name the company to export")
+    render, media = (_csv, "text/csv; charset=utf-8") if form == "csv" else (_ndjson, "application/x-ndjson")
+    return StreamingResponse(
+        _lines(usecases.export(service.pool, wanted), render, form == "csv"),
+        media_type=media,
+        headers={"Content-Disposition": f'attachment; filename="reports-{wanted}.{form}"'},
+    )
+
+
+@router.get("/v1/tracking/progress", responses=problem_responses(403))
+@allow(AnyOf(auth.Company, Operator))
+async def progress(caller: Caller, service: CurrentService, company: CompanyCode | None = None) -> ProgressOut:
+    """How far reports have come: of one company, or for an operator of all."""
+    wanted = _company(caller, company)
+    async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        found = await figures.progress(conn, wanted)
+    return ProgressOut.model_validate(found, from_attributes=True)
+
+
+@router.get("/v1/tracking/hops")
+@allow(Operator, timeout_s=30.0)
+async def hops(service: CurrentService, since: AwareDatetime | None = None) -> HopsOut:
+    """Median and 99th percentile of each hop, from the stages' own event times; for reports received since `since`."""
+    async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        found = await figures.hops(conn, since)
+    return HopsOut(hops=[HopOut.model_validate(hop, from_attributes=True) for hop in found])
+
+
+def _may_see(caller: Principal, journey: Journey) -> bool:
+    if caller.kind == "company":
+        return caller.company_code == journey.report.company
+    return caller.has("operator") or caller.is_self(journey.report.rider_id)
+
+
+def _company(caller: Principal, asked: str | None) -> str | None:
+    """Whose reports: a company's own, whatever an operator asks for."""
+    if caller.kind != "company":
+        return asked
+    if asked not in (None, caller.company_code):
+        raise forbidden("a company reads its own reports")
+    return caller.company_code
+
+
+Render = Callable[[Sequence[ExportRow]], bytes]
+
+
+async def _lines(pages: AsyncIterator[Sequence[ExportRow]], render: Render, header: bool) -> AsyncIterator[bytes]:
+    if header:
+        yield (",".join(EXPORT_COLUMNS) + "\r\n").encode()
+    async for page in pages:
+        yield render(page)
+
+
+def _ndjson(rows: Sequence[ExportRow]) -> bytes:
+    return b"".join(
+        orjson.dumps(
+            {
+                "external_id": row.external_id,
+                "report_id": row.report_id,
+                "grid_code": row.grid_code or "",
+                "ambiguous": row.ambiguous,
+                "case_id": row.case_id,
+                "state": row.state,
+                "points": row.points,
+            },
+            option=orjson.OPT_APPEND_NEWLINE,
+        )
+        for row in rows
+    )
+
+
+def _csv(rows: Sequence[ExportRow]) -> bytes:
+    out = io.StringIO()
+    writer = csv.writer(out)
+    for row in rows:
+        ambiguous = "true" if row.ambiguous else "false"
+        writer.writerow((row.external_id, row.report_id, row.grid_code, ambiguous, row.case_id, row.state, row.points))
+    return out.getvalue().encode()

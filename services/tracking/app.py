@@ -1,0 +1,36 @@
+"""Wiring of the tracking service."""
+
+from functools import partial
+
+from services.tracking import handlers, usecases
+from services.tracking.api import routers
+from services.tracking.api.parts import Parts, TrackingService
+from services.tracking.settings import Settings
+from services.tracking.store import figures
+from shared.catalog import Catalogue
+from shared.events.account_changed import ACCOUNT_CHANGED
+from shared.events.case_changed import CASE_CHANGED
+from shared.events.company_changed import COMPANY_CHANGED
+from shared.events.report_received import REPORT_RECEIVED
+from shared.events.report_routed import REPORT_ROUTED
+from shared.kit.auth import CachedKeyRing, Sealer
+
+
+def build(settings: Settings | None = None) -> TrackingService:
+    """The service; its settings come from the environment where none are given."""
+    settings = settings or Settings()  # type: ignore[call-arg]  # pydantic-settings reads the environment
+    catalogue = Catalogue.load(settings.catalogue_path)
+    service = TrackingService("tracking", settings, title="BeeGrid tracking 进度")
+    overview = usecases.OverviewCache(settings.overview_seconds)
+    service.parts = Parts(settings, catalogue, overview, settings.link_key_bytes())
+    sealer = Sealer(settings.sealing_key.get_secret_value())
+    service.key_ring = CachedKeyRing(partial(usecases.signing_keys, lambda: service.pool, sealer))
+    service.consumes(REPORT_RECEIVED, handlers.on_report_received)
+    service.consumes(REPORT_ROUTED, handlers.on_report_routed)
+    service.consumes(CASE_CHANGED, partial(handlers.on_case_changed, catalogue))
+    service.consumes(ACCOUNT_CHANGED, handlers.on_account_changed)
+    service.consumes(COMPANY_CHANGED, handlers.on_company_changed)
+    for router in routers:
+        service.include(router)
+    service.tallies(figures.tallies)
+    return service

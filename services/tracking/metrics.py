@@ -1,0 +1,12 @@
+"""Metrics of the tracking service."""
+
+from prometheus_client import Counter
+
+from shared.kit.metrics import REGISTRY
+
+PUBLIC_EVENTS = Counter(
+    "beegrid_tracking_public_events_total",
+    "Case changes passed on to city systems.",
+    registry=REGISTRY,
+)
+EXPORTED = Counter("beegrid_tracking_exported_reports_total", "Rows of exports sent.", registry=REGISTRY)

@@ -1,0 +1,31 @@
+"""Settings of the tracking service, besides the kit's."""
+
+import hmac
+from base64 import b64decode
+from hashlib import sha256
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+
+from shared.kit.settings import KitSettings
+
+
+class Settings(KitSettings):
+    """What a city may want otherwise."""
+
+    catalogue_path: Path | None = Field(None, description="folder with the city's own kinds; none: the shipped ones")
+    link_key: SecretStr | None = Field(
+        None, description="32 bytes, base64: makes reporters' links; none: derived from the sealing key"
+    )
+    city_name_zh: str = Field("演示城市", description="the city's name on the pages")
+    city_name_en: str = Field("Demo city", description="the same in English")
+    boundaries_fictional: bool = Field(
+        True, description="the pages say that the areas' boundaries are invented (虚构边界)"
+    )
+    overview_seconds: float = Field(3.0, ge=0, le=300, description="how old the figures on the pages may be")
+
+    def link_key_bytes(self) -> bytes:
+        """The key of reporters' links. A key of its own: who learns it can open links, and unseal nothing."""
+        if self.link_key is not None:
+            return b64decode(self.link_key.get_secret_value(), validate=True)
+        return hmac.digest(self.sealing_key.get_secret_value().encode(), b"beegrid tracking links", sha256)

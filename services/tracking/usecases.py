@@ -1,0 +1,233 @@
+"""What the tracking service does: follow every report, pass cases on to the city."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from services.tracking import metrics
+from services.tracking.domain import CaseState, CaseStep, Journey, Movement, ReceivedReport, Routing
+from services.tracking.store import figures, journeys, projections
+from services.tracking.store.figures import Count, Progress
+from services.tracking.store.journeys import ExportRow
+from shared.catalog import Catalogue
+from shared.events.account_changed import AccountChanged
+from shared.events.case_changed import CaseChanged
+from shared.events.company_changed import CompanyChanged
+from shared.events.public_case_changed import PUBLIC_CASE_CHANGED, PublicCaseChanged
+from shared.events.report_received import ReportReceived
+from shared.events.report_routed import ReportRouted
+from shared.kit import clock
+from shared.kit.auth import Sealer
+from shared.kit.db import ACQUIRE_TIMEOUT_S, Pool
+from shared.kit.work import Event, Work
+
+EXPORT_PAGE_ROWS = 2_000
+CHART_ROWS = 10
+LATEST_ROWS = 12
+PLACE_DECIMALS = 4
+"""About 10 m: near enough to find the thing, too coarse to tell who stood where."""
+
+
+async def follow_reports(work: Work, events: Sequence[Event[ReportReceived]]) -> None:
+    """Remember reports that intake accepted."""
+    rows = [
+        ReceivedReport(
+            body.report_id,
+            body.company,
+            body.external_id,
+            body.rider_id,
+            body.kind,
+            body.level,
+            body.lng,
+            body.lat,
+            body.occurred_at,
+            event.occurred_at,
+        )
+        for event in events
+        for body in (event.data,)
+    ]
+    await projections.add_reports(work.conn, rows)
+
+
+async def follow_routings(work: Work, events: Sequence[Event[ReportRouted]]) -> None:
+    """Remember where reports belong."""
+    rows = [
+        Routing(
+            body.report_id,
+            event.version,
+            body.outcome,
+            body.reason,
+            body.grid_code,
+            body.grid_name,
+            bool(body.alternatives),
+            body.department,
+            event.occurred_at,
+        )
+        for event in events
+        for body in (event.data,)
+    ]
+    await projections.add_routings(work.conn, rows)
+
+
+async def follow_cases(work: Work, catalogue: Catalogue, events: Sequence[Event[CaseChanged]]) -> None:
+    """Remember every step of cases, and tell the city of each one, without any rider.
+
+    One public event per step with the case's own version: gapless here because it is gapless there. The upsert locks
+    the case's row, so its events leave in the order of their versions.
+    """
+    latest: dict[UUID, CaseState] = {}
+    for event in events:
+        known = latest.get(event.data.case_id)
+        if known is None or known.version < event.version:
+            latest[event.data.case_id] = _case_state(event)
+    await projections.upsert_cases(work.conn, list(latest.values()))
+    await projections.add_steps(work.conn, [_case_step(event) for event in events])
+    for event in events:
+        work.publish(PUBLIC_CASE_CHANGED, _public(event.data, catalogue), version=event.version, cause=event)
+    metrics.PUBLIC_EVENTS.inc(len(events))
+
+
+async def follow_points(work: Work, events: Sequence[Event[AccountChanged]]) -> None:
+    """Remember what became of reports' points; redemptions are no report's."""
+    rows = [
+        Movement(body.source_id, event.version, body.movement, body.amount, body.reason, event.occurred_at)
+        for event in events
+        for body in (event.data,)
+        if body.source == "report"
+    ]
+    await projections.add_movements(work.conn, rows)
+
+
+async def follow_companies(work: Work, events: Sequence[Event[CompanyChanged]]) -> None:
+    """Remember companies' sealed keys. Companies change by hand: one statement each is enough."""
+    for event in events:
+        body = event.data
+        keys = [(str(key.key_id), key.sealed) for key in body.keys if key.active]
+        await projections.upsert_company(work.conn, body.company_id, body.code, event.version, body.active, keys)
+
+
+async def signing_keys(pool_of: Callable[[], Pool], sealer: Sealer, company: str) -> list[bytes]:
+    """The secrets with which an active company may sign now, newest first."""
+    async with pool_of().acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        keys = await projections.company_keys(conn, company)
+    return [sealer.unseal(sealed, company, key_id) for key_id, sealed in keys]
+
+
+async def read_journey(pool: Pool, report_id: UUID) -> Journey | None:
+    """A report's journey as of one instant."""
+    async with (
+        pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn,
+        conn.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        return await journeys.journey(conn, report_id)
+
+
+async def export(pool: Pool, company: str) -> AsyncIterator[Sequence[ExportRow]]:
+    """All reports of a company in pages; no connection is held while a page is being sent."""
+    after = UUID(int=0)
+    while True:
+        async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+            page = await journeys.export_page(conn, company, after, EXPORT_PAGE_ROWS)
+        if page:
+            metrics.EXPORTED.inc(len(page))
+            yield page
+            after = page[-1].report_id
+        if len(page) < EXPORT_PAGE_ROWS:
+            return
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The city at a glance."""
+
+    progress: Progress
+    by_state: dict[str, int]
+    by_kind: list[Count]
+    by_street: list[Count]
+    latest: list[CaseState]
+
+
+class OverviewCache:
+    """The overview, read again when it is older than `seconds`; however many ask, one reads."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._kept: Overview | None = None
+        self._read_at_s = 0.0
+        self._lock = asyncio.Lock()
+
+    async def get(self, pool: Pool) -> Overview:
+        """The overview, at most `seconds` old."""
+        async with self._lock:
+            if self._kept is None or clock.monotonic_s() - self._read_at_s >= self._seconds:
+                self._kept = await _read_overview(pool)
+                self._read_at_s = clock.monotonic_s()
+            return self._kept
+
+
+async def _read_overview(pool: Pool) -> Overview:
+    async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        return Overview(
+            progress=await figures.progress(conn, None),
+            by_state=await figures.cases_by_state(conn),
+            by_kind=await figures.cases_by_kind(conn, CHART_ROWS),
+            by_street=await figures.cases_by_street(conn, CHART_ROWS),
+            latest=await figures.latest_cases(conn, LATEST_ROWS),
+        )
+
+
+def _case_state(event: Event[CaseChanged]) -> CaseState:
+    body = event.data
+    return CaseState(
+        body.case_id,
+        event.version,
+        body.state,
+        body.kind,
+        body.level,
+        body.grid_code,
+        body.department,
+        round(body.lng, PLACE_DECIMALS),
+        round(body.lat, PLACE_DECIMALS),
+        len(body.reports),
+        body.opened_at,
+        body.due_at,
+        body.changed_at,
+    )
+
+
+def _case_step(event: Event[CaseChanged]) -> CaseStep:
+    body = event.data
+    return CaseStep(
+        body.case_id,
+        event.version,
+        body.transition,
+        body.state,
+        body.actor.name if body.actor else None,
+        body.actor.role if body.actor else None,
+        body.attached_report,
+        body.grid_code,
+        body.note,
+        event.occurred_at,
+    )
+
+
+def _public(body: CaseChanged, catalogue: Catalogue) -> PublicCaseChanged:
+    kind = catalogue.kind(body.kind, body.opened_at)
+    return PublicCaseChanged(
+        case_id=body.case_id,
+        state=body.state,
+        transition=body.transition,
+        kind=body.kind,
+        kind_name_zh=kind.name_zh if kind else body.kind,
+        kind_name_en=kind.name_en if kind else body.kind,
+        level=body.level,
+        grid_code=body.grid_code,
+        department=body.department,
+        lng=round(body.lng, PLACE_DECIMALS),
+        lat=round(body.lat, PLACE_DECIMALS),
+        report_count=len(body.reports),
+        opened_at=body.opened_at,
+        due_at=body.due_at,
+        changed_at=body.changed_at,
+    )

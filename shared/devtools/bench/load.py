@@ -1,0 +1,96 @@
+"""What the benchmark puts in: a city, riders, and reports committed straight into intake's outbox."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from shared.devtools.city import random_places
+from shared.events.report_received import REPORT_RECEIVED, ReportReceived
+from shared.events.rider_changed import RIDER_CHANGED, RiderChanged
+from shared.kit import clock
+from shared.kit.db import Pool
+from shared.kit.ids import new_id
+from shared.kit.work import OutboxRow, Work, insert_outbox
+
+COMPANY = "bench"
+KINDS = (("part-01001", "hazard"), ("event-04001", "routine"), ("local-gas-smell", "emergency"))
+TICK_S = 0.02
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One report of a paced run and the moment before its commit, in seconds since 1970."""
+
+    rider_id: UUID
+    at_s: float
+
+
+def riders(count: int) -> list[UUID]:
+    """New rider ids."""
+    return [new_id() for _ in range(count)]
+
+
+async def register(pool: Pool, rider_ids: Sequence[UUID]) -> None:
+    """Tell of riders through the riders service's outbox."""
+    for start in range(0, len(rider_ids), 1_000):
+        async with pool.acquire() as conn, conn.transaction():
+            work = Work(conn)
+            for rider_id in rider_ids[start : start + 1_000]:
+                body = RiderChanged(
+                    rider_id=rider_id, company=COMPANY, external_id=str(rider_id), kind="courier", consent=True,
+                    locale="zh", active=True,
+                )  # fmt: skip
+                work.publish(RIDER_CHANGED, body, version=1)
+            await insert_outbox(conn, work.rows)
+
+
+def reports(rider_ids: Sequence[UUID], seed: int) -> list[OutboxRow]:
+    """One report a rider, spread over the city so that nearly each becomes a case of its own."""
+    chance = random.Random(seed)  # noqa: S311 reproducible load, no secret
+    drawn = random_places(len(rider_ids) * 11 // 10 + 100, seed)
+    places = [place for place in drawn if place.where != "outside"][: len(rider_ids)]
+    now = clock.now()
+    rows = []
+    for rider_id, place in zip(rider_ids, places, strict=True):
+        kind, level = chance.choice(KINDS)
+        body = ReportReceived.model_construct(
+            report_id=new_id(), rider_id=rider_id, company=COMPANY, external_id=str(rider_id), kind=kind, level=level,
+            lng=place.lng, lat=place.lat, accuracy_m=5.0, text="井盖破损，影响骑行，请尽快处理", photos=(),
+            occurred_at=now, received_at=now,
+        )  # fmt: skip
+        payload = body.model_dump_json().encode()
+        rows.append(OutboxRow(new_id(), REPORT_RECEIVED.name, str(body.report_id), 1, now, None, payload))
+    return rows
+
+
+async def commit_at_once(pool: Pool, rows: Sequence[OutboxRow]) -> float:
+    """All rows in one transaction; returns the moment before its commit, in seconds since 1970."""
+    async with pool.acquire() as conn:
+        transaction = conn.transaction()
+        await transaction.start()
+        for start in range(0, len(rows), 5_000):
+            await insert_outbox(conn, rows[start : start + 5_000])
+        at_s = clock.unix_s()
+        await transaction.commit()
+    return at_s
+
+
+async def commit_paced(
+    pool: Pool, rows: Sequence[OutboxRow], per_second: float, rider_ids: Sequence[UUID]
+) -> list[Sent]:
+    """Rows at a steady rate, a few every 20 ms; what is late is sent at once, never left out."""
+    sent: list[Sent] = []
+    began_s = clock.monotonic_s()
+    done = 0
+    while done < len(rows):
+        due = min(len(rows), int((clock.monotonic_s() - began_s) * per_second) + 1)
+        if due > done:
+            at_s = clock.unix_s()
+            async with pool.acquire() as conn:
+                await insert_outbox(conn, rows[done:due])
+            sent += [Sent(rider_id, at_s) for rider_id in rider_ids[done:due]]
+            done = due
+        await asyncio.sleep(TICK_S)
+    return sent

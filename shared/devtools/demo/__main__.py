@@ -1,0 +1,166 @@
+"""A city's day: companies stream reports, people handle them, riders earn points and take gifts; then all is counted.
+
+    make demo            leaves the suite up until Ctrl-C
+    make demo KEEP=0     ends after the reconciliation, with its exit status
+    REPORTS=20000 RATE=400 PORT=8080 change the size, the reports a second and the front door's port.
+"""
+
+import asyncio
+import os
+import shutil
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from shared.devtools.demo import city_day, gifts, live, people, reconcile, stream
+from shared.devtools.demo.door import Door
+from shared.devtools.infra.process import InfraError
+from shared.devtools.suite import Suite, running_suite
+from shared.devtools.up import STATE, addresses, stop_on_signals, watch
+from shared.kit import clock
+
+SEED = 330114
+SETTLE_S = 240.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the environment asks for."""
+
+    reports: int
+    per_second: float
+    port: int | None
+    keep: bool
+
+    @staticmethod
+    def read() -> "Options":
+        """From REPORTS, RATE, PORT and KEEP."""
+        port = os.environ.get("PORT")
+        return Options(
+            reports=int(os.environ.get("REPORTS", "20000")),
+            per_second=float(os.environ.get("RATE", "400")),
+            port=int(port) if port else None,
+            keep=os.environ.get("KEEP", "1") != "0",
+        )
+
+
+class Interrupted(Exception):
+    """Ctrl-C in the middle of the day."""
+
+
+async def day(suite: Suite, options: Options, console: Console, stop: threading.Event) -> bool:
+    """The whole day; True when everything reconciles."""
+    door = Door(suite)
+    try:
+        work = asyncio.create_task(_day(door, options, console))
+        while not work.done():
+            await asyncio.wait({work}, timeout=0.3)
+            if stop.is_set():
+                work.cancel()
+                raise Interrupted
+        return work.result()
+    finally:
+        await door.close()
+
+
+async def _day(door: Door, options: Options, console: Console) -> bool:
+    grids = await city_day.import_city(door)
+    console.print(f"演示城市 / demo city: 钱塘 {grids} 个网格 / grids（虚构边界 / invented cells）")
+    companies = await city_day.register_companies(door)
+    with console.status("登记骑手 / registering riders …") as status:
+        riders = await city_day.register_riders(
+            door, companies, lambda n: status.update(f"登记骑手 / registering riders: {n:,}")
+        )
+    console.print(f"{len(companies)} 家企业、{riders:,} 名小哥 / companies, riders")
+    shop = await gifts.open_shop(door)
+    planned = stream.plan(companies, options.reports, list(stream.TEXTS), SEED)
+    streams = stream.Streams(door, companies, planned, options.per_second)
+    staff = people.hire(door, await _streets(door))
+    finished = asyncio.Event()
+    with live.Board(console, len(planned)) as board:
+        working = asyncio.create_task(staff.work(finished))
+        sending = asyncio.create_task(streams.run(lambda sent: board.sent(sent.total)))
+        await _until_settled(door, board, sending, working)
+        taken = await gifts.redeem(door, shop, companies)
+        await _until_quiet(door, board)
+        finished.set()
+        await working
+    console.print(f"网格与部门的动作 / people's steps: {dict(staff.steps)}")
+    console.print(f"兑换 / redemptions: {taken}")
+    figures = await live.look(door)
+    hops = (await door.get("/v1/tracking/hops"))["hops"]
+    return reconcile.show(reconcile.lines(streams.sent, streams.http_refused, figures), hops, console)
+
+
+async def _streets(door: Door) -> list[str]:
+    found = await door.get("/v1/areas", level="street", limit=200)
+    return [area["code"] for area in found["areas"]]
+
+
+async def _until_settled(
+    door: Door, board: live.Board, sending: "asyncio.Task[stream.Sent]", working: "asyncio.Task[None]"
+) -> None:
+    """Until everything was sent, no case is open and nothing is on its way."""
+    deadline_s: float | None = None
+    quiet = 0
+    while quiet < 2:
+        await asyncio.sleep(live.LOOK_EVERY_S)
+        figures = await live.look(door)
+        board.show(figures)
+        if working.done():
+            working.result()
+        if not sending.done():
+            continue
+        sent = sending.result()
+        deadline_s = deadline_s or clock.monotonic_s() + SETTLE_S
+        settled = figures.lag == figures.outbox == figures.tally("cases", "live") == 0
+        settled = settled and figures.tally("intake", "accepted") >= sent.accepted
+        quiet = quiet + 1 if settled else 0
+        if clock.monotonic_s() > deadline_s:
+            return  # the reconciliation will say what is missing
+
+
+async def _until_quiet(door: Door, board: live.Board) -> None:
+    deadline_s = clock.monotonic_s() + SETTLE_S
+    quiet = 0
+    while quiet < 2 and clock.monotonic_s() < deadline_s:
+        await asyncio.sleep(live.LOOK_EVERY_S)
+        figures = await live.look(door)
+        board.show(figures)
+        quiet = quiet + 1 if figures.lag == figures.outbox == figures.tally("rewards", "requested") == 0 else 0
+
+
+def main() -> int:
+    """0: everything reconciles; 1: it doesn't, or a server or service failed; 130: interrupted."""
+    options, console = Options.read(), Console()
+    stop = stop_on_signals()
+    state = STATE / "demo"
+    shutil.rmtree(state, ignore_errors=True)
+    began_s = clock.monotonic_s()
+    try:
+        with running_suite(state, console.print, port=options.port, persistent=False, address=STATE) as suite:
+            good = asyncio.run(day(suite, options, console, stop))
+            verdict = "[green bold]对账一致 / everything reconciles" if good else "[red bold]对账不符 / does not reconcile"
+            console.print(f"{verdict}[/]  ({clock.monotonic_s() - began_s:.0f} s)")
+            if options.keep and not stop.is_set():
+                addresses(suite, console)
+                watch(suite, stop, console)
+            console.print("正在停止 / stopping …")
+    except Interrupted:
+        console.print("已中断 / interrupted")
+        return 130
+    except (InfraError, RuntimeError) as error:
+        console.print(f"[red]{error}")
+        return 1
+    if good:
+        shutil.rmtree(state, ignore_errors=True)
+    else:
+        console.print(f"日志留在 / logs stay in {state}/logs")
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+"""How the demo's people speak to the suite: through the front door, with tokens and signatures like anybody else."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+import orjson
+
+from shared.devtools.suite import Suite
+from shared.kit.auth import signed_headers
+
+TIMEOUT_S = 60.0
+
+
+class DoorError(RuntimeError):
+    """The suite refused what the demo needs; the text is its own problem's."""
+
+
+class Door:
+    """One connection pool for everybody in the demo."""
+
+    def __init__(self, suite: Suite) -> None:
+        self.suite = suite
+        limits = httpx.Limits(max_connections=32, max_keepalive_connections=32)
+        self._client = httpx.AsyncClient(base_url=suite.url, timeout=TIMEOUT_S, limits=limits, trust_env=False)
+        self._operator = suite.operator_token()
+
+    async def close(self) -> None:
+        """Let the connections go."""
+        await self._client.aclose()
+
+    def token(self, sub: str, name: str, roles: Sequence[str], **claims: Any) -> str:
+        """A token as the city's identity provider would issue it."""
+        return self.suite.installation.identity.token(sub, name, list(roles), **claims)
+
+    async def get(self, path: str, token: str | None = None, **query: Any) -> Any:
+        """GET as the bearer, or as the operator."""
+        return await self._send("GET", path, token, params=query)
+
+    async def post(self, path: str, body: Any = None, token: str | None = None, **headers: str) -> Any:
+        """POST as the bearer, or as the operator."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self._send("POST", path, token, json=body if body is not None else {}, headers=named)
+
+    async def put(self, path: str, body: Any, token: str | None = None) -> Any:
+        """PUT as the bearer, or as the operator."""
+        return await self._send("PUT", path, token, json=body)
+
+    async def signed(self, company: str, secret: bytes, path: str, body: Any) -> Any:
+        """A company's signed POST."""
+        raw = orjson.dumps(body)
+        headers = signed_headers(company=company, secret=secret, method="POST", target=path, body=raw)
+        answer = await self._client.post(path, content=raw, headers={**headers, "content-type": "application/json"})
+        return _read(answer)
+
+    async def _send(self, method: str, path: str, token: str | None, **arguments: Any) -> Any:
+        headers = {"authorization": f"Bearer {token or self._operator}", **arguments.pop("headers", {})}
+        answer = await self._client.request(method, path, headers=headers, **arguments)
+        return _read(answer)
+
+
+def _read(answer: httpx.Response) -> Any:
+    if answer.status_code >= 400:
+        raise DoorError(f"{answer.request.method} {answer.request.url.path}: {answer.status_code} {answer.text[:500]}")
+    return answer.json() if answer.content else None

@@ -1,0 +1,153 @@
+"""Every SQL constant is valid under the service's own role, and that role reaches no other schema. Real Postgres."""
+
+import importlib
+import pkgutil
+from collections.abc import Awaitable, Callable, Iterator
+from types import ModuleType
+
+import asyncpg
+import pytest
+
+import shared.kit
+from shared.devtools.gen.files import ROOT
+from shared.devtools.gen.modules import service_names
+from shared.devtools.installation import Installation
+from shared.events import registry
+from shared.kit.db import Pool
+
+PoolFor = Callable[[str], Awaitable[Pool]]
+SERVICES = service_names(ROOT)
+TABLES = """
+SELECT n.nspname AS schema, c.relname AS name,
+       (SELECT a.attname FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+                                               AND a.attgenerated = '' AND a.attidentity = ''
+        ORDER BY a.attnum LIMIT 1) AS writable
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'v', 'm') AND n.nspname = ANY($1::text[]) ORDER BY 1, 2
+"""
+
+
+def modules_below(package: str) -> Iterator[ModuleType]:
+    """A package and everything below it, without the entry point that would run it."""
+    module = importlib.import_module(package)
+    yield module
+    for found in pkgutil.walk_packages(module.__path__, f"{package}."):
+        if not found.name.endswith("__main__"):
+            yield importlib.import_module(found.name)
+
+
+def statements(package: str) -> dict[str, str]:
+    """SQL_* constants below a package, by full name; one that is imported elsewhere counts once."""
+    return {
+        f"{module.__name__}.{name}": value
+        for module in modules_below(package)
+        for name, value in vars(module).items()
+        if name.startswith("SQL_") and isinstance(value, str)
+    }
+
+
+KIT = statements(shared.kit.__name__)
+
+
+async def faults(pool: Pool, found: dict[str, str]) -> list[str]:
+    """Statements that Postgres can't prepare, with its reason."""
+    refused = []
+    async with pool.acquire() as conn:
+        for name, sql in found.items():
+            try:
+                await conn.prepare(sql)
+            except asyncpg.PostgresError as error:
+                refused.append(f"{name}: {type(error).__name__}: {error}")
+    return refused
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_all_sql_is_prepared_under_the_services_role(pool_for: PoolFor, service: str) -> None:
+    own = statements(f"services.{service}")
+    assert own, "a service without SQL_ constants hides its SQL from this check"
+    assert await faults(await pool_for(service), {**KIT, **own}) == []
+
+
+async def test_bad_sql_and_foreign_schemas_are_found(pool_for: PoolFor) -> None:
+    pool = await pool_for("intake")
+    found = await faults(
+        pool,
+        {
+            "fine": "SELECT event_id FROM inbox",
+            "misspelt column": "SELECT event_idd FROM inbox",
+            "foreign schema": "SELECT event_id FROM cases.inbox",
+            "syntax": "SELEC 1",
+        },
+    )
+    assert [line.split(":")[0] for line in found] == ["misspelt column", "foreign schema", "syntax"]
+
+
+async def refusal(conn: asyncpg.Connection, sql: str) -> str | None:
+    """Why Postgres refuses to run a statement for lack of rights; None where it would run it."""
+    try:
+        async with conn.transaction():
+            await conn.execute(sql)
+            raise asyncpg.exceptions.RaiseError("undo")
+    except asyncpg.InsufficientPrivilegeError as error:
+        return str(error)
+    except asyncpg.PostgresError:
+        return None
+
+
+def database_of(installation: Installation) -> str:
+    """The installation's database, as the server's administrator."""
+    return f"{installation.infra.postgres_admin_url.rsplit('/', 1)[0]}/{installation.name}"
+
+
+def verbs(schema: str, table: str, column: str) -> dict[str, str]:
+    """One statement a verb, which touches no row where it is allowed."""
+    name = f'"{schema}"."{table}"'
+    return {
+        "SELECT": f"SELECT 1 FROM {name} LIMIT 0",
+        "INSERT": f'INSERT INTO {name} ("{column}") SELECT NULL WHERE false',
+        "UPDATE": f'UPDATE {name} SET "{column}" = NULL WHERE false',
+        "DELETE": f"DELETE FROM {name} WHERE false",
+        "TRUNCATE": f"TRUNCATE {name}",
+    }
+
+
+@pytest.mark.parametrize("service", registry.services())
+async def test_a_role_reaches_no_other_schema(pool_for: PoolFor, installation: Installation, service: str) -> None:
+    admin = await asyncpg.connect(database_of(installation))
+    try:
+        tables = await admin.fetch(TABLES, list(registry.services()))
+    finally:
+        await admin.close()
+    assert {row["schema"] for row in tables} == set(registry.services())
+    foreign = [row for row in tables if row["schema"] != service]
+    pool = await pool_for(service)
+    async with pool.acquire() as conn:
+        allowed = [
+            f"{service} may {verb} {row['schema']}.{row['name']}"
+            for row in foreign
+            for verb, sql in verbs(row["schema"], row["name"], row["writable"]).items()
+            if await refusal(conn, sql) is None
+        ]
+        assert allowed == []
+        # the check bites: the same statement on an own table is not refused
+        own = next(row for row in tables if row["schema"] == service and row["name"] == "inbox")
+        assert await refusal(conn, verbs(service, "inbox", own["writable"])["SELECT"]) is None
+
+
+DEFINITIONS = {
+    "table": "CREATE TABLE stray (id int)",
+    "temporary table": "CREATE TEMP TABLE stray (id int)",
+    "schema": "CREATE SCHEMA stray",
+    "function": "CREATE FUNCTION stray() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    "change of a table": "ALTER TABLE inbox ADD COLUMN stray int",
+    "truncation": "TRUNCATE inbox",
+    "table in public": "CREATE TABLE public.stray (id int)",
+    "role": "CREATE ROLE stray",
+}
+
+
+@pytest.mark.parametrize("service", registry.services())
+async def test_a_role_defines_nothing(pool_for: PoolFor, service: str) -> None:
+    pool = await pool_for(service)
+    async with pool.acquire() as conn:
+        assert [name for name, sql in DEFINITIONS.items() if await refusal(conn, sql) is None] == []

@@ -1,0 +1,177 @@
+"""docs/asyncapi.yaml explains every byte on every topic, and tells the truth."""
+
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import yaml
+from jsonschema import Draft7Validator
+
+from shared.cli.topology import acl_specs, system_acl
+from shared.devtools.gen import asyncapi
+from shared.devtools.gen.files import ROOT
+from shared.devtools.gen.schemas import stem
+from shared.devtools.gen.validate import validate
+from shared.events.envelope import from_headers, to_headers
+from shared.events.registry import AnyTopic, topics
+from shared.events.topic import Audience
+from shared.kit.db import Connection
+from shared.kit.dead_letters import Burial, bury
+from shared.kit.headers import unpack
+from shared.kit.work import Record
+
+EVERY_TOPIC = pytest.mark.parametrize("topic", topics(), ids=lambda topic: topic.name)
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    """The document as it lies in the repository."""
+    loaded: dict[str, Any] = yaml.safe_load((ROOT / asyncapi.TARGET).read_text(encoding="utf-8"))
+    return loaded
+
+
+def references(node: Any) -> Iterator[str]:
+    """Every $ref below a node."""
+    if isinstance(node, dict):
+        for name, value in node.items():
+            if name == "$ref":
+                yield value
+            else:
+                yield from references(value)
+    elif isinstance(node, list):
+        for item in node:
+            yield from references(item)
+
+
+def resolved(document: dict[str, Any], reference: str) -> Any:
+    """What a local $ref points to."""
+    node: Any = document
+    for part in reference.removeprefix("#/").split("/"):
+        node = node[part]
+    return node
+
+
+def message(document: dict[str, Any], topic: AnyTopic, suffix: str = "") -> dict[str, Any]:
+    """The one message of a topic's channel."""
+    channel = document["channels"][stem(topic) + (".dlq" if suffix else "")]
+    found: dict[str, Any] = resolved(document, channel["messages"][topic.model.__name__ + suffix]["$ref"])
+    return found
+
+
+def headers_schema(document: dict[str, Any], of: dict[str, Any]) -> dict[str, Any]:
+    """The headers that a message gets from its trait."""
+    (trait,) = of["traits"]
+    schema: dict[str, Any] = resolved(document, trait["$ref"])["headers"]
+    return schema
+
+
+def test_the_document_is_current(document: dict[str, Any]) -> None:
+    assert document == yaml.safe_load(asyncapi.generate(ROOT).files[asyncapi.TARGET]), "run `make gen`"
+
+
+def test_every_reference_resolves(document: dict[str, Any]) -> None:
+    found = list(references(document))
+    assert len(found) > 100
+    for reference in found:
+        assert reference.startswith("#/")
+        assert resolved(document, reference) is not None
+
+
+@EVERY_TOPIC
+def test_examples_fit_payload_and_headers(document: dict[str, Any], topic: AnyTopic) -> None:
+    told = message(document, topic)
+    payload = {**told["payload"], "components": document["components"]}
+    assert told["examples"]
+    for example in told["examples"]:
+        Draft7Validator(payload).validate(example["payload"])
+        Draft7Validator(headers_schema(document, told)).validate(example["headers"])
+        assert example["headers"]["ce_type"] == topic.name
+
+
+@EVERY_TOPIC
+def test_every_header_we_write_is_explained(document: dict[str, Any], topic: AnyTopic) -> None:
+    told = message(document, topic)
+    envelope = from_headers(told["examples"][0]["headers"])
+    written = {name: value.decode() for name, value in to_headers(envelope)}
+    if topic.audience is not Audience.INBOUND:
+        schema = headers_schema(document, told)
+        Draft7Validator({**schema, "additionalProperties": False}).validate(written)
+        assert all(schema["properties"][name]["description"] for name in written)
+
+
+class Inserts:
+    """Stands for a connection: every dead letter is new."""
+
+    async def fetch(self, _sql: str, *columns: Any) -> list[dict[str, Any]]:
+        """The rows as inserted."""
+        return [
+            {"topic": topic, "partition": partition, "record_offset": offset}
+            for topic, partition, offset in zip(columns[0], columns[1], columns[2], strict=True)
+        ]
+
+
+@EVERY_TOPIC
+async def test_every_header_of_a_dead_letter_is_explained(document: dict[str, Any], topic: AnyTopic) -> None:
+    record = Record(topic.name, 3, 17, b"key", b"{", (("ce_id", b"1"), ("x", None)))
+    burial = Burial(record, None, "dead", "not_json", "EOF while parsing", 1)
+    now = datetime(2026, 5, 19, tzinfo=UTC)
+    (row,) = await bury(cast("Connection", Inserts()), [burial], consumer="cases", now=now)
+    written = {name: value.decode() for name, value in unpack(row.headers or b"") if value is not None}
+    schema = headers_schema(document, message(document, topic, "DeadLetter"))
+    own = {name: value for name, value in written.items() if name.startswith("dlq-")}
+    Draft7Validator({**schema, "additionalProperties": False}).validate(own)
+    assert set(own) == set(schema["required"]) == set(schema["properties"])
+    assert written["ce_id"] == "1"
+    assert (asyncapi.PREFIX + row.topic) == document["channels"][f"{stem(topic)}.dlq"]["address"]
+
+
+@EVERY_TOPIC
+def test_the_key_is_described(document: dict[str, Any], topic: AnyTopic) -> None:
+    key = message(document, topic)["bindings"]["kafka"]["key"]
+    assert topic.key in key["description"]
+    for example in message(document, topic)["examples"]:
+        Draft7Validator(key).validate(str(example["payload"][topic.key]))
+
+
+@EVERY_TOPIC
+def test_operations_are_those_of_the_registry(document: dict[str, Any], topic: AnyTopic) -> None:
+    channel = f"#/channels/{stem(topic)}"
+    found = {
+        (name.split(".")[0], operation["action"])
+        for name, operation in document["operations"].items()
+        if operation["channel"]["$ref"] == channel
+    }
+    assert found == {(topic.producer, "send"), *((name, "receive") for name in topic.consumers)}
+    dead = {
+        (name.split(".")[0], operation["action"])
+        for name, operation in document["operations"].items()
+        if operation["channel"]["$ref"] == f"{channel}.dlq"
+    }
+    readers = {("company", "receive")} if topic.audience is Audience.INBOUND else set()
+    assert dead == {(name, "send") for name in topic.consumers if name != "city-system"} | readers
+
+
+def test_operations_are_what_the_broker_allows(document: dict[str, Any]) -> None:
+    """The rights that provisioning gives are exactly the operations that the document lists."""
+    listed: dict[str, set[tuple[str, str]]] = {}
+    for name, operation in document["operations"].items():
+        channel = resolved(document, operation["channel"]["$ref"])
+        listed.setdefault(name.split(".")[0], set()).add((operation["action"], channel["title"]))
+    for acl in [*acl_specs(("{company}",)), system_acl("x")]:
+        party = {"company-{company}": "company", "system-x": "city-system"}.get(acl.user, acl.user)
+        allowed = {("send", name) for name in acl.write} | {("receive", name) for name in acl.read}
+        assert allowed == listed.get(party, set()), acl.user
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="Node is not here")
+def test_the_specifications_own_parser(document: dict[str, Any], tmp_path: Path) -> None:
+    folder = ROOT / "build" / "asyncapi_check"
+    done = validate(ROOT / asyncapi.TARGET, folder)
+    assert done.returncode == 0, done.stderr
+    broken = tmp_path / "asyncapi.yaml"
+    del document["channels"][stem(topics()[0])]
+    broken.write_text(yaml.safe_dump(document))
+    assert validate(broken, folder).returncode == 1

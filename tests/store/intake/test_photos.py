@@ -1,0 +1,92 @@
+"""Photos: kept once, purged when unused, never an object without a row."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from services.intake.domain import ORPHAN_AGE
+from services.intake.store import photos as store
+from services.intake.store.objects import PhotoObjects, StoreUnavailable
+from services.intake.usecases.imaging import PhotoWorkers
+from services.intake.usecases.photos import Photos
+from shared.kit import clock
+from shared.kit.ids import new_id
+from tests.store.intake.conftest import Intake, report, rider_id
+from tests.unit.intake.test_imaging import encoded, picture
+
+OWNER = f"person:{rider_id('r1')}"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def photos(intake: Intake, folder: Path) -> Photos:
+    return Photos(lambda: intake.pool, PhotoObjects.at(f"file://{folder}"), PhotoWorkers(1, 4))
+
+
+def objects(folder: Path) -> int:
+    return sum(path.is_file() for path in folder.rglob("*"))
+
+
+async def age(intake: Intake) -> None:
+    await intake.pool.execute("UPDATE photos SET uploaded_at = uploaded_at - $1::interval", ORPHAN_AGE + timedelta(1))
+
+
+async def test_kept_once_per_owner(photos: Photos, intake: Intake, folder: Path) -> None:
+    content = encoded(picture(), "JPEG")
+    first, fresh = await photos.keep(OWNER, content)
+    again, repeated = await photos.keep(OWNER, content)
+    other, others = await photos.keep("company:sf-express", content)
+    assert (fresh, repeated, others) == (True, False, True)
+    assert first.photo_id == again.photo_id != other.photo_id and first.sha256 == other.sha256
+    assert objects(folder) == 4
+    assert (await photos.objects.get(first.photo_id, "thumbnail")).startswith(b"\xff\xd8")
+    with pytest.raises(FileNotFoundError):
+        await photos.objects.get(new_id(), "full")
+
+
+async def test_an_upload_that_broke_off_is_finished_by_the_next(photos: Photos, intake: Intake, folder: Path) -> None:
+    working = photos.objects
+
+    class Broken(PhotoObjects):
+        async def put(self, *_: object) -> None:
+            raise StoreUnavailable("planted")
+
+    photos.objects = Broken(None)  # type: ignore[arg-type]  # it never gets to the store
+    content = encoded(picture(), "JPEG")
+    with pytest.raises(StoreUnavailable):
+        await photos.keep(OWNER, content)
+    photos.objects = working
+    record, fresh = await photos.keep(OWNER, content)
+    assert fresh and await intake.pool.fetchval("SELECT count(*) FROM photos") == 1
+    assert (await working.get(record.photo_id, "full")).startswith(b"\xff\xd8")
+
+
+async def test_unused_photos_go_after_a_day_and_used_ones_stay(photos: Photos, intake: Intake, folder: Path) -> None:
+    used, _ = await photos.keep(OWNER, encoded(picture(), "JPEG"))
+    unused, _ = await photos.keep(OWNER, encoded(picture(100, 100), "JPEG"))
+    assert await photos.purge() == 0
+    assert await intake.take([report(photos=[str(used.photo_id)])]) == []
+    await age(intake)
+    assert await photos.purge() == 1 and await photos.purge() == 0
+    assert objects(folder) == 2
+    async with intake.pool.acquire() as conn:
+        assert await store.photo(conn, unused.photo_id) is None
+        assert await store.photo(conn, used.photo_id) is not None
+    assert [one.code for one in await intake.take([report("n2", photos=[str(unused.photo_id)])])] == ["unknown_photo"]
+
+
+async def test_a_purge_that_broke_off_is_finished(photos: Photos, intake: Intake, folder: Path) -> None:
+    content = encoded(picture(), "JPEG")
+    record, _ = await photos.keep(OWNER, content)
+    await age(intake)
+    async with intake.pool.acquire() as conn:
+        await store.mark_orphans(conn, clock.now() - ORPHAN_AGE, 10)
+    again, fresh = await photos.keep(OWNER, content)
+    assert fresh and again.photo_id != record.photo_id
+    assert await photos.purge() == 1
+    assert objects(folder) == 2 and await intake.pool.fetchval("SELECT count(*) FROM photos") == 1

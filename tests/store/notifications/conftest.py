@@ -1,0 +1,41 @@
+"""Empty tables, the service's own role, and settings that let webhooks reach this machine."""
+
+import asyncpg
+import pytest
+
+from services.notifications.settings import Settings
+from shared.cli.provision import owner_role
+from shared.devtools.installation import Installation
+from tests.store.notifications.stage import Stage
+
+TABLES = (
+    "messages, riders, companies, company_keys, preferences, channels, webhooks, deliveries, delivery_attempts, "
+    "inbox, outbox, dead_letters"
+)
+
+
+@pytest.fixture
+def settings(installation: Installation) -> Settings:
+    """As the environment gives them to the process, with what only a test allows."""
+    names = installation.environment("notifications")
+    values = {
+        name.removeprefix("BEEGRID_").lower(): value for name, value in names.items() if name.startswith("BEEGRID_")
+    }
+    return Settings(
+        **values,
+        webhook_http_allowed=True,
+        webhook_networks_allowed=("127.0.0.0/8",),
+        webhook_timeout_s=1.0,
+        sender_poll_s=0.05,
+    )
+
+
+@pytest.fixture
+async def stage(installation: Installation, pool_for, settings: Settings) -> Stage:
+    """Emptied before the test by the owner, since the service's own role can't truncate."""
+    owner = await asyncpg.connect(installation.dsn("notifications", owner_role))
+    try:
+        await owner.execute(f"TRUNCATE {TABLES}")
+    finally:
+        await owner.close()
+    return Stage(await pool_for("notifications"), settings)

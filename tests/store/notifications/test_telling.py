@@ -1,0 +1,193 @@
+"""Who is told what, once, in a constant number of statements."""
+
+from functools import partial
+from uuid import UUID
+
+import pytest
+
+from services.notifications.domain import TEMPLATES, Channel
+from services.notifications.store import messages, people
+from services.notifications.usecases import telling
+from shared.events.company_changed import CompanyKey
+from shared.kit.auth import Sealer
+from shared.kit.ids import new_id
+from tests.store.notifications.stage import GRID, NOON, Stage, company_is, moved, redeemed, rider_is, stepped
+
+
+async def inbox(stage: Stage, rider: UUID) -> list[messages.Message]:
+    async with stage.pool.acquire() as conn:
+        return await messages.page(conn, rider, None, 100)
+
+
+async def add_channel(stage: Stage, rider: UUID | None, topics: tuple[str, ...], area: str | None = None) -> UUID:
+    channel = Channel(new_id(), "mail", "sealed", "h", topics, None, area)
+    async with stage.pool.acquire() as conn:
+        await people.put_channel(conn, channel, rider, NOON)
+    return channel.channel_id
+
+
+async def test_a_hold_says_where_the_report_is_and_what_it_earns(stage: Stage) -> None:
+    rider = new_id()
+    held = moved(rider)
+    await stage.hear(partial(telling.tell_movements, stage.settings), held)
+    [message] = await inbox(stage, rider)
+    assert (message.message_id, message.topic, message.template) == (held.id, "points", "report_accepted")
+    assert message.params["grid_code"] == GRID
+    assert (message.params["amount"], message.params["pending"]) == (50, 120)
+    assert message.params["report_id"] == str(held.data.source_id)
+
+
+async def test_the_same_event_tells_once(stage: Stage) -> None:
+    rider, other = new_id(), new_id()
+    await add_channel(stage, rider, ("points", "case"))
+    held, claimed = moved(rider), stepped("claimed", [rider, other, rider])
+    for _ in range(3):
+        await stage.hear(partial(telling.tell_movements, stage.settings), held)
+        await stage.hear(partial(telling.tell_cases, stage.settings), claimed)
+    assert len(await inbox(stage, rider)) == 2
+    assert len(await inbox(stage, other)) == 1
+    assert len(await stage.deliveries("pending")) == 2
+
+
+@pytest.mark.parametrize(
+    ("movement", "source", "template"),
+    [
+        ("held", "report", "report_accepted"), ("posted", "report", "report_posted"),
+        ("voided", "report", "report_voided"), ("refused", "report", "report_no_points"),
+        ("reversed", "report", "points_reversed"), ("reversed", "redemption", "points_reversed"),
+        ("held", "redemption", None), ("posted", "redemption", None), ("refused", "redemption", None),
+    ],
+)  # fmt: skip
+async def test_movements(stage: Stage, movement: str, source: str, template: str | None) -> None:
+    rider = new_id()
+    told = moved(rider, movement, source=source, amount=-20, reason="来电13812345678")
+    await stage.hear(partial(telling.tell_movements, stage.settings), told)
+    found = await inbox(stage, rider)
+    assert [one.template for one in found] == ([template] if template else [])
+    for one in found:
+        assert TEMPLATES[one.template] <= one.params.keys()
+        assert one.params.get("amount", 20) == 20
+        assert "13812345678" not in str(one.params)
+
+
+async def test_a_hold_without_a_grid_still_tells(stage: Stage) -> None:
+    rider = new_id()
+    await stage.hear(partial(telling.tell_movements, stage.settings), moved(rider, grid_code=None))
+    assert [one.template for one in await inbox(stage, rider)] == ["report_held"]
+
+
+@pytest.mark.parametrize(
+    "transition", ["claimed", "info_requested", "handled", "verified", "closed", "invalidated", "reopened"]
+)
+async def test_every_reporter_is_told_each_step(stage: Stage, transition: str) -> None:
+    riders = [new_id() for _ in range(3)]
+    told = stepped(transition, riders, note="请打 13812345678")
+    await stage.hear(partial(telling.tell_cases, stage.settings), told)
+    for rider in riders:
+        [message] = await inbox(stage, rider)
+        assert TEMPLATES[message.template] <= message.params.keys()
+        assert "13812345678" not in str(message.params)
+        assert "lng" not in message.params
+
+
+@pytest.mark.parametrize("transition", ["opened", "attached", "returned", "redispatched", "info_given"])
+async def test_steps_that_are_not_told(stage: Stage, transition: str) -> None:
+    rider = new_id()
+    await stage.hear(partial(telling.tell_cases, stage.settings), stepped(transition, [rider]))
+    assert await inbox(stage, rider) == []
+
+
+@pytest.mark.parametrize(("state", "template"), [
+    ("issued", "voucher_issued"), ("used", "voucher_used"), ("expired", "voucher_expired"),
+    ("refused", "redemption_refused"), ("requested", None), ("cancelled", None),
+])  # fmt: skip
+async def test_redemptions(stage: Stage, state: str, template: str | None) -> None:
+    rider = new_id()
+    await stage.hear(partial(telling.tell_redemptions, stage.settings), redeemed(rider, state, expires_at=NOON))
+    found = await inbox(stage, rider)
+    assert [one.template for one in found] == ([template] if template else [])
+    assert all(TEMPLATES[one.template] <= one.params.keys() for one in found)
+
+
+async def test_only_wanted_topics_leave_the_app(stage: Stage) -> None:
+    rider = new_id()
+    channel = await add_channel(stage, rider, ("points",))
+    await stage.hear(partial(telling.tell_cases, stage.settings), stepped("claimed", [rider]))
+    await stage.hear(partial(telling.tell_movements, stage.settings), moved(rider), moved(new_id()))
+    [queued] = await stage.deliveries("pending")
+    assert (queued.target_id, queued.template) == (channel, "report_accepted")
+    assert len(await inbox(stage, rider)) == 2
+
+
+async def test_an_emergency_is_told_to_its_area_at_once(stage: Stage) -> None:
+    here = await add_channel(stage, None, ("emergency",), area="330114")
+    await add_channel(stage, None, ("emergency",), area="330106")
+    await stage.hear(
+        partial(telling.tell_cases, stage.settings),
+        stepped("opened", [new_id()]),
+        stepped("opened", [new_id()], level="routine"),
+        stepped("claimed", [new_id()]),
+    )
+    [queued] = await stage.deliveries("pending")
+    assert (queued.target_id, queued.template) == (here, "emergency_opened")
+    assert queued.params.keys() >= TEMPLATES["emergency_opened"]
+
+
+async def test_riders_newest_state_wins_in_any_order(stage: Stage) -> None:
+    rider = new_id()
+    await stage.hear(telling.take_riders, rider_is(rider, 2, locale="en"), rider_is(rider, 1, locale="zh"))
+    await stage.hear(telling.take_riders, rider_is(rider, 1, locale="zh"))
+    async with stage.pool.acquire() as conn:
+        assert await messages.reader(conn, rider) == (0, None, "en")
+
+
+async def test_who_left_loses_addresses_and_who_was_erased_everything(stage: Stage) -> None:
+    left, erased, stays = riders = [new_id() for _ in range(3)]
+    for rider in riders:
+        await add_channel(stage, rider, ("points",))
+    await stage.hear(partial(telling.tell_movements, stage.settings), *map(moved, riders))
+    await stage.hear(
+        telling.take_riders,
+        rider_is(left, 2, active=False),
+        rider_is(erased, 2, active=False, consent=False),
+        rider_is(stays, 2),
+    )
+    assert [row["rider_id"] for row in await stage.rows("SELECT rider_id FROM channels")] == [stays]
+    assert [len(await inbox(stage, rider)) for rider in riders] == [1, 0, 1]
+
+
+async def test_company_keys_follow_the_newest_version(stage: Stage) -> None:
+    sealer = Sealer(stage.settings.sealing_key.get_secret_value())
+    company_id, old, new = new_id(), new_id(), new_id()
+
+    def key(key_id: UUID, active: bool) -> CompanyKey:
+        return CompanyKey(key_id=key_id, sealed=sealer.seal(b"k" * 32, "mt", str(key_id)), active=active)
+
+    both = company_is("mt", company_id=company_id, version=2, keys=(key(new, True), key(old, True)))
+    rotated = company_is("mt", company_id=company_id, version=3, keys=(key(new, True), key(old, False)))
+    await stage.hear(telling.take_companies, both)
+    await stage.hear(telling.take_companies, rotated)
+    await stage.hear(telling.take_companies, both)
+    async with stage.pool.acquire() as conn:
+        assert [one for one, _ in await people.company_keys(conn, "mt")] == [new]
+        await stage.hear(telling.take_companies, company_is("mt", company_id=company_id, version=4, active=False))
+        assert await people.company_keys(conn, "mt") == []
+
+
+@pytest.mark.parametrize("size", [1, 500])
+async def test_the_number_of_statements_does_not_depend_on_the_batch(stage: Stage, size: int) -> None:
+    for _ in range(3):
+        await add_channel(stage, new_id(), ("points",))
+    seen: list[str] = []
+    async with stage.pool.acquire() as conn:
+        with conn.query_logger(lambda record: seen.append(record.query)):
+            async with conn.transaction():
+                work = telling.Work(conn)
+                await telling.tell_movements(stage.settings, work, [moved(new_id()) for _ in range(size)])
+    assert len([query for query in seen if "messages" in query]) == 1
+    assert len(seen) == 3  # with BEGIN and COMMIT
+
+
+async def test_the_record_of_attempts_cannot_be_changed(stage: Stage) -> None:
+    with pytest.raises(Exception, match="permission denied"):
+        await stage.rows("UPDATE delivery_attempts SET detail = 'x'")

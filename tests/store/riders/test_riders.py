@@ -1,0 +1,191 @@
+"""Companies, keys and registrations on real Postgres."""
+
+import asyncio
+import base64
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from services.riders import store, usecases
+from services.riders.domain import Outlet, Refusal
+from services.riders.handlers import on_rider_submission
+from services.riders.usecases import NewKey
+from shared.kit.work import Event, Rejection
+from tests.store.riders.conftest import SEALER, Riders, Submit
+
+CHANGED = "riders.rider-changed.v1"
+COMPANY_CHANGED = "riders.company-changed.v1"
+
+
+async def company(riders: Riders, code: str = "sf-express") -> NewKey:
+    async with riders.work() as work:
+        made = await usecases.create_company(work, SEALER, code, "顺丰")
+    assert isinstance(made, NewKey)
+    return made
+
+
+async def take(riders: Riders, events: Sequence[Event[Any]]) -> list[Rejection]:
+    async with riders.work() as work:
+        await on_rider_submission(work, events)
+    return work.rejections
+
+
+async def keys(riders: Riders, code: str = "sf-express") -> list[bytes]:
+    return await usecases.signing_keys(lambda: riders.pool, SEALER, code)
+
+
+async def test_a_company_gets_its_key_once_and_nobody_else_sees_it(riders: Riders) -> None:
+    made = await company(riders)
+    secret = base64.b64decode(made.secret.removeprefix("whsec_"))
+    assert len(secret) == 32 and await keys(riders) == [secret]
+    (event,) = await riders.published(COMPANY_CHANGED)
+    assert (event["version"], event["code"], event["active"]) == (1, "sf-express", True)
+    (key,) = event["keys"]
+    assert SEALER.unseal(key["sealed"], "sf-express", key["key_id"]) == secret
+    dump = str(await riders.pool.fetch("SELECT * FROM company_keys")) + str(
+        await riders.pool.fetch("SELECT encode(payload, 'escape') FROM outbox")
+    )
+    assert made.secret[6:] not in dump and secret.hex() not in dump
+
+
+async def test_a_company_exists_once(riders: Riders) -> None:
+    await company(riders)
+    async with riders.work() as work:
+        again = await usecases.create_company(work, SEALER, "sf-express", "Other")
+    assert isinstance(again, Refusal) and again.code == "company_exists"
+    assert len(await riders.published(COMPANY_CHANGED)) == 1
+
+
+async def test_rotation_keeps_the_old_key_until_it_is_revoked(riders: Riders) -> None:
+    first = await company(riders)
+    async with riders.work() as work:
+        second = await usecases.add_key(work, SEALER, "sf-express")
+    assert isinstance(second, NewKey)
+    assert len(await keys(riders)) == 2
+    for expected in (True, False):
+        async with riders.work() as work:
+            assert await usecases.revoke_key(work, "sf-express", first.key_id) is expected
+    assert await keys(riders) == [base64.b64decode(second.secret[6:])]
+    events = await riders.published(COMPANY_CHANGED)
+    assert [(event["version"], len(event["keys"])) for event in events] == [(1, 1), (2, 2), (3, 1)]
+    assert await riders.pool.fetchval("SELECT sealed FROM company_keys WHERE NOT active") == ""
+
+
+async def test_a_key_of_another_company_is_not_revoked(riders: Riders) -> None:
+    await company(riders)
+    other = await company(riders, "other")
+    async with riders.work() as work:
+        assert not await usecases.revoke_key(work, "sf-express", other.key_id)
+
+
+async def test_suspending_twice_publishes_once(riders: Riders) -> None:
+    await company(riders)
+    for _ in range(2):
+        async with riders.work() as work:
+            assert (await usecases.update_company(work, "sf-express", "顺丰", active=False)) is not None
+    assert [event["active"] for event in await riders.published(COMPANY_CHANGED)] == [True, False]
+
+
+async def test_registrations_over_kafka(riders: Riders, submit: Submit) -> None:
+    await company(riders)
+    assert await take(riders, [submit("r1"), submit("r2", consent_at=None), submit("r1")]) == []
+    assert await take(riders, [submit("r1"), submit("r2", consent_at=None)]) == []
+    assert await take(riders, [submit("r2", name="李小哥"), submit("r2", active=False), submit("r1")]) == []
+    events = await riders.published(CHANGED)
+    assert [(e["external_id"], e["version"], e["consent"], e["active"]) for e in events] == [
+        ("r1", 1, True, True),
+        ("r2", 1, False, True),
+        ("r2", 2, True, True),
+        ("r2", 3, True, False),
+    ]
+    assert all("name" not in event for event in events)
+    async with riders.pool.acquire() as conn:
+        rider = await store.rider_by_external_id(conn, "sf-express", "r2")
+    assert rider is not None and rider.version == 3 and rider.facts.name == "王小哥"
+
+
+async def test_who_may_not_register_is_rejected_with_the_reason(riders: Riders, submit: Submit) -> None:
+    await company(riders)
+    await company(riders, "gone")
+    async with riders.work() as work:
+        await usecases.update_company(work, "gone", "x", active=False)
+    events = [submit("r1"), submit("r1", "nobody"), submit("r1", "gone"), submit("r3", name="a\x00b")]
+    rejected = await take(riders, events)
+    assert [(one.event_id, one.code) for one in rejected] == [
+        (events[1].id, "unknown_company"),
+        (events[2].id, "company_suspended"),
+        (events[3].id, "invalid_name"),
+    ]
+    assert len(await riders.published(CHANGED)) == 1
+    assert await riders.pool.fetchval("SELECT count(*) FROM riders") == 1
+
+
+async def test_two_companies_may_use_one_number(riders: Riders, submit: Submit) -> None:
+    await company(riders)
+    await company(riders, "other")
+    await take(riders, [submit("r1"), submit("r1", "other")])
+    assert len({event["rider_id"] for event in await riders.published(CHANGED)}) == 2
+
+
+async def test_erasure_deletes_the_name_and_lasts(riders: Riders, submit: Submit) -> None:
+    await company(riders)
+    await take(riders, [submit("r1", name="Canary Name")])
+    rider_id = UUID((await riders.published(CHANGED))[0]["rider_id"])
+    for _ in range(2):
+        async with riders.work() as work:
+            assert await usecases.erase(work, rider_id) is not None
+    assert await riders.pool.fetchval("SELECT count(*) FROM rider_names") == 0
+    last = (await riders.published(CHANGED))[-1]
+    assert (last["version"], last["consent"], last["active"]) == (2, False, False)
+    assert [one.code for one in await take(riders, [submit("r1", name="Canary Name")])] == ["rider_erased"]
+    assert await riders.pool.fetchval("SELECT count(*) FROM rider_names") == 0
+
+
+async def test_versions_have_no_gaps_whoever_writes_at_once(riders: Riders, submit: Submit) -> None:
+    await company(riders)
+    names = [f"r{number}" for number in range(20)]
+
+    async def writer(seed: int) -> None:
+        for step in range(5):
+            batch = [submit(name, name=f"{seed}-{step}") for name in (names if seed % 2 else reversed(names))]
+            await take(riders, batch)
+
+    await asyncio.gather(*(writer(seed) for seed in range(4)))
+    events = await riders.published(CHANGED)
+    assert len(events) == 20 * 4 * 5
+    for name in names:
+        assert [e["version"] for e in events if e["external_id"] == name] == list(range(1, 21))
+
+
+@pytest.mark.parametrize("size", [1, 200])
+async def test_the_number_of_statements_is_constant(riders: Riders, submit: Submit, size: int) -> None:
+    await company(riders)
+    async with riders.pool.acquire() as conn:
+        seen: list[str] = []
+        conn.add_query_logger(lambda record: seen.append(record.query))
+        async with conn.transaction():
+            work = usecases.Work(conn)
+            await on_rider_submission(work, [submit(f"r{number}") for number in range(size)])
+        conn._con._query_loggers.clear()
+    assert len([query for query in seen if not query.startswith(("BEGIN", "COMMIT"))]) == 5
+
+
+async def test_outlets(riders: Riders) -> None:
+    await company(riders)
+    async with riders.work() as work:
+        saved = await usecases.save_outlets(
+            work, "sf-express", [Outlet("o1", "A"), Outlet("o1", "B"), Outlet("o2", "C")]
+        )
+        assert saved == {"o1", "o2"}
+        assert await usecases.save_outlets(work, "sf-express", [Outlet("o1", "B")]) == set()
+        assert isinstance(await usecases.save_outlets(work, "nobody", [Outlet("o1", "B")]), Refusal)
+        assert [one.name for one in await store.outlets(work.conn, "sf-express")] == ["B", "C"]
+
+
+async def test_tallies(riders: Riders, submit: Submit) -> None:
+    await company(riders)
+    await take(riders, [submit("r1"), submit("r2", active=False)])
+    async with riders.pool.acquire() as conn:
+        assert await store.tallies(conn) == {"companies": 1, "riders": 2, "riders_active": 1, "rider_versions": 2}

@@ -1,0 +1,148 @@
+"""Routing as a real service: HTTP in this process, Kafka and Postgres real, its tables emptied before each test."""
+
+import contextlib
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import httpx
+import orjson
+import pytest
+import shapely
+
+from services.routing.app import build
+from services.routing.settings import Settings
+from services.routing.usecases.current_map import RoutingService
+from shared.cli.provision import owner_role
+from shared.devtools.city import Area, feature_collection
+from shared.devtools.infra.suite import Infra
+from shared.devtools.installation import Installation
+from shared.events.report_received import ReportReceived
+from shared.kit import clock
+from shared.kit.ids import new_id
+from shared.kit.work import Event, Record
+
+TABLES = "current_map, activations, areas, area_versions, responsibilities, unroutable, routes, outbox, inbox"
+
+
+@pytest.fixture(scope="module")
+def own_installation(infra: Infra, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """A fresh installation for these tests: a running routing service would disturb others' topics."""
+    made = Installation(infra, Path(tmp_path_factory.mktemp("routing")), name=f"r{new_id().hex[-8:]}")
+    made.set_up()
+    try:
+        yield made
+    finally:
+        made.remove()
+
+
+class Routing:
+    """The running service and people who call it."""
+
+    def __init__(self, service: RoutingService, http: httpx.AsyncClient, installation: Installation) -> None:
+        self.service = service
+        self.http = http
+        self.installation = installation
+
+    def headers(self, *roles: str, areas: Sequence[str] = ()) -> dict[str, str]:
+        token = self.installation.identity.token("u1", "李工", list(roles), areas=tuple(areas))
+        return {"Authorization": f"Bearer {token}"}
+
+    async def call(self, method: str, path: str, body: Any = None, *, status: int = 200, **who: Any) -> Any:
+        """As an operator unless `roles` says otherwise; the parsed answer."""
+        headers = self.headers(*who.get("roles", ("operator",)), areas=who.get("areas", ()))
+        answer = await self.http.request(method, path, json=body, headers=headers, params=who.get("params"))
+        assert answer.status_code == status, answer.text
+        return answer.json() if answer.content else None
+
+    async def draft(self, **changes: Any) -> str:
+        body = {"label": "test", **changes}
+        version: str = (await self.call("POST", "/v1/areas/versions", body, status=201))["version_id"]
+        return version
+
+    async def upload(self, version: str, areas: Sequence[Area], *, status: int = 200) -> Any:
+        return await self.call(
+            "POST", f"/v1/areas/versions/{version}/features", feature_collection(areas), status=status
+        )
+
+    async def activate(self, version: str, *, strict: bool = False, status: int = 200) -> Any:
+        return await self.call("POST", f"/v1/areas/versions/{version}/activate", {"strict": strict}, status=status)
+
+    async def put_in_force(self, areas: Sequence[Area]) -> str:
+        version = await self.draft()
+        for start in range(0, len(areas), 500):
+            await self.upload(version, areas[start : start + 500])
+        await self.activate(version)
+        return version
+
+    async def published(self) -> list[dict[str, Any]]:
+        """Bodies of the outbox with their version, in order; the relay is stopped in these tests."""
+        rows = await self.service.pool.fetch("SELECT version, payload FROM outbox ORDER BY id")
+        return [{"version": row["version"], **orjson.loads(row["payload"])} for row in rows]
+
+
+@pytest.fixture
+async def routing(own_installation: Installation) -> AsyncIterator[Routing]:
+    """The whole service, except that its relay leaves the outbox to the test."""
+    await empty(own_installation)
+    service = build(settings(own_installation))
+    service.relay.run = _idle  # type: ignore[method-assign]  # else the rows would leave before the test reads them
+    app = service.app()
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(app.router.lifespan_context(app))
+        transport = httpx.ASGITransport(app)
+        http = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://routing"))
+        yield Routing(service, http, own_installation)
+
+
+async def _idle() -> None:
+    return None
+
+
+def settings(installation: Installation, service: str = "routing") -> Settings:
+    """As a process of the service would read them."""
+    values = {
+        name.removeprefix("BEEGRID_").lower(): value
+        for name, value in installation.environment(service).items()
+        if name.startswith("BEEGRID_")
+    }
+    return Settings.model_validate({**values, "map_poll_s": 0.1})
+
+
+async def empty(installation: Installation) -> None:
+    owner = await asyncpg.connect(installation.dsn("routing", owner_role))
+    try:
+        await owner.execute(f"TRUNCATE {TABLES}")
+    finally:
+        await owner.close()
+
+
+def box(code: str, west: float, south: float, side: float = 0.01, **changes: Any) -> Area:
+    """A square area of about a kilometre."""
+    polygon = shapely.box(west, south, west + side, south + side)
+    return Area(code, changes.get("name", code), changes.get("level", "grid"), changes.get("parent_code"), polygon)
+
+
+def report(lng: float, lat: float, accuracy_m: float = 10, kind: str = "part-01001") -> ReportReceived:
+    now = clock.now()
+    return ReportReceived(
+        report_id=new_id(),
+        rider_id=new_id(),
+        company="sf-express",
+        external_id=new_id().hex,
+        kind=kind,
+        level="hazard",
+        lng=lng,
+        lat=lat,
+        accuracy_m=accuracy_m,
+        text="井盖丢失",
+        occurred_at=now,
+        received_at=now,
+    )
+
+
+def event(body: ReportReceived, event_id: UUID | None = None) -> Event[ReportReceived]:
+    record = Record("intake.report-received.v1", 0, 0, str(body.report_id).encode(), b"", ())
+    return Event(event_id or new_id(), body, str(body.report_id), 1, body.received_at, record)

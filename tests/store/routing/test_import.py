@@ -1,0 +1,187 @@
+"""Importing areas over HTTP: drafts, chunks, checks, activation."""
+
+import asyncio
+
+import httpx
+import pytest
+
+from services.routing.usecases.current_map import CurrentMap
+from shared.devtools.city import city, feature_collection, grids
+from shared.geo.datum import wgs84_to_gcj02
+from tests.store.routing.conftest import Routing, box
+
+A, B, C = "330114001001001", "330114001001002", "330114001002001"
+
+
+async def test_the_demo_city_is_imported_and_located(routing: Routing) -> None:
+    version = await routing.put_in_force(city())
+    place = grids()[100].polygon.representative_point()
+    found = await routing.call("GET", "/v1/routing/locate", params={"lng": place.x, "lat": place.y}, roles=["rider"])
+    code = grids()[100].code
+    assert (found["outcome"], found["grid_code"], found["version_id"]) == ("routed", code, version)
+    assert found["area_path"] == ["330114", code[:9], code[:12]]
+    assert found["fictional"] is True and "虚构边界" in found["notice"]
+    detail = await routing.call("GET", f"/v1/areas/{code[:12]}", roles=["rider"])
+    assert detail["level"] == "community" and detail["name"].endswith(("社区", "村"))
+    assert 4 <= len(detail["children"]) <= 8 and detail["geometry"]["type"] in ("Polygon", "MultiPolygon")
+    assert [area["code"] for area in detail["path"]] == ["3301", "330114", code[:9]]
+
+
+async def test_gcj02_uploads_are_stored_as_wgs84(routing: Routing) -> None:
+    version = await routing.draft(datum="gcj02")
+    await routing.upload(version, [box(A, 120.5, 30.3)])
+    await routing.activate(version)
+    # The corner's place in the other datum moved by some 500 m, and so did the square.
+    lng, _ = wgs84_to_gcj02([120.5], [30.3])
+    exported = await routing.call("GET", "/v1/areas/export.geojson")
+    west = min(x for x, _ in exported["features"][0]["geometry"]["coordinates"][0])
+    assert west == pytest.approx(120.5 - (lng[0] - 120.5), abs=1e-4)
+    assert exported["fictional"] is True and exported["features"][0]["properties"]["code"] == A
+    located = {"lng": 120.5005, "lat": 30.3005}
+    gcj = await routing.call("GET", "/v1/routing/locate", params={**located, "datum": "gcj02"})
+    wgs = await routing.call("GET", "/v1/routing/locate", params=located)
+    assert (gcj["outcome"], wgs["outcome"]) == ("routed", "routed")
+    edge = {"lng": 120.5095, "lat": 30.305}
+    assert (await routing.call("GET", "/v1/routing/locate", params={**edge, "datum": "gcj02"}))["outcome"] == "routed"
+    assert (await routing.call("GET", "/v1/routing/locate", params=edge))["outcome"] == "unroutable"
+
+
+async def test_a_chunk_sent_again_changes_nothing_and_other_areas_of_a_code_are_refused(routing: Routing) -> None:
+    version = await routing.draft()
+    assert (await routing.upload(version, [box(A, 120.5, 30.3)]))["added"] == 1
+    again = await routing.upload(version, [box(A, 120.5, 30.3), box(B, 120.51, 30.3)])
+    assert (again["added"], again["unchanged"]) == (1, 1)
+    refused = await routing.upload(version, [box(A, 120.6, 30.3), box(C, 120.7, 30.3)], status=422)
+    assert [error["code"] for error in refused["errors"]] == [A]
+    versions = await routing.call("GET", "/v1/areas/versions")
+    assert (versions[0]["areas"], versions[0]["state"]) == (2, "draft")
+
+
+async def test_invalid_polygons_are_repaired_or_named(routing: Routing) -> None:
+    version = await routing.draft()
+
+    def feature(code: str, *corners: tuple[float, float]) -> dict[str, object]:
+        geometry = {"type": "Polygon", "coordinates": [[*corners, corners[0]]]}
+        return {"type": "Feature", "properties": {"code": code, "name": code}, "geometry": geometry}
+
+    path = f"/v1/areas/versions/{version}/features"
+    bow_tie = feature(A, (120.0, 30.0), (120.02, 30.02), (120.02, 30.0), (120.0, 30.02))
+    added = await routing.call("POST", path, {"features": [bow_tie]})
+    assert added["repaired"][0]["code"] == A and "Self-intersection" in added["repaired"][0]["problem"]
+    flat = feature(B, (120.0, 30.0), (120.01, 30.0), (120.02, 30.0))
+    metres = feature(C, (500_000.0, 3_300_000.0), (500_100.0, 3_300_000.0), (500_100.0, 3_300_100.0))
+    twice = feature("X1", (120.0, 30.0), (120.01, 30.0), (120.01, 30.01))
+    nothing = {"type": "Feature", "properties": {"code": "X2", "name": "x"}, "geometry": None}
+    refused = await routing.call("POST", path, {"features": [flat, metres, twice, twice, nothing]}, status=422)
+    problems = {error["code"]: error["problem"] for error in refused["errors"]}
+    assert set(problems) == {B, C, "X1", "X2"}
+    assert "degrees" in problems[C] and "twice" in problems["X1"] and "needs a polygon" in problems["X2"]
+    await routing.call("POST", path, {"features": [{**flat, "geometry": {"type": "Point"}}]}, status=422)
+
+
+async def test_overlaps_and_holes_are_reported_and_strict_refuses(routing: Routing) -> None:
+    version = await routing.draft()
+    around = [(x, y) for x in range(3) for y in range(3) if (x, y) != (1, 1)]
+    ring = [box(f"33011400100100{n}", 120.5 + 0.01 * x, 30.3 + 0.01 * y) for n, (x, y) in enumerate(around)]
+    await routing.upload(version, [*ring, box(C, 120.495, 30.3)])
+    refused = await routing.activate(version, strict=True, status=409)
+    assert refused["findings"]["overlaps_total"] == 1
+    assert (await routing.call("GET", "/v1/areas"))["version_id"] is None
+    findings = (await routing.activate(version))["findings"]
+    assert findings["overlaps"][0]["codes"] == [ring[0].code, C]
+    # Half of a cell: 0.005 by 0.01 degrees.
+    assert findings["overlaps"][0]["square_metres"] == pytest.approx(480 * 1108, rel=0.02)
+    assert findings["holes_total"] == 1 and len(findings["holes"][0]["codes"]) == 8
+    assert findings["holes"][0]["square_metres"] == pytest.approx(961 * 1108, rel=0.02)
+
+
+async def test_a_new_version_disturbs_nothing_until_it_is_activated(routing: Routing) -> None:
+    first = await routing.put_in_force([box(A, 120.5, 30.3)])
+    second = await routing.draft()
+    await routing.upload(second, [box(B, 120.5, 30.3)])
+    params = {"lng": 120.505, "lat": 30.305}
+    assert (await routing.call("GET", "/v1/routing/locate", params=params))["grid_code"] == A
+    await routing.activate(second)
+    assert (await routing.call("GET", "/v1/routing/locate", params=params))["grid_code"] == B
+    await routing.upload(second, [box(C, 120.6, 30.3)], status=409)
+    await routing.activate(first)
+    assert (await routing.call("GET", "/v1/routing/locate", params=params))["grid_code"] == A
+    in_force = {v["version_id"] for v in await routing.call("GET", "/v1/areas/versions") if v["in_force"]}
+    assert in_force == {first}
+    history = await routing.service.pool.fetch("SELECT version_id FROM activations ORDER BY activation_id")
+    assert [str(row["version_id"]) for row in history] == [first, second, first]
+
+
+async def test_other_processes_notice_a_new_version_by_themselves(routing: Routing) -> None:
+    other = CurrentMap(lambda: routing.service.pool, 0.05)
+    await other.refresh()
+    following = asyncio.create_task(other.follow())
+    try:
+        version = await routing.put_in_force([box(A, 120.5, 30.3)])
+        async with asyncio.timeout(5):
+            while str(other.value.version_id) != version:
+                await asyncio.sleep(0.02)
+        body = {"put": [{"department_kind": "water", "area_code": "330114", "department": "D1"}]}
+        await routing.call("PUT", "/v1/routing/responsibilities", body)
+        async with asyncio.timeout(5):
+            while other.value.department("water", A) != "D1":
+                await asyncio.sleep(0.02)
+    finally:
+        following.cancel()
+
+
+async def test_versions_that_cannot_route_are_refused(routing: Routing) -> None:
+    empty = await routing.draft()
+    assert (await routing.activate(empty, status=422))["code"] == "no_grids"
+    lost = await routing.draft()
+    await routing.upload(lost, [box("G1", 120.5, 30.3, parent_code="C9")])
+    assert (await routing.activate(lost, status=422))["errors"][0]["code"] == "G1"
+    await routing.activate("019b0000-0000-7000-8000-000000000000", status=404)
+
+
+async def test_activating_what_changed_meanwhile_is_a_conflict(routing: Routing) -> None:
+    version = await routing.draft()
+    await routing.upload(version, [box(A, 120.5, 30.3)])
+    results = await asyncio.gather(*(_activate(routing, version) for _ in range(4)))
+    assert sorted(set(results)) in ([200], [200, 409])
+    assert results.count(200) >= 1
+    assert (await routing.call("GET", "/v1/areas"))["version_id"] == version
+
+
+async def _activate(routing: Routing, version: str) -> int:
+    path = f"/v1/areas/versions/{version}/activate"
+    return (await routing.http.post(path, json={}, headers=routing.headers("operator"))).status_code
+
+
+async def test_only_operators_import(routing: Routing) -> None:
+    for role in ("rider", "dispatcher", "grid_worker"):
+        await routing.call("POST", "/v1/areas/versions", {"label": "x"}, roles=[role], status=403)
+    answer: httpx.Response = await routing.http.get("/v1/areas")
+    assert answer.status_code == 401
+
+
+async def test_the_export_is_cached_by_version(routing: Routing) -> None:
+    await routing.put_in_force(grids()[:20])
+    headers = routing.headers("rider")
+    answer = await routing.http.get("/v1/areas/export.geojson", headers=headers)
+    assert answer.headers["content-type"] == "application/geo+json"
+    assert len(answer.json()["features"]) == 20
+    assert set(answer.json()["features"][0]["properties"]) <= {
+        *feature_collection(grids()[:1])["features"][0]["properties"],
+        "path",
+    }
+    headers["If-None-Match"] = answer.headers["etag"]
+    assert (await routing.http.get("/v1/areas/export.geojson", headers=headers)).status_code == 304
+
+
+async def test_areas_are_listed_in_pages(routing: Routing) -> None:
+    await routing.put_in_force(grids()[:7])
+    seen: list[str] = []
+    after = ""
+    while True:
+        page = await routing.call("GET", "/v1/areas", params={"level": "grid", "limit": 3, "after": after})
+        seen += [area["code"] for area in page["areas"]]
+        if page["next"] is None:
+            break
+        after = page["next"]
+    assert seen == [area.code for area in grids()[:7]]

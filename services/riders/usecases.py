@@ -186,14 +186,16 @@ async def save_outlets(work: Work, company_code: str, outlets: Sequence[Outlet])
 
 
 def _publish_rider(work: Work, rider: Rider, cause: Event[Any] | None) -> None:
-    body = RiderChanged.model_construct(
-        rider_id=rider.rider_id,
-        company=rider.company,
-        external_id=rider.external_id,
-        kind=rider.facts.kind,
-        consent=rider.facts.consent_at is not None,
-        locale=rider.facts.locale,
-        active=rider.facts.active,
+    body = RiderChanged.model_validate(
+        {
+            "rider_id": rider.rider_id,
+            "company": rider.company,
+            "external_id": rider.external_id,
+            "kind": rider.facts.kind,
+            "consent": rider.facts.consent_at is not None,
+            "locale": rider.facts.locale,
+            "active": rider.facts.active,
+        }
     )
     work.publish(RIDER_CHANGED, body, version=rider.version, cause=cause)
 

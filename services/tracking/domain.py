@@ -124,7 +124,7 @@ class Step:
 
 
 _OUTCOMES: dict[str, tuple[Icon, str, str]] = {
-    "claimed": ("person", "网格员已认领", "Claimed"),
+    "claimed": ("person", "已认领，处理中", "Claimed, being worked on"),
     "info_requested": ("question", "需要补充信息", "More information is needed"),
     "info_given": ("person", "信息已补充", "Information was added"),
     "handled": ("done", "已处置，等待核查", "Handled, to be verified"),

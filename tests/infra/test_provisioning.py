@@ -222,7 +222,7 @@ def test_a_second_run_changes_nothing_and_a_changed_one_only_the_difference(clus
     assert refused(error) == KafkaError.TOPIC_AUTHORIZATION_FAILED
 
 
-def test_removal_takes_topics_groups_rights_and_users(own_infra: Infra) -> None:
+def test_removal_takes_topics_groups_and_rights_and_locks_users_out(own_infra: Infra) -> None:
     admin = KafkaAdmin(own_infra.kafka_admin_user, own_infra.kafka_admin_password)
     topics = [TopicSpec("a", 1, HOUR_MS)]
     provision_kafka(

@@ -150,27 +150,32 @@ def _publish(
     for (report_id, index), (lng, lat) in zip(accepted, places, strict=True):
         one, rider = submissions[index], riders[index]
         assert rider is not None, "an accepted report has a rider"
-        photos = [known.photos[text] for text in dict.fromkeys(one.photos)] if one.photos else ()
-        # every value has been checked: validating again would cost more than the rest of this loop
-        body = ReportReceived.model_construct(
-            report_id=report_id,
-            rider_id=rider.rider_id,
-            company=rider.company,
-            external_id=one.external_id,
-            kind=one.kind,
-            level=levels[index],
-            lng=lng,
-            lat=lat,
-            accuracy_m=one.accuracy_m,
-            text=one.text,
-            photos=tuple(
-                Photo.model_construct(photo_id=str(p.photo_id), sha256=p.sha256, phash=p.phash) for p in photos
-            ),
-            occurred_at=one.occurred_at,
-            received_at=work.now,
+        photos = _photos(one, known) if one.photos else ()
+        # validating a dict runs outside Python: half the time of model_construct
+        body = ReportReceived.model_validate(
+            {
+                "report_id": report_id,
+                "rider_id": rider.rider_id,
+                "company": rider.company,
+                "external_id": one.external_id,
+                "kind": one.kind,
+                "level": levels[index],
+                "lng": lng,
+                "lat": lat,
+                "accuracy_m": one.accuracy_m,
+                "text": one.text,
+                "photos": photos,
+                "occurred_at": one.occurred_at,
+                "received_at": work.now,
+            }
         )
         cause = causes[index] if causes is not None else None
         work.publish(REPORT_RECEIVED, body, version=1, cause=cause, traceparent=one.traceparent)
+
+
+def _photos(submission: Submission, known: Known) -> tuple[Photo, ...]:
+    used = dict.fromkeys(known.photos[text] for text in submission.photos)
+    return tuple(Photo(photo_id=str(photo.photo_id), sha256=photo.sha256, phash=photo.phash) for photo in used)
 
 
 def _wgs84(submissions: Sequence[Submission]) -> list[tuple[float, float]]:
@@ -205,7 +210,9 @@ async def _answer_repeats(
         for one, outcome in zip(submissions, outcomes, strict=True)
         if not isinstance(outcome, Accepted)
     }
-    earlier = await report_store.earlier(conn, numbers) if numbers else {}
+    if not numbers:
+        return [outcome for outcome in outcomes if outcome is not None]
+    earlier = await report_store.earlier(conn, numbers)
     answers: list[Outcome] = []
     for one, outcome in zip(submissions, outcomes, strict=True):
         if isinstance(outcome, Accepted):

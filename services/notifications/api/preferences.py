@@ -1,5 +1,6 @@
 """What a rider chooses, and operators' channels for emergencies."""
 
+import asyncio
 import re
 from datetime import time
 from typing import Annotated, Literal, Self
@@ -139,7 +140,7 @@ async def put_preferences(
 ) -> PreferencesOut:
     """Replace everything; channels that aren't named are removed with their addresses."""
     wanted = [
-        WantedChannel(one.channel_id, one.kind, _address(parts, one.kind, one.address), one.topics)
+        WantedChannel(one.channel_id, one.kind, await _address(parts, one.kind, one.address), one.topics)
         for one in body.channels
     ]
     quiet = (body.quiet_hours.begin, body.quiet_hours.end) if body.quiet_hours else None
@@ -176,7 +177,7 @@ async def add_operator_channel(
     """Tell an area's emergencies to a mail box or a group bot."""
     if not caller.covers(body.area):
         raise not_found("area")
-    address = _address(parts, body.kind, body.address)
+    address = await _address(parts, body.kind, body.address)
     assert address is not None, "the body requires it"
     async with service.work() as work:
         if (seen := await attempt.remembered(work.conn)) is not None:
@@ -195,7 +196,7 @@ async def drop_operator_channel(channel_id: UUID, caller: Caller, service: Curre
             raise not_found("channel")
 
 
-def _address(parts: Parts, kind: ChannelKind, given: SecretStr | None) -> str | None:
+async def _address(parts: Parts, kind: ChannelKind, given: SecretStr | None) -> str | None:
     """The checked address. Every kind leads to one fixed public host or to our own mail server: see ChannelSender."""
     if given is None:
         return None
@@ -205,7 +206,12 @@ def _address(parts: Parts, kind: ChannelKind, given: SecretStr | None) -> str | 
             raise unprocessable("no_mail", "未开通邮件通知 / Mail isn't available", "the city has no mail gateway")
         good = _MAIL.fullmatch(address) is not None
     else:
-        good = address.isascii() and address.isprintable() and " " not in address and usable(kind, address)
+        good = (
+            address.isascii()
+            and address.isprintable()
+            and " " not in address
+            and await asyncio.to_thread(usable, kind, address)
+        )
     if not good:
         raise unprocessable("bad_address", "地址格式不对 / Not an address", f"not an address of kind {kind}")
     return address

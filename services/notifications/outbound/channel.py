@@ -1,11 +1,12 @@
 """One attempt to reach a person outside the app, through apprise, in a worker thread: apprise blocks."""
 
 import asyncio
+import importlib
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from urllib.parse import quote, urlsplit
 
-import apprise
 import structlog
 
 from services.notifications.domain import ChannelParcel, Outcome
@@ -15,8 +16,16 @@ from services.notifications.usecases.preferences import SEALED_FOR
 from shared.kit import clock
 from shared.kit.auth import SealBroken, Sealer
 
-# Kinds whose apprise plugin talks to one fixed public host: a URL of a rider can't point into our network.
-SCHEMES = {"wecom": "wecombot", "dingtalk": "dingtalk", "feishu": "feishu"}
+# Bots whose plugin talks to one fixed public host: a URL of a rider can't point into our network. The plugins are named
+# and not looked up by URL: the look-up imports all of apprise's hundred, for seconds and 20 MB. They are imported at
+# their first use, in a worker thread, so that the service starts without them.
+SCHEMES = {"wecom": ("wecombot",), "dingtalk": ("dingtalk",), "feishu": ("feishu",), "mail": ("mailto", "mailtos")}
+PLUGINS = {
+    "wecom": ("apprise.plugins.wecombot", "NotifyWeComBot"),
+    "dingtalk": ("apprise.plugins.dingtalk", "NotifyDingTalk"),
+    "feishu": ("apprise.plugins.feishu", "NotifyFeishu"),
+    "mail": ("apprise.plugins.email", "NotifyEmail"),
+}
 
 # apprise logs addresses and bodies
 logging.getLogger("apprise").setLevel(logging.CRITICAL)
@@ -50,13 +59,13 @@ class ChannelSender:
             return Outcome(False, f"no gateway for {channel.kind}")
         title, body = self._texts.render(delivery.template, delivery.params, parcel.language)
         loop = asyncio.get_running_loop()
-        ok, detail = await loop.run_in_executor(self._threads, _notify, url, title, body)
+        ok, detail = await loop.run_in_executor(self._threads, _notify, channel.kind, url, title, body)
         duration_ms = int((clock.monotonic_s() - started_s) * 1000)
         return Outcome(ok, detail, duration_ms=duration_ms)
 
     def url(self, kind: str, address: str) -> str | None:
         """The apprise URL with our time limits; None where the city has no gateway of the kind."""
-        limits = f"cto={self._timeout_s:g}&rto={self._timeout_s:g}"
+        limits = f"cto={self._timeout_s:g}&rto={self._timeout_s:g}&format=text"
         if kind != "mail":
             return f"{address}{'&' if '?' in address else '?'}{limits}"
         if self._gateway is None:
@@ -65,16 +74,31 @@ class ChannelSender:
 
 
 def usable(kind: str, address: str) -> bool:
-    """Whether apprise understands the address as one of its kind. For kinds other than mail."""
-    return urlsplit(address).scheme == SCHEMES.get(kind) and apprise.Apprise.instantiate(address) is not None
+    """Whether a group bot's address is one of its kind. Blocks at the first call: not for the event loop."""
+    return kind != "mail" and _target(kind, address) is not None
 
 
-def _notify(url: str, title: str, body: str) -> tuple[bool, str]:
-    target = apprise.Apprise()
-    if not target.add(url):
-        return False, "apprise doesn't understand the address"
+def _target(kind: str, url: str) -> Any:
+    """The plugin with the URL's settings; None where the URL isn't the plugin's."""
+    if urlsplit(url).scheme not in SCHEMES[kind]:
+        return None
+    module, name = PLUGINS[kind]
+    plugin = getattr(importlib.import_module(module), name)
+    settings = plugin.parse_url(url)
+    if not settings:
+        return None
     try:
-        taken = target.notify(title=title, body=body, body_format=apprise.NotifyFormat.TEXT)
+        return plugin(**settings)
+    except TypeError:  # how apprise says that something is missing
+        return None
+
+
+def _notify(kind: str, url: str, title: str, body: str) -> tuple[bool, str]:
+    target = _target(kind, url)
+    if target is None:
+        return False, "the address isn't usable"
+    try:
+        taken = target.notify(title=title, body=body)
     except Exception as error:  # noqa: BLE001  # plugins raise whatever their transport does; the delivery is tried again
         _log.warning("channel_raised", error=type(error).__name__)
         return False, f"the channel failed: {type(error).__name__}"

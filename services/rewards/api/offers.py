@@ -55,7 +55,7 @@ class MerchantsOut(BaseModel):
 
 
 class OfferIn(_In):
-    """A new offer. Opening hours are the counter's, in the city's time; `closes_at` before `opens_at`: after midnight."""
+    """A new offer. Opening hours are the counter's, in the city's time, and may reach over midnight."""
 
     merchant_id: UUID
     name: _Text
@@ -257,8 +257,8 @@ async def set_stock(offer_id: UUID, body: StockIn, service: CurrentService) -> O
         if found is None:
             raise not_found("offer")
         if not done:
-            state = {"current_version": found.version, "held": found.held, "sold": found.sold}
-            raise conflict("stock_moved_on", "库存已变动 / Stock has moved on", **state)
+            title = "库存已变动 / Stock has moved on"
+            raise conflict("stock_moved_on", title, current_version=found.version, held=found.held, sold=found.sold)
         return OfferOut.of(found)
 
 

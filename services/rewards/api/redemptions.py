@@ -173,6 +173,6 @@ def _problem(verdict: Verdict, window_s: int) -> ApiProblem:
         return conflict("closed_now", "不在营业时间 / Outside opening hours", redemption_id=str(redemption.id))
     state = "expired" if redemption.state == "issued" else redemption.state
     ended_at = redemption.ended_at.isoformat() if redemption.ended_at else None
-    extras = {"state": state, "redemption_id": str(redemption.id), "ended_at": ended_at}
     title = "券已使用 / Already used" if state == "used" else "券已失效 / No longer valid"
-    return conflict(f"voucher_{state}", title, **extras)
+    ended_at = redemption.ended_at.isoformat() if redemption.ended_at else None
+    return conflict(f"voucher_{state}", title, state=state, redemption_id=str(redemption.id), ended_at=ended_at)

@@ -78,6 +78,7 @@ async def redeem(desk: Desk, work: Work, wishes: Sequence[Wish]) -> list[Answer 
     await keys.keep(work.conn, [(*key, answer.status, answer.body) for key, answer in answers.items()])
     await keys.free(work.conn, [key for key, r in outcomes.items() if not isinstance(r, Redemption)])
     given: list[Answer | Exception] = []
+    told: set[keys.Key] = set()
     for wish in wishes:
         before, outcome = kept.get(wish.key), outcomes.get(wish.key)
         if wish.attempt.body_hash != (before or firsts[wish.key].attempt).body_hash:
@@ -90,7 +91,8 @@ async def redeem(desk: Desk, work: Work, wishes: Sequence[Wish]) -> list[Answer 
             given.append(outcome)
         else:
             answer = answers[wish.key]
-            given.append(answer if wish is firsts[wish.key] else Answer(answer.status, answer.body, True))
+            given.append(answer if wish.key not in told else Answer(answer.status, answer.body, True))
+            told.add(wish.key)
     return given
 
 

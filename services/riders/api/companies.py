@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse
 from pydantic import AwareDatetime, BaseModel
 
 from services.riders import domain, store, usecases
-from services.riders.api.common import CurrentService, In, Name, not_when_overloaded, problem_of
+from services.riders.api.conventions import CurrentService, In, Name, not_when_overloaded, problem_of
 from services.riders.domain import Refusal
 from shared.events.common import CompanyCode
 from shared.kit.auth import Operator, Sealer, allow, policy_router

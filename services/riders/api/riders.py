@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from services.riders import domain, store, usecases
-from services.riders.api.common import CurrentService, In, Name, not_when_overloaded, problem_of
+from services.riders.api.conventions import CurrentService, In, Name, not_when_overloaded, problem_of
 from services.riders.domain import Refusal, Registered, Rider
 from shared.events.common import ExternalId
 from shared.events.inbound_riders import RiderSubmission

@@ -200,10 +200,10 @@ def _ndjson(rows: Sequence[ExportRow]) -> bytes:
         orjson.dumps(
             {
                 "external_id": row.external_id,
-                "report_id": row.report_id,
+                "report_id": str(row.report_id),
                 "grid_code": row.grid_code or "",
                 "ambiguous": row.ambiguous,
-                "case_id": row.case_id,
+                "case_id": str(row.case_id) if row.case_id else None,
                 "state": row.state,
                 "points": row.points,
             },

@@ -1,8 +1,8 @@
 """A city's day: companies stream reports, people handle them, riders earn points and take gifts; then all is counted.
 
-    make demo            leaves the suite up until Ctrl-C
-    make demo KEEP=0     ends after the reconciliation, with its exit status
-    REPORTS=20000 RATE=400 PORT=8080 change the size, the reports a second and the front door's port.
+make demo            leaves the suite up until Ctrl-C
+make demo KEEP=0     ends after the reconciliation, with its exit status
+REPORTS=20000 RATE=400 PORT=8080 change the size, the reports a second and the front door's port.
 """
 
 import asyncio
@@ -11,7 +11,6 @@ import shutil
 import sys
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 
 from rich.console import Console
 
@@ -143,7 +142,9 @@ def main() -> int:
     try:
         with running_suite(state, console.print, port=options.port, persistent=False, address=STATE) as suite:
             good = asyncio.run(day(suite, options, console, stop))
-            verdict = "[green bold]对账一致 / everything reconciles" if good else "[red bold]对账不符 / does not reconcile"
+            verdict = (
+                "[green bold]对账一致 / everything reconciles" if good else "[red bold]对账不符 / does not reconcile"
+            )
             console.print(f"{verdict}[/]  ({clock.monotonic_s() - began_s:.0f} s)")
             if options.keep and not stop.is_set():
                 addresses(suite, console)

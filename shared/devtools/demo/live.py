@@ -1,4 +1,4 @@
-"""What the demo shows while it runs, and what it knows of the suite: every service's own figures, asked every second."""
+"""What the demo shows while it runs: every service's own figures, asked every second."""
 
 import asyncio
 from dataclasses import dataclass, field

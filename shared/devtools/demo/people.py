@@ -1,4 +1,4 @@
-"""Simulated grid workers, departments and verifiers: they look at their lists and act, like the real ones but faster."""
+"""Simulated grid workers, departments and verifiers: they look at their lists and act, only faster than real ones."""
 
 import asyncio
 import random

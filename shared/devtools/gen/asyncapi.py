@@ -298,7 +298,8 @@ def document(root: Path) -> dict[str, Any]:
                 "scram": {
                     "type": "scramSha512",
                     "description": (
-                        "SASL SCRAM-SHA-512. A service's user has the service's name, a company's is `company-<code>`, a "
+                        "SASL SCRAM-SHA-512. A service's user has the service's name, a company's is "
+                        "`company-<code>`, a "
                         "city system's `system-<code>`; the groups of the two begin with their user's name and a dot. "
                         "ACLs follow this document: who sends may write, who receives may read, nothing else."
                     ),

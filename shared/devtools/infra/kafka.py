@@ -127,7 +127,7 @@ def _spec(name: str, home: Path, log_file: Path, port: int, password: str, argv:
         home=home,
         log=log_file,
         ready=lambda _pid: _ready(port, password),
-        ready_timeout_s=90,
+        ready_timeout_s=120,
     )
 
 

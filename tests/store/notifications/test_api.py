@@ -1,6 +1,7 @@
 """The whole service on real Kafka: from a points event to an inbox, and every route under its policy."""
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
@@ -193,8 +194,6 @@ async def test_a_company_sets_its_webhook_and_is_told(web: httpx.AsyncClient, st
         secret = made.json()["secret"]
         again = await web.put("/v1/webhooks", **signed("PUT", "/v1/webhooks", {"url": receiver.url}))
         assert again.json()["secret"] is None
-        import base64
-
         receiver.secrets = [base64.b64decode(secret.removeprefix("whsec_"))]
         test = await web.post("/v1/webhooks/test", **signed("POST", "/v1/webhooks/test", {}))
         assert test.status_code == 202
@@ -207,9 +206,11 @@ async def test_a_company_sets_its_webhook_and_is_told(web: httpx.AsyncClient, st
 
         await eventually(both)
     assert {body["type"] for body in receiver.taken} == {"webhook.test", "report.status_changed"}
-    own = (await web.get("/v1/webhooks", **signed("GET", "/v1/webhooks"))).json()
+    own = (await web.request("GET", "/v1/webhooks", **signed("GET", "/v1/webhooks"))).json()
     assert [(one["company"], one["state"], one["secret"]) for one in own] == [("mt", "working", None)]
-    assert (await web.get("/v1/webhooks", **signed("GET", "/v1/webhooks", None, "other", b"o" * 32))).json() == []
+    assert (
+        await web.request("GET", "/v1/webhooks", **signed("GET", "/v1/webhooks", None, "other", b"o" * 32))
+    ).json() == []
     foreign = {"url": receiver.url, "company": "mt"}
     refused = await web.put("/v1/webhooks", **signed("PUT", "/v1/webhooks", foreign, "other", b"o" * 32))
     assert refused.status_code == 403

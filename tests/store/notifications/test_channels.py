@@ -190,7 +190,7 @@ async def test_apprise_runs_in_a_thread_and_its_failures_are_outcomes(
 
     names: list[str] = []
 
-    def notify(url: str, title: str, body: str) -> tuple[bool, str]:
+    def notify(kind: str, url: str, title: str, body: str) -> tuple[bool, str]:
         names.append(threading.current_thread().name)
         return False, "the channel didn't take it"
 

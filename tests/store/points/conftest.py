@@ -1,5 +1,7 @@
 """A ledger of the test's own: real Postgres, the service's role, empty tables."""
 
+from collections.abc import AsyncIterator
+
 import asyncpg
 import pytest
 
@@ -9,11 +11,12 @@ from tests.store.points.ledger import Ledger, empty
 
 
 @pytest.fixture
-async def ledger(installation: Installation, pool_for) -> Ledger:
-    """Emptied before the test by the owner, since the service's own role can't."""
+async def ledger(installation: Installation, pool_for) -> AsyncIterator[Ledger]:
+    """Emptied before and after the test by the owner, since the service's own role can't."""
     owner = await asyncpg.connect(installation.dsn("points", owner_role))
     try:
         await empty(owner)
+        yield Ledger(await pool_for("points"))
+        await empty(owner)
     finally:
         await owner.close()
-    return Ledger(await pool_for("points"))

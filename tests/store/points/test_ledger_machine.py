@@ -286,6 +286,7 @@ def machine(installation: Installation) -> Iterator[type[LedgerMachine]]:
     app, owner = loop.run_until_complete(connect())
     members = {"run": staticmethod(loop.run_until_complete), "connection": app, "owner": owner}
     yield type("Machine", (LedgerMachine,), members)
+    loop.run_until_complete(empty(owner))
     for connection in (app, owner):
         loop.run_until_complete(connection.close())
     loop.close()

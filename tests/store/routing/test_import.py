@@ -37,7 +37,7 @@ async def test_gcj02_uploads_are_stored_as_wgs84(routing: Routing) -> None:
     west = min(x for x, _ in exported["features"][0]["geometry"]["coordinates"][0])
     assert west == pytest.approx(120.5 - (lng[0] - 120.5), abs=1e-4)
     assert exported["fictional"] is True and exported["features"][0]["properties"]["code"] == A
-    located = {"lng": 120.5005, "lat": 30.3005}
+    located = {"lng": 120.5005, "lat": 30.305}
     gcj = await routing.call("GET", "/v1/routing/locate", params={**located, "datum": "gcj02"})
     wgs = await routing.call("GET", "/v1/routing/locate", params=located)
     assert (gcj["outcome"], wgs["outcome"]) == ("routed", "routed")

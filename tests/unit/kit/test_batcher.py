@@ -98,7 +98,7 @@ async def test_full_queue_and_cancelled_waiters() -> None:
         second.cancel()
         await asyncio.sleep(0)
         book.gate.set()
-        assert await asyncio.gather(first, third) == ["1", "3"]
+        assert (await first, await third) == ("1", "3")
     assert book.batches == [[1], [3]]
 
 

@@ -237,9 +237,10 @@ class Counting:
 async def test_limits_count_the_principal_and_guesses_the_address(tmp_path: Path) -> None:
     limiter, identity = Counting(), Identity.open(tmp_path)
     async with client_of(app_of([routes()], tmp_path, limiter=limiter)) as client:
-        for _ in range(2):
-            answer = await client.get("/v1/rider", headers=bearer(identity.token("r1", "某", ["rider"])))
-            assert answer.status_code == 200
+        mine = bearer(identity.token("r1", "某", ["rider"]))
+        assert (await client.get("/v1/rider", headers=mine)).status_code == 200
+        answer = await client.get("/v1/rider", headers=mine)
+        assert answer.status_code == 200
         assert answer.headers["ratelimit"] == '"default";r=0;t=3'
         refused = await client.get("/v1/rider", headers=bearer(identity.token("r1", "某", ["rider"])))
         other = await client.get("/v1/rider", headers=bearer(identity.token("r2", "某", ["rider"])))
@@ -251,6 +252,15 @@ async def test_limits_count_the_principal_and_guesses_the_address(tmp_path: Path
     assert other.status_code == 200
     assert guesses == [401, 401, 429, 429]
     assert probes == [200] * 4
+
+
+def test_policies_admit_only_their_kind_of_caller() -> None:
+    company, rider = Principal("company", "MT", "MT"), Principal("person", "r", roles=frozenset({"rider"}))
+    assert Company.admits(company)
+    assert not any(policy.admits(company) for policy in (Person, Rider, Operator, AnyOf(Rider, Operator)))
+    assert not Company.admits(rider)
+    assert not Operator.admits(rider)
+    assert not Rider.admits(Principal("anonymous", "", roles=frozenset({"rider"})))
 
 
 def test_principal_areas_and_selves() -> None:

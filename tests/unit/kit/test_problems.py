@@ -196,6 +196,14 @@ async def test_body_limit_with_and_without_announced_length(
         assert answer.headers["connection"] == "close"
 
 
+async def test_announced_excess_is_refused_unread(tmp_path: Path) -> None:
+    pulled: list[int] = []
+    async with client_of(app_of([routes()], tmp_path)) as client:
+        answer = await client.post("/v1/echo", content=chunks(9, pulled), headers={"content-length": "3600"})
+    assert answer.status_code == 413
+    assert pulled == []
+
+
 def test_extras_cannot_replace_members() -> None:
     with pytest.raises(ValueError, match="status"):
         ApiProblem(400, "x", "x", extras={"status": 200})

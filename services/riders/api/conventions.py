@@ -1,4 +1,4 @@
-"""What the routes share."""
+"""Conventions of this service's routes: strict bodies, names, refusals as problems."""
 
 from typing import Annotated
 

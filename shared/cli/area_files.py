@@ -1,0 +1,240 @@
+"""Reads areas from GeoJSON, Shapefiles and zipped ones, and finds what is wrong with them, before anything is sent."""
+
+import re
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape
+
+import numpy as np
+import orjson
+import pyogrio
+import shapely
+from numpy.typing import NDArray
+
+from shared.geo.checks import Hole, Overlap, holes, out_of_range, overlaps, repair
+
+# WGS-84 and CGCS2000 differ by centimetres: taken as they are.
+_AS_IS = {"EPSG:4326", "EPSG:4490", "OGC:CRS84", "EPSG:4979", "EPSG:4480"}
+_CODE = re.compile(r"^[0-9A-Za-z][0-9A-Za-z_-]{0,31}$")
+# Of one request, so that it stays well below what the service takes.
+CHUNK_FEATURES_MAX = 500
+CHUNK_BYTES_MAX = 2_000_000
+
+
+class AreaFileError(ValueError):
+    """The file can't be read as asked; the text says what to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which fields of the file are what."""
+
+    code: str
+    name: str
+    parent: str | None = None
+    level: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileArea:
+    """One area of the file, its polygon valid and in degrees."""
+
+    code: str
+    name: str
+    parent_code: str | None
+    level: str | None
+    fictional: bool
+    polygon: shapely.Geometry | None
+
+
+@dataclass(frozen=True, slots=True)
+class AreaFile:
+    """What a file holds. `repaired` and `invalid` are (code or row, problem)."""
+
+    areas: list[FileArea]
+    crs: str | None
+    reprojected: bool
+    warnings: list[str]
+    repaired: list[tuple[str, str]]
+    invalid: list[tuple[str, str]]
+
+
+@dataclass(slots=True)
+class _Reading:
+    areas: list[FileArea] = field(default_factory=list)
+    repaired: list[tuple[str, str]] = field(default_factory=list)
+    invalid: list[tuple[str, str]] = field(default_factory=list)
+
+
+def read_areas(path: Path, columns: Columns, *, layer: str | None = None, encoding: str | None = None) -> AreaFile:
+    """Read a file; polygons are repaired or listed as invalid, coordinates come out as longitude and latitude.
+
+    `encoding` of a Shapefile's texts: by its .cpg file, else UTF-8 or GBK, whichever fits. A stated coordinate system
+    is reprojected to WGS-84, CGCS2000 (EPSG:4490) stays as it is; where none is stated, degrees are expected.
+
+    Raises:
+        AreaFileError: no such file, layer or field, or it isn't readable.
+    """
+    if not path.exists():
+        raise AreaFileError(f"{path}: no such file")
+    source = f"/vsizip/{path.resolve()}" if path.suffix.lower() == ".zip" else str(path.resolve())
+    layer = _layer(source, layer)
+    meta, geometry, values = _attributes(source, layer, encoding, _has_cpg(path))
+    crs = meta["crs"]
+    reproject = crs is not None and crs not in _AS_IS
+    polygons = shapely.from_wkb(_reprojected(source, layer) if reproject else geometry)
+    reading = _Reading()
+    for row, polygon in enumerate(polygons, start=1):
+        _take(reading, row, {name: column[row - 1] for name, column in values.items()}, polygon, columns)
+    _refuse_duplicates(reading)
+    warnings = [] if not reproject or _is_close_to_wgs84(str(crs)) else [_datum_warning(str(crs))]
+    return AreaFile(reading.areas, crs, reproject, warnings, reading.repaired, reading.invalid)
+
+
+def check(areas: Sequence[FileArea], level: str) -> tuple[list[tuple[str, str, Overlap]], list[tuple[Hole, list[str]]]]:
+    """Overlaps (two codes, the overlap) and holes (the hole, codes around) among the areas of one level."""
+    drawn = [area for area in areas if area.polygon is not None and (area.level or level) == level]
+    polygons = [area.polygon for area in drawn]
+    return (
+        [(drawn[found.first].code, drawn[found.second].code, found) for found in overlaps(polygons)],
+        [(found, [drawn[number].code for number in found.neighbours]) for found in holes(polygons)],
+    )
+
+
+def chunks(areas: Sequence[FileArea]) -> Iterator[list[dict[str, Any]]]:
+    """GeoJSON features of all areas, in pieces that fit into one request."""
+    chunk: list[dict[str, Any]] = []
+    size = 0
+    for area in areas:
+        geometry = None if area.polygon is None else shapely.to_geojson(area.polygon)
+        length = len(geometry or "") + 200
+        if chunk and (len(chunk) >= CHUNK_FEATURES_MAX or size + length > CHUNK_BYTES_MAX):
+            yield chunk
+            chunk, size = [], 0
+        properties = {
+            "code": area.code,
+            "name": area.name,
+            "parent_code": area.parent_code,
+            "level": area.level,
+            "fictional": area.fictional,
+        }
+        parsed = None if geometry is None else orjson.loads(geometry)
+        chunk.append({"type": "Feature", "properties": properties, "geometry": parsed})
+        size += length
+    if chunk:
+        yield chunk
+
+
+def _layer(source: str, wanted: str | None) -> str:
+    try:
+        names = [str(name) for name in pyogrio.list_layers(source)[:, 0]]
+    except pyogrio.errors.DataSourceError as bad:
+        raise AreaFileError(f"{source}: not readable: {str(bad)[:200]}") from bad
+    if wanted is not None and wanted not in names:
+        raise AreaFileError(f"no layer {wanted}; the file has {', '.join(names)}")
+    if wanted is None and len(names) != 1:
+        raise AreaFileError(f"name one of the layers with --layer: {', '.join(names)}")
+    return wanted or names[0]
+
+
+def _has_cpg(path: Path) -> bool:
+    if path.suffix.lower() == ".shp":
+        return any(path.with_suffix(ending).exists() for ending in (".cpg", ".CPG"))
+    return False
+
+
+_Read = tuple[dict[str, Any], NDArray[np.object_], dict[str, NDArray[Any]]]
+
+
+def _attributes(source: str, layer: str, encoding: str | None, has_cpg: bool) -> _Read:
+    """Meta data, WKB and columns. The library reads Shapefiles without a stated encoding as Latin-1: so ask twice."""
+    shapefile = ".shp" in source.lower() or source.startswith("/vsizip/")
+    tries: list[str | None] = [encoding] if encoding or has_cpg or not shapefile else ["UTF-8", "GB18030"]
+    for number, attempt in enumerate(tries):
+        try:
+            meta, _, geometry, values = pyogrio.raw.read(source, layer=layer, encoding=attempt, force_2d=True)
+        except UnicodeDecodeError as bad:
+            if number == len(tries) - 1:
+                raise AreaFileError(f"texts are in no known encoding ({bad.reason}); name it with --encoding") from bad
+        except (LookupError, pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as bad:
+            raise AreaFileError(f"not readable: {str(bad)[:200]}") from bad
+        else:
+            return meta, geometry, dict(zip((str(name) for name in meta["fields"]), values, strict=True))
+    raise AreaFileError("no encoding to try")
+
+
+def _reprojected(source: str, layer: str) -> NDArray[np.object_]:
+    """WKB in WGS-84 in the file's order, through GDAL's virtual layers: no second projection library is needed."""
+    text = (
+        f"<OGRVRTDataSource><OGRVRTWarpedLayer><OGRVRTLayer name={_quoted(layer)}>"
+        f"<SrcDataSource>{escape(source)}</SrcDataSource></OGRVRTLayer>"
+        "<TargetSRS>EPSG:4326</TargetSRS></OGRVRTWarpedLayer></OGRVRTDataSource>"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        virtual = Path(folder) / "warped.vrt"
+        virtual.write_text(text, encoding="utf-8")
+        # Latin-1 takes any byte: the texts come from the file itself.
+        _, _, geometry, _ = pyogrio.raw.read(virtual, columns=[], encoding="ISO-8859-1", force_2d=True)
+    return geometry  # type: ignore[no-any-return]  # the library has no types
+
+
+def _quoted(name: str) -> str:
+    return '"' + escape(name, {'"': "&quot;"}) + '"'
+
+
+def _is_close_to_wgs84(crs: str) -> bool:
+    """Systems on WGS-84 or CGCS2000: UTM, web Mercator, the national Gauss-Krüger zones."""
+    number = int(crs.removeprefix("EPSG:")) if re.fullmatch(r"EPSG:\d+", crs) else 0
+    named = re.search(r"China_2000|CGCS_?2000|China_Geodetic|WGS_?(19)?84|WGS 84", crs, re.IGNORECASE)
+    return number == 3857 or 4491 <= number <= 4554 or 32601 <= number <= 32760 or named is not None
+
+
+def _datum_warning(crs: str) -> str:
+    return f"{crs[:60]} may be on an older datum (Beijing 1954, Xian 1980): without its grid it is up to 100 m off"
+
+
+def _take(
+    reading: _Reading, row: int, values: dict[str, Any], polygon: shapely.Geometry | None, columns: Columns
+) -> None:
+    """One row: an area, or a line in the list of invalid ones."""
+    for name in (columns.code, columns.name, columns.parent, columns.level):
+        if name is not None and name not in values:
+            raise AreaFileError(f"no field {name}; the file has {', '.join(values)}")
+    code = _text(values[columns.code])
+    if code is None or not _CODE.match(code):
+        reading.invalid.append((f"row {row}", f"code {code!r} is empty or has other characters than A-Z, 0-9, - and _"))
+        return
+    if polygon is not None:
+        if out_of_range(polygon):
+            reading.invalid.append((code, "coordinates are no degrees, and the file states no coordinate system"))
+            return
+        try:
+            polygon, problem = repair(polygon)
+        except ValueError as bad:
+            reading.invalid.append((code, str(bad)))
+            return
+        if problem is not None:
+            reading.repaired.append((code, problem))
+    parent = _text(values[columns.parent]) if columns.parent else None
+    level = _text(values[columns.level]) if columns.level else None
+    fictional = bool(values.get("fictional", False))
+    reading.areas.append(FileArea(code, _text(values[columns.name]) or code, parent, level, fictional, polygon))
+
+
+def _text(value: object) -> str | None:
+    """A field as text: whole numbers without a decimal point, nothing for nulls and blanks."""
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value).strip() or None
+
+
+def _refuse_duplicates(reading: _Reading) -> None:
+    twice = {code for code, count in Counter(area.code for area in reading.areas).items() if count > 1}
+    reading.invalid.extend((code, "the code stands more than once") for code in sorted(twice))
+    reading.areas = [area for area in reading.areas if area.code not in twice]

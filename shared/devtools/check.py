@@ -1,0 +1,80 @@
+"""`make check`: all that can be said of the sources without running the suite; each failure names what to do."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from shared.devtools.installation import ROOT
+from shared.kit import clock
+
+BIN = Path(sys.executable).parent
+LONGEST_S = 300
+
+
+@dataclass(frozen=True)
+class Check:
+    """One command. `mend`: what to do when it fails."""
+
+    name: str
+    words: Sequence[str]
+    mend: str
+
+
+def checks() -> list[Check]:
+    """All checks; those that take longest first."""
+    migrations = sorted(str(path) for path in ROOT.glob("services/*/migrations/*.sql"))
+    migrations += sorted(str(path) for path in ROOT.glob("shared/kit/migrations/*.sql"))
+    strict = ["--strict"] if os.environ.get("CI") and shutil.which("node") else []
+    module = [sys.executable, "-m"]
+    return [
+        Check("types", ["mypy"], "mend the types"),
+        Check("generated files", [*module, "shared.devtools.gen", "--check", "--strict"], "make gen, then commit"),
+        Check("AsyncAPI", [*module, "shared.devtools.gen.validate", *strict], "mend shared/devtools/gen/asyncapi.py"),
+        Check("breaking schemas", [*module, "shared.devtools.compat"], "add a V2 beside the V1, never change a V1"),
+        Check("layers", ["lint-imports", "--no-logo"], "see [tool.importlinter] in pyproject.toml"),
+        Check("house rules", [*module, "shared.devtools.house"], "each line names file, line and rule"),
+        Check("migrations", ["squawk", *migrations], "see .squawk.toml for the reasons"),
+        Check("dependencies", ["deptry", "."], "see [tool.deptry] in pyproject.toml"),
+        Check("style", ["ruff", "check", "."], "ruff check --fix ."),
+        Check("format", ["ruff", "format", "--check", "."], "ruff format ."),
+    ]
+
+
+def run(check: Check) -> tuple[Check, float, subprocess.CompletedProcess[str]]:
+    """Run one check with the environment's own programs."""
+    began_s = clock.monotonic_s()
+    words = list(check.words)
+    if not Path(words[0]).is_absolute():
+        words[0] = str(BIN / words[0])
+    environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"}
+    done = subprocess.run(
+        words, capture_output=True, text=True, cwd=ROOT, env=environment, check=False, timeout=LONGEST_S
+    )
+    return check, clock.monotonic_s() - began_s, done
+
+
+def main() -> int:
+    """Exit status 1 when any check fails."""
+    console = Console()
+    failed = []
+    with ThreadPoolExecutor(max_workers=2) as threads:
+        for check, seconds, done in threads.map(run, checks()):
+            good = done.returncode == 0
+            console.print(f"{'[green]✓' if good else '[red]✗'}[/] {check.name}  [dim]{seconds:.1f} s")
+            if not good:
+                failed.append(check.name)
+                console.print((done.stdout + done.stderr)[-6000:].rstrip(), markup=False, highlight=False)
+                console.print(f"  → {check.mend}", markup=False)
+    console.print(f"{len(checks()) - len(failed)} passed, {len(failed)} failed", markup=False)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

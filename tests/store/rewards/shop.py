@@ -1,0 +1,169 @@
+"""Drives the rewards use cases as the kit does, on real Postgres."""
+
+import secrets
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import asyncpg
+import orjson
+
+from services.rewards.api.redemptions import render
+from services.rewards.domain import Offer, Redemption
+from services.rewards.store import offers, redemptions
+from services.rewards.store.offers import NewOffer
+from services.rewards.usecases import redemptions as redeeming
+from services.rewards.usecases import vouchers
+from services.rewards.usecases.codes import Codes
+from services.rewards.usecases.redemptions import Answer, Desk, Wish
+from services.rewards.usecases.vouchers import Counter, Verdict
+from shared.events.account_changed import ACCOUNT_CHANGED, AccountChanged
+from shared.kit import clock
+from shared.kit.auth import Principal
+from shared.kit.batcher import Batcher
+from shared.kit.idempotency import Attempt
+from shared.kit.ids import new_id
+from shared.kit.work import Event, Record, Work, insert_outbox
+
+SQL_PAST = "UPDATE redemptions SET deadline_at = now() - interval '1 second' WHERE id = $1"
+
+
+def wish(offer_id: UUID, rider_id: UUID | None = None, key: str | None = None, body: bytes = b"") -> Wish:
+    """A rider's request."""
+    rider_id = rider_id or new_id()
+    principal = Principal("person", str(rider_id), roles=frozenset({"rider"}))
+    return Wish(Attempt(principal, key or secrets.token_hex(8), offer_id.bytes + body), rider_id, offer_id)
+
+
+class Shop:
+    """The service's use cases on one pool."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self.pool = pool
+        zone = ZoneInfo("Asia/Shanghai")
+        codes = Codes(b"a secret of the tests only")
+        self.desk = Desk(codes, zone, 600, render)
+        self.counter = Counter(codes, zone, wrong_max=5, window_s=600)
+
+    async def offer(self, **changed: Any) -> Offer:
+        """A merchant with one offer."""
+        now = clock.now()
+        stated: dict[str, Any] = {
+            "name": "tyre patch",
+            "description": "",
+            "price": 50,
+            "donated_by": None,
+            "stock": 100,
+            "per_rider_max": None,
+            "per_day_max": None,
+            "valid_from": now - timedelta(days=1),
+            "valid_until": now + timedelta(days=1),
+            "opens_minute": 0,
+            "closes_minute": 1440,
+            "voucher_minutes": 60,
+        }
+        async with self.pool.acquire() as conn, conn.transaction():
+            merchant = await offers.add_merchant(conn, new_id(), "workshop", "1 Xueyuan Street")
+            id_ = new_id()
+            await offers.add_offer(conn, id_, NewOffer(**{**stated, "merchant_id": merchant.id, **changed}))
+            made = await offers.offer(conn, id_)
+        assert made is not None
+        return made
+
+    async def redeem(self, *wishes: Wish) -> list[Answer | Exception]:
+        """One batch."""
+        async with self.pool.acquire() as conn, conn.transaction():
+            work = Work(conn)
+            answers = await redeeming.redeem(self.desk, work, wishes)
+            await insert_outbox(conn, work.rows)
+        return answers
+
+    def batcher(self) -> Batcher[Wish, Answer]:
+        """One replica's group commit."""
+
+        async def flush(wishes: list[Wish]) -> list[Answer | Exception]:
+            return await self.redeem(*wishes)
+
+        return Batcher(flush, name="test", size_max=20)
+
+    async def redeem_one(self, offer: Offer, rider_id: UUID | None = None) -> UUID:
+        """Must be granted; the redemption's id."""
+        answer = (await self.redeem(wish(offer.id, rider_id)))[0]
+        assert isinstance(answer, Answer), answer
+        return UUID(orjson.loads(answer.body)["redemption_id"])
+
+    async def answer(self, movement: str, *ids: UUID, reason: str | None = None, source: str = "redemption") -> None:
+        """Points answer redemptions, in one batch."""
+        events = []
+        for id_ in ids:
+            body = AccountChanged.model_validate(
+                {
+                    "rider_id": new_id(),
+                    "entry_id": new_id(),
+                    "movement": movement,
+                    "source": source,
+                    "source_id": id_,
+                    "amount": -50,
+                    "reason": reason,
+                    "pending": 0,
+                    "available": 0,
+                    "changed_at": clock.now(),
+                }
+            )
+            key = ACCOUNT_CHANGED.key_of(body)
+            record = Record(ACCOUNT_CHANGED.name, 0, 0, key.encode(), b"", ())
+            events.append(Event(new_id(), body, key, 1, body.changed_at, record))
+        async with self.pool.acquire() as conn, conn.transaction():
+            work = Work(conn)
+            await redeeming.follow_accounts(self.desk, work, events)
+            await insert_outbox(conn, work.rows)
+
+    async def sweep(self, rows_max: int = 200) -> int:
+        """One turn of the sweeper."""
+        async with self.pool.acquire() as conn, conn.transaction():
+            work = Work(conn)
+            ended = await redeeming.sweep(work, rows_max)
+            await insert_outbox(conn, work.rows)
+        return ended
+
+    async def verify(self, merchant_id: UUID, code: str) -> Verdict:
+        """At the counter."""
+        async with self.pool.acquire() as conn, conn.transaction():
+            work = Work(conn)
+            verdict = await vouchers.verify(self.counter, work, merchant_id, code)
+            await insert_outbox(conn, work.rows)
+        return verdict
+
+    async def code(self, id_: UUID) -> str:
+        """As its rider sees it."""
+        async with self.pool.acquire() as conn:
+            found = await redemptions.redemption(conn, id_)
+        assert found is not None and found[1] is not None
+        return self.desk.codes.open(id_, found[1])
+
+    async def read(self, id_: UUID) -> Redemption:
+        """One redemption."""
+        async with self.pool.acquire() as conn:
+            found = await redemptions.redemption(conn, id_)
+        assert found is not None
+        return found[0]
+
+    async def time_is_over(self, id_: UUID) -> None:
+        """As if its deadline had passed."""
+        await self.pool.execute(SQL_PAST, id_)
+
+    async def stock(self, offer: Offer) -> tuple[int, int, int]:
+        """(free, held, sold); and the redemptions explain it."""
+        async with self.pool.acquire() as conn:
+            figures = await redemptions.tallies(conn)
+            found = await offers.offer(conn, offer.id)
+        assert figures["imbalance"] == 0, figures
+        assert found is not None
+        return found.free, found.held, found.sold
+
+    async def told(self, id_: UUID) -> list[str]:
+        """The states that were published, whose versions are checked to be 1..n."""
+        rows = await self.pool.fetch("SELECT version, payload FROM outbox WHERE key = $1 ORDER BY id", str(id_))
+        assert [row["version"] for row in rows] == list(range(1, len(rows) + 1))
+        return [orjson.loads(row["payload"])["state"] for row in rows]

@@ -1,0 +1,178 @@
+"""An empty tracking schema, and the events of one small city to fill it."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from services.tracking import usecases
+from shared.catalog import Catalogue
+from shared.cli.provision import owner_role
+from shared.devtools.installation import Installation
+from shared.events.account_changed import AccountChanged
+from shared.events.case_changed import CaseChanged
+from shared.events.report_received import ReportReceived
+from shared.events.report_routed import ReportRouted
+from shared.kit.db import Connection, Pool, prepare_connection
+from shared.kit.ids import new_id
+from shared.kit.work import Event, Record, Work, insert_outbox
+
+T0 = datetime(2026, 3, 1, 8, tzinfo=UTC)
+COMPANY = "feima"
+TABLES = ("reports", "routings", "cases", "case_steps", "case_reports", "movements")
+Batch = tuple[str, Sequence[Event[Any]]]
+State = dict[str, list[tuple[Any, ...]]]
+_offsets = count()
+
+
+def event(body: Any, key: UUID, version: int, seconds: float) -> Event[Any]:
+    record = Record("t", 0, next(_offsets), str(key).encode(), b"", ())
+    return Event(new_id(), body, str(key), version, T0 + timedelta(seconds=seconds), record)
+
+
+class Story:
+    """One report and what happened to it, as events per topic."""
+
+    def __init__(self, external_id: str = "F-1", company: str = COMPANY, start_s: float = 0) -> None:
+        self.report_id, self.rider_id, self.case_id = new_id(), new_id(), new_id()
+        self.company = company
+        self.start_s = start_s
+        self.place = {"lng": 120.3012345, "lat": 30.3054321}
+        self.common = {
+            "report_id": self.report_id,
+            "rider_id": self.rider_id,
+            "company": company,
+            "kind": "part-01001",
+            "level": "hazard",
+            "accuracy_m": 10,
+            "text": "井盖破损",
+            "occurred_at": T0,
+            "received_at": T0,
+            **self.place,
+        }
+        self.received = event(
+            ReportReceived.model_validate({**self.common, "external_id": external_id}), self.report_id, 1, start_s
+        )
+
+    def routed(self, version: int = 1, seconds: float = 0.1, **changes: Any) -> Event[ReportRouted]:
+        values = {"outcome": "routed", "grid_code": "330114001002003", "grid_name": "第三网格"} | changes
+        body = ReportRouted.model_validate({**self.common, **values})
+        return event(body, self.report_id, version, self.start_s + seconds)
+
+    def case(self, version: int, transition: str, state: str, seconds: float, **changes: Any) -> Event[CaseChanged]:
+        report = {"report_id": self.report_id, "rider_id": self.rider_id, "company": self.company, "ordinal": 1}
+        values: dict[str, Any] = {
+            "case_id": self.case_id,
+            "state": state,
+            "transition": transition,
+            "kind": "part-01001",
+            "level": "hazard",
+            "grid_code": "330114001002003",
+            "department": "water",
+            "reports": [report],
+            "attached_report": self.report_id if transition == "opened" else None,
+            "actor": None if transition == "opened" else {"id": "w1", "name": "王芳", "role": "grid_worker"},
+            "changed_at": T0,
+            "opened_at": T0,
+            "due_at": T0 + timedelta(hours=6),
+            **self.place,
+        }
+        body = CaseChanged.model_validate(values | changes)
+        return event(body, self.case_id, version, self.start_s + seconds)
+
+    def points(self, version: int, movement: str, amount: int, seconds: float) -> Event[AccountChanged]:
+        body = AccountChanged.model_validate(
+            {
+                "rider_id": self.rider_id,
+                "entry_id": new_id(),
+                "movement": movement,
+                "source": "report",
+                "source_id": self.report_id,
+                "amount": amount,
+                "pending": 0,
+                "available": 0,
+                "changed_at": T0,
+            }
+        )
+        return event(body, self.rider_id, version, self.start_s + seconds)
+
+    def whole(self) -> list[Batch]:
+        """Batches per topic, each topic in its own order."""
+        steps = [("opened", "open"), ("claimed", "claimed"), ("handled", "handled"), ("verified", "verified")]
+        cases = [self.case(n + 1, *step, 0.2 + n) for n, step in enumerate([*steps, ("closed", "closed")])]
+        waiting = self.routed(1, 0.05, outcome="unroutable", grid_code=None, grid_name=None, reason="outside")
+        return [
+            ("reports", [self.received]),
+            ("routings", [waiting]),
+            ("routings", [self.routed(2)]),
+            ("cases", cases[:1]),
+            ("cases", cases[1:]),
+            ("points", [self.points(1, "held", 50, 0.3)]),
+            ("points", [self.points(2, "posted", 50, 5)]),
+        ]
+
+
+class Tracking:
+    """The use cases against the real schema, each batch in a transaction of its own."""
+
+    def __init__(self, pool: Pool, owner: Pool) -> None:
+        self.pool = pool
+        self.owner = owner
+        follow_cases = lambda work, events: usecases.follow_cases(work, Catalogue.load(), events)  # noqa: E731 a table
+        self.follow: dict[str, Callable[[Work, Any], Awaitable[None]]] = {
+            "reports": usecases.follow_reports,
+            "routings": usecases.follow_routings,
+            "cases": follow_cases,
+            "points": usecases.follow_points,
+        }
+
+    async def hear(self, *batches: Batch) -> None:
+        for batch in batches:
+            async with self.pool.acquire() as conn, conn.transaction():
+                await self._hear(conn, batch)
+
+    async def _hear(self, conn: Connection, batch: Batch) -> None:
+        work = Work(conn)
+        await self.follow[batch[0]](work, batch[1])
+        await insert_outbox(conn, work.rows)
+
+    async def state_after(self, story: Story, batches: Sequence[Batch]) -> State:
+        """The state when the batches are all that was ever heard; undone afterwards."""
+        async with self.owner.acquire() as conn:
+            transaction = conn.transaction()
+            await transaction.start()
+            try:
+                await conn.execute(f"TRUNCATE {', '.join(TABLES)}")
+                for batch in batches:
+                    await self._hear(conn, batch)
+                return await self.state(conn, story)
+            finally:
+                await transaction.rollback()
+
+    async def state(self, conn: Connection | Pool, story: Story) -> State:
+        """All rows of a story, to be compared."""
+        where = f"report_id = '{story.report_id}'"
+        of_case = f"case_id = '{story.case_id}'"
+        found = {}
+        for table in TABLES:
+            condition = of_case if table in ("cases", "case_steps") else where
+            rows = await conn.fetch(f"SELECT * FROM {table} t WHERE {condition} ORDER BY t::text")
+            found[table] = [tuple(row) for row in rows]
+        return found
+
+
+@pytest.fixture
+async def pool(pool_for: Callable[[str], Any]) -> Pool:
+    pool: Pool = await pool_for("tracking")
+    return pool
+
+
+@pytest.fixture
+async def tracking(pool: Pool, installation: Installation) -> AsyncIterator[Tracking]:
+    dsn = installation.dsn("tracking", owner_role)
+    async with asyncpg.create_pool(dsn, min_size=1, max_size=1, init=prepare_connection) as owner:
+        yield Tracking(pool, owner)

@@ -1,0 +1,178 @@
+"""The reporter's address, the company's export and the pages, over HTTP with real tokens and signatures."""
+
+import csv
+import hashlib
+import io
+import re
+import secrets
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from services.tracking import usecases
+from services.tracking.app import build
+from services.tracking.settings import Settings
+from shared.devtools.installation import Installation
+from shared.events.company_changed import CompanyChanged
+from shared.kit.auth import Sealer, signed_headers
+from shared.kit.db import Pool
+from shared.kit.ids import new_id
+from shared.kit.work import Work
+from tests.store.tracking.conftest import Story, event
+
+Signed = dict[str, bytes]
+
+
+@pytest.fixture(scope="module")
+async def client(installation: Installation) -> AsyncIterator[httpx.AsyncClient]:
+    """The whole service in this process, as HTTP sees it. Its relay empties the outbox: not for other modules."""
+    values = {
+        name.removeprefix("BEEGRID_").lower(): value for name, value in installation.environment("tracking").items()
+    }
+    service = build(Settings.model_validate({**values, "overview_seconds": 0}))
+    app = service.app()
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://tracking") as client,
+    ):
+        yield client
+
+
+def bearer(installation: Installation, sub: object, *roles: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {installation.identity.token(str(sub), '测试', roles)}"}
+
+
+@pytest.fixture
+async def companies(pool: Pool, installation: Installation) -> Signed:
+    """Two companies as the riders service tells of them."""
+    sealer = Sealer(installation.secrets.sealing_key)
+    made: Signed = {}
+    for code in (f"c{secrets.token_hex(4)}", f"c{secrets.token_hex(4)}"):
+        made[code] = secrets.token_bytes(32)
+        key_id, company_id = new_id(), new_id()
+        key = {"key_id": key_id, "sealed": sealer.seal(made[code], code, str(key_id)), "active": True}
+        values = {"company_id": company_id, "code": code, "name": code, "active": True, "keys": [key]}
+        async with pool.acquire() as conn, conn.transaction():
+            told = event(CompanyChanged.model_validate(values), company_id, 1, 0)
+            await usecases.follow_companies(Work(conn), [told])
+    return made
+
+
+async def get(client: httpx.AsyncClient, path: str, company: str, secret: bytes) -> httpx.Response:
+    headers = signed_headers(company=company, secret=secret, method="GET", target=path)
+    return await client.get(path, headers=headers)
+
+
+async def test_the_reporter_sees_every_step_and_nobody_elses(
+    client: httpx.AsyncClient, tracking: Any, installation: Installation, companies: Signed
+) -> None:
+    (own, own_key), (other, other_key) = companies.items()
+    story = Story("H-1", own)
+    await tracking.hear(*story.whole())
+    path = f"/v1/tracking/reports/{story.report_id}"
+    answer = await client.get(path, headers=bearer(installation, story.rider_id, "rider"))
+    assert answer.status_code == 200
+    body = answer.json()
+    assert [step["key"] for step in body["steps"]][:4] == ["received", "unroutable", "routed", "opened"]
+    assert body["steps"][-1]["key"] == "points_posted"
+    assert {"zh", "en", "at", "who"} <= body["steps"][0].keys()
+    assert "王芳" in {step["who"] for step in body["steps"]}
+    assert (body["state"], body["state_zh"]) == ("closed", "已结案")
+    assert (await get(client, path, own, own_key)).status_code == 200
+    assert (await client.get(path, headers=bearer(installation, "op", "operator"))).status_code == 200
+    assert (await get(client, path, other, other_key)).status_code == 404
+    assert (await client.get(path, headers=bearer(installation, new_id(), "rider"))).status_code == 404
+    assert (await client.get(path, headers=bearer(installation, story.rider_id, "grid_worker"))).status_code == 403
+    assert (await client.get(path)).status_code == 401
+
+
+async def test_the_export_is_the_companys_own(
+    client: httpx.AsyncClient, tracking: Any, installation: Installation, companies: Signed
+) -> None:
+    (own, own_key), (other, other_key) = companies.items()
+    stories = [Story("=1+1", own), Story('"quoted"', own)]
+    for story in stories:
+        await tracking.hear(*story.whole())
+    lines = (await get(client, "/v1/tracking/export", own, own_key)).text.splitlines()
+    assert {orjson.loads(line)["external_id"] for line in lines} == {"=1+1", '"quoted"'}
+    assert list(orjson.loads(lines[0])) == [
+        "external_id", "report_id", "grid_code", "ambiguous", "case_id", "state", "points",
+    ]  # fmt: skip
+    told = await get(client, f"/v1/tracking/export?company={own}&format=csv", own, own_key)
+    assert told.headers["content-type"].startswith("text/csv")
+    rows = list(csv.DictReader(io.StringIO(told.text)))
+    assert ('"quoted"', "closed", "50") in [(row["external_id"], row["state"], row["points"]) for row in rows]
+    assert (await get(client, f"/v1/tracking/export?company={own}", other, other_key)).status_code == 403
+    assert (await get(client, "/v1/tracking/export", other, other_key)).text == ""
+    operator = bearer(installation, "op", "operator")
+    assert (await client.get("/v1/tracking/export", headers=operator)).status_code == 400
+    assert len((await client.get(f"/v1/tracking/export?company={own}", headers=operator)).text.splitlines()) == 2
+
+
+async def test_progress_and_hops(
+    client: httpx.AsyncClient, tracking: Any, installation: Installation, companies: Signed
+) -> None:
+    own, own_key = next(iter(companies.items()))
+    await tracking.hear(*Story("G-1", own).whole())
+    assert (await get(client, "/v1/tracking/progress", own, own_key)).json() == {
+        "received": 1, "routed": 1, "unroutable": 0, "in_case": 1, "closed": 1, "points_posted": 1, "points": 50,
+        "settled": 1,
+    }  # fmt: skip
+    operator = bearer(installation, "op", "operator")
+    hops = (await client.get("/v1/tracking/hops?since=2026-01-01T00:00:00Z", headers=operator)).json()["hops"]
+    assert [hop["hop"] for hop in hops] == [
+        "accepted_to_routed", "routed_to_case", "case_to_held", "accepted_to_held", "closed_to_posted",
+    ]  # fmt: skip
+    assert (await client.get("/v1/tracking/hops", headers=bearer(installation, "r", "rider"))).status_code == 403
+
+
+@pytest.mark.parametrize("path", ["/", "/city", "/?lang=en", "/city?lang=en"])
+async def test_pages_load_nothing_from_elsewhere(client: httpx.AsyncClient, tracking: Any, path: str) -> None:
+    await tracking.hear(*Story("L-1").whole())
+    page = await client.get(path)
+    assert page.status_code == 200
+    _check_policy(page)
+    assert ('lang="en"' if "en" in path else 'lang="zh-CN"') in page.text
+    assert ("Invented boundaries" if "en" in path else "虚构边界") in page.text
+
+
+async def test_the_page_of_a_report(client: httpx.AsyncClient, tracking: Any, installation: Installation) -> None:
+    story = Story("<script>alert(1)</script>")
+    await tracking.hear(*story.whole())
+    headers = bearer(installation, story.rider_id, "rider")
+    link = (await client.get(f"/v1/tracking/reports/{story.report_id}", headers=headers)).json()["link"]
+    page = await client.get(link)
+    assert page.status_code == 200
+    _check_policy(page)
+    assert page.text.count("<li class=") == 10
+    assert "已认领" in page.text
+    assert "王芳 · 网格员" in page.text
+    assert "&lt;script&gt;" in page.text
+    for secret in (story.rider_id, "120.3012345", "井盖破损"):
+        assert str(secret) not in page.text
+    assert "Claimed" in (await client.get(f"{link}?lang=en")).text
+    assert page.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("token", ["x", "A" * 43, "%E4%BD%A0"])
+async def test_no_link_no_report(client: httpx.AsyncClient, token: str) -> None:
+    page = await client.get(f"/r/{token}")
+    assert page.status_code == 404
+    _check_policy(page)
+
+
+def _check_policy(page: httpx.Response) -> None:
+    policy = page.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'")
+    assert "unsafe" not in policy
+    assert "<script" not in page.text
+    assert " style=" not in page.text
+    assert not re.search(r"""(src|href)=["']?(https?:)?//""", page.text)
+    style = re.search(r"<style>(.*?)</style>", page.text, re.DOTALL)
+    assert style is not None
+    digest = b64encode(hashlib.sha256(style.group(1).encode()).digest()).decode()
+    assert f"'sha256-{digest}'" in policy

@@ -1,0 +1,96 @@
+"""Whatever topic is heard first, the same is known in the end; the city hears every step once."""
+
+import random
+from itertools import permutations
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import orjson
+import pytest
+
+from services.tracking.store import figures, journeys
+from shared.events.public_case_changed import PublicCaseChanged
+from shared.kit.db import Pool
+from tests.store.tracking.conftest import T0, Story
+
+
+async def test_any_order_of_topics_ends_in_the_same_state(tracking: Any, pool: Pool) -> None:
+    story = Story()
+    batches = story.whole()
+    await tracking.hear(*batches)
+    expected = await tracking.state(pool, story)
+    assert [len(rows) for rows in expected.values()] == [1, 2, 1, 5, 1, 2]
+    for order in permutations(["reports", "routings", "cases", "points"]):
+        ordered = [batch for topic in order for batch in batches if batch[0] == topic]
+        assert await tracking.state_after(story, ordered) == expected, order
+
+
+async def test_interleavings_and_repetitions_change_nothing(tracking: Any) -> None:
+    dice = random.Random(7)
+    story = Story()
+    batches = story.whole()
+    expected = await tracking.state_after(story, batches)
+    for _ in range(10):
+        mixed = [*batches, *dice.sample(batches, 3)]
+        dice.shuffle(mixed)
+        assert await tracking.state_after(story, mixed) == expected
+
+
+async def test_the_city_hears_each_step_once_without_any_rider(tracking: Any, pool: Pool) -> None:
+    story = Story()
+    await tracking.hear(*story.whole())
+    rows = await pool.fetch("SELECT version, payload FROM outbox WHERE key = $1 ORDER BY id", str(story.case_id))
+    assert [row["version"] for row in rows] == [1, 2, 3, 4, 5]
+    for row in rows:
+        text = bytes(row["payload"]).decode()
+        for secret in (story.rider_id, story.report_id, "王芳", "120.3012345", "井盖破损", story.company):
+            assert str(secret) not in text
+        public = PublicCaseChanged.model_validate_json(text)
+        assert (public.lng, public.lat) == (120.3012, 30.3054)
+        assert public.kind_name_zh == "供水井盖"
+        assert public.report_count == 1
+    assert orjson.loads(rows[-1]["payload"])["state"] == "closed"
+
+
+async def test_progress_export_and_hops(tracking: Any, pool: Pool) -> None:
+    company = "progress-co"
+    whole, waiting, young = (Story(f"P-{n}", company) for n in range(3))
+    lost = waiting.routed(1, outcome="unroutable", grid_code=None, reason="outside")
+    await tracking.hear(*whole.whole(), ("reports", [waiting.received, young.received]), ("routings", [lost]))
+    async with pool.acquire() as conn:
+        progress = await figures.progress(conn, company)
+        rows = await journeys.export_page(conn, company, UUID(int=0), 10)
+        hops = {hop.hop: hop for hop in await figures.hops(conn, None)}
+        none = await figures.hops(conn, T0.replace(year=2100))
+    assert progress == figures.Progress(
+        received=3, routed=1, unroutable=1, in_case=1, closed=1, points_posted=1, points=50, settled=2
+    )
+    told = {row.external_id: (row.grid_code, row.case_id, row.state, row.points) for row in rows}
+    assert told == {
+        "P-0": ("330114001002003", whole.case_id, "closed", 50),
+        "P-1": (None, None, "unroutable", 0),
+        "P-2": (None, None, "received", 0),
+    }
+    assert hops["accepted_to_routed"].p50_ms == pytest.approx(100)
+    assert hops["case_to_held"].p50_ms == pytest.approx(100)
+    assert hops["closed_to_posted"].p99_ms == pytest.approx(800)
+    assert none == []
+
+
+async def test_pages_of_an_export_meet(tracking: Any, pool: Pool) -> None:
+    stories = [Story(f"E-{n}", "export-co") for n in range(25)]
+    await tracking.hear(("reports", [story.received for story in stories]))
+    seen: list[str] = []
+    after = UUID(int=0)
+    async with pool.acquire() as conn:
+        while page := await journeys.export_page(conn, "export-co", after, 10):
+            seen += [row.external_id for row in page]
+            after = page[-1].report_id
+    assert sorted(seen) == sorted(f"E-{n}" for n in range(25))
+
+
+@pytest.mark.parametrize("table", ["reports", "routings", "case_steps", "case_reports", "movements"])
+async def test_what_happened_is_not_edited(pool: Pool, table: str) -> None:
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await pool.execute(f"DELETE FROM {table}")

@@ -1,0 +1,111 @@
+"""Codes, opening hours, quotas."""
+
+import math
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from cryptography.exceptions import InvalidTag
+
+from services.rewards.domain import ALPHABET, CODE_LENGTH, QR_PREFIX, Offer, Taken, canonical, is_open, new_code, shown
+from services.rewards.usecases.codes import Codes
+from shared.kit.ids import new_id
+
+NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+def offer(**changed: Any) -> Offer:
+    stated: dict[str, Any] = {
+        "id": new_id(),
+        "version": 1,
+        "merchant_id": new_id(),
+        "merchant_name": "m",
+        "merchant_active": True,
+        "name": "tea",
+        "description": "",
+        "price": 1,
+        "donated_by": None,
+        "stock": 2,
+        "free": 2,
+        "held": 0,
+        "sold": 0,
+        "per_rider_max": None,
+        "per_day_max": None,
+        "valid_from": NOW,
+        "valid_until": NOW + timedelta(hours=1),
+        "opens_minute": 0,
+        "closes_minute": 1440,
+        "voucher_minutes": 5,
+    }
+    return Offer(**{**stated, **changed})
+
+
+def test_a_code_has_sixty_bits_and_no_lookalikes() -> None:
+    assert CODE_LENGTH * math.log2(len(ALPHABET)) >= 60
+    assert len(set(ALPHABET)) == len(ALPHABET)
+    assert not set(ALPHABET) & set("01OILU")
+
+
+def test_a_code_survives_being_read_out_and_typed() -> None:
+    code = new_code(secrets.randbelow)
+    for typed in (
+        code,
+        shown(code),
+        shown(code).lower(),
+        f" {shown(code)} ",
+        QR_PREFIX + code,
+        shown(code).replace("-", " "),
+    ):
+        assert canonical(typed) == code
+    for wrong in ("", code[:-1], code + "2", "0" + code[1:], "券" * CODE_LENGTH):
+        assert canonical(wrong) is None
+
+
+def test_a_sealed_code_belongs_to_its_redemption() -> None:
+    codes, mine, other = Codes(b"sixteen bytes ..."), new_id(), new_id()
+    code_hash, sealed = codes.issue(mine)
+    code = codes.open(mine, sealed)
+    assert codes.hash(code) == code_hash and code.encode() not in sealed
+    with pytest.raises(InvalidTag):
+        codes.open(other, sealed)
+    assert Codes(b"another secret ....").hash(code) != code_hash
+    with pytest.raises(ValueError):
+        Codes(b"short")
+
+
+@pytest.mark.parametrize(
+    ("opens", "closes", "hour", "expected"),
+    [
+        (0, 1440, 23, True),
+        (480, 1290, 7, False),
+        (480, 1290, 8, True),
+        (480, 1290, 22, False),
+        (1200, 1560, 1, True),
+        (1200, 1560, 3, False),
+        (1200, 1560, 23, True),
+    ],
+)
+def test_opening_hours(opens: int, closes: int, hour: int, expected: bool) -> None:
+    assert is_open(opens, closes, datetime(2026, 3, 2, hour, 0, tzinfo=UTC)) is expected
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({}, None),
+        ({"merchant_active": False}, "merchant_inactive"),
+        ({"valid_from": NOW + timedelta(seconds=1)}, "not_valid_now"),
+        ({"valid_until": NOW}, "not_valid_now"),
+    ],
+)
+def test_who_may_take(changed: dict[str, Any], reason: str | None) -> None:
+    assert Taken(2, 0, {}).take(offer(**changed), new_id(), NOW) == reason
+
+
+def test_taking_counts() -> None:
+    me, taken = new_id(), Taken(3, 0, {})
+    limited = offer(per_rider_max=2, per_day_max=3)
+    reasons = [taken.take(limited, rider, NOW) for rider in (me, me, me, new_id(), new_id())]
+    assert reasons == [None, None, "rider_quota_used", None, "day_quota_used"]
+    assert Taken(0, 0, {}).take(offer(), me, NOW) == "sold_out"

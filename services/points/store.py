@@ -181,7 +181,7 @@ async def open_book(
     if len(accounts) < len(riders):
         await conn.execute(SQL_OPEN_ACCOUNTS, sorted(rider for rider in riders if rider not in accounts))
         accounts = await _lock(conn, riders)
-    holds = {row["id"]: Hold(*row) for row in await conn.fetch(SQL_HOLDS, list(hold_ids))}
+    holds = {row[0]: Hold(*row) for row in await conn.fetch(SQL_HOLDS, list(hold_ids))}
     uses = {day: DayUse() for day in days}
     if uses:
         rows = await conn.fetch(SQL_EARNINGS, [rider for rider, _ in uses], [on for _, on in uses])
@@ -288,7 +288,7 @@ async def tallies(conn: Connection) -> dict[str, int]:
 
 async def _lock(conn: Connection, riders: Collection[UUID]) -> dict[UUID, Account]:
     rows = await conn.fetch(SQL_LOCK_ACCOUNTS, list(riders))
-    return {row["rider_id"]: Account(*row) for row in rows}
+    return {row[0]: Account(*row) for row in rows}
 
 
 def _columns(width: int, rows: Sequence[tuple[object, ...]]) -> Sequence[Sequence[object]]:

@@ -1,5 +1,6 @@
 """Lock the accounts, let the Book decide, write it, publish one event per movement: in the caller's transaction."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -174,9 +175,10 @@ async def _save(work: Work, book: Book, events: Sequence[Event[Any]]) -> None:
     for movement, entry_id in zip(book.movements, entry_ids, strict=True):
         cause = events[movement.cause] if movement.cause >= 0 else None
         work.publish(ACCOUNT_CHANGED, _told(movement, entry_id, cause, work.now), version=movement.version, cause=cause)
-        metrics.MOVEMENTS.labels(movement.name, movement.hold.source).inc()
-        if movement.name == "refused":
-            metrics.REFUSALS.labels(movement.reason or "").inc()
+    for (name, source), count in Counter((m.name, m.hold.source) for m in book.movements).items():
+        metrics.MOVEMENTS.labels(name, source).inc(count)
+    for reason, count in Counter(m.reason for m in book.movements if m.name == "refused").items():
+        metrics.REFUSALS.labels(reason or "").inc(count)
 
 
 def _told(movement: Movement, entry_id: UUID, cause: Event[Any] | None, now: datetime) -> AccountChanged:

@@ -22,9 +22,8 @@ def topics() -> tuple[AnyTopic, ...]:
     for module_info in pkgutil.iter_modules(shared.events.__path__):
         module = importlib.import_module(f"shared.events.{module_info.name}")
         for value in vars(module).values():
-            if isinstance(value, Topic):
-                if found.setdefault(value.name, value) is not value:
-                    raise ValueError(f"two topics are named {value.name}")
+            if isinstance(value, Topic) and found.setdefault(value.name, value) is not value:
+                raise ValueError(f"two topics are named {value.name}")
     return tuple(sorted(found.values(), key=lambda topic: (topic.journey, topic.step, topic.name)))
 
 

@@ -1,14 +1,13 @@
-"""A copy of the code in which a test may do harm."""
+"""Houses in which a test may do harm: a copy of this one, and a small one that keeps every rule."""
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from shared.devtools.gen.files import ROOT
 
-Seed = Callable[[str, str], Path]
+MIGRATION = "-- Why: somebody needs it.\n-- migrate:up\n-- migrate:down\n"
 
 
 @pytest.fixture
@@ -18,19 +17,25 @@ def house(tmp_path: Path) -> Path:
     for folder in ("services", "shared"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=ignore)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    (tmp_path / "tests").mkdir()
     return tmp_path
 
 
 @pytest.fixture
-def seed(house: Path) -> Seed:
-    """Append text to a file of the copy, which is made where it isn't there."""
+def small_house(tmp_path: Path) -> Path:
+    """One service and a bit of everything else: enough for a rule to bite, and quickly read."""
+    service = tmp_path / "services/riders"
+    for name in ("__init__", "__main__", "app", "handlers", "api", "usecases", "domain", "store"):
+        write(service / f"{name}.py", f'"""The {name}."""\n')
+    write(service / "README.md", "# riders\n")
+    write(service / "migrations/0001_riders.sql", MIGRATION)
+    for name in ("shared/kit/ids.py", "shared/kit/clock.py", "shared/events/topic.py", "shared/events/common.py"):
+        write(tmp_path / name, '"""A part."""\n')
+    write(tmp_path / "tests/test_part.py", '"""A test."""\n')
+    return tmp_path
 
-    def write(name: str, text: str) -> Path:
-        path = house / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:
-            file.write(text)
-        return path
 
-    return write
+def write(path: Path, text: str) -> None:
+    """Append to a file, which is made where it isn't there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(text)

@@ -4,12 +4,9 @@ import itertools
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from shared.devtools.gen.files import ROOT
-
-Seed = Callable[[str, str], Path]
 
 
 def lint_imports(root: Path) -> subprocess.CompletedProcess[str]:
@@ -42,10 +39,11 @@ VIOLATIONS = [
 ]
 
 
-def test_every_violation_is_found(house: Path, seed: Seed) -> None:
+def test_every_violation_is_found(house: Path) -> None:
     # one run for all of them: building the import graph is what takes the time
     for name, line, _ in VIOLATIONS:
-        seed(name, f"\n{line}\n")
+        with (house / name).open("a", encoding="utf-8") as file:
+            file.write(f"\n{line}\n")
     done = lint_imports(house)
     assert done.returncode == 1, done.stdout + done.stderr
     told = broken_imports(done.stdout)

@@ -44,10 +44,12 @@ def build(settings: Settings | None = None) -> Service:
 
     singles: Batcher[Submission, Outcome] = Batcher(flush, name="intake", queue_max=settings.intake_queue_max)
     workers = PhotoWorkers(settings.photo_workers, settings.photo_queue_max)
-    photos = Photos(lambda: service.pool, PhotoObjects.at(settings.photo_store_url), workers)
+    objects = PhotoObjects(settings.photo_store_url)
+    photos = Photos(lambda: service.pool, objects, workers)
     service.inlets = Inlets(settings, catalogue, singles, photos)
     service.include(reports_api.router)
     service.include(photos_api.router)
+    service.on_start(objects.open)
     service.on_start(singles.start)
     service.on_stop(singles.stop)
     service.on_stop(workers.stop)

@@ -108,7 +108,11 @@ async def signing_keys(pool: Callable[[], Pool], sealer: Sealer, company: str) -
 
 
 async def register(
-    work: Work, registrations: Sequence[Registration], causes: Sequence[Event[Any]] | None = None
+    work: Work,
+    registrations: Sequence[Registration],
+    causes: Sequence[Event[Any]] | None = None,
+    *,
+    only_new: bool = False,
 ) -> list[Registered | Refusal]:
     """Take companies' words on riders, in order; the number of statements doesn't depend on the number of riders.
 
@@ -116,6 +120,7 @@ async def register(
         work: the transaction.
         registrations: of any companies; several of one rider apply one after the other.
         causes: the consumed event of each registration, where there is one.
+        only_new: leave riders that are known as they are: an import knows less than their company does.
 
     Returns:
         One outcome per registration, in order.
@@ -133,7 +138,8 @@ async def register(
             settled.append(outcome)
             continue
         before = riders[one.key]
-        after = domain.applied(before, one)
+        known = only_new and before.version > 0
+        after = before if known else domain.applied(before, one)
         if isinstance(after, Refusal):
             settled.append(after)
             continue

@@ -12,6 +12,9 @@ from shared.geo.metres import Array, Geometries, in_metres, metres_per_degree
 Positions = NDArray[np.intp]
 # The tree is asked with a box around the accuracy circle, a little wider than the circle: scales differ by polygon.
 _BOX_MARGIN = 1.01
+# A prepared polygon answers in logarithmic time, but from scattered memory: with few corners it is the slower one
+# (measured: 20,000 grids of 26 corners, 12.4 against 8.8 µs a point on a busy machine).
+_CORNERS_PREPARED_MIN = 100
 
 
 class PolygonIndex:
@@ -24,8 +27,9 @@ class PolygonIndex:
     def __init__(self, polygons: Sequence[shapely.Geometry] | Geometries) -> None:
         self._degrees: Geometries = np.array(polygons, dtype=object)
         self._metres, self._east, self._north = in_metres(self._degrees)
-        shapely.prepare(self._degrees)
-        shapely.prepare(self._metres)
+        large = shapely.get_num_coordinates(self._degrees) > _CORNERS_PREPARED_MIN
+        shapely.prepare(self._degrees[large])
+        shapely.prepare(self._metres[large])
         self._tree = shapely.STRtree(self._degrees)
 
     def __len__(self) -> int:

@@ -12,7 +12,7 @@ from faststream import FastStream
 
 from shared.events import registry
 from shared.events.topic import Topic
-from shared.kit import clock, metrics
+from shared.kit import clock, idempotency, metrics
 from shared.kit.auth import Authenticator, Jwks, JwtVerifier, KeyRing, ReplayGuard, SignatureVerifier
 from shared.kit.consumer import Handler, TopicConsumer
 from shared.kit.db import ACQUIRE_TIMEOUT_S, Connection, Pool, create_pool
@@ -245,7 +245,7 @@ class Service:
                 await hook()
             self._spawn("relay", self.relay.run)
             self._spawn("measure", self._measure_forever)
-            self._spawn("purge-inbox", self._purge_forever)
+            self._spawn("purge", self._purge_forever)
             for name, task in self._background.items():
                 self._spawn(name, lambda name=name, task=task: self._keep_running(name, task))  # type: ignore[misc]  # mypy can't infer lambdas with defaults
             stack.push_async_callback(self._cancel_tasks)
@@ -307,5 +307,6 @@ class Service:
             try:
                 async with self.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
                     await conn.execute(SQL_PURGE_INBOX, self.settings.inbox_retention_hours, PURGE_ROWS)
+                    await idempotency.purge(conn)
             except Exception as error:  # noqa: BLE001 the next turn purges more
                 log.warning("purge_failed", error=type(error).__name__)

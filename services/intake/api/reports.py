@@ -3,20 +3,21 @@
 from typing import TYPE_CHECKING, Annotated, Literal
 from uuid import UUID
 
-from fastapi import Header, Response
+from fastapi import Header, Query, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from services.intake import domain
-from services.intake.api.inlets import CurrentInlets, CurrentService, not_when_overloaded, problem_of
+from services.intake.api.inlets import CurrentInlets, CurrentService, Inlets, not_when_overloaded, problem_of
 from services.intake.domain import Refusal, Submission
 from services.intake.usecases import reports as usecases
 from services.intake.usecases.reports import Outcome
-from shared.events.common import ExternalId, Utc
+from shared.events.common import CompanyCode, ExternalId, Utc
 from shared.events.inbound_reports import PHOTOS_MAX, TEXT_LENGTH_MAX, ReportSubmission, SubmittedPlace
 from shared.kit.auth import AnyOf, Caller, Company, Operator, Principal, Rider, allow, policy_router
 from shared.kit.db import ACQUIRE_TIMEOUT_S
 from shared.kit.http import not_found, problem_responses, unprocessable
 from shared.kit.http.items import EACH, ItemProblem, Malformed
+from shared.kit.service import Service
 from shared.kit.tracing import current_traceparent
 
 router = policy_router(tags=["reports"])
@@ -129,10 +130,26 @@ async def file_report(
 @allow(Company, body_max=BATCH_BYTES_MAX)
 async def file_reports(body: ReportsIn, caller: Caller, service: CurrentService, inlets: CurrentInlets) -> ReportsOut:
     """File up to 500 reports in one transaction. Always 200; each report has its own result, the good ones count."""
+    return await _file(body, caller.company_code, service, inlets)
+
+
+@router.post("/v1/reports:replay", responses=problem_responses(413))
+@allow(Operator, body_max=BATCH_BYTES_MAX, timeout_s=30.0)
+async def replay_reports(
+    body: ReportsIn,
+    service: CurrentService,
+    inlets: CurrentInlets,
+    company: Annotated[CompanyCode, Query(description="whose reports they are")],
+) -> ReportsOut:
+    """File reports of a company's past, from a file that an operator has; the same answers as to the company itself."""
+    return await _file(body, company, service, inlets)
+
+
+async def _file(body: ReportsIn, company: str, service: Service, inlets: Inlets) -> ReportsOut:
     not_when_overloaded(service)
     trace = current_traceparent()
     good = [item for item in body.reports if isinstance(item, ReportItemIn)]
-    submissions = [usecases.of_company(caller.company_code, item, trace) for item in good]
+    submissions = [usecases.of_company(company, item, trace) for item in good]
     outcomes: list[Outcome] = []
     if submissions:
         async with service.work() as work:

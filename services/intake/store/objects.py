@@ -19,15 +19,20 @@ class StoreUnavailable(Exception):
 class PhotoObjects:
     """Two objects per photo: `<id>.jpg` and `<id>.thumbnail.jpg`, in a folder by the id's time."""
 
-    def __init__(self, store: ObjectStore) -> None:
-        self._store = store
+    def __init__(self, url: str) -> None:
+        """`file:///folder` or `s3://bucket/prefix`; nothing is touched before `open` or the first use."""
+        self._url = url
+        self._opened: ObjectStore | None = None
 
-    @classmethod
-    def at(cls, url: str) -> "PhotoObjects":
-        """The store at `file:///folder` (made if missing) or `s3://bucket/prefix`."""
-        if url.startswith("file://"):
-            return cls(LocalStore.from_url(url, mkdir=True))
-        return cls(from_url(url))
+    async def open(self) -> None:
+        """Make the folder, or fail at start-up where the address or its rights are wrong. Raises OSError, BaseError."""
+        self._opened = await asyncio.to_thread(_opened, self._url)
+
+    @property
+    def _store(self) -> ObjectStore:
+        if self._opened is None:
+            self._opened = _opened(self._url)
+        return self._opened
 
     async def put(self, photo_id: UUID, jpeg: bytes, thumbnail: bytes) -> None:
         """Write both objects; again is harmless. Raises StoreUnavailable."""
@@ -59,6 +64,10 @@ class PhotoObjects:
                 continue
             except (BaseError, OSError, TimeoutError) as error:
                 raise StoreUnavailable(type(error).__name__) from error
+
+
+def _opened(url: str) -> ObjectStore:
+    return LocalStore.from_url(url, mkdir=True) if url.startswith("file://") else from_url(url)
 
 
 def _path(photo_id: UUID, size: str) -> str:

@@ -3,18 +3,20 @@
 from typing import TYPE_CHECKING, Annotated, Literal
 from uuid import UUID
 
+from fastapi import Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from services.riders import domain, store, usecases
 from services.riders.api.conventions import CurrentService, In, Name, not_when_overloaded, problem_of
 from services.riders.domain import Refusal, Registered, Rider
-from shared.events.common import ExternalId
+from shared.events.common import CompanyCode, ExternalId
 from shared.events.inbound_riders import RiderSubmission
 from shared.kit import auth
 from shared.kit.auth import AnyOf, Caller, Operator, allow, policy_router
 from shared.kit.db import ACQUIRE_TIMEOUT_S
 from shared.kit.http import not_found, problem_responses, unprocessable
 from shared.kit.http.items import EACH, ItemProblem, Malformed
+from shared.kit.service import Service
 
 router = policy_router(tags=["riders"])
 
@@ -107,11 +109,26 @@ class OutletsOut(BaseModel):
 @allow(auth.Company)
 async def register_riders(body: RidersIn, caller: Caller, service: CurrentService) -> RidersOut:
     """Register or change up to 1,000 riders; each has its own result, the good ones count."""
+    return await _register(body, caller.company_code, service)
+
+
+@router.post("/v1/riders:replay", responses=problem_responses(413))
+@allow(Operator, timeout_s=30.0)
+async def replay_riders(
+    body: RidersIn,
+    service: CurrentService,
+    company: Annotated[CompanyCode, Query(description="whose riders they are")],
+) -> RidersOut:
+    """Register riders from an operator's file that are not known yet; known ones are `unchanged`, whatever it says."""
+    return await _register(body, company, service, only_new=True)
+
+
+async def _register(body: RidersIn, company: str, service: Service, *, only_new: bool = False) -> RidersOut:
     not_when_overloaded(service)
     good = [(at, item) for at, item in enumerate(body.riders) if isinstance(item, RiderIn)]
-    registrations = [usecases.registration(caller.company_code, item) for _, item in good]
+    registrations = [usecases.registration(company, item) for _, item in good]
     async with service.work() as work:
-        outcomes = await usecases.register(work, registrations) if registrations else []
+        outcomes = await usecases.register(work, registrations, only_new=only_new) if registrations else []
     items = [
         RiderItemOut(external_id=item.external_id, status="refused", problem=ItemProblem.of(item))
         if isinstance(item, Malformed)

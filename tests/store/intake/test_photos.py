@@ -25,7 +25,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def photos(intake: Intake, folder: Path) -> Photos:
-    return Photos(lambda: intake.pool, PhotoObjects.at(f"file://{folder}"), PhotoWorkers(1, 4))
+    return Photos(lambda: intake.pool, PhotoObjects(f"file://{folder}"), PhotoWorkers(1, 4))
 
 
 def objects(folder: Path) -> int:
@@ -56,7 +56,7 @@ async def test_an_upload_that_broke_off_is_finished_by_the_next(photos: Photos, 
         async def put(self, *_: object) -> None:
             raise StoreUnavailable("planted")
 
-    photos.objects = Broken(None)  # type: ignore[arg-type]  # it never gets to the store
+    photos.objects = Broken("memory:///")
     content = encoded(picture(), "JPEG")
     with pytest.raises(StoreUnavailable):
         await photos.keep(OWNER, content)

@@ -1,0 +1,115 @@
+"""`beegrid companies`: platform companies, their signing keys, their way in over Kafka."""
+
+import os
+import secrets
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from shared.cli.client import CliError, connect, find_suite
+from shared.kit.ids import new_id
+
+companies_app = typer.Typer(help="平台企业 / Companies and their keys", no_args_is_help=True)
+out = Console()
+# Wider than any terminal: a wrapped secret can't be copied.
+secret_out = Console(width=200, soft_wrap=True)
+
+Code = Annotated[str, typer.Argument(help="企业代码 / code: a-z, 0-9, -; begins with a letter")]
+
+
+@companies_app.command("add")
+def add(code: Code, name: Annotated[str, typer.Option(help="名称 / name; the code if not given")] = "") -> None:
+    """登记企业 / Register a company; its key and Kafka password are shown once."""
+    made = connect().post("/v1/companies", {"code": code, "name": name or code})
+    out.print(f"[green]已登记 / Registered[/green] {code}")
+    _show_key(made["key"]["secret"])
+    _give_kafka(code, wanted=False)
+
+
+@companies_app.command("list")
+def list_companies() -> None:
+    """列出企业 / List the companies."""
+    table = Table("code", "name", "active", "version")
+    for one in connect().get("/v1/companies"):
+        table.add_row(one["code"], one["name"], "yes" if one["active"] else "no", str(one["version"]))
+    out.print(table)
+
+
+@companies_app.command("rotate")
+def rotate(
+    code: Code,
+    revoke: Annotated[bool, typer.Option("--revoke", help="end the older keys at once")] = False,
+) -> None:
+    """更换密钥 / Make a new key. The older ones stay valid until --revoke, so that the company can change over."""
+    client = connect()
+    made = client.post(f"/v1/companies/{code}/keys", headers={"idempotency-key": str(new_id())})
+    _show_key(made["secret"])
+    older = [
+        key["key_id"]
+        for key in client.get(f"/v1/companies/{code}")["keys"]
+        if key["active"] and key["key_id"] != made["key_id"]
+    ]
+    if not revoke:
+        if older:
+            out.print(
+                f"旧密钥仍有效 / {len(older)} older key(s) stay valid: `beegrid companies rotate {code} --revoke`"
+            )
+        return
+    for key_id in older:
+        client.delete(f"/v1/companies/{code}/keys/{key_id}")
+        out.print(f"已吊销 / Revoked {key_id}")
+
+
+@companies_app.command("kafka")
+def kafka(code: Code) -> None:
+    """开通 Kafka / Make or complete a company's inbound topics, and its user with a new password, shown once."""
+    connect().get(f"/v1/companies/{code}")
+    _give_kafka(code, wanted=True)
+
+
+def _show_key(secret: str) -> None:
+    secret_out.print("签名密钥，仅显示一次 / Signing key, shown only now:", style="bold")
+    secret_out.print(secret, highlight=False)
+
+
+def _give_kafka(code: str, *, wanted: bool) -> None:
+    """Topics and user, where the cluster's administrator is known. `wanted`: say so where it isn't."""
+    facts = find_suite().facts
+
+    def setting(name: str, key: str) -> str:
+        return os.environ.get(name) or str(facts.get(key, ""))
+
+    bootstrap = setting("BEEGRID_KAFKA_BOOTSTRAP", "kafka_bootstrap")
+    user = setting("BEEGRID_KAFKA_ADMIN_USER", "kafka_admin_user")
+    password = setting("BEEGRID_KAFKA_ADMIN_PASSWORD", "kafka_admin_password")
+    if not (bootstrap and user and password):
+        if wanted:
+            raise CliError(
+                "缺少 Kafka 管理员 / No Kafka administrator",
+                "BEEGRID_KAFKA_BOOTSTRAP, BEEGRID_KAFKA_ADMIN_USER and BEEGRID_KAFKA_ADMIN_PASSWORD",
+                hint="set them, or let the cluster's own tool (KafkaUser, KafkaTopic) make them",
+            )
+        out.print(
+            f"未开通 Kafka / No Kafka access made: `beegrid companies kafka {code}` with the administrator's access"
+        )
+        return
+    # imported here: the other commands don't wait for a Kafka client
+    from shared.cli.provision import KafkaAdmin
+    from shared.cli.topology import Cluster, company_user, provision_company
+
+    security = os.environ.get("BEEGRID_KAFKA_SECURITY", "SASL_PLAINTEXT")
+    cluster = Cluster(
+        bootstrap,
+        KafkaAdmin(user, password, security),
+        setting("BEEGRID_TOPIC_PREFIX", "topic_prefix") or "beegrid.",
+        setting("BEEGRID_KAFKA_USER_PREFIX", "user_prefix"),
+    )
+    own = secrets.token_urlsafe(24)
+    changes = provision_company(cluster, code, own)
+    secret_out.print(f"Kafka {bootstrap} SCRAM-SHA-512", style="bold", highlight=False)
+    secret_out.print(f"  user      {cluster.user_prefix}{company_user(code)}", highlight=False)
+    secret_out.print(f"  password  {own}", highlight=False)
+    made = [topic for topic in changes.topics_created if not topic.endswith(".dlq")]
+    secret_out.print(f"  topics    {', '.join(made) or '(were there)'}", highlight=False)

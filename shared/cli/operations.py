@@ -1,0 +1,211 @@
+"""`beegrid doctor`, `outbox`, `deadletters`: is everything well, and what to do where it isn't."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from shared.cli.client import Client, CliError, connect
+from shared.events import registry
+
+deadletters_app = typer.Typer(help="死信 / Records that could not take effect", no_args_is_help=True)
+out = Console()
+ROWS_MAX = 1_000
+# What to do about what readiness complains of, by its name; topics' names have dots.
+_STEPS = {
+    "postgres": "Postgres is away or refuses the service's role: look at the server, then the service's log",
+    "kafka": "the broker is away or refuses the service's user: look at the broker, then the service's log",
+    "process": "it is shutting down: run doctor again in a moment",
+}
+
+Service = Annotated[str, typer.Argument(help="服务 / the service that holds the letters")]
+Ids = Annotated[list[int] | None, typer.Argument(help="编号 / ids, as `deadletters list` shows them")]
+Reason = Annotated[str, typer.Option(help="原因 / why; kept with the letters")]
+Apply = Annotated[bool, typer.Option("--apply", help="do it; without this only what would be done is shown")]
+
+
+@dataclass
+class Health:
+    """One service as seen from the front door. `problems` by name; `status` {} where it could not be asked."""
+
+    service: str
+    problems: dict[str, str] = field(default_factory=dict)
+    status: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def dead(self) -> int:
+        """Open dead letters, refused and parked ones included."""
+        return sum(self.status.get("dead_letters", {}).values())
+
+    @property
+    def lag(self) -> int:
+        """Records not yet consumed."""
+        return sum(self.status.get("lag_records", {}).values())
+
+    @property
+    def steps(self) -> list[str]:
+        """What to do next, one line a problem."""
+        steps = []
+        for name, problem in self.problems.items():
+            what = _STEPS.get(name, "its consumer stands still: look at the service's log, then restart the service")
+            steps.append(f"{self.service}: {name}: {problem}. {what if name != 'answer' else ''}".strip())
+        if self.dead:
+            steps.append(
+                f"{self.service}: {self.dead} dead letter(s): `beegrid deadletters list --service {self.service}`"
+            )
+        if (rows := self.status.get("outbox_rows", 0)) > 1_000:
+            steps.append(f"{self.service}: {rows} events wait for Kafka: is the broker reachable, does a relay lead?")
+        return steps
+
+
+def check(client: Client, service: str) -> Health:
+    """Ask one service through the front door."""
+    health = Health(service)
+    try:
+        health.problems = client.get(f"/ops/{service}/readyz") or {}
+        health.status = client.get(f"/ops/{service}/status")
+    except CliError as error:
+        health.problems["answer"] = f"{error} — {error.hint}"
+    return health
+
+
+def check_all(client: Client) -> list[Health]:
+    """Ask all services side by side."""
+    with ThreadPoolExecutor(max_workers=8) as threads:
+        return list(threads.map(lambda service: check(client, service), registry.services()))
+
+
+def doctor() -> None:
+    """体检 / Is every service ready? Exit status 0 only then; each problem with what to do next."""
+    found = check_all(connect())
+    table = Table("service", "ready", "outbox", "lag", "dead letters")
+    for one in found:
+        ready = "[red]no[/red]" if one.problems else "[green]yes[/green]"
+        asked = bool(one.status)
+        table.add_row(
+            one.service,
+            ready,
+            str(one.status.get("outbox_rows", "?")),
+            str(one.lag) if asked else "?",
+            str(one.dead) if asked else "?",
+        )
+    out.print(table)
+    for step in (step for one in found for step in one.steps):
+        out.print(f"• {step}", soft_wrap=True, highlight=False, markup=False)
+    if any(one.problems for one in found):
+        out.print("[red]有服务未就绪 / Not everything is ready[/red]")
+        raise typer.Exit(1)
+    out.print("[green]全部就绪 / Everything is ready[/green]")
+
+
+def outbox() -> None:
+    """待发布事件 / Events that are committed and not yet on Kafka, and records not yet consumed, by service."""
+    table = Table("service", "outbox", "lag", "by topic")
+    for one in check_all(connect()):
+        lags = one.status.get("lag_records", {})
+        behind = ", ".join(f"{topic} {n}" for topic, n in sorted(lags.items()) if n)
+        table.add_row(one.service, str(one.status.get("outbox_rows", "?")), str(one.lag), behind)
+    out.print(table)
+
+
+@deadletters_app.command("list")
+def list_letters(
+    service: Annotated[str, typer.Option(help="only this one's")] = "",
+    topic: Annotated[str, typer.Option(help="only of this topic, without prefix")] = "",
+) -> None:
+    """列出死信 / List open dead letters with the reason."""
+    client = connect()
+    table = Table("service", "id", "topic", "key", "status", "reason", "since")
+    for name in [service] if service else registry.services():
+        for one in _letters(client, name, topic):
+            reason = f"{one['code']}: {one['detail'][:80]}"
+            since = one["created_at"][:19]
+            table.add_row(name, str(one["id"]), one["topic"], one["key"][:40], one["status"], reason, since)
+    if not table.row_count:
+        out.print("[green]没有死信 / No dead letters[/green]")
+        return
+    out.print(table)
+    out.print("查看 / look: beegrid deadletters show SERVICE ID · 重放 / after mending: beegrid deadletters replay …")
+
+
+@deadletters_app.command("show")
+def show(service: Service, letter_id: Annotated[int, typer.Argument(help="编号 / id")]) -> None:
+    """查看一条 / One letter with its content, which may be personal."""
+    found = connect().get(f"/ops/{service}/dead-letters/{letter_id}")
+    if not found:
+        raise CliError(
+            "没有这条死信 / No such open letter", f"{service} {letter_id}", hint="`beegrid deadletters list`"
+        )
+    for name, value in found[0].items():
+        if name != "headers":
+            out.print(f"[bold]{name}[/bold]", end=" ")
+            out.print(str(value), markup=False, highlight=False, soft_wrap=True)
+    for name, value in found[0]["headers"]:
+        out.print(f"  {name}: {value}", markup=False, highlight=False, soft_wrap=True)
+
+
+@deadletters_app.command("replay")
+def replay(
+    service: Service,
+    reason: Reason,
+    ids: Ids = None,
+    everything: Annotated[bool, typer.Option("--all", help="全部 / all open letters")] = False,
+    topic: Annotated[str, typer.Option(help="all of this topic, without prefix")] = "",
+    apply: Apply = False,
+) -> None:
+    """重放 / Let letters take effect after the cause is mended. A key's letters are replayed together and in order."""
+    if not (ids or everything or topic):
+        raise CliError("重放哪些？/ Which ones?", "name ids, or --topic, or --all", hint="`beegrid deadletters list`")
+    client = connect()
+    if not apply:
+        _preview(client, service, ids, topic)
+        return
+    body = {"ids": ids or None, "topic": topic or None, "reason": reason}
+    outcomes = client.post(f"/ops/{service}/dead-letters/replay", body)
+    table = Table("topic", "key", "letters", "done", "detail")
+    for one in outcomes:
+        done = "[green]yes[/green]" if one["done"] else "[red]no[/red]"
+        table.add_row(one["topic"], one["key"][:40], str(len(one["ids"])), done, one["detail"][:100])
+    out.print(table)
+    if not all(one["done"] for one in outcomes):
+        out.print("[red]部分仍失败 / Some still fail: the detail says why[/red]")
+        raise typer.Exit(1)
+
+
+@deadletters_app.command("discard")
+def discard(service: Service, reason: Reason, ids: Ids = None, apply: Apply = False) -> None:
+    """放弃 / Give letters up for good; their keys' successors go on."""
+    if not ids:
+        raise CliError("放弃哪些？/ Which ones?", "name ids", hint="`beegrid deadletters list`")
+    client = connect()
+    if not apply:
+        _preview(client, service, ids, "")
+        return
+    done = client.post(f"/ops/{service}/dead-letters/discard", {"ids": ids, "reason": reason})
+    out.print(f"已放弃 / Discarded: {done['discarded']}")
+
+
+def _letters(client: Client, service: str, topic: str = "") -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    while True:
+        params = {"after": str(found[-1]["id"] if found else 0), "limit": str(ROWS_MAX)}
+        page = client.get(f"/ops/{service}/dead-letters", params=params | ({"topic": topic} if topic else {}))
+        found += page
+        if len(page) < ROWS_MAX:
+            return found
+
+
+def _preview(client: Client, service: str, ids: list[int] | None, topic: str) -> None:
+    found = [one for one in _letters(client, service, topic) if not ids or one["id"] in ids]
+    table = Table("id", "topic", "key", "status", "reason")
+    for one in found[:50]:
+        table.add_row(
+            str(one["id"]), one["topic"], one["key"][:40], one["status"], f"{one['code']}: {one['detail'][:80]}"
+        )
+    out.print(table)
+    out.print(f"{len(found)} 条 / letter(s); 仅预览，加 --apply 执行 / only a preview: add --apply")
+    if missing := sorted(set(ids or []) - {one["id"] for one in found}):
+        out.print(f"[yellow]不存在或已处理 / not open: {missing}[/yellow]")

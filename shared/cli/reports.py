@@ -1,0 +1,275 @@
+"""`beegrid reports`: yesterday's reports from a file into the suite, and where each one stands back into a file."""
+
+import csv
+import json
+import os
+import tempfile
+import time
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any, TextIO
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from shared.cli.client import Client, CliError, connect
+from shared.cli.report_files import COLUMNS, Reject, ReportFileError, Row, parse, read_kinds, read_rows
+from shared.kit import clock
+
+reports_app = typer.Typer(help="上报的批量导入与导出 / Reports in and out", no_args_is_help=True)
+out = Console()
+BATCH = 500
+RIDERS_REMEMBERED = 100_000
+EXPORT_COLUMNS = ("external_id", "report_id", "grid_code", "ambiguous", "case_id", "state", "points")
+# Sending again is harmless, so an outage of this length is waited for.
+OUTAGE_S_MAX = 120.0
+RIDER_KNOWN_S_MAX = 30.0
+_PASSING = frozenset({429, 502, 503, 504})
+
+
+@reports_app.command("replay")
+def replay(
+    file: Annotated[Path, typer.Argument(help=f"CSV with columns {', '.join(COLUMNS)}", exists=True, dir_okay=False)],
+    company: Annotated[str, typer.Option(help="企业代码 / whose reports they are")],
+    kinds: Annotated[
+        Path | None, typer.Option(help="CSV with columns foreign, kind", exists=True, dir_okay=False)
+    ] = None,
+    rate: Annotated[int | None, typer.Option(help="rows a second at most", min=1)] = None,
+    register_riders: Annotated[
+        bool,
+        typer.Option(
+            "--register-riders",
+            help="register riders that aren't known yet, under their number. This records that they agreed to place and "
+            "photo being processed: the company says so, as of the time of the import",
+        ),
+    ] = False,
+    encoding: Annotated[str, typer.Option(help="of the file; Excel in Chinese saves gb18030")] = "utf-8-sig",
+    patience: Annotated[int, typer.Option(help="seconds without progress before it stops waiting", min=1)] = 300,
+) -> None:
+    """导入历史上报 / Send reports of any age, and wait until each is settled. Safe to repeat: nothing happens twice.
+
+    Dates without a zone are Asia/Shanghai. Refused rows go to a file beside it (FILE.rejected.csv: line, id, reason)
+    and don't stop the others.
+    """
+    client = connect()
+    before = _progress(client, company)
+    try:
+        mapping = read_kinds(kinds, encoding) if kinds else None
+        totals = send(
+            client, file, company, mapping, Riders(client, company) if register_riders else None, rate, encoding
+        )
+    except ReportFileError as bad:
+        raise CliError("文件有误 / The file can't be read", str(bad), hint="mend it and run the same again") from bad
+    out.print(
+        f"新收 / accepted {totals['accepted']}, 已有 / known before {totals['repeated']}, 退回 / refused {totals['refused']}"
+    )
+    if totals["refused"]:
+        out.print(f"[yellow]退回原因 / Reasons: {rejected_file(file)}[/yellow]", soft_wrap=True)
+    settle(client, company, before["received"] + totals["accepted"], patience)
+    out.print("[green]全部办结流转 / Every accepted row is settled[/green]")
+
+
+@reports_app.command("export")
+def export(
+    file: Annotated[Path, typer.Argument(help=f"CSV to write: {', '.join(EXPORT_COLUMNS)}", dir_okay=False)],
+    company: Annotated[str, typer.Option(help="企业代码 / only this one's; all companies if not given")] = "",
+) -> None:
+    """导出办理结果 / Write where each report stands: grid (empty where none was found), case, state, credited points."""
+    client = connect()
+    codes = [company] if company else [one["code"] for one in client.get("/v1/companies")]
+    with _written_whole(file) as target, Progress(*_columns(), console=out) as progress:
+        writer = csv.DictWriter(target, EXPORT_COLUMNS, extrasaction="ignore")
+        writer.writeheader()
+        task = progress.add_task("导出 / Writing", total=None)
+        for code in codes:
+            with client.lines("/v1/tracking/export", params={"company": code, "format": "ndjson"}) as lines:
+                for line in lines:
+                    row = json.loads(line)
+                    writer.writerow(row | {"ambiguous": "true" if row["ambiguous"] else "false"})
+                    progress.advance(task)
+        written = int(progress.tasks[task].completed)
+    out.print(f"[green]{written} 条 / reports[/green] → {file}", soft_wrap=True)
+
+
+class Riders:
+    """Registers each rider once, as far as remembered; one who is known already stays as the company has told."""
+
+    def __init__(self, client: Client, company: str) -> None:
+        self._client = client
+        self._company = company
+        self._seen: OrderedDict[str, None] = OrderedDict()
+
+    def register(self, rows: Iterable[Row]) -> None:
+        """Make those of the rows' riders known who aren't."""
+        new = {row.rider for row in rows} - self._seen.keys()
+        if not new:
+            return
+        agreed = clock.now().isoformat()
+        riders = [{"external_id": rider, "name": rider[:60], "consent_at": agreed} for rider in sorted(new)]
+        _repeatable(self._client, "/v1/riders:replay", self._company, {"riders": riders})
+        self._seen.update(dict.fromkeys(new))
+        while len(self._seen) > RIDERS_REMEMBERED:
+            self._seen.popitem(last=False)
+
+
+class Rejects:
+    """The file beside: made with the first refused row, so that a clean run leaves none."""
+
+    def __init__(self, file: Path) -> None:
+        self.path = rejected_file(file)
+        self.path.unlink(missing_ok=True)
+        self._target: TextIO | None = None
+        self.count = 0
+
+    def add(self, reject: Reject) -> None:
+        """Write one row down."""
+        if self._target is None:
+            self._target = self.path.open("w", encoding="utf-8-sig", newline="")
+            csv.writer(self._target).writerow(("line", "id", "reason"))
+        csv.writer(self._target).writerow((reject.line, reject.id, reject.reason))
+        self.count += 1
+
+    def close(self) -> None:
+        """Finish the file."""
+        if self._target is not None:
+            self._target.close()
+
+
+def rejected_file(file: Path) -> Path:
+    """reports.csv → reports.rejected.csv."""
+    return file.with_suffix(".rejected.csv")
+
+
+def send(
+    client: Client,
+    file: Path,
+    company: str,
+    kinds: dict[str, str] | None,
+    riders: Riders | None,
+    rate: int | None,
+    encoding: str,
+) -> dict[str, int]:
+    """Send the whole file in batches, in constant memory. Returns the numbers accepted, repeated, refused."""
+    totals = {"accepted": 0, "repeated": 0, "refused": 0}
+    rejects = Rejects(file)
+    pace = Pace(rate)
+    try:
+        with Progress(*_columns(), TaskProgressColumn(), console=out) as progress, file.open("rb") as raw:
+            task = progress.add_task("发送 / Sending", total=file.stat().st_size)
+            parsed = (parse(line, cells, kinds) for line, cells in read_rows(raw, encoding))
+            while batch := list(islice(parsed, min(BATCH, rate or BATCH))):
+                rows = [one for one in batch if isinstance(one, Row)]
+                for one in batch:
+                    if isinstance(one, Reject):
+                        rejects.add(one)
+                for status, row, reason in _send_batch(client, company, rows, riders) if rows else ():
+                    if status == "refused":
+                        rejects.add(Reject(row.line, row.id, reason))
+                    else:
+                        totals[status] += 1
+                progress.update(task, completed=raw.tell())
+                pace.wait(len(batch))
+            progress.update(task, completed=file.stat().st_size)
+    finally:
+        rejects.close()
+    totals["refused"] = rejects.count
+    return totals
+
+
+class Pace:
+    """Holds a number of rows a second."""
+
+    def __init__(self, rate: int | None) -> None:
+        self._rate = rate
+        self._next_s = clock.monotonic_s()
+
+    def wait(self, rows: int) -> None:
+        """Sleep until the next batch may leave."""
+        if self._rate:
+            self._next_s = max(self._next_s + rows / self._rate, clock.monotonic_s() - 1)
+            time.sleep(max(0.0, self._next_s - clock.monotonic_s()))
+
+
+def settle(client: Client, company: str, wanted: int, patience_s: float) -> None:
+    """Wait until everything that has been accepted has gone its way. Raises CliError where nothing moves any more."""
+    with Progress(*_columns(), console=out) as progress:
+        task = progress.add_task("流转 / Settling", total=None)
+        best, since_s = -1, clock.monotonic_s()
+        target: int | None = None
+        while True:
+            now = _progress(client, company)
+            if now["received"] >= wanted and target is None:
+                target = now["received"]  # what others file meanwhile isn't waited for
+            progress.update(task, completed=now["settled"], total=max(wanted, target or 0))
+            if target is not None and now["settled"] >= target:
+                return
+            if now["received"] + now["settled"] > best:
+                best, since_s = now["received"] + now["settled"], clock.monotonic_s()
+            if clock.monotonic_s() - since_s > patience_s:
+                raise CliError(
+                    "流转停滞 / Nothing moves",
+                    f"{now['settled']} of {target or wanted} settled for {patience_s:.0f} s",
+                    hint="`beegrid doctor`; then run the same command again, it continues",
+                )
+            time.sleep(0.5)
+
+
+def _send_batch(client: Client, company: str, rows: list[Row], riders: Riders | None) -> Iterator[tuple[str, Row, str]]:
+    """(status, row, reason) of each row. A rider just registered needs a moment until intake knows him."""
+    if riders is not None:
+        riders.register(rows)
+    give_up_s = clock.monotonic_s() + (RIDER_KNOWN_S_MAX if riders is not None else 0.0)
+    while rows:
+        answer = _repeatable(client, "/v1/reports:replay", company, {"reports": [row.body for row in rows]})
+        again = []
+        for row, item in zip(rows, answer["items"], strict=True):
+            problem = item.get("problem") or {}
+            if problem.get("code") == "unknown_rider" and clock.monotonic_s() < give_up_s:
+                again.append(row)
+                continue
+            where = f" ({problem['field']})" if problem.get("field") else ""
+            yield item["status"], row, f"{problem.get('code', '')}: {problem.get('detail', '')}{where}"
+        rows = again
+        if rows:
+            time.sleep(0.3)
+
+
+def _repeatable(client: Client, path: str, company: str, body: Any) -> Any:
+    """POST what may be sent twice; waits for outages. Raises CliError."""
+    give_up_s, pause_s = clock.monotonic_s() + OUTAGE_S_MAX, 0.2
+    while True:
+        try:
+            return client.post(path, body, params={"company": company})
+        except CliError as error:
+            passing = error.status is None or error.status in _PASSING
+            if not passing or clock.monotonic_s() > give_up_s:
+                raise
+        time.sleep(pause_s)
+        pause_s = min(5.0, pause_s * 2)
+
+
+def _progress(client: Client, company: str) -> dict[str, int]:
+    found: dict[str, int] = client.get("/v1/tracking/progress", params={"company": company})
+    return found
+
+
+def _columns() -> tuple[TextColumn, BarColumn, MofNCompleteColumn, TimeElapsedColumn]:
+    return TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+
+
+@contextmanager
+def _written_whole(file: Path) -> Iterator[TextIO]:
+    """A file that appears under its name only when it is complete."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    number, draft = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+    try:
+        with os.fdopen(number, "w", encoding="utf-8", newline="") as target:
+            yield target
+        Path(draft).chmod(0o644)
+        Path(draft).replace(file)
+    finally:
+        Path(draft).unlink(missing_ok=True)

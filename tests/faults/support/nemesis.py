@@ -1,0 +1,42 @@
+"""Who breaks things: a schedule drawn from a seed, carried out by one thread, told on failure."""
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from shared.kit import clock
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """`pause_s` of quiet, then the action of this name."""
+
+    pause_s: float
+    name: str
+
+
+def schedule(rng: random.Random, counts: Mapping[str, int], quiet_s: tuple[float, float]) -> list[Fault]:
+    """So many faults of each name, shuffled, with quiet times between the two limits before each."""
+    names = [name for name, count in counts.items() for _ in range(count)]
+    rng.shuffle(names)
+    return [Fault(rng.uniform(*quiet_s), name) for name in names]
+
+
+@dataclass
+class Nemesis:
+    """Carries a schedule out. `told` says what was done when (seconds from the start), for the failure's message."""
+
+    faults: list[Fault]
+    actions: Mapping[str, Callable[[], object]]
+    told: list[str] = field(default_factory=list)
+
+    def run(self) -> None:
+        """Returns when the last fault has been healed; every action heals what it has broken."""
+        started_s = clock.monotonic_s()
+        for fault in self.faults:
+            time.sleep(fault.pause_s)
+            begun_s = clock.monotonic_s() - started_s
+            what = self.actions[fault.name]() or ""
+            ended_s = clock.monotonic_s() - started_s
+            self.told.append(f"{begun_s:.1f}–{ended_s:.1f} s: {fault.name} {what}".strip())

@@ -1,0 +1,242 @@
+"""Finding the suite, telling refusals in words, and the commands that ask every service."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+from typer.testing import CliRunner
+
+from shared.cli import client as module
+from shared.cli import companies, main, operations
+from shared.cli.client import Client, CliError, find_suite
+from shared.cli.main import app
+from shared.devtools.identity import Identity
+from shared.events import registry
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A folder without a suite, and no variables."""
+    for name in (module.URL, module.TOKEN):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def suite_at(folder: Path, **facts: Any) -> None:
+    (folder / ".beegrid").mkdir(exist_ok=True)
+    told = {"url": "http://127.0.0.1:1", "token": "t"} | facts
+    (folder / ".beegrid" / "suite.json").write_text(json.dumps(told))
+
+
+def test_the_suite_is_found_above(elsewhere: Path) -> None:
+    suite_at(elsewhere)
+    deep = elsewhere / "a" / "b"
+    deep.mkdir(parents=True)
+    assert find_suite(deep).url == "http://127.0.0.1:1"
+
+
+def test_the_environment_comes_first(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    suite_at(elsewhere)
+    monkeypatch.setenv(module.TOKEN, "other")
+    assert (find_suite().url, find_suite().token) == ("http://127.0.0.1:1", "other")
+    monkeypatch.setenv(module.URL, "https://beegrid.example")
+    assert find_suite().url == "https://beegrid.example"
+    assert "other" not in repr(find_suite())
+
+
+def test_no_suite_says_what_to_do() -> None:
+    with pytest.raises(CliError) as told:
+        find_suite()
+    assert "make up" in told.value.hint
+
+
+def answering(status: int, body: Any = None, **kw: Any) -> Client:
+    return Client("http://suite", "t", httpx.MockTransport(lambda _: httpx.Response(status, json=body, **kw)))
+
+
+def test_a_problem_becomes_words_with_a_next_step() -> None:
+    body = {"title": "没有权限 / Not allowed", "detail": "needs operator", "code": "forbidden", "status": 403}
+    with pytest.raises(CliError) as told:
+        answering(403, body).get("/v1/companies")
+    error = told.value
+    assert (error.title, error.detail, error.status, error.code) == (body["title"], "needs operator", 403, "forbidden")
+    assert "beegrid token" in error.hint
+
+
+def test_wrong_fields_are_named() -> None:
+    body = {"title": "t", "detail": "1 field(s)", "errors": [{"field": "body.code", "problem": "too short"}]}
+    with pytest.raises(CliError, match=r"body\.code: too short"):
+        answering(422, body).post("/x", {})
+
+
+def test_an_answer_that_is_no_problem_still_has_words() -> None:
+    with pytest.raises(CliError, match="HTTP 502"):
+        Client("http://s", "", httpx.MockTransport(lambda _: httpx.Response(502, text="<html>"))).get("/x")
+
+
+def test_empty_answers_and_every_verb() -> None:
+    client = Client("http://s", "t", httpx.MockTransport(lambda request: httpx.Response(200, json=request.method)))
+    assert [client.get("/"), client.post("/", {}), client.put("/", {}), client.delete("/")] == [
+        "GET", "POST", "PUT", "DELETE",
+    ]  # fmt: skip
+    assert Client("http://s", "", httpx.MockTransport(lambda _: httpx.Response(204))).delete("/") is None
+
+
+def test_a_get_waits_for_a_suite_that_starts_and_a_post_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module.time, "sleep", lambda _s: None)
+    calls = {"GET": 0, "POST": 0}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        calls[request.method] += 1
+        if calls[request.method] < 4:
+            raise httpx.ConnectError("refused")
+        return httpx.Response(200, json={})
+
+    client = Client("http://s", "", httpx.MockTransport(answer))
+    assert client.get("/") == {}
+    with pytest.raises(CliError) as told:
+        client.post("/")
+    assert (calls["POST"], told.value.status) == (1, None)
+
+
+class Services:
+    """Every service behind the front door."""
+
+    def __init__(self) -> None:
+        self.problems: dict[str, dict[str, str]] = {}
+        self.down: set[str] = set()
+        self.letters: list[dict[str, Any]] = []
+        self.posted: list[tuple[str, Any]] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        """Answer as the front door does."""
+        path = request.url.path
+        if path.startswith("/v1/companies"):
+            return self._companies(request)
+        service = path.split("/")[2]
+        if service in self.down:
+            return httpx.Response(502)
+        if path.endswith("/readyz"):
+            return httpx.Response(200, json=self.problems.get(service, {}))
+        if path.endswith("/status"):
+            dead = {"t dead": len(self.letters)} if service == "cases" and self.letters else {}
+            return httpx.Response(
+                200, json={"service": service, "outbox_rows": 0, "dead_letters": dead, "lag_records": {"t": 3}}
+            )
+        if request.method == "POST":
+            self.posted.append((path, json.loads(request.content)))
+            done = [{"topic": "t", "key": "k", "ids": [1], "done": True, "detail": ""}]
+            return httpx.Response(200, json={"discarded": 1} if path.endswith("discard") else done)
+        return httpx.Response(200, json=self.letters if service == "cases" else [])
+
+    def _companies(self, request: httpx.Request) -> httpx.Response:
+        key = {"key_id": "new", "secret": "whsec_c2VjcmV0", "company": "mt"}
+        self.posted.append((f"{request.method} {request.url.path}", None))
+        if request.method == "POST":
+            return httpx.Response(201, json=key if request.url.path.endswith("keys") else {"code": "mt", "key": key})
+        if request.url.path.endswith("/mt"):
+            keys = [{"key_id": "new", "active": True}, {"key_id": "old", "active": True}]
+            return httpx.Response(200, json={"code": "mt", "keys": keys})
+        return httpx.Response(200, json=[{"code": "mt", "name": "美团", "active": True, "version": 1}])
+
+
+LETTER = {
+    "id": 7, "topic": "t", "partition": 0, "offset": 1, "key": "k", "status": "dead", "code": "failed",
+    "detail": "boom", "attempts": 6, "created_at": "2026-03-02T04:00:00+00:00",
+}  # fmt: skip
+
+
+@pytest.fixture
+def services(monkeypatch: pytest.MonkeyPatch) -> Services:
+    """The commands talk to these."""
+    played = Services()
+    for place in (operations, companies):
+        monkeypatch.setattr(place, "connect", lambda: Client("http://suite", "t", httpx.MockTransport(played)))
+    return played
+
+
+def run(*words: str) -> Any:
+    return CliRunner().invoke(app, list(words), env={"COLUMNS": "200"})
+
+
+def test_doctor_is_content_only_when_everything_is_ready(services: Services) -> None:
+    well = run("doctor")
+    assert well.exit_code == 0
+    assert all(name in well.output for name in registry.services())
+    services.problems["points"] = {"postgres": "ConnectionRefusedError"}
+    services.down.add("cases")
+    ill = run("doctor")
+    assert ill.exit_code == 1
+    assert "points: postgres: ConnectionRefusedError. Postgres is away" in ill.output
+    assert "cases: answer:" in ill.output
+
+
+def test_doctor_names_dead_letters_and_is_content(services: Services) -> None:
+    services.letters = [LETTER]
+    found = run("doctor")
+    assert found.exit_code == 0
+    assert "beegrid deadletters list --service cases" in found.output
+
+
+def test_dead_letters_are_replayed_only_with_apply_and_a_reason(services: Services) -> None:
+    services.letters = [LETTER]
+    assert "failed: boom" in run("deadletters", "list").output
+    assert run("deadletters", "replay", "cases", "7").exit_code == 2  # no reason
+    assert isinstance(run("deadletters", "replay", "cases", "--reason", "mended").exception, CliError)
+    preview = run("deadletters", "replay", "cases", "7", "--reason", "mended")
+    assert "--apply" in preview.output
+    assert services.posted == []
+    assert run("deadletters", "replay", "cases", "7", "--reason", "mended", "--apply").exit_code == 0
+    assert run("deadletters", "replay", "cases", "--all", "--reason", "mended", "--apply").exit_code == 0
+    assert run("deadletters", "discard", "cases", "7", "--reason", "a test", "--apply").exit_code == 0
+    assert [body.get("ids") for _, body in services.posted] == [[7], None, [7]]
+
+
+def test_outbox(services: Services) -> None:
+    assert "t 3" in run("outbox").output
+
+
+def test_a_companys_key_is_shown_and_kafka_needs_its_administrator(services: Services, elsewhere: Path) -> None:
+    suite_at(elsewhere)
+    made = run("companies", "add", "mt", "--name", "美团")
+    assert made.exit_code == 0, made.output
+    assert "whsec_c2VjcmV0" in made.output
+    assert "beegrid companies kafka mt" in made.output
+    assert isinstance(run("companies", "kafka", "mt").exception, CliError)
+    assert "美团" in run("companies", "list").output
+
+
+def test_rotation_keeps_old_keys_until_told_otherwise(services: Services) -> None:
+    assert "stay valid" in run("companies", "rotate", "mt").output
+    assert not any(path.startswith("DELETE") for path, _ in services.posted)
+    run("companies", "rotate", "mt", "--revoke")
+    assert [path for path, _ in services.posted if path.startswith("DELETE")] == ["DELETE /v1/companies/mt/keys/old"]
+
+
+def test_a_token_is_signed_by_the_local_issuer_only(elsewhere: Path) -> None:
+    missing = run("token", "--role", "operator")
+    assert isinstance(missing.exception, CliError)
+    assert not (elsewhere / ".beegrid").exists()
+    Identity.open(elsewhere / ".beegrid" / "identity")
+    made = run(
+        "token", "--sub", "w1", "--name", "王芳", "--role", "grid_worker", "--role", "verifier", "--area", "330114"
+    )
+    claims = jwt.decode(made.output.strip(), options={"verify_signature": False})
+    assert (claims["sub"], claims["name"], claims["areas"]) == ("w1", "王芳", ["330114"])
+    assert claims["roles"] == ["grid_worker", "verifier"]
+
+
+def test_a_refusal_ends_in_words_and_status_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(main.sys, "argv", ["beegrid", "doctor"])
+    with pytest.raises(SystemExit) as ended:
+        main.main()
+    assert ended.value.code == 1
+    told = capsys.readouterr().err
+    assert "No running suite" in told
+    assert "→ `make up`" in told

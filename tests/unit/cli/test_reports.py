@@ -1,0 +1,295 @@
+"""Replay and export against a suite that is played by this file."""
+
+import csv
+import json
+import os
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from shared.cli import report_files, reports
+from shared.cli.client import Client, CliError
+from shared.cli.main import app
+from shared.cli.report_files import Reject, Row, moment, parse
+
+HEADER = "id,lng,lat,datum,kind,occurred_at,rider,text"
+
+
+class Suite:
+    """Takes reports once by number; knows riders; the first `down` requests of a kind find it away."""
+
+    def __init__(self) -> None:
+        self.reports: dict[str, dict[str, Any]] = {}
+        self.riders: set[str] = {"r1"}
+        self.lazy_riders: set[str] = set()
+        self.down = 0
+        self.settled_lag = 2
+        self.requests: list[tuple[str, int]] = []
+        self.stuck = False
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        """Answer as the front door does."""
+        path = request.url.path
+        if request.method == "POST" and self.down > 0:
+            self.down -= 1
+            if self.down % 2:
+                raise httpx.ConnectError("away")
+            return httpx.Response(503, json={"title": "busy", "code": "busy", "detail": "x", "status": 503})
+        if path == "/v1/tracking/progress":
+            self.settled_lag = max(0, self.settled_lag - 1) if not self.stuck else 9
+            count = len(self.reports)
+            return httpx.Response(200, json={"received": count, "settled": max(0, count - self.settled_lag)})
+        if path == "/v1/riders:replay":
+            riders = json.loads(request.content)["riders"]
+            assert all(rider["consent_at"] and rider["name"] for rider in riders)
+            self.lazy_riders |= {rider["external_id"] for rider in riders}
+            return httpx.Response(200, json={"items": []})
+        assert path == "/v1/reports:replay"
+        assert request.url.params["company"] == "mt"
+        sent = json.loads(request.content)["reports"]
+        self.requests.append((path, len(sent)))
+        items = [self._take(one) for one in sent]
+        self.riders |= self.lazy_riders  # known a moment later
+        return httpx.Response(200, json={"items": items})
+
+    def _take(self, report: dict[str, Any]) -> dict[str, Any]:
+        number = report["external_id"]
+        if report["rider"] not in self.riders:
+            return {
+                "status": "refused",
+                "problem": {"code": "unknown_rider", "detail": "not registered", "field": "rider"},
+            }
+        status = "repeated" if number in self.reports else "accepted"
+        self.reports[number] = report
+        return {"external_id": number, "status": status}
+
+
+@pytest.fixture
+def suite(monkeypatch: pytest.MonkeyPatch) -> Suite:
+    """The command talks to it."""
+    played = Suite()
+    monkeypatch.setattr(reports, "connect", lambda: Client("http://suite", "t", httpx.MockTransport(played)))
+    monkeypatch.setattr(reports.time, "sleep", lambda _s: None)
+    return played
+
+
+def written(path: Path, *rows: str, encoding: str = "utf-8") -> Path:
+    path.write_text("\n".join([HEADER, *rows]) + "\n", encoding=encoding)
+    return path
+
+
+def row(number: int, **values: str) -> str:
+    cells = {
+        "id": f"a{number}", "lng": "120.3", "lat": "30.3", "datum": "GCJ02", "kind": "part-01001",
+        "occurred_at": "2019-03-05 08:30", "rider": "r1", "text": "井盖松动",
+    } | values  # fmt: skip
+    return ",".join(cells.values())
+
+
+def run(*words: str) -> Any:
+    return CliRunner().invoke(app, ["reports", *words])
+
+
+def test_every_good_row_arrives_once_and_bad_ones_are_told_beside(suite: Suite, tmp_path: Path) -> None:
+    file = written(
+        tmp_path / "old.csv",
+        row(1),
+        row(2, lat="95"),
+        row(3, occurred_at="gestern"),
+        row(4, rider="nobody"),
+        row(5, datum="pz90"),
+        row(6, id=""),
+        "",
+        row(7),
+    )
+    done = run("replay", str(file), "--company", "mt")
+    assert done.exit_code == 0, done.output
+    assert sorted(suite.reports) == ["a1", "a7"]
+    assert suite.reports["a1"]["occurred_at"] in ("2019-03-05T00:30:00Z", "2019-03-05T00:30:00+00:00")
+    with (tmp_path / "old.rejected.csv").open(encoding="utf-8-sig", newline="") as beside:
+        refused = list(csv.DictReader(beside))
+    assert [(one["line"], one["id"]) for one in refused] == [
+        ("3", "a2"),
+        ("4", "a3"),
+        ("6", "a5"),
+        ("7", ""),
+        ("5", "a4"),
+    ]
+    assert all(one["reason"] for one in refused)
+    assert "lat" in refused[0]["reason"]
+    assert "unknown_rider" in refused[-1]["reason"]
+
+    suite.riders.add("nobody")
+    written(file, row(1), row(4, rider="nobody"), row(7))
+    again = run("replay", str(file), "--company", "mt")
+    assert "accepted 1" in again.output
+    assert "known before 2" in again.output
+    assert not (tmp_path / "old.rejected.csv").exists()
+
+
+def test_an_outage_is_waited_for_and_nothing_is_lost(suite: Suite, tmp_path: Path) -> None:
+    suite.down = 6
+    done = run("replay", str(written(tmp_path / "a.csv", *map(row, range(1_200)))), "--company", "mt")
+    assert done.exit_code == 0, done.output
+    assert len(suite.reports) == 1_200
+    assert max(size for _, size in suite.requests) <= 500
+
+
+def test_kinds_are_translated(suite: Suite, tmp_path: Path) -> None:
+    kinds = tmp_path / "map.csv"
+    kinds.write_text("foreign,kind\n井盖,part-01001\n燃气,local-gas-smell\n", encoding="utf-8")
+    file = written(tmp_path / "a.csv", row(1, kind="燃气"), row(2, kind="其他"))
+    done = run("replay", str(file), "--company", "mt", "--kinds", str(kinds))
+    assert done.exit_code == 0, done.output
+    assert suite.reports["a1"]["kind"] == "local-gas-smell"
+    assert "a2" in (tmp_path / "a.rejected.csv").read_text(encoding="utf-8-sig")
+
+
+def test_riders_are_registered_and_waited_for(suite: Suite, tmp_path: Path) -> None:
+    file = written(tmp_path / "a.csv", row(1, rider="new-1"), row(2, rider="new-2"), row(3))
+    done = run("replay", str(file), "--company", "mt", "--register-riders")
+    assert done.exit_code == 0, done.output
+    assert len(suite.reports) == 3
+    assert suite.lazy_riders == {"new-1", "new-2", "r1"}
+
+
+def test_it_stops_with_words_when_nothing_moves(suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    suite.stuck = True
+    with pytest.raises(CliError, match="Nothing moves"):
+        reports.settle(Client("http://suite", "t", httpx.MockTransport(suite)), "mt", 5, patience_s=0.0)
+
+
+@pytest.mark.parametrize("change", [lambda text: text.replace("lat,", ""), lambda _: ""])
+def test_a_file_without_its_columns_sends_nothing(suite: Suite, tmp_path: Path, change: Callable[[str], str]) -> None:
+    file = written(tmp_path / "a.csv", row(1))
+    file.write_text(change(file.read_text()))
+    done = run("replay", str(file), "--company", "mt")
+    assert isinstance(done.exception, CliError)
+    assert "no column" in done.exception.detail
+    assert suite.reports == {}
+
+
+def test_a_file_of_excel_in_chinese(suite: Suite, tmp_path: Path) -> None:
+    file = written(tmp_path / "a.csv", row(1), encoding="gb18030")
+    wrong = run("replay", str(file), "--company", "mt")
+    assert isinstance(wrong.exception, CliError)
+    assert "gb18030" in wrong.exception.detail
+    assert run("replay", str(file), "--company", "mt", "--encoding", "gb18030").exit_code == 0
+    assert suite.reports["a1"]["text"] == "井盖松动"
+
+
+def test_a_quoted_text_may_have_line_breaks_and_commas(suite: Suite, tmp_path: Path) -> None:
+    file = written(tmp_path / "a.csv", row(1, text='"第一行, 逗号\n第二行"'), row(2))
+    assert run("replay", str(file), "--company", "mt").exit_code == 0
+    assert suite.reports["a1"]["text"] == "第一行, 逗号\n第二行"
+    assert len(suite.reports) == 2
+
+
+def test_memory_does_not_grow_with_the_file(suite: Suite, tmp_path: Path) -> None:
+    def peak(rows: int) -> int:
+        file = written(tmp_path / f"{rows}.csv", *(row(n % 100) for n in range(rows)))
+        client = Client("http://suite", "t", httpx.MockTransport(suite))
+        tracemalloc.start()
+        reports.send(client, file, "mt", None, None, None, "utf-8")
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    peak(500)
+    assert peak(10_000) < peak(2_000) * 1.5
+
+
+def test_the_rate_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    now = [100.0]
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        now[0] += seconds
+
+    monkeypatch.setattr(reports.time, "sleep", sleep)
+    monkeypatch.setattr(reports.clock, "monotonic_s", lambda: now[0])
+    pace = reports.Pace(100)
+    for _ in range(10):
+        pace.wait(50)
+    assert sum(slept) == pytest.approx(5.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "utc"),
+    [
+        ("2021-03-05 08:30:15", "2021-03-05T00:30:15"),
+        ("2021-03-05T08:30:15+02:00", "2021-03-05T06:30:15"),
+        ("2021-03-05T08:30:15Z", "2021-03-05T08:30:15"),
+        ("2021/3/5 8:30", "2021-03-05T00:30:00"),
+        ("2021/03/05", "2021-03-04T16:00:00"),
+        ("2021年3月5日 08:30", "2021-03-05T00:30:00"),
+        ("1988-07-01 12:00", "1988-07-01T03:00:00"),  # summer time
+        ("05.03.2021", None),
+        ("", None),
+    ],
+)
+def test_moments(text: str, utc: str | None) -> None:
+    found = moment(text)
+    assert (found is None) == (utc is None)
+    if found is not None:
+        assert found.astimezone(report_files.ZoneInfo("UTC")).strftime("%Y-%m-%dT%H:%M:%S") == utc
+
+
+def test_a_row_without_a_table_of_kinds_keeps_its_kind() -> None:
+    cells = dict(zip(HEADER.split(","), row(1).split(","), strict=True))
+    taken = parse(2, cells, None)
+    assert isinstance(taken, Row)
+    assert taken.body["kind"] == "part-01001"
+    assert isinstance(parse(2, cells | {"kind": ""}, None), Reject)
+
+
+def exporting(lines: list[str], *, cut: bool = False) -> Callable[[httpx.Request], httpx.Response]:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/v1/companies":
+            return httpx.Response(200, json=[{"code": "mt"}, {"code": "sf"}])
+
+        def body() -> Any:
+            for line in lines:
+                yield (line.replace("CODE", request.url.params["company"]) + "\n").encode()
+            if cut:
+                raise httpx.ReadError("cut")
+
+        return httpx.Response(200, content=body())
+
+    return answer
+
+
+LINE = json.dumps({
+    "external_id": "CODE-1", "report_id": "r", "grid_code": "", "ambiguous": False, "case_id": None,
+    "state": "unroutable", "points": 0,
+})  # fmt: skip
+
+
+def test_export_writes_all_companies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    answer = httpx.MockTransport(exporting([LINE, LINE]))
+    monkeypatch.setattr(reports, "connect", lambda: Client("http://suite", "t", answer))
+    file = tmp_path / "out.csv"
+    done = run("export", str(file))
+    assert done.exit_code == 0, done.output
+    with file.open(newline="") as source:
+        found = list(csv.DictReader(source))
+    assert [one["external_id"] for one in found] == ["mt-1", "mt-1", "sf-1", "sf-1"]
+    assert (found[0]["grid_code"], found[0]["ambiguous"], found[0]["case_id"]) == ("", "false", "")
+    assert run("export", str(file), "--company", "sf").exit_code == 0
+    assert file.read_text().count("sf-1") == 2
+
+
+def test_a_broken_export_leaves_the_old_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    answer = httpx.MockTransport(exporting([LINE], cut=True))
+    monkeypatch.setattr(reports, "connect", lambda: Client("http://suite", "t", answer))
+    file = tmp_path / "out.csv"
+    file.write_text("old")
+    assert isinstance(run("export", str(file), "--company", "mt").exception, CliError)
+    assert file.read_text() == "old"
+    assert os.listdir(tmp_path) == ["out.csv"]

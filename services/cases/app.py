@@ -1,12 +1,18 @@
 """Wiring of the cases service."""
 
 from functools import partial
+from typing import get_args
 
-from services.cases import api, handlers, store
+from services.cases import api, handlers, metrics, store
+from services.cases.domain import Level
 from services.cases.settings import Settings
 from services.cases.usecases import Rules
 from shared.events.report_routed import REPORT_ROUTED
+from shared.kit import clock
+from shared.kit.db import Connection
 from shared.kit.service import Service
+
+DEADLINES_EVERY_S = 60.0
 
 
 def build(settings: Settings | None = None) -> Service:
@@ -16,4 +22,13 @@ def build(settings: Settings | None = None) -> Service:
     service.consumes(REPORT_ROUTED, partial(handlers.on_report_routed, Rules.of(settings)))
     service.include(api.router)
     service.tallies(store.tallies)
+    service.measures("deadlines", _measure_deadlines, metrics.DEADLINES, every_s=DEADLINES_EVERY_S)
     return service
+
+
+async def _measure_deadlines(conn: Connection) -> None:
+    """Every level and state, so that none and unknown are told apart."""
+    counts = await store.deadlines(conn, clock.now())
+    for level in get_args(Level):
+        for state in ("soon", "overdue"):
+            metrics.DEADLINES.labels(level, state).set(counts.get((level, state), 0))

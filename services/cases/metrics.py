@@ -1,6 +1,6 @@
 """Metrics of the cases service."""
 
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 
 from shared.kit.metrics import REGISTRY
 
@@ -14,5 +14,11 @@ REFUSALS = Counter(
     "beegrid_cases_refusals_total",
     "Steps that people ordered and could not take, by the code of the refusal.",
     ("code",),
+    registry=REGISTRY,
+)
+DEADLINES = Gauge(
+    "beegrid_cases_deadlines",
+    "Live cases whose time limit is nearly over (soon: less than a quarter is left) or over (overdue), by level.",
+    ("level", "state"),
     registry=REGISTRY,
 )

@@ -118,6 +118,10 @@ WITH areas AS (SELECT area COLLATE "C" AS area FROM unnest($1::text[]) AS area),
 SELECT {_CASE_COLUMNS} FROM found JOIN cases c USING (case_id) ORDER BY c.due_at, c.case_id
 """  # noqa: S608 only constants are put in
 
+SQL_DEADLINES = """
+SELECT level, CASE WHEN due_at <= $1 THEN 'overdue' ELSE 'soon' END AS state, count(*) AS cases
+FROM cases WHERE live AND paused_at IS NULL AND due_at - $1 < (due_at - opened_at) / 4 GROUP BY 1, 2
+"""
 SQL_TALLIES = """
 SELECT (SELECT count(*) FROM case_reports) AS reports,
        count(*) AS cases,
@@ -328,20 +332,10 @@ async def insert_steps(conn: Connection, taken: Sequence[Taken]) -> None:
     if not taken:
         return
     rows = (
-        (
-            t.case.case_id,
-            t.case.version,
-            t.step,
-            t.case.state,
-            t.actor and t.actor.id,
-            t.actor and t.actor.name,
-            t.actor and t.actor.role,
-            t.report_id,
-            t.note,
-            t.case.changed_at,
-        )
+        (t.case.case_id, t.case.version, t.step, t.case.state, t.actor and t.actor.id, t.actor and t.actor.name,
+         t.actor and t.actor.role, t.report_id, t.note, t.case.changed_at)
         for t in taken
-    )
+    )  # fmt: skip
     await conn.execute(SQL_INSERT_STEPS, *_columns(rows))
 
 
@@ -360,6 +354,11 @@ async def tallies(conn: Connection) -> dict[str, int]:
     """Counts for the reconciliation: reports, cases, open, live, closed, invalid, steps."""
     row = await conn.fetchrow(SQL_TALLIES)
     return dict(row) if row else {}
+
+
+async def deadlines(conn: Connection, now: datetime) -> dict[tuple[str, str], int]:
+    """Live cases by level and `soon` or `overdue`; a limit that rests while the reporter is asked counts as neither."""
+    return {(row["level"], row["state"]): row["cases"] for row in await conn.fetch(SQL_DEADLINES, now)}
 
 
 def _columns(rows: Iterable[tuple[object, ...]]) -> list[tuple[object, ...]]:

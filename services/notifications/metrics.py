@@ -7,6 +7,12 @@ from shared.kit.metrics import REGISTRY
 MESSAGES = Counter(
     "beegrid_notifications_messages_total", "Messages put into inboxes.", ("template",), registry=REGISTRY
 )
+TIME_TO_NOTIFIED = Histogram(
+    "beegrid_notifications_time_to_notified_seconds",
+    "From the acceptance of a report to the rider's first message about its points.",
+    buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800),
+    registry=REGISTRY,
+)
 ATTEMPTS = Counter(
     "beegrid_notifications_delivery_attempts_total",
     "Attempts to tell somebody outside the app, by outcome: sent, failed, dead.",

@@ -9,8 +9,8 @@ from uuid import UUID
 Source = Literal["report", "redemption"]
 HoldState = Literal["held", "posted", "voided", "reversed", "refused"]
 
-# Claim, Line and Movement are made for every event and never changed; they aren't declared frozen because the constructor
-# of a frozen dataclass costs three times as much.
+# Claim, Line and Movement are made for every event and never changed; they aren't declared frozen since a frozen
+# dataclass's constructor costs three times as much.
 
 # (source, movement) → the accounts the amount goes from and to
 WAYS: dict[tuple[str, str], tuple[str, str]] = {

@@ -1,6 +1,6 @@
 """Metrics of the points service."""
 
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge, Histogram
 
 from shared.kit.metrics import REGISTRY
 
@@ -11,3 +11,23 @@ MOVEMENTS = Counter(
     registry=REGISTRY,
 )
 REFUSALS = Counter("beegrid_points_refusals_total", "Points not held, by reason.", ("reason",), registry=REGISTRY)
+TIME_TO_POSTED = Histogram(
+    "beegrid_points_time_to_posted_seconds",
+    "From the closing of a case to the posting of a report's points.",
+    buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800),
+    registry=REGISTRY,
+)
+LEDGER_SUM = Gauge(
+    "beegrid_points_ledger_sum_points",
+    "All accounts, the house's too, added up; anything but 0 means that value appeared or vanished.",
+    registry=REGISTRY,
+)
+LEDGER_UNBALANCED = Gauge(
+    "beegrid_points_ledger_unbalanced_accounts",
+    "Accounts whose stored balances their entries and open holds don't explain.",
+    registry=REGISTRY,
+)
+LEDGER_CHECKED = Gauge(
+    "beegrid_points_ledger_checked_timestamp_seconds", "When the ledger was last added up.", registry=REGISTRY
+)
+LEDGER = (LEDGER_SUM, LEDGER_UNBALANCED, LEDGER_CHECKED)

@@ -279,10 +279,18 @@ async def entries(conn: Connection, rider_id: UUID, before: tuple[int, int], lim
 async def tallies(conn: Connection) -> dict[str, int]:
     """Totals in points, and counts; in a sound ledger `imbalance` and `ledger_sum` are 0."""
     totals = await conn.fetchrow(SQL_TALLIES)
-    balances = await conn.fetchrow(SQL_BALANCES)
     assert totals is not None  # an aggregate always has a row
-    assert balances is not None
-    figures = {name: int(value) for row in (totals, balances) for name, value in row.items()}
+    return {name: int(value) for name, value in totals.items()} | await balances(conn)
+
+
+async def balances(conn: Connection) -> dict[str, int]:
+    """The riders' balances in points, and what is 0 in a sound ledger: `ledger_sum` in points, `imbalance` in accounts.
+
+    Each is one statement, so one snapshot; reads all entries.
+    """
+    row = await conn.fetchrow(SQL_BALANCES)
+    assert row is not None  # an aggregate always has a row
+    figures = {name: int(value) for name, value in row.items()}
     return figures | {"imbalance": int(await conn.fetchval(SQL_IMBALANCE))}
 
 

@@ -175,6 +175,8 @@ async def _save(work: Work, book: Book, events: Sequence[Event[Any]]) -> None:
     for movement, entry_id in zip(book.movements, entry_ids, strict=True):
         cause = events[movement.cause] if movement.cause >= 0 else None
         work.publish(ACCOUNT_CHANGED, _told(movement, entry_id, cause, work.now), version=movement.version, cause=cause)
+        if cause is not None and movement.name == "posted" and movement.hold.source == "report":
+            metrics.TIME_TO_POSTED.observe((work.now - cause.data.changed_at).total_seconds())
     for (name, source), count in Counter((m.name, m.hold.source) for m in book.movements).items():
         metrics.MOVEMENTS.labels(name, source).inc(count)
     for reason, count in Counter(m.reason for m in book.movements if m.name == "refused").items():

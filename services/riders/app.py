@@ -2,13 +2,16 @@
 
 from functools import partial
 
-from services.riders import store, usecases
+from services.riders import metrics, store, usecases
 from services.riders.api import companies, riders
 from services.riders.handlers import on_rider_submission
 from shared.events.inbound_riders import INBOUND_RIDERS
 from shared.kit.auth import CachedKeyRing, Sealer
+from shared.kit.db import Connection
 from shared.kit.service import Service
 from shared.kit.settings import KitSettings
+
+KEYS_EVERY_S = 300.0
 
 
 def build(settings: KitSettings | None = None) -> Service:
@@ -21,4 +24,12 @@ def build(settings: KitSettings | None = None) -> Service:
     service.include(companies.router)
     service.include(riders.router)
     service.tallies(store.tallies)
+    service.measures("keys", _measure_keys, metrics.KEY_MADE, every_s=KEYS_EVERY_S)
     return service
+
+
+async def _measure_keys(conn: Connection) -> None:
+    made = await store.oldest_keys(conn)
+    metrics.KEY_MADE.clear()
+    for company, at in made.items():
+        metrics.KEY_MADE.labels(company).set(at.timestamp())

@@ -1,6 +1,6 @@
 """Metrics of the riders service."""
 
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 
 from shared.kit.metrics import REGISTRY
 
@@ -14,5 +14,11 @@ COMPANY_CHANGES = Counter(
     "beegrid_riders_company_changes_total",
     "Changes of companies and their keys, by change: created, updated, key_added, key_revoked.",
     ("change",),
+    registry=REGISTRY,
+)
+KEY_MADE = Gauge(
+    "beegrid_riders_company_key_made_timestamp_seconds",
+    "When the oldest signing key was made that an active company may still use.",
+    ("company",),
     registry=REGISTRY,
 )

@@ -102,6 +102,10 @@ SELECT (SELECT count(*) FROM companies) AS companies, (SELECT count(*) FROM ride
        (SELECT count(*) FROM riders WHERE active) AS riders_active,
        (SELECT coalesce(sum(version), 0)::bigint FROM riders) AS rider_versions
 """
+SQL_OLDEST_KEYS = """
+SELECT c.code, min(k.created_at) AS made_at FROM companies c JOIN company_keys k USING (company_id)
+WHERE c.active AND k.active GROUP BY c.code
+"""
 
 
 def _company(row: asyncpg.Record) -> Company:
@@ -245,3 +249,8 @@ async def tallies(conn: Connection) -> dict[str, int]:
     """Figures for the reconciliation: companies, riders, riders_active, rider_versions (= events of riders)."""
     row = await conn.fetchrow(SQL_TALLIES)
     return dict(row) if row is not None else {}
+
+
+async def oldest_keys(conn: Connection) -> dict[str, datetime]:
+    """When each active company's oldest active signing key was made."""
+    return {row["code"]: row["made_at"] for row in await conn.fetch(SQL_OLDEST_KEYS)}

@@ -10,6 +10,12 @@ ROUTED = Counter(
     ("outcome",),
     registry=REGISTRY,
 )
+TIME_TO_ROUTED = Histogram(
+    "beegrid_routing_time_to_routed_seconds",
+    "From the acceptance of a report to the map's decision on it.",
+    buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800),
+    registry=REGISTRY,
+)
 MAP_GRIDS = Gauge("beegrid_routing_map_grids", "Grids of the map in this process.", registry=REGISTRY)
 MAP_ASKED = Gauge(
     "beegrid_routing_map_checked_timestamp_seconds",

@@ -57,8 +57,11 @@ def read_rows(raw: BinaryIO, encoding: str) -> Iterator[tuple[int, dict[str, str
         ReportFileError: a column is missing, or the bytes aren't in the encoding.
     """
     try:
-        # newline="": a quoted text may have line breaks of its own. `raw` stays open: it is the caller's.
-        lines = csv.DictReader(io.TextIOWrapper(_Unclosed(raw), encoding=encoding, newline=""))
+        text = io.TextIOWrapper(raw, encoding=encoding, newline="")  # "": a quoted text may have line breaks of its own
+    except LookupError as error:
+        raise ReportFileError(f"no encoding is called {encoding}") from error
+    try:
+        lines = csv.DictReader(text)
         missing = [name for name in COLUMNS if name not in (lines.fieldnames or ())]
         if missing:
             raise ReportFileError(f"line 1: no column {', '.join(missing)}; needed: {', '.join(COLUMNS)}")
@@ -68,10 +71,10 @@ def read_rows(raw: BinaryIO, encoding: str) -> Iterator[tuple[int, dict[str, str
                 yield lines.line_num, values
     except UnicodeDecodeError as error:
         raise ReportFileError(f"not {encoding}: try --encoding gb18030, or save it as UTF-8") from error
-    except LookupError as error:
-        raise ReportFileError(f"no encoding is called {encoding}") from error
     except csv.Error as error:
         raise ReportFileError(f"not CSV: {error}") from error
+    finally:
+        text.detach()  # `raw` is the caller's to close
 
 
 def read_kinds(file: Path, encoding: str) -> dict[str, str]:
@@ -140,23 +143,3 @@ def _column(loc: tuple[int | str, ...]) -> str:
     """The file's name of a field."""
     last = str(loc[-1])
     return {"external_id": "id"}.get(last, last)
-
-
-class _Unclosed(io.BufferedReader):
-    """Reads another file's bytes and doesn't close it."""
-
-    def __init__(self, raw: BinaryIO) -> None:
-        super().__init__(_Raw(raw))
-
-
-class _Raw(io.RawIOBase):
-    def __init__(self, raw: BinaryIO) -> None:
-        self._raw = raw
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._raw.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)

@@ -43,8 +43,8 @@ def replay(
         bool,
         typer.Option(
             "--register-riders",
-            help="register riders that aren't known yet, under their number. This records that they agreed to place and "
-            "photo being processed: the company says so, as of the time of the import",
+            help="register riders that aren't known yet, under their number. This records that they agreed to place "
+            "and photo being processed: the company says so, as of the time of the import",
         ),
     ] = False,
     encoding: Annotated[str, typer.Option(help="of the file; Excel in Chinese saves gb18030")] = "utf-8-sig",
@@ -64,9 +64,8 @@ def replay(
         )
     except ReportFileError as bad:
         raise CliError("文件有误 / The file can't be read", str(bad), hint="mend it and run the same again") from bad
-    out.print(
-        f"新收 / accepted {totals['accepted']}, 已有 / known before {totals['repeated']}, 退回 / refused {totals['refused']}"
-    )
+    words = {"accepted": "新收 / accepted", "repeated": "已有 / known before", "refused": "退回 / refused"}
+    out.print(", ".join(f"{word} {totals[status]}" for status, word in words.items()))
     if totals["refused"]:
         out.print(f"[yellow]退回原因 / Reasons: {rejected_file(file)}[/yellow]", soft_wrap=True)
     settle(client, company, before["received"] + totals["accepted"], patience)
@@ -78,7 +77,7 @@ def export(
     file: Annotated[Path, typer.Argument(help=f"CSV to write: {', '.join(EXPORT_COLUMNS)}", dir_okay=False)],
     company: Annotated[str, typer.Option(help="企业代码 / only this one's; all companies if not given")] = "",
 ) -> None:
-    """导出办理结果 / Write where each report stands: grid (empty where none was found), case, state, credited points."""
+    """导出办理结果 / Write where each report stands: grid (empty: none was found), case, state, credited points."""
     client = connect()
     codes = [company] if company else [one["code"] for one in client.get("/v1/companies")]
     with _written_whole(file) as target, Progress(*_columns(), console=out) as progress:

@@ -89,6 +89,7 @@ class TopicConsumer:
         self._host = host
         self._outages = 0
         self._progress_s = clock.monotonic_s()
+        self._settled_up_to_s = clock.unix_s()
         self._busy_since_s: float | None = None
 
     # --- wiring -----------------------------------------------------------------------------------------------------
@@ -300,6 +301,7 @@ class TopicConsumer:
         metrics.LAST_PROGRESS.labels(topic=name).set(clock.unix_s())
         oldest = min((i.occurred_at for i in items if isinstance(i, Event)), default=None)
         if oldest is not None:
+            self._settled_up_to_s = oldest.timestamp()
             metrics.EVENT_AGE.labels(topic=name).observe(max(0.0, (clock.now() - oldest).total_seconds()))
 
     async def measure(self) -> int:
@@ -318,7 +320,11 @@ class TopicConsumer:
             metrics.LAG.labels(topic=topic, partition=str(partition.partition)).set(lag)
         if total == 0:
             self._progress_s = clock.monotonic_s()
+            self._settled_up_to_s = clock.unix_s()
             metrics.LAST_PROGRESS.labels(topic=self.topic.name).set(clock.unix_s())
+        # What waits came after the oldest event of the last settled batch, or after nothing waited.
+        lag_s = max(0.0, clock.unix_s() - self._settled_up_to_s) if total else 0.0
+        metrics.LAG_SECONDS.labels(topic=self.topic.name).set(lag_s)
         return total
 
     def trouble(self) -> str | None:

@@ -37,6 +37,9 @@ def is_transient(error: BaseException) -> bool:
     if isinstance(error, asyncpg.InterfaceError):
         text = str(error)
         return "connection" in text or "pool is clos" in text
+    if isinstance(error, asyncpg.InternalClientError):
+        # a pooled connection whose server died at the very moment it was used
+        return "cannot switch to state" in str(error)
     return isinstance(error, OSError | asyncio.TimeoutError)
 
 

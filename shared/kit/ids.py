@@ -1,5 +1,6 @@
 """Identifiers: UUIDv7, so that index pages fill in order (measured 1.6 times the insert rate of random ids)."""
 
+from datetime import UTC, datetime
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 import uuid_utils.compat as _uuid
@@ -13,3 +14,8 @@ def new_id() -> UUID:
 def derived_id(*parts: str) -> UUID:
     """The same id for the same parts: for records that carry no event id of ours."""
     return uuid5(NAMESPACE_URL, "\x1f".join(parts))
+
+
+def made_at(id_: UUID) -> datetime | None:
+    """When an id of `new_id` was made, to the millisecond; None for an id of another kind."""
+    return datetime.fromtimestamp((id_.int >> 80) / 1000, UTC) if id_.version == 7 else None

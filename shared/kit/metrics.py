@@ -55,6 +55,12 @@ RETRIES = Counter(
     registry=REGISTRY,
 )
 LAG = Gauge("beegrid_consumer_lag_records", "Records not yet consumed.", ("topic", "partition"), registry=REGISTRY)
+LAG_SECONDS = Gauge(
+    "beegrid_consumer_lag_seconds",
+    "How old the oldest record not yet consumed may be; 0 when there is none.",
+    ("topic",),
+    registry=REGISTRY,
+)
 LAST_PROGRESS = Gauge(
     "beegrid_consumer_last_progress_timestamp_seconds",
     "When the consumer last settled a batch or was seen with nothing to do.",
@@ -78,9 +84,23 @@ RELAY_ERRORS = Counter(
 POOL_CONNECTIONS = Gauge(
     "beegrid_postgres_connections", "Connections of the pool, by state: idle, busy.", ("state",), registry=REGISTRY
 )
+POOL_CONNECTIONS_MAX = Gauge(
+    "beegrid_postgres_connections_max", "Connections that the pool may have.", registry=REGISTRY
+)
 TRANSACTION_DURATION = Histogram(
     "beegrid_postgres_transaction_duration_seconds",
     "A unit of work from BEGIN to the acknowledged COMMIT.",
     buckets=_SECONDS,
+    registry=REGISTRY,
+)
+
+# Keys and certificates
+JWKS_FAILURES = Counter(
+    "beegrid_jwks_failures_total", "Fetches of the token issuer's keys that failed.", registry=REGISTRY
+)
+CERTIFICATE_NOT_AFTER = Gauge(
+    "beegrid_certificate_not_after_timestamp_seconds",
+    "When the first certificate of a file that this process trusts expires.",
+    ("file",),
     registry=REGISTRY,
 )

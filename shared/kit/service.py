@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 import structlog
 from fastapi import APIRouter, FastAPI, Request
 from faststream import FastStream
+from prometheus_client import Gauge
 
 from shared.events import registry
 from shared.events.topic import Topic
@@ -20,6 +22,7 @@ from shared.kit.dead_letters import open_counts
 from shared.kit.http import RateLimiter
 from shared.kit.http.app import create_app
 from shared.kit.kafka import create_broker
+from shared.kit.measuring import Measure, Measuring, watch_certificates
 from shared.kit.ops import ops_router
 from shared.kit.relay import Relay
 from shared.kit.replay import Replayer
@@ -94,6 +97,11 @@ class Service:
     def background(self, name: str, task: Task) -> None:
         """Run a coroutine for as long as the process lives; it is started anew, with growing pauses, when it fails."""
         self._background[name] = task
+
+    def measures(self, name: str, measure: Measure, *gauges: Gauge, every_s: float) -> None:
+        """Set gauges from the database regularly, in the one process that leads the relay; the others show none."""
+        measuring = Measuring(lambda: self.relay.leading, lambda: self.pool, measure, gauges, every_s)
+        self.background(f"measure-{name}", measuring.run)
 
     def on_start(self, hook: Task) -> None:
         """Await this after the pool is open and before anything is consumed or served."""
@@ -246,6 +254,8 @@ class Service:
             self._spawn("relay", self.relay.run)
             self._spawn("measure", self._measure_forever)
             self._spawn("purge", self._purge_forever)
+            if self.settings.kafka_ca_file is not None:
+                self.background("certificates", partial(watch_certificates, self.settings.kafka_ca_file))
             for name, task in self._background.items():
                 self._spawn(name, lambda name=name, task=task: self._keep_running(name, task))  # type: ignore[misc]  # mypy can't infer lambdas with defaults
             stack.push_async_callback(self._cancel_tasks)
@@ -292,6 +302,7 @@ class Service:
                     await consumer.measure()
                 metrics.POOL_CONNECTIONS.labels(state="idle").set(self.pool.get_idle_size())
                 metrics.POOL_CONNECTIONS.labels(state="busy").set(self.pool.get_size() - self.pool.get_idle_size())
+                metrics.POOL_CONNECTIONS_MAX.set(self.pool.get_max_size())
                 async with self.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
                     counts = await open_counts(conn)
                 metrics.DEAD_LETTERS_OPEN.clear()

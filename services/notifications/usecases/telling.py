@@ -25,6 +25,7 @@ from shared.events.case_changed import CaseChanged
 from shared.events.company_changed import CompanyChanged
 from shared.events.redemption_changed import RedemptionChanged
 from shared.events.rider_changed import RiderChanged
+from shared.kit.ids import made_at
 from shared.kit.work import Event, Work
 
 WEBHOOK_TEMPLATE = "report_status"
@@ -34,6 +35,10 @@ async def tell_movements(settings: Settings, work: Work, events: Sequence[Event[
     """Points: held with the case opened, posted, voided, reversed, or none and why. One statement."""
     told = [_movement(event) for event in events if (event.data.source, event.data.movement) in MOVEMENTS]
     await _tell(settings, work, told)
+    for event in events:
+        # the report's id says when intake accepted it
+        if event.data.source == "report" and event.data.movement == "held" and (at := made_at(event.data.source_id)):
+            metrics.TIME_TO_NOTIFIED.observe((work.now - at).total_seconds())
 
 
 async def tell_cases(settings: Settings, work: Work, events: Sequence[Event[CaseChanged]]) -> None:

@@ -61,6 +61,7 @@ async def route_reports(router: Router, work: Work, events: Sequence[Event[Repor
         if report.report_id not in fresh:
             continue
         work.publish(REPORT_ROUTED, _routed(report, route), version=1, cause=event)
+        metrics.TIME_TO_ROUTED.observe((now - report.received_at).total_seconds())
         if route.outcome == "unroutable":
             waiting.append((report.report_id, route.reason or "", report.model_dump_json()))
     await route_store.queue(work.conn, waiting, now)

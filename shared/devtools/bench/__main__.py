@@ -37,7 +37,7 @@ HOPS = ("intake", "routing", "cases", "points", "notifications")
 OFFERED = (0.15, 0.5)
 GOALS = {0.15: 120.0, 0.5: 150.0}
 RATIO_GOAL = 1.2
-SETTLE_S = 180.0
+SETTLE_S = 120.0
 
 SQL_COUNT_MESSAGES = "SELECT count(*) FROM notifications.messages"
 SQL_LATENCY = """
@@ -46,7 +46,7 @@ FROM notifications.messages WHERE rider_id = ANY($1::uuid[])
 """
 SQL_COUNTS = """
 SELECT (SELECT count(*) FROM routing.routes) AS routed, (SELECT count(*) FROM cases.case_reports) AS in_cases,
-       (SELECT count(DISTINCT source_id) FROM points.holds) AS held,
+       (SELECT count(*) FROM points.holds WHERE source = 'report') AS held,
        (SELECT count(*) FROM notifications.messages) AS told,
        (SELECT count(*) FROM points.entries) AS entries
 """
@@ -95,7 +95,8 @@ class Bench:
             while (told := await self.admin.fetchval(SQL_COUNT_MESSAGES)) < count:
                 progress.update(bar, completed=told - start)
                 if clock.monotonic_s() > deadline_s:
-                    raise SystemExit(f"only {told} of {count} events arrived within {SETTLE_S:.0f} s")
+                    counts = dict(await self.admin.fetchrow(SQL_COUNTS) or {})
+                    raise SystemExit(f"only {told} of {count} events arrived within {SETTLE_S:.0f} s: {counts}")
                 await asyncio.sleep(0.05)
         self.total = count
 

@@ -49,8 +49,8 @@ async def register(pool: Pool, rider_ids: Sequence[UUID]) -> None:
 def reports(rider_ids: Sequence[UUID], seed: int) -> list[OutboxRow]:
     """One report a rider, spread over the city so that nearly each becomes a case of its own."""
     chance = random.Random(seed)  # noqa: S311 reproducible load, no secret
-    drawn = random_places(len(rider_ids) * 11 // 10 + 100, seed)
-    places = [place for place in drawn if place.where != "outside"][: len(rider_ids)]
+    drawn = random_places(len(rider_ids) * 6 // 5 + 200, seed)
+    places = [place for place in drawn if place.where == "inside"][: len(rider_ids)]
     now = clock.now()
     rows = []
     for rider_id, place in zip(rider_ids, places, strict=True):

@@ -11,7 +11,7 @@ import jwt
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from shared.kit import clock
+from shared.kit import clock, metrics
 from shared.kit.auth.principal import ROLES, Kind, Principal
 from shared.kit.http.problems import ApiProblem, ServiceBusy, unauthorized
 
@@ -84,6 +84,7 @@ class Jwks:
                 self._keys = _usable_keys(json.loads(await self._fetch()))
                 self._fetched_s = clock.monotonic_s()
             except (OSError, httpx.HTTPError, ValueError, TimeoutError) as exc:
+                metrics.JWKS_FAILURES.inc()
                 _log.warning("issuer's keys not refreshed", url=self._url, error=type(exc).__name__)
 
     async def _fetch(self) -> bytes:

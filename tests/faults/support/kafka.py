@@ -108,9 +108,7 @@ class RawProducer:
 
         key = raw.key.encode()
         partition = partition_of(key, self._counts[name])
-        self._producer.produce(
-            name, raw.value, key, partition=partition, headers=list(raw.headers), on_delivery=told
-        )
+        self._producer.produce(name, raw.value, key, partition=partition, headers=list(raw.headers), on_delivery=told)
         self._producer.poll(0)
         return done
 

@@ -1,0 +1,84 @@
+"""`beegrid`: what operators type."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from shared.cli.areas import areas_app
+from shared.cli.client import CliError, find_suite, suite_folder
+from shared.cli.companies import companies_app
+from shared.cli.operations import deadletters_app, doctor, outbox
+from shared.cli.reports import reports_app
+
+app = typer.Typer(
+    help="蜂格运维命令 / Operate the suite that .beegrid/suite.json (here or above) or BEEGRID_URL tells.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(companies_app, name="companies")
+app.add_typer(reports_app, name="reports")
+app.add_typer(areas_app, name="areas")
+app.add_typer(deadletters_app, name="deadletters")
+app.command("doctor")(doctor)
+app.command("outbox")(outbox)
+
+
+@app.command("token")
+def token(
+    role: Annotated[
+        list[str], typer.Option(help="角色 / rider, grid_worker, …, operator; may be repeated")
+    ],
+    sub: Annotated[str, typer.Option(help="who: a rider's id, or any id of a person")] = "operator",
+    name: Annotated[str, typer.Option(help="姓名 / as cases name the person; the id if not given")] = "",
+    area: Annotated[list[str] | None, typer.Option(help="区域前缀 / area prefix, e.g. 330114; may be repeated")] = None,
+    company: Annotated[str, typer.Option(help="company the person works for")] = "",
+    merchant: Annotated[str, typer.Option(help="merchant the person serves at")] = "",
+    hours: Annotated[float, typer.Option(help="how long it is valid", min=0.01, max=24 * 31)] = 8.0,
+) -> None:
+    """签发令牌 / Make a bearer token with the local issuer. In a real city its identity provider does that."""
+    # imported here: it is for suites on one's own machine only
+    from shared.devtools.identity import Identity
+
+    folder = _identity_folder()
+    typer.echo(
+        Identity.open(folder).token(
+            sub, name or sub, role, area or (), company or None, merchant or None, ttl_s=int(hours * 3600)
+        )
+    )
+
+
+def _identity_folder() -> Path:
+    """Of the running suite, or of the nearest .beegrid. Never a new one: nobody would trust its key."""
+    try:
+        told = find_suite().facts.get("identity")
+    except CliError:
+        told = None
+    near = suite_folder()
+    folder = Path(told) if told else near / "identity" if near else None
+    if folder is None or not (folder / "jwks.json").is_file():
+        raise CliError(
+            "没有本地签发者 / No local issuer",
+            "no .beegrid/identity here or above",
+            hint="`make up` makes one; elsewhere ask the city's identity provider for a token",
+        )
+    return folder
+
+
+def main() -> None:
+    """Run a command; a refusal is told in words, with a next step, and exit status 1."""
+    try:
+        app()
+    except CliError as error:
+        err = Console(stderr=True)
+        err.print(f"[red]{error.title}[/red]", end="")
+        err.print(f": {error.detail}" if error.detail else "", markup=False, highlight=False)
+        if error.hint:
+            err.print(f"→ {error.hint}", markup=False, highlight=False)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

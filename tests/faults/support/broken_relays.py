@@ -1,0 +1,37 @@
+"""Relays with the classic defects, to see the checker find them."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+
+import asyncpg
+from aiokafka import AIOKafkaProducer
+
+from shared.kit.db import Connection
+from shared.kit.relay import SQL_DELETE, SQL_OLDEST, Relay, RelayError
+
+ROWS = 40
+
+
+class DeletesFirst(Relay):
+    """Deletes rows, then sends them: a kill in between, here in its third round, loses the round."""
+
+    rounds = 0
+
+    async def _lead(self, conn: Connection, producer: AIOKafkaProducer) -> None:
+        while True:
+            rows = await conn.fetch(SQL_OLDEST, 0, ROWS)
+            await conn.execute(SQL_DELETE, [row["id"] for row in rows])
+            if rows:
+                self.rounds += 1
+                if self.rounds == 3:
+                    raise RelayError("killed between delete and send")
+                await self._send(producer, rows)
+            await asyncio.sleep(0.02)
+
+
+class Unordered(Relay):
+    """Sends every row by itself, whichever comes first."""
+
+    async def _send(self, producer: AIOKafkaProducer, rows: Sequence[asyncpg.Record]) -> None:
+        await super()._send(producer, random.Random(1).sample(list(rows), len(rows)))

@@ -63,7 +63,7 @@ def import_areas(
     ] = None,
     label: Annotated[str | None, typer.Option(help="how the version is called; the file's name if not given")] = None,
     version: Annotated[str | None, typer.Option(help="add to this draft instead of making a new version")] = None,
-    apply: Annotated[bool, typer.Option("--apply", help="send it; without this the file is only checked")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only check the file, send nothing")] = False,
     activate: Annotated[bool, typer.Option(help="put the version in force when all is sent")] = True,
     strict: Annotated[bool, typer.Option("--strict", help="refuse overlaps and holes")] = False,
 ) -> None:
@@ -78,8 +78,8 @@ def import_areas(
     if found.invalid or not found.areas or (strict and not clean):
         out.print("[red]未导入 / Not imported: mend the file first[/red]")
         raise typer.Exit(1)
-    if not apply:
-        out.print("仅检查，未发送；加 --apply 导入 / Only checked: add --apply to import")
+    if dry_run:
+        out.print("仅检查，未发送 / Only checked, nothing sent")
         return
     client = connect()
     draft = version or create_version(client, label or file.name, level, datum)

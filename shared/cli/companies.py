@@ -1,6 +1,5 @@
 """`beegrid companies`: platform companies, their signing keys, their way in over Kafka."""
 
-import os
 import secrets
 from typing import Annotated
 
@@ -8,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from shared.cli.client import CliError, connect, find_suite
+from shared.cli.client import CliError, connect
 from shared.kit.ids import new_id
 
 companies_app = typer.Typer(help="平台企业 / Companies and their keys", no_args_is_help=True)
@@ -76,15 +75,12 @@ def _show_key(secret: str) -> None:
 
 def _give_kafka(code: str, *, wanted: bool) -> None:
     """Topics and user, where the cluster's administrator is known. `wanted`: say so where it isn't."""
-    facts = find_suite().facts
+    # imported here: the other commands don't wait for a Kafka client
+    from shared.cli.cluster import find_cluster
+    from shared.cli.topology import company_user, provision_company
 
-    def setting(name: str, key: str) -> str:
-        return os.environ.get(name) or str(facts.get(key, ""))
-
-    bootstrap = setting("BEEGRID_KAFKA_BOOTSTRAP", "kafka_bootstrap")
-    user = setting("BEEGRID_KAFKA_ADMIN_USER", "kafka_admin_user")
-    password = setting("BEEGRID_KAFKA_ADMIN_PASSWORD", "kafka_admin_password")
-    if not (bootstrap and user and password):
+    cluster = find_cluster()
+    if cluster is None:
         if wanted:
             raise CliError(
                 "缺少 Kafka 管理员 / No Kafka administrator",
@@ -95,20 +91,9 @@ def _give_kafka(code: str, *, wanted: bool) -> None:
             f"未开通 Kafka / No Kafka access made: `beegrid companies kafka {code}` with the administrator's access"
         )
         return
-    # imported here: the other commands don't wait for a Kafka client
-    from shared.cli.provision import KafkaAdmin
-    from shared.cli.topology import Cluster, company_user, provision_company
-
-    security = os.environ.get("BEEGRID_KAFKA_SECURITY", "SASL_PLAINTEXT")
-    cluster = Cluster(
-        bootstrap,
-        KafkaAdmin(user, password, security),
-        setting("BEEGRID_TOPIC_PREFIX", "topic_prefix") or "beegrid.",
-        setting("BEEGRID_KAFKA_USER_PREFIX", "user_prefix"),
-    )
     own = secrets.token_urlsafe(24)
     changes = provision_company(cluster, code, own)
-    secret_out.print(f"Kafka {bootstrap} SCRAM-SHA-512", style="bold", highlight=False)
+    secret_out.print(f"Kafka {cluster.bootstrap} SCRAM-SHA-512", style="bold", highlight=False)
     secret_out.print(f"  user      {cluster.user_prefix}{company_user(code)}", highlight=False)
     secret_out.print(f"  password  {own}", highlight=False)
     made = [topic for topic in changes.topics_created if not topic.endswith(".dlq")]

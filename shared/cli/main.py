@@ -12,6 +12,7 @@ from shared.cli.client import CliError, find_suite, suite_folder
 from shared.cli.companies import companies_app
 from shared.cli.operations import deadletters_app, doctor, outbox
 from shared.cli.reports import reports_app
+from shared.cli.systems import systems_app
 
 app = typer.Typer(
     help="蜂格运维命令 / Operate the suite that .beegrid/suite.json (here or above) or BEEGRID_URL tells.",
@@ -19,6 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(companies_app, name="companies")
+app.add_typer(systems_app, name="systems")
 app.add_typer(reports_app, name="reports")
 app.add_typer(areas_app, name="areas")
 app.add_typer(deadletters_app, name="deadletters")
@@ -28,9 +30,7 @@ app.command("outbox")(outbox)
 
 @app.command("token")
 def token(
-    role: Annotated[
-        list[str], typer.Option(help="角色 / rider, grid_worker, …, operator; may be repeated")
-    ],
+    role: Annotated[list[str], typer.Option(help="角色 / rider, grid_worker, …, operator; may be repeated")],
     sub: Annotated[str, typer.Option(help="who: a rider's id, or any id of a person")] = "operator",
     name: Annotated[str, typer.Option(help="姓名 / as cases name the person; the id if not given")] = "",
     area: Annotated[list[str] | None, typer.Option(help="区域前缀 / area prefix, e.g. 330114; may be repeated")] = None,

@@ -50,8 +50,9 @@ def replay(
     encoding: Annotated[str, typer.Option(help="of the file; Excel in Chinese saves gb18030")] = "utf-8-sig",
     patience: Annotated[int, typer.Option(help="seconds without progress before it stops waiting", min=1)] = 300,
 ) -> None:
-    """导入历史上报 / Send reports of any age, and wait until each is settled. Safe to repeat: nothing happens twice.
+    """导入历史上报 / Send reports of any age, and wait until each is in a case or among those without a grid.
 
+    Safe to repeat: nothing happens twice.
     Dates without a zone are Asia/Shanghai. Refused rows go to a file beside it (FILE.rejected.csv: line, id, reason)
     and don't stop the others.
     """
@@ -69,7 +70,7 @@ def replay(
     if totals["refused"]:
         out.print(f"[yellow]退回原因 / Reasons: {rejected_file(file)}[/yellow]", soft_wrap=True)
     settle(client, company, before["received"] + totals["accepted"], patience)
-    out.print("[green]全部办结流转 / Every accepted row is settled[/green]")
+    out.print("[green]全部落定 / Every accepted row is settled: in a case, or waiting for a person to route it[/green]")
 
 
 @reports_app.command("export")
@@ -203,15 +204,17 @@ def settle(client: Client, company: str, wanted: int, patience_s: float) -> None
             now = _progress(client, company)
             if now["received"] >= wanted and target is None:
                 target = now["received"]  # what others file meanwhile isn't waited for
-            progress.update(task, completed=now["settled"], total=max(wanted, target or 0))
-            if target is not None and now["settled"] >= target:
+            # in a case, or in the queue of those without a grid: what follows, people do
+            settled = now["in_case"] + now["unroutable"]
+            progress.update(task, completed=settled, total=max(wanted, target or 0))
+            if target is not None and settled >= target:
                 return
-            if now["received"] + now["settled"] > best:
-                best, since_s = now["received"] + now["settled"], clock.monotonic_s()
+            if now["received"] + settled > best:
+                best, since_s = now["received"] + settled, clock.monotonic_s()
             if clock.monotonic_s() - since_s > patience_s:
                 raise CliError(
                     "流转停滞 / Nothing moves",
-                    f"{now['settled']} of {target or wanted} settled for {patience_s:.0f} s",
+                    f"{settled} of {target or wanted} settled for {patience_s:.0f} s",
                     hint="`beegrid doctor`; then run the same command again, it continues",
                 )
             time.sleep(0.5)

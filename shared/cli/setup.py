@@ -7,6 +7,7 @@ without Kafka, whose topics and users the operator makes from the generated mani
 import asyncio
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -145,7 +146,7 @@ def _until(act: Callable[[], T], wait_s: float, what: str) -> T:
         except (OSError, asyncpg.CannotConnectNowError, KafkaException, TimeoutError) as error:
             if clock.monotonic_s() > deadline_s:
                 raise TimeoutError(f"{what} doesn't answer after {wait_s:.0f} s: {error}") from error
-        clock.pause(TRY_EVERY_S)
+        time.sleep(TRY_EVERY_S)
 
 
 def main() -> int:

@@ -3,8 +3,10 @@
 Not for production: there the city's identity provider signs, and the services know only its public keys.
 """
 
+import argparse
 import json
 import os
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
@@ -89,3 +91,26 @@ def _create(folder: Path) -> None:
         file.write(pem)
     os.chmod(folder / _KEY_FILE, 0o600)
     (folder / _JWKS_FILE).write_text(json.dumps({"keys": [entry]}))
+
+
+def main() -> int:
+    """`python -m shared.devtools.identity FOLDER [--publish FOLDER] [--token ROLE]`: an issuer for containers.
+
+    Makes the issuer where it isn't there, copies its public keys (and nothing else) to the folder that services read,
+    and prints a token that lives for twelve hours where a role is given.
+    """
+    parser = argparse.ArgumentParser(prog="python -m shared.devtools.identity")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--publish", type=Path)
+    parser.add_argument("--token", metavar="ROLE")
+    wanted = parser.parse_args()
+    issuer = Identity.open(wanted.folder)
+    if wanted.publish is not None:
+        (wanted.publish / _JWKS_FILE).write_text((wanted.folder / _JWKS_FILE).read_text())
+    if wanted.token:
+        print(issuer.token(wanted.token, wanted.token, [wanted.token], ttl_s=12 * 3_600))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

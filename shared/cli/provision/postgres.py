@@ -112,8 +112,12 @@ async def _provision(
 
 
 async def _create_role(admin: Connection, role: str, password: str) -> None:
-    verb = "ALTER" if await admin.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", role) else "CREATE"
-    rights = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
+    known = await admin.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", role)
+    superuser = await admin.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+    verb = "ALTER" if known else "CREATE"
+    # Only a superuser may even name these attributes of a present role; another administrator has created it so.
+    untouched = known and not superuser
+    rights = "LOGIN" if untouched else "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
     await admin.execute(f"{verb} ROLE {_name(role)} {rights} PASSWORD '{_verifier(password)}'")
 
 

@@ -3,6 +3,7 @@
 make demo            leaves the suite up until Ctrl-C
 make demo KEEP=0     ends after the reconciliation, with its exit status
 REPORTS=20000 RATE=400 PORT=8080 change the size, the reports a second and the front door's port.
+BEEGRID_URL=http://… holds the same day on a suite that runs already, e.g. in containers; see target.py.
 """
 
 import asyncio
@@ -12,12 +13,15 @@ import sys
 import threading
 from dataclasses import dataclass
 
+import httpx
+from confluent_kafka import KafkaException
 from rich.console import Console
 
 from shared.devtools.demo import city_day, gifts, live, people, reconcile, stream
-from shared.devtools.demo.door import Door
+from shared.devtools.demo.door import Door, DoorError
+from shared.devtools.demo.target import Target
 from shared.devtools.infra.process import InfraError
-from shared.devtools.suite import Suite, running_suite
+from shared.devtools.suite import running_suite
 from shared.devtools.up import STATE, addresses, stop_on_signals, watch
 from shared.kit import clock
 
@@ -50,9 +54,9 @@ class Interrupted(Exception):
     """Ctrl-C in the middle of the day."""
 
 
-async def day(suite: Suite, options: Options, console: Console, stop: threading.Event) -> bool:
+async def day(target: Target, options: Options, console: Console, stop: threading.Event) -> bool:
     """The whole day; True when everything reconciles."""
-    door = Door(suite)
+    door = Door(target)
     try:
         work = asyncio.create_task(_day(door, options, console))
         while not work.done():
@@ -132,20 +136,50 @@ async def _until_quiet(door: Door, board: live.Board) -> None:
         quiet = quiet + 1 if figures.lag == figures.outbox == figures.tally("rewards", "requested") == 0 else 0
 
 
+def elsewhere(target: Target, options: Options, console: Console, stop: threading.Event) -> int:
+    """The day on a suite that runs already; once only, since the suite keeps its city."""
+    began_s = clock.monotonic_s()
+    try:
+        if asyncio.run(_held(target)):
+            console.print(f"演示日已办过 / the day has been held: {target.url}")
+            return 0
+        good = asyncio.run(day(target, options, console, stop))
+    except Interrupted:
+        return 130
+    except (DoorError, httpx.HTTPError, KafkaException) as error:
+        console.print(f"[red]{error}")
+        return 1
+    console.print(f"{verdict(good)}  ({clock.monotonic_s() - began_s:.0f} s)  {target.url}/")
+    return 0 if good else 1
+
+
+async def _held(target: Target) -> bool:
+    door = Door(target)
+    try:
+        return (await live.look(door)).tally("intake", "accepted") > 0
+    finally:
+        await door.close()
+
+
+def verdict(good: bool) -> str:
+    """The last line's beginning."""
+    return "[green bold]对账一致 / everything reconciles[/]" if good else "[red bold]对账不符 / does not reconcile[/]"
+
+
 def main() -> int:
     """0: everything reconciles; 1: it doesn't, or a server or service failed; 130: interrupted."""
     options, console = Options.read(), Console()
     stop = stop_on_signals()
+    target = Target.from_environment()
+    if target is not None:
+        return elsewhere(target, options, console, stop)
     state = STATE / "demo"
     shutil.rmtree(state, ignore_errors=True)
     began_s = clock.monotonic_s()
     try:
         with running_suite(state, console.print, port=options.port, persistent=False, address=STATE) as suite:
-            good = asyncio.run(day(suite, options, console, stop))
-            verdict = (
-                "[green bold]对账一致 / everything reconciles" if good else "[red bold]对账不符 / does not reconcile"
-            )
-            console.print(f"{verdict}[/]  ({clock.monotonic_s() - began_s:.0f} s)")
+            good = asyncio.run(day(Target.of(suite), options, console, stop))
+            console.print(f"{verdict(good)}  ({clock.monotonic_s() - began_s:.0f} s)")
             if options.keep and not stop.is_set():
                 addresses(suite, console)
                 watch(suite, stop, console)

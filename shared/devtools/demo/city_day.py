@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaProducer
 from shared.cli.topology import company_user, provision_company
 from shared.devtools.city import feature_collection, grids
 from shared.devtools.demo.door import Door
-from shared.devtools.suite import Suite
+from shared.devtools.demo.target import Target
 from shared.events.common import RiderKind
 from shared.events.inbound_riders import RiderSubmission
 from shared.kit import clock
@@ -67,8 +67,7 @@ async def register_companies(door: Door) -> list[Company]:
         company = Company(code, name, kind, riders)
         made = await door.post("/v1/companies", {"code": code, "name": name})
         company.secret = base64.b64decode(made["key"]["secret"].removeprefix("whsec_"))
-        cluster = door.suite.installation.cluster
-        await asyncio.to_thread(provision_company, cluster, code, company.kafka_password)
+        await asyncio.to_thread(provision_company, door.target.cluster, code, company.kafka_password)
         companies.append(company)
     for number, company in enumerate(companies):
         outlets = [
@@ -79,13 +78,13 @@ async def register_companies(door: Door) -> list[Company]:
     return companies
 
 
-def producer_of(suite: Suite, company: Company) -> AIOKafkaProducer:
+def producer_of(target: Target, company: Company) -> AIOKafkaProducer:
     """Kafka as the company has it: its own user, which may write its own topics only."""
     return AIOKafkaProducer(
-        bootstrap_servers=suite.installation.infra.kafka_bootstrap,
+        bootstrap_servers=target.cluster.bootstrap,
         security_protocol="SASL_PLAINTEXT",
         sasl_mechanism="SCRAM-SHA-512",
-        sasl_plain_username=suite.installation.user_prefix + company_user(company.code),
+        sasl_plain_username=target.cluster.user_prefix + company_user(company.code),
         sasl_plain_password=company.kafka_password,
         acks="all",
         enable_idempotence=True,
@@ -98,8 +97,8 @@ async def register_riders(door: Door, companies: list[Company], told: Callable[[
     now = clock.now()
     total = sum(company.riders for company in companies)
     for company in companies:
-        topic = f"{door.suite.installation.topic_prefix}inbound.{company.code}.riders.v1"
-        async with producer_of(door.suite, company) as producer:
+        topic = f"{door.target.cluster.topic_prefix}inbound.{company.code}.riders.v1"
+        async with producer_of(door.target, company) as producer:
             for number in range(company.riders):
                 body = RiderSubmission(
                     external_id=company.rider(number),

@@ -6,10 +6,11 @@ from typing import Any
 import httpx
 import orjson
 
-from shared.devtools.suite import Suite
+from shared.devtools.demo.target import Target
 from shared.kit.auth import signed_headers
 
 TIMEOUT_S = 60.0
+OPERATOR_TOKEN_S = 24 * 3600
 
 
 class DoorError(RuntimeError):
@@ -19,11 +20,11 @@ class DoorError(RuntimeError):
 class Door:
     """One connection pool for everybody in the demo."""
 
-    def __init__(self, suite: Suite) -> None:
-        self.suite = suite
+    def __init__(self, target: Target) -> None:
+        self.target = target
         limits = httpx.Limits(max_connections=32, max_keepalive_connections=32)
-        self._client = httpx.AsyncClient(base_url=suite.url, timeout=TIMEOUT_S, limits=limits, trust_env=False)
-        self._operator = suite.operator_token()
+        self._client = httpx.AsyncClient(base_url=target.url, timeout=TIMEOUT_S, limits=limits, trust_env=False)
+        self._operator = target.identity.token("operator", "运维 Operator", ["operator"], ttl_s=OPERATOR_TOKEN_S)
 
     async def close(self) -> None:
         """Let the connections go."""
@@ -31,7 +32,7 @@ class Door:
 
     def token(self, sub: str, name: str, roles: Sequence[str], **claims: Any) -> str:
         """A token as the city's identity provider would issue it."""
-        return self.suite.installation.identity.token(sub, name, list(roles), **claims)
+        return self.target.identity.token(sub, name, list(roles), **claims)
 
     async def get(self, path: str, token: str | None = None, **query: Any) -> Any:
         """GET as the bearer, or as the operator."""

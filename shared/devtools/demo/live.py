@@ -42,7 +42,7 @@ class Figures:
 
 async def look(door: Door) -> Figures:
     """Ask all services at once."""
-    names = door.suite.installation.services
+    names = door.target.services
     answers = await asyncio.gather(*(door.get(f"/ops/{name}/status") for name in names))
     return Figures(dict(zip(names, answers, strict=True)))
 

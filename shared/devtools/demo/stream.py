@@ -144,9 +144,9 @@ class Streams:
             yield number * tick_s, own[start : start + per_tick]
 
     async def _stream(self, company: Company, own: Sequence[Planned], told: Callable[[Sent], None]) -> None:
-        topic = f"{self._door.suite.installation.topic_prefix}inbound.{company.code}.reports.v1"
+        topic = f"{self._door.target.cluster.topic_prefix}inbound.{company.code}.reports.v1"
         began_s = clock.monotonic_s()
-        async with producer_of(self._door.suite, company) as producer:
+        async with producer_of(self._door.target, company) as producer:
             for due_s, part in self._due(own, TICK_S):
                 await asyncio.sleep(max(0.0, began_s + due_s - clock.monotonic_s()))
                 waiting = [

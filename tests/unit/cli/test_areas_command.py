@@ -1,4 +1,4 @@
-"""`beegrid areas import`: nothing is sent without --apply or with a broken file; then draft, chunks, activation."""
+"""`beegrid areas import`: nothing is sent with --dry-run or from a broken file; then draft, chunks, activation."""
 
 import json
 from pathlib import Path
@@ -47,14 +47,14 @@ def run(*arguments: str) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-def test_without_apply_nothing_is_sent(client: Recorder, file: Path) -> None:
-    code, text = run(str(file))
+def test_with_dry_run_nothing_is_sent(client: Recorder, file: Path) -> None:
+    code, text = run(str(file), "--dry-run")
     assert (code, client.posts) == (0, [])
-    assert f"{len(grids())} areas" in text and "--apply" in text
+    assert f"{len(grids())} areas" in text
 
 
 def test_a_file_is_sent_in_chunks_and_put_in_force(client: Recorder, file: Path) -> None:
-    code, text = run(str(file), "--apply", "--datum", "gcj02", "--label", "2026")
+    code, text = run(str(file), "--datum", "gcj02", "--label", "2026")
     assert code == 0, text
     paths = [path for path, _ in client.posts]
     assert paths[0] == "/v1/areas/versions" and paths[-1] == "/v1/areas/versions/v1/activate"
@@ -68,7 +68,7 @@ def test_a_broken_file_is_refused_with_the_codes(client: Recorder, tmp_path: Pat
     collection["features"][1]["geometry"]["coordinates"] = [[[120, 30], [121, 30], [122, 30], [120, 30]]]
     path = tmp_path / "broken.geojson"
     path.write_text(json.dumps(collection), "utf-8")
-    code, text = run(str(path), "--apply")
+    code, text = run(str(path))
     assert (code, client.posts) == (1, [])
     assert grids()[1].code in text
 

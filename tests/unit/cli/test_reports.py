@@ -43,7 +43,9 @@ class Suite:
         if path == "/v1/tracking/progress":
             self.settled_lag = max(0, self.settled_lag - 1) if not self.stuck else 9
             count = len(self.reports)
-            return httpx.Response(200, json={"received": count, "settled": max(0, count - self.settled_lag)})
+            return httpx.Response(
+                200, json={"received": count, "unroutable": 0, "in_case": max(0, count - self.settled_lag)}
+            )
         if path == "/v1/riders:replay":
             riders = json.loads(request.content)["riders"]
             assert all(rider["consent_at"] and rider["name"] for rider in riders)

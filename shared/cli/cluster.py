@@ -1,0 +1,27 @@
+"""The Kafka cluster of the suite that this command operates, where its administrator is known."""
+
+import os
+
+from shared.cli.client import find_suite
+from shared.cli.provision import KafkaAdmin
+from shared.cli.topology import Cluster
+
+
+def find_cluster() -> Cluster | None:
+    """From the environment, else from what the suite's file tells; None where the administrator is unknown."""
+    facts = find_suite().facts
+
+    def setting(name: str, key: str) -> str:
+        return os.environ.get(name) or str(facts.get(key, ""))
+
+    bootstrap = setting("BEEGRID_KAFKA_BOOTSTRAP", "kafka_bootstrap")
+    user = setting("BEEGRID_KAFKA_ADMIN_USER", "kafka_admin_user")
+    password = setting("BEEGRID_KAFKA_ADMIN_PASSWORD", "kafka_admin_password")
+    if not (bootstrap and user and password):
+        return None
+    return Cluster(
+        bootstrap,
+        KafkaAdmin(user, password, os.environ.get("BEEGRID_KAFKA_SECURITY", "SASL_PLAINTEXT")),
+        setting("BEEGRID_TOPIC_PREFIX", "topic_prefix") or "beegrid.",
+        setting("BEEGRID_KAFKA_USER_PREFIX", "user_prefix"),
+    )

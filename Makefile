@@ -5,7 +5,7 @@ UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 RUN := .venv/bin/python -m
 KEEP ?= 1
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test check gen bench faults clean
+.PHONY: help install demo up env test check gen bench faults clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ demo: install ## the main job: a city's day on real Kafka, Postgres and Redis (K
 
 up: install ## the suite alone, empty, in the foreground; its state stays in .beegrid/
 	@exec $(RUN) shared.devtools.up
+
+env: install ## secrets for docker compose, into .env (keeps what is there)
+	@exec $(RUN) shared.devtools.compose_env
 
 test: install ## checks that take seconds, then all tests on real servers
 	@exec $(RUN) pytest -q $(ARGS)

@@ -19,7 +19,7 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.cli.migrate import MigrationError, migrate
-from shared.cli.provision import KafkaAdmin, app_role, connect_admin, database_url, owner_role, provision_postgres
+from shared.cli.provision import KafkaAdmin, connect_admin, database_url, owner_role, provision_postgres
 from shared.cli.topology import Cluster, provision_suite
 from shared.events import registry
 from shared.kit import clock
@@ -152,7 +152,8 @@ def _until(act: Callable[[], T], wait_s: float, what: str) -> T:
 def main() -> int:
     """0: all is as declared; 78: a setting or password is missing; 1: a server or migration failed."""
     try:
-        set_up(SetupSettings(), os.environ, lambda line: print(line, flush=True))
+        settings = SetupSettings()  # type: ignore[call-arg]  # pydantic-settings reads the environment
+        set_up(settings, os.environ, lambda line: print(line, flush=True))
     except ValidationError as error:
         for problem in error.errors(include_input=False, include_url=False):
             print(f"BEEGRID_{'_'.join(map(str, problem['loc'])).upper()}: {problem['msg']}", file=sys.stderr)

@@ -178,7 +178,7 @@ def running_suite(
             told("建库、迁移、主题与权限 / schemas, migrations, topics and rights")
             installation = Installation(infra, state)
             installation.set_up()
-            suite = Suite(installation, guard, logs, overrides={**_local_settings(state), **(overrides or {})})
+            suite = Suite(installation, guard, logs, overrides={**local_settings(state), **(overrides or {})})
             told("启动服务 / starting services")
             suite.start(installation.services, lambda name: told(f"  ✓ {name}"))
             suite.open_front_door(port)
@@ -192,7 +192,7 @@ def running_suite(
                 guard.close()
 
 
-def _local_settings(state: Path) -> dict[str, str]:
+def local_settings(state: Path) -> dict[str, str]:
     """Settings that only a suite on one machine has."""
     photos = state / "photos"
     photos.mkdir(exist_ok=True)

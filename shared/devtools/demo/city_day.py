@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from aiokafka import AIOKafkaProducer
@@ -17,7 +17,9 @@ from shared.events.inbound_riders import RiderSubmission
 from shared.kit import clock
 
 FEATURES_PER_REQUEST = 200
-COMPANIES: tuple[tuple[str, str, RiderKind, int], ...] = (
+Wanted = tuple[str, str, RiderKind, int]
+"""Code, name, kind of riders and their number."""
+COMPANIES: tuple[Wanted, ...] = (
     ("suda", "速达快递", "courier", 2_000),
     ("kuaisong", "快送外卖", "food_delivery", 1_600),
     ("anxing", "安行出行", "ride_hailing", 600),
@@ -60,10 +62,10 @@ async def import_city(door: Door) -> int:
     return len(features)
 
 
-async def register_companies(door: Door) -> list[Company]:
+async def register_companies(door: Door, wanted: Sequence[Wanted] = COMPANIES) -> list[Company]:
     """Register the companies, take their keys, and give them their inbound topics."""
     companies = []
-    for code, name, kind, riders in COMPANIES:
+    for code, name, kind, riders in wanted:
         company = Company(code, name, kind, riders)
         made = await door.post("/v1/companies", {"code": code, "name": name})
         company.secret = base64.b64decode(made["key"]["secret"].removeprefix("whsec_"))

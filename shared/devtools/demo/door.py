@@ -47,6 +47,17 @@ class Door:
         """PUT as the bearer, or as the operator."""
         return await self._send("PUT", path, token, json=body)
 
+    async def send_bytes(self, path: str, content: bytes, media_type: str, token: str) -> Any:
+        """POST something that is not JSON."""
+        return await self._send("POST", path, token, content=content, headers={"content-type": media_type})
+
+    async def get_bytes(self, path: str, token: str | None = None, **query: Any) -> bytes:
+        """GET something that is not JSON."""
+        headers = {"authorization": f"Bearer {token or self._operator}"}
+        answer = await self._client.get(path, params=query, headers=headers)
+        _raise_problem(answer)
+        return answer.content
+
     async def signed(self, company: str, secret: bytes, path: str, body: Any) -> Any:
         """A company's signed POST."""
         raw = orjson.dumps(body)
@@ -61,6 +72,10 @@ class Door:
 
 
 def _read(answer: httpx.Response) -> Any:
+    _raise_problem(answer)
+    return answer.json() if answer.content else None
+
+
+def _raise_problem(answer: httpx.Response) -> None:
     if answer.status_code >= 400:
         raise DoorError(f"{answer.request.method} {answer.request.url.path}: {answer.status_code} {answer.text[:500]}")
-    return answer.json() if answer.content else None

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from shared.devtools.gen import asyncapi, flow, metrics_doc, openapi, schemas, settings_doc
+from shared.devtools.gen import asyncapi, dashboards, flow, metrics_doc, openapi, prometheus, schemas, settings_doc, slo
 from shared.devtools.gen.files import ROOT, Generated, differences, write
 
 GENERATORS: tuple[Callable[[Path], Generated], ...] = (
@@ -15,6 +15,9 @@ GENERATORS: tuple[Callable[[Path], Generated], ...] = (
     metrics_doc.generate,
     settings_doc.generate,
     openapi.generate,
+    slo.generate,
+    prometheus.generate,
+    dashboards.generate,
 )
 
 

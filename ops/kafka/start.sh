@@ -1,0 +1,14 @@
+#!/bin/bash
+# One broker and controller in one process, with SCRAM users and ACLs. The image's own entry point can't give a fresh
+# storage its first SCRAM user, and without one nobody could ever log in: so the storage is formatted here.
+set -euo pipefail
+: "${KAFKA_ADMIN_PASSWORD:?}" "${KAFKA_CLUSTER_ID:?}"
+umask 077
+properties=/tmp/server.properties
+cat /opt/beegrid/server.properties - >"$properties" <<EOF
+listener.name.clients.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required username="admin" password="$KAFKA_ADMIN_PASSWORD";
+listener.name.controller.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required username="admin" password="$KAFKA_ADMIN_PASSWORD" user_admin="$KAFKA_ADMIN_PASSWORD";
+EOF
+/opt/kafka/bin/kafka-storage.sh format --ignore-formatted -t "$KAFKA_CLUSTER_ID" -c "$properties" \
+    --add-scram "SCRAM-SHA-512=[name=admin,password=$KAFKA_ADMIN_PASSWORD]"
+exec /opt/kafka/bin/kafka-server-start.sh "$properties"

@@ -1,0 +1,1 @@
+"""Kubernetes manifests made from the registry, the settings and the front door's routes, for the generator."""

@@ -1,0 +1,95 @@
+"""Strimzi's KafkaTopic and KafkaUser from the registry, by way of the same declarations that make the local ACLs."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from shared.cli.provision import AclSpec, TopicSpec
+from shared.cli.topology import acl_specs, company_user, topic_specs
+from shared.devtools.kube import plan
+
+Yaml = dict[str, Any]
+LAG_READER = "keda"
+IN_CLUSTER = {"strimzi.io/cluster": plan.KAFKA}
+
+
+def topics(companies: Sequence[str] = (), *, only_companies: bool = False) -> list[Yaml]:
+    """Every topic with its dead-letter partner; with `only_companies`, those of the companies alone."""
+    plain = {spec.name for spec in topic_specs()}
+    specs = [spec for spec in topic_specs(companies) if not (only_companies and spec.name in plain)]
+    return [made for spec in specs for made in _with_partner(spec)]
+
+
+def users() -> list[Yaml]:
+    """Each service's user with exactly its rights, and KEDA's, which sees lag and no record."""
+    return [*(_user(spec.user, acls(spec)) for spec in acl_specs()), _user(LAG_READER, _lag_reader())]
+
+
+def company_users(companies: Sequence[str]) -> list[Yaml]:
+    """The companies' own users."""
+    wanted = {company_user(code) for code in companies}
+    return [_user(spec.user, acls(spec)) for spec in acl_specs(companies) if spec.user in wanted]
+
+
+def changed_rights(companies: Sequence[str]) -> dict[str, list[Yaml]]:
+    """All rights of the services that the companies' topics concern, by service."""
+    before = {spec.user: spec for spec in acl_specs()}
+    after = {spec.user: spec for spec in acl_specs(companies) if spec.user in before}
+    return {user: acls(spec) for user, spec in after.items() if spec != before[user]}
+
+
+def acls(spec: AclSpec) -> list[Yaml]:
+    """Rights in Strimzi's words, one entry a resource. The prefixes that a spec can also have are unused here."""
+    if spec.write_prefixed or spec.read_prefixed or spec.groups or spec.transactional_ids:
+        raise ValueError(f"{spec.user}: rights of a kind that the manifests don't know yet")
+    written = [_acl("topic", name, "literal", "Describe", "Write") for name in spec.write]
+    read = [_acl("topic", name, "literal", "Describe", "Read") for name in spec.read]
+    groups = [_acl("group", name, "prefix", "Read") for name in spec.group_prefixes]
+    return [*written, *read, *groups]
+
+
+def _acl(kind: str, name: str, pattern: str, *operations: str) -> Yaml:
+    return {
+        "resource": {"type": kind, "name": plan.TOPIC_PREFIX + name, "patternType": pattern},
+        "operations": list(operations),
+    }
+
+
+def _lag_reader() -> list[Yaml]:
+    return [_acl("topic", "", "prefix", "Describe"), _acl("group", "", "prefix", "Describe")]
+
+
+def _user(name: str, rights: list[Yaml]) -> Yaml:
+    return {
+        "apiVersion": "kafka.strimzi.io/v1",
+        "kind": "KafkaUser",
+        "metadata": {"name": name, "labels": {**IN_CLUSTER, **plan.PART_OF}},
+        "spec": {
+            "authentication": {"type": "scram-sha-512"},
+            "authorization": {"type": "simple", "acls": rights},
+        },
+    }
+
+
+def _with_partner(spec: TopicSpec) -> list[Yaml]:
+    found = [_topic(spec.name, spec.partitions, spec.retention_ms, spec, spec.cleanup_policy)]
+    return [*found, _topic(f"{spec.name}.dlq", 1, spec.dlq_retention_ms, spec, "delete")] if spec.dlq else found
+
+
+def _topic(name: str, partitions: int, retention_ms: int, spec: TopicSpec, cleanup: str) -> Yaml:
+    full = plan.TOPIC_PREFIX + name
+    return {
+        "apiVersion": "kafka.strimzi.io/v1",
+        "kind": "KafkaTopic",
+        "metadata": {"name": full, "labels": {**IN_CLUSTER, **plan.PART_OF}},
+        "spec": {
+            "topicName": full,
+            "partitions": partitions,
+            "replicas": 3,
+            "config": {
+                "retention.ms": retention_ms,
+                "max.message.bytes": spec.max_message_bytes,
+                "cleanup.policy": cleanup,
+                "min.insync.replicas": 2,
+            },
+        },
+    }

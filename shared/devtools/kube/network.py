@@ -1,0 +1,154 @@
+"""Who may speak to whom. Everything else is refused: services never call each other, they speak through Kafka."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from shared.devtools.gen.settings_doc import settings_class
+from shared.devtools.kube import plan
+
+Yaml = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Party:
+    """One end of a way: pods by labels, in another namespace where one is named, or addresses outside."""
+
+    name: str
+    pods: tuple[tuple[str, str], ...] = ()
+    namespace: str = ""
+    outside: tuple[str, ...] = ()
+    """Blocks of addresses, each without private networks."""
+
+    def peer(self) -> Yaml:
+        """In a policy's words."""
+        if self.outside:
+            return {"ipBlock": {"cidr": self.outside[0], "except": list(self.outside[1:])}}
+        peer: Yaml = {}
+        if self.namespace:
+            peer["namespaceSelector"] = {"matchLabels": {"kubernetes.io/metadata.name": self.namespace}}
+        if self.pods:
+            peer["podSelector"] = {"matchLabels": dict(self.pods)}
+        return peer
+
+
+@dataclass(frozen=True)
+class Way:
+    """From one party to another, on TCP ports unless said otherwise, and why."""
+
+    source: Party
+    target: Party
+    ports: tuple[int, ...]
+    why: str
+    udp: bool = False
+
+
+def _pods(name: str, *labels: tuple[str, str]) -> Party:
+    return Party(name, labels)
+
+
+PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "100.64.0.0/10", "127.0.0.0/8")
+SERVICES = _pods("services", *plan.SERVICE_LABEL.items())
+SETUP = _pods("setup", ("app.kubernetes.io/name", "setup"))
+KAFKA = _pods("kafka", ("strimzi.io/cluster", plan.KAFKA), ("strimzi.io/name", f"{plan.KAFKA}-kafka"))
+KAFKA_OPERATOR = _pods("entity-operator", ("strimzi.io/name", f"{plan.KAFKA}-entity-operator"))
+POSTGRES = _pods("postgres", ("cnpg.io/cluster", plan.POSTGRES))
+VALKEY = _pods("valkey", ("app.kubernetes.io/name", plan.VALKEY))
+EVERYBODY = Party("everybody")
+DNS = Party("dns", (("k8s-app", "kube-dns"),), namespace="kube-system")
+GATEWAY = Party("gateway", namespace="gateway-system")
+MONITORING = Party("monitoring", namespace="monitoring")
+TRACES = Party("traces", namespace="observability")
+KEDA = Party("keda", namespace="keda")
+CNPG = Party("cnpg-operator", namespace="cnpg-system")
+STRIMZI = Party("strimzi-operator", namespace="strimzi")
+INTERNET = Party("internet", outside=("0.0.0.0/0", *PRIVATE))
+# The API server and a city's object store have no labels, and often private addresses.
+ANYWHERE = Party("anywhere", outside=("0.0.0.0/0",))
+
+
+def service(name: str) -> Party:
+    """One service's pods."""
+    return _pods(name, ("app.kubernetes.io/name", name))
+
+
+def ways(services: Iterable[str]) -> list[Way]:
+    """Every way that there is."""
+    found = [
+        Way(EVERYBODY, DNS, (53,), "names", udp=True),
+        Way(EVERYBODY, DNS, (53,), "names too long for UDP"),
+        Way(GATEWAY, SERVICES, (plan.PORT,), "requests from the front door"),
+        Way(MONITORING, SERVICES, (plan.PORT,), "metrics"),
+        Way(SERVICES, KAFKA, (plan.KAFKA_PORT,), "events"),
+        Way(SERVICES, POSTGRES, (plan.POSTGRES_PORT,), "state"),
+        Way(SERVICES, VALKEY, (plan.VALKEY_PORT,), "rate limits and caches"),
+        Way(SERVICES, TRACES, (plan.OTLP_PORT,), "traces"),
+        Way(SETUP, POSTGRES, (plan.POSTGRES_PORT,), "roles, schemas, migrations"),
+        Way(KEDA, KAFKA, (plan.KAFKA_PORT,), "lag"),
+        Way(KAFKA, KAFKA, (9090, 9091, plan.KAFKA_PORT), "the cluster itself"),
+        Way(KAFKA_OPERATOR, KAFKA, (9091,), "topics and users"),
+        Way(STRIMZI, KAFKA, (9090, 9091, 8443), "the operator"),
+        Way(STRIMZI, KAFKA_OPERATOR, (8080, 8081), "the operator"),
+        Way(KAFKA_OPERATOR, ANYWHERE, (443, 6443), "the API server"),
+        Way(KAFKA, ANYWHERE, (443, 6443), "the API server: in which zone am I"),
+        Way(POSTGRES, POSTGRES, (plan.POSTGRES_PORT, 8000), "replication"),
+        Way(CNPG, POSTGRES, (plan.POSTGRES_PORT, 8000), "the operator"),
+        Way(MONITORING, POSTGRES, (9187,), "metrics"),
+        Way(POSTGRES, ANYWHERE, (443, 6443), "the API server; backups to the object store"),
+    ]
+    for name in services:
+        fields = settings_class(name).model_fields
+        if "photo_store_url" in fields:
+            found.append(Way(service(name), ANYWHERE, (443,), "photos in the city's object store"))
+        if "webhook_hosts" in fields:
+            found.append(Way(service(name), INTERNET, (443,), "webhooks and bots; private networks are refused"))
+        if "mail_gateway" in fields:
+            found.append(Way(service(name), ANYWHERE, (465, 587), "the city's mail server"))
+    return found
+
+
+def policies(services: Iterable[str]) -> list[Yaml]:
+    """Deny everything, then one policy for each end of each way that lies in this namespace."""
+    denied = {
+        **_head("default-deny"),
+        "spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]},
+    }
+    outgoing: dict[Party, list[Way]] = {}
+    incoming: dict[Party, list[Way]] = {}
+    for way in ways(services):
+        if _here(way.source):
+            outgoing.setdefault(way.source, []).append(way)
+        if _here(way.target):
+            incoming.setdefault(way.target, []).append(way)
+    return [
+        denied,
+        *(_policy(party, "egress", "to", [(way, way.target) for way in found]) for party, found in outgoing.items()),
+        *(_policy(party, "ingress", "from", [(way, way.source) for way in found]) for party, found in incoming.items()),
+    ]
+
+
+def _here(party: Party) -> bool:
+    return not party.namespace and not party.outside
+
+
+def _head(name: str, **notes: str) -> Yaml:
+    metadata: Yaml = {"name": name, "labels": plan.PART_OF}
+    if notes:
+        metadata["annotations"] = {f"beegrid.dev/{key}": text for key, text in notes.items()}
+    return {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata}
+
+
+def _policy(party: Party, direction: str, word: str, found: list[tuple[Way, Party]]) -> Yaml:
+    why = "; ".join(f"{other.name}: {way.why}" for way, other in found)
+    selector = {"matchLabels": dict(party.pods)} if party.pods else {}
+    rules = [
+        {
+            word: [other.peer()],
+            "ports": [{"protocol": "UDP" if way.udp else "TCP", "port": port} for port in way.ports],
+        }
+        for way, other in found
+    ]
+    return {
+        **_head(f"{party.name}-{direction}", why=why),
+        "spec": {"podSelector": selector, "policyTypes": [direction.capitalize()], direction: rules},
+    }

@@ -1,0 +1,65 @@
+"""What the manifests need to know beyond the registry: sizes, names and times."""
+
+from dataclasses import dataclass
+
+from shared.events import registry
+from shared.events.registry import AnyTopic
+
+IMAGE = "beegrid"
+PORT = 8080
+USER = 10001
+TOPIC_PREFIX = "beegrid."
+# The cluster's own names
+KAFKA, POSTGRES, VALKEY = "beegrid", "beegrid-postgres", "beegrid-valkey"
+KAFKA_PORT, POSTGRES_PORT, VALKEY_PORT, OTLP_PORT = 9093, 5432, 6379, 4318
+KAFKA_BOOTSTRAP = f"{KAFKA}-kafka-bootstrap:{KAFKA_PORT}"
+PART_OF = {"app.kubernetes.io/part-of": "beegrid"}
+SERVICE_LABEL = {"beegrid.dev/role": "service"}
+# Times, s. The pod lives longer than all that a stopping process may do: tell balancers, finish requests, finish
+# handlers, close the pool.
+DRAIN_S, SHUTDOWN_GRACE_S, CLOSE_S, GRACE_S = 10, 20, 5, 75
+POOL_MAX = 6
+
+
+@dataclass(frozen=True)
+class Size:
+    """What one pod asks for, and how few and how many pods there are. CPU has no limit: throttling makes lag."""
+
+    cpu_m: int
+    memory_mi: int
+    pods_min: int = 2
+    pods_max: int = 6
+    lag_per_pod: int = 2_000
+    """Records behind at which KEDA adds a pod: some seconds of one pod's work."""
+
+
+SIZES = {
+    "cases": Size(200, 256),
+    "intake": Size(200, 512),
+    "notifications": Size(150, 256),
+    "points": Size(150, 256),
+    "rewards": Size(100, 256, pods_max=4),
+    "riders": Size(100, 256, pods_max=3, lag_per_pod=5_000),
+    "routing": Size(200, 384),
+    "tracking": Size(150, 256),
+}
+
+
+def size(service: str) -> Size:
+    """A service that isn't listed gets an ordinary size."""
+    return SIZES.get(service, Size(150, 256))
+
+
+def scaling_topics(service: str) -> list[AnyTopic]:
+    """Topics by whose lag a service is scaled: those that more than one pod can share."""
+    return [topic for topic in registry.consumed_by(service) if topic.partitions > 1]
+
+
+def group_of(service: str, topic: AnyTopic) -> str:
+    """The consumer group of a service for a topic, as shared/kit/consumer.py names it."""
+    return f"{TOPIC_PREFIX}{service}.{topic.name.replace('{company}', 'all')}"
+
+
+def labels(name: str, **more: str) -> dict[str, str]:
+    """Labels of everything that belongs to one part."""
+    return {"app.kubernetes.io/name": name, **PART_OF, **more}

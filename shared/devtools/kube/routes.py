@@ -1,0 +1,73 @@
+"""The front door's routes: read from the Caddyfile, written as a Gateway API HTTPRoute."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shared.devtools.kube import plan
+
+Yaml = dict[str, Any]
+MATCHER = re.compile(r"^\s*@(?P<service>\w+) path (?P<paths>.+)$", re.MULTILINE)
+OF_A_COLLECTION = re.compile(r"^/v1/[\w-]+:[\w-]+$")
+
+
+@dataclass(frozen=True)
+class Route:
+    """What one service answers: `exact` addresses, and those below `prefixes`."""
+
+    service: str
+    exact: tuple[str, ...]
+    prefixes: tuple[str, ...]
+
+    def takes(self, path: str) -> bool:
+        """Gateway API's rule: a prefix matches whole path elements only."""
+        below = any(path == prefix or path.startswith(f"{prefix}/") for prefix in self.prefixes)
+        return below or path in self.exact
+
+
+def table(root: Path) -> list[Route]:
+    """The routes of the Caddyfile.
+
+    Caddy's `/v1/cases*` also takes `/v1/cases:transition`, which Gateway API's prefix doesn't: such actions of a
+    collection come from the OpenAPI documents as exact addresses.
+    """
+    found = []
+    for match in MATCHER.finditer((root / "Caddyfile").read_text(encoding="utf-8")):
+        service, paths = match["service"], match["paths"].split()
+        exact = [path for path in paths if not path.endswith("*")]
+        prefixes = [path.rstrip("*").rstrip("/") for path in paths if path.endswith("*")]
+        actions = [path for path in public_paths(root, service) if OF_A_COLLECTION.match(path)]
+        found.append(Route(service, tuple(exact + actions), tuple(prefixes)))
+    return found
+
+
+def public_paths(root: Path, service: str) -> list[str]:
+    """All addresses in a service's OpenAPI document."""
+    file = root / "docs" / "openapi" / f"{service}.json"
+    return sorted(json.loads(file.read_text(encoding="utf-8"))["paths"]) if file.exists() else []
+
+
+def http_route(root: Path) -> Yaml:
+    """One rule a service. The Gateway is the overlay's."""
+    return {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": {"name": "beegrid", "labels": plan.PART_OF},
+        "spec": {
+            "parentRefs": [{"name": "beegrid"}],
+            "rules": [
+                {
+                    "name": route.service,
+                    "matches": [
+                        *({"path": {"type": "Exact", "value": path}} for path in route.exact),
+                        *({"path": {"type": "PathPrefix", "value": path}} for path in route.prefixes),
+                    ],
+                    "backendRefs": [{"name": route.service, "port": plan.PORT}],
+                    "timeouts": {"request": "65s"},
+                }
+                for route in table(root)
+            ],
+        },
+    }

@@ -1,0 +1,255 @@
+"""One service in Kubernetes: Deployment, Service, ServiceAccount, disruption budget and scaling."""
+
+from typing import Any
+
+from shared.devtools.gen.settings_doc import settings_class
+from shared.devtools.kube import plan
+
+Yaml = dict[str, Any]
+CERTIFICATES = "/etc/beegrid"
+POSTGRES_CA, KAFKA_CA = f"{CERTIFICATES}/postgres/ca.crt", f"{CERTIFICATES}/kafka/ca.crt"
+JWKS = f"{CERTIFICATES}/identity/jwks.json"
+
+
+def manifests(service: str) -> list[Yaml]:
+    """All objects of a service, in the order in which a reader wants them."""
+    return [deployment(service), http_service(service), account(service), budget(service), scaling(service)]
+
+
+def deployment(service: str) -> Yaml:
+    """No `replicas`: KEDA's autoscaler owns the number."""
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": service, "labels": plan.labels(service, **plan.SERVICE_LABEL)},
+        "spec": {
+            "revisionHistoryLimit": 3,
+            "minReadySeconds": 5,
+            "progressDeadlineSeconds": 300,
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+            "selector": {"matchLabels": {"app.kubernetes.io/name": service}},
+            "template": {
+                "metadata": {"labels": plan.labels(service, **plan.SERVICE_LABEL)},
+                "spec": {
+                    **pod_basics(service),
+                    "terminationGracePeriodSeconds": plan.GRACE_S,
+                    "topologySpreadConstraints": [
+                        spread(service, zone) for zone in ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
+                    ],
+                    "containers": [container(service)],
+                    "volumes": [*volumes(), {"name": "identity", "configMap": {"name": "beegrid-identity"}}],
+                },
+            },
+        },
+    }
+
+
+def pod_basics(account_name: str) -> Yaml:
+    """What every pod of ours has: no token, no surprises in the environment, no root."""
+    return {
+        "serviceAccountName": account_name,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": plan.USER,
+            "runAsGroup": plan.USER,
+            "fsGroup": plan.USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+    }
+
+
+def spread(service: str, key: str) -> Yaml:
+    """Pods of one revision keep apart; those of the former one, which are leaving, don't count."""
+    return {
+        "maxSkew": 1,
+        "topologyKey": key,
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": {"app.kubernetes.io/name": service}},
+        "matchLabelKeys": ["pod-template-hash"],
+    }
+
+
+def container(service: str) -> Yaml:
+    """Three probes for three questions: has it started, may it get requests, would a restart help."""
+    size = plan.size(service)
+    memory = f"{size.memory_mi}Mi"
+    return {
+        "name": "service",
+        "image": plan.IMAGE,
+        "args": [f"services.{service}"],
+        "ports": [{"name": "http", "containerPort": plan.PORT}],
+        "env": environment(service),
+        "envFrom": [{"configMapRef": {"name": "beegrid"}}],
+        "startupProbe": probe("/startupz", period_s=2, failures=60),
+        "readinessProbe": probe("/readyz", period_s=3, failures=2),
+        "livenessProbe": probe("/livez", period_s=10, failures=6),
+        "resources": {
+            "requests": {"cpu": f"{size.cpu_m}m", "memory": memory},
+            "limits": {"memory": memory, "ephemeral-storage": "256Mi"},
+        },
+        "securityContext": confined(),
+        "volumeMounts": [*mounts(), {"name": "identity", "mountPath": f"{CERTIFICATES}/identity", "readOnly": True}],
+    }
+
+
+def confined() -> Yaml:
+    """A container's part of the Pod Security level «restricted», and a read-only root besides."""
+    return {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def probe(path: str, period_s: int, failures: int) -> Yaml:
+    """HTTP on the service's own port."""
+    return {
+        "httpGet": {"path": path, "port": "http"},
+        "periodSeconds": period_s,
+        "timeoutSeconds": 3,
+        "failureThreshold": failures,
+    }
+
+
+def environment(service: str) -> list[Yaml]:
+    """What differs between services; what is the same for all is in the ConfigMap `beegrid`."""
+    url = (
+        f"postgresql://{service}_app:$(POSTGRES_PASSWORD)@{plan.POSTGRES}-rw:{plan.POSTGRES_PORT}/beegrid"
+        f"?sslmode=verify-full&sslrootcert={POSTGRES_CA}"
+    )
+    found = [
+        secret("POSTGRES_PASSWORD", f"{service}-postgres", "password"),
+        {"name": "BEEGRID_POSTGRES_DSN", "value": url},
+        {"name": "BEEGRID_KAFKA_USERNAME", "value": service},
+        secret("BEEGRID_KAFKA_PASSWORD", service, "password"),
+        secret("VALKEY_PASSWORD", plan.VALKEY, "password"),
+        {"name": "BEEGRID_REDIS_URL", "value": f"redis://:$(VALKEY_PASSWORD)@{plan.VALKEY}:{plan.VALKEY_PORT}/0"},
+        secret("BEEGRID_SEALING_KEY", "beegrid-sealing", "key"),
+    ]
+    if "photo_store_url" in settings_class(service).model_fields:
+        found += [
+            config("BEEGRID_PHOTO_STORE_URL", "beegrid-photo-store", "url"),
+            config("AWS_ENDPOINT_URL", "beegrid-photo-store", "endpoint"),
+            config("AWS_REGION", "beegrid-photo-store", "region"),
+            config("AWS_ALLOW_HTTP", "beegrid-photo-store", "allow_http"),
+            secret("AWS_ACCESS_KEY_ID", "beegrid-photo-store", "access_key"),
+            secret("AWS_SECRET_ACCESS_KEY", "beegrid-photo-store", "secret_key"),
+        ]
+    return found
+
+
+def secret(name: str, of: str, key: str) -> Yaml:
+    """A variable from a Secret."""
+    return {"name": name, "valueFrom": {"secretKeyRef": {"name": of, "key": key}}}
+
+
+def config(name: str, of: str, key: str) -> Yaml:
+    """A variable from a ConfigMap."""
+    return {"name": name, "valueFrom": {"configMapKeyRef": {"name": of, "key": key}}}
+
+
+def volumes() -> list[Yaml]:
+    """The certificates that the operators keep current, and the only place that can be written."""
+    return [
+        {"name": "tmp", "emptyDir": {"sizeLimit": "128Mi"}},
+        {"name": "kafka-ca", "secret": {"secretName": f"{plan.KAFKA}-cluster-ca-cert", "items": [_ca()]}},
+        {"name": "postgres-ca", "secret": {"secretName": f"{plan.POSTGRES}-ca", "items": [_ca()]}},
+    ]
+
+
+def mounts() -> list[Yaml]:
+    """Where a container finds them."""
+    return [
+        {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 an emptyDir of this pod alone
+        {"name": "kafka-ca", "mountPath": f"{CERTIFICATES}/kafka", "readOnly": True},
+        {"name": "postgres-ca", "mountPath": f"{CERTIFICATES}/postgres", "readOnly": True},
+    ]
+
+
+def _ca() -> Yaml:
+    return {"key": "ca.crt", "path": "ca.crt"}
+
+
+def http_service(service: str) -> Yaml:
+    """The stable name behind the front door."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": service, "labels": plan.labels(service)},
+        "spec": {
+            "selector": {"app.kubernetes.io/name": service},
+            "ports": [{"name": "http", "port": plan.PORT, "targetPort": "http", "appProtocol": "http"}],
+        },
+    }
+
+
+def account(name: str) -> Yaml:
+    """An identity that may do nothing in the cluster."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": name, "labels": plan.labels(name)},
+        "automountServiceAccountToken": False,
+    }
+
+
+def budget(service: str) -> Yaml:
+    """One pod at a time may be moved; a pod that is broken anyway never stops a node from being emptied."""
+    return {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {"name": service, "labels": plan.labels(service)},
+        "spec": {
+            "maxUnavailable": 1,
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+            "selector": {"matchLabels": {"app.kubernetes.io/name": service}},
+        },
+    }
+
+
+def scaling(service: str) -> Yaml:
+    """By lag, never beyond what partitions can share; slowly down, because every change stops the whole group."""
+    size = plan.size(service)
+    topics = plan.scaling_topics(service)
+    return {
+        "apiVersion": "keda.sh/v1alpha1",
+        "kind": "ScaledObject",
+        "metadata": {"name": service, "labels": plan.labels(service)},
+        "spec": {
+            "scaleTargetRef": {"name": service},
+            "pollingInterval": 15,
+            "minReplicaCount": size.pods_min,
+            "maxReplicaCount": min([size.pods_max, *(topic.partitions for topic in topics)]),
+            # KEDA can't ask Kafka: hold the number that a normal day needs
+            "fallback": {"failureThreshold": 4, "replicas": size.pods_min, "behavior": "currentReplicasIfHigher"},
+            "advanced": {
+                "horizontalPodAutoscalerConfig": {
+                    "behavior": {
+                        "scaleUp": {
+                            "stabilizationWindowSeconds": 30,
+                            "policies": [{"type": "Pods", "value": 2, "periodSeconds": 60}],
+                        },
+                        "scaleDown": {
+                            "stabilizationWindowSeconds": 600,
+                            "policies": [{"type": "Pods", "value": 1, "periodSeconds": 300}],
+                        },
+                    }
+                }
+            },
+            "triggers": [_trigger(service, topic) for topic in topics],
+        },
+    }
+
+
+def _trigger(service: str, topic: plan.AnyTopic) -> Yaml:
+    metadata = {
+        "bootstrapServers": plan.KAFKA_BOOTSTRAP,
+        "consumerGroup": plan.group_of(service, topic),
+        "lagThreshold": str(plan.size(service).lag_per_pod),
+        "offsetResetPolicy": "earliest",
+    }
+    if not topic.is_family:  # a family: all topics that the group has offsets for
+        metadata["topic"] = plan.TOPIC_PREFIX + topic.name
+    return {"type": "kafka", "metadata": metadata, "authenticationRef": {"name": "beegrid-kafka-lag"}}

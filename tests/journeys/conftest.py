@@ -1,0 +1,62 @@
+"""The whole suite, every service a process of its own behind the front door, with the demo city in force."""
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from shared.devtools.demo import city_day
+from shared.devtools.demo.city_day import Company
+from shared.devtools.demo.door import Door
+from shared.devtools.demo.target import Target
+from shared.devtools.infra.process import free_port
+from shared.devtools.infra.watchdog import Guard
+from shared.devtools.installation import Installation
+from shared.devtools.suite import Suite, local_settings
+
+COMPANY = "suda"
+
+
+@pytest.fixture(scope="session")
+def suite(installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
+    """All services of this run's installation, and Caddy."""
+    folder = Path(tmp_path_factory.mktemp("suite"))
+    guard = installation.infra.guard or Guard()
+    overrides = {
+        **local_settings(folder),
+        "BEEGRID_WEBHOOK_HTTP_ALLOWED": "true",
+        "BEEGRID_WEBHOOK_NETWORKS_ALLOWED": '["127.0.0.0/8"]',
+        "BEEGRID_SENDER_POLL_S": "0.1",
+    }
+    made = Suite(installation, guard, folder, overrides=overrides)
+    try:
+        made.start(installation.services)
+        made.open_front_door(free_port())
+        yield made
+    finally:
+        made.stop()
+        if installation.infra.guard is None:
+            guard.close()
+
+
+@dataclass
+class Town:
+    """The suite with a city and one company in it."""
+
+    door: Door
+    company: Company
+    suite: Suite
+
+
+@pytest.fixture(scope="session")
+async def town(suite: Suite) -> AsyncIterator[Town]:
+    """The demo city, one registered company with its key and its Kafka user."""
+    door = Door(Target.of(suite))
+    try:
+        await city_day.import_city(door)
+        [company] = await city_day.register_companies(door, ((COMPANY, "速达快递", "courier", 20),))
+        await city_day.register_riders(door, [company], lambda _: None)
+        yield Town(door, company, suite)
+    finally:
+        await door.close()

@@ -16,6 +16,12 @@ REFUSALS = Counter(
     ("code",),
     registry=REGISTRY,
 )
+CLOSED = Counter(
+    "beegrid_cases_closed_total",
+    "Cases closed, by level and whether in time (yes, no).",
+    ("level", "in_time"),
+    registry=REGISTRY,
+)
 DEADLINES = Gauge(
     "beegrid_cases_deadlines",
     "Live cases whose time limit is nearly over (soon: less than a quarter is left) or over (overdue), by level.",

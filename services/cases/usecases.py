@@ -1,7 +1,7 @@
 """What the cases service does: open or attach reports, take steps."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -98,7 +98,7 @@ async def take_routed_reports(work: Work, rules: Rules, events: Sequence[Event[R
     await _save(work, list(touched.values()), steps)
     for event, taken in steps:
         work.publish(CASE_CHANGED, _body(taken), version=taken.case.version, cause=event)
-    _count(taken for _, taken in steps)
+    _count([taken for _, taken in steps])
 
 
 async def take_steps(
@@ -232,6 +232,9 @@ def _body(taken: Taken) -> CaseChanged:
     )
 
 
-def _count(taken: Iterable[Taken]) -> None:
+def _count(taken: Sequence[Taken]) -> None:
     for step, number in Counter(one.step for one in taken).items():
         metrics.STEPS.labels(step=step).inc(number)
+    closed = (one.case for one in taken if one.step == "closed")
+    for (level, in_time), number in Counter((c.level, c.changed_at <= c.due_at) for c in closed).items():
+        metrics.CLOSED.labels(level, "yes" if in_time else "no").inc(number)

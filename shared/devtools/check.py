@@ -38,6 +38,15 @@ def checks() -> list[Check]:
         Check("generated files", [*module, "shared.devtools.gen", "--check", "--strict"], "make gen, then commit"),
         Check("AsyncAPI", [*module, "shared.devtools.gen.validate", *strict], "mend shared/devtools/gen/asyncapi.py"),
         Check("breaking schemas", [*module, "shared.devtools.compat"], "add a V2 beside the V1, never change a V1"),
+        Check("alerts, dashboards", [*module, "shared.devtools.rules_check"], "each line names file, alert and fault"),
+        Check(
+            "manifests", [*module, "shared.devtools.kube_check", "manifests"], "each line names overlay, object, rule"
+        ),
+        Check(
+            "compose", [*module, "shared.devtools.kube_check", "compose"], "each line names the service and the rule"
+        ),
+        Check("image", [*module, "shared.devtools.kube_check", "image"], "mend the Dockerfile or the lock file"),
+        Check("checkov", [*module, "shared.devtools.kube_check.checkov"], "mend, or give a reason in SKIPPED"),
         Check("layers", ["lint-imports", "--no-logo"], "see [tool.importlinter] in pyproject.toml"),
         Check("house rules", [*module, "shared.devtools.house"], "each line names file, line and rule"),
         Check("migrations", ["squawk", *migrations], "see .squawk.toml for the reasons"),

@@ -5,7 +5,6 @@ import secrets
 import sys
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
-from pathlib import Path
 
 from shared.devtools.installation import ROOT
 

@@ -38,9 +38,13 @@ log = structlog.get_logger(__name__)
 Handler: TypeAlias = Callable[[Work, Sequence[Event[Any]]], Awaitable[None]]
 Item: TypeAlias = Event[Any] | Unreadable
 RETRY_FIRST_S = 0.1
-RETRY_MOST_S = 1.0
+# Other keys wait while culprits are retried, once per batch that has some: at 1.0 s a backlog of 2,000 records with
+# 20 culprits in it made them 7 s late. An outage is no culprit and has pauses of its own.
+RETRY_MOST_S = 0.25
 OUTAGE_MOST_S = 5.0
 SILENT_AFTER_S = 120.0
+# The broker answers a fetch with the first byte, or after this: a short wait would cost CPU for nothing all day.
+FETCH_WAIT_MS = 500
 
 SQL_INBOX = "INSERT INTO inbox (event_id) SELECT unnest($1::uuid[]) ON CONFLICT DO NOTHING RETURNING event_id"
 
@@ -110,7 +114,7 @@ class TopicConsumer:
             batch=True,
             max_records=settings.batch_records_max,
             batch_timeout_ms=1_000,
-            fetch_max_wait_ms=settings.fetch_wait_ms_max,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
             max_partition_fetch_bytes=4 * 1024 * 1024,
             auto_offset_reset="earliest",
             ack_policy=AckPolicy.NACK_ON_ERROR,
@@ -166,6 +170,16 @@ class TopicConsumer:
             self._busy_since_s = None
         self._outages = 0
         self._told(items, started_s)
+        await self._let_fill(len(raws), started_s)
+
+    async def _let_fill(self, records: int, started_s: float) -> None:
+        """After a small batch, wait until the interval is over: what comes meanwhile shares the next transaction.
+
+        One event alone is never delayed by this, and a full batch means that more is waiting already.
+        """
+        if records * 2 < self._host.settings.batch_records_max:
+            interval_s = self._host.settings.batch_interval_ms / 1000
+            await asyncio.sleep(max(0.0, started_s + interval_s - clock.monotonic_s()))
 
     async def _rounds(self, pending: list[Pending]) -> None:
         """Everything that can commit does so in the first round; culprits get `handler_attempts_max` rounds."""

@@ -138,6 +138,8 @@ class Relay:
                 await asyncio.sleep(LEADER_RETRY_S)
             self.leading = True
             metrics.RELAY_LEADER.set(1)
+            # Also where Kafka is away and no round succeeds: depth and age matter most then.
+            await self._measure(conn)
             async with self._producer() as producer:
                 await self._lead(conn, producer)
         finally:
@@ -180,14 +182,14 @@ class Relay:
             self.beat_s = now_s
             rows = await conn.fetch(SQL_OLDEST, watermark.value, ROWS_PER_ROUND)
             self.trouble = None
+            if now_s - measured_s > GAUGE_EVERY_S:
+                await self._measure(conn)
+                measured_s = now_s
             if rows:
                 await self._send(producer, rows)
                 await conn.execute(SQL_DELETE, [row["id"] for row in rows])
                 watermark.saw(rows[-1]["id"], now_s)
                 idle = 0
-            if now_s - measured_s > GAUGE_EVERY_S:
-                await self._measure(conn)
-                measured_s = now_s
             if len(rows) < ROWS_PER_ROUND:
                 idle += 1
                 with contextlib.suppress(TimeoutError):

@@ -35,7 +35,9 @@ class KitSettings(BaseSettings):
     jwt_audience: str = "beegrid"
     rate_limit_per_minute: int = Field(6_000, ge=1, description="requests per principal and service")
     batch_records_max: int = Field(500, ge=1, le=5000, description="records handled in one transaction")
-    fetch_wait_ms_max: int = Field(25, ge=1, description="how long the broker may wait for a first byte")
+    batch_interval_ms: int = Field(
+        20, ge=0, le=1000, description="least time between two small batches of a topic: under load batches fill"
+    )
     handler_attempts_max: int = Field(6, ge=1, le=20, description="tries before a failing record is a dead letter")
     outbox_rows_max: int = Field(500_000, ge=1, description="deeper outbox: new work is refused with 503")
     shutdown_grace_s: float = Field(20.0, ge=1, description="time for handlers in flight after SIGTERM")

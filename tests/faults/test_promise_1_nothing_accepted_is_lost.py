@@ -118,33 +118,6 @@ def nemesis_for(home: Installation, pair: list[ServiceProcess], rng: random.Rand
     return Nemesis(schedule(rng, FAULTS, QUIET_S), actions)
 
 
-@pytest.mark.timeout(900)
-def test_whatever_was_accepted_arrives_once_and_in_order(home: Installation, tmp_path: Path) -> None:
-    chosen = seed()
-    guard = home.infra.guard or Guard()
-    suite = Suite(home, guard, tmp_path)
-    pair = [suite.add("riders", name=f"riders-{n}") for n in range(2)]
-    code = "sf-express"
-    secret = registered(pair[0].url, suite.operator_token(), code)
-    clients = Clients(code, secret, [process.url for process in pair], KEYS, PER_SECOND, chosen)
-    nemesis = nemesis_for(home, pair, random.Random(chosen))
-    clients.start()
-    try:
-        nemesis.run()
-        clients.wait_accepted(CHANGES, CHANGES / PER_SECOND * 3 + 30)
-    finally:
-        clients.stop()
-        for process in pair:
-            revive(process)
-    try:
-        wait_published(home)
-    finally:
-        suite.stop()
-    print("\n".join([*nemesis.told, clients.journal.summary()]))
-    assert clients.journal.count(Result.OK) >= CHANGES
-    assert delivery_problems(clients.journal.accepted(), arrived(home, code), versions(home, code)) == []
-
-
 # --- the checker fails where it must --------------------------------------------------------------------------------
 
 
@@ -203,3 +176,33 @@ async def test_the_checker_finds_the_disorder_of_a_relay_without_order(home: Ins
 async def test_the_checker_finds_an_event_of_a_transaction_that_was_rolled_back(home: Installation) -> None:
     problems = await changed_by(home, fresh("hasty"), Relay, hasty=True)
     assert [problem for problem in problems if problem.startswith("never committed")], problems
+
+
+# --- the promise: last, for the broker remembers its static members for a while --------------------------------------
+
+
+@pytest.mark.timeout(900)
+def test_whatever_was_accepted_arrives_once_and_in_order(home: Installation, tmp_path: Path) -> None:
+    chosen = seed()
+    guard = home.infra.guard or Guard()
+    suite = Suite(home, guard, tmp_path)
+    pair = [suite.add("riders", name=f"riders-{n}") for n in range(2)]
+    code = "sf-express"
+    secret = registered(pair[0].url, suite.operator_token(), code)
+    clients = Clients(code, secret, [process.url for process in pair], KEYS, PER_SECOND, chosen)
+    nemesis = nemesis_for(home, pair, random.Random(chosen))
+    clients.start()
+    try:
+        nemesis.run()
+        clients.wait_accepted(CHANGES, CHANGES / PER_SECOND * 3 + 30)
+    finally:
+        clients.stop()
+        for process in pair:
+            revive(process)
+    try:
+        wait_published(home)
+    finally:
+        suite.stop()
+    print("\n".join([*nemesis.told, clients.journal.summary()]))
+    assert clients.journal.count(Result.OK) >= CHANGES
+    assert delivery_problems(clients.journal.accepted(), arrived(home, code), versions(home, code)) == []

@@ -105,7 +105,7 @@ def test_three_deliveries_deaths_and_a_replay_end_in_the_fault_free_state(undist
     process = undisturbed.process()
     process.start()
     expected = undisturbed.drain()
-    process.stop()
+    process.kill()
     assert all(count == 1 for _, count in expected["times each event took effect"])
     assert len(expected["times each event took effect"]) == EVENTS
     assert expected["dead letters"], "the stream has refused events"
@@ -123,7 +123,7 @@ def test_three_deliveries_deaths_and_a_replay_end_in_the_fault_free_state(undist
     process = disturbed.process()
     process.start()
     after_replay = disturbed.drain()
-    process.stop()
+    process.kill()
     assert differences(after_replay, expected) == []
     assert state_hash(after_replay) == state_hash(expected)
     assert ledger_problems(disturbed.installation) == []
@@ -140,6 +140,6 @@ def test_the_hash_differs_where_the_inbox_is_switched_off(undisturbed: Home) -> 
     once = undisturbed.drain()
     producer.send_all(stream)
     twice = undisturbed.drain()
-    process.stop()
+    process.kill()
     assert state_hash(once) != state_hash(twice)
     assert {told.split(":")[0] for told in differences(once, twice)} >= {"times each event took effect", "dead letters"}

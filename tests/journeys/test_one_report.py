@@ -209,7 +209,7 @@ async def test_bad_input_over_kafka_becomes_dead_letters_and_delays_nobody(town:
         orjson.dumps(manhole(f"b3-{new_id()}", "nobody-at-all")),
         orjson.dumps(manhole(f"b4-{new_id()}", town.company.rider(0))),  # has not consented
         orjson.dumps(manhole(f"b5-{new_id()}", town.company.rider(5), occurred_at="2999-01-01T00:00:00Z")),
-        orjson.dumps(manhole(f"b6-{new_id()}", town.company.rider(5), text="长" * 400_000)),
+        orjson.dumps(manhole(f"b6-{new_id()}", town.company.rider(5), text="长" * 100_000)),
         orjson.dumps(manhole(f"b7-{new_id()}", town.company.rider(5))).replace(b'"gcj02"', b'"mars"'),
         orjson.dumps(manhole(f"b8-{new_id()}", town.company.rider(5))).replace(b'"accuracy_m":5', b'"accuracy_m":NaN'),
     ]
@@ -232,10 +232,10 @@ async def test_bad_input_over_kafka_becomes_dead_letters_and_delays_nobody(town:
         "unknown_kind",
         "unknown_rider",
         "consent_missing",
-        "future_time",
+        "occurred_in_future",
         "too_large",
     ):
-        assert any(expected in code or code in expected for code in codes), (expected, codes)
+        assert expected in codes, codes
 
     async def export() -> str:
         return (await town.door.get_bytes("/v1/tracking/export", company=town.company.code)).decode()

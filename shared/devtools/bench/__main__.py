@@ -19,11 +19,14 @@ from uuid import UUID
 import asyncpg
 import httpx
 import psutil
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
 from shared.devtools.bench.load import Sent, commit_at_once, commit_paced, register, reports, riders
+from shared.devtools.bench.storage import storage
 from shared.devtools.bench.yardstick import Yardstick, measure
 from shared.devtools.city import feature_collection, grids
 from shared.devtools.infra.suite import start_infra
@@ -126,6 +129,17 @@ class Bench:
         at = {row["rider_id"]: row["told_s"] for row in told}
         return [(at[s.rider_id] - s.at_s) * 1000 for s in sent]
 
+    async def batch_sizes(self) -> dict[str, float]:
+        """Mean records of a batch by consumed topic, over the whole run: small batches are what costs."""
+        found: dict[str, float] = {}
+        async with httpx.AsyncClient(trust_env=False) as client:
+            for name, process in self.suite.services.items():
+                text = (await client.get(f"{process.url}/metrics")).text
+                for family in text_string_to_metric_families(text):
+                    if family.name == "beegrid_consumer_batch_records":
+                        found |= {f"{name} ← {topic}": mean for topic, mean in _means(family.samples).items()}
+        return found
+
     def _cpu_s(self) -> dict[str, float]:
         processes = {name: process.pid for name, process in self.suite.services.items()}
         infra = self.suite.installation.infra
@@ -155,6 +169,12 @@ class Bench:
         }
         balanced = tallies["imbalance"] == 0 and tallies["ledger_sum"] == 0
         return {"reconciled": equal and balanced and not any(leftovers.values()), "counts": counts}
+
+
+def _means(samples: Sequence[Sample]) -> dict[str, float]:
+    sums = {s.labels["topic"]: s.value for s in samples if s.name.endswith("_sum")}
+    counts = {s.labels["topic"]: s.value for s in samples if s.name.endswith("_count")}
+    return {topic: round(sums[topic] / n, 1) for topic, n in counts.items() if n}
 
 
 def _cpu_of(pid: int) -> float:
@@ -192,17 +212,20 @@ async def measure_all(suite: Suite, options: argparse.Namespace, console: Consol
     spent: dict[str, float] = {}
     for start in range(0, options.reports, options.reports // options.rounds):
         yard = await asyncio.to_thread(measure, postgres, options.seconds)
+        console.print("streaming …")
         rate, spent = await bench.throughput(people[start : start + options.reports // options.rounds])
         console.print(f"  Y {yard.y_tps:,.0f}/s   five hops {rate:,.0f}/s   ratio {rate / yard.y_tps:.2f}")
         runs.append((yard, rate))
     yard, rate = sorted(runs, key=lambda run: run[1] / run[0].y_tps)[len(runs) // 2]
     paced = [] if options.only_throughput else await _paced(bench, yard, options, tellers, admin, console)
     result = await bench.reconcile()
+    result["storage"] = await storage(admin, installation, HOPS, bench.total)
     return {
         "yardstick": {"y_tps": round(yard.y_tps), "l_ms": yard.l_ms},
         "five_hops": {
             "ratio": round(rate / yard.y_tps, 3),
             "per_second": round(rate),
+            "records_per_batch": await bench.batch_sizes(),
             "cpu_us_per_event": {name: round(value, 1) for name, value in spent.items()},
         },
         "paced": [
@@ -255,6 +278,8 @@ def show(result: dict[str, object], console: Console) -> None:
         table.add_row(f"p99 / L at {paced['offered']}·Y", str(paced["p99_over_l"]), f"≤ {GOALS[paced['offered']]:.0f}")
     for name, spent in five["cpu_us_per_event"].items():  # type: ignore[attr-defined]  # built above
         table.add_row(f"CPU µs an event: {name}", str(spent), "")
+    for topic, mean in five["records_per_batch"].items():  # type: ignore[attr-defined]  # built above
+        table.add_row(f"records a batch: {topic}", str(mean), "")
     table.add_row("reconciled", str(result["reconciled"]), "True")
     console.print(table)
 

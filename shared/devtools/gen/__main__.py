@@ -5,7 +5,19 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from shared.devtools.gen import asyncapi, dashboards, flow, metrics_doc, openapi, prometheus, schemas, settings_doc, slo
+from shared.devtools.gen import (
+    asyncapi,
+    dashboards,
+    flow,
+    kubernetes,
+    metrics_doc,
+    openapi,
+    prometheus,
+    schemas,
+    services_doc,
+    settings_doc,
+    slo,
+)
 from shared.devtools.gen.files import ROOT, Generated, differences, write
 
 GENERATORS: tuple[Callable[[Path], Generated], ...] = (
@@ -15,16 +27,21 @@ GENERATORS: tuple[Callable[[Path], Generated], ...] = (
     metrics_doc.generate,
     settings_doc.generate,
     openapi.generate,
+    services_doc.generate,
     slo.generate,
     prometheus.generate,
     dashboards.generate,
+    # last: it reads what the others write
+    kubernetes.generate,
 )
 
 
 def run(root: Path, *, check: bool, strict: bool) -> int:
     """Write or compare below root. 1 when --check finds a difference, or when --strict and something was skipped."""
-    results = [generator(root) for generator in GENERATORS]
-    changed = differences(root, results) if check else write(root, results)
+    results, changed = [], []
+    for generator in GENERATORS:
+        results.append(generator(root))
+        changed += (differences if check else write)(root, results[-1:])
     for line in changed:
         print(line)
     skipped = [line for generated in results for line in generated.skipped]

@@ -40,7 +40,8 @@ def _suite() -> Dashboard:
                 figure("最大落后 / worst lag", "s", "max(beegrid_consumer_lag_seconds)", bad_from=60),
                 figure("最早未发 / oldest unpublished", "s", "max(beegrid_outbox_oldest_age_seconds)", bad_from=60),
                 figure("死信 / dead letters", "short",
-                       'sum(max by (job, topic, status) (beegrid_dead_letters_open{status=~"dead|parked"}))', bad_from=1),
+                       'sum(max by (job, topic, status) (beegrid_dead_letters_open{status=~"dead|parked"}))',
+                       bad_from=1),
                 figure("账本差额 / ledger sum", "short", "max(abs(beegrid_points_ledger_sum_points))", bad_from=1),
             ]),
             ("目标：坏的占比 / objectives: share of bad events", burning),
@@ -69,7 +70,6 @@ def _suite() -> Dashboard:
 
 
 def _city() -> Dashboard:
-    steps = 'beegrid_cases_steps_total{step="%s"}'
     return page(
         "beegrid-city",
         "蜂格 · 城市视图 / the city's view",
@@ -78,7 +78,7 @@ def _city() -> Dashboard:
             ("今天 / the last 24 hours", [
                 figure("上报 / reports", "short",
                        'sum(increase(beegrid_intake_reports_total{outcome="accepted"}[24h]))'),
-                figure("立案 / cases opened", "short", f"sum(increase({steps % 'opened'}[24h]))"),
+                figure("立案 / cases opened", "short", 'sum(increase(beegrid_cases_steps_total{step="opened"}[24h]))'),
                 figure("按时结案 / closed in time", "percentunit",
                        'sum(increase(beegrid_cases_closed_total{in_time="yes"}[24h])) / '
                        "sum(increase(beegrid_cases_closed_total[24h]))"),

@@ -34,14 +34,20 @@ class _Plain(yaml.SafeDumper):
 def generate(root: Path) -> Generated:
     """One file a service, and one for topics, users, ways, routes and rules."""
     services = service_names(root)
-    files = {f"{name}.yaml": documents(f"shared/devtools/kube ({name})", workloads.manifests(name)) for name in services}
+    files = {
+        f"{name}.yaml": documents(f"shared/devtools/kube ({name})", workloads.manifests(name)) for name in services
+    }
     files["topics.yaml"] = documents("shared/events", messaging.topics())
     files["users.yaml"] = documents("shared/events", messaging.users())
     files["network.yaml"] = documents("shared/devtools/kube/network.py", network.policies(services))
     files["route.yaml"] = documents("Caddyfile and docs/openapi", [routes.http_route(root)])
     if rules := prometheus_rules(root):
         files["rules.yaml"] = documents("ops/prometheus/rules", rules)
-    kustomization = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": sorted(files)}
+    kustomization = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": sorted(files),
+    }
     files["kustomization.yaml"] = documents("shared/devtools/gen/kubernetes.py", [kustomization])
     named = {f"{FOLDER}/{name}": text for name, text in files.items()}
     for listing in sorted(root.glob("k8s/overlays/*/companies.txt")):

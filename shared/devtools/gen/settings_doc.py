@@ -7,6 +7,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
+from shared.cli.await_schema import AwaitSettings
+from shared.cli.setup import SetupSettings
 from shared.devtools.gen.files import Generated
 from shared.devtools.gen.modules import service_module, service_names
 from shared.kit.settings import KitSettings
@@ -20,6 +22,15 @@ Environment variables are the only source. One process runs one service, so the 
 required variable, or a value out of range, ends the process at its start with the variable's name.
 """
 
+JOBS: tuple[tuple[str, type[BaseSettings], str], ...] = (
+    (
+        "shared.cli.setup",
+        SetupSettings,
+        "The set-up job: roles, schemas, migrations, topics, users, rights. Passwords: `BEEGRID_PASSWORD_<SERVICE>_OWNER`, "
+        "`…_APP`, `…_KAFKA`, or files `<service>_owner` and so on in the folder.",
+    ),
+    ("shared.cli.await_schema", AwaitSettings, "A pod's init container: waits for the set-up job."),
+)
 TABLE_HEAD = "| variable | value | default | meaning |\n|---|---|---|---|\n"
 
 
@@ -85,4 +96,6 @@ def generate(root: Path) -> Generated:
         own = [name for name in owner.model_fields if name not in KitSettings.model_fields]
         if own:
             parts.append(f"## {service}\n\n{TABLE_HEAD}{_rows(owner, own)}\n")
+    for command, job, words in JOBS:
+        parts.append(f"## {command}\n\n{words}\n\n{TABLE_HEAD}{_rows(job, list(job.model_fields))}\n")
     return Generated(files={"docs/settings.md": "\n".join(parts)})

@@ -53,6 +53,7 @@ SETUP = _pods("setup", ("app.kubernetes.io/name", "setup"))
 KAFKA = _pods("kafka", ("strimzi.io/cluster", plan.KAFKA), ("strimzi.io/name", f"{plan.KAFKA}-kafka"))
 KAFKA_OPERATOR = _pods("entity-operator", ("strimzi.io/name", f"{plan.KAFKA}-entity-operator"))
 POSTGRES = _pods("postgres", ("cnpg.io/cluster", plan.POSTGRES))
+OBJECTS = _pods("object-store", ("app.kubernetes.io/name", "object-store"))
 VALKEY = _pods("valkey", ("app.kubernetes.io/name", plan.VALKEY))
 EVERYBODY = Party("everybody")
 DNS = Party("dns", (("k8s-app", "kube-dns"),), namespace="kube-system")
@@ -100,6 +101,7 @@ def ways(services: Iterable[str]) -> list[Way]:
         fields = settings_class(name).model_fields
         if "photo_store_url" in fields:
             found.append(Way(service(name), ANYWHERE, (443,), "photos in the city's object store"))
+            found.append(Way(service(name), OBJECTS, (3900,), "photos in this namespace's object store"))
         if "webhook_hosts" in fields:
             found.append(Way(service(name), INTERNET, (443,), "webhooks and bots; private networks are refused"))
         if "mail_gateway" in fields:

@@ -4,6 +4,7 @@ from typing import Any
 
 from shared.devtools.gen.settings_doc import settings_class
 from shared.devtools.kube import plan
+from shared.events.registry import AnyTopic
 
 Yaml = dict[str, Any]
 CERTIFICATES = "/etc/beegrid"
@@ -36,6 +37,7 @@ def deployment(service: str) -> Yaml:
                     "topologySpreadConstraints": [
                         spread(service, zone) for zone in ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
                     ],
+                    "initContainers": [schema_gate(service)],
                     "containers": [container(service)],
                     "volumes": [*volumes(), {"name": "identity", "configMap": {"name": "beegrid-identity"}}],
                 },
@@ -91,6 +93,22 @@ def container(service: str) -> Yaml:
         },
         "securityContext": confined(),
         "volumeMounts": [*mounts(), {"name": "identity", "mountPath": f"{CERTIFICATES}/identity", "readOnly": True}],
+    }
+
+
+def schema_gate(service: str) -> Yaml:
+    """New pods wait for the set-up job; old ones serve meanwhile. So the order of `kubectl apply` doesn't matter."""
+    return {
+        "name": "await-schema",
+        "image": plan.IMAGE,
+        "args": ["shared.cli.await_schema", service],
+        "env": environment(service)[:2],
+        "resources": {
+            "requests": {"cpu": "50m", "memory": "96Mi"},
+            "limits": {"memory": "96Mi", "ephemeral-storage": "64Mi"},
+        },
+        "securityContext": confined(),
+        "volumeMounts": [mount for mount in mounts() if mount["name"] != "kafka-ca"],
     }
 
 
@@ -243,7 +261,7 @@ def scaling(service: str) -> Yaml:
     }
 
 
-def _trigger(service: str, topic: plan.AnyTopic) -> Yaml:
+def _trigger(service: str, topic: AnyTopic) -> Yaml:
     metadata = {
         "bootstrapServers": plan.KAFKA_BOOTSTRAP,
         "consumerGroup": plan.group_of(service, topic),

@@ -76,7 +76,7 @@ def stream(seed: int, count: int, keys: int, bad: int) -> list[Planned]:
     names = [derived_id("report", str(seed), str(n)) for n in range(keys)]
     turns = [rng.choice(names) for _ in range(count)]
     kinds: dict[int, Kind] = {}
-    for n, name in enumerate(rng.sample(names, bad)):
+    for n, name in enumerate(rng.sample(sorted(set(turns)), bad)):
         own = [at for at, key in enumerate(turns) if key == name]
         kinds[rng.choice(own[: max(1, len(own) // 2)])] = BAD[n % len(BAD)]
     versions: dict[UUID, int] = defaultdict(int)

@@ -189,3 +189,17 @@ async def test_tallies(riders: Riders, submit: Submit) -> None:
     await take(riders, [submit("r1"), submit("r2", active=False)])
     async with riders.pool.acquire() as conn:
         assert await store.tallies(conn) == {"companies": 1, "riders": 2, "riders_active": 1, "rider_versions": 2}
+
+
+async def test_the_age_of_the_oldest_active_key_is_known(riders: Riders) -> None:
+    made = await company(riders, "oldest-key")
+    async with riders.pool.acquire() as conn:
+        first = (await store.oldest_keys(conn))["oldest-key"]
+    async with riders.work() as work:
+        await usecases.add_key(work, SEALER, "oldest-key")
+    async with riders.pool.acquire() as conn:
+        assert (await store.oldest_keys(conn))["oldest-key"] == first
+    async with riders.work() as work:
+        await usecases.revoke_key(work, "oldest-key", made.key_id)
+    async with riders.pool.acquire() as conn:
+        assert (await store.oldest_keys(conn))["oldest-key"] > first

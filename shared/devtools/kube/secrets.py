@@ -1,0 +1,91 @@
+"""`python -m shared.devtools.kube.secrets [--issuer FOLDER] | kubectl apply -f -`: the Secrets of a new cluster.
+
+Apply it once: a second run would make other passwords, so keep what it prints where the city keeps its secrets. Not in
+it are the Secrets that operators make (Kafka users, certificates) and those that only the city knows (object stores).
+"""
+
+import argparse
+import base64
+import secrets
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from shared.devtools.identity import Identity
+from shared.devtools.kube import plan
+from shared.events import registry
+
+Yaml = dict[str, Any]
+ADMIN = "beegrid_admin"
+
+
+def made_here() -> dict[str, dict[str, str]]:
+    """Secrets by name, with fresh values."""
+    services = registry.services()
+    owner, app = ({name: secrets.token_urlsafe(24) for name in services} for _ in range(2))
+    return {
+        "beegrid-passwords": {
+            **{f"{name}_owner": owner[name] for name in services},
+            **{f"{name}_app": app[name] for name in services},
+        },
+        **{f"{name}-postgres": {"password": app[name]} for name in services},
+        f"{plan.POSTGRES}-admin": {"username": ADMIN, "password": secrets.token_urlsafe(24)},
+        plan.VALKEY: {"password": secrets.token_urlsafe(24)},
+        "beegrid-sealing": {"key": base64.b64encode(secrets.token_bytes(32)).decode()},
+    }
+
+
+def object_store() -> dict[str, dict[str, str]]:
+    """For the component object-store; a city with a store of its own gives that one's keys."""
+    return {
+        "beegrid-photo-store": {"access_key": f"GK{secrets.token_hex(12)}", "secret_key": secrets.token_hex(32)},
+        "object-store": {"rpc_secret": secrets.token_hex(32)},
+    }
+
+
+def made_by_operators() -> dict[str, set[str]]:
+    """Secrets that Strimzi and CloudNativePG make, with the keys we read."""
+    users = {name: {"password"} for name in (*registry.services(), "keda")}
+    return {**users, f"{plan.KAFKA}-cluster-ca-cert": {"ca.crt"}, f"{plan.POSTGRES}-ca": {"ca.crt"}}
+
+
+def given_by_the_city() -> dict[str, set[str]]:
+    """Secrets that a city brings itself."""
+    keys = {"access_key", "secret_key"}
+    return {"beegrid-photo-store": keys, "beegrid-backup-store": keys, "beegrid-front-door": {"tls.crt", "tls.key"}}
+
+
+def manifest(name: str, data: dict[str, str]) -> Yaml:
+    """As kubectl wants it."""
+    kind = "kubernetes.io/basic-auth" if "username" in data else "Opaque"
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "namespace": "beegrid", "labels": plan.PART_OF},
+        "type": kind,
+        "stringData": data,
+    }
+
+
+def main() -> int:
+    """Print the Secrets, and with --issuer the ConfigMap of a demo issuer's public keys."""
+    parser = argparse.ArgumentParser(prog="python -m shared.devtools.kube.secrets", description=__doc__)
+    parser.add_argument(
+        "--issuer", type=Path, help="folder of an issuer for a trial cluster; made where it isn't there"
+    )
+    options = parser.parse_args()
+    wanted = {**made_here(), **(object_store() if options.issuer else {})}
+    found = [manifest(name, data) for name, data in wanted.items()]
+    if options.issuer:
+        Identity.open(options.issuer)
+        keys = (options.issuer / "jwks.json").read_text(encoding="utf-8")
+        metadata = {"name": "beegrid-identity", "namespace": "beegrid", "labels": plan.PART_OF}
+        found.append({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"jwks.json": keys}})
+    print(yaml.safe_dump_all(found, sort_keys=False), end="")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

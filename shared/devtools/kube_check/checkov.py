@@ -1,0 +1,96 @@
+"""`python -m shared.devtools.kube_check.checkov`: a second opinion on the rendered production overlay.
+
+Checkov pins old versions of a dozen libraries, so it has an environment of its own below build/, made on first use.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import yaml
+
+from shared.devtools.gen.files import ROOT
+from shared.devtools.kube_check.render import overlays, render
+
+VERSION = "3.3.30"
+INSTALL_S, RUN_S = 300, 240
+SKIPPED = {
+    "CKV_K8S_11": "CPU has requests and no limit on purpose: throttling a consumer makes lag, and nothing else",
+    "CKV_K8S_15": "IfNotPresent: tags are never moved, and a registry that is down must not stop a restart",
+    "CKV_K8S_35": "the services read settings from the environment only (docs/settings.md); nothing logs it",
+    "CKV_K8S_43": "digests are set by the release, with `kustomize edit set image`",
+}
+
+
+class CheckovMissing(Exception):
+    """It can't be installed here."""
+
+
+def program(root: Path) -> Path:
+    """The installed program.
+
+    Raises:
+        CheckovMissing: no uv, or no package index.
+    """
+    folder = root / "build" / f"checkov-{VERSION}"
+    found = folder / "bin" / "checkov"
+    if (folder / ".installed").exists():
+        return found
+    uv = shutil.which("uv") or str(root / ".tools/bin/uv")
+    steps = [
+        [uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)],
+        [uv, "pip", "install", "--quiet", "--python", str(folder / "bin/python"), f"checkov=={VERSION}"],
+    ]
+    for step in steps:
+        try:
+            done = subprocess.run(step, capture_output=True, text=True, check=False, timeout=INSTALL_S)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise CheckovMissing(str(error)) from error
+        if done.returncode != 0:
+            raise CheckovMissing(done.stderr.strip()[-300:])
+    (folder / ".installed").touch()
+    return found
+
+
+def findings(file: Path, root: Path = ROOT) -> list[str]:
+    """What checkov complains of, besides what SKIPPED gives a reason for."""
+    words = [str(program(root)), "-f", str(file), "--framework", "kubernetes", "--skip-download", "--quiet"]
+    words += ["--compact", "-o", "json", "--soft-fail", "--skip-check", ",".join(SKIPPED)]
+    # it asks the network for news at each start and waits for the answer: refused at once instead
+    nowhere = {"HTTP_PROXY": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9"}
+    done = subprocess.run(
+        words, capture_output=True, text=True, check=False, timeout=RUN_S, env={**os.environ, **nowhere}
+    )
+    if done.returncode != 0:
+        return [f"checkov: {(done.stderr or done.stdout)[-500:]}"]
+    reports = json.loads(done.stdout)
+    failed = [
+        check
+        for report in (reports if isinstance(reports, list) else [reports])
+        for check in report.get("results", {}).get("failed_checks", [])
+    ]
+    return [f"{check['resource']}: {check['check_id']} {check['check_name']}" for check in failed]
+
+
+def main() -> int:
+    """0 without findings; 1 with; where it can't be installed: 0 with a word, 1 where CI is set."""
+    found = []
+    try:
+        for overlay in overlays(ROOT):
+            with tempfile.TemporaryDirectory(prefix="beegrid-checkov-") as folder:
+                file = Path(folder) / f"{overlay.name}.yaml"
+                file.write_text(yaml.safe_dump_all(render(overlay)), encoding="utf-8")
+                found += [f"{overlay.name}: {line}" for line in findings(file)]
+    except CheckovMissing as error:
+        print(f"skipped: checkov can't be installed: {error}", file=sys.stderr)
+        return 1 if os.environ.get("CI") else 0
+    print("\n".join(found))
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,156 @@
+"""docker-compose.yml: what compose itself accepts, every service in it, its settings, health, limits and secrets."""
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from shared.devtools.compose_env import EXAMPLE, filled
+from shared.devtools.infra.kafka import SETTINGS as LOCAL_KAFKA
+from shared.devtools.kube.plan import IMAGE
+from shared.devtools.kube_check.variables import check_container, missing_passwords
+from shared.events import registry
+
+Yaml = dict[str, Any]
+COMPOSE = Path(sys.executable).with_name("docker-compose")
+LONGEST_S = 60
+LOOKS_SECRET = re.compile(r"(PASSWORD|SECRET|SEALING|_KEY|AUTH)", re.IGNORECASE)
+ONE_SHOT = {"setup", "identity", "demo"}
+# The container's broker has more memory and more clients than a test's.
+KAFKA_MAY_DIFFER = {
+    "num.partitions",
+    "offsets.topic.num.partitions",
+    "log.cleaner.dedupe.buffer.size",
+    "log.cleaner.threads",
+    "broker.session.timeout.ms",
+    "broker.heartbeat.interval.ms",
+    "listener.security.protocol.map",
+}
+
+
+class ComposeError(Exception):
+    """Compose's own words."""
+
+
+def resolved(root: Path) -> Yaml:
+    """The file with anchors, defaults and secrets (invented ones) filled in.
+
+    Raises:
+        ComposeError: compose refuses it.
+    """
+    with tempfile.TemporaryDirectory(prefix="beegrid-compose-") as folder:
+        file = Path(folder) / "env"
+        file.write_text(filled((root / EXAMPLE).read_text(encoding="utf-8"), ""), encoding="utf-8")
+        words = [str(COMPOSE), "--project-directory", str(root), "--env-file", str(file)]
+        words += ["-f", str(root / "docker-compose.yml"), "config"]
+        # an environment of its own: a variable of the caller would hide a missing name
+        done = subprocess.run(
+            [*words, "--format", "json"], capture_output=True, text=True, check=False, timeout=LONGEST_S, env={}
+        )
+    if done.returncode != 0:
+        raise ComposeError(done.stderr.strip())
+    found: Yaml = json.loads(done.stdout)
+    return found
+
+
+def check(root: Path) -> list[str]:
+    """All findings; one sentence each."""
+    try:
+        whole = resolved(root)
+    except ComposeError as error:
+        return [f"docker-compose.yml: {error}"]
+    parts = whole["services"]
+    return [
+        *complete(parts),
+        *settings(parts),
+        *careful(parts),
+        *bare_secrets(root),
+        *same_broker(root),
+    ]
+
+
+def _ours(part: Yaml) -> bool:
+    return bool(part["image"].rpartition("/")[2].partition(":")[0] == IMAGE)
+
+
+def complete(parts: dict[str, Yaml]) -> Iterator[str]:
+    """Every service of the registry, running itself, and the front door knows all of them."""
+    for name in registry.services():
+        if name not in parts:
+            yield f"compose: no service {name}"
+        elif parts[name].get("command") != [f"services.{name}"]:
+            yield f"compose: {name} must run services.{name}"
+        elif name not in parts.get("caddy", {}).get("depends_on", {}):
+            yield f"compose: caddy must wait for {name}"
+
+
+def settings(parts: dict[str, Yaml]) -> Iterator[str]:
+    """Variables of our own containers exist, and required ones are set."""
+    for name, part in parts.items():
+        if not _ours(part):
+            continue
+        values = {key: str(value) for key, value in (part.get("environment") or {}).items()}
+        yield from check_container(f"compose: {name}", part.get("command") or [], values)
+        if part.get("command") == ["shared.cli.setup"]:
+            yield from (f"compose: {name}: required {missing} isn't set" for missing in missing_passwords(values))
+
+
+def careful(parts: dict[str, Yaml]) -> Iterator[str]:
+    """Limits, health, pinned images, no root in our own containers; whoever waits, waits for health."""
+    for name, part in parts.items():
+        limits = part.get("deploy", {}).get("resources", {}).get("limits", {})
+        if not {"cpus", "memory"} <= limits.keys():
+            yield f"compose: {name}: no limits of cpus and memory"
+        tag = part["image"].rpartition("/")[2].partition(":")[2]
+        if tag in ("", "latest"):
+            yield f"compose: {name}: the image needs a version"
+        if _ours(part) and (not part.get("read_only") or part.get("cap_drop") != ["ALL"]):
+            yield f"compose: {name}: must be read_only and drop ALL capabilities"
+        for other, how in (part.get("depends_on") or {}).items():
+            wanted = "service_completed_successfully" if other in ONE_SHOT else "service_healthy"
+            if how["condition"] != wanted:
+                yield f"compose: {name} must wait for {other} until {wanted}"
+            if wanted == "service_healthy" and "healthcheck" not in parts[other]:
+                yield f"compose: {other} has no healthcheck, and {name} waits for it"
+
+
+def bare_secrets(root: Path) -> Iterator[str]:
+    """Secrets come from .env without a default; .env.example has none either."""
+    text = (root / "docker-compose.yml").read_text(encoding="utf-8")
+    for name, value in _variables(yaml.safe_load(text)):
+        required = re.search(r"\$\{\w+:\?", value)
+        if LOOKS_SECRET.search(name) and not required and not value.startswith(("/", "file:")):
+            yield f"compose: {name} must come from .env, as ${{NAME:?…}}"
+    for line in (root / EXAMPLE).read_text(encoding="utf-8").splitlines():
+        name, found, value = line.partition("=")
+        if found and not line.startswith("#") and value.strip():
+            yield f"{EXAMPLE}: {name} must be empty: `make env` invents it"
+
+
+def _variables(node: Any) -> Iterator[tuple[str, str]]:
+    if not isinstance(node, dict):
+        return
+    for key, value in node.items():
+        if key in ("environment", "x-kit") and isinstance(value, dict):
+            yield from ((name, str(text)) for name, text in value.items() if name != "<<")
+        else:
+            yield from _variables(value)
+
+
+def same_broker(root: Path) -> Iterator[str]:
+    """The container's broker keeps the rules that tests prove on the local one."""
+    lines = (root / "ops/kafka/server.properties").read_text(encoding="utf-8").splitlines()
+    present = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    for name, value in LOCAL_KAFKA.items():
+        if name not in KAFKA_MAY_DIFFER and present.get(name) != value:
+            yield f"ops/kafka/server.properties: {name} is {present.get(name)}, on the local broker {value}"
+    plain = (root / "ops/objects/garage.toml").read_text(encoding="utf-8")
+    component = yaml.safe_load_all((root / "k8s/components/object-store/garage.yaml").read_text(encoding="utf-8"))
+    if next(iter(component))["data"]["garage.toml"] != plain:
+        yield "k8s/components/object-store/garage.yaml: garage.toml differs from ops/objects/garage.toml"

@@ -1,0 +1,161 @@
+"""What we ask of every workload, beyond what a schema can say. Each rule yields sentences; none means it holds."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from shared.devtools.kube import plan
+from shared.devtools.kube_check.render import Yaml, containers, is_service, name_of, of_kind, pods
+from shared.events import registry
+
+Rule = Callable[[Sequence[Yaml]], Iterator[str]]
+RESERVED_CONNECTIONS = 20
+PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
+
+
+def restricted(objects: Sequence[Yaml]) -> Iterator[str]:
+    """No root, no token, no writable root file system, no capability, no service links."""
+    for one, pod in pods(objects):
+        who = name_of(one)
+        if pod.get("automountServiceAccountToken") is not False:
+            yield f"{who}: automountServiceAccountToken must be false"
+        if pod.get("enableServiceLinks") is not False:
+            yield f"{who}: enableServiceLinks must be false"
+        context = pod.get("securityContext", {})
+        if context.get("runAsNonRoot") is not True or not context.get("runAsUser"):
+            yield f"{who}: must run as a numbered user that isn't root"
+        if context.get("seccompProfile", {}).get("type") != "RuntimeDefault":
+            yield f"{who}: seccompProfile must be RuntimeDefault"
+        for container in containers(pod):
+            inner = container.get("securityContext", {})
+            if inner.get("readOnlyRootFilesystem") is not True:
+                yield f"{who}: {container['name']}: readOnlyRootFilesystem must be true"
+            if inner.get("allowPrivilegeEscalation") is not False:
+                yield f"{who}: {container['name']}: allowPrivilegeEscalation must be false"
+            if inner.get("capabilities", {}).get("drop") != ["ALL"]:
+                yield f"{who}: {container['name']}: capabilities must drop ALL"
+
+
+def sized(objects: Sequence[Yaml]) -> Iterator[str]:
+    """Requests for CPU and memory, a limit of memory; volumes that can be written are bounded; images are pinned."""
+    for one, pod in pods(objects):
+        for container in containers(pod):
+            resources = container.get("resources", {})
+            wanted = [("requests", "cpu"), ("requests", "memory"), ("limits", "memory")]
+            for part, what in wanted:
+                if what not in resources.get(part, {}):
+                    yield f"{name_of(one)}: {container['name']}: no {what} in {part}"
+            tag = container["image"].rpartition("/")[2].partition(":")[2]
+            if tag in ("", "latest"):
+                yield f"{name_of(one)}: {container['name']}: the image needs a version"
+        for volume in pod.get("volumes", []):
+            if "emptyDir" in volume and "sizeLimit" not in volume["emptyDir"]:
+                yield f"{name_of(one)}: emptyDir {volume['name']} needs a sizeLimit"
+
+
+def probed(objects: Sequence[Yaml]) -> Iterator[str]:
+    """Three different probes for everything that runs on."""
+    for one, pod in pods(objects):
+        if one["kind"] == "Job":
+            continue
+        for container in pod["containers"]:
+            for probe in PROBES:
+                if probe not in container:
+                    yield f"{name_of(one)}: {container['name']}: no {probe}"
+            paths = [container.get(probe, {}).get("httpGet", {}).get("path") for probe in PROBES]
+            if is_service(one) and len(set(paths)) != len(PROBES):
+                yield f"{name_of(one)}: the three probes must ask three questions, not {paths}"
+
+
+def leaves_in_order(objects: Sequence[Yaml]) -> Iterator[str]:
+    """The pod lives longer than draining and finishing take, and draining longer than balancers need to notice."""
+    settings = {name: value for config in of_kind(objects, "ConfigMap") for name, value in config["data"].items()}
+    drain_s = float(settings.get("BEEGRID_DRAIN_S", 0))
+    # requests in flight, then handlers in flight, each have the whole grace
+    needed_s = drain_s + 2 * float(settings.get("BEEGRID_SHUTDOWN_GRACE_S", 20)) + plan.CLOSE_S
+    for one, pod in pods(objects):
+        if not is_service(one):
+            continue
+        grace_s = pod.get("terminationGracePeriodSeconds", 30)
+        if grace_s <= needed_s:
+            yield f"{name_of(one)}: grace {grace_s} s isn't longer than the {needed_s:.0f} s that stopping may take"
+        ready = pod["containers"][0].get("readinessProbe", {})
+        notice_s = ready.get("periodSeconds", 10) * ready.get("failureThreshold", 3)
+        if drain_s <= notice_s:
+            yield f"{name_of(one)}: drains {drain_s:.0f} s, and readiness takes {notice_s} s to turn off"
+        rolling = one["spec"].get("strategy", {}).get("rollingUpdate", {})
+        if one["kind"] == "Deployment" and rolling.get("maxUnavailable") != 0:
+            yield f"{name_of(one)}: maxUnavailable must be 0"
+
+
+def spread_out(objects: Sequence[Yaml]) -> Iterator[str]:
+    """Every service has a disruption budget that broken pods can't block, and keeps its own revision's pods apart."""
+    budgets = {
+        one["spec"]["selector"]["matchLabels"].get("app.kubernetes.io/name"): one["spec"]
+        for one in of_kind(objects, "PodDisruptionBudget")
+    }
+    for one, pod in pods(objects):
+        if not is_service(one):
+            continue
+        budget = budgets.get(one["metadata"]["name"])
+        if budget is None or budget.get("unhealthyPodEvictionPolicy") != "AlwaysAllow":
+            yield f"{name_of(one)}: needs a PodDisruptionBudget with unhealthyPodEvictionPolicy AlwaysAllow"
+        constraints = pod.get("topologySpreadConstraints", [])
+        if not constraints or any("matchLabelKeys" not in constraint for constraint in constraints):
+            yield f"{name_of(one)}: needs topologySpreadConstraints with matchLabelKeys"
+
+
+def scaled(objects: Sequence[Yaml]) -> Iterator[str]:
+    """Never more pods than partitions, a number to fall back on, and connections for all of them."""
+    partitions = {
+        one["spec"].get("topicName", one["metadata"]["name"]): one["spec"]["partitions"]
+        for one in of_kind(objects, "KafkaTopic")
+    }
+    families = {
+        plan.group_of(service, topic): topic.partitions
+        for topic in registry.topics()
+        if topic.is_family
+        for service in topic.consumers
+    }
+    pods_max = 0
+    for one in of_kind(objects, "ScaledObject"):
+        spec = one["spec"]
+        pods_max += spec["maxReplicaCount"] + 1  # one more while rolling
+        if not spec.get("fallback", {}).get("replicas"):
+            yield f"{name_of(one)}: needs a fallback for when Kafka doesn't tell the lag"
+        for trigger in (trigger["metadata"] for trigger in spec["triggers"]):
+            about = trigger.get("topic") or trigger["consumerGroup"]
+            limit = partitions.get(about) or families.get(about)
+            if limit is None:
+                yield f"{name_of(one)}: no KafkaTopic {about}"
+            elif spec["maxReplicaCount"] > limit:
+                yield f"{name_of(one)}: maxReplicaCount {spec['maxReplicaCount']} > {limit} partitions of {about}"
+    pool = next((c["data"].get("BEEGRID_POSTGRES_POOL_MAX") for c in of_kind(objects, "ConfigMap")
+                 if "BEEGRID_POSTGRES_POOL_MAX" in c.get("data", {})), "8")  # fmt: skip
+    needed = pods_max * (int(pool) + 1) + RESERVED_CONNECTIONS  # each pod's relay has a connection of its own
+    for one in of_kind(objects, "Cluster"):
+        allowed = int(one["spec"]["postgresql"]["parameters"]["max_connections"])
+        if allowed < needed:
+            yield f"{name_of(one)}: max_connections {allowed}, and {pods_max} pods may need {needed}"
+
+
+def complete(objects: Sequence[Yaml]) -> Iterator[str]:
+    """Every service of the registry is deployed, scaled and watched, and its Kafka user is there."""
+    deployed = {one["metadata"]["name"] for one, _ in pods(objects) if is_service(one)}
+    for kind, present in (
+        ("Deployment", deployed),
+        *(
+            (kind, {one["metadata"]["name"] for one in of_kind(objects, kind)})
+            for kind in ("ScaledObject", "KafkaUser")
+        ),
+    ):
+        for service in sorted(set(registry.services()) - present):
+            yield f"{kind}/{service}: missing"
+    if not of_kind(objects, "PodMonitor"):
+        yield "PodMonitor: missing"
+
+
+RULES: tuple[Rule, ...] = (restricted, sized, probed, leaves_in_order, spread_out, scaled, complete)
+
+
+def check(objects: Sequence[Yaml]) -> list[str]:
+    """All rules' sentences."""
+    return [sentence for rule in RULES for sentence in rule(objects)]

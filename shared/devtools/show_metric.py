@@ -1,0 +1,47 @@
+"""`python -m shared.devtools.show_metric PART…`: samples of the local suite whose names contain a part, by process.
+
+For a look without Prometheus; asks /metrics of every process that .beegrid/suite.json names.
+"""
+
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+
+from shared.cli.client import CliError, find_suite
+
+TIMEOUT_S = 5
+
+
+def samples(url: str, parts: Sequence[str]) -> Iterator[str]:
+    """Lines of one process; a process that doesn't answer says so."""
+    try:
+        with urllib.request.urlopen(f"{url}/metrics", timeout=TIMEOUT_S) as answer:  # noqa: S310 our own address
+            lines = answer.read().decode().splitlines()
+    except (urllib.error.URLError, TimeoutError) as error:
+        yield f"no answer: {error}"
+        return
+    yield from (
+        line for line in lines if not line.startswith("#") and any(part in line.split("{")[0] for part in parts)
+    )
+
+
+def main() -> int:
+    """Exit status 1 where no local suite runs."""
+    parts = sys.argv[1:]
+    if not parts:
+        print(__doc__)
+        return 2
+    try:
+        services = find_suite().facts.get("services", {})
+    except CliError as error:
+        print(f"{error}\n{error.hint}", file=sys.stderr)
+        return 1
+    for name, url in sorted(services.items()):
+        for line in samples(url, parts):
+            print(f"{name:14} {line}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""docker-compose.yml, .env.example and the Dockerfile keep every rule, and every rule bites."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from shared.devtools.compose_env import assignments, filled
+from shared.devtools.gen.files import ROOT
+from shared.devtools.kube_check import compose, image
+
+FILES = ("docker-compose.yml", ".env.example", "Caddyfile", "Dockerfile", "ops", "k8s/components")
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    for name in FILES:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, tmp_path / name)
+        else:
+            shutil.copy(ROOT / name, tmp_path / name)
+    return tmp_path
+
+
+def replace(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+def test_compose_keeps_every_rule() -> None:
+    assert compose.check(ROOT) == []
+
+
+COMPOSE = [
+    ("command: [services.points]", "command: [services.cases]", "points must run services.points"),
+    ("BEEGRID_KAFKA_USERNAME: cases", "BEEGRID_KAFKA_USER: cases", "cases: required BEEGRID_KAFKA_USERNAME isn't set"),
+    ("BEEGRID_LOG_LEVEL: ", "BEEGRID_LOG: ", "BEEGRID_LOG is no setting"),
+    ('BEEGRID_DRAIN_S: "3"', 'BEEGRID_DRAIN_S: "300"', "BEEGRID_DRAIN_S: Input should be less"),
+    ("${POSTGRES_PASSWORD:?run make env}\n", "postgres\n", "POSTGRES_PASSWORD must come from .env"),
+    ("${SEALING_KEY:?run make env}", "${SEALING_KEY:-abc}", "BEEGRID_SEALING_KEY must come from .env"),
+    ("image: dxflrs/garage:v2.3.0", "image: dxflrs/garage", "objects: the image needs a version"),
+    ('limits: {cpus: "0.5", memory: 192m}', 'limits: {cpus: "0.5"}', "valkey: no limits"),
+    (
+        "postgres: {condition: service_healthy}",
+        "postgres: {condition: service_started}",
+        "setup must wait for postgres",
+    ),
+    ("  read_only: true\n  cap_drop", "  cap_drop", "cases: must be read_only"),
+    ("      BEEGRID_PASSWORD_TRACKING_APP:", "      BEEGRID_PASSWORD_TRACKING_APPS:", "BEEGRID_PASSWORD_TRACKING_APP"),
+]
+
+
+def test_a_careless_compose_file_is_found(copy: Path) -> None:
+    # all at once: compose itself is what takes the time
+    for old, new, _ in COMPOSE:
+        replace(copy / "docker-compose.yml", old, new)
+    replace(copy / ".env.example", "VALKEY_PASSWORD=", "VALKEY_PASSWORD=valkey")
+    replace(copy / "ops/kafka/server.properties", "allow.everyone.if.no.acl.found=false", "num.io.threads=4")
+    found = compose.check(copy)
+    wanted = [told for *_, told in COMPOSE]
+    wanted += [".env.example: VALKEY_PASSWORD must be empty", "allow.everyone.if.no.acl.found is None"]
+    for told in wanted:
+        assert any(told in sentence for sentence in found), (told, found)
+
+
+def test_what_compose_refuses_is_found(copy: Path) -> None:
+    replace(copy / "docker-compose.yml", "services:\n", "servces:\n")
+    assert any("servces" in sentence for sentence in compose.check(copy))
+
+
+def test_secrets_are_fresh_kept_and_never_empty() -> None:
+    example = (ROOT / ".env.example").read_text()
+    first, second = (assignments(filled(example, "")) for _ in range(2))
+    assert all(first.values())
+    assert all(first[name] != second[name] for name in first)
+    again = assignments(filled(example, "".join(f"{name}={value}\n" for name, value in first.items()) + "MINE=1\n"))
+    assert again == {**first, "MINE": "1"}
+
+
+IMAGE = [
+    ("USER 10001:10001", "USER root", "hadolint or user"),
+    ("USER 10001:10001", "USER 0:0", "must be a number that isn't root"),
+    ("FROM python:3.11-slim-trixie\n", "FROM python\n", "needs a version"),
+    ("STOPSIGNAL SIGTERM", "", "no STOPSIGNAL SIGTERM"),
+    ("RUN groupadd", "RUN apt-get update && apt-get install -y gcc && groupadd", "installs something"),
+    ("WORKDIR /src", "RUN cd /src", "DL3003"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "told"), IMAGE, ids=[new or old for old, new, _ in IMAGE])
+def test_a_careless_dockerfile_is_found(copy: Path, old: str, new: str, told: str) -> None:
+    replace(copy / "Dockerfile", old, new)
+    found = [*image.linted(copy), *image.last_stage(copy)]
+    assert found
+    if " or " not in told:
+        assert any(told in sentence for sentence in found), found
+
+
+def test_the_image_s_install_steps_are_read_from_the_dockerfile() -> None:
+    first, second = image.steps(ROOT)
+    assert first == "uv sync --frozen --no-dev --no-install-project --no-build"
+    assert second == "uv sync --locked --no-dev --no-editable"

@@ -1,0 +1,285 @@
+"""The rendered manifests keep every rule, and every rule bites."""
+
+import copy
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.devtools.gen.files import ROOT
+from shared.devtools.gen.modules import service_names
+from shared.devtools.kube import routes
+from shared.devtools.kube_check import house, schemas, secret_names, variables, ways
+from shared.devtools.kube_check.render import Yaml, overlays, pods, render
+
+CRDS = Path(os.environ.get("BEEGRID_CRDS") or ROOT.parent / "shared/data/crds")
+
+
+@pytest.fixture(scope="module")
+def rendered() -> dict[str, list[Yaml]]:
+    return {folder.name: render(folder) for folder in overlays(ROOT)}
+
+
+@pytest.fixture(scope="module")
+def crds() -> dict[tuple[str, str], Yaml]:
+    if not CRDS.is_dir():
+        pytest.skip(f"no CRDs at {CRDS}: name a folder in BEEGRID_CRDS")
+    return schemas.read_crds(CRDS)
+
+
+@pytest.fixture
+def kind(rendered: dict[str, list[Yaml]]) -> list[Yaml]:
+    return copy.deepcopy(rendered["kind"])
+
+
+@pytest.fixture
+def production(rendered: dict[str, list[Yaml]]) -> list[Yaml]:
+    return copy.deepcopy(rendered["production"])
+
+
+def one(objects: list[Yaml], kind: str, name: str) -> Yaml:
+    return next(o for o in objects if o["kind"] == kind and o["metadata"]["name"] == name)
+
+
+def pod(objects: list[Yaml], name: str) -> Yaml:
+    return next(spec for workload, spec in pods(objects) if workload["metadata"]["name"] == name)
+
+
+def container(objects: list[Yaml], name: str) -> Yaml:
+    return pod(objects, name)["containers"][0]  # type: ignore[no-any-return]  # YAML
+
+
+def variable(objects: list[Yaml], name: str, variable_name: str) -> Yaml:
+    return next(entry for entry in container(objects, name)["env"] if entry["name"] == variable_name)
+
+
+def test_both_overlays_are_there_and_keep_every_rule(rendered: dict[str, list[Yaml]]) -> None:
+    assert {"kind", "production"} <= rendered.keys()
+    for objects in rendered.values():
+        assert house.check(objects) == []
+        assert ways.check(objects, ROOT) == []
+        assert variables.of_manifests(objects) == []
+        assert secret_names.check(objects, ROOT) == []
+
+
+def no_probe(o: list[Yaml]) -> None:
+    del container(o, "intake")["livenessProbe"]
+
+
+def same_probe(o: list[Yaml]) -> None:
+    container(o, "intake")["livenessProbe"]["httpGet"]["path"] = "/readyz"
+
+
+def no_memory(o: list[Yaml]) -> None:
+    del container(o, "cases")["resources"]["limits"]["memory"]
+
+
+def latest(o: list[Yaml]) -> None:
+    container(o, "cases")["image"] = "beegrid:latest"
+
+
+def root(o: list[Yaml]) -> None:
+    del pod(o, "points")["securityContext"]["runAsNonRoot"]
+
+
+def writable(o: list[Yaml]) -> None:
+    container(o, "points")["securityContext"]["readOnlyRootFilesystem"] = False
+
+
+def capability(o: list[Yaml]) -> None:
+    container(o, "points")["securityContext"]["capabilities"]["add"] = ["NET_RAW"]
+    container(o, "points")["securityContext"]["capabilities"]["drop"] = []
+
+
+def token(o: list[Yaml]) -> None:
+    pod(o, "setup")["automountServiceAccountToken"] = True
+
+
+def unbounded(o: list[Yaml]) -> None:
+    pod(o, "routing")["volumes"][0]["emptyDir"] = {}
+
+
+def short_grace(o: list[Yaml]) -> None:
+    pod(o, "routing")["terminationGracePeriodSeconds"] = 30
+
+
+def no_drain(o: list[Yaml]) -> None:
+    one(o, "ConfigMap", "beegrid")["data"]["BEEGRID_DRAIN_S"] = "1"
+
+
+def gap_while_rolling(o: list[Yaml]) -> None:
+    one(o, "Deployment", "routing")["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] = 1
+
+
+def blocking_budget(o: list[Yaml]) -> None:
+    del one(o, "PodDisruptionBudget", "rewards")["spec"]["unhealthyPodEvictionPolicy"]
+
+
+def no_spread(o: list[Yaml]) -> None:
+    pod(o, "rewards")["topologySpreadConstraints"] = []
+
+
+def too_many(o: list[Yaml]) -> None:
+    one(o, "ScaledObject", "routing")["spec"]["maxReplicaCount"] = 7
+
+
+def unknown_topic(o: list[Yaml]) -> None:
+    one(o, "ScaledObject", "routing")["spec"]["triggers"][0]["metadata"]["topic"] = "beegrid.gone.v1"
+
+
+def no_fallback(o: list[Yaml]) -> None:
+    del one(o, "ScaledObject", "routing")["spec"]["fallback"]
+
+
+def few_connections(o: list[Yaml]) -> None:
+    one(o, "Cluster", "beegrid-postgres")["spec"]["postgresql"]["parameters"]["max_connections"] = "100"
+
+
+def no_user(o: list[Yaml]) -> None:
+    o.remove(one(o, "KafkaUser", "cases"))
+
+
+HOUSE: list[tuple[Callable[[list[Yaml]], None], str]] = [
+    (no_probe, "intake: service: no livenessProbe"),
+    (same_probe, "three questions"),
+    (no_memory, "no memory in limits"),
+    (latest, "needs a version"),
+    (root, "isn't root"),
+    (writable, "readOnlyRootFilesystem"),
+    (capability, "must drop ALL"),
+    (token, "Job/setup: automountServiceAccountToken"),
+    (unbounded, "needs a sizeLimit"),
+    (short_grace, "grace 30 s isn't longer than the 55 s"),
+    (no_drain, "readiness takes 6 s"),
+    (gap_while_rolling, "maxUnavailable must be 0"),
+    (blocking_budget, "AlwaysAllow"),
+    (no_spread, "matchLabelKeys"),
+    (too_many, "maxReplicaCount 7 > 6 partitions"),
+    (unknown_topic, "no KafkaTopic beegrid.gone.v1"),
+    (no_fallback, "fallback"),
+    (few_connections, "max_connections 100"),
+    (no_user, "KafkaUser/cases: missing"),
+]
+
+
+@pytest.mark.parametrize(("harm", "told"), HOUSE, ids=[harm.__name__ for harm, _ in HOUSE])
+def test_a_careless_manifest_is_found(kind: list[Yaml], harm: Callable[[list[Yaml]], None], told: str) -> None:
+    harm(kind)
+    assert any(told in sentence for sentence in house.check(kind)), house.check(kind)
+
+
+def test_an_undeclared_way_is_found(kind: list[Yaml]) -> None:
+    way = {"from": [{"podSelector": {"matchLabels": {"app.kubernetes.io/name": "cases"}}}], "ports": [{"port": 8080}]}
+    policy = one(kind, "NetworkPolicy", "services-ingress")
+    policy["spec"]["ingress"].append(way)
+    found = ways.check(kind, ROOT)
+    assert "NetworkPolicy/services-ingress: a way that shared/devtools/kube/network.py doesn't declare" in found
+    assert "NetworkPolicy/services-ingress: declared, and not in the manifests" in found
+
+
+def test_a_missing_default_deny_is_found(kind: list[Yaml]) -> None:
+    kind.remove(one(kind, "NetworkPolicy", "default-deny"))
+    assert ways.check(kind, ROOT) == ["NetworkPolicy/default-deny: declared, and not in the manifests"]
+
+
+def test_an_address_that_the_gateway_would_not_find_is_found(kind: list[Yaml]) -> None:
+    # Gateway API's prefix /v1/cases doesn't take /v1/cases:transition, Caddy's /v1/cases* does
+    rules = one(kind, "HTTPRoute", "beegrid")["spec"]["rules"]
+    for rule in rules:
+        rule["matches"] = [match for match in rule["matches"] if match["path"]["value"] != "/v1/cases:transition"]
+    assert ways.check(kind, ROOT) == ["HTTPRoute/beegrid: /v1/cases:transition of cases isn't routed to it"]
+
+
+def test_the_route_table_knows_every_service() -> None:
+    assert [route.service for route in routes.table(ROOT)] == [
+        route.service for route in routes.table(ROOT) if route.prefixes
+    ]
+    assert {route.service for route in routes.table(ROOT)} == set(service_names(ROOT))
+
+
+def misspelt(o: list[Yaml]) -> None:
+    container(o, "intake")["env"].append({"name": "BEEGRID_KAFKA_PASWORD", "value": "x"})
+
+
+def required_missing(o: list[Yaml]) -> None:
+    container(o, "intake")["env"].remove(variable(o, "intake", "BEEGRID_SEALING_KEY"))
+
+
+def out_of_range(o: list[Yaml]) -> None:
+    one(o, "ConfigMap", "beegrid")["data"]["BEEGRID_DRAIN_S"] = "100"
+
+
+def another_service_s(o: list[Yaml]) -> None:
+    container(o, "cases")["env"].append({"name": "BEEGRID_PHOTO_STORE_URL", "value": "s3://x"})
+
+
+def not_set(o: list[Yaml]) -> None:
+    container(o, "cases")["env"].remove(variable(o, "cases", "POSTGRES_PASSWORD"))
+
+
+def gate_without_address(o: list[Yaml]) -> None:
+    del pod(o, "cases")["initContainers"][0]["env"][1]
+
+
+VARIABLES: list[tuple[Callable[[list[Yaml]], None], str]] = [
+    (misspelt, "BEEGRID_KAFKA_PASWORD is no setting of services.intake.settings"),
+    (required_missing, "required BEEGRID_SEALING_KEY isn't set"),
+    (out_of_range, "BEEGRID_DRAIN_S: Input should be less than or equal to 60"),
+    (another_service_s, "BEEGRID_PHOTO_STORE_URL is no setting of services.cases.settings"),
+    (not_set, "$(POSTGRES_PASSWORD) is used and not set"),
+    (gate_without_address, "await-schema: required BEEGRID_POSTGRES_DSN isn't set"),
+]
+
+
+@pytest.mark.parametrize(("harm", "told"), VARIABLES, ids=[harm.__name__ for harm, _ in VARIABLES])
+def test_a_wrong_variable_is_found(kind: list[Yaml], harm: Callable[[list[Yaml]], None], told: str) -> None:
+    harm(kind)
+    assert any(told in sentence for sentence in variables.of_manifests(kind)), variables.of_manifests(kind)
+
+
+def test_a_secret_that_nobody_makes_is_found(kind: list[Yaml]) -> None:
+    variable(kind, "cases", "POSTGRES_PASSWORD")["valueFrom"]["secretKeyRef"]["name"] = "case-postgres"
+    assert secret_names.check(kind, ROOT) == ["Deployment/cases: nobody makes the Secret case-postgres"]
+
+
+def test_every_kind_has_a_schema_and_keeps_it(
+    production: list[Yaml], kind: list[Yaml], crds: dict[tuple[str, str], Yaml]
+) -> None:
+    for objects in (production, kind):
+        assert schemas.check(objects, crds) == ([], [])
+
+
+BROKEN: list[tuple[str, str, list[Any], Any, str]] = [
+    ("Deployment", "cases", ["spec", "template", "spec", "containers", 0, "livenesProbe"], {}, "livenesProbe"),
+    ("ScaledObject", "cases", ["spec", "maxReplicas"], 3, "maxReplicas"),
+    ("KafkaTopic", "beegrid.cases.case-changed.v1", ["spec", "partitions"], "six", "not of type 'integer'"),
+    ("KafkaUser", "cases", ["spec", "authentication", "type"], "plain", "is not one of"),
+    ("Kafka", "beegrid", ["spec", "kafka", "replicas"], 3, "replicas"),
+    ("Cluster", "beegrid-postgres", ["spec", "instances"], "one", "not of type 'integer'"),
+    ("PodMonitor", "beegrid", ["spec", "selectors"], {}, "selectors"),
+    ("HTTPRoute", "beegrid", ["spec", "rules", 0, "matches", 0, "path", "type"], "Prefix", "is not one of"),
+]
+
+
+def test_a_field_against_its_schema_is_found(kind: list[Yaml], crds: dict[tuple[str, str], Yaml]) -> None:
+    # all at once: a run over all objects is what takes the time
+    for of, name, where, value, _ in BROKEN:
+        node: Any = one(kind, of, name)
+        for step in where[:-1]:
+            node = node[step]
+        node[where[-1]] = value
+    found, _ = schemas.check(kind, crds)
+    for of, name, _, _, told in BROKEN:
+        assert any(f"{of}/{name}" in sentence and told in sentence for sentence in found), (told, found)
+
+
+def test_without_schemas_it_says_so_and_fails_in_ci(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "shared.devtools.kube_check", "manifests", "--crds", str(tmp_path / "none")]
+    calm = subprocess.run(words, cwd=ROOT, env={"PATH": ""}, capture_output=True, text=True, check=False)
+    assert (calm.returncode, "skipped: no schemas below" in calm.stderr) == (0, True), calm
+    strict = subprocess.run(words, cwd=ROOT, env={"PATH": "", "CI": "1"}, capture_output=True, text=True, check=False)
+    assert (strict.returncode, "no schemas below" in strict.stdout) == (1, True), strict

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.points import store, usecases
 from services.points.domain import Account, Rule, rule_at
 from services.points.store import EntryView
-from shared.events.common import Utc
+from shared.events.common import AnyZone
 from shared.kit import clock
 from shared.kit.auth import Caller, Operator, Rider, allow, policy_router
 from shared.kit.http import problem_responses, unprocessable
@@ -96,7 +96,7 @@ class RuleIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     after_version: int = Field(ge=1, le=1_000_000)
-    effective_from: Utc | None = Field(None, description="not in the past; null: now")
+    effective_from: AnyZone | None = Field(None, description="not in the past; null: now")
     points_per_day_max: int = Field(ge=0, le=1_000_000)
     kind_reports_per_day_max: int = Field(ge=0, le=1_000_000)
     co_reporters_max: int = Field(ge=0, le=1_000)

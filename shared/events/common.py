@@ -12,7 +12,10 @@ ExternalId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[\x21-
 Longitude = Annotated[float, Field(ge=-180, le=180)]
 Latitude = Annotated[float, Field(ge=-90, le=90)]
 Points = Annotated[int, Field(ge=0, le=1_000_000)]
-Utc = Annotated[AwareDatetime, AfterValidator(lambda value: value.astimezone(UTC))]
+Utc = AwareDatetime
+"""An instant. Services write UTC; readers keep the offset as it came, since converting costs more than reading."""
+AnyZone = Annotated[AwareDatetime, AfterValidator(lambda value: value.astimezone(UTC))]
+"""An instant from outside, turned into UTC where it comes in."""
 Datum = Literal["wgs84", "gcj02", "bd09"]
 Level = Literal["emergency", "hazard", "routine"]
 RiderKind = Literal["courier", "food_delivery", "ride_hailing", "truck", "other"]

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from shared.events.common import Datum, ExternalId, Latitude, Longitude, Utc
+from shared.events.common import AnyZone, Datum, ExternalId, Latitude, Longitude
 from shared.events.topic import Audience, EventModel, Topic
 
 ACCURACY_M_MAX = 200
@@ -28,7 +28,7 @@ class ReportSubmission(EventModel):
     rider: ExternalId = Field(description="the company's own number of the rider")
     kind: Annotated[str, Field(max_length=40, examples=["part-01001", "local-gas-smell"])]
     place: SubmittedPlace
-    occurred_at: Utc = Field(description="when it was seen; not in the future")
+    occurred_at: AnyZone = Field(description="when it was seen; not in the future")
     text: Annotated[str, Field(max_length=TEXT_LENGTH_MAX)] = ""
     photos: Annotated[tuple[str, ...], Field(max_length=PHOTOS_MAX)] = Field((), description="ids of uploaded photos")
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from shared.events.common import ExternalId, RiderKind, Utc
+from shared.events.common import AnyZone, ExternalId, RiderKind
 from shared.events.topic import Audience, EventModel, Topic
 
 
@@ -15,7 +15,7 @@ class RiderSubmission(EventModel):
     name: Annotated[str, Field(min_length=1, max_length=60)] = Field(description="as shown to those who work on a case")
     kind: RiderKind = "courier"
     outlet: ExternalId | None = Field(None, description="code of the company's outlet")
-    consent_at: Utc | None = Field(
+    consent_at: AnyZone | None = Field(
         None, description="when the rider agreed to place and photo being processed; without it reports are refused"
     )
     locale: Annotated[str, Field(pattern="^(zh|en)$")] = "zh"

@@ -3,12 +3,21 @@
 from datetime import UTC, datetime
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-import uuid_utils.compat as _uuid
+import uuid_utils
+from asyncpg.pgproto.pgproto import UUID as FastUUID
 
 
 def new_id() -> UUID:
-    """A new time-ordered id (RFC 9562 version 7)."""
-    return _uuid.uuid7()
+    """A new time-ordered id (RFC 9562 version 7).
+
+    In asyncpg's own subclass of UUID: made, written and turned into text several times faster than the standard one.
+    """
+    return FastUUID(uuid_utils.uuid7().bytes)
+
+
+def read_id(text: str) -> UUID:
+    """An id from its text. Raises ValueError."""
+    return FastUUID(text)
 
 
 def derived_id(*parts: str) -> UUID:

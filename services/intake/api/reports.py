@@ -11,7 +11,7 @@ from services.intake.api.inlets import CurrentInlets, CurrentService, Inlets, no
 from services.intake.domain import Refusal, Submission
 from services.intake.usecases import reports as usecases
 from services.intake.usecases.reports import Outcome
-from shared.events.common import CompanyCode, ExternalId, Utc
+from shared.events.common import AnyZone, CompanyCode, ExternalId
 from shared.events.inbound_reports import PHOTOS_MAX, TEXT_LENGTH_MAX, ReportSubmission, SubmittedPlace
 from shared.kit.auth import AnyOf, Caller, Company, Operator, Principal, Rider, allow, policy_router
 from shared.kit.db import ACQUIRE_TIMEOUT_S
@@ -35,7 +35,7 @@ class ReportIn(BaseModel):
     rider: ExternalId | None = Field(None, description="companies only: their own number of the rider")
     kind: Annotated[str, Field(max_length=40, examples=["part-01001", "local-gas-smell"])]
     place: SubmittedPlace
-    occurred_at: Utc = Field(description="when it was seen; not in the future")
+    occurred_at: AnyZone = Field(description="when it was seen; not in the future")
     text: Annotated[str, Field(max_length=TEXT_LENGTH_MAX)] = ""
     photos: Annotated[tuple[str, ...], Field(max_length=PHOTOS_MAX)] = Field((), description="ids of uploaded photos")
 

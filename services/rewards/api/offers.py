@@ -11,7 +11,7 @@ from services.rewards.api.parts import FIRST_ID, After, CurrentService, Limit, m
 from services.rewards.domain import Merchant, Offer
 from services.rewards.store import offers, redemptions
 from services.rewards.store.offers import NewOffer
-from shared.events.common import Points, Utc
+from shared.events.common import AnyZone, Points
 from shared.kit.auth import AnyOf, Caller, Operator, Person, allow, policy_router
 from shared.kit.auth import Merchant as MerchantPolicy
 from shared.kit.http import conflict, not_found, problem_responses, unprocessable
@@ -65,8 +65,8 @@ class OfferIn(_In):
     stock: _Count
     per_rider_max: Annotated[int, Field(ge=1, le=1_000)] | None = None
     per_day_max: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(None, description="over all riders")
-    valid_from: Utc
-    valid_until: Utc
+    valid_from: AnyZone
+    valid_until: AnyZone
     opens_at: _Clock | None = Field(None, examples=["08:00"], description="null: always open")
     closes_at: _Clock | None = Field(None, examples=["21:30"])
     voucher_minutes: int = Field(7 * 24 * 60, ge=1, le=366 * 24 * 60, description="time to use a voucher")
@@ -182,8 +182,8 @@ async def list_merchants(service: CurrentService, after: After = FIRST_ID, limit
 @allow(AnyOf(MerchantPolicy, Operator))
 async def read_statement(
     id_: Annotated[UUID, Path(alias="id")],
-    since: Annotated[Utc, Query(alias="from")],
-    until: Annotated[Utc, Query(alias="to")],
+    since: Annotated[AnyZone, Query(alias="from")],
+    until: Annotated[AnyZone, Query(alias="to")],
     caller: Caller,
     service: CurrentService,
 ) -> StatementOut:

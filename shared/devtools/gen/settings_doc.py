@@ -26,8 +26,8 @@ JOBS: tuple[tuple[str, type[BaseSettings], str], ...] = (
     (
         "shared.cli.setup",
         SetupSettings,
-        "The set-up job: roles, schemas, migrations, topics, users, rights. Passwords: `BEEGRID_PASSWORD_<SERVICE>_OWNER`, "
-        "`…_APP`, `…_KAFKA`, or files `<service>_owner` and so on in the folder.",
+        "The set-up job: roles, schemas, migrations, topics, users, rights. Passwords: "
+        "`BEEGRID_PASSWORD_<SERVICE>_OWNER`, `…_APP`, `…_KAFKA`, or files `<service>_owner` and so on in the folder.",
     ),
     ("shared.cli.await_schema", AwaitSettings, "A pod's init container: waits for the set-up job."),
 )

@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import TYPE_CHECKING, TypeAlias
+from uuid import UUID
 
 import asyncpg
 import orjson
@@ -44,7 +45,14 @@ def is_transient(error: BaseException) -> bool:
 
 
 def _encode_json(value: object) -> str:
-    return orjson.dumps(value).decode()
+    return orjson.dumps(value, default=_plain).decode()
+
+
+def _plain(value: object) -> str:
+    """Ids are of asyncpg's subclass of UUID, which orjson doesn't know."""
+    if isinstance(value, UUID):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} is not JSON")
 
 
 async def prepare_connection(conn: Connection) -> None:

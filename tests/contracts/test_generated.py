@@ -40,7 +40,7 @@ def test_check_names_what_differs(
     (tmp_path / "docs/flow.md").unlink()
     capsys.readouterr()
     assert run(tmp_path, check=True, strict=False) == 1
-    assert capsys.readouterr().out.splitlines() == [
+    assert sorted(capsys.readouterr().out.splitlines()) == [
         "docs/flow.md: missing",
         f"{schemas.FOLDER}/cases.case-changed.v1.json: differs",
         f"{schemas.FOLDER}/gone.v1.json: left over",

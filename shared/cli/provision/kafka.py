@@ -139,11 +139,11 @@ def delete_topics(bootstrap: str, admin: KafkaAdmin, prefix: str, user_prefix: s
     client = connect_admin(bootstrap, admin)
     names = sorted(name for name in client.list_topics(timeout=TIMEOUT_S).topics if name.startswith(prefix))
     if names:
-        _wait(client.delete_topics(names, operation_timeout=TIMEOUT_S), tolerate=KafkaError.UNKNOWN_TOPIC_OR_PART)
+        _wait(client.delete_topics(names, operation_timeout=TIMEOUT_S), KafkaError.UNKNOWN_TOPIC_OR_PART)
     listed = client.list_consumer_groups(request_timeout=TIMEOUT_S).result()
     groups = [group.group_id for group in listed.valid if group.group_id.startswith(prefix)]
     if groups:
-        _wait(client.delete_consumer_groups(groups), tolerate=KafkaError.NON_EMPTY_GROUP)
+        _wait(client.delete_consumer_groups(groups), KafkaError.NON_EMPTY_GROUP, KafkaError.GROUP_ID_NOT_FOUND)
     gone = [_filter_of(acl) for acl in _present(client, None) if acl.name.startswith(prefix)]
     if gone:
         _wait(client.delete_acls(gone))
@@ -198,7 +198,7 @@ def _topics(client: AdminClient, wanted: Sequence[NewTopic], replication_factor:
         for topic in fresh:
             topic.replication_factor = replication_factor
         done = client.create_topics(fresh, operation_timeout=TIMEOUT_S, request_timeout=TIMEOUT_S)
-        _wait(done, tolerate=KafkaError.TOPIC_ALREADY_EXISTS)  # another run may have been quicker
+        _wait(done, KafkaError.TOPIC_ALREADY_EXISTS)  # another run may have been quicker
         changes.topics_created = [topic.topic for topic in fresh]
     kept = [topic for topic in wanted if topic.topic in present]
     grown = [topic for topic in kept if topic.num_partitions > len(present[topic.topic].partitions)]
@@ -298,13 +298,13 @@ def _filter_of(acl: AclBinding) -> AclBindingFilter:
     )
 
 
-def _wait(futures: Mapping[Any, Future[Any]], tolerate: int | None = None) -> None:
+def _wait(futures: Mapping[Any, Future[Any]], *tolerated: int) -> None:
     """Waits for all results. Raises the first error whose code isn't tolerated."""
     for future in futures.values():
         try:
             future.result(timeout=TIMEOUT_S * 2)
         except KafkaException as error:
-            if tolerate is None or error.args[0].code() != tolerate:
+            if error.args[0].code() not in tolerated:
                 raise
 
 

@@ -43,8 +43,8 @@ def test_levels_and_points_of_the_programmes_kinds(code: str, level: str, points
 
 def test_unknown_codes_and_times_before_the_first_rule_have_no_kind() -> None:
     assert Catalogue.load().kind("part-99999", AT) is None
-    assert Catalogue.load().kind("part-01001", datetime(2019, 12, 31, 15, 59, 59, tzinfo=UTC)) is None
-    assert Catalogue.load().kind("part-01001", datetime(2019, 12, 31, 16, tzinfo=UTC)) is not None
+    assert Catalogue.load().kind("part-01001", datetime(1999, 12, 31, 15, 59, 59, tzinfo=UTC)) is None
+    assert Catalogue.load().kind("part-01001", datetime(1999, 12, 31, 16, tzinfo=UTC)) is not None
 
 
 def test_parts_and_events_share_numbers_but_not_codes() -> None:
@@ -85,7 +85,7 @@ def test_a_later_rule_holds_from_its_day_in_china(tmp_path: Path) -> None:
     ("file", "row", "problem"),
     [
         ("rules.csv", ",part-01001,2026-07-01,grave,water,6,emergency,80,25", "level"),
-        ("rules.csv", ",part-01001,2020-01-01,hazard,water,6,emergency,80,25", "second rule for part-01001"),
+        ("rules.csv", ",part-01001,2000-01-01,hazard,water,6,emergency,80,25", "second rule for part-01001"),
         ("rules.csv", ",part-99999,2026-07-01,hazard,water,6,emergency,80,25", "unknown code part-99999"),
         ("rules.csv", ",part-01001,2026-07-01,hazard,wizards,6,emergency,80,25", "wizards"),
         ("rules.csv", ",part-01001,2026-07-01,hazard,water,6,sundial,80,25", "clock"),

@@ -39,8 +39,8 @@ check: install ## style, types, layers, contracts, generated files, migrations
 gen: install ## generated documents and schemas
 	@exec $(RUN) shared.devtools.gen
 
-bench: install ## five hops against pgbench; writes build/bench.json
-	@exec $(RUN) shared.devtools.bench
+bench: install ## five hops against pgbench; writes build/bench.json and docs/capacity.md
+	@$(RUN) shared.devtools.bench && $(RUN) shared.devtools.capacity
 
 faults: install ## promises under faults, at full size (long)
 	@BEEGRID_FAULTS=full exec $(RUN) pytest -q tests/faults $(ARGS)

@@ -236,7 +236,7 @@ async def read_case(case_id: UUID, caller: Caller, service: CurrentService) -> C
 
 
 @router.post("/v1/cases:transition", responses=problem_responses(413))
-@allow(Office)
+@allow(Office, timeout_s=20.0)
 async def take_steps(body: StepsIn, caller: Caller, service: CurrentService) -> StepsOut:
     """Take up to 500 steps in one transaction; each has its own result, those refused leave the others as they are."""
     wishes = [Wish(item.case_id, _order(STEP_OF[item.step], item)) for item in body.steps]

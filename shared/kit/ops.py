@@ -87,7 +87,7 @@ def ops_router(name: str) -> APIRouter:
 
 def _status_routes(router: APIRouter, base: str) -> None:
     @router.get(f"{base}/status")
-    @allow(Operator, limited=False)
+    @allow(Operator, limited=False, timeout_s=30)
     async def status(caller: Caller, service: Serving) -> StatusOut:
         async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
             letters = await dead_letters.open_counts(conn)

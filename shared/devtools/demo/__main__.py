@@ -86,11 +86,16 @@ async def _day(door: Door, options: Options, console: Console) -> bool:
     with live.Board(console, len(planned)) as board:
         working = asyncio.create_task(staff.work(finished))
         sending = asyncio.create_task(streams.run(lambda sent: board.sent(sent.total)))
-        await _until_settled(door, board, sending, working)
-        taken = await gifts.redeem(door, shop, companies)
-        await _until_quiet(door, board)
-        finished.set()
-        await working
+        try:
+            await _until_settled(door, board, sending, working)
+            taken = await gifts.redeem(door, shop, companies)
+            await _until_quiet(door, board)
+            finished.set()
+            await working
+        finally:
+            for task in (sending, working):
+                task.cancel()
+            await asyncio.gather(sending, working, return_exceptions=True)
     console.print(f"网格与部门的动作 / people's steps: {dict(staff.steps)}")
     console.print(f"兑换 / redemptions: {taken}")
     figures = await live.look(door)
@@ -166,6 +171,13 @@ def verdict(good: bool) -> str:
     return "[green bold]对账一致 / everything reconciles[/]" if good else "[red bold]对账不符 / does not reconcile[/]"
 
 
+def _first(error: BaseException) -> BaseException:
+    """What went wrong first, out of the groups that tasks wrap it in."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 def main() -> int:
     """0: everything reconciles; 1: it doesn't, or a server or service failed; 130: interrupted."""
     options, console = Options.read(), Console()
@@ -187,8 +199,8 @@ def main() -> int:
     except Interrupted:
         console.print("已中断 / interrupted")
         return 130
-    except (InfraError, RuntimeError) as error:
-        console.print(f"[red]{error}")
+    except (InfraError, RuntimeError, ExceptionGroup) as error:
+        console.print(f"[red]{_first(error)}\n日志在 / logs are in {state}/logs", markup=True)
         return 1
     if good:
         shutil.rmtree(state, ignore_errors=True)

@@ -1,15 +1,19 @@
 """How the demo's people speak to the suite: through the front door, with tokens and signatures like anybody else."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import httpx
 import orjson
 
 from shared.devtools.demo.target import Target
+from shared.kit import clock
 from shared.kit.auth import signed_headers
 
 TIMEOUT_S = 60.0
+PATIENCE_S = 90.0
+BUSY = frozenset({429, 502, 503, 504})
 OPERATOR_TOKEN_S = 24 * 3600
 
 
@@ -54,21 +58,39 @@ class Door:
     async def get_bytes(self, path: str, token: str | None = None, **query: Any) -> bytes:
         """GET something that is not JSON."""
         headers = {"authorization": f"Bearer {token or self._operator}"}
-        answer = await self._client.get(path, params=query, headers=headers)
+        answer = await self._patiently(lambda: self._client.get(path, params=query, headers=headers))
         _raise_problem(answer)
         return answer.content
 
     async def signed(self, company: str, secret: bytes, path: str, body: Any) -> Any:
         """A company's signed POST."""
         raw = orjson.dumps(body)
-        headers = signed_headers(company=company, secret=secret, method="POST", target=path, body=raw)
-        answer = await self._client.post(path, content=raw, headers={**headers, "content-type": "application/json"})
-        return _read(answer)
+
+        def send() -> Awaitable[httpx.Response]:
+            # signed anew for each attempt: the id of a request is used up by the first
+            headers = signed_headers(company=company, secret=secret, method="POST", target=path, body=raw)
+            return self._client.post(path, content=raw, headers={**headers, "content-type": "application/json"})
+
+        return _read(await self._patiently(send))
 
     async def _send(self, method: str, path: str, token: str | None, **arguments: Any) -> Any:
         headers = {"authorization": f"Bearer {token or self._operator}", **arguments.pop("headers", {})}
-        answer = await self._client.request(method, path, headers=headers, **arguments)
-        return _read(answer)
+        return _read(await self._patiently(lambda: self._client.request(method, path, headers=headers, **arguments)))
+
+    async def _patiently(self, send: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
+        """Send, and again while the suite is busy or a connection breaks; all that the demo sends bears repeating."""
+        deadline_s = clock.monotonic_s() + PATIENCE_S
+        pause_s = 0.2
+        while True:
+            try:
+                answer = await send()
+                if answer.status_code not in BUSY or clock.monotonic_s() > deadline_s:
+                    return answer
+            except httpx.TransportError:
+                if clock.monotonic_s() > deadline_s:
+                    raise
+            await asyncio.sleep(pause_s)
+            pause_s = min(3.0, pause_s * 2)
 
 
 def _read(answer: httpx.Response) -> Any:

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from shared.devtools.demo.door import Door
 
-LOOK_EVERY_S = 1.0
+LOOK_EVERY_S = 3.0
 
 
 @dataclass

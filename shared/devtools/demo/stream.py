@@ -43,6 +43,8 @@ class Planned:
     expected: str
     """accepted, repeated or refused."""
     place: Place
+    kind: str
+    """Of the thing, whatever a spoilt report says."""
 
 
 @dataclass
@@ -75,12 +77,12 @@ def plan(companies: Sequence[Company], count: int, kinds: Sequence[str], seed: i
         if number % SAME_THING_EVERY == 0 and planned:
             # Somebody else has just seen the same thing: a co-reporter of one case.
             earlier = chance.choice(planned[-200:])
-            place, kind = earlier.place, earlier.body["kind"]
+            place, kind = earlier.place, earlier.kind
         body = _body(companies[company], number, kind, place, chance)
         expected = _spoil(body, number, companies[company], chance)
-        planned.append(Planned(company, body, expected, place))
+        planned.append(Planned(company, body, expected, place, kind))
         if number % REPEATED_EVERY == REPEATED_EVERY - 1 and expected == "accepted":
-            planned.append(Planned(company, body, "repeated", place))
+            planned.append(Planned(company, body, "repeated", place, kind))
     return planned
 
 

@@ -50,6 +50,10 @@ class Reject:
     reason: str
 
 
+# A field that is too long for a report must refuse its row, not end the file.
+csv.field_size_limit(64 * 1024 * 1024)
+
+
 def read_rows(raw: BinaryIO, encoding: str) -> Iterator[tuple[int, dict[str, str]]]:
     """(line, cells by column) of each row that isn't empty, one at a time.
 

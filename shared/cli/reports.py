@@ -28,6 +28,8 @@ EXPORT_COLUMNS = ("external_id", "report_id", "grid_code", "ambiguous", "case_id
 # Sending again is harmless, so an outage of this length is waited for.
 OUTAGE_S_MAX = 120.0
 RIDER_KNOWN_S_MAX = 30.0
+# What had not settled before this run is waited for while anything moves, and this long when nothing does.
+STUCK_S = 10.0
 _PASSING = frozenset({429, 502, 503, 504})
 
 
@@ -69,7 +71,8 @@ def replay(
     out.print(", ".join(f"{word} {totals[status]}" for status, word in words.items()))
     if totals["refused"]:
         out.print(f"[yellow]退回原因 / Reasons: {rejected_file(file)}[/yellow]", soft_wrap=True)
-    settle(client, company, before["received"] + totals["accepted"], patience)
+    stuck = before["received"] - before["in_case"] - before["unroutable"]
+    settle(client, company, before["received"] + totals["accepted"], patience, stuck)
     out.print("[green]全部落定 / Every accepted row is settled: in a case, or waiting for a person to route it[/green]")
 
 
@@ -194,8 +197,11 @@ class Pace:
             time.sleep(max(0.0, self._next_s - clock.monotonic_s()))
 
 
-def settle(client: Client, company: str, wanted: int, patience_s: float) -> None:
-    """Wait until everything that has been accepted has gone its way. Raises CliError where nothing moves any more."""
+def settle(client: Client, company: str, wanted: int, patience_s: float, stuck: int = 0) -> None:
+    """Wait until everything that has been accepted has gone its way. Raises CliError where nothing moves any more.
+
+    `stuck`: earlier reports that had not settled when this run began; a dead letter of last week is not waited for.
+    """
     with Progress(*_columns(), console=out) as progress:
         task = progress.add_task("流转 / Settling", total=None)
         best, since_s = -1, clock.monotonic_s()
@@ -207,7 +213,8 @@ def settle(client: Client, company: str, wanted: int, patience_s: float) -> None
             # in a case, or in the queue of those without a grid: what follows, people do
             settled = now["in_case"] + now["unroutable"]
             progress.update(task, completed=settled, total=max(wanted, target or 0))
-            if target is not None and settled >= target:
+            quiet_s = clock.monotonic_s() - since_s
+            if target is not None and (settled >= target or (settled >= target - stuck and quiet_s > STUCK_S)):
                 return
             if now["received"] + settled > best:
                 best, since_s = now["received"] + settled, clock.monotonic_s()
@@ -215,7 +222,7 @@ def settle(client: Client, company: str, wanted: int, patience_s: float) -> None
                 raise CliError(
                     "流转停滞 / Nothing moves",
                     f"{settled} of {target or wanted} settled for {patience_s:.0f} s",
-                    hint="`beegrid doctor`; then run the same command again, it continues",
+                    hint="`beegrid doctor`, `beegrid deadletters list`; then run the same again: it continues",
                 )
             time.sleep(0.5)
 

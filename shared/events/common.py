@@ -1,6 +1,6 @@
 """Field types that several events share."""
 
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, Field
@@ -14,7 +14,18 @@ Latitude = Annotated[float, Field(ge=-90, le=90)]
 Points = Annotated[int, Field(ge=0, le=1_000_000)]
 Utc = AwareDatetime
 """An instant. Services write UTC; readers keep the offset as it came, since converting costs more than reading."""
-AnyZone = Annotated[AwareDatetime, AfterValidator(lambda value: value.astimezone(UTC))]
+_EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
+_LATEST = datetime(9000, 1, 1, tzinfo=UTC)
+
+
+def _to_utc(value: datetime) -> datetime:
+    """Instants at the ends of the calendar can't be turned into UTC, and databases take them for infinity."""
+    if not _EARLIEST < value < _LATEST:
+        raise ValueError("must be after 1970 and before 9000")
+    return value.astimezone(UTC)
+
+
+AnyZone = Annotated[AwareDatetime, AfterValidator(_to_utc)]
 """An instant from outside, turned into UTC where it comes in."""
 Datum = Literal["wgs84", "gcj02", "bd09"]
 Level = Literal["emergency", "hazard", "routine"]

@@ -50,7 +50,13 @@ class Decoder:
 
     def decode(self, records: Iterable[Record]) -> list[Event[Any] | Unreadable]:
         """Each record as an event or with the reason why it is none, in order."""
-        return [self._decode(record) for record in records]
+        return [self._decoded(record) for record in records]
+
+    def _decoded(self, record: Record) -> Event[Any] | Unreadable:
+        try:
+            return self._decode(record)
+        except Exception as error:  # noqa: BLE001 whatever reading one record raises must not cost its neighbours
+            return Unreadable(record, "unreadable", type(error).__name__)
 
     def _decode(self, record: Record) -> Event[Any] | Unreadable:
         if record.value is None:
@@ -71,7 +77,7 @@ class Decoder:
         """A company's record: CloudEvents headers are welcome, not needed; the topic's name says whose it is."""
         match = self._family.match(self._prefix + record.topic)
         company = match["company"] if match else ""
-        headers = normalise(record.headers)
+        headers = _checked(record)
         stated = headers.get("ce_id", "")[:200] or f"{record.partition}:{record.offset}"
         return Event(
             id=derived_id(record.topic, stated),
@@ -83,6 +89,34 @@ class Decoder:
             company=company,
             traceparent=valid_traceparent(headers.get("traceparent")),
         )
+
+
+def _checked(record: Record) -> dict[str, str]:
+    """A company's headers: it may send none, but those of CloudEvents that it sends must be right.
+
+    Raises:
+        EnvelopeError: one is null, not UTF-8, or not what CloudEvents says.
+    """
+    for name, value in record.headers:
+        if name.lower().startswith("ce_"):
+            try:
+                text = (value or b"").decode()
+            except UnicodeDecodeError as error:
+                raise EnvelopeError(f"header {name} is not UTF-8") from error
+            if not text:
+                raise EnvelopeError(f"header {name} is empty")
+            if name.lower() == "ce_specversion" and text != "1.0":
+                raise EnvelopeError("ce_specversion is not 1.0")
+            if name.lower() == "ce_time":
+                _time(text)
+    return normalise(record.headers)
+
+
+def _time(text: str) -> None:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError as error:
+        raise EnvelopeError("ce_time is no time") from error
 
 
 def _own_event(record: Record, body: Any) -> Event[Any]:

@@ -42,9 +42,7 @@ def lines(sent: Sent, http_refused: int, figures: Figures) -> list[Line]:
         Line("案件 = 结案 + 无效 / cases = closed + invalid", of("cases", "cases"), of("cases", "closed", "invalid")),
         Line("步骤 = 公开步骤 / case steps = public steps", of("cases", "steps"), of("tracking", "case_steps")),
         Line("进入案件 = 记账 / in cases = in the ledger", of("cases", "reports"), of("points", "reports")),
-        Line(
-            "未决 = 未用的券 / holds = vouchers open", of("points", "holds_open"), of("rewards", "requested", "issued")
-        ),
+        Line("冻结 = 未用的券 / reserved = open vouchers", of("points", "reserved"), of("rewards", "points_held")),
         Line("账本总和 = 0 / ledger sum = 0", of("points", "ledger_sum"), 0),
         Line("余额 = 分录 / balances = entries", of("points", "imbalance"), 0),
         Line("库存 = 余 + 占 + 售 / stock", of("rewards", "stock_total"), of("rewards", "free", "held", "sold")),

@@ -1,5 +1,6 @@
 """The whole suite, every service a process of its own behind the front door, with the demo city in force."""
 
+import secrets
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from shared.devtools.demo.city_day import Company
 from shared.devtools.demo.door import Door
 from shared.devtools.demo.target import Target
 from shared.devtools.infra.process import free_port
+from shared.devtools.infra.suite import Infra
 from shared.devtools.infra.watchdog import Guard
 from shared.devtools.installation import Installation
 from shared.devtools.suite import Suite, local_settings
@@ -18,9 +20,21 @@ from shared.devtools.suite import Suite, local_settings
 COMPANY = "suda"
 
 
-@pytest.fixture(scope="session")
-def suite(installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
-    """All services of this run's installation, and Caddy."""
+@pytest.fixture(scope="package")
+def own_installation(infra: Infra, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """An installation of the journeys' own: running services would work on what other tests put into their tables."""
+    made = Installation(infra, Path(tmp_path_factory.mktemp("journeys")), name=f"j{secrets.token_hex(4)}")
+    made.set_up()
+    try:
+        yield made
+    finally:
+        made.remove()
+
+
+@pytest.fixture(scope="package")
+def suite(own_installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
+    """All services of that installation, and Caddy."""
+    installation = own_installation
     folder = Path(tmp_path_factory.mktemp("suite"))
     guard = installation.infra.guard or Guard()
     overrides = {
@@ -49,7 +63,7 @@ class Town:
     suite: Suite
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def town(suite: Suite) -> AsyncIterator[Town]:
     """The demo city, one registered company with its key and its Kafka user."""
     door = Door(Target.of(suite))

@@ -203,7 +203,8 @@ def test_memory_does_not_grow_with_the_file(suite: Suite, tmp_path: Path) -> Non
         return found
 
     peak(500)
-    assert peak(10_000) < peak(2_000) * 1.5
+    # all rows kept would be some 15 MB more; what the interpreter happens to hold is not the file
+    assert peak(10_000) < peak(2_000) + 4_000_000
 
 
 def test_the_rate_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,16 +54,15 @@ SELECT case_id, report_id, rider_id, company, ordinal FROM case_reports
 WHERE case_id = ANY($1::uuid[]) ORDER BY case_id, ordinal
 """
 
-SQL_INSERT_CASES = """
-INSERT INTO cases (case_id, version, state, live, kind, level, grid_code, alternatives, department, lng, lat, cell,
-                   seen_at, opened_at, due_at, changed_at)
-SELECT n.case_id, n.version, 'open', true, n.kind, n.level, n.grid_code, string_to_array(n.alternatives, ','),
-       n.department, n.lng, n.lat, n.cell, n.seen_at, n.opened_at, n.due_at, n.changed_at
-FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::float8[],
-            $9::float8[], $10::bigint[], $11::timestamptz[], $12::timestamptz[], $13::timestamptz[], $14::timestamptz[])
-     AS n (case_id, version, kind, level, grid_code, alternatives, department, lng, lat, cell, seen_at, opened_at,
-           due_at, changed_at)
-"""
+# New rows come by COPY, which costs the server and the client half of what INSERT from arrays does.
+CASE_COLUMNS = (
+    "case_id", "version", "state", "live", "kind", "level", "grid_code", "alternatives", "department", "lng", "lat",
+    "cell", "seen_at", "opened_at", "due_at", "changed_at",
+)  # fmt: skip
+REPORT_COLUMNS = ("report_id", "case_id", "ordinal", "rider_id", "company", "text", "photos")
+STEP_COLUMNS = (
+    "case_id", "version", "step", "state", "actor_id", "actor_name", "actor_role", "report_id", "note", "at",
+)  # fmt: skip
 
 # The version read under the row lock is checked again: a step decided on an older state changes nothing.
 SQL_UPDATE_CASES = """
@@ -78,19 +77,6 @@ FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[], $5::bool[], $6::
            paused_at, claimed_by_id, claimed_by_name, claimed_by_role, handled_by)
 WHERE c.case_id = n.case_id AND c.version = n.version_before
 RETURNING c.case_id
-"""
-
-SQL_INSERT_REPORTS = """
-INSERT INTO case_reports (report_id, case_id, ordinal, rider_id, company, text, photos)
-SELECT report_id, case_id, ordinal, rider_id, company, text, string_to_array(photos, ',')
-FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::uuid[], $5::text[], $6::text[], $7::text[])
-     AS n (report_id, case_id, ordinal, rider_id, company, text, photos)
-"""
-
-SQL_INSERT_STEPS = """
-INSERT INTO steps (case_id, version, step, state, actor_id, actor_name, actor_role, report_id, note, at)
-SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::uuid[],
-                     $9::text[], $10::timestamptz[])
 """
 
 SQL_STEPS = """
@@ -253,26 +239,12 @@ async def insert_cases(conn: Connection, new: Sequence[Case]) -> None:
     """Insert cases that were opened; their version may already count attached reports."""
     if not new:
         return
-    rows = (
-        (
-            c.case_id,
-            c.version,
-            c.kind,
-            c.level,
-            c.grid_code,
-            ",".join(c.alternatives),
-            c.department,
-            c.lng,
-            c.lat,
-            cell_of(c.lng, c.lat),
-            c.seen_at,
-            c.opened_at,
-            c.due_at,
-            c.changed_at,
-        )
+    rows = [
+        (c.case_id, c.version, "open", True, c.kind, c.level, c.grid_code, c.alternatives, c.department, c.lng, c.lat,
+         cell_of(c.lng, c.lat), c.seen_at, c.opened_at, c.due_at, c.changed_at)
         for c in new
-    )
-    await conn.execute(SQL_INSERT_CASES, *_columns(rows))
+    ]  # fmt: skip
+    await conn.copy_records_to_table("cases", records=rows, columns=CASE_COLUMNS)
 
 
 async def update_cases(conn: Connection, changed: Sequence[tuple[int, Case]]) -> None:
@@ -312,31 +284,23 @@ async def insert_reports(conn: Connection, new: Sequence[NewReport]) -> None:
     """Keep reports with their cases; a report belongs to one case for good."""
     if not new:
         return
-    rows = (
-        (
-            r.report.report_id,
-            r.case_id,
-            r.report.ordinal,
-            r.report.rider_id,
-            r.report.company,
-            r.text,
-            ",".join(r.photos),
-        )
+    rows = [
+        (r.report.report_id, r.case_id, r.report.ordinal, r.report.rider_id, r.report.company, r.text, r.photos)
         for r in new
-    )
-    await conn.execute(SQL_INSERT_REPORTS, *_columns(rows))
+    ]
+    await conn.copy_records_to_table("case_reports", records=rows, columns=REPORT_COLUMNS)
 
 
 async def insert_steps(conn: Connection, taken: Sequence[Taken]) -> None:
     """Append steps."""
     if not taken:
         return
-    rows = (
+    rows = [
         (t.case.case_id, t.case.version, t.step, t.case.state, t.actor and t.actor.id, t.actor and t.actor.name,
          t.actor and t.actor.role, t.report_id, t.note, t.case.changed_at)
         for t in taken
-    )  # fmt: skip
-    await conn.execute(SQL_INSERT_STEPS, *_columns(rows))
+    ]  # fmt: skip
+    await conn.copy_records_to_table("steps", records=rows, columns=STEP_COLUMNS)
 
 
 async def steps(conn: Connection, case_id: UUID) -> list[StepRow]:

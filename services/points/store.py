@@ -28,48 +28,31 @@ SQL_RULES = """
 SELECT version, effective_from, points_per_day_max, kind_reports_per_day_max, co_reporters_max, set_by, reason
 FROM rules ORDER BY effective_from
 """
-# One statement writes the whole batch. Each update names the state it was decided on: with the accounts locked a miss
-# can only be a defect, and the caller rolls back on it. A hold made and ended in one batch arrives in its last state.
-SQL_WRITE_BOOK = """
-WITH made AS (
-    INSERT INTO holds (id, source, rider_id, case_id, grid_code, kind, amount, state, reason, made_at, ended_at)
-    SELECT id, source, rider_id, case_id, grid_code, kind, amount, state, reason, $1::timestamptz,
-           CASE WHEN state <> 'held' THEN $1::timestamptz END
-    FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::uuid[], $6::text[], $7::text[], $8::bigint[], $9::text[],
-                $10::text[])
-        AS new (id, source, rider_id, case_id, grid_code, kind, amount, state, reason)
-    RETURNING 1
-), ended AS (
-    UPDATE holds h SET state = new.state, reason = new.reason, ended_at = $1
-    FROM unnest($11::uuid[], $12::text[], $13::text[], $14::text[]) AS new (id, state, reason, was)
-    WHERE h.id = new.id AND h.state = new.was
-    RETURNING 1
-), lines AS (
-    INSERT INTO entries
-        (rider_id, version, line, entry_id, hold_id, movement, from_account, to_account, amount, made_at)
-    SELECT rider_id, version, line, entry_id, hold_id, movement, from_account, to_account, amount, $1
-    FROM unnest($15::uuid[], $16::bigint[], $17::smallint[], $18::uuid[], $19::uuid[], $20::text[], $21::text[],
-                $22::text[], $23::bigint[])
-        AS new (rider_id, version, line, entry_id, hold_id, movement, from_account, to_account, amount)
-    RETURNING 1
-), moved AS (
-    UPDATE accounts a
-    SET version = new.version, pending = new.pending, available = new.available, reserved = new.reserved
-    FROM unnest($24::uuid[], $25::bigint[], $26::bigint[], $27::bigint[], $28::bigint[], $29::bigint[])
-        AS new (rider_id, version, pending, available, reserved, was)
-    WHERE a.rider_id = new.rider_id AND a.version = new.was
-    RETURNING 1
-), promised AS (
-    INSERT INTO earnings AS e (rider_id, earned_on, kind, points, reports)
-    SELECT * FROM unnest($30::uuid[], $31::date[], $32::text[], $33::bigint[], $34::int[])
-    ON CONFLICT (rider_id, earned_on, kind)
-    DO UPDATE SET points = e.points + excluded.points, reports = e.reports + excluded.reports
-    RETURNING 1
-)
-SELECT (SELECT count(*) FROM made) AS made, (SELECT count(*) FROM ended) AS ended,
-       (SELECT count(*) FROM lines) AS lines, (SELECT count(*) FROM moved) AS moved,
-       (SELECT count(*) FROM promised) AS promised
+# Each update names the state it was decided on: with the accounts locked a miss can only be a defect, and the caller
+# rolls back on it. New rows come by COPY, which costs the server and the client half of what INSERT from arrays does.
+SQL_END_HOLDS = """
+UPDATE holds h SET state = new.state, reason = new.reason, ended_at = $1
+FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[]) AS new (id, state, reason, was)
+WHERE h.id = new.id AND h.state = new.was
 """
+SQL_MOVE_ACCOUNTS = """
+UPDATE accounts a SET version = new.version, pending = new.pending, available = new.available, reserved = new.reserved
+FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
+     AS new (rider_id, version, pending, available, reserved, was)
+WHERE a.rider_id = new.rider_id AND a.version = new.was
+"""
+SQL_ADD_EARNINGS = """
+INSERT INTO earnings AS e (rider_id, earned_on, kind, points, reports)
+SELECT * FROM unnest($1::uuid[], $2::date[], $3::text[], $4::bigint[], $5::int[])
+ON CONFLICT (rider_id, earned_on, kind)
+DO UPDATE SET points = e.points + excluded.points, reports = e.reports + excluded.reports
+"""
+HOLD_COLUMNS = (
+    "id", "source", "rider_id", "case_id", "grid_code", "kind", "amount", "state", "reason", "made_at", "ended_at",
+)  # fmt: skip
+ENTRY_COLUMNS = (
+    "rider_id", "version", "line", "entry_id", "hold_id", "movement", "from_account", "to_account", "amount", "made_at",
+)  # fmt: skip
 SQL_PROJECT_RIDERS = """
 INSERT INTO accounts AS a (rider_id, active, rider_version)
 SELECT * FROM unnest($1::uuid[], $2::boolean[], $3::bigint[]) ORDER BY 1
@@ -199,38 +182,52 @@ async def write_book(conn: Connection, book: Book, now: datetime) -> list[UUID]:
         LedgerConflict: a row was not in the state that was decided on.
     """
     made = [
-        (h.id, h.source, h.rider_id, h.case_id, h.grid_code, h.kind, h.amount, h.state, h.reason)
+        # a hold made and ended in one batch arrives in its last state
+        (h.id, h.source, h.rider_id, h.case_id, h.grid_code, h.kind, h.amount, h.state, h.reason, now,
+         None if h.state == "held" else now)
         for h in book.holds.values()
         if h.loaded_state is None
+    ]  # fmt: skip
+    entry_ids = [new_id() for _ in book.movements]
+    lines = [
+        (m.hold.rider_id, m.version, at, entry_id, m.hold.id, m.name, line.from_account, line.to_account, line.amount,
+         now)
+        for m, entry_id in zip(book.movements, entry_ids, strict=True)
+        for at, line in enumerate(m.lines)
+    ]  # fmt: skip
+    if made:
+        await conn.copy_records_to_table("holds", records=made, columns=HOLD_COLUMNS)
+    if lines:
+        await conn.copy_records_to_table("entries", records=lines, columns=ENTRY_COLUMNS)
+    ended = [
+        (h.id, h.state, h.reason, h.loaded_state)
+        for h in book.holds.values()
+        if h.loaded_state is not None and h.state != h.loaded_state
     ]
-    ended = [h for h in book.holds.values() if h.loaded_state is not None and h.state != h.loaded_state]
-    moved = [account for account in book.accounts.values() if account.version != account.loaded_version]
+    await _write(conn, SQL_END_HOLDS, ended, now)
+    moved = [
+        (a.rider_id, a.version, a.pending, a.available, a.reserved, a.loaded_version)
+        for a in book.accounts.values()
+        if a.version != a.loaded_version
+    ]
+    await _write(conn, SQL_MOVE_ACCOUNTS, moved)
     promised = [
         (rider_id, on, kind, points, reports)
         for (rider_id, on), use in book.days.items()
         for kind, (points, reports) in use.added.items()
     ]
-    entry_ids = [new_id() for _ in book.movements]
-    lines = [
-        (m.hold.rider_id, m.version, at, entry_id, m.hold.id, m.name, line.from_account, line.to_account, line.amount)
-        for m, entry_id in zip(book.movements, entry_ids, strict=True)
-        for at, line in enumerate(m.lines)
-    ]
-    if not (made or ended or moved):
-        return entry_ids
-    row = await conn.fetchrow(
-        SQL_WRITE_BOOK,
-        now,
-        *_columns(9, made),
-        *_columns(4, [(h.id, h.state, h.reason, h.loaded_state) for h in ended]),
-        *_columns(9, lines),
-        *_columns(6, [(a.rider_id, a.version, a.pending, a.available, a.reserved, a.loaded_version) for a in moved]),
-        *_columns(5, promised),
-    )
-    wanted = (len(made), len(ended), len(lines), len(moved), len(promised))
-    if row is None or tuple(row) != wanted:
-        raise LedgerConflict(f"wrote {row and tuple(row)} rows instead of {wanted}")
+    await _write(conn, SQL_ADD_EARNINGS, promised)
     return entry_ids
+
+
+async def _write(conn: Connection, sql: str, rows: Sequence[tuple[object, ...]], *before: object) -> None:
+    """Run a statement that must touch each of the rows."""
+    if not rows:
+        return
+    status = await conn.execute(sql, *before, *_columns(len(rows[0]), rows))
+    written = int(status.rsplit(" ", 1)[1])
+    if written != len(rows):
+        raise LedgerConflict(f"wrote {written} rows instead of {len(rows)}")
 
 
 async def rules(conn: Connection) -> list[Rule]:

@@ -46,6 +46,8 @@ SILENT_AFTER_S = 120.0
 # The broker answers a fetch with the first byte, or after this: a short wait would cost CPU for nothing all day.
 FETCH_WAIT_MS = 500
 
+# Nearly every id is new, and ON CONFLICT makes each row twice as dear: it is spoken only after a batch had a known one.
+SQL_INBOX_NEW = "INSERT INTO inbox (event_id) SELECT unnest($1::uuid[])"
 SQL_INBOX = "INSERT INTO inbox (event_id) SELECT unnest($1::uuid[]) ON CONFLICT DO NOTHING RETURNING event_id"
 
 
@@ -95,6 +97,8 @@ class TopicConsumer:
         self._progress_s = clock.monotonic_s()
         self._settled_up_to_s = clock.unix_s()
         self._busy_since_s: float | None = None
+        # Whether the last batch had records that took effect before: then the next one likely has some too.
+        self._repeats = False
 
     # --- wiring -----------------------------------------------------------------------------------------------------
 
@@ -215,12 +219,23 @@ class TopicConsumer:
         return sorted([*left, *waiting, *right], key=lambda p: p.order)
 
     async def _transaction(self, items: Sequence[Item]) -> None:
+        """Let these records take effect; again with care where one had done so already."""
+        try:
+            await self._effect(items)
+        except asyncpg.UniqueViolationError as error:
+            if self._repeats or error.table_name != "inbox":
+                raise
+            self._repeats = True
+            await self._effect(items)
+
+    async def _effect(self, items: Sequence[Item]) -> None:
         """Inbox, effect, dead letters and outgoing events of these records: all or nothing."""
         host, name = self._host, self.topic.name
         started_s = clock.monotonic_s()
         async with host.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn, conn.transaction():
             work = Work(conn)
             fresh, duplicates = await self._fresh(conn, items)
+            self._repeats = duplicates > 0
             parked = await self._parked(conn, fresh)
             live: list[Event[Any]] = []
             burials: list[Burial] = []
@@ -250,9 +265,16 @@ class TopicConsumer:
             count.labels(topic=name, outcome=burial.status).inc()
 
     async def _fresh(self, conn: Connection, items: Sequence[Item]) -> tuple[list[Item], int]:
-        """The items without those that took effect already, and how many those are."""
+        """The items without those that took effect already, and how many those are.
+
+        Raises:
+            asyncpg.UniqueViolationError: one took effect already, and none of the batch before.
+        """
         ids = [item.id for item in items if isinstance(item, Event)]
         if not ids:
+            return list(items), 0
+        if not self._repeats and len(set(ids)) == len(ids):
+            await conn.execute(SQL_INBOX_NEW, ids)
             return list(items), 0
         new = {row["event_id"] for row in await conn.fetch(SQL_INBOX, ids)}
         fresh: list[Item] = []
@@ -291,6 +313,7 @@ class TopicConsumer:
                 burials.append(_burial(p.item, "dead", "handler_failed", _told_error(p.error), p.attempts))
             if p.key is not None:
                 seen.add(p.key)
+        self._repeats = True
         async with self._host.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn, conn.transaction():
             await self._fresh(conn, [p.item for p in pending])
             await insert_outbox(conn, await self._bury(conn, burials, Work(conn)))

@@ -1,6 +1,6 @@
 """A unit of work: one transaction, the events it publishes and the records it refuses, committed together."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -14,11 +14,7 @@ from shared.kit.ids import new_id
 M = TypeVar("M", bound=EventModel)
 E = TypeVar("E", bound=EventModel)
 
-SQL_OUTBOX_INSERT = """
-INSERT INTO outbox (event_id, topic, key, version, occurred_at, traceparent, headers, payload)
-SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[], $6::text[], $7::bytea[],
-                     $8::bytea[])
-"""
+OUTBOX_COLUMNS = ("event_id", "topic", "key", "version", "occurred_at", "traceparent", "headers", "payload")
 
 
 # Not frozen: a frozen dataclass costs twice as much to make, and three of these are made for every event of a hop.
@@ -125,16 +121,10 @@ class Work:
         self.rejections.append(Rejection(event.record, event.id, code, detail))
 
 
-async def insert_outbox(conn: Connection, rows: Sequence[OutboxRow] | Iterable[OutboxRow]) -> None:
-    """Insert events in order, in one statement."""
-    columns = list(
-        zip(
-            *(
-                (r.event_id, r.topic, r.key, r.version, r.occurred_at, r.traceparent, r.headers, r.payload)
-                for r in rows
-            ),
-            strict=True,
-        )
-    )
-    if columns:
-        await conn.execute(SQL_OUTBOX_INSERT, *columns)
+async def insert_outbox(conn: Connection, rows: Iterable[OutboxRow]) -> None:
+    """Insert events in order, in one statement. COPY draws their ids in the order of the rows, as INSERT does."""
+    records = [
+        (r.event_id, r.topic, r.key, r.version, r.occurred_at, r.traceparent, r.headers, r.payload) for r in rows
+    ]
+    if records:
+        await conn.copy_records_to_table("outbox", records=records, columns=OUTBOX_COLUMNS)

@@ -22,14 +22,10 @@ class Waiting:
     report: dict[str, Any]
 
 
-# A report comes once; a second event about it (after a restore, with a new id) finds it routed
-SQL_ADD = """
-INSERT INTO routes (report_id, version, outcome, reason, grid_code, alternatives, department, area_version, routed_at)
-SELECT t.report_id, 1, t.outcome, t.reason, t.grid_code, string_to_array(t.alternatives, ' '), t.department, $7, $8
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
-     AS t (report_id, outcome, reason, grid_code, alternatives, department)
-ON CONFLICT (report_id) DO NOTHING RETURNING report_id
-"""
+SQL_KNOWN = "SELECT report_id FROM routes WHERE report_id = ANY($1::uuid[])"
+ROUTE_COLUMNS = (
+    "report_id", "version", "outcome", "reason", "grid_code", "alternatives", "department", "area_version", "routed_at",
+)  # fmt: skip
 SQL_QUEUE = """
 INSERT INTO unroutable (report_id, reason, waiting_since, report)
 SELECT t.report_id, t.reason, $4, t.report::jsonb FROM unnest($1::uuid[], $2::text[], $3::text[])
@@ -54,21 +50,23 @@ SELECT count(*) FILTER (WHERE outcome = 'routed') AS routed,
 
 
 async def add(conn: Connection, routes: Sequence[StoredRoute]) -> set[UUID]:
-    """Save first routes (all of one map and instant); the reports that had none before."""
+    """Save first routes; the reports that had none before.
+
+    A report comes once; a second event about it (after a restore, with a new id) finds it routed. Should another
+    process save it between the look and the copy, the unique key undoes this batch, and the next try finds it.
+    """
     if not routes:
         return set()
-    rows = await conn.fetch(
-        SQL_ADD,
-        [route.report_id for route in routes],
-        [route.outcome for route in routes],
-        [route.reason for route in routes],
-        [route.grid_code for route in routes],
-        [" ".join(route.alternatives) for route in routes],
-        [route.department for route in routes],
-        routes[0].area_version,
-        routes[0].routed_at,
-    )
-    return {row["report_id"] for row in rows}
+    known = {row[0] for row in await conn.fetch(SQL_KNOWN, [route.report_id for route in routes])}
+    new = [
+        (r.report_id, r.version, r.outcome, r.reason, r.grid_code, r.alternatives, r.department, r.area_version,
+         r.routed_at)
+        for r in routes
+        if r.report_id not in known
+    ]  # fmt: skip
+    if new:
+        await conn.copy_records_to_table("routes", records=new, columns=ROUTE_COLUMNS)
+    return {row[0] for row in new}
 
 
 async def queue(conn: Connection, reports: Sequence[tuple[UUID, str, str]], since: datetime) -> None:

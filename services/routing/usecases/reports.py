@@ -33,7 +33,7 @@ class Router:
 
 
 async def route_reports(router: Router, work: Work, events: Sequence[Event[ReportReceived]]) -> None:
-    """Route a batch and publish each decision. Two statements, however many reports."""
+    """Route a batch and publish each decision. A few statements, however many reports."""
     by_report = {event.data.report_id: event for event in events}
     reports = [event.data for event in by_report.values()]
     routes = router.areas.route([Place(r.lng, r.lat, r.accuracy_m, router.department_kind(r)) for r in reports])

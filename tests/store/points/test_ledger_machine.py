@@ -335,8 +335,8 @@ PLANTED = {
     ),
     "a balance is not written": (
         store,
-        "SQL_WRITE_BOOK",
-        store.SQL_WRITE_BOOK.replace("available = new.available", "available = a.available"),
+        "SQL_MOVE_ACCOUNTS",
+        store.SQL_MOVE_ACCOUNTS.replace("available = new.available", "available = a.available"),
     ),
     "a void pays out": (
         domain,

@@ -4,9 +4,9 @@ from functools import partial
 from typing import get_args
 
 from services.cases import api, handlers, metrics, store
-from services.cases.domain import Level
 from services.cases.settings import Settings
 from services.cases.usecases import Rules
+from shared.events.common import Level
 from shared.events.report_routed import REPORT_ROUTED
 from shared.kit import clock
 from shared.kit.db import Connection

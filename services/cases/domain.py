@@ -6,26 +6,15 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import blake2b
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
-State = Literal["open", "claimed", "needs_info", "handled", "verified", "closed", "invalid", "returned"]
-Level = Literal["emergency", "hazard", "routine"]
-Step = Literal[
-    "opened",
-    "attached",
-    "claimed",
-    "info_requested",
-    "info_given",
-    "handled",
-    "verified",
-    "rework_ordered",
-    "closed",
-    "invalidated",
-    "returned",
-    "redispatched",
-    "reopened",
-]
+from shared.events.case_changed import CaseState, CaseTransition
+from shared.events.common import Level
+
+State = CaseState
+Step = CaseTransition
+
 LIVE: frozenset[State] = frozenset({"open", "claimed", "needs_info", "handled", "verified", "returned"})
 """States in which a case takes further reports of the same thing."""
 

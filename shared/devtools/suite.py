@@ -179,13 +179,16 @@ def running_suite(
             installation = Installation(infra, state)
             installation.set_up()
             suite = Suite(installation, guard, logs, overrides={**local_settings(state), **(overrides or {})})
-            told("启动服务 / starting services")
-            suite.start(installation.services, lambda name: told(f"  ✓ {name}"))
-            suite.open_front_door(port)
-            suite.write_address(told_in)
-            told(f"就绪 / ready: {suite.url} ({clock.monotonic_s() - started_s:.1f} s)")
-            yield suite
-            suite.stop()
+            try:
+                told("启动服务 / starting services")
+                suite.start(installation.services, lambda name: told(f"  ✓ {name}"))
+                suite.open_front_door(port)
+                suite.write_address(told_in)
+                told(f"就绪 / ready: {suite.url} ({clock.monotonic_s() - started_s:.1f} s)")
+                yield suite
+            finally:
+                # before the servers, also after a failure: services that lose Kafka first fill their logs with it
+                suite.stop()
         finally:
             told_in.unlink(missing_ok=True)
             if infra.guard is None:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from typing import Annotated, Literal
+from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, Field
 
@@ -38,6 +39,23 @@ class Photo(EventModel):
     photo_id: str
     sha256: str
     phash: str
+
+
+class ReportFacts(EventModel):
+    """What every event about one report tells of it; the place is WGS-84, accuracy in metres."""
+
+    report_id: UUID
+    rider_id: UUID
+    company: CompanyCode
+    kind: str
+    level: Level
+    lng: Longitude
+    lat: Latitude
+    accuracy_m: float
+    text: str
+    photos: tuple[Photo, ...] = ()
+    occurred_at: Utc
+    received_at: Utc
 
 
 class Actor(EventModel):

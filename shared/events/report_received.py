@@ -1,27 +1,13 @@
 """A report was accepted."""
 
-from uuid import UUID
-
-from shared.events.common import CompanyCode, ExternalId, Latitude, Level, Longitude, Photo, Utc
-from shared.events.topic import Audience, EventModel, Topic
+from shared.events.common import ExternalId, ReportFacts
+from shared.events.topic import Audience, Topic
 
 
-class ReportReceived(EventModel):
+class ReportReceived(ReportFacts):
     """A valid report; the place is WGS-84."""
 
-    report_id: UUID
-    rider_id: UUID
-    company: CompanyCode
     external_id: ExternalId
-    kind: str
-    level: Level
-    lng: Longitude
-    lat: Latitude
-    accuracy_m: float
-    text: str
-    photos: tuple[Photo, ...] = ()
-    occurred_at: Utc
-    received_at: Utc
 
 
 REPORT_RECEIVED = Topic(

@@ -1,29 +1,16 @@
 """A report was routed to a grid, or could not be."""
 
 from typing import Literal
-from uuid import UUID
 
 from pydantic import Field
 
-from shared.events.common import CompanyCode, Latitude, Level, Longitude, Photo, Utc
-from shared.events.topic import Audience, EventModel, Topic
+from shared.events.common import ReportFacts
+from shared.events.topic import Audience, Topic
 
 
-class ReportRouted(EventModel):
+class ReportRouted(ReportFacts):
     """Where a report belongs. `routed` has a grid; `unroutable` waits in the manual queue and is published again."""
 
-    report_id: UUID
-    rider_id: UUID
-    company: CompanyCode
-    kind: str
-    level: Level
-    lng: Longitude
-    lat: Latitude
-    accuracy_m: float
-    text: str
-    photos: tuple[Photo, ...] = ()
-    occurred_at: Utc
-    received_at: Utc
     outcome: Literal["routed", "unroutable"]
     reason: str | None = Field(None, description="why it could not be routed")
     grid_code: str | None = None

@@ -40,4 +40,5 @@ def add(code: Annotated[str, typer.Argument(help="代码 / code: a-z, 0-9, -; be
     secret_out.print(f"  user      {user}", highlight=False)
     secret_out.print(f"  password  {password}   (仅显示一次 / shown only now)", highlight=False)
     secret_out.print(f"  topics    {', '.join(topics)}", highlight=False)
+    secret_out.print("  客户端    librdkafka ≥ 2.6.1 / clients on librdkafka: docs/city-systems.md", highlight=False)
     secret_out.print(f"  groups    {cluster.topic_prefix}{system_user(code)}.*", highlight=False)

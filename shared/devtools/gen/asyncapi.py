@@ -45,6 +45,9 @@ CloudEvents 1.0 in Kafka's binary mode (`ce_*`). With kcat, key and headers are 
       -X sasl.username=USER -X sasl.password=PASSWORD \\
       -C -t beegrid.public.case-changed.v1 -f 'key=%k\\nheaders=%h\\n%s\\n\\n'
 
+Clients on librdkafka need 2.6.1 or newer (`kcat -V` says): Kafka 4 refuses the SCRAM answer of older ones, as if
+the password were wrong.
+
 **Delivery.** At least once: drop a `ce_id` that was seen before. Events of one key are in order, with
 `ce_aggregateversion` rising by one; across keys and across topics no order is promised.
 

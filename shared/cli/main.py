@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from shared.cli.areas import areas_app
+from shared.cli.backup.commands import backup, restore
 from shared.cli.client import CliError, find_suite, suite_folder
 from shared.cli.companies import companies_app
 from shared.cli.operations import deadletters_app, doctor, outbox
@@ -26,6 +27,8 @@ app.add_typer(areas_app, name="areas")
 app.add_typer(deadletters_app, name="deadletters")
 app.command("doctor")(doctor)
 app.command("outbox")(outbox)
+app.command("backup")(backup)
+app.command("restore")(restore)
 
 
 @app.command("token")

@@ -30,8 +30,8 @@ CONTENT = [
     "INSERT INTO notifications.webhooks (company, webhook_id, url, sealed, version, updated_at)"
     f" VALUES ('suda', '{uuid.UUID(int=4)}', 'https://x', 's', 1, now())",
     "INSERT INTO points.entries (rider_id, version, line, entry_id, hold_id, movement, from_account, to_account,"
-    f" amount, made_at) VALUES ('{RIDER}', 1, 1, '{uuid.UUID(int=5)}', '{uuid.UUID(int=6)}', 'held', 'issuance', 'pending',"
-    " 5, now())",
+    f" amount, made_at) VALUES ('{RIDER}', 1, 1, '{uuid.UUID(int=5)}', '{uuid.UUID(int=6)}', 'held', 'issuance',"
+    " 'pending', 5, now())",
     "INSERT INTO points.rules VALUES (2, '2030-01-01T00:00:00Z', 1, 1, 1, 'op', 'why', now())",
     "INSERT INTO tracking.reports VALUES (gen_random_uuid(), 'suda', 'e', gen_random_uuid(), 'k', 'l',"
     " 120.1 + 0.2, 1e-310, now(), now())",

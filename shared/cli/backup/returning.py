@@ -97,6 +97,12 @@ async def put_back(places: Places, folder: Path, manifest: Manifest, progress: P
         raise CliError(
             "系统正在被使用 / The suite is being used", str(error), hint="nothing counts yet: run the same again"
         ) from error
+    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise CliError(
+            "Postgres 未收下 / Postgres has not taken it",
+            f"{type(error).__name__}: {error}",
+            hint="nothing of it counts; look at the server's log, then run the same again",
+        ) from error
 
 
 async def _load(places: Places, folder: Path, manifest: Manifest, progress: Progress) -> None:

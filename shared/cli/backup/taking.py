@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from pathlib import Path
 
+import asyncpg
 from confluent_kafka import KafkaException
 from rich.progress import Progress
 
@@ -30,6 +31,12 @@ async def take(places: Places, folder: Path, progress: Progress) -> Manifest:
     """Fill an empty folder; returns its catalogue. Raises CliError; then the folder has no manifest."""
     try:
         return await _take(places, folder, progress)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        raise CliError(
+            "备份未完成 / The backup was broken off",
+            f"{type(error).__name__}: {error}",
+            hint=f"{folder} is no backup: remove it, look at the server or the disk, then take it again",
+        ) from error
     except KafkaException as error:
         raise CliError(
             "Kafka 没有应答 / Kafka doesn't answer",

@@ -11,6 +11,7 @@ from shared.cli.areas import areas_app
 from shared.cli.backup.commands import backup, restore
 from shared.cli.client import CliError, find_suite, suite_folder
 from shared.cli.companies import companies_app
+from shared.cli.keys import keys_app
 from shared.cli.operations import deadletters_app, doctor, outbox
 from shared.cli.reports import reports_app
 from shared.cli.systems import systems_app
@@ -21,6 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(companies_app, name="companies")
+app.add_typer(keys_app, name="keys")
 app.add_typer(systems_app, name="systems")
 app.add_typer(reports_app, name="reports")
 app.add_typer(areas_app, name="areas")

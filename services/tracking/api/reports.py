@@ -114,7 +114,7 @@ async def read_report(report_id: UUID, caller: Caller, service: CurrentService) 
         case_id=case.case_id if case else None,
         report_count=case.report_count if case else 1,
         due_at=case.due_at if case else None,
-        link=f"/r/{domain.link_token(service.parts.link_key, report_id)}",
+        link=f"/r/{domain.link_token(service.parts.link_keys[0], report_id)}",
         steps=[
             StepOut(key=step.key, at=step.at, zh=step.zh, en=step.en, who=step.who, role=step.role, note=step.note)
             for step in domain.timeline(journey)

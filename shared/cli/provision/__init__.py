@@ -8,6 +8,7 @@ from .kafka import (
     client_config,
     connect_admin,
     delete_topics,
+    has_rights,
     provision_kafka,
     scram_users,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "database_url",
     "delete_topics",
     "drop_database",
+    "has_rights",
     "other_database",
     "owner_role",
     "provision_kafka",

@@ -284,6 +284,11 @@ def _rights(client: AdminClient, principal: str, prefix: str, wanted: set[AclBin
     changes.acls_removed += len(surplus)
 
 
+def has_rights(client: AdminClient, user: str) -> bool:
+    """Whether a user may do anything at all."""
+    return bool(_present(client, f"User:{user}"))
+
+
 def _present(client: AdminClient, principal: str | None) -> list[AclBinding]:
     anything: Any = None  # allowed in filters; the declaration doesn't know
     whose: Any = principal

@@ -12,6 +12,7 @@ from shared.cli.backup.commands import backup, restore
 from shared.cli.client import CliError, find_suite, suite_folder
 from shared.cli.companies import companies_app
 from shared.cli.keys import keys_app
+from shared.cli.loadtest import loadtest
 from shared.cli.operations import deadletters_app, doctor, outbox
 from shared.cli.reports import reports_app
 from shared.cli.systems import systems_app
@@ -29,6 +30,7 @@ app.add_typer(areas_app, name="areas")
 app.add_typer(deadletters_app, name="deadletters")
 app.command("doctor")(doctor)
 app.command("outbox")(outbox)
+app.command("loadtest")(loadtest)
 app.command("backup")(backup)
 app.command("restore")(restore)
 

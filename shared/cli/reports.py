@@ -60,7 +60,7 @@ def replay(
     """
     client = connect()
     require_company(client, company)
-    before = _progress(client, company)
+    before = progress_of(client, company)
     try:
         mapping = read_kinds(kinds, encoding) if kinds else None
         totals = send(
@@ -212,7 +212,7 @@ def settle(client: Client, company: str, wanted: int, patience_s: float, stuck: 
         best, since_s = -1, clock.monotonic_s()
         target: int | None = None
         while True:
-            now = _progress(client, company)
+            now = progress_of(client, company)
             if now["received"] >= wanted and target is None:
                 target = now["received"]  # what others file meanwhile isn't waited for
             # in a case, or in the queue of those without a grid: what follows, people do
@@ -282,7 +282,8 @@ def require_company(client: Client, code: str) -> dict[str, Any]:
     return found
 
 
-def _progress(client: Client, company: str) -> dict[str, int]:
+def progress_of(client: Client, company: str) -> dict[str, int]:
+    """How far a company's reports have come: numbers by stage."""
     found: dict[str, int] = client.get("/v1/tracking/progress", params={"company": company})
     return found
 

@@ -79,6 +79,7 @@ class HopOut(BaseModel):
     hop: str
     reports: int
     p50_ms: float | None
+    p95_ms: float | None
     p99_ms: float | None
 
 

@@ -173,7 +173,10 @@ def places_within(client: Client, seed: int = 1) -> Iterator[tuple[float, float]
 
 
 def reports(company: str, places: Iterator[tuple[float, float]]) -> Iterator[dict[str, Any]]:
-    """Endless reports of routine kinds, each with a number of its own and the label in its text."""
+    """Endless reports of routine kinds, each with a number of its own and the label in its text.
+
+    Emergencies are left out: they would page people. The catalogue is read now, not while the clock runs.
+    """
     from shared.catalog import Catalogue
     from shared.devtools.demo.stream import TEXTS
 
@@ -181,9 +184,10 @@ def reports(company: str, places: Iterator[tuple[float, float]]) -> Iterator[dic
     known = {kind: catalogue.kind(kind, now) for kind in TEXTS}
     kinds = sorted(name for name, kind in known.items() if kind is not None and kind.level != "emergency")
     run = new_id().hex[-12:]
-    for number, (lng, lat) in enumerate(places):
+
+    def body(number: int, lng: float, lat: float) -> dict[str, Any]:
         kind = kinds[number % len(kinds)]
-        yield {
+        return {
             "external_id": f"{company}-{run}-{number}",
             "rider": rider_name(number % RIDERS),
             "kind": kind,
@@ -191,6 +195,8 @@ def reports(company: str, places: Iterator[tuple[float, float]]) -> Iterator[dic
             "occurred_at": clock.now().isoformat(),
             "text": f"{LABEL}{TEXTS[kind]}",
         }
+
+    return (body(number, lng, lat) for number, (lng, lat) in enumerate(places))
 
 
 def rider_name(number: int) -> str:

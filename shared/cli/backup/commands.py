@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from shared.cli.client import CliError
+from shared.cli.client import CliError, connect
 
 out = Console()
 
@@ -75,6 +75,24 @@ def restore(
             kind, _, code = user.partition("-")
             command = f"beegrid companies kafka {code}" if kind == "company" else f"beegrid systems add {code}"
             out.print(f"  {user}: {command}", highlight=False)
+    _tell_of_seals()
+
+
+def _tell_of_seals() -> None:
+    """Whether the suite's sealing key opens what was restored: another installation's own does not."""
+    from shared.cli import sealing
+
+    try:
+        lost = [service for service, told in sealing.ask(connect()).items() if told["unknown"]]
+    except CliError as error:
+        out.print(f"[yellow]未核对密封 / Seals not checked[/yellow]: {error}; later: beegrid keys list", soft_wrap=True)
+        return
+    if lost:
+        out.print(
+            f"[yellow]封存无法解开 / This suite's sealing key opens nothing of {', '.join(lost)}[/yellow]: add the former "
+            f"suite's key to the end of {sealing.SETTING}",
+            soft_wrap=True,
+        )
 
 
 def _progress() -> Progress:

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import OffsetSpec
 
 from shared.cli.client import CliError
 from shared.cli.provision import client_config, connect_admin
@@ -58,11 +59,16 @@ class Reader:
         }
 
     def ends(self) -> dict[Place, tuple[int, int]]:
-        """(first, next) offset of every partition."""
-        return {
-            (topic, number): self._consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=TIMEOUT_S)
-            for topic, number in _places(self.partitions())
-        }
+        """(first, next) offset of every partition: two requests for all of them, since writers wait meanwhile."""
+        places = list(_places(self.partitions()))
+        first = self._offsets(places, OffsetSpec.earliest())  # type: ignore[no-untyped-call]  # the library's own
+        after = self._offsets(places, OffsetSpec.latest())  # type: ignore[no-untyped-call]  # the library's own
+        return {place: (first[place], after[place]) for place in places}
+
+    def _offsets(self, places: Sequence[Place], spec: OffsetSpec) -> dict[Place, int]:
+        asked = {TopicPartition(topic, number): spec for topic, number in places}
+        answers = self._admin.list_offsets(asked, request_timeout=TIMEOUT_S) if asked else {}
+        return {(one.topic, one.partition): answer.result().offset for one, answer in answers.items()}
 
     def positions(self) -> dict[Place, int]:
         """The lowest position of any group in each partition; a service that has none yet begins at 0.

@@ -89,8 +89,8 @@ def _tell_of_seals() -> None:
         return
     if lost:
         out.print(
-            f"[yellow]封存无法解开 / This suite's sealing key opens nothing of {', '.join(lost)}[/yellow]: add the former "
-            f"suite's key to the end of {sealing.SETTING}",
+            f"[yellow]封存无法解开 / This suite's sealing key doesn't open all of {', '.join(lost)}[/yellow]: "
+            f"add the former suite's key to the end of {sealing.SETTING}",
             soft_wrap=True,
         )
 

@@ -125,7 +125,7 @@ class Suite:
             "postgres_admin_url": infra.postgres_admin_url,
             "postgres_database": self.installation.name,
             "photo_store_url": self.overrides.get("BEEGRID_PHOTO_STORE_URL", ""),
-            "identity": str(self.installation.folder / "identity"),
+            "identity": str((self.installation.folder / "identity").resolve()),
             "services": {name: process.url for name, process in self.services.items()},
             "pid": os.getpid(),
         }

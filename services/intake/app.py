@@ -13,7 +13,7 @@ from services.intake.store.reports import tallies
 from services.intake.usecases import reports
 from services.intake.usecases.imaging import PhotoWorkers
 from services.intake.usecases.photos import Photos
-from services.intake.usecases.projections import ProjectedKeys
+from services.intake.usecases.projections import ProjectedKeys, count_sealed
 from services.intake.usecases.reports import Outcome
 from shared.catalog import Catalogue
 from shared.events.company_changed import COMPANY_CHANGED
@@ -28,9 +28,9 @@ def build(settings: Settings | None = None) -> Service:
     """The service, ready to run. Settings come from the environment if not given."""
     settings = settings or Settings()  # type: ignore[call-arg]  # pydantic-settings reads the environment
     service = Intake("intake", settings, title="BeeGrid intake")
-    service.key_ring = CachedKeyRing(
-        ProjectedKeys(lambda: service.pool, Sealer(settings.sealing_key.get_secret_value())).load
-    )
+    sealer = Sealer(settings.sealing_key.get_secret_value())
+    service.key_ring = CachedKeyRing(ProjectedKeys(lambda: service.pool, sealer).load)
+    service.seals(partial(count_sealed, sealer))
     catalogue = Catalogue.load(settings.catalogue_path)
     service.consumes(INBOUND_REPORTS, partial(handlers.on_report_submission, catalogue))
     service.consumes(COMPANY_CHANGED, handlers.on_company_changed)

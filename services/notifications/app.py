@@ -11,6 +11,7 @@ from services.notifications.outbound.webhook import WebhookSender
 from services.notifications.settings import Settings
 from services.notifications.store import messages, people
 from services.notifications.texts import Texts
+from services.notifications.usecases.sealing import reseal
 from shared.catalog import Catalogue
 from shared.events.account_changed import ACCOUNT_CHANGED
 from shared.events.case_changed import CASE_CHANGED
@@ -52,6 +53,7 @@ def build(settings: Settings | None = None) -> Service:
     service.on_stop(parts.webhooks.aclose)
     service.on_stop(parts.channels.aclose)
     service.tallies(_tallies)
+    service.seals(partial(reseal, sealer))
     return service
 
 

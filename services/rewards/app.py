@@ -1,7 +1,6 @@
 """Wiring of the rewards service."""
 
 import asyncio
-import base64
 from functools import partial
 from zoneinfo import ZoneInfo
 
@@ -14,8 +13,10 @@ from services.rewards.store.redemptions import tallies
 from services.rewards.usecases import redemptions
 from services.rewards.usecases.codes import Codes
 from services.rewards.usecases.redemptions import Answer, Desk, Wish
+from services.rewards.usecases.sealing import reseal
 from services.rewards.usecases.vouchers import Counter
 from shared.events.account_changed import ACCOUNT_CHANGED
+from shared.kit.auth import sealing_keys
 from shared.kit.batcher import Batcher
 from shared.kit.service import Service
 
@@ -24,7 +25,8 @@ def build(settings: Settings | None = None) -> Service:
     """The service, not yet started."""
     settings = settings or Settings()  # type: ignore[call-arg]  # pydantic-settings reads the environment
     service = Rewards("rewards", settings, title="BeeGrid rewards")
-    codes, zone = Codes(_secret(settings)), ZoneInfo(settings.city_timezone)
+    secrets = _secrets(settings)
+    codes, zone = Codes(*secrets.values()), ZoneInfo(settings.city_timezone)
     desk = Desk(codes, zone, settings.points_answer_s, redemptions_api.render)
 
     async def flush(wishes: list[Wish]) -> list[Answer | Exception]:
@@ -47,10 +49,12 @@ def build(settings: Settings | None = None) -> Service:
     service.on_stop(redeemer.stop)
     service.background("sweep", sweep)
     service.tallies(tallies)
+    service.seals(partial(reseal, codes, list(secrets)))
     return service
 
 
-def _secret(settings: Settings) -> bytes:
+def _secrets(settings: Settings) -> dict[str, bytes]:
+    """What codes are made of, by sealing key's id; under a key of their own no sealing key matters."""
     if settings.voucher_key is not None:
-        return settings.voucher_key.get_secret_value().encode()
-    return base64.b64decode(settings.sealing_key.get_secret_value())
+        return {"voucher_key": settings.voucher_key.get_secret_value().encode()}
+    return {key.id: key.raw for key in sealing_keys(settings.sealing_key.get_secret_value())}

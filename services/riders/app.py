@@ -1,5 +1,6 @@
 """Wiring of the riders service."""
 
+import asyncio
 from functools import partial
 
 from services.riders import metrics, store, usecases
@@ -12,6 +13,7 @@ from shared.kit.service import Service
 from shared.kit.settings import KitSettings
 
 KEYS_EVERY_S = 300.0
+DUE_EVERY_S = 5.0
 
 
 def build(settings: KitSettings | None = None) -> Service:
@@ -24,8 +26,17 @@ def build(settings: KitSettings | None = None) -> Service:
     service.include(companies.router)
     service.include(riders.router)
     service.tallies(store.tallies)
+    service.seals(partial(usecases.reseal, sealer))
+    service.background("end-due-keys", partial(_end_due_keys, service))
     service.measures("keys", _measure_keys, metrics.KEY_MADE, every_s=KEYS_EVERY_S)
     return service
+
+
+async def _end_due_keys(service: Service) -> None:
+    while True:
+        async with service.work() as work:
+            await usecases.end_due_keys(work)
+        await asyncio.sleep(DUE_EVERY_S)
 
 
 async def _measure_keys(conn: Connection) -> None:

@@ -28,6 +28,8 @@ class CompanyKey:
     sealed: str
     active: bool
     created_at: datetime
+    expires_at: datetime | None = None
+    """When the service revokes it by itself; None: never."""
 
 
 @dataclass(frozen=True, slots=True)

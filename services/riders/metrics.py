@@ -12,7 +12,7 @@ REGISTRATIONS = Counter(
 )
 COMPANY_CHANGES = Counter(
     "beegrid_riders_company_changes_total",
-    "Changes of companies and their keys, by change: created, updated, key_added, key_revoked.",
+    "Changes of companies and their keys, by change: created, updated, key_added, key_revoked, resealed.",
     ("change",),
     registry=REGISTRY,
 )

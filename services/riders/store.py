@@ -26,15 +26,24 @@ UPDATE companies SET name = $2, active = $3, version = version + 1, changed_at =
 RETURNING company_id, code, name, active, version
 """
 SQL_KEYS = """
-SELECT key_id, sealed, active, created_at FROM company_keys WHERE company_id = $1 ORDER BY created_at DESC, key_id DESC
+SELECT key_id, sealed, active, created_at, expires_at FROM company_keys WHERE company_id = $1
+ORDER BY created_at DESC, key_id DESC
 """
 SQL_KEYS_ACTIVE_BY_CODE = """
-SELECT k.key_id, k.sealed, k.active, k.created_at
+SELECT k.key_id, k.sealed, k.active, k.created_at, k.expires_at
 FROM company_keys k JOIN companies c USING (company_id)
 WHERE c.code = $1 AND k.active ORDER BY k.created_at DESC, k.key_id DESC
 """
 SQL_KEY_INSERT = """
 INSERT INTO company_keys (key_id, company_id, sealed, active, created_at) VALUES ($1, $2, $3, true, $4)
+"""
+SQL_KEY_RESEAL = "UPDATE company_keys SET sealed = $3 WHERE key_id = $1 AND sealed = $2"
+SQL_KEYS_DUE = """
+SELECT c.code, k.key_id FROM company_keys k JOIN companies c USING (company_id)
+WHERE k.active AND k.expires_at <= $1 ORDER BY c.code, k.key_id
+"""
+SQL_KEYS_EXPIRE = """
+UPDATE company_keys SET expires_at = least(expires_at, $3) WHERE company_id = $1 AND key_id <> $2 AND active
 """
 SQL_KEY_REVOKE = """
 UPDATE company_keys SET active = false, revoked_at = $3, sealed = ''
@@ -113,7 +122,7 @@ def _company(row: asyncpg.Record) -> Company:
 
 
 def _key(row: asyncpg.Record) -> CompanyKey:
-    return CompanyKey(row["key_id"], row["sealed"], row["active"], row["created_at"])
+    return CompanyKey(row["key_id"], row["sealed"], row["active"], row["created_at"], row["expires_at"])
 
 
 def _rider(row: asyncpg.Record) -> Rider:
@@ -162,6 +171,21 @@ async def active_keys_by_code(conn: Connection, code: str) -> list[CompanyKey]:
 async def insert_key(conn: Connection, key_id: UUID, company_id: UUID, sealed: str, now: datetime) -> None:
     """Keep a sealed key."""
     await conn.execute(SQL_KEY_INSERT, key_id, company_id, sealed, now)
+
+
+async def expire_others(conn: Connection, company_id: UUID, key_id: UUID, at: datetime) -> None:
+    """Let all other active keys of a company end then, those that end sooner not later."""
+    await conn.execute(SQL_KEYS_EXPIRE, company_id, key_id, at)
+
+
+async def keys_due(conn: Connection, now: datetime) -> list[tuple[str, UUID]]:
+    """(company's code, key id) of active keys whose time is over."""
+    return [(row["code"], row["key_id"]) for row in await conn.fetch(SQL_KEYS_DUE, now)]
+
+
+async def reseal_key(conn: Connection, key_id: UUID, before: str, after: str) -> None:
+    """Exchange the seal of a key that has not changed meanwhile."""
+    await conn.execute(SQL_KEY_RESEAL, key_id, before, after)
 
 
 async def revoke_key(conn: Connection, company_id: UUID, key_id: UUID, now: datetime) -> bool:

@@ -2,8 +2,10 @@
 
 import base64
 import secrets
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -52,8 +54,8 @@ async def update_company(work: Work, code: str, name: str, active: bool) -> Comp
     return company
 
 
-async def add_key(work: Work, sealer: Sealer, code: str) -> NewKey | Refusal | None:
-    """A further key; the older ones stay valid until they are revoked. None: no such company."""
+async def add_key(work: Work, sealer: Sealer, code: str, overlap: timedelta | None = None) -> NewKey | Refusal | None:
+    """A further key. The older ones stay valid until they are revoked, or for `overlap`. None: no such company."""
     company = await store.lock_company(work.conn, code)
     if company is None:
         return None
@@ -63,6 +65,8 @@ async def add_key(work: Work, sealer: Sealer, code: str) -> NewKey | Refusal | N
         return Refusal("too_many_keys", "有效密钥过多 / Too many active keys", detail)
     company = await store.update_company(work.conn, company, company.name, company.active, work.now)
     key_id, secret = await _add_key(work, sealer, company)
+    if overlap is not None:
+        await store.expire_others(work.conn, company.company_id, key_id, work.now + overlap)
     await _publish_company(work, company)
     metrics.COMPANY_CHANGES.labels(change="key_added").inc()
     return NewKey(company, key_id, secret)
@@ -77,6 +81,39 @@ async def revoke_key(work: Work, code: str, key_id: UUID) -> bool:
     await _publish_company(work, company)
     metrics.COMPANY_CHANGES.labels(change="key_revoked").inc()
     return True
+
+
+async def end_due_keys(work: Work) -> int:
+    """Revoke the keys whose overlap is over; how many."""
+    due = await store.keys_due(work.conn, work.now)
+    for code, key_id in due:
+        await revoke_key(work, code, key_id)
+    return len(due)
+
+
+async def reseal(sealer: Sealer, work: Work, anew: bool) -> Counter[str]:
+    """Count active signing keys by the sealing key they are under; `anew`: seal and publish those under another."""
+    found: Counter[str] = Counter()
+    for company in await store.companies(work.conn):
+        keys = [key for key in await store.keys(work.conn, company.company_id) if key.active]
+        found += sealer.count((company.code, str(key.key_id), key.sealed) for key in keys)
+        if anew:
+            await _reseal_company(sealer, work, company.code)
+    return found
+
+
+async def _reseal_company(sealer: Sealer, work: Work, code: str) -> None:
+    company = await store.lock_company(work.conn, code)
+    assert company is not None, "companies are never deleted"
+    changed = False
+    for key in await store.keys(work.conn, company.company_id):
+        if key.active and (sealed := sealer.resealed(key.sealed, code, str(key.key_id))) is not None:
+            await store.reseal_key(work.conn, key.key_id, key.sealed, sealed)
+            changed = True
+    if changed:
+        company = await store.update_company(work.conn, company, company.name, company.active, work.now)
+        await _publish_company(work, company)
+        metrics.COMPANY_CHANGES.labels(change="resealed").inc()
 
 
 async def _add_key(work: Work, sealer: Sealer, company: Company) -> tuple[UUID, str]:

@@ -233,8 +233,8 @@ def link_token(key: bytes, report_id: UUID) -> str:
     return urlsafe_b64encode(report_id.bytes + mac).decode().rstrip("=")
 
 
-def report_of(key: bytes, token: str) -> UUID | None:
-    """The report of a token; None for one that we didn't make."""
+def report_of(keys: Sequence[bytes], token: str) -> UUID | None:
+    """The report of a token made with one of the keys; None for one that we didn't make."""
     try:
         raw = urlsafe_b64decode(token + "=" * (-len(token) % 4))
     except ValueError:
@@ -242,4 +242,5 @@ def report_of(key: bytes, token: str) -> UUID | None:
     if len(raw) != 16 + _MAC_BYTES:
         return None
     report_id = UUID(bytes=raw[:16])
-    return report_id if hmac.compare_digest(link_token(key, report_id), token) else None
+    ours = [hmac.compare_digest(link_token(key, report_id), token) for key in keys]
+    return report_id if any(ours) else None

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr
 
+from shared.kit.auth import sealing_keys
 from shared.kit.settings import KitSettings
 
 
@@ -24,8 +25,9 @@ class Settings(KitSettings):
     )
     overview_seconds: float = Field(3.0, ge=0, le=300, description="how old the figures on the pages may be")
 
-    def link_key_bytes(self) -> bytes:
-        """The key of reporters' links. A key of its own: who learns it can open links, and unseal nothing."""
+    def link_keys(self) -> tuple[bytes, ...]:
+        """The keys of reporters' links: the first makes them, all open them. Who learns one can unseal nothing."""
         if self.link_key is not None:
-            return b64decode(self.link_key.get_secret_value(), validate=True)
-        return hmac.digest(self.sealing_key.get_secret_value().encode(), b"beegrid tracking links", sha256)
+            return (b64decode(self.link_key.get_secret_value(), validate=True),)
+        sealing = sealing_keys(self.sealing_key.get_secret_value())
+        return tuple(hmac.digest(key.text.encode(), b"beegrid tracking links", sha256) for key in sealing)

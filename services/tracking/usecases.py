@@ -1,6 +1,7 @@
 """What the tracking service does: follow every report, pass cases on to the city."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
@@ -112,6 +113,11 @@ async def signing_keys(pool_of: Callable[[], Pool], sealer: Sealer, company: str
     async with pool_of().acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
         keys = await projections.company_keys(conn, company)
     return [sealer.unseal(sealed, company, key_id) for key_id, sealed in keys]
+
+
+async def count_sealed(sealer: Sealer, work: Work, _anew: bool) -> Counter[str]:
+    """Companies' keys by the sealing key they are under. Riders seals and tells them anew."""
+    return sealer.count(await projections.sealed(work.conn))
 
 
 async def read_journey(pool: Pool, report_id: UUID) -> Journey | None:

@@ -16,6 +16,7 @@ import shapely
 from numpy.typing import NDArray
 
 from shared.geo.checks import Hole, Overlap, holes, out_of_range, overlaps, repair
+from shared.geo.metres import square_metres
 
 # WGS-84 and CGCS2000 differ by centimetres: taken as they are.
 _AS_IS = {"EPSG:4326", "EPSG:4490", "OGC:CRS84", "EPSG:4979", "EPSG:4480"}
@@ -212,17 +213,29 @@ def _take(
         if out_of_range(polygon):
             reading.invalid.append((code, "coordinates are no degrees, and the file states no coordinate system"))
             return
+        drawn = polygon
         try:
-            polygon, problem = repair(polygon)
+            polygon, problem = repair(drawn)
         except ValueError as bad:
             reading.invalid.append((code, str(bad)))
             return
         if problem is not None:
-            reading.repaired.append((code, problem))
+            reading.repaired.append((code, f"{problem}: {_change(drawn, polygon)}"))
     parent = _text(values[columns.parent]) if columns.parent else None
     level = _text(values[columns.level]) if columns.level else None
     fictional = bool(values.get("fictional", False))
     reading.areas.append(FileArea(code, _text(values[columns.name]) or code, parent, level, fictional, polygon))
+
+
+def _change(before: shapely.Geometry, after: shapely.Geometry) -> str:
+    """What a repair has done, as far as numbers tell. Area crossed twice in opposite directions counts as none."""
+    pair = np.array([before, after], dtype=object)
+    counts = (
+        ("m²", square_metres(pair), ",.1f"),
+        ("corners", shapely.get_num_coordinates(pair), "d"),
+        ("parts", shapely.get_num_geometries(pair), "d"),
+    )
+    return ", ".join(f"{old:{form}} → {new:{form}} {what}" for what, (old, new), form in counts)
 
 
 def _text(value: object) -> str | None:

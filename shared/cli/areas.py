@@ -133,7 +133,7 @@ def show(found: AreaFile, level: LevelName) -> bool:
     out.print(" (reprojected to WGS-84)" if found.reprojected else "")
     for warning in found.warnings:
         out.print(f"[yellow]{warning}[/yellow]")
-    _table("已修复 / Repaired", ("code", "problem"), found.repaired)
+    _table("已修复 / Repaired", ("code", "problem and change"), found.repaired, shown_max=len(found.repaired))
     _table("无效 / Invalid", ("code", "problem"), found.invalid)
     overlaps, holes = check(found.areas, level)
     _table("重叠 / Overlaps", ("code", "code", "m²"), [(a, b, f"{o.square_metres:,.1f}") for a, b, o in overlaps])
@@ -151,12 +151,12 @@ def show_activated(answer: Any) -> None:
     )
 
 
-def _table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def _table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], shown_max: int = SHOWN_MAX) -> None:
     if not rows:
         return
     table = Table(*header, title=f"{title}: {len(rows)}", title_justify="left")
-    for row in rows[:SHOWN_MAX]:
+    for row in rows[:shown_max]:
         table.add_row(*row)
-    if len(rows) > SHOWN_MAX:
-        table.add_row(f"… {len(rows) - SHOWN_MAX} more")
+    if len(rows) > shown_max:
+        table.add_row(f"… {len(rows) - shown_max} more")
     out.print(table)

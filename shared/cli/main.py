@@ -8,8 +8,11 @@ import typer
 from rich.console import Console
 
 from shared.cli.areas import areas_app
+from shared.cli.backup.commands import backup, restore
 from shared.cli.client import CliError, find_suite, suite_folder
 from shared.cli.companies import companies_app
+from shared.cli.keys import keys_app
+from shared.cli.loadtest import loadtest
 from shared.cli.operations import deadletters_app, doctor, outbox
 from shared.cli.reports import reports_app
 from shared.cli.systems import systems_app
@@ -20,12 +23,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(companies_app, name="companies")
+app.add_typer(keys_app, name="keys")
 app.add_typer(systems_app, name="systems")
 app.add_typer(reports_app, name="reports")
 app.add_typer(areas_app, name="areas")
 app.add_typer(deadletters_app, name="deadletters")
 app.command("doctor")(doctor)
 app.command("outbox")(outbox)
+app.command("loadtest")(loadtest)
+app.command("backup")(backup)
+app.command("restore")(restore)
 
 
 @app.command("token")

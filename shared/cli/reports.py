@@ -59,7 +59,8 @@ def replay(
     and don't stop the others.
     """
     client = connect()
-    before = _progress(client, company)
+    require_company(client, company)
+    before = progress_of(client, company)
     try:
         mapping = read_kinds(kinds, encoding) if kinds else None
         totals = send(
@@ -83,6 +84,8 @@ def export(
 ) -> None:
     """导出办理结果 / Write where each report stands: grid (empty: none was found), case, state, credited points."""
     client = connect()
+    if company:
+        require_company(client, company)
     codes = [company] if company else [one["code"] for one in client.get("/v1/companies")]
     with _written_whole(file) as target, Progress(*_columns(), console=out) as progress:
         writer = csv.DictWriter(target, EXPORT_COLUMNS, extrasaction="ignore")
@@ -128,13 +131,14 @@ class Rejects:
         self._target: TextIO | None = None
         self.count = 0
 
-    def add(self, reject: Reject) -> None:
-        """Write one row down."""
-        if self._target is None:
-            self._target = self.path.open("w", encoding="utf-8-sig", newline="")
-            csv.writer(self._target).writerow(("line", "id", "reason"))
-        csv.writer(self._target).writerow((reject.line, reject.id, reject.reason))
-        self.count += 1
+    def add(self, refused: Iterable[Reject]) -> None:
+        """Write a batch's refused rows down in the order of their lines: the suite's own answers come last."""
+        for reject in sorted(refused, key=lambda one: one.line):
+            if self._target is None:
+                self._target = self.path.open("w", encoding="utf-8-sig", newline="")
+                csv.writer(self._target).writerow(("line", "id", "reason"))
+            csv.writer(self._target).writerow((reject.line, reject.id, reject.reason))
+            self.count += 1
 
     def close(self) -> None:
         """Finish the file."""
@@ -166,14 +170,15 @@ def send(
             parsed = (parse(line, cells, kinds) for line, cells in read_rows(raw, encoding))
             while batch := list(islice(parsed, min(BATCH, rate or BATCH))):
                 rows = [one for one in batch if isinstance(one, Row)]
-                for one in batch:
-                    if isinstance(one, Reject):
-                        rejects.add(one)
-                for status, row, reason in _send_batch(client, company, rows, riders) if rows else ():
-                    if status == "refused":
-                        rejects.add(Reject(row.line, row.id, reason))
-                    else:
-                        totals[status] += 1
+                refused = [one for one in batch if isinstance(one, Reject)]
+                try:
+                    for status, row, reason in _send_batch(client, company, rows, riders) if rows else ():
+                        if status == "refused":
+                            refused.append(Reject(row.line, row.id, reason))
+                        else:
+                            totals[status] += 1
+                finally:
+                    rejects.add(refused)
                 progress.update(task, completed=raw.tell())
                 pace.wait(len(batch))
             progress.update(task, completed=file.stat().st_size)
@@ -207,7 +212,7 @@ def settle(client: Client, company: str, wanted: int, patience_s: float, stuck: 
         best, since_s = -1, clock.monotonic_s()
         target: int | None = None
         while True:
-            now = _progress(client, company)
+            now = progress_of(client, company)
             if now["received"] >= wanted and target is None:
                 target = now["received"]  # what others file meanwhile isn't waited for
             # in a case, or in the queue of those without a grid: what follows, people do
@@ -261,7 +266,24 @@ def _repeatable(client: Client, path: str, company: str, body: Any) -> Any:
         pause_s = min(5.0, pause_s * 2)
 
 
-def _progress(client: Client, company: str) -> dict[str, int]:
+def require_company(client: Client, code: str) -> dict[str, Any]:
+    """The company as it is registered. Raises CliError that says so where none has this code."""
+    try:
+        found: dict[str, Any] = client.get(f"/v1/companies/{code}")
+    except CliError as error:
+        if error.status not in (404, 422):
+            raise
+        raise CliError(
+            "企业未登记 / Unknown company",
+            f"no company has the code {code}; nothing was sent",
+            error.status,
+            hint=f"`beegrid companies list`, or `beegrid companies add {code} --name …`",
+        ) from error
+    return found
+
+
+def progress_of(client: Client, company: str) -> dict[str, int]:
+    """How far a company's reports have come: numbers by stage."""
     found: dict[str, int] = client.get("/v1/tracking/progress", params={"company": company})
     return found
 

@@ -1,11 +1,21 @@
 """From the registry to a cluster: topics, users and exactly the rights that the declarations imply."""
 
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from confluent_kafka.admin import AdminClient
 
-from shared.cli.provision import AclSpec, Changes, KafkaAdmin, TopicSpec, client_config, provision_kafka
+from shared.cli.provision import (
+    AclSpec,
+    Changes,
+    KafkaAdmin,
+    TopicSpec,
+    client_config,
+    connect_admin,
+    has_rights,
+    provision_kafka,
+)
 from shared.events import registry
 from shared.events.registry import AnyTopic
 
@@ -49,11 +59,11 @@ def acl_specs(companies: Sequence[str] = ()) -> list[AclSpec]:
     return specs + [company_acl(code) for code in companies]
 
 
-def company_acl(code: str) -> AclSpec:
-    """A company writes its own inbound topics and reads why its records were refused."""
+def company_acl(code: str, user: str = "") -> AclSpec:
+    """A company, or another `user` of its, writes its own inbound topics and reads why its records were refused."""
     names = [topic.name.format(company=code) for topic in _families()]
     return AclSpec(
-        user=company_user(code),
+        user=user or company_user(code),
         write=names,
         read=[f"{name}.dlq" for name in names],
         group_prefixes=[f"{company_user(code)}."],
@@ -69,6 +79,11 @@ def system_acl(code: str) -> AclSpec:
 def company_user(code: str) -> str:
     """The SCRAM user of a company."""
     return f"company-{code}"
+
+
+def company_users(code: str) -> tuple[str, str]:
+    """The two users that a company changes between when its password is rotated; no code has a dot."""
+    return company_user(code), f"{company_user(code)}.2"
 
 
 def system_user(code: str) -> str:
@@ -99,6 +114,23 @@ def provision_company(cluster: Cluster, code: str, password: str) -> Changes:
     concerned = {service for topic in _families() for service in topic.consumers} | {company_user(code)}
     acls = [spec for spec in acl_specs(companies) if spec.user in concerned]
     return _provision(cluster, own, {company_user(code): password}, acls)
+
+
+def give_company_user(cluster: Cluster, code: str, user: str, password: str) -> None:
+    """Let one of a company's two users in, with this password; the other one stays as it is."""
+    _provision(cluster, [], {user: password}, [company_acl(code, user)])
+
+
+def end_company_user(cluster: Cluster, user: str) -> None:
+    """Take a user's rights away and give it a password that nobody knows. What is connected is cut off too."""
+    _provision(cluster, [], {user: secrets.token_urlsafe(32)}, [AclSpec(user=user)])
+
+
+def company_user_at_work(cluster: Cluster, code: str) -> str:
+    """Which of a company's two users has been given rights last: the second is without any while the first works."""
+    first, second = company_users(code)
+    client = connect_admin(cluster.bootstrap, cluster.admin)
+    return second if has_rights(client, cluster.user_prefix + second) else first
 
 
 def provision_system(cluster: Cluster, code: str, password: str) -> Changes:

@@ -122,7 +122,10 @@ class Suite:
             "kafka_bootstrap": infra.kafka_bootstrap,
             "kafka_admin_user": infra.kafka_admin_user,
             "kafka_admin_password": infra.kafka_admin_password,
-            "identity": str(self.installation.folder / "identity"),
+            "postgres_admin_url": infra.postgres_admin_url,
+            "postgres_database": self.installation.name,
+            "photo_store_url": self.overrides.get("BEEGRID_PHOTO_STORE_URL", ""),
+            "identity": str((self.installation.folder / "identity").resolve()),
             "services": {name: process.url for name, process in self.services.items()},
             "pid": os.getpid(),
         }

@@ -13,6 +13,7 @@ from pydantic_core import SchemaValidator
 from shared.events.envelope import SPEC_VERSION, EnvelopeError, from_headers, normalise, valid_traceparent
 from shared.events.topic import Audience, Topic
 from shared.kit import clock
+from shared.kit.headers import KafkaHeaders
 from shared.kit.ids import derived_id, read_id
 from shared.kit.work import Event, Record
 
@@ -40,9 +41,10 @@ class Decoder:
 
     def record(self, raw: "ConsumerRecord[bytes, bytes]") -> Record:
         """The record with the name its Topic has in this suite."""
-        return Record(
-            raw.topic.removeprefix(self._prefix), raw.partition, raw.offset, raw.key, raw.value, tuple(raw.headers)
-        )
+        headers = tuple(raw.headers)
+        if self._foreign:
+            headers = with_id(headers, raw.partition, raw.offset, raw.timestamp)
+        return Record(raw.topic.removeprefix(self._prefix), raw.partition, raw.offset, raw.key, raw.value, headers)
 
     def reads(self, topic: str) -> bool:
         """Whether records of a topic (named without prefix) are of this Topic."""
@@ -89,6 +91,17 @@ class Decoder:
             company=company,
             traceparent=valid_traceparent(headers.get("traceparent")),
         )
+
+
+def with_id(headers: KafkaHeaders, partition: int, offset: int, timestamp_ms: int) -> KafkaHeaders:
+    """A company's headers with an id, made of the record's place and time where the company has stated none.
+
+    The time is part of it: on a cluster that was built anew offsets begin at 0 again, and a record with an old one's
+    place would be taken for that one's repetition.
+    """
+    if any(name.lower() == "ce_id" for name, _ in headers):
+        return headers
+    return (*headers, ("ce_id", f"{partition}:{offset}:{timestamp_ms}".encode()))
 
 
 def _checked(record: Record) -> dict[str, str]:

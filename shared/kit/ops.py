@@ -3,10 +3,10 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from shared.kit import dead_letters
-from shared.kit.auth import Caller, Operator, Public, allow, policy_router
+from shared.kit.auth import Caller, Operator, Public, allow, policy_router, sealing_keys
 from shared.kit.db import ACQUIRE_TIMEOUT_S
 
 
@@ -19,6 +19,22 @@ class StatusOut(BaseModel):
     lag_records: dict[str, int] = Field(description="by topic")
     tallies: dict[str, int] = Field(description="figures of the service's own, for reconciliation")
     problems: dict[str, str] = Field(description="what is wrong now; empty: nothing")
+
+
+class SealingKeyOut(BaseModel):
+    """A sealing key of the process' setting. `secrets`: how many in the schema it has sealed."""
+
+    id: str
+    made_at: AwareDatetime | None
+    secrets: int
+
+
+class KeysOut(BaseModel):
+    """What the process has of keys, never a secret. `sealing`: the first seals, all unseal."""
+
+    sealing: list[SealingKeyOut]
+    unknown: int = Field(description="sealed secrets that none of these keys opens")
+    issuer: list[str] = Field(description="ids of the token issuer's keys, as last fetched")
 
 
 class DeadLetterOut(BaseModel):
@@ -81,6 +97,7 @@ def ops_router(name: str) -> APIRouter:
     """The routes of one service."""
     router = policy_router(tags=["operations"])
     _status_routes(router, f"/ops/{name}")
+    _key_routes(router, f"/ops/{name}")
     _dead_letter_routes(router, f"/ops/{name}")
     return router
 
@@ -107,6 +124,28 @@ def _status_routes(router: APIRouter, base: str) -> None:
     async def ready(service: Serving) -> dict[str, str]:
         problems: dict[str, str] = await service.ready()
         return problems
+
+
+def _key_routes(router: APIRouter, base: str) -> None:
+    @router.get(f"{base}/keys")
+    @allow(Operator, timeout_s=30)
+    async def keys(caller: Caller, service: Serving) -> KeysOut:
+        found = await service.sealed()
+        return KeysOut(
+            sealing=[
+                SealingKeyOut(id=key.id, made_at=key.made_at, secrets=found[key.id])
+                for key in sealing_keys(service.settings.sealing_key.get_secret_value())
+            ],
+            unknown=found["unknown"],
+            issuer=service.jwks.known(),
+        )
+
+    @router.post(f"{base}/keys/reseal")
+    @allow(Operator, timeout_s=30)
+    async def reseal(caller: Caller, service: Serving) -> dict[str, int]:
+        found = await service.sealed(anew=True)
+        first = sealing_keys(service.settings.sealing_key.get_secret_value())[0].id
+        return {"resealed": sum(found.values()) - found[first] - found["unknown"]}
 
 
 def _dead_letter_routes(router: APIRouter, base: str) -> None:

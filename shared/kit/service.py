@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
@@ -34,6 +35,7 @@ log = structlog.get_logger(__name__)
 
 Task = Callable[[], Awaitable[None]]
 Tallies = Callable[[Connection], Awaitable[dict[str, int]]]
+Reseal = Callable[[Work, bool], Awaitable[Counter[str]]]
 MEASURE_EVERY_S = 2.0
 PURGE_EVERY_S = 300.0
 PURGE_ROWS = 20_000
@@ -72,6 +74,8 @@ class Service:
         self._background: dict[str, Task] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._tallies: Tallies | None = None
+        self._reseal: Reseal | None = None
+        self.jwks = Jwks(settings.jwks_url)
         self._replay_guard: ReplayGuard | None = None
         self.limiter: RateLimiter | None = None
 
@@ -116,6 +120,13 @@ class Service:
         """Give the figures that a reconciliation compares with other services."""
         self._tallies = count
 
+    def seals(self, reseal: Reseal) -> None:
+        """Give what counts the sealed secrets in the schema, by sealing key's id, as they were found.
+
+        Told True, it seals those of the service's own anew under the first key; projections follow their events.
+        """
+        self._reseal = reseal
+
     @property
     def subscriptions(self) -> Sequence[Topic[Any]]:
         """The topics that this service really subscribes to."""
@@ -158,6 +169,13 @@ class Service:
     async def figures(self, conn: Connection) -> dict[str, int]:
         """The service's own tallies, or none."""
         return await self._tallies(conn) if self._tallies is not None else {}
+
+    async def sealed(self, *, anew: bool = False) -> Counter[str]:
+        """Number of sealed secrets by sealing key's id; `anew`: each is under the first key afterwards."""
+        if self._reseal is None:
+            return Counter()
+        async with self.work() as work:
+            return await self._reseal(work, anew)
 
     # --- probes -----------------------------------------------------------------------------------------------------
 
@@ -219,14 +237,13 @@ class Service:
         self.limiter = RateLimiter.from_url(
             settings.redis_url.get_secret_value(), service=self.name, per_minute=settings.rate_limit_per_minute
         )
-        jwks = Jwks(settings.jwks_url)
         app = create_app(
             title=self.title,
             version="1",
             health=self,
             routers=[*self.routers, ops_router(self.name)],
             auth=Authenticator(
-                jwt=JwtVerifier(jwks, issuer=settings.jwt_issuer, audience=settings.jwt_audience),
+                jwt=JwtVerifier(self.jwks, issuer=settings.jwt_issuer, audience=settings.jwt_audience),
                 signatures=SignatureVerifier(self.key_ring) if self.key_ring is not None else None,
                 replay=self._replay_guard,
             ),

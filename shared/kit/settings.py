@@ -43,7 +43,10 @@ class KitSettings(BaseSettings):
     shutdown_grace_s: float = Field(20.0, ge=1, description="time for handlers in flight after SIGTERM")
     drain_s: float = Field(0.0, ge=0, le=60, description="after SIGTERM: not ready, yet serving, until balancers know")
     inbox_retention_hours: int = Field(24 * 22, ge=1, description="longer than topic retention plus dead-letter age")
-    sealing_key: SecretStr = Field(description="32 bytes, base64: seals companies' keys on internal topics")
+    sealing_key: SecretStr = Field(
+        description="32 bytes, base64, with `<time made>.` before it if known: seals keys at rest and on internal "
+        "topics. Several, by commas: the first seals, all unseal"
+    )
     otlp_endpoint: str | None = Field(None, description="http(s)://…/v1/traces; none: spans are not exported")
     trace_ratio: float = Field(0.01, ge=0, le=1, description="share of requests that start a recorded trace")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

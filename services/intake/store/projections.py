@@ -27,6 +27,9 @@ SET consent = excluded.consent, active = excluded.active, version = excluded.ver
 WHERE r.version < excluded.version
 """
 SQL_COMPANIES_ACTIVE = "SELECT code, active FROM companies WHERE code = ANY($1::text[])"
+SQL_SEALED = """
+SELECT c.code, k ->> 'key_id' AS key_id, k ->> 'sealed' AS sealed FROM companies c, jsonb_array_elements(c.keys) k
+"""
 SQL_COMPANY_KEYS = "SELECT version, keys FROM companies WHERE code = $1"
 SQL_RIDERS_BY_NUMBER = """
 SELECT r.rider_id, r.company, r.external_id, r.consent, r.active, NULL::boolean AS company_active
@@ -79,6 +82,11 @@ async def company_keys(conn: Connection, code: str) -> tuple[int, list[tuple[str
     if row is None:
         return 0, []
     return row["version"], [(key["key_id"], key["sealed"]) for key in row["keys"]]
+
+
+async def sealed(conn: Connection) -> list[tuple[str, str, str]]:
+    """(company, key id, sealed) of all companies' keys."""
+    return [(row["code"], row["key_id"], row["sealed"]) for row in await conn.fetch(SQL_SEALED)]
 
 
 async def riders_by_number(conn: Connection, numbers: Collection[tuple[str, str]]) -> dict[tuple[str, str], Rider]:

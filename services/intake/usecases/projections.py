@@ -1,5 +1,6 @@
 """What intake keeps of the riders service's words, and the companies' signing keys from it."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -22,6 +23,11 @@ async def follow_companies(work: Work, events: Sequence[Event[CompanyChanged]]) 
 async def follow_riders(work: Work, events: Sequence[Event[RiderChanged]]) -> None:
     """Keep the newest state of each rider; older states, late or replayed, change nothing."""
     await store.upsert_riders(work.conn, _newest(events))
+
+
+async def count_sealed(sealer: Sealer, work: Work, _anew: bool) -> Counter[str]:
+    """Companies' keys by the sealing key they are under. Riders seals and tells them anew."""
+    return sealer.count(await store.sealed(work.conn))
 
 
 def _newest(events: Sequence[Event[M]]) -> list[tuple[M, int]]:

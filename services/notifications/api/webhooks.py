@@ -48,6 +48,7 @@ class WebhookOut(BaseModel):
     waiting: int = Field(description="deliveries that will be tried")
     dead: int = Field(description="deliveries that were given up")
     updated_at: datetime
+    previous_until: datetime | None = Field(description="until then the former secret signs too; none: it doesn't")
     secret: str | None = Field(None, description="whsec_…, only in the answer that made it")
 
     @classmethod
@@ -62,6 +63,7 @@ class WebhookOut(BaseModel):
             waiting=figures.get("pending", 0) + figures.get("failed", 0),
             dead=figures.get("dead", 0),
             updated_at=hook.updated_at,
+            previous_until=hook.previous_until if hook.sealed_previous else None,
             secret=None if secret is None else "whsec_" + base64.b64encode(secret).decode(),
         )
 

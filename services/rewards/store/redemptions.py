@@ -52,8 +52,10 @@ RETURNING {_COLUMNS}
 """  # noqa: S608 # constants only
 SQL_BY_CODE = f"""
 SELECT {_COLUMNS}, o.opens_minute, o.closes_minute
-FROM redemptions r JOIN offers o ON o.id = r.offer_id WHERE r.code_hash = $1 FOR UPDATE OF r
+FROM redemptions r JOIN offers o ON o.id = r.offer_id WHERE r.code_hash = ANY($1::bytea[]) FOR UPDATE OF r
 """  # noqa: S608 # constants only
+SQL_SEALED_CODES = "SELECT id, code_sealed FROM redemptions WHERE state = 'issued' AND code_sealed IS NOT NULL"
+SQL_RENEW_CODE = "UPDATE redemptions SET code_hash = $3, code_sealed = $4 WHERE id = $1 AND code_sealed = $2"
 SQL_USE = f"""
 UPDATE redemptions r SET state = 'used', version = r.version + 1, ended_at = now()
 WHERE r.id = $1 AND r.merchant_id = $2 AND r.state = 'issued' AND r.deadline_at > now()
@@ -173,10 +175,20 @@ async def end_due(conn: Connection, rows_max: int) -> list[Redemption]:
     return [Redemption(*row) for row in await conn.fetch(SQL_END_DUE, rows_max)]
 
 
-async def by_code(conn: Connection, code_hash: bytes) -> tuple[Redemption, int, int] | None:
-    """The redemption with this voucher, locked, and the counter's hours (opens, closes) in minutes."""
-    row = await conn.fetchrow(SQL_BY_CODE, code_hash)
+async def by_code(conn: Connection, code_hashes: Sequence[bytes]) -> tuple[Redemption, int, int] | None:
+    """The redemption with a voucher of one of these hashes, locked, and the counter's hours in minutes."""
+    row = await conn.fetchrow(SQL_BY_CODE, list(code_hashes))
     return None if row is None else (Redemption(*row[:-2]), row[-2], row[-1])
+
+
+async def sealed_codes(conn: Connection) -> list[tuple[UUID, bytes]]:
+    """(redemption, sealed code) of all vouchers that can still be used."""
+    return [(row["id"], row["code_sealed"]) for row in await conn.fetch(SQL_SEALED_CODES)]
+
+
+async def renew_code(conn: Connection, id_: UUID, before: bytes, code_hash: bytes, sealed: bytes) -> None:
+    """Exchange hash and seal of a code that has not changed meanwhile."""
+    await conn.execute(SQL_RENEW_CODE, id_, before, code_hash, sealed)
 
 
 async def use(conn: Connection, id_: UUID, merchant_id: UUID) -> Redemption | None:

@@ -46,7 +46,7 @@ async def _verify(counter: Counter, work: Work, merchant_id: UUID, entered: str)
     if await redemptions.wrong_attempts(work.conn, merchant_id, counter.window_s) >= counter.wrong_max:
         return Verdict("too_many")
     code = canonical(entered)
-    found = await redemptions.by_code(work.conn, counter.codes.hash(code)) if code is not None else None
+    found = await redemptions.by_code(work.conn, counter.codes.hashes(code)) if code is not None else None
     if found is None:
         return Verdict("unknown_code")
     redemption, opens_minute, closes_minute = found

@@ -1,8 +1,10 @@
 """HTTP: companies and their signing keys, for operators."""
 
+from datetime import timedelta
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import Response
+from fastapi import Query, Response
 from fastapi.responses import JSONResponse
 from pydantic import AwareDatetime, BaseModel
 
@@ -17,6 +19,7 @@ from shared.kit.idempotency import Idempotent
 from shared.kit.service import Service
 
 router = policy_router(tags=["companies"])
+OverlapHours = Annotated[float | None, Query(ge=0, le=24 * 31, description="then the older keys end by themselves")]
 
 
 class CompanyIn(In):
@@ -63,6 +66,7 @@ class KeyStateOut(BaseModel):
     key_id: UUID
     active: bool
     created_at: AwareDatetime
+    expires_at: AwareDatetime | None = None
 
 
 class CompanyDetailOut(CompanyOut):
@@ -101,7 +105,10 @@ async def read_company(code: CompanyCode, service: CurrentService) -> CompanyDet
         if company is None:
             raise not_found("company")
         keys = await store.keys(conn, company.company_id)
-    states = [KeyStateOut(key_id=key.key_id, active=key.active, created_at=key.created_at) for key in keys]
+    states = [
+        KeyStateOut(key_id=key.key_id, active=key.active, created_at=key.created_at, expires_at=key.expires_at)
+        for key in keys
+    ]
     return CompanyDetailOut.model_validate({**_company_fields(company), "keys": states})
 
 
@@ -119,13 +126,16 @@ async def update_company(code: CompanyCode, body: CompanyUpdateIn, service: Curr
 
 @router.post("/v1/companies/{code}/keys", status_code=201, response_model=KeyOut, responses=problem_responses(404, 409))
 @allow(Operator)
-async def add_key(code: CompanyCode, attempt: Idempotent, service: CurrentService) -> Response:
-    """A new signing key, told once. The older keys stay valid until they are revoked."""
+async def add_key(
+    code: CompanyCode, attempt: Idempotent, service: CurrentService, overlap_hours: OverlapHours = None
+) -> Response:
+    """A new signing key, told once. The older keys stay valid until they are revoked, or for the hours stated."""
     not_when_overloaded(service)
+    overlap = None if overlap_hours is None else timedelta(hours=overlap_hours)
     async with service.work() as work:
         if (seen := await attempt.remembered(work.conn)) is not None:
             return seen.response()
-        made = await usecases.add_key(work, _sealer(service), code)
+        made = await usecases.add_key(work, _sealer(service), code, overlap)
         if made is None:
             raise not_found("company")
         if isinstance(made, Refusal):

@@ -68,7 +68,7 @@ async def city(service: CurrentService, lang: Lang = "zh") -> HTMLResponse:
 async def report(token: str, service: CurrentService, lang: Lang = "zh") -> HTMLResponse:
     """One report's way, for whoever holds its link."""
     parts = service.parts
-    report_id = domain.report_of(parts.link_key, token)
+    report_id = domain.report_of(parts.link_keys, token)
     journey = await usecases.read_journey(service.pool, report_id) if report_id else None
     if journey is None:
         return _page("missing.html", lang, parts, f"/r/{token}" if report_id else "/", status=404)

@@ -18,7 +18,7 @@ class Parts:
     settings: Settings
     catalogue: Catalogue
     overview: OverviewCache
-    link_key: bytes
+    link_keys: tuple[bytes, ...]
 
 
 class TrackingService(Service):

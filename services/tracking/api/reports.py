@@ -79,6 +79,7 @@ class HopOut(BaseModel):
     hop: str
     reports: int
     p50_ms: float | None
+    p95_ms: float | None
     p99_ms: float | None
 
 
@@ -114,7 +115,7 @@ async def read_report(report_id: UUID, caller: Caller, service: CurrentService) 
         case_id=case.case_id if case else None,
         report_count=case.report_count if case else 1,
         due_at=case.due_at if case else None,
-        link=f"/r/{domain.link_token(service.parts.link_key, report_id)}",
+        link=f"/r/{domain.link_token(service.parts.link_keys[0], report_id)}",
         steps=[
             StepOut(key=step.key, at=step.at, zh=step.zh, en=step.en, who=step.who, role=step.role, note=step.note)
             for step in domain.timeline(journey)

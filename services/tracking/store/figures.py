@@ -40,12 +40,14 @@ WITH stages AS (
 ), hops (hop, place, seconds) AS (
     SELECT 'accepted_to_routed', 1, extract(epoch FROM routed - accepted) FROM stages
     UNION ALL SELECT 'routed_to_case', 2, extract(epoch FROM in_case - routed) FROM stages
+    UNION ALL SELECT 'accepted_to_case', 6, extract(epoch FROM in_case - accepted) FROM stages
     UNION ALL SELECT 'case_to_held', 3, extract(epoch FROM held - in_case) FROM stages
     UNION ALL SELECT 'accepted_to_held', 4, extract(epoch FROM held - accepted) FROM stages
     UNION ALL SELECT 'closed_to_posted', 5, extract(epoch FROM posted - closed) FROM stages
 )
 SELECT hop, count(seconds) AS reports,
        (percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) * 1000)::float8 AS p50_ms,
+       (percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds) * 1000)::float8 AS p95_ms,
        (percentile_cont(0.99) WITHIN GROUP (ORDER BY seconds) * 1000)::float8 AS p99_ms
 FROM hops GROUP BY hop, place ORDER BY place
 """
@@ -97,6 +99,7 @@ class Hop:
     hop: str
     reports: int
     p50_ms: float | None
+    p95_ms: float | None
     p99_ms: float | None
 
 

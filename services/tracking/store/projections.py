@@ -59,6 +59,9 @@ ON CONFLICT (company_id) DO UPDATE SET code = excluded.code, version = excluded.
 WHERE companies.version < excluded.version
 """
 
+SQL_SEALED = """
+SELECT c.code, k ->> 0 AS key_id, k ->> 1 AS sealed FROM companies c, jsonb_array_elements(c.keys) k
+"""
 SQL_COMPANY_KEYS = "SELECT keys FROM companies WHERE code = $1 AND active"
 
 
@@ -109,6 +112,11 @@ async def company_keys(conn: Connection, code: str) -> list[tuple[str, str]]:
     """Keys (id, sealed secret) of an active company, newest first; [] for any other."""
     found = await conn.fetchval(SQL_COMPANY_KEYS, code)
     return [(key_id, sealed) for key_id, sealed in found or []]
+
+
+async def sealed(conn: Connection) -> list[tuple[str, str, str]]:
+    """(company, key id, sealed) of all companies' keys."""
+    return [(row["code"], row["key_id"], row["sealed"]) for row in await conn.fetch(SQL_SEALED)]
 
 
 def _values(rows: Sequence[ReceivedReport | Routing | CaseState | CaseStep | Movement]) -> Iterable[tuple[object, ...]]:

@@ -1,7 +1,18 @@
 """Makes databases, roles, topics, users and rights exist, locally, in compose and in Kubernetes alike. Idempotent."""
 
-from .kafka import AclSpec, Changes, KafkaAdmin, TopicSpec, client_config, connect_admin, delete_topics, provision_kafka
-from .postgres import app_role, database_url, drop_database, owner_role, provision_postgres
+from .kafka import (
+    AclSpec,
+    Changes,
+    KafkaAdmin,
+    TopicSpec,
+    client_config,
+    connect_admin,
+    delete_topics,
+    has_rights,
+    provision_kafka,
+    scram_users,
+)
+from .postgres import app_role, database_url, drop_database, other_database, owner_role, provision_postgres
 
 __all__ = [
     "AclSpec",
@@ -14,7 +25,10 @@ __all__ = [
     "database_url",
     "delete_topics",
     "drop_database",
+    "has_rights",
+    "other_database",
     "owner_role",
     "provision_kafka",
     "provision_postgres",
+    "scram_users",
 ]

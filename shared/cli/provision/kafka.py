@@ -148,7 +148,7 @@ def delete_topics(bootstrap: str, admin: KafkaAdmin, prefix: str, user_prefix: s
     if gone:
         _wait(client.delete_acls(gone))
     if user_prefix:
-        leaving = [name for name in _scram_users(client) if name.startswith(user_prefix)]
+        leaving = [name for name in scram_users(client) if name.startswith(user_prefix)]
         if leaving:
             # Not deleted: once a SCRAM user has been deleted, nobody could log in after the broker's next start (Kafka
             # 4.3.1; tests/infra restarts one after this function). An unknown password locks a user out as well.
@@ -239,10 +239,11 @@ def _users(client: AdminClient, users: Mapping[str, str]) -> None:
         UserScramCredentialUpsertion(name, strength, password.encode()) for name, password in users.items()
     ]
     _wait(client.alter_user_scram_credentials(upserts))
-    _until(lambda: set(users) <= _scram_users(client), "users")
+    _until(lambda: set(users) <= scram_users(client), "users")
 
 
-def _scram_users(client: AdminClient) -> set[str]:
+def scram_users(client: AdminClient) -> set[str]:
+    """The names of all users of the cluster."""
     # Without names it returns one future for all users, with names one for each: the declared type is the union.
     described: Any = client.describe_user_scram_credentials()
     return set(described.result())
@@ -281,6 +282,11 @@ def _rights(client: AdminClient, principal: str, prefix: str, wanted: set[AclBin
         _until(lambda: present() == wanted, f"rights of {principal}")
     changes.acls_added += len(missing)
     changes.acls_removed += len(surplus)
+
+
+def has_rights(client: AdminClient, user: str) -> bool:
+    """Whether a user may do anything at all."""
+    return bool(_present(client, f"User:{user}"))
 
 
 def _present(client: AdminClient, principal: str | None) -> list[AclBinding]:

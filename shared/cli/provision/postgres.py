@@ -103,7 +103,7 @@ async def _provision(
             path = f"{_name(service)}, {EXTENSIONS_SCHEMA}" if extensions else _name(service)
             await _pin(admin, database, owner_role(service, role_prefix), {**OWNER_SETTINGS, "search_path": path})
             await _pin(admin, database, app_role(service, role_prefix), {**APP_SETTINGS, "search_path": path})
-        async with _connection(_other_database(admin_url, database)) as inside, inside.transaction():
+        async with _connection(other_database(admin_url, database)) as inside, inside.transaction():
             await inside.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
             for service in services:
                 await _create_schema(inside, service, owner_role(service, role_prefix), app_role(service, role_prefix))
@@ -189,7 +189,8 @@ async def cluster_lock(connection: Connection, name: str, wait_s: float = LOCK_W
             await connection.execute("SELECT pg_advisory_unlock($1)", key)
 
 
-def _other_database(url: str, database: str) -> str:
+def other_database(url: str, database: str) -> str:
+    """The URL of another database on the same server, with the same role."""
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc, f"/{database}", parts.query, ""))
 

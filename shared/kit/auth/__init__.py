@@ -25,7 +25,7 @@ from shared.kit.auth.policy import (
 )
 from shared.kit.auth.principal import Principal
 from shared.kit.auth.replay import ReplayGuard
-from shared.kit.auth.sealing import SealBroken, Sealer
+from shared.kit.auth.sealing import SealBroken, Sealer, sealing_keys
 from shared.kit.auth.signature import CachedKeyRing, KeyRing, SignatureVerifier, signed_headers
 
 __all__ = [
@@ -58,5 +58,6 @@ __all__ = [
     "current_principal",
     "policies",
     "policy_router",
+    "sealing_keys",
     "signed_headers",
 ]

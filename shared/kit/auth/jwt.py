@@ -70,6 +70,10 @@ class Jwks:
             raise ServiceBusy("the issuer's keys are not available", retry_after_s=int(_REFRESH_INTERVAL_S))
         return self._keys.get(kid)
 
+    def known(self) -> list[str]:
+        """Ids of the keys at hand."""
+        return sorted(self._keys)
+
     async def aclose(self) -> None:
         """Closes the HTTP client, if one was opened."""
         if self._client is not None:

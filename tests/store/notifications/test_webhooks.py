@@ -10,8 +10,9 @@ from standardwebhooks import Webhook as Verifier
 
 from services.notifications.outbound.webhook import WebhookSender
 from services.notifications.store import deliveries, webhooks
-from services.notifications.usecases import sending, telling
+from services.notifications.usecases import sealing, sending, telling
 from services.notifications.usecases import webhooks as usecases
+from services.notifications.usecases.preferences import SEALED_FOR
 from shared.kit import clock
 from shared.kit.auth import Sealer
 from shared.kit.ids import new_id
@@ -285,3 +286,26 @@ def test_the_verifier_of_these_tests_refuses_a_wrong_secret() -> None:
             b"{}",
             {"webhook-id": "x", "webhook-timestamp": str(int(clock.unix_s())), "webhook-signature": "v1,YWJj"},
         )
+
+
+async def test_secrets_and_addresses_go_under_the_new_sealing_key(stage: Stage) -> None:
+    async with Receiver().listening() as receiver:
+        secrets = [await register(stage, receiver.url), await register(stage, receiver.url, rotate=True)]
+    old = stage.settings.sealing_key.get_secret_value()
+    async with stage.pool.acquire() as conn:
+        await conn.execute(
+            "INSERT INTO channels (channel_id, area, kind, sealed, hint, topics, created_at)"
+            " VALUES ($1, '33', 'mail', $2, 'h', '{}', now())",
+            channel := new_id(),
+            Sealer(old).seal(b"a@b.cn", SEALED_FOR, str(channel)),
+        )
+    both, only_new = Sealer(f"{'b' * 43}=,{old}"), Sealer("b" * 43 + "=")
+    for key in reversed(both.keys):
+        async with stage.work() as work:
+            assert await sealing.reseal(both, work, True) == {key.id: 3}
+    async with stage.pool.acquire() as conn:
+        found = await webhooks.webhook(conn, "mt")
+        address = await conn.fetchval("SELECT sealed FROM channels")
+    assert found is not None
+    assert usecases.unsealed(only_new, found, clock.now()) == secrets[::-1]
+    assert only_new.unseal(address, SEALED_FOR, str(channel)) == b"a@b.cn"

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from services.riders import store, usecases
 from services.riders.domain import Outlet, Refusal
 from services.riders.handlers import on_rider_submission
 from services.riders.usecases import NewKey
+from shared.kit.auth import Sealer
 from shared.kit.work import Event, Rejection
 from tests.store.riders.conftest import SEALER, Riders, Submit
 
@@ -203,3 +205,36 @@ async def test_the_age_of_the_oldest_active_key_is_known(riders: Riders) -> None
         await usecases.revoke_key(work, "oldest-key", made.key_id)
     async with riders.pool.acquire() as conn:
         assert (await store.oldest_keys(conn))["oldest-key"] > first
+
+
+async def test_an_older_key_is_good_for_the_overlap_and_ends_by_itself(riders: Riders) -> None:
+    async with riders.work() as work:
+        first = await usecases.create_company(work, SEALER, "sf-express", "SF")
+    async with riders.work() as work:
+        second = await usecases.add_key(work, SEALER, "sf-express", timedelta(hours=1))
+    assert isinstance(first, NewKey) and isinstance(second, NewKey)
+    old, new = (base64.b64decode(made.secret[6:]) for made in (first, second))
+    for minutes, good in ((59, [new, old]), (61, [new])):
+        async with riders.work() as work:
+            work.now += timedelta(minutes=minutes)
+            assert await usecases.end_due_keys(work) == 2 - len(good)
+        assert await keys(riders) == good
+    events = await riders.published("riders.company-changed.v1")
+    assert [len(event["keys"]) for event in events] == [1, 2, 1]
+    assert await riders.pool.fetchval("SELECT sealed FROM company_keys WHERE NOT active") == ""
+
+
+async def test_signing_keys_go_under_the_new_sealing_key_and_are_told(riders: Riders) -> None:
+    async with riders.work() as work:
+        made = await usecases.create_company(work, SEALER, "sf-express", "SF")
+    assert isinstance(made, NewKey)
+    both = Sealer("b" * 43 + "=," + "a" * 43 + "=")
+    for found, count in ((both.keys[1].id, 2), (both.keys[0].id, 2)):
+        async with riders.work() as work:
+            assert await usecases.reseal(both, work, True) == {found: 1}
+        # the second time nothing is left to do, and nobody is told of nothing
+        assert len(await riders.published("riders.company-changed.v1")) == count
+    only_new = Sealer("b" * 43 + "=")
+    [event] = [event for event in await riders.published("riders.company-changed.v1") if event["version"] == 2]
+    (key,) = event["keys"]
+    assert only_new.unseal(key["sealed"], "sf-express", key["key_id"]) == base64.b64decode(made.secret[6:])

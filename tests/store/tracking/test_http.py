@@ -126,6 +126,7 @@ async def test_progress_and_hops(
     hops = (await client.get("/v1/tracking/hops?since=2026-01-01T00:00:00Z", headers=operator)).json()["hops"]
     assert [hop["hop"] for hop in hops] == [
         "accepted_to_routed", "routed_to_case", "case_to_held", "accepted_to_held", "closed_to_posted",
+        "accepted_to_case",
     ]  # fmt: skip
     assert (await client.get("/v1/tracking/hops", headers=bearer(installation, "r", "rider"))).status_code == 403
 

@@ -73,6 +73,22 @@ def test_a_broken_file_is_refused_with_the_codes(client: Recorder, tmp_path: Pat
     assert grids()[1].code in text
 
 
+def test_every_repaired_polygon_is_told_with_what_has_changed(client: Recorder, tmp_path: Path) -> None:
+    collection = feature_collection(grids()[:30])
+    for number, feature in enumerate(collection["features"]):
+        west = 120 + number
+        feature["geometry"] = {
+            "type": "Polygon",
+            "coordinates": [[[west, 30], [west + 0.02, 30.02], [west + 0.02, 30], [west, 30.02], [west, 30]]],
+        }
+    path = tmp_path / "bows.geojson"
+    path.write_text(json.dumps(collection), "utf-8")
+    code, text = run(str(path), "--dry-run")
+    assert code == 0, text
+    assert all(area.code in text for area in grids()[:30])
+    assert text.count("parts") == 30
+
+
 def test_an_unknown_field_is_told(client: Recorder, file: Path) -> None:
     code, text = run(str(file), "--code-field", "网格编码")
     assert code == 1 and "no field 网格编码" in text

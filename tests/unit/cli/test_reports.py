@@ -40,6 +40,10 @@ class Suite:
             if self.down % 2:
                 raise httpx.ConnectError("away")
             return httpx.Response(503, json={"title": "busy", "code": "busy", "detail": "x", "status": 503})
+        if path.startswith("/v1/companies/"):
+            if path.endswith("/mt"):
+                return httpx.Response(200, json={"code": "mt", "active": True})
+            return httpx.Response(404, json={"title": "not found", "code": "not_found", "detail": "x", "status": 404})
         if path == "/v1/tracking/progress":
             self.settled_lag = max(0, self.settled_lag - 1) if not self.stuck else 9
             count = len(self.reports)
@@ -118,13 +122,13 @@ def test_every_good_row_arrives_once_and_bad_ones_are_told_beside(suite: Suite, 
     assert [(one["line"], one["id"]) for one in refused] == [
         ("3", "a2"),
         ("4", "a3"),
+        ("5", "a4"),
         ("6", "a5"),
         ("7", ""),
-        ("5", "a4"),
     ]
     assert all(one["reason"] for one in refused)
     assert "lat" in refused[0]["reason"]
-    assert "unknown_rider" in refused[-1]["reason"]
+    assert "unknown_rider" in refused[2]["reason"]
 
     suite.riders.add("nobody")
     written(file, row(1), row(4, rider="nobody"), row(7))
@@ -132,6 +136,16 @@ def test_every_good_row_arrives_once_and_bad_ones_are_told_beside(suite: Suite, 
     assert "accepted 1" in again.output
     assert "known before 2" in again.output
     assert not (tmp_path / "old.rejected.csv").exists()
+
+
+def test_an_unknown_company_is_told_before_anything_is_sent(suite: Suite, tmp_path: Path) -> None:
+    done = run("replay", str(written(tmp_path / "a.csv", row(1, lat="95"))), "--company", "nobody")
+    assert done.exit_code == 1
+    assert isinstance(done.exception, CliError)
+    assert "Unknown company" in done.exception.title
+    assert "nobody" in done.exception.detail
+    assert suite.requests == []
+    assert not (tmp_path / "a.rejected.csv").exists()
 
 
 def test_an_outage_is_waited_for_and_nothing_is_lost(suite: Suite, tmp_path: Path) -> None:
@@ -256,6 +270,9 @@ def exporting(lines: list[str], *, cut: bool = False) -> Callable[[httpx.Request
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.path == "/v1/companies":
             return httpx.Response(200, json=[{"code": "mt"}, {"code": "sf"}])
+        if request.url.path.startswith("/v1/companies/"):
+            known = request.url.path.rsplit("/", 1)[1] in ("mt", "sf")
+            return httpx.Response(200 if known else 404, json={"title": "x", "detail": "x"})
 
         def body() -> Any:
             for line in lines:
@@ -286,6 +303,15 @@ def test_export_writes_all_companies(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert (found[0]["grid_code"], found[0]["ambiguous"], found[0]["case_id"]) == ("", "false", "")
     assert run("export", str(file), "--company", "sf").exit_code == 0
     assert file.read_text().count("sf-1") == 2
+
+
+def test_an_unknown_companys_export_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    answer = httpx.MockTransport(exporting([]))
+    monkeypatch.setattr(reports, "connect", lambda: Client("http://suite", "t", answer))
+    done = run("export", str(tmp_path / "out.csv"), "--company", "nobody")
+    assert done.exit_code == 1 and isinstance(done.exception, CliError)
+    assert "Unknown company" in done.exception.title
+    assert not (tmp_path / "out.csv").exists()
 
 
 def test_a_broken_export_leaves_the_old_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

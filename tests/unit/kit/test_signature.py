@@ -204,6 +204,29 @@ def test_sealing() -> None:
             sealer.unseal(broken, company, key_id)
     with pytest.raises(SealBroken):
         Sealer(base64.b64encode(b"j" * 32).decode()).unseal(sealed, "MT", "k1")
+
+
+def test_several_sealing_keys() -> None:
+    old, new = (base64.b64encode(letter * 32).decode() for letter in (b"k", b"j"))
+    sealed = Sealer(old).seal(MT_NEW, "MT", "k1")
+    announced, changed = Sealer(f"{old},2026-11-22T10:00:00Z.{new}"), Sealer(f"2026-11-22T10:00:00Z.{new},{old}")
+    assert announced.resealed(sealed, "MT", "k1") is None, "the first key seals: nothing to do yet"
+    assert changed.unseal(sealed, "MT", "k1") == MT_NEW
+    fresh = changed.resealed(sealed, "MT", "k1")
+    assert fresh is not None
+    # whoever has only been told of the new key yet reads what the others seal with it
+    assert announced.unseal(fresh, "MT", "k1") == MT_NEW
+    assert Sealer(new).unseal(fresh, "MT", "k1") == MT_NEW
+    with pytest.raises(SealBroken):
+        Sealer(new).unseal(sealed, "MT", "k1")
+    ids = [key.id for key in changed.keys]
+    rows = [("MT", "k1", sealed), ("MT", "k1", fresh), ("MT", "k2", fresh)]
+    assert changed.count(rows) == {ids[1]: 1, ids[0]: 1, "unknown": 1}
+    assert changed.keys[0].made_at == datetime(2026, 11, 22, 10, tzinfo=UTC) and changed.keys[1].made_at is None
+    assert new not in repr(changed.keys)
+    for wrong in (f"{old},", f"2026-11-22T10:00:00.{new}", "nonsense." + new):
+        with pytest.raises(ValueError):
+            Sealer(wrong)
     for bad in ("short", base64.b64encode(b"k" * 16).decode()):
         with pytest.raises(ValueError):
             Sealer(bad)

@@ -66,10 +66,10 @@ def test_a_sealed_code_belongs_to_its_redemption() -> None:
     codes, mine, other = Codes(b"sixteen bytes ..."), new_id(), new_id()
     code_hash, sealed = codes.issue(mine)
     code = codes.open(mine, sealed)
-    assert codes.hash(code) == code_hash and code.encode() not in sealed
+    assert codes.hashes(code) == [code_hash] and code.encode() not in sealed
     with pytest.raises(InvalidTag):
         codes.open(other, sealed)
-    assert Codes(b"another secret ....").hash(code) != code_hash
+    assert Codes(b"another secret ....").hashes(code) != [code_hash]
     with pytest.raises(ValueError):
         Codes(b"short")
 
@@ -109,3 +109,17 @@ def test_taking_counts() -> None:
     reasons = [taken.take(limited, rider, NOW) for rider in (me, me, me, new_id(), new_id())]
     assert reasons == [None, None, "rider_quota_used", None, "day_quota_used"]
     assert Taken(0, 0, {}).take(offer(), me, NOW) == "sold_out"
+
+
+def test_a_code_outlives_a_change_of_secrets() -> None:
+    old, new = b"an old secret ....", b"a new secret ....."
+    mine = new_id()
+    code_hash, sealed = Codes(old).issue(mine)
+    both = Codes(new, old)
+    code = both.open(mine, sealed)
+    assert code_hash in both.hashes(code) and both.under(mine, sealed) == 1
+    renewed_hash, renewed = both.renewed(mine, sealed)
+    assert both.under(mine, renewed) == 0
+    assert Codes(new).open(mine, renewed) == code and Codes(new).hashes(code) == [renewed_hash]
+    with pytest.raises(InvalidTag):
+        Codes(new).open(mine, sealed)

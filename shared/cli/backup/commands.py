@@ -1,0 +1,101 @@
+"""`beegrid backup` and `beegrid restore`."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from shared.cli.client import CliError, connect
+
+out = Console()
+
+
+def backup(
+    folder: Annotated[Path, typer.Argument(help="目标文件夹 / folder to write; new or empty", file_okay=False)],
+) -> None:
+    """备份 / The whole suite, as of one instant, into a folder. It may go on working meanwhile.
+
+    The folder holds personal data and sealed keys. The sealing key itself is in no backup: keep the secrets apart.
+    """
+    # imported here: the other commands don't wait for the clients of three servers
+    from shared.cli.backup.places import find_places
+    from shared.cli.backup.taking import take
+
+    if folder.exists() and any(folder.iterdir()):
+        raise CliError("文件夹不是空的 / The folder is not empty", str(folder), hint="name a new one")
+    places = find_places()
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    with _progress() as progress:
+        made = asyncio.run(take(places, folder, progress))
+    rows = sum(facts.rows for _, _, facts in made.tables())
+    size = sum(facts.size_bytes for facts in made.files.values())
+    out.print(
+        f"[green]已备份 / Backed up[/green] {made.taken_at:%Y-%m-%d %H:%M:%S} UTC: {len(made.schemas)} schemas, "
+        f"{sum(1 for _ in made.tables())} tables, {rows} rows, {made.photos} photos, "
+        f"{made.kafka.records} unread records, {size:,} bytes → {folder}",
+        soft_wrap=True,
+        highlight=False,
+    )
+
+
+def restore(
+    folder: Annotated[Path, typer.Argument(help="备份文件夹 / a backup", exists=True, file_okay=False)],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="只检查 / only check the folder and the suite")] = False,
+) -> None:
+    """恢复 / A backup into an empty suite of the same version. Everything is checked before anything is written."""
+    from shared.cli.backup.manifest import read_manifest
+    from shared.cli.backup.places import find_places
+    from shared.cli.backup.returning import check_files, check_target, put_back
+
+    manifest = read_manifest(folder)
+    places = find_places()
+    with _progress() as progress:
+        check_files(folder, manifest, progress)
+        asyncio.run(check_target(places, manifest))
+        if dry_run:
+            progress.stop()
+            out.print("[green]可以恢复 / Sound, and the suite may take it[/green]; 未写入 / nothing was written")
+            return
+        asyncio.run(put_back(places, folder, manifest, progress))
+    rows = sum(facts.rows for _, _, facts in manifest.tables())
+    out.print(
+        f"[green]已恢复并核对 / Restored and verified[/green]: {sum(1 for _ in manifest.tables())} tables with {rows} "
+        f"rows, {manifest.photos} photos: every hash is that of the backup of {manifest.taken_at:%Y-%m-%d %H:%M:%S} "
+        f"UTC; {manifest.kafka.records} unread records sent again",
+        soft_wrap=True,
+        highlight=False,
+    )
+    if manifest.kafka.users:
+        out.print("需要新的 Kafka 密码 / These need new Kafka passwords, which no backup can hold:")
+        for user in manifest.kafka.users:
+            kind, _, code = user.partition("-")
+            command = f"beegrid companies kafka {code}" if kind == "company" else f"beegrid systems add {code}"
+            out.print(f"  {user}: {command}", highlight=False)
+    _tell_of_seals()
+
+
+def _tell_of_seals() -> None:
+    """Whether the suite's sealing key opens what was restored: another installation's own does not."""
+    from shared.cli import sealing
+
+    try:
+        lost = [service for service, told in sealing.ask(connect()).items() if told["unknown"]]
+    except CliError as error:
+        out.print(f"[yellow]未核对密封 / Seals not checked[/yellow]: {error}; later: beegrid keys list", soft_wrap=True)
+        return
+    if lost:
+        out.print(
+            f"[yellow]封存无法解开 / This suite's sealing key doesn't open all of {', '.join(lost)}[/yellow]: "
+            f"add the former suite's key to the end of {sealing.SETTING}",
+            soft_wrap=True,
+        )
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=out
+    )

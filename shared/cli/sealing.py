@@ -1,0 +1,145 @@
+"""The sealing key's rotation, one safe step at a time: announce, seal with it, seal everything anew, drop the old one.
+
+Every step is a change of the setting BEEGRID_SEALING_KEY, rolled out like any other, or work on what is stored. Which
+one is next follows from what the services themselves tell, so a rotation may be broken off and gone on with.
+"""
+
+import base64
+import json
+import os
+import secrets
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from shared.cli.client import Client, CliError, find_suite
+from shared.events import registry
+from shared.kit import clock
+
+out = Console()
+secret_out = Console(width=200, soft_wrap=True)
+SETTING = "BEEGRID_SEALING_KEY"
+FOLLOW_S_MAX = 60.0
+Told = dict[str, Any]
+
+
+def ask(client: Client) -> dict[str, Told]:
+    """What every service tells of its keys, by service."""
+    return {service: client.get(f"/ops/{service}/keys") for service in registry.services()}
+
+
+def counted(found: dict[str, Told]) -> list[tuple[Told, int]]:
+    """The sealing keys in their order, with how many secrets of all services each has sealed. Raises CliError.
+
+    A service with other keys, or in another order, is in the middle of a roll-out.
+    """
+    orders = {service: [key["id"] for key in told["sealing"]] for service, told in found.items()}
+    [first, *others] = orders.items()
+    if differing := [service for service, order in others if order != first[1]]:
+        raise CliError(
+            "各服务密钥不一致 / Services have different sealing keys",
+            f"{first[0]} has {first[1]}; not so {', '.join(differing)}",
+            hint=f"roll {SETTING} out to all services, then run the same again",
+        )
+    keys = next(iter(found.values()))["sealing"]
+    return [
+        (key, sum(one["secrets"] for told in found.values() for one in told["sealing"] if one["id"] == key["id"]))
+        for key in keys
+    ]
+
+
+def next_step(client: Client, *, apply: bool) -> None:
+    """Tell the next step, and with `apply` take it. Raises CliError where a step can't be taken now."""
+    found = ask(client)
+    keys = counted(found)
+    if lost := [service for service, told in found.items() if told["unknown"]]:
+        raise CliError(
+            "有密文无法解开 / Some secrets open with none of the keys",
+            ", ".join(lost),
+            hint=f"was a key dropped too early? Add it to the end of {SETTING} again",
+        )
+    newest = max(range(len(keys)), key=lambda number: keys[number][0]["made_at"] or "")
+    if len(keys) == 1:
+        _announce(apply)
+    elif newest != 0:
+        _setting("2/4 启用新密钥 / Let the new key seal", "move the newest key to the front of", apply, _newest_first)
+    elif any(count for _, count in keys[1:]):
+        _seal_anew(client, apply)
+    else:
+        _setting(
+            "4/4 移除旧密钥 / Nothing is under the former key any more",
+            "leave only the first key in (links and vouchers made with the former one end: settings.md) the setting",
+            apply,
+            lambda setting: setting.split(",")[0],
+        )
+
+
+def _announce(apply: bool) -> None:
+    made = f"{clock.now():%Y-%m-%dT%H:%M:%SZ}.{base64.b64encode(secrets.token_bytes(32)).decode()}"
+    if apply and _local() is None:
+        secret_out.print("新密钥，仅显示一次 / New key, shown only now:", style="bold")
+        secret_out.print(made, highlight=False)
+    _setting(
+        "1/4 公布新密钥 / Let every service know a new key before any seals with it",
+        "append a comma and the new key to",
+        apply,
+        lambda setting: f"{setting},{made}",
+    )
+
+
+def _newest_first(setting: str) -> str:
+    keys = setting.split(",")
+    newest = max(keys, key=lambda key: key.rpartition(".")[0])
+    return ",".join([newest, *(key for key in keys if key != newest)])
+
+
+def _setting(title: str, what: str, apply: bool, change: Any) -> None:
+    """A step that is a change of the setting: made where the suite is local, else told."""
+    out.print(f"[bold]{title}[/bold]")
+    file = _local()
+    if file is None:
+        out.print(f"{what} {SETTING} of all services, and roll it out", soft_wrap=True)
+    elif not apply:
+        out.print(f"{what} {SETTING}, in {file}; 加 --apply 执行 / add --apply", soft_wrap=True)
+        return
+    else:
+        told = json.loads(file.read_text())
+        told["sealing_key"] = change(told["sealing_key"])
+        draft = file.with_suffix(".draft")
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as target:
+            json.dump(told, target)
+        draft.replace(file)
+        out.print(f"[green]已写入 / Written[/green] {file}: restart `make up`", soft_wrap=True)
+    out.print("然后再次运行 / then run the same again: `beegrid keys rotate sealing --apply`")
+
+
+def _seal_anew(client: Client, apply: bool) -> None:
+    out.print("[bold]3/4 重新封存 / Seal what is stored anew[/bold]")
+    if not apply:
+        out.print("仅预览，加 --apply 执行 / only told: add --apply")
+        return
+    for service in registry.services():
+        done = client.post(f"/ops/{service}/keys/reseal")["resealed"]
+        if done:
+            out.print(f"  {service}: {done}")
+    deadline_s = clock.monotonic_s() + FOLLOW_S_MAX
+    while any(count for _, count in counted(ask(client))[1:]):  # the others follow the riders service's events
+        if clock.monotonic_s() > deadline_s:
+            raise CliError(
+                "尚有旧封存 / Some secrets are still under the former key",
+                f"after {FOLLOW_S_MAX:.0f} s",
+                hint="`beegrid outbox`: do the consumers follow? Then run the same again",
+            )
+        time.sleep(0.5)
+    out.print(
+        "[green]全部在新密钥之下 / Everything is under the new key[/green]; run the same again to drop the old one"
+    )
+
+
+def _local() -> Path | None:
+    """The secrets of a suite that `make up` runs here."""
+    identity = find_suite().facts.get("identity")
+    file = Path(identity).parent / "secrets.json" if identity else None
+    return file if file is not None and file.is_file() else None

@@ -1,0 +1,56 @@
+"""Installations of this folder's own, each with a database, topics and photos of its own on the session's servers."""
+
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from rich.progress import Progress
+
+from shared.cli.backup.places import Places
+from shared.cli.provision import other_database
+from shared.devtools.infra.suite import Infra
+from shared.devtools.installation import Installation
+
+
+@dataclass(frozen=True)
+class Home:
+    """One installation and what the operator's command knows of it."""
+
+    installation: Installation
+    photos: Path
+
+    @property
+    def places(self) -> Places:
+        """Its servers."""
+        made = self.installation
+        url = other_database(made.infra.postgres_admin_url, made.name)
+        return Places(url, made.cluster, self.photos.as_uri())
+
+
+@pytest.fixture
+def new_home(infra: Infra, tmp_path: Path) -> Iterator[Callable[[], Home]]:
+    """Makes empty installations, which end with the test."""
+    made: list[Installation] = []
+
+    def make() -> Home:
+        name = f"b{secrets.token_hex(4)}"
+        one = Installation(infra, tmp_path / name, name=name)
+        one.set_up()
+        made.append(one)
+        photos = tmp_path / f"{name}-photos"
+        photos.mkdir()
+        return Home(one, photos)
+
+    yield make
+    for one in made:
+        one.remove()
+
+
+@pytest.fixture
+def quiet() -> Iterator[Progress]:
+    """A progress that nobody sees."""
+    with Progress(console=Console(quiet=True)) as progress:
+        yield progress

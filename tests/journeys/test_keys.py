@@ -1,0 +1,126 @@
+"""Keys are exchanged while the suite works: the old one is good for the overlap, then refused."""
+
+import asyncio
+import base64
+import re
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from confluent_kafka import KafkaException
+from typer.testing import CliRunner
+
+from shared.cli.main import app
+from shared.cli.provision import KafkaAdmin, connect_admin
+from shared.cli.topology import provision_company
+from shared.devtools.demo.door import DoorError
+from shared.kit import clock
+from tests.journeys.conftest import COMPANY, Town
+
+SOON_S = 30.0
+
+
+@pytest.fixture
+def operate(town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Awaitable[str]]:
+    """Type `beegrid keys …` beside the suite's file; what it says."""
+    (tmp_path / ".beegrid").mkdir()
+    town.suite.write_address(tmp_path / ".beegrid" / "suite.json")
+    monkeypatch.chdir(tmp_path)
+
+    async def run(*words: str) -> str:
+        done = await asyncio.to_thread(CliRunner().invoke, app, ["keys", *words], env={"COLUMNS": "200"})
+        assert done.exit_code == 0, (done.exception, done.output)
+        return done.output
+
+    return run
+
+
+async def accepted(town: Town, secret: bytes) -> bool:
+    """Whether the suite takes a request that is signed so."""
+    try:
+        await town.door.signed(COMPANY, secret, "/v1/riders:batch", {"riders": []})
+    except DoorError as refused:
+        if " 401 " in str(refused):
+            return False
+        if " 422 " not in str(refused):  # it was the company's own, though there is nobody in it
+            raise
+    return True
+
+
+async def until(good: Callable[[], Awaitable[bool]], what: str) -> None:
+    deadline_s = clock.monotonic_s() + SOON_S
+    while not await good():
+        assert clock.monotonic_s() < deadline_s, what
+        await asyncio.sleep(0.3)
+
+
+async def test_a_rotated_signing_key_is_good_for_a_while(town: Town, operate: Callable[..., Awaitable[str]]) -> None:
+    old = town.company.secret
+    overlap_s = 15
+    began_s = clock.monotonic_s()
+    said = await operate("rotate", "signing", COMPANY, "--overlap-hours", str(overlap_s / 3600))
+    found = re.search(r"whsec_(\S+)", said)
+    assert found is not None and "UTC" in said
+    new = base64.b64decode(found[1])
+    try:
+        await until(lambda: accepted(town, new), "the new key is good")
+        assert await accepted(town, old), "the old key is good for the overlap"
+        assert clock.monotonic_s() < began_s + overlap_s, "this machine is too slow for the overlap"
+        assert "refused after" in await operate("list")
+
+        async def refused() -> bool:
+            return not await accepted(town, old)
+
+        await until(refused, "the old key is refused after the overlap")
+        assert clock.monotonic_s() > began_s + overlap_s
+        assert await accepted(town, new)
+        assert found[1] not in await operate("list")
+    finally:
+        town.company.secret = new
+
+
+async def test_a_rotated_kafka_password_lets_both_users_in(town: Town, operate: Callable[..., Awaitable[str]]) -> None:
+    cluster = town.suite.installation.cluster
+
+    def let_in(user: str, password: str) -> bool:
+        try:
+            connect_admin(cluster.bootstrap, KafkaAdmin(user, password), timeout_s=5)
+        except KafkaException:
+            return False
+        return True
+
+    first = f"{cluster.user_prefix}company-{COMPANY}"
+    said = await operate("rotate", "kafka", COMPANY)
+    second, password = f"{first}.2", said.splitlines()[1].strip()
+    assert second in said
+    try:
+        await both_then_one(town, operate, let_in, (first, second), password)
+    finally:
+        provision_company(cluster, COMPANY, town.company.kafka_password)
+
+
+async def both_then_one(
+    town: Town,
+    operate: Callable[..., Awaitable[str]],
+    let_in: Callable[[str, str], bool],
+    users: tuple[str, str],
+    password: str,
+) -> None:
+    """The overlap, and its end."""
+    first, second = users
+    assert await asyncio.to_thread(let_in, first, town.company.kafka_password)
+    assert await asyncio.to_thread(let_in, second, password)
+    assert "Would end" in await operate("end-kafka", COMPANY, first)
+    assert await asyncio.to_thread(let_in, first, town.company.kafka_password)
+    await operate("end-kafka", COMPANY, first, "--apply")
+    assert not await asyncio.to_thread(let_in, first, town.company.kafka_password)
+    assert await asyncio.to_thread(let_in, second, password)
+
+
+async def test_every_key_is_listed_and_no_secret(town: Town, operate: Callable[..., Awaitable[str]]) -> None:
+    said = await operate("list")
+    setting = town.suite.installation.secrets.sealing_key
+    assert setting not in said
+    assert re.search(r"sealing.*seals; [1-9]\d* secrets are under it", said), said
+    assert "identity provider" in said
+    assert f"company-{COMPANY}" in said

@@ -10,23 +10,20 @@ Read from the environment:
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 from faststream.kafka import KafkaBroker
 
 from services.points.app import build
-from shared.events.topic import Topic
 from shared.kit import consumer
-from shared.kit.consumer import Handler, TopicConsumer
+from shared.kit.consumer import TopicConsumer
 from shared.kit.run import run
-from shared.kit.service import Service
-from shared.kit.work import Event, Work
+from tests.faults.support.witness import inbox_off, watch_effects
 
 DYING = "faults: dies"
 SESSION_MS = 6_000
-SQL_WITNESS = "INSERT INTO witness (event_id) SELECT unnest($1::uuid[])"
 
 
 class Death:
@@ -84,20 +81,6 @@ POINTS: dict[str, Callable[[Death], None]] = {
 }
 
 
-def watch_effects() -> None:
-    """Each event handed to a handler leaves a row in the effect's own transaction: how often it took effect."""
-    consumes = Service.consumes
-
-    def patched(self: Service, topic: Topic[Any], handler: Handler) -> None:
-        async def witnessed(work: Work, events: Sequence[Event[Any]]) -> None:
-            await handler(work, events)
-            await work.conn.execute(SQL_WITNESS, [event.id for event in events])
-
-        consumes(self, topic, witnessed)
-
-    Service.consumes = patched
-
-
 def forget_sooner() -> None:
     """The broker forgets a stopped static member after 6 s instead of 15: the test waits for it."""
     subscriber = KafkaBroker.subscriber
@@ -106,15 +89,6 @@ def forget_sooner() -> None:
         return subscriber(self, *topics, **{**options, "session_timeout_ms": SESSION_MS})
 
     KafkaBroker.subscriber = patched
-
-
-def inbox_off() -> None:
-    """The planted defect."""
-
-    async def everything(self: TopicConsumer, conn: Any, items: Sequence[Any]) -> tuple[list[Any], int]:
-        return list(items), 0
-
-    TopicConsumer._fresh = everything
 
 
 def main() -> None:

@@ -4,9 +4,10 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -185,17 +186,12 @@ class Line:
         """Wait until all is consumed and all outboxes are empty, from the first service to the last."""
         deadline_s = clock.monotonic_s() + limit_s
         for service in self.services:
-            self._wait(lambda s=service: lag(self.home, s, HEARS[s]), f"{service} hasn't consumed", deadline_s)  # type: ignore[misc]  # mypy can't infer lambdas with defaults
-            self._wait(
-                lambda s=service: ask(self.home.dsn(s), "SELECT count(*) FROM outbox")[0][0],  # type: ignore[misc]  # as above
-                f"{service} hasn't published",
-                deadline_s,
-            )
+            _until_none(partial(lag, self.home, service, HEARS[service]), f"{service} hasn't consumed", deadline_s)
+            _until_none(partial(self._unpublished, service), f"{service} hasn't published", deadline_s)
 
-    def _wait(self, left, what: str, deadline_s: float) -> None:  # type: ignore[no-untyped-def]  # a function without arguments
-        while n := left():
-            assert clock.monotonic_s() < deadline_s, f"{what}: {n}"
-            time.sleep(0.1)
+    def _unpublished(self, service: str) -> int:
+        count: int = ask(self.home.dsn(service), "SELECT count(*) FROM outbox")[0][0]
+        return count
 
     def problems(self, sent: set[str]) -> list[str]:
         """What is lost, double or out of order between the reports that were sent and the last service's tables."""
@@ -211,7 +207,8 @@ class Line:
             if letters := ask(dsn, "SELECT status, code, detail FROM dead_letters"):
                 found.append(f"{service}: {len(letters)} dead letters, e.g. {letters[:SHOWN]}")
             arrived = arrivals(read_topic(self.home, TELLS[service]))
-            found += [f"{service}: {p}" for p in delivery_problems(set(), arrived, dict(ask(dsn, SQL_VERSIONS[service])))]  # type: ignore[arg-type]  # pairs
+            versions = {key: version for key, version in ask(dsn, SQL_VERSIONS[service])}
+            found += [f"{service}: {problem}" for problem in delivery_problems(set(), arrived, versions)]
             told = {arrival.event_id for arrival in arrived}
         return found
 
@@ -227,3 +224,9 @@ def effect_problems(
         "took effect more than once": list(too_often),
     }
     return [f"{service}: {what}: {len(n)}, e.g. {n[:SHOWN]}" for what, n in problems.items() if n]
+
+
+def _until_none(left: Callable[[], int], what: str, deadline_s: float) -> None:
+    while n := left():
+        assert clock.monotonic_s() < deadline_s, f"{what}: {n}"
+        time.sleep(0.1)

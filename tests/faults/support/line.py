@@ -207,7 +207,7 @@ class Line:
             if letters := ask(dsn, "SELECT status, code, detail FROM dead_letters"):
                 found.append(f"{service}: {len(letters)} dead letters, e.g. {letters[:SHOWN]}")
             arrived = arrivals(read_topic(self.home, TELLS[service]))
-            versions = {key: version for key, version in ask(dsn, SQL_VERSIONS[service])}
+            versions = dict(ask(dsn, SQL_VERSIONS[service]))
             found += [f"{service}: {problem}" for problem in delivery_problems(set(), arrived, versions)]
             told = {arrival.event_id for arrival in arrived}
         return found

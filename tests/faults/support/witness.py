@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import asyncpg
 from aiokafka import AIOKafkaConsumer
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
@@ -13,7 +14,9 @@ from faststream.kafka import KafkaBroker
 from shared.cli.provision import app_role, owner_role
 from shared.devtools.installation import Installation
 from shared.events.topic import Topic
+from shared.kit import db
 from shared.kit.consumer import Handler, TopicConsumer
+from shared.kit.http.middleware import RequestMiddleware
 from shared.kit.run import _Server
 from shared.kit.service import Service
 from shared.kit.work import Event, Work
@@ -88,8 +91,28 @@ def acknowledges_first() -> None:
     _Server.handle_exit = at_once
 
 
+def waits_for_rollback() -> None:
+    """asyncpg as it is: a request that ran out of time waits until the server has rolled back."""
+    db._LendingPool.acquire = asyncpg.Pool.acquire
+    db._PatientConnection.transaction = asyncpg.Connection.transaction
+
+
+def hoards() -> None:
+    """Every request leaves a mebibyte behind."""
+    answer = RequestMiddleware._answer
+    hoard: list[bytes] = []
+
+    async def patched(self: RequestMiddleware, *arguments: Any) -> None:
+        hoard.append(b"x" * 1024 * 1024)
+        await answer(self, *arguments)
+
+    RequestMiddleware._answer = patched
+
+
 PLANTS: dict[str, Callable[[], None]] = {
     "inbox-off": inbox_off,
     "never-commits": never_commits,
     "acknowledges-first": acknowledges_first,
+    "waits-for-rollback": waits_for_rollback,
+    "hoards": hoards,
 }

@@ -20,8 +20,8 @@ from shared.events.rider_changed import RIDER_CHANGED
 from shared.kit import clock
 from tests.faults.support.case_stream import events, thrice
 from tests.faults.support.database import ask
+from tests.faults.support.deaths import DYING, POINTS
 from tests.faults.support.kafka import RawProducer, rewind, wait_consumed
-from tests.faults.support.points_launcher import DYING, POINTS
 from tests.faults.support.points_state import State, differences, ledger_problems, state_hash, state_of
 from tests.faults.support.servers import FULL, installed, seed
 from tests.faults.support.witness import make_witness

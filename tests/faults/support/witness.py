@@ -109,10 +109,34 @@ def hoards() -> None:
     RequestMiddleware._answer = patched
 
 
+def loses_returns() -> None:
+    """Stock that comes back is booked as sold."""
+    from services.rewards.store import offers
+
+    offers.SQL_MOVE_STOCK = offers.SQL_MOVE_STOCK.replace(
+        "free = o.free + wanted.freed, sold = o.sold + wanted.sold", "sold = o.sold + wanted.sold + wanted.freed"
+    )
+
+
+def pays_nothing() -> None:
+    """A used voucher's points stay reserved."""
+    from services.points.domain import Book
+
+    post = Book.post
+
+    def patched(self: Book, hold_id: Any, cause: int) -> None:
+        if self.holds[hold_id].source != "redemption":
+            post(self, hold_id, cause)
+
+    Book.post = patched
+
+
 PLANTS: dict[str, Callable[[], None]] = {
     "inbox-off": inbox_off,
     "never-commits": never_commits,
     "acknowledges-first": acknowledges_first,
     "waits-for-rollback": waits_for_rollback,
     "hoards": hoards,
+    "loses-returns": loses_returns,
+    "pays-nothing": pays_nothing,
 }

@@ -84,6 +84,8 @@ class _GivenUp(Transaction):
     back.
     """
 
+    __slots__ = ()
+
     async def __aexit__(self, *exc: Any) -> None:
         if exc[0] is None or not issubclass(exc[0], asyncio.CancelledError | TimeoutError):
             await super().__aexit__(*exc)

@@ -16,7 +16,7 @@ from shared.events.report_received import REPORT_RECEIVED
 from shared.kit import clock
 from tests.faults.support.database import ask
 from tests.faults.support.kafka import lag
-from tests.faults.support.line import SERVICES, Line, Reports
+from tests.faults.support.line import HEARS, SERVICES, Line, Reports
 from tests.faults.support.servers import FULL, installed, seed
 
 RESTARTS, PER_SECOND = (10, 50.0) if FULL else (2, 50.0)
@@ -78,7 +78,9 @@ def scaled(suite: Line, service: str) -> list[str]:
     told = []
     for static in (False, True) if FULL else (False,):
         added = suite.start(*[service] * (MANY - 1), static=static)
-        names = {process.spec.name for process in added} if static else set()
+        # the first process has a name of its own in any case
+        named = suite.replicas[service] if static else suite.replicas[service][:1]
+        names = {f"{process.spec.name}.{HEARS[service]}" for process in named}
         shares = shared_among(suite, service, MANY)
         assert sum(shares.values()) == PARTITIONS
         assert min(shares.values()) >= 1, f"somebody has nothing to do: {shares}"

@@ -16,7 +16,7 @@ help: ## this list
 	@.tools/bin/pip install -q --disable-pip-version-check uv==$(UV_VERSION)
 
 .venv/.installed: uv.lock pyproject.toml | $(if $(filter .tools/bin/uv,$(UV)),.tools/bin/uv)
-	@$(UV) sync --frozen --quiet --python $(PYTHON)
+	@$(UV) sync --frozen --quiet --compile-bytecode --python $(PYTHON)
 	@touch $@
 
 install: .venv/.installed ## packages from the lock file
@@ -43,7 +43,7 @@ bench: install ## five hops against pgbench; writes build/bench.json and docs/ca
 	@$(RUN) shared.devtools.bench && $(RUN) shared.devtools.capacity
 
 faults: install ## promises under faults, at full size (long)
-	@BEEGRID_FAULTS=full exec $(RUN) pytest -q tests/faults $(ARGS)
+	@BEEGRID_FAULTS=full BEEGRID_LEDGER_STEPS=10000 exec $(RUN) pytest -q tests/faults tests/store/points/test_ledger_machine.py $(ARGS)
 
 clean: ## remove what the commands above have made here
 	rm -rf .venv .tools build .beegrid .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,25 +1,35 @@
 """Postgres: the pool under the service's own role, transactions, and which errors pass by themselves."""
 
 import asyncio
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
 
 import asyncpg
 import orjson
-from asyncpg.pool import PoolConnectionProxy
+import structlog
+from asyncpg.pool import PoolAcquireContext, PoolConnectionProxy
+from asyncpg.transaction import Transaction
 
 from shared.kit.settings import KitSettings
 
 if TYPE_CHECKING:
+    _Base: TypeAlias = asyncpg.Connection[asyncpg.Record]
+    _Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
+    _Acquired: TypeAlias = PoolAcquireContext[asyncpg.Record]
     Connection: TypeAlias = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
     Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
 else:
+    _Base, _Pool, _Acquired = asyncpg.Connection, asyncpg.Pool, PoolAcquireContext
     Connection = asyncpg.Connection | PoolConnectionProxy
     Pool = asyncpg.Pool
 
 COMMAND_TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 5.0
 ACQUIRE_TIMEOUT_S = 4.0
+# Time to cancel a statement and roll back, for a connection whose user no longer waits; then it is cut.
+GIVE_BACK_S = 2.0
+
+log = structlog.get_logger(__name__)
 
 # SQLSTATE classes and codes that pass by themselves: connection (08), rollback by the system (40), resources (53),
 # lock not available (55P03), operator intervention (57), system error (58), transaction ended by a timeout (25P0x),
@@ -41,7 +51,12 @@ def is_transient(error: BaseException) -> bool:
     if isinstance(error, asyncpg.InternalClientError):
         # a pooled connection whose server died at the very moment it was used
         return "cannot switch to state" in str(error)
-    return isinstance(error, OSError | asyncio.TimeoutError)
+    return isinstance(error, OSError | asyncio.TimeoutError) or is_closed_transport(error)
+
+
+def is_closed_transport(error: BaseException) -> bool:
+    """Whether uvloop refused to write to a connection that the other side has reset: it raises no OSError for that."""
+    return isinstance(error, RuntimeError) and "handler is closed" in str(error)
 
 
 def _encode_json(value: object) -> str:
@@ -62,12 +77,69 @@ async def prepare_connection(conn: Connection) -> None:
     await conn.fetchval(SQL_WARM, [], [], [], [], [])
 
 
+class _GivenUp(Transaction):
+    """A transaction that isn't rolled back on the spot where its user was cancelled or ran out of time.
+
+    The rollback would wait for the same server, and nothing limits that wait. It is done when the connection is given
+    back.
+    """
+
+    __slots__ = ()
+
+    async def __aexit__(self, *exc: Any) -> None:
+        if exc[0] is None or not issubclass(exc[0], asyncio.CancelledError | TimeoutError):
+            await super().__aexit__(*exc)
+
+
+class _PatientConnection(_Base):
+    __slots__ = ()
+
+    def transaction(self, *, isolation: Any = None, readonly: bool = False, deferrable: bool = False) -> Transaction:
+        return _GivenUp(self, isolation, readonly, deferrable)
+
+
+class _Lent(_Acquired):
+    """A pooled connection in use. A user who was cancelled or ran out of time goes on without waiting for it."""
+
+    __slots__ = ()
+
+    async def __aexit__(self, *exc: Any) -> None:
+        kind, connection = exc[0], self.connection
+        if kind is None or connection is None or not issubclass(kind, asyncio.CancelledError | TimeoutError):
+            await super().__aexit__(*exc)
+            return
+        self.done, self.connection = True, None
+        task = asyncio.create_task(self.pool.release(connection, timeout=GIVE_BACK_S))
+        _giving_back.add(task)
+        task.add_done_callback(_given_back)
+
+
+_giving_back: set[asyncio.Task[None]] = set()
+
+
+def _given_back(task: asyncio.Task[None]) -> None:
+    """The pool has cut a connection that couldn't be reset in time, and makes another when one is needed."""
+    _giving_back.discard(task)
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.warning("connection_cut", error=type(error).__name__)
+
+
+class _LendingPool(_Pool):
+    def acquire(self, *, timeout: float | None = None) -> _Acquired:
+        return _Lent(self, timeout)
+
+
 async def create_pool(settings: KitSettings, application_name: str) -> Pool:
     """A pool under the service's own role; the schema comes from the role's pinned search_path."""
-    return await asyncpg.create_pool(
+    return await _LendingPool(
         settings.postgres_dsn.get_secret_value(),
         min_size=min(4, settings.postgres_pool_max),
         max_size=settings.postgres_pool_max,
+        max_queries=50_000,
+        max_inactive_connection_lifetime=300.0,
+        loop=None,
+        connection_class=_PatientConnection,
+        record_class=asyncpg.Record,
         init=prepare_connection,
         command_timeout=COMMAND_TIMEOUT_S,
         timeout=CONNECT_TIMEOUT_S,

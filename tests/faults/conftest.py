@@ -5,14 +5,21 @@ from collections.abc import Iterator
 import pytest
 
 from shared.devtools.infra.suite import Infra
+from tests.faults.support.proxy import Proxy
 from tests.faults.support.servers import heal, own_servers
 
 
 @pytest.fixture(scope="session")
-def own_infra() -> Iterator[Infra]:
-    """Postgres, Kafka and Valkey that nobody else uses."""
-    with own_servers() as infra:
-        yield infra
+def own_infra_and_proxy() -> Iterator[tuple[Infra, Proxy]]:
+    """Postgres, Kafka and Valkey that nobody else uses; a proxy through which Kafka can be reached too."""
+    with own_servers() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def own_infra(own_infra_and_proxy: tuple[Infra, Proxy]) -> Infra:
+    """The servers alone."""
+    return own_infra_and_proxy[0]
 
 
 @pytest.fixture(scope="module")

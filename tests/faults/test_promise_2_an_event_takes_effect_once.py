@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from shared.cli.provision import app_role, owner_role
 from shared.devtools.infra.process import InfraError
 from shared.devtools.infra.suite import Infra
 from shared.devtools.infra.watchdog import Guard
@@ -21,10 +20,11 @@ from shared.events.rider_changed import RIDER_CHANGED
 from shared.kit import clock
 from tests.faults.support.case_stream import events, thrice
 from tests.faults.support.database import ask
+from tests.faults.support.deaths import DYING, POINTS
 from tests.faults.support.kafka import RawProducer, rewind, wait_consumed
-from tests.faults.support.points_launcher import DYING, POINTS
 from tests.faults.support.points_state import State, differences, ledger_problems, state_hash, state_of
 from tests.faults.support.servers import FULL, installed, seed
+from tests.faults.support.witness import make_witness
 
 EVENTS, DEATHS = (5_000, 12) if FULL else (400, 3)
 BATCH = 40
@@ -40,9 +40,7 @@ class Home:
         self.logs = logs
         self.suite = Suite(installation, installation.infra.guard or Guard(), logs)
         self.numbers = itertools.count(1)
-        owner = installation.dsn("points", owner_role)
-        role = app_role("points", installation.role_prefix)
-        ask(owner, f"CREATE TABLE witness (event_id uuid NOT NULL); GRANT SELECT, INSERT ON witness TO {role};")
+        make_witness(installation, "points")
 
     def process(self, **wishes: str) -> ServiceProcess:
         """The service, started by the launcher; a static member, so that its next life takes over at once."""

@@ -18,7 +18,7 @@ from shared.cli.provision import KafkaAdmin, connect_admin
 
 from .kafka_files import class_archive, classpath, find_java
 from .paths import Access, cache_folder, load_access
-from .process import InfraError, ManagedProcess, ServerSpec, answers
+from .process import InfraError, ManagedProcess, ServerSpec, answers, free_port
 from .watchdog import Guard
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ SETTINGS: Mapping[str, str] = {
     "node.id": "1",
     "inter.broker.listener.name": "CLIENTS",
     "controller.listener.names": "CONTROLLER",
-    "listener.security.protocol.map": "CLIENTS:SASL_PLAINTEXT,CONTROLLER:SASL_PLAINTEXT",
+    "listener.security.protocol.map": ("CLIENTS:SASL_PLAINTEXT,PROXIED:SASL_PLAINTEXT,CONTROLLER:SASL_PLAINTEXT"),
     "sasl.enabled.mechanisms": "SCRAM-SHA-512",
     "sasl.mechanism.inter.broker.protocol": "SCRAM-SHA-512",
     # SCRAM users live in the controller's own log, so the controller itself can't use them.
@@ -78,20 +78,27 @@ LOG = [
 
 
 class Kafka(ManagedProcess):
-    """One Kafka broker. Clients use SASL_PLAINTEXT with SCRAM-SHA-512; `admin_user` is a super user."""
+    """One Kafka broker. Clients use SASL_PLAINTEXT with SCRAM-SHA-512; `admin_user` is a super user.
 
-    def __init__(self, spec: ServerSpec, guard: Guard, port: int, password: str) -> None:
+    `proxied_port`: where a proxy finds the listener that advertises the proxy's address; None where there is none.
+    """
+
+    def __init__(
+        self, spec: ServerSpec, guard: Guard, port: int, password: str, proxied_port: int | None = None
+    ) -> None:
         super().__init__(spec, guard)
         self.port = port
+        self.proxied_port = proxied_port
         self.bootstrap = f"127.0.0.1:{port}"
         self.admin_user = ADMIN
         self.admin_password = password
 
 
-def start_kafka(guard: Guard, state: Path | None = None, heap_mib: int = 512) -> Kafka:
+def start_kafka(guard: Guard, state: Path | None = None, heap_mib: int = 512, proxy_port: int | None = None) -> Kafka:
     """Starts Kafka and returns when it answers the admin user (2–4 s; the first time ever 20–60 s for the jars).
 
-    Without `state` the log vanishes with the run; with `state` log, ports and password stay. Raises InfraError.
+    Without `state` the log vanishes with the run; with `state` log, ports and password stay. `proxy_port`: of a proxy
+    on this machine; clients that come through it are told its address, and so never leave it. Raises InfraError.
     """
     java, jars = find_java(), classpath()
     archive = class_archive(java, jars)
@@ -110,12 +117,13 @@ def start_kafka(guard: Guard, state: Path | None = None, heap_mib: int = 512) ->
         log_file = state / "logs" / "kafka.log"
         access = load_access(state / "kafka.json", 2)
     port = access.ports[0]
-    properties = _write_properties(home, access)
+    proxied = None if proxy_port is None else (free_port(), proxy_port)
+    properties = _write_properties(home, access, proxied)
     if not (home / "log" / "meta.properties").exists():
         _format(java, jars, properties, access.password)
     heap = [f"-Xmx{heap_mib}m", f"-Xms{heap_mib // 2}m"]
     spec = _spec("kafka", home, log_file, port, access.password, [java, *heap, *classes, *_arguments(home, jars)])
-    server = Kafka(spec, guard, port, access.password)
+    server = Kafka(spec, guard, port, access.password, proxied[0] if proxied else None)
     server.start()
     return server
 
@@ -186,20 +194,23 @@ def _copy_template(home: Path, java: str, jars: str) -> str:
     return (template / "password").read_text()
 
 
-def _write_properties(home: Path, access: Access) -> Path:
+def _write_properties(home: Path, access: Access, proxied: tuple[int, int] | None = None) -> Path:
     file = home / "server.properties"
     file.touch(mode=0o600)
-    file.write_text(_properties(home / "log", access))
+    file.write_text(_properties(home / "log", access, proxied))
     return file
 
 
-def _properties(log_folder: Path, access: Access) -> str:
+def _properties(log_folder: Path, access: Access, proxied: tuple[int, int] | None = None) -> str:
+    """`proxied`: port of the further listener, and the port that it advertises."""
     (port, controller_port), password = access.ports, access.password
     controller = f"127.0.0.1:{controller_port}"
+    listening, advertised = (f",PROXIED://127.0.0.1:{number}" if proxied else "" for number in proxied or (0, 0))
     own = {
         "log.dirs": str(log_folder),
-        "listeners": f"CLIENTS://127.0.0.1:{port},CONTROLLER://{controller}",
-        "advertised.listeners": f"CLIENTS://127.0.0.1:{port}",
+        "listeners": f"CLIENTS://127.0.0.1:{port}{listening},CONTROLLER://{controller}",
+        "advertised.listeners": f"CLIENTS://127.0.0.1:{port}{advertised}",
+        "listener.name.proxied.scram-sha-512.sasl.jaas.config": f"{SCRAM} required;",
         "controller.quorum.voters": f"1@{controller}",
         "listener.name.clients.scram-sha-512.sasl.jaas.config": (
             f'{SCRAM} required username="{ADMIN}" password="{password}";'

@@ -78,11 +78,13 @@ def start_infra(
     state_dir: Path | None = None,
     want: Collection[str] = EVERYTHING,
     postgres_settings: Mapping[str, str] | None = None,
+    kafka_proxy_port: int | None = None,
 ) -> Infra:
     """Starts what is wanted ("postgres", "kafka", "valkey") and isn't named in the environment.
 
     Without `state_dir` nothing survives; with it Postgres and Kafka keep their data there, all keep their address.
-    A server named in the environment is neither started nor stopped. Raises InfraError; nothing is left running then.
+    A server named in the environment is neither started nor stopped. `kafka_proxy_port`: see `start_kafka`.
+    Raises InfraError; nothing is left running then.
     """
     if unknown := set(want) - EVERYTHING:
         raise ValueError(f"unknown servers: {', '.join(sorted(unknown))}")
@@ -91,7 +93,7 @@ def start_infra(
     if "postgres" in want and not infra.postgres_admin_url:
         starters["postgres"] = lambda guard: _add_postgres(infra, guard, state_dir, postgres_settings)
     if "kafka" in want and not infra.kafka_bootstrap:
-        starters["kafka"] = lambda guard: _add_kafka(infra, guard, state_dir)
+        starters["kafka"] = lambda guard: _add_kafka(infra, guard, state_dir, kafka_proxy_port)
     if "valkey" in want and not infra.redis_url:
         starters["valkey"] = lambda guard: _add_valkey(infra, guard, state_dir)
     if not starters:
@@ -128,8 +130,8 @@ def _add_postgres(infra: Infra, guard: Guard, state: Path | None, settings: Mapp
     infra.postgres_admin_url = infra.postgres.admin_url
 
 
-def _add_kafka(infra: Infra, guard: Guard, state: Path | None) -> None:
-    infra.kafka = start_kafka(guard, state)
+def _add_kafka(infra: Infra, guard: Guard, state: Path | None, proxy_port: int | None) -> None:
+    infra.kafka = start_kafka(guard, state, proxy_port=proxy_port)
     infra.kafka_bootstrap = infra.kafka.bootstrap
     infra.kafka_admin_user = infra.kafka.admin_user
     infra.kafka_admin_password = infra.kafka.admin_password

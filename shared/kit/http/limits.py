@@ -17,6 +17,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from shared.kit import clock, metrics
+from shared.kit.db import is_closed_transport
 from shared.kit.http.problems import ApiProblem, too_many
 
 REDIS_PATIENCE_S = 0.05
@@ -122,7 +123,9 @@ class RateLimiter:
         try:
             async with asyncio.timeout(self._patience_s):
                 answer = await self._take(keys=[self._prefix + key], args=[interval_us, capacity_us])
-        except (RedisError, OSError, TimeoutError) as exc:
+        except (RedisError, OSError, TimeoutError, RuntimeError) as exc:
+            if isinstance(exc, RuntimeError) and not is_closed_transport(exc):
+                raise
             if clock.monotonic_s() >= self._ask_redis_from_s:
                 _log.warning("redis away, rate limits are counted per process", error=type(exc).__name__)
             self._ask_redis_from_s = clock.monotonic_s() + REDIS_PAUSE_S

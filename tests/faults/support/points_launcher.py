@@ -8,94 +8,16 @@ Read from the environment:
 """
 
 import os
-import signal
-import sys
-from collections.abc import Callable, Sequence
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer
 from faststream.kafka import KafkaBroker
 
 from services.points.app import build
-from shared.events.topic import Topic
-from shared.kit import consumer
-from shared.kit.consumer import Handler, TopicConsumer
 from shared.kit.run import run
-from shared.kit.service import Service
-from shared.kit.work import Event, Work
+from tests.faults.support.deaths import arm
+from tests.faults.support.witness import inbox_off, watch_effects
 
-DYING = "faults: dies"
 SESSION_MS = 6_000
-SQL_WITNESS = "INSERT INTO witness (event_id) SELECT unnest($1::uuid[])"
-
-
-class Death:
-    """Counts how often a point is passed; the last time is the end."""
-
-    def __init__(self, point: str, passes: int) -> None:
-        self._point = point
-        self._left = passes
-
-    def passed(self) -> None:
-        """At the point."""
-        self._left -= 1
-        if self._left == 0:
-            print(f"{DYING} {self._point}", file=sys.stderr, flush=True)
-            os.kill(os.getpid(), signal.SIGKILL)
-
-
-def before_commit(death: Death) -> None:
-    """`insert_outbox` is the last that a consumer's transaction does."""
-    insert = consumer.insert_outbox
-
-    async def patched(*arguments: Any) -> None:
-        await insert(*arguments)
-        death.passed()
-
-    consumer.insert_outbox = patched
-
-
-def after_commit(death: Death) -> None:
-    """`_transaction` returns when the server has said COMMIT."""
-    transact = TopicConsumer._transaction
-
-    async def patched(self: TopicConsumer, items: Any) -> None:
-        await transact(self, items)
-        death.passed()
-
-    TopicConsumer._transaction = patched
-
-
-def before_offset_commit(death: Death) -> None:
-    """FastStream acknowledges a batch with a commit of the consumer's positions."""
-    commit = AIOKafkaConsumer.commit
-
-    async def patched(self: AIOKafkaConsumer, offsets: Any = None) -> None:
-        death.passed()
-        await commit(self, offsets)
-
-    AIOKafkaConsumer.commit = patched
-
-
-POINTS: dict[str, Callable[[Death], None]] = {
-    "before-commit": before_commit,
-    "after-commit": after_commit,
-    "before-offset-commit": before_offset_commit,
-}
-
-
-def watch_effects() -> None:
-    """Each event handed to a handler leaves a row in the effect's own transaction: how often it took effect."""
-    consumes = Service.consumes
-
-    def patched(self: Service, topic: Topic[Any], handler: Handler) -> None:
-        async def witnessed(work: Work, events: Sequence[Event[Any]]) -> None:
-            await handler(work, events)
-            await work.conn.execute(SQL_WITNESS, [event.id for event in events])
-
-        consumes(self, topic, witnessed)
-
-    Service.consumes = patched
 
 
 def forget_sooner() -> None:
@@ -108,15 +30,6 @@ def forget_sooner() -> None:
     KafkaBroker.subscriber = patched
 
 
-def inbox_off() -> None:
-    """The planted defect."""
-
-    async def everything(self: TopicConsumer, conn: Any, items: Sequence[Any]) -> tuple[list[Any], int]:
-        return list(items), 0
-
-    TopicConsumer._fresh = everything
-
-
 def main() -> None:
     """Arm what is asked for, then be the service."""
     watch_effects()
@@ -124,8 +37,7 @@ def main() -> None:
     if os.environ.get("FAULTS_INBOX") == "off":
         inbox_off()
     if wanted := os.environ.get("FAULTS_DIE"):
-        point, passes = wanted.split(":")
-        POINTS[point](Death(point, int(passes)))
+        arm(wanted)
     run(build)
 
 

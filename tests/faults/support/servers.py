@@ -9,6 +9,7 @@ from pathlib import Path
 from shared.devtools.infra.process import ManagedProcess
 from shared.devtools.infra.suite import Infra, start_infra
 from shared.devtools.installation import Installation
+from tests.faults.support.proxy import Proxy
 
 FULL = os.environ.get("BEEGRID_FAULTS") == "full"
 """The counts of the promises instead of those that fit into `make test`."""
@@ -22,15 +23,24 @@ def seed() -> int:
 
 
 @contextlib.contextmanager
-def own_servers() -> Iterator[Infra]:
-    """Postgres, Kafka and Valkey that belong to these tests alone."""
+def own_servers() -> Iterator[tuple[Infra, Proxy]]:
+    """Postgres, Kafka and Valkey that belong to these tests alone, and the proxy before Kafka's second listener."""
     named = {name: os.environ.pop(name) for name in Infra("x", "x", "x", "x", "x").environment() if name in os.environ}
+    proxy = Proxy()
     try:
-        infra = start_infra()
+        infra = start_infra(kafka_proxy_port=proxy.port)
+    except BaseException:
+        proxy.close()
+        raise
     finally:
         os.environ.update(named)
-    with infra:
-        yield infra
+    try:
+        with infra:
+            assert infra.kafka is not None, "these servers are our own"
+            proxy.target_port = infra.kafka.proxied_port
+            yield infra, proxy
+    finally:
+        proxy.close()
 
 
 def heal(infra: Infra) -> None:

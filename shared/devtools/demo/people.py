@@ -9,7 +9,7 @@ from typing import Any
 from shared.devtools.demo.city_day import person_name
 from shared.devtools.demo.door import Door
 
-# One look at a list, one request: a person with 40 cases. Requests of hundreds of steps keep the process from its topics.
+# One look at a list, one request: a person with 40 cases. Hundreds of steps at once keep the process from its topics.
 STEPS_PER_REQUEST = 100
 LOOK_EVERY_S = 0.7
 INVALID_SHARE = 0.03

@@ -73,6 +73,7 @@ def next_step(client: Client, *, apply: bool) -> None:
             "leave only the first key in (links and vouchers made with the former one end: settings.md) the setting",
             apply,
             lambda setting: setting.split(",")[0],
+            last=True,
         )
 
 
@@ -95,7 +96,7 @@ def _newest_first(setting: str) -> str:
     return ",".join([newest, *(key for key in keys if key != newest)])
 
 
-def _setting(title: str, what: str, apply: bool, change: Any) -> None:
+def _setting(title: str, what: str, apply: bool, change: Any, *, last: bool = False) -> None:
     """A step that is a change of the setting: made where the suite is local, else told."""
     out.print(f"[bold]{title}[/bold]")
     file = _local()
@@ -112,7 +113,10 @@ def _setting(title: str, what: str, apply: bool, change: Any) -> None:
             json.dump(told, target)
         draft.replace(file)
         out.print(f"[green]已写入 / Written[/green] {file}: restart `make up`", soft_wrap=True)
-    out.print("然后再次运行 / then run the same again: `beegrid keys rotate sealing --apply`")
+    if last:
+        out.print("至此完成 / With that the rotation is over")
+    else:
+        out.print("然后再次运行 / then run the same again: `beegrid keys rotate sealing --apply`")
 
 
 def _seal_anew(client: Client, apply: bool) -> None:
@@ -123,7 +127,7 @@ def _seal_anew(client: Client, apply: bool) -> None:
     for service in registry.services():
         done = client.post(f"/ops/{service}/keys/reseal")["resealed"]
         if done:
-            out.print(f"  {service}: {done}")
+            out.print(f"  {service}: {done} were under a former key")
     deadline_s = clock.monotonic_s() + FOLLOW_S_MAX
     while any(count for _, count in counted(ask(client))[1:]):  # the others follow the riders service's events
         if clock.monotonic_s() > deadline_s:

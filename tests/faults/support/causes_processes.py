@@ -40,8 +40,10 @@ async def an_issuer_without_keys(watched: Watched) -> AsyncIterator[None]:
         yield
         shutil.copy(watched.home.folder / "identity" / "jwks.json", missing)
         token = _headers(watched)
-        answers = lambda: httpx.get(riders.url + COMPANIES, headers=token, trust_env=False).status_code  # noqa: E731
-        await until(lambda: answers() == 200, lambda: "the keys are there, and tokens are refused")
+        await until(
+            lambda: httpx.get(riders.url + COMPANIES, headers=token, timeout=30, trust_env=False).status_code == 200,
+            lambda: "the keys are there, and tokens are refused",
+        )
 
 
 @asynccontextmanager

@@ -17,7 +17,8 @@ from shared.kit import clock
 from tests.faults.support.watched import Watched, locked, repeated, until
 
 COMPANIES = "/v1/companies"
-WAITING = 6
+# More than can ever be answered before the lock ends, so that no connection rests between two of them.
+WAITING = 16
 
 
 @asynccontextmanager

@@ -10,6 +10,9 @@ ROUTED = Counter(
     ("outcome",),
     registry=REGISTRY,
 )
+for _outcome in ("unambiguous", "ambiguous", "assigned", "unroutable"):
+    # Told as 0 from the start: Prometheus sees no increase in a series that begins above 0.
+    ROUTED.labels(_outcome)
 TIME_TO_ROUTED = Histogram(
     "beegrid_routing_time_to_routed_seconds",
     "From the acceptance of a report to the map's decision on it.",

@@ -11,6 +11,7 @@ What the kit adds to a FastStream batch subscriber:
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -96,9 +97,11 @@ class TopicConsumer:
         self._outages = 0
         self._progress_s = clock.monotonic_s()
         self._settled_up_to_s = clock.unix_s()
-        self._busy_since_s: float | None = None
+        self._in_hand: Counter[tuple[str, int]] = Counter()
         # Whether the last batch had records that took effect before: then the next one likely has some too.
         self._repeats = False
+        for outcome in metrics.OUTCOMES:
+            metrics.CONSUMED.labels(topic=topic.name, outcome=outcome)
 
     # --- wiring -----------------------------------------------------------------------------------------------------
 
@@ -156,7 +159,8 @@ class TopicConsumer:
         Raises:
             Outage: after a pause, where the database or network is away; nothing is acknowledged.
         """
-        started_s = self._busy_since_s = clock.monotonic_s()
+        started_s = clock.monotonic_s()
+        self._in_hand = Counter((raw.topic, raw.partition) for raw in raws)
         metrics.BATCH_SIZE.labels(topic=self.topic.name).observe(len(raws))
         items = self.decoder.decode([self.decoder.record(raw) for raw in raws])
         try:
@@ -171,7 +175,7 @@ class TopicConsumer:
             await asyncio.sleep(_pause_s(self._outages, OUTAGE_MOST_S))
             raise Outage(type(error).__name__) from error
         finally:
-            self._busy_since_s = None
+            self._in_hand = Counter()
         self._outages = 0
         self._told(items, started_s)
         await self._let_fill(len(raws), started_s)
@@ -351,7 +355,8 @@ class TopicConsumer:
             highwater = consumer.highwater(partition)
             if highwater is None:
                 continue
-            lag = max(0, highwater - await consumer.position(partition))
+            # The position is behind the batch in hand, which is not consumed before it is settled.
+            lag = max(0, highwater - await consumer.position(partition)) + self._in_hand[partition]
             total += lag
             topic = partition.topic.removeprefix(self._host.settings.topic_prefix)
             metrics.LAG.labels(topic=topic, partition=str(partition.partition)).set(lag)

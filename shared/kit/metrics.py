@@ -25,6 +25,8 @@ HTTP_IN_FLIGHT = Gauge("beegrid_http_requests_in_flight", "Requests being answer
 RATE_LIMITED = Counter("beegrid_http_rate_limited_total", "Requests refused with 429.", ("limiter",), registry=REGISTRY)
 
 # Kafka in, per topic
+OUTCOMES = ("handled", "duplicate", "rejected", "dead", "parked")
+"""Each is told as 0 from the start: Prometheus sees no increase in a series that begins above 0."""
 CONSUMED = Counter(
     "beegrid_consumer_records_total",
     "Records settled, by outcome: handled, duplicate, rejected, dead, parked.",
@@ -97,6 +99,11 @@ TRANSACTION_DURATION = Histogram(
 # Keys and certificates
 JWKS_FAILURES = Counter(
     "beegrid_jwks_failures_total", "Fetches of the token issuer's keys that failed.", registry=REGISTRY
+)
+JWKS_FAILURES_IN_A_ROW = Gauge(
+    "beegrid_jwks_failures_in_a_row",
+    "Fetches of the token issuer's keys that failed since the last one that did not.",
+    registry=REGISTRY,
 )
 CERTIFICATE_NOT_AFTER = Gauge(
     "beegrid_certificate_not_after_timestamp_seconds",

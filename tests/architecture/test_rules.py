@@ -12,6 +12,7 @@ from shared.devtools import rules_check
 from shared.devtools.gen.files import ROOT
 from shared.devtools.gen.prometheus import alert_names
 from tests.architecture.conftest import write
+from tests.faults.support.causes import unseen
 
 ALERTS = "ops/prometheus/rules/alerts.yml"
 TESTS = "ops/prometheus/tests/alerts.yml"
@@ -39,6 +40,26 @@ def test_promtool_agrees() -> None:
 def test_the_healthy_day_asks_for_every_alert() -> None:
     asked = yaml.safe_load((ROOT / "ops/prometheus/tests/healthy.yml").read_text())["tests"][0]["alert_rule_test"]
     assert {one["alertname"] for one in asked} == set(alert_names(ROOT)) == set(rules_check.read(ROOT).alerts)
+
+
+def test_every_alert_is_seen_firing_by_its_cause() -> None:
+    """tests/faults/test_alerts.py raises them at full size; here only its table is compared with the rules."""
+    assert unseen() == []
+
+
+def test_an_alert_without_a_cause_and_a_cause_without_its_alert_are_found(copied: Path) -> None:
+    untested(copied)
+    replace(copied, ALERTS, "alert: OutboxStuck", "alert: OutboxGone")
+    assert unseen(copied) == [
+        "no cause raises NobodyTestsMe page",
+        "no cause raises OutboxGone page",
+        "no rule defines OutboxStuck page routing",
+    ]
+
+
+def test_one_of_an_alerts_two_severities_without_a_cause_is_found(copied: Path) -> None:
+    replace(copied, ALERTS, "alert: RecordsRefused", "alert: OutboxStuck")
+    assert unseen(copied) == ["no cause raises OutboxStuck ticket", "no rule defines RecordsRefused ticket intake"]
 
 
 def replace(root: Path, file: str, old: str, new: str) -> None:

@@ -1,172 +1,118 @@
 """Alerts as an operator gets them: a real Prometheus asks real processes, and each cause raises its own alert.
 
-Small: a healthy suite is silent, a killed consumer and an unreadable record are told. Full (BEEGRID_FAULTS=full): also
-Kafka away, a service without a relay, an overdue emergency, a ledger that doesn't balance; and all end when mended.
+Small: a healthy suite of three services is silent, a killed consumer and an unreadable record are told until mended.
+Full (BEEGRID_FAULTS=full): all services, every rule of ops/prometheus/rules by its real cause, and every panel.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
-import asyncpg
 import pytest
 
 from shared.devtools.infra.suite import Infra
-from shared.devtools.infra.watchdog import Guard
-from shared.devtools.installation import Installation
-from shared.devtools.suite import Suite
+from shared.events.case_changed import CASE_CHANGED
 from shared.events.report_received import REPORT_RECEIVED
 from shared.kit import clock
-from shared.kit.ids import new_id
 from tests.faults.support import prometheus
+from tests.faults.support.causes import GROUPS, Cause
+from tests.faults.support.causes_processes import certificate
 from tests.faults.support.database import ask
 from tests.faults.support.kafka import Raw, RawProducer
-from tests.faults.support.prometheus import Prometheus
-from tests.faults.support.servers import FULL, installed, revive
+from tests.faults.support.panels import empty, queries
+from tests.faults.support.runbook_commands import commands, desk, fault_of
+from tests.faults.support.servers import FULL
+from tests.faults.support.watched import Watched, until, watching
 
 pytestmark = [
     pytest.mark.skipif(prometheus.PROGRAM is None, reason=prometheus.MISSING),
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(900),
 ]
-SERVICES = ("routing", "cases", "points")
-QUIET_S = 60.0 if FULL else 6.0
-# Deadlines and the ledger are measured once a minute.
-PATIENCE_S = 100.0
+QUIET_S = 30.0 if FULL else 6.0
+SQL_LETTERS = "SELECT id FROM dead_letters WHERE status = 'dead' ORDER BY id DESC"
+SQL_DEAD_DELIVERY = """
+INSERT INTO deliveries (event_id, lane, target_id, template, params, state, attempts_allowed, next_attempt_at,
+                        created_at, finished_at)
+VALUES (gen_random_uuid(), 'webhook', gen_random_uuid(), 'webhook_test', '{}', 'dead', 1, now(), now(), now())
+RETURNING delivery_id
+"""
 full_only = pytest.mark.skipif(not FULL, reason="only at full size: BEEGRID_FAULTS=full")
-
-SQL_QUEUE_OLD = """
-INSERT INTO outbox (event_id, topic, key, version, occurred_at, payload)
-VALUES ($1, 'routing.report-routed.v1', 'nobody', 1, now() - interval '5 minutes', '{}')
-"""
-SQL_OVERDUE = """
-INSERT INTO cases (case_id, version, state, live, kind, level, grid_code, alternatives, lng, lat, cell, seen_at,
-                   opened_at, due_at, changed_at)
-VALUES (gen_random_uuid(), 1, 'open', true, 'local-gas-smell', 'emergency', '330114000000001', '{}', 120, 30, 0, now(),
-        now() - interval '3 hours', now() - interval '1 hour', now())
-"""
-SQL_VANISHED = "INSERT INTO accounts (rider_id, available) VALUES (gen_random_uuid(), 5)"
-SQL_MENDED = "UPDATE accounts SET available = 0 WHERE available = 5"
-SQL_LOCK = "SELECT pg_advisory_lock(hashtextextended('beegrid-relay:' || current_schema(), 0))"
-SQL_DEPOSE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'cases-relay'"
-
-
-@dataclass
-class Watched:
-    """A small suite and who watches it."""
-
-    home: Installation
-    suite: Suite
-    prometheus: Prometheus
-
-    async def until(self, *alerts: str, gone: bool = False) -> None:
-        """Wait until these alerts fire, or don't any more."""
-        deadline_s = clock.monotonic_s() + PATIENCE_S
-        while True:
-            firing = self.prometheus.firing()
-            if firing.isdisjoint(alerts) if gone else firing.issuperset(alerts):
-                return
-            assert clock.monotonic_s() < deadline_s, f"{alerts} gone={gone}, firing: {firing}"
-            await asyncio.sleep(0.3)
-
-    async def until_silent(self) -> None:
-        """Wait until no alert fires."""
-        deadline_s = clock.monotonic_s() + PATIENCE_S
-        while firing := self.prometheus.firing():
-            assert clock.monotonic_s() < deadline_s, f"still firing: {firing}"
-            await asyncio.sleep(0.5)
 
 
 @pytest.fixture(scope="module")
-def watched(mortal: Infra, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    """Three services, scraped every second."""
-    folder = Path(tmp_path_factory.mktemp("alerts"))
-    guard = Guard()
-    try:
-        with installed(mortal, folder / "state", SERVICES) as home:
-            suite = Suite(home, guard, folder)
-            suite.start(SERVICES)
-            ports = {name: [process.port] for name, process in suite.services.items()}
-            watcher = prometheus.start(guard, folder / "prometheus", ports)
-            yield Watched(home, suite, watcher)
-            watcher.stop()
-            suite.stop()
-    finally:
-        guard.close()
+async def watched(mortal: Infra, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Watched]:
+    """One suite and one Prometheus for all of these tests."""
+    async with watching(mortal, Path(tmp_path_factory.mktemp("alerts"))) as made:
+        yield made
 
 
 async def test_a_healthy_suite_is_silent(watched: Watched) -> None:
-    await asyncio.sleep(3)
+    """At full size with a little traffic: a report a second, and one that is handled to its end."""
+    services = {process.service for process in watched.suite.services.values()}
+    jobs = {f"beegrid-{name}" for name in services}
+    await until(lambda: watched.prometheus.scraped() == jobs, lambda: f"answered: {watched.prometheus.scraped()}")
     await watched.until_silent()
-    assert watched.prometheus.scraped() == {f"beegrid-{name}" for name in SERVICES}
+    story = asyncio.create_task(watched.town.whole_story()) if FULL else None
     until_s = clock.monotonic_s() + QUIET_S
     while clock.monotonic_s() < until_s:
         assert watched.prometheus.firing() == set()
-        await asyncio.sleep(0.5)
+        if FULL:
+            await watched.town.hand_in(1)
+        await asyncio.sleep(1.0)
+    if story is not None:
+        await story
+    assert watched.prometheus.firing() == set()
 
 
-async def test_a_killed_consumer_is_told_and_its_return_too(watched: Watched) -> None:
-    routing = watched.suite.services["routing"]
-    routing.kill()
-    await watched.until("ServiceDown routing", "ConsumerSilent routing")
-    assert watched.prometheus.firing() == {"ServiceDown routing", "ConsumerSilent routing"}, "and nothing else"
-    routing.start()
-    await watched.until_silent()
-
-
-async def test_an_unreadable_record_is_told_until_it_is_given_up(watched: Watched) -> None:
-    RawProducer(watched.home).send_all([Raw(REPORT_RECEIVED.name, "x", b"not JSON")])
-    await watched.until("DeadLettersOpen routing")
-    ask(watched.home.dsn("routing"), "UPDATE dead_letters SET status = 'discarded'; SELECT 1")
-    await watched.until("DeadLettersOpen routing", gone=True)
-
-
-@full_only
-async def test_a_lost_broker_is_told(watched: Watched) -> None:
-    kafka = watched.home.infra.kafka
-    assert kafka is not None
-    kafka.pause()
-    try:
-        ask(watched.home.dsn("routing"), SQL_QUEUE_OLD + " RETURNING id", new_id())
-        await watched.until("OutboxStuck routing")
-    finally:
-        revive(kafka)
-    await watched.until("OutboxStuck routing", gone=True)
+@pytest.mark.parametrize(
+    "causes",
+    [
+        pytest.param(group, id=", ".join(cause.name for cause in group), marks=() if group[0].small else full_only)
+        for group in GROUPS
+    ],
+)
+async def test_a_cause_raises_its_alerts_until_it_is_mended(watched: Watched, causes: tuple[Cause, ...]) -> None:
+    alerts = {alert for cause in causes for alert in cause.alerts}
+    assert watched.prometheus.firing().isdisjoint(alerts), "they fire without the cause"
+    async with AsyncExitStack() as stack:
+        for cause in causes:
+            await stack.enter_async_context(cause.made(watched))
+        await watched.until(*alerts)
+        if not FULL:
+            assert watched.prometheus.firing() == alerts, "and nothing else"
+    await watched.until(*alerts, gone=True)
 
 
 @full_only
-async def test_a_service_without_a_relay_is_told(watched: Watched) -> None:
-    async with _usurped(watched.home.dsn("cases")):
-        await watched.until("RelayWithoutLeader cases")
-    await watched.until("RelayWithoutLeader cases", gone=True)
-
-
-@asynccontextmanager
-async def _usurped(dsn: str) -> AsyncIterator[None]:
-    """The relay's lock is held by somebody who relays nothing."""
-    conn = await asyncpg.connect(dsn, timeout=10)
-    try:
-        waiting = asyncio.create_task(conn.execute(SQL_LOCK))
-        await asyncio.sleep(0.5)
-        ask(dsn, SQL_DEPOSE)
-        await asyncio.wait_for(waiting, 20)
-        yield
-    finally:
-        await conn.close(timeout=5)
+async def test_every_panel_of_the_dashboards_shows_what_happened(watched: Watched) -> None:
+    """After the causes above, which bring what a good day doesn't: retries, 503s, deliveries that are given up."""
+    await watched.town.wrong_addresses()
+    RawProducer(watched.home).send_all([Raw(CASE_CHANGED.name, "panels", b"not JSON")])
+    left = queries()
+    deadline_s = clock.monotonic_s() + 60
+    while left := await asyncio.to_thread(empty, watched.prometheus, left):
+        assert clock.monotonic_s() < deadline_s, "\n".join(map(str, left))
+        await asyncio.sleep(1.0)
 
 
 @full_only
-async def test_an_overdue_emergency_is_told(watched: Watched) -> None:
-    ask(watched.home.dsn("cases"), SQL_OVERDUE + " RETURNING 1")
-    await watched.until("DeadlinesMissed emergency")
-    ask(watched.home.dsn("cases"), "UPDATE cases SET live = false, state = 'closed'; SELECT 1")
-    await watched.until("DeadlinesMissed emergency", gone=True)
-
-
-@full_only
-async def test_a_ledger_that_does_not_balance_is_told(watched: Watched) -> None:
-    ask(watched.home.dsn("points"), SQL_VANISHED + " RETURNING 1")
-    await watched.until("LedgerUnbalanced points")
-    ask(watched.home.dsn("points"), SQL_MENDED + " RETURNING 1")
-    await watched.until("LedgerUnbalanced points", gone=True)
+async def test_every_command_of_the_runbooks_works_on_the_local_suite(watched: Watched, tmp_path: Path) -> None:
+    """With a dead letter, a delivery that was given up and a certificate to name in them."""
+    RawProducer(watched.home).send_all([Raw(REPORT_RECEIVED.name, "runbooks", b"not JSON")])
+    routing, notifications = watched.home.dsn("routing"), watched.home.dsn("notifications")
+    await until(lambda: bool(ask(routing, SQL_LETTERS)), lambda: "no dead letter")
+    file = tmp_path / "ca.pem"
+    file.write_bytes(certificate(days=30))
+    names = {
+        "service": "routing",
+        "company": watched.town.company.code,
+        "file": str(file),
+        "DeadLettersOpen id": str(ask(routing, SQL_LETTERS)[0][0]),
+        "DeliveriesDead id": str(ask(notifications, SQL_DEAD_DELIVERY)[0][0]),
+    }
+    folder, admin_url = desk(watched, tmp_path / "desk"), watched.home.infra.postgres_admin_url
+    typed = list(commands(names, watched.suite.url))
+    found = [await asyncio.to_thread(fault_of, command, folder, admin_url) for command in typed]
+    assert len(typed) > 40
+    assert not any(found), "\n".join(fault for fault in found if fault)

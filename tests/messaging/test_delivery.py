@@ -2,14 +2,18 @@
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from shared.events.report_received import REPORT_RECEIVED
+from shared.kit import metrics
 from shared.kit import relay as relay_module
 from shared.kit.ids import new_id
 from shared.kit.relay import Watermark, partition_of
-from tests.messaging.conftest import Pair, report, running, settings_for
+from shared.kit.work import Event, Work
+from tests.messaging.conftest import SETTLE_S, Pair, report, running, settings_for
 
 
 async def test_every_committed_event_takes_effect_once_and_in_order_per_key(pair: Pair) -> None:
@@ -47,6 +51,30 @@ async def test_an_event_published_twice_takes_effect_once(pair: Pair, monkeypatc
         return await pair.teller.pool.fetchval("SELECT count(*) FROM outbox") == 0
 
     await pair.until(empty, "the outbox is empty")
+
+
+async def test_a_batch_in_hand_is_not_yet_consumed(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a consumer that waits for a lock would look like one that has nothing to do."""
+    at_work, may_go_on, handle = asyncio.Event(), asyncio.Event(), pair.handle
+
+    async def waiting(work: Work, events: Sequence[Event[Any]]) -> None:
+        at_work.set()
+        await may_go_on.wait()
+        await handle(work, events)
+
+    monkeypatch.setattr(pair, "handle", waiting)
+    consumer = pair.hearer.consumers[REPORT_RECEIVED.name]
+    await pair.tell((report("slow"), 1))
+    await asyncio.wait_for(at_work.wait(), SETTLE_S)
+    assert await consumer.measure() == 1
+    assert metrics.LAG_SECONDS.labels(topic=REPORT_RECEIVED.name)._value.get() > 0
+    may_go_on.set()
+    await pair.until_effects(1)
+
+    async def nothing_left() -> bool:
+        return await consumer.measure() == 0
+
+    await pair.until(nothing_left, "nothing is left")
 
 
 async def test_only_one_relay_leads_and_the_other_takes_over(pair: Pair) -> None:

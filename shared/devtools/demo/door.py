@@ -51,6 +51,10 @@ class Door:
         """PUT as the bearer, or as the operator."""
         return await self._send("PUT", path, token, json=body)
 
+    async def delete(self, path: str, token: str | None = None) -> None:
+        """DELETE as the bearer, or as the operator."""
+        await self._send("DELETE", path, token)
+
     async def send_bytes(self, path: str, content: bytes, media_type: str, token: str) -> Any:
         """POST something that is not JSON."""
         return await self._send("POST", path, token, content=content, headers={"content-type": media_type})

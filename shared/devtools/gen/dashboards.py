@@ -149,11 +149,18 @@ def _own_panel(metric: MetricWrapperBase, at: str) -> AnyPanel:
 
 def _topic_panels(topic: Topic[Any], at: str) -> Sequence[AnyPanel]:
     of = f'{at},topic="{topic.name}"'
+    lag = f"max by (partition) (beegrid_consumer_lag_records{{{of}}})", "{{partition}}"
+    if topic.is_family:
+        # a partition's lag is told of the real topic, of which a family has one for each company
+        real = topic.name.replace("{company}", "[^.]+")
+        lag = (
+            f'max by (topic, partition) (beegrid_consumer_lag_records{{{at},topic=~"{real}"}})',
+            "{{topic}} {{partition}}",
+        )
     return [
         graph("记录 / records", "ops", rates("beegrid_consumer_records_total", "outcome", of), span=6),
         graph("落后 / lag", "s", (f"max(beegrid_consumer_lag_seconds{{{of}}})", "lag"), span=6, limit=60),
-        graph("落后记录 / lag by partition", "short",
-              (f"max by (partition) (beegrid_consumer_lag_records{{{of}}})", "{{partition}}"), span=6),
+        graph("落后记录 / lag by partition", "short", lag, span=6),
         graph("批次 / batches", "s", (quantile(0.99, "beegrid_consumer_batch_duration_seconds", of), "p99"),
               (quantile(0.99, "beegrid_consumer_event_age_seconds", of), "age p99"), span=6),
     ]  # fmt: skip

@@ -67,7 +67,7 @@ def _healthy_series(services: list[str]) -> Iterator[tuple[str, str]]:
         yield f"beegrid_outbox_oldest_age_seconds{{{at}}}", f"0.1x{DAY_MIN}"
         yield f'beegrid_postgres_connections{{{at},state="busy"}}', f"2x{DAY_MIN}"
         yield f"beegrid_postgres_connections_max{{{at}}}", f"8x{DAY_MIN}"
-        yield f"beegrid_jwks_failures_total{{{at}}}", f"0x{DAY_MIN}"
+        yield f"beegrid_jwks_failures_in_a_row{{{at}}}", f"0x{DAY_MIN}"
         yield f'beegrid_certificate_not_after_timestamp_seconds{{{at},file="ca.pem"}}', f"{90 * 86400}x{DAY_MIN}"
         for topic in registry.consumed_by(service):
             of = f'{at},topic="{topic.name}"'

@@ -87,8 +87,10 @@ class Jwks:
             try:
                 self._keys = _usable_keys(json.loads(await self._fetch()))
                 self._fetched_s = clock.monotonic_s()
+                metrics.JWKS_FAILURES_IN_A_ROW.set(0)
             except (OSError, httpx.HTTPError, ValueError, TimeoutError) as exc:
                 metrics.JWKS_FAILURES.inc()
+                metrics.JWKS_FAILURES_IN_A_ROW.inc()
                 _log.warning("issuer's keys not refreshed", url=self._url, error=type(exc).__name__)
 
     async def _fetch(self) -> bytes:

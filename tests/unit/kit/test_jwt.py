@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from shared.devtools.identity import AUDIENCE, ISSUER, Identity
-from shared.kit import clock
+from shared.kit import clock, metrics
 from shared.kit.auth import Jwks, JwtVerifier
 from shared.kit.http import ApiProblem, ServiceBusy
 
@@ -165,6 +165,11 @@ async def test_issuer_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert await check.verify(token())  # the keys at hand stay in use
     with pytest.raises(ServiceBusy):
         await JwtVerifier(Jwks(path.as_uri()), issuer=ISSUER, audience=AUDIENCE).verify(token())
+    assert metrics.JWKS_FAILURES_IN_A_ROW._value.get() > 0
+    key_set(tmp_path)
+    monkeypatch.setattr(clock, "monotonic_s", lambda: real() + 4_011)
+    assert await check.verify(token())
+    assert metrics.JWKS_FAILURES_IN_A_ROW._value.get() == 0, "which ends the alert"
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"keys": []}', '{"keys": {"a": 1}}', '{"keys": [1, null]}'])

@@ -1,0 +1,189 @@
+"""A city with one company in it: reports as they should be, as they should not, and all that follows a good one."""
+
+import asyncio
+import contextlib
+import io
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import count
+from typing import Any
+
+import httpx
+import orjson
+from PIL import Image
+
+from shared.devtools.city import grids
+from shared.devtools.demo import city_day
+from shared.devtools.demo.city_day import Company
+from shared.devtools.demo.door import Door, DoorError
+from shared.devtools.demo.target import Target
+from shared.devtools.infra.process import free_port
+from shared.devtools.suite import Suite
+from shared.kit import clock
+from shared.kit.auth import signed_headers
+from shared.kit.ids import new_id
+
+PATH = "/v1/reports"
+ANSWER_WITHIN_S = 60.0
+RIDERS = 40
+AT_ONCE = 4
+KIND = "part-01001"
+NOWHERE = (121.9, 31.9)
+# A webhook may be on this machine, and is given up after its first attempt instead of after twenty hours.
+SETTINGS = {
+    "BEEGRID_WEBHOOK_HTTP_ALLOWED": "true",
+    "BEEGRID_WEBHOOK_NETWORKS_ALLOWED": '["127.0.0.0/8"]',
+    "BEEGRID_DELIVERY_ATTEMPTS_MAX": "1",
+}
+
+
+@dataclass
+class Town:
+    """The city's front door, and its company."""
+
+    door: Door
+    company: Company
+    suite: Suite
+    numbers: "count[int]" = field(default_factory=lambda: count(1))
+
+    def report(self, place: tuple[float, float] | None = None, kind: str = KIND) -> dict[str, Any]:
+        """A new report, as a phone with GPS tells it: of one grid after the other, or of a `place` (lng, lat)."""
+        number = next(self.numbers)
+        if place is None:
+            middle = grids()[number % len(grids())].polygon.representative_point()
+            place = (middle.x, middle.y)
+        return {
+            "external_id": f"r-{new_id()}",
+            # the first rider has not agreed to anything
+            "rider": self.company.rider(1 + number % (RIDERS - 1)),
+            "kind": kind,
+            "place": {"lng": place[0], "lat": place[1], "datum": "wgs84", "accuracy_m": 5},
+            "occurred_at": (clock.now() - timedelta(minutes=2)).isoformat(),
+        }
+
+    async def hand_in(self, reports: int) -> None:
+        """Good reports by one signed request."""
+        body = {"reports": [self.report() for _ in range(reports)]}
+        answer = await self.door.signed(self.company.code, self.company.secret, f"{PATH}:batch", body)
+        assert answer["accepted"] == reports, answer
+
+    async def stream(self, *reports: dict[str, Any], what: str = "reports") -> None:
+        """Reports, or riders, over Kafka with the company's own user."""
+        topic = f"{self.door.target.cluster.topic_prefix}inbound.{self.company.code}.{what}.v1"
+        async with city_day.producer_of(self.door.target, self.company) as producer:
+            for report in reports:
+                await producer.send(topic, orjson.dumps(report), key=report["external_id"].encode())
+            await producer.flush()
+
+    async def post(self, client: httpx.AsyncClient, body: bytes) -> int:
+        """One signed POST of a report, without any patience; the status of the answer."""
+        company = self.company
+        headers = signed_headers(company=company.code, secret=company.secret, method="POST", target=PATH, body=body)
+        answer = await client.post(PATH, content=body, headers={**headers, "content-type": "application/json"})
+        return answer.status_code
+
+    def intake(self) -> httpx.AsyncClient:
+        """Intake's own address."""
+        return httpx.AsyncClient(base_url=self.suite.services["intake"].url, timeout=30, trust_env=False)
+
+    async def repeat(self, times: int) -> None:
+        """One and the same report, so many times: each is answered as the first was, and nothing follows."""
+        body = orjson.dumps(self.report())
+        left = iter(range(times))
+        async with self.intake() as client:
+
+            async def sender() -> None:
+                for _ in left:
+                    status = await self.post(client, body)
+                    assert status in (200, 201, 429), status
+
+            await asyncio.gather(*(sender() for _ in range(AT_ONCE)))
+
+    async def whole_story(self) -> None:
+        """A report with a photo is handled to its end, told to the rider, paid, and becomes a gift."""
+        door, company = self.door, self.company
+        rider_facts = {"external_id": company.rider(1), "name": "孙芳", "consent_at": clock.now().isoformat()}
+        await self.stream(rider_facts, what="riders")
+        body = {"riders": [rider_facts]}
+        rider = (await door.signed(company.code, company.secret, "/v1/riders:batch", body))["items"][0]["rider_id"]
+        phone = door.token(rider, "孙芳", ["rider"])
+        picture = io.BytesIO()
+        Image.new("RGB", (640, 480), (90, 90, 90)).save(picture, "JPEG")
+        photo = await door.send_bytes("/v1/photos", picture.getvalue(), "image/jpeg", phone)
+        told = {**self.report(), "rider": company.rider(1)}
+        filed = {name: value for name, value in told.items() if name != "rider"} | {"photos": [photo["photo_id"]]}
+        report_id = (await door.post(PATH, filed, phone))["report_id"]
+        address = f"/v1/tracking/reports/{report_id}"
+        seen = await soon(lambda: door.get(address, phone), lambda answer: answer["case_id"] is not None)
+        case = f"/v1/cases/{seen['case_id']}"
+        worker = door.token("w-1", "王强", ["grid_worker", "verifier"], areas=[seen["grid_code"]])
+        verifier = door.token("v-1", "陈静", ["verifier"], areas=[seen["grid_code"][:9]])
+        for step in ("claim", "handle"):
+            await door.post(f"{case}/{step}", {}, worker)
+        await refused(door.post(f"{case}/verify", {}, worker))
+        for step in ("verify", "close"):
+            await door.post(f"{case}/{step}", {}, verifier)
+        await soon(lambda: door.get("/v1/points/me", phone), lambda answer: answer["available"] > 0)
+        await self._redeem(phone)
+
+    async def wrong_addresses(self) -> None:
+        """Ask every service for what it hasn't."""
+        async with httpx.AsyncClient(timeout=30, trust_env=False) as client:
+            for process in self.suite.services.values():
+                assert (await client.get(f"{process.url}/v1/nothing")).status_code == 404
+
+    async def _redeem(self, phone: str) -> None:
+        door, now = self.door, clock.now()
+        shop = await door.post(
+            "/v1/merchants", {"name": "驿站", "address": "虚构路 1 号"}, idempotency_key=str(new_id())
+        )
+        offer = {
+            "merchant_id": shop["id"],
+            "name": "早餐",
+            "price": 1,
+            "stock": 1,
+            "valid_from": (now - timedelta(hours=1)).isoformat(),
+            "valid_until": (now + timedelta(days=1)).isoformat(),
+        }
+        made = await door.post("/v1/offers", offer, idempotency_key=str(new_id()))
+        wish = await door.post(f"/v1/offers/{made['id']}/redeem", None, phone, idempotency_key=str(new_id()))
+        await refused(door.post(f"/v1/offers/{made['id']}/redeem", None, phone, idempotency_key=str(new_id())))
+        path = f"/v1/redemptions/{wish['redemption_id']}"
+        voucher = await soon(lambda: door.get(path, phone), lambda answer: answer["state"] == "issued")
+        counter = door.token("m-1", "柜台", ["merchant"], merchant_id=shop["id"])
+        await door.post("/v1/vouchers/verify", {"code": voucher["code"]}, counter)
+
+
+async def refused(request: Awaitable[Any]) -> None:
+    """What must not be allowed."""
+    with contextlib.suppress(DoorError):
+        await request
+        raise AssertionError("it is allowed")
+
+
+async def soon(ask: Callable[[], Awaitable[Any]], good: Callable[[Any], bool]) -> Any:
+    """Ask until the answer is good; refusals count as not yet."""
+    deadline_s = clock.monotonic_s() + ANSWER_WITHIN_S
+    last: Any = None
+    while clock.monotonic_s() < deadline_s:
+        try:
+            last = await ask()
+            if good(last):
+                return last
+        except DoorError as not_yet:
+            last = not_yet
+        await asyncio.sleep(0.2)
+    raise AssertionError(f"no good answer: {last}")
+
+
+async def built(suite: Suite) -> Town:
+    """Open the front door, import the demo city, register a company and its riders, and have the suite warm."""
+    suite.open_front_door(free_port())
+    door = Door(Target.of(suite))
+    await city_day.import_city(door)
+    [company] = await city_day.register_companies(door, (("suda", "速达快递", "courier", RIDERS),))
+    await city_day.register_riders(door, [company], lambda _: None)
+    town = Town(door, company, suite)
+    await town.whole_story()
+    return town

@@ -21,6 +21,7 @@ POOR = 0.1
 PRICE = 2
 FAULTS = {"kill": 8, "step": 12, "flush": 4} if FULL else {"step": 1, "flush": 1}
 QUIET_S = (2.0, 5.0) if FULL else (0.2, 0.6)
+PACE_S = 5.0 if FULL else 0.0
 DRAINED_S = 120.0
 
 
@@ -44,7 +45,7 @@ def sale(market: Market, chosen: int, faults: dict[str, int]) -> tuple[Shoppers,
     market.told()
     offers = market.open_shop(2, PRICE, STOCK // 2)
     market.drain(DRAINED_S)
-    shoppers = Shoppers(market, offers, chosen)
+    shoppers = Shoppers(market, offers, chosen, pace_s=PACE_S)
     actions = {
         "kill": lambda: market.kill(rng),
         "step": lambda: market.die_at_a_step(rng),

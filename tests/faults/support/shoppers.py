@@ -28,6 +28,8 @@ class Shoppers:
     seed: int
     walk_away: float = 0.3
     retry: float = 0.2
+    pace_s: float = 0.0
+    """Time between two visits of one thread, on average: so that there is something to disturb all the time."""
     ends: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
 
@@ -35,6 +37,7 @@ class Shoppers:
         """One rider's way to one gift; every request is repeated with its key until it is answered."""
         rng = random.Random(f"{self.seed}-{rider_id}")
         person, key = self.market.token(str(rider_id), "rider"), str(new_id())
+        time.sleep(rng.uniform(0, 2 * self.pace_s))
         with httpx.Client(timeout=10) as http:
             client = _Client(self, http, rng, person)
             offer = rng.choice(self.offers)

@@ -36,7 +36,7 @@ async def intake_refuses_and_is_slow(watched: Watched) -> AsyncIterator[None]:
                 await asyncio.sleep(SLOW_S)
             await asyncio.gather(*waiting)
 
-    async with repeated(turn, every_s=5.0):
+    async with repeated(turn, every_s=15.0):
         yield
     for alert in ("IntakeAvailabilityBurn", "IntakeLatencyBurn"):
         await watched.outweigh(alert, lambda: town.repeat(GOOD_AT_ONCE))

@@ -4,7 +4,6 @@ The state machine of tests/store/points is the other half: BEEGRID_LEDGER_STEPS=
 """
 
 import random
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,12 +59,8 @@ def test_nothing_appears_or_vanishes(market: Market) -> None:
             market.earn(rider)
     actions = {"kill": lambda: market.kill(rng), "step": lambda: market.die_at_a_step(rng)}
     nemesis = Nemesis(schedule(rng, FAULTS, QUIET_S), actions)
-    thread = threading.Thread(target=nemesis.run)
-    thread.start()
-    try:
+    with nemesis.beside():
         in_threads(CLIENTS, lambda n: shoppers.spend(n, riders[n], OPERATIONS), range(CLIENTS))
-    finally:
-        thread.join()
     market.told()
     market.drain(DRAINED_S)
     print("\n".join([*nemesis.told, str(shoppers.ends.most_common())]))

@@ -1,7 +1,6 @@
 """Promise 5: stock is neither oversold nor lost, whoever walks away, tries again, dies or has a wrong clock."""
 
 import random
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,13 +51,9 @@ def sale(market: Market, chosen: int, faults: dict[str, int]) -> tuple[Shoppers,
         "flush": market.flush_redis,
     }
     nemesis = Nemesis(schedule(rng, faults, QUIET_S), actions)
-    thread = threading.Thread(target=nemesis.run)
     with Watch(market) as watch:
-        thread.start()
-        try:
+        with nemesis.beside():
             in_threads(AT_ONCE, shoppers.visit, riders)
-        finally:
-            thread.join()
         market.drain(DRAINED_S)
     print("\n".join([*nemesis.told, str(shoppers.ends.most_common()), f"{watch.looks} looks at the stock"]))
     assert watch.looks > 10

@@ -5,7 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -89,18 +89,19 @@ class Reports:
     seed: int
     sent: set[str] = field(default_factory=set)
     _enough: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
+    _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
+    _running: Future[None] | None = None
 
     def start(self) -> None:
         """Begin."""
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
+        self._running = self._thread.submit(self._run)
 
     def stop(self) -> set[str]:
-        """End; the ids of all that the broker has taken."""
+        """End; the ids of all that the broker has taken. Raises what sending has raised."""
         self._enough.set()
-        if self._thread is not None:
-            self._thread.join()
+        self._thread.shutdown()
+        if self._running is not None:
+            self._running.result()
         return self.sent
 
     def _run(self) -> None:

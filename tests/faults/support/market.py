@@ -1,11 +1,12 @@
 """rewards and points, two processes each, one of them an hour ahead; offers, riders with points, and who kills them."""
 
+import contextlib
 import random
 import sys
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import asyncpg
 import httpx
 import redis
 
+from shared.devtools.infra.process import InfraError
 from shared.devtools.infra.watchdog import Guard
 from shared.devtools.installation import Installation
 from shared.devtools.suite import ServiceProcess, Suite
@@ -183,7 +185,8 @@ class Market:
         victim.kill()
         victim.spec.env = {**healthy, "FAULTS_DIE": point}
         try:
-            victim.start()
+            with contextlib.suppress(InfraError):  # it may die before it was asked whether it is ready
+                victim.start()
             deadline_s = clock.monotonic_s() + 10
             while victim.running and clock.monotonic_s() < deadline_s:
                 time.sleep(0.05)
@@ -261,15 +264,18 @@ class Watch:
         self.looks = 0
         self._market = market
         self._done = threading.Event()
-        self._thread = threading.Thread(target=self._run)
+        self._thread = ThreadPoolExecutor(1)
+        self._looking: Future[None] | None = None
 
     def __enter__(self) -> "Watch":
-        self._thread.start()
+        self._looking = self._thread.submit(self._run)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._done.set()
-        self._thread.join()
+        self._thread.shutdown()
+        assert self._looking is not None, "entered before"
+        self._looking.result()
 
     def _run(self) -> None:
         while not self._done.wait(0.1):

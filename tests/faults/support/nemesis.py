@@ -1,8 +1,10 @@
 """Who breaks things: a schedule drawn from a seed, carried out by one thread, told on failure."""
 
+import contextlib
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from shared.kit import clock
@@ -30,6 +32,14 @@ class Nemesis:
     faults: list[Fault]
     actions: Mapping[str, Callable[[], object]]
     told: list[str] = field(default_factory=list)
+
+    @contextlib.contextmanager
+    def beside(self) -> Iterator[None]:
+        """Carry it out in a thread beside the block, and wait for its end. Raises what an action has raised."""
+        with ThreadPoolExecutor(1) as thread:
+            running = thread.submit(self.run)
+            yield
+            running.result()
 
     def run(self) -> None:
         """Returns when the last fault has been healed; every action heals what it has broken."""

@@ -4,6 +4,7 @@ import json
 import random
 import threading
 from collections import Counter
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,22 +52,22 @@ class Visitors:
     visits: list[Visit] = field(default_factory=list)
     journal: Journal = field(default_factory=Journal)
     _enough: threading.Event = field(default_factory=threading.Event)
-    _threads: list[threading.Thread] = field(default_factory=list)
+    _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(8))
+    _running: list[Future[None]] = field(default_factory=list)
 
     def start(self) -> None:
         """Begin: about 30 reports, 4 changes, 10 reads and 2 probes a second."""
         turns = [(self._file, 0.1), (self._file, 0.1), (self._file, 0.1), (self._change, 0.25)]
         turns += [(self._read, 0.1), (self._probe, 0.5)]
         for n, (turn, every_s) in enumerate(turns):
-            thread = threading.Thread(target=self._run, args=(turn, every_s, random.Random(f"{self.seed}-{n}")))
-            self._threads.append(thread)
-            thread.start()
+            self._running.append(self._threads.submit(self._run, turn, every_s, random.Random(f"{self.seed}-{n}")))
 
     def stop(self) -> None:
-        """Let every thread finish the request it is at."""
+        """Let every thread finish the request it is at. Raises what one of them has raised."""
         self._enough.set()
-        for thread in self._threads:
-            thread.join()
+        self._threads.shutdown()
+        for one in self._running:
+            one.result()
 
     def since(self, at_s: float) -> list[Visit]:
         """Those that began then or later."""

@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import httpx
@@ -64,9 +64,7 @@ async def a_pool_that_waits_for_a_lock(watched: Watched) -> AsyncIterator[None]:
     # A new process, whose average of five minutes knows no better times.
     async with locked(watched.owner("riders"), "companies"):
         riders = await watched.replica("riders", "riders-pool", BEEGRID_POSTGRES_POOL_MAX="2")
-        async with AsyncExitStack() as crowd:
-            for _ in range(WAITING):
-                await crowd.enter_async_context(repeated(lambda: _read_companies(watched, riders), every_s=0.0))
+        async with repeated(lambda: _read_companies(watched, riders), every_s=0.0, crowd=WAITING):
             yield
 
 

@@ -135,8 +135,8 @@ async def usurped(dsn: str, service: str) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def repeated(act: Callable[[], Awaitable[None]], every_s: float = 1.0) -> AsyncIterator[None]:
-    """Do it now, and again and again until the end of the block, which waits for the turn that is under way."""
+async def repeated(act: Callable[[], Awaitable[None]], every_s: float = 1.0, crowd: int = 1) -> AsyncIterator[None]:
+    """A `crowd` does it now, and again and again until the end of the block, which waits for the turns under way."""
     enough = asyncio.Event()
 
     async def turns() -> None:
@@ -145,12 +145,12 @@ async def repeated(act: Callable[[], Awaitable[None]], every_s: float = 1.0) -> 
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(enough.wait(), every_s)
 
-    running = asyncio.create_task(turns())
+    running = [asyncio.create_task(turns()) for _ in range(crowd)]
     try:
         yield
     finally:
         enough.set()
-        await running
+        await asyncio.gather(*running)
 
 
 @asynccontextmanager

@@ -124,7 +124,8 @@ class RequestMiddleware:
             async with limit:
                 await self._app(scope, receive, answer)
         except TimeoutError as exc:
-            _log.warning("request ran out of time", route=route_of(scope), exc_info=None if limit.expired() else exc)
+            cause = None if limit.expired() else repr(exc)[:200]
+            _log.warning("request ran out of time", route=route_of(scope), error=cause)
             if answer.status:
                 raise  # half an answer is out: only closing the connection tells the caller so
             await send_problem(ServiceBusy("the time limit of the request passed"), scope, receive, answer)
@@ -132,7 +133,7 @@ class RequestMiddleware:
             if answer.status:
                 raise
             if is_transient(exc):
-                _log.warning("request met an outage", route=route_of(scope), exc_info=exc)
+                _log.warning("request met an outage", route=route_of(scope), error=repr(exc)[:200])
                 await send_problem(ServiceBusy("a dependency is away"), scope, receive, answer)
             else:
                 _log.error("request failed", route=route_of(scope), exc_info=exc)

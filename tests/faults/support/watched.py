@@ -83,9 +83,12 @@ class Watched:
 
     async def measured_anew(self, service: str, gauge: str) -> None:
         """Have a figure that is measured once in minutes measured now: by taking the relay's lead away for a moment."""
-        process = self.suite.services[service]
+        processes = [process for process in self.suite.services.values() if process.service == service]
         async with usurped(self.home.dsn(service), service):
-            await until(lambda: not shown(process, gauge), lambda: f"{service} goes on showing {gauge}")
+            await until(
+                lambda: not any(shown(process, gauge) for process in processes),
+                lambda: f"{service} goes on showing {gauge}",
+            )
 
 
 async def until(true: Callable[[], bool], otherwise: Callable[[], str], limit_s: float = PATIENCE_S) -> None:

@@ -17,6 +17,7 @@ from shared.devtools.installation import Installation
 from shared.devtools.suite import ServiceProcess, Suite, local_settings
 from shared.events import registry
 from shared.kit import clock
+from shared.kit.measuring import LEADER_POLL_S
 from tests.faults.support import prometheus
 from tests.faults.support.database import ask
 from tests.faults.support.prometheus import Prometheus
@@ -85,6 +86,8 @@ class Watched:
         """Have a figure that is measured once in minutes measured now: by taking the relay's lead away for a moment."""
         processes = [process for process in self.suite.services.values() if process.service == service]
         async with usurped(self.home.dsn(service), service):
+            # The leader asks so often whether it still leads; nobody sees that it knows where it had nothing to show.
+            await asyncio.sleep(3 * LEADER_POLL_S)
             await until(
                 lambda: not any(shown(process, gauge) for process in processes),
                 lambda: f"{service} goes on showing {gauge}",

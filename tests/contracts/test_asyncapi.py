@@ -167,11 +167,11 @@ def test_operations_are_what_the_broker_allows(document: dict[str, Any]) -> None
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="Node is not here")
-def test_the_specifications_own_parser(document: dict[str, Any], tmp_path: Path) -> None:
+def test_the_specifications_own_parser_refuses_a_broken_document(document: dict[str, Any], tmp_path: Path) -> None:
+    """The whole document is given to it by `make check`; here it must refuse a broken one."""
     folder = ROOT / "build" / "asyncapi_check"
-    done = validate(ROOT / asyncapi.TARGET, folder)
-    assert done.returncode == 0, done.stderr
     broken = tmp_path / "asyncapi.yaml"
     del document["channels"][stem(topics()[0])]
     broken.write_text(yaml.safe_dump(document))
-    assert validate(broken, folder).returncode == 1
+    done = validate(broken, folder)
+    assert done.returncode == 1, done.stderr

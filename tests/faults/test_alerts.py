@@ -22,7 +22,7 @@ from tests.faults.support.database import ask
 from tests.faults.support.kafka import Raw, RawProducer
 from tests.faults.support.panels import empty, queries
 from tests.faults.support.runbook_commands import commands, desk, fault_of
-from tests.faults.support.servers import FULL
+from tests.faults.support.servers import FULL, full_only
 from tests.faults.support.watched import Watched, until, watching
 
 pytestmark = [
@@ -37,7 +37,6 @@ INSERT INTO deliveries (event_id, lane, target_id, template, params, state, atte
 VALUES (gen_random_uuid(), 'webhook', gen_random_uuid(), 'webhook_test', '{}', 'dead', 1, now(), now(), now())
 RETURNING delivery_id
 """
-full_only = pytest.mark.skipif(not FULL, reason="only at full size: BEEGRID_FAULTS=full")
 
 
 @pytest.fixture(scope="module")

@@ -35,9 +35,9 @@ from tests.faults.support.nemesis import Nemesis, schedule
 from tests.faults.support.servers import FULL, installed, revive, seed
 from tests.messaging.conftest import running, settings_for
 
-KEYS, CHANGES, PER_SECOND = (500, 20_000, 170) if FULL else (50, 1_500, 140)
+KEYS, CHANGES, PER_SECOND = (500, 20_000, 170) if FULL else (50, 900, 140)
 FAULTS = {"kill": 9, "stop the leader": 1, "broker": 3, "postgres": 3} if FULL else {
-    "kill": 2, "stop the leader": 1, "broker": 1, "postgres": 1,
+    "kill": 1, "stop the leader": 1, "broker": 1, "postgres": 1,
 }  # fmt: skip
 QUIET_S = (4.0, 8.0) if FULL else (0.5, 1.5)
 STOPPED_S = 30.0 if FULL else 4.0

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,16 +12,15 @@ from shared.kit.ids import derived_id
 from tests.faults.support.database import ask
 from tests.faults.support.market import SQL_TWICE, Market, Watch, in_threads
 from tests.faults.support.nemesis import Nemesis, schedule
-from tests.faults.support.servers import FULL, installed, seed
+from tests.faults.support.servers import full_only, installed, seed
 from tests.faults.support.shoppers import Shoppers
 
-STOCK, RIDERS, AT_ONCE = (100, 2_000, 32) if FULL else (20, 120, 12)
+AT_ONCE = 32
 POOR = 0.1
 """Share of riders who want what they have no points for."""
 PRICE = 2
-FAULTS = {"kill": 8, "step": 12, "flush": 4} if FULL else {"step": 1, "flush": 1}
-QUIET_S = (2.0, 5.0) if FULL else (0.2, 0.6)
-PACE_S = 5.0 if FULL else 0.0
+FAULTS = {"kill": 8, "step": 12, "flush": 4}
+QUIET_S = (2.0, 5.0)
 DRAINED_S = 120.0
 
 
@@ -35,16 +35,28 @@ def market(mortal: Infra, tmp_path: Path) -> Iterator[Market]:
             made.close()
 
 
-def sale(market: Market, chosen: int, faults: dict[str, int]) -> tuple[Shoppers, list[str]]:
+@dataclass(frozen=True)
+class Size:
+    """Of a sale: pieces, riders who come, and how long each takes his time at most."""
+
+    stock: int
+    riders: int
+    pace_s: float
+
+
+WHOLE, SMALL = Size(100, 2_000, 5.0), Size(20, 120, 0.0)
+
+
+def sale(market: Market, chosen: int, size: Size, faults: dict[str, int]) -> tuple[Shoppers, list[str]]:
     """All riders come, while faults happen; what was wrong at any moment."""
     rng = random.Random(chosen)
-    riders = [derived_id("rider", str(chosen), str(n)) for n in range(RIDERS)]
-    for rider in riders[int(POOR * RIDERS) :]:
+    riders = [derived_id("rider", str(chosen), str(n)) for n in range(size.riders)]
+    for rider in riders[int(POOR * size.riders) :]:
         market.earn(rider)
     market.told()
-    offers = market.open_shop(2, PRICE, STOCK // 2)
+    offers = market.open_shop(2, PRICE, size.stock // 2)
     market.drain(DRAINED_S)
-    shoppers = Shoppers(market, offers, chosen, pace_s=PACE_S)
+    shoppers = Shoppers(market, offers, chosen, pace_s=size.pace_s)
     actions = {
         "kill": lambda: market.kill(rng),
         "step": lambda: market.die_at_a_step(rng),
@@ -60,18 +72,19 @@ def sale(market: Market, chosen: int, faults: dict[str, int]) -> tuple[Shoppers,
     return shoppers, sorted(watch.problems)
 
 
+@full_only
 @pytest.mark.timeout(1_800)
 def test_every_piece_is_free_held_or_sold_and_paid_for(market: Market) -> None:
     chosen = seed()
     market.start()
-    shoppers, problems = sale(market, chosen, FAULTS)
+    shoppers, problems = sale(market, chosen, WHOLE, FAULTS)
     assert problems == []
     assert shoppers.problems == []
     assert ask(market.home.dsn("rewards"), SQL_TWICE, 1) == [], "a rider's repeated request was granted twice"
     market.let_time_go_by()
     market.drain(DRAINED_S)
     [(free, held, sold)] = ask(market.home.dsn("rewards"), "SELECT sum(free), sum(held), sum(sold) FROM offers")
-    assert (free + sold, held) == (STOCK, 0)
+    assert (free + sold, held) == (WHOLE.stock, 0)
     assert sold == shoppers.ends["used"] + shoppers.ends["voucher_used"] > 0
     assert shoppers.ends["sold_out"] > 0, "the demand was less than the stock: nothing was tested"
     assert market.stock_problems() == []
@@ -84,7 +97,7 @@ def test_every_piece_is_free_held_or_sold_and_paid_for(market: Market) -> None:
 @pytest.mark.timeout(300)
 def test_the_checkers_see_stock_that_never_comes_back_and_vouchers_that_nobody_pays(market: Market) -> None:
     market.start(rewards="loses-returns", points="pays-nothing")
-    shoppers, problems = sale(market, seed(), {})
+    shoppers, problems = sale(market, seed(), SMALL, {})
     market.let_time_go_by()
     market.drain(DRAINED_S)
     assert [problem for problem in problems + market.stock_problems() if "free + held + sold" in problem]

@@ -16,7 +16,7 @@ from shared.kit import clock
 from tests.faults.support.behind import Behind, memory_problems
 from tests.faults.support.database import ask
 from tests.faults.support.proxy import Mode, Proxy
-from tests.faults.support.servers import FULL, installed, seed
+from tests.faults.support.servers import FULL, full_only, installed, seed
 from tests.faults.support.visitors import Visit, Visitors, answer_problems, told
 
 ANSWER_S = 5.0
@@ -103,7 +103,8 @@ def wait_served(visitors: Visitors) -> None:
 # --- the checkers fail where they must ------------------------------------------------------------------------------
 
 
-@pytest.mark.timeout(300)
+@full_only
+@pytest.mark.timeout(600)
 def test_the_checkers_see_late_answers_hoarded_memory_and_double_effects(behind: Behind) -> None:
     behind.start(riders="waits-for-rollback", intake="hoards", routing="never-commits")
     visitors = behind.visitors(seed())

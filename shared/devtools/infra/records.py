@@ -198,7 +198,25 @@ def clean(folder: Path) -> None:
     for listed in record.folders:
         if Path(listed) != folder:
             shutil.rmtree(listed, ignore_errors=True)
-    shutil.rmtree(folder, ignore_errors=True)
+    _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Removes a run's folder, the record last: what is still written to, or locked, is found by the next sweep."""
+    deadline = clock.monotonic_s() + 2
+    while folder.exists() and clock.monotonic_s() < deadline:
+        with contextlib.suppress(OSError):  # another cleaner was faster, or a dying server still writes: look again
+            for entry in folder.iterdir():
+                if entry.name == RECORD:
+                    continue
+                if entry.is_dir() and not entry.is_symlink():
+                    shutil.rmtree(entry, ignore_errors=True)
+                else:
+                    entry.unlink(missing_ok=True)
+            if [entry.name for entry in folder.iterdir()] in ([], [RECORD]):
+                shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            time.sleep(0.05)
 
 
 def sweep() -> list[str]:
@@ -208,6 +226,9 @@ def sweep() -> list[str]:
         record = read_record(folder)
         if record is not None and start_mark(record.launcher_pid) != record.launcher_mark:
             clean(folder)
+            cleaned.append(folder.name)
+        elif record is None and not psutil.pid_exists(int(folder.name.split("-")[1])):
+            _remove(folder)  # a cleaner was killed half-way
             cleaned.append(folder.name)
     for folder in runs_root().glob("new-*"):
         if not psutil.pid_exists(int(folder.name.split("-")[1])):

@@ -104,6 +104,28 @@ def test_sweep_removes_a_run_that_was_never_finished(runs: Path) -> None:
     assert [folder.name for folder in root.iterdir()] == [f"new-{os.getpid()}-a"]
 
 
+def test_sweep_removes_what_a_cleaner_has_left_that_was_killed_half_way(runs: Path) -> None:
+    root = records.runs_root()
+    for pid in (os.getpid(), 999_999_999):
+        (root / f"run-{pid}-a" / "postgres" / "data").mkdir(parents=True)
+    assert records.sweep() == ["run-999999999-a"]
+    assert [folder.name for folder in root.iterdir()] == [f"run-{os.getpid()}-a"]
+
+
+def test_the_record_goes_last(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, record = records.create_run()
+    record.launcher_mark = "another boot:1"
+    records.write_record(folder, record)
+    (folder / "postgres").mkdir()
+    whole = records.shutil.rmtree
+    monkeypatch.setattr(records.shutil, "rmtree", lambda *_, **__: None)  # still written to
+    records.clean(folder)
+    assert records.read_record(folder) is not None
+    monkeypatch.setattr(records.shutil, "rmtree", whole)
+    assert records.sweep() == [folder.name]
+    assert not folder.exists()
+
+
 def test_a_folder_of_somebody_else_is_refused(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (runs / "elsewhere").mkdir()
     (runs / f"beegrid-{os.getuid()}").symlink_to(runs / "elsewhere")

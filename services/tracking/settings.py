@@ -18,10 +18,10 @@ class Settings(KitSettings):
     link_key: SecretStr | None = Field(
         None, description="32 bytes, base64: makes reporters' links; none: derived from the sealing key"
     )
-    city_name_zh: str = Field("演示城市", description="the city's name on the pages")
-    city_name_en: str = Field("Demo city", description="the same in English")
+    city_name_zh: str = Field("本市", description="the city's name on the pages")
+    city_name_en: str = Field("Our city", description="the same in English")
     boundaries_fictional: bool = Field(
-        True, description="the pages say that the areas' boundaries are invented (虚构边界)"
+        False, description="the pages say that the areas' boundaries are invented (虚构边界)"
     )
     overview_seconds: float = Field(3.0, ge=0, le=300, description="how old the figures on the pages may be")
 

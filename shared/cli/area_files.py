@@ -106,8 +106,8 @@ def check(areas: Sequence[FileArea], level: str) -> tuple[list[tuple[str, str, O
     )
 
 
-def chunks(areas: Sequence[FileArea]) -> Iterator[list[dict[str, Any]]]:
-    """GeoJSON features of all areas, in pieces that fit into one request."""
+def chunks(areas: Sequence[FileArea], level: str) -> Iterator[list[dict[str, Any]]]:
+    """GeoJSON features of all areas, in pieces that fit into one request; `level` of those that name none."""
     chunk: list[dict[str, Any]] = []
     size = 0
     for area in areas:
@@ -120,7 +120,7 @@ def chunks(areas: Sequence[FileArea]) -> Iterator[list[dict[str, Any]]]:
             "code": area.code,
             "name": area.name,
             "parent_code": area.parent_code,
-            "level": area.level,
+            "level": area.level or level,
             "fictional": area.fictional,
         }
         parsed = None if geometry is None else orjson.loads(geometry)

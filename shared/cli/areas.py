@@ -83,7 +83,9 @@ def import_areas(
         return
     client = connect()
     draft = version or create_version(client, label or file.name, level, datum)
-    send(client, draft, found)
+    if version is not None and not _has_datum(client, version, datum):
+        raise typer.Exit(1)
+    send(client, draft, found, level)
     if activate:
         show_activated(client.post(f"/v1/areas/versions/{draft}/activate", {"strict": strict}))
     else:
@@ -117,12 +119,25 @@ def create_version(client: Client, label: str, level: LevelName, datum: DatumNam
     return str(client.post("/v1/areas/versions", body)["version_id"])
 
 
-def send(client: Client, version: str, found: AreaFile) -> None:
-    """Upload all areas in chunks with a progress bar. A chunk that was sent before changes nothing."""
+def _has_datum(client: Client, version: str, datum: DatumName) -> bool:
+    """Whether that version reads coordinates as this file has them; says so where not: nothing could tell later."""
+    known = {row["version_id"]: row["datum"] for row in client.get("/v1/areas/versions")}
+    if version not in known:
+        out.print(f"[red]没有这个版本 / No such version[/red]: {version}; beegrid areas versions")
+    elif known[version] != datum.value:
+        out.print(f"[red]坐标系不符 / Another datum[/red]: the draft is {known[version]}, this file {datum.value}")
+    return known.get(version) == datum.value
+
+
+def send(client: Client, version: str, found: AreaFile, level: LevelName) -> None:
+    """Upload all areas in chunks with a progress bar. A chunk that was sent before changes nothing.
+
+    Each area names its level: a draft may hold files of several levels.
+    """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=out) as progress:
         task = progress.add_task("上传 / Sending", total=len(found.areas))
-        for features in chunks(found.areas):
+        for features in chunks(found.areas, level):
             client.post(f"/v1/areas/versions/{version}/features", {"features": features})
             progress.advance(task, len(features))
 

@@ -7,6 +7,7 @@ import re
 import secrets
 from base64 import b64encode
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -27,19 +28,26 @@ from tests.store.tracking.conftest import Story, event
 Signed = dict[str, bytes]
 
 
-@pytest.fixture(scope="module")
-async def client(installation: Installation) -> AsyncIterator[httpx.AsyncClient]:
+@asynccontextmanager
+async def serving(installation: Installation, **more: Any) -> AsyncIterator[httpx.AsyncClient]:
     """The whole service in this process, as HTTP sees it. Its relay empties the outbox: not for other modules."""
     values = {
         name.removeprefix("BEEGRID_").lower(): value for name, value in installation.environment("tracking").items()
     }
-    service = build(Settings.model_validate({**values, "overview_seconds": 0}))
+    service = build(Settings.model_validate({**values, "overview_seconds": 0, **more}))
     app = service.app()
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://tracking") as client,
     ):
         yield client
+
+
+@pytest.fixture(scope="module")
+async def client(installation: Installation) -> AsyncIterator[httpx.AsyncClient]:
+    """The service of the demo's city, whose boundaries are invented."""
+    async with serving(installation, boundaries_fictional=True) as made:
+        yield made
 
 
 def bearer(installation: Installation, sub: object, *roles: str) -> dict[str, str]:
@@ -139,6 +147,15 @@ async def test_pages_load_nothing_from_elsewhere(client: httpx.AsyncClient, trac
     _check_policy(page)
     assert ('lang="en"' if "en" in path else 'lang="zh-CN"') in page.text
     assert ("Invented boundaries" if "en" in path else "虚构边界") in page.text
+
+
+async def test_a_real_city_is_not_called_invented(installation: Installation) -> None:
+    async with serving(installation, city_name_zh="钱塘") as real:
+        for path in ("/", "/city"):
+            page = (await real.get(path)).text
+            assert "钱塘" in page
+            assert "虚构" not in page
+            assert "演示" not in page
 
 
 async def test_the_page_of_a_report(client: httpx.AsyncClient, tracking: Any, installation: Installation) -> None:

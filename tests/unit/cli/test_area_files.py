@@ -57,9 +57,9 @@ def test_the_demo_city_comes_through_whole(tmp_path: Path) -> None:
     assert (len(found.areas), found.invalid, found.repaired) == (len(city()), [], [])
     assert all(area.fictional for area in found.areas)
     assert check(found.areas, "grid") == ([], [])
-    sent = [row for chunk in chunks(found.areas) for row in chunk]
+    sent = [row for chunk in chunks(found.areas, "grid") for row in chunk]
     assert [row["properties"]["code"] for row in sent] == [area.code for area in city()]
-    assert max(len(chunk) for chunk in chunks(found.areas)) <= 500
+    assert max(len(chunk) for chunk in chunks(found.areas, "grid")) <= 500
 
 
 @pytest.mark.parametrize(("encoding", "keep_cpg"), [("UTF-8", True), ("GBK", True), ("GBK", False), ("UTF-8", False)])
@@ -151,4 +151,4 @@ def test_large_polygons_make_smaller_chunks() -> None:
     rows = grids()[:3]
     dense = [shapely.segmentize(area.polygon, 1e-7) for area in rows]
     areas = [FileArea(a.code, a.name, None, None, True, p) for a, p in zip(rows, dense, strict=True)]
-    assert len(list(chunks(areas))) == 3
+    assert len(list(chunks(areas, "grid"))) == 3

@@ -18,7 +18,8 @@ class Recorder:
         self.posts: list[tuple[str, Any]] = []
 
     def get(self, path: str) -> Any:
-        return []
+        assert path == "/v1/areas/versions"
+        return [{"version_id": "draft", "datum": "wgs84"}]
 
     def post(self, path: str, body: Any) -> Any:
         self.posts.append((path, body))
@@ -61,6 +62,21 @@ def test_a_file_is_sent_in_chunks_and_put_in_force(client: Recorder, file: Path)
     assert client.posts[0][1] == {"label": "2026", "level": "grid", "datum": "gcj02"}
     sent = [row["properties"]["code"] for _, body in client.posts[1:-1] for row in body["features"]]
     assert sent == [area.code for area in grids()]
+
+
+def test_a_second_file_of_another_level_joins_a_draft(client: Recorder, file: Path) -> None:
+    code, text = run(str(file), "--level", "street", "--version", "draft")
+    assert code == 0, text
+    assert client.posts[0][0] == "/v1/areas/versions/draft/features"
+    sent = [row["properties"]["level"] for _, body in client.posts[:-1] for row in body["features"]]
+    assert set(sent) == {"street"}
+
+
+def test_a_file_of_another_datum_joins_no_draft(client: Recorder, file: Path) -> None:
+    for more in (["--version", "draft", "--datum", "gcj02"], ["--version", "nobody"]):
+        code, text = run(str(file), *more)
+        assert (code, client.posts) == (1, []), text
+    assert "No such version" in text
 
 
 def test_a_broken_file_is_refused_with_the_codes(client: Recorder, tmp_path: Path) -> None:

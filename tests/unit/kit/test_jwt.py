@@ -58,6 +58,7 @@ async def test_genuine_tokens_of_each_algorithm(tmp_path: Path) -> None:
     person = await check.verify(token(name="张三", merchant_id="m1", company="MT"))
     assert (person.kind, person.id, person.roles) == ("person", "r1", frozenset({"rider"}))
     assert (person.areas, person.merchant_id, person.company, person.name) == (("3301",), "m1", "MT", "张三")
+    assert (await check.verify(token(areas=["G02-a_1"]))).areas == ("G02-a_1",), "what areas import takes as a code"
     assert (await check.verify(token(RSA, "RS256", "rsa"))).id == "r1"
     assert (await check.verify(token(EC, "ES256", "ec", aud=["other", AUDIENCE]))).id == "r1"
     assert (await check.verify(token(roles=["operator"]))).kind == "operator"
@@ -81,6 +82,7 @@ async def test_genuine_tokens_of_each_algorithm(tmp_path: Path) -> None:
         {"roles": "operator"},
         {"areas": ["330114'"]},
         {"areas": [""]},
+        {"areas": ["3"]},
         {"areas": ["１２"]},
     ],
 )

@@ -14,6 +14,8 @@ from pydantic import ValidationError
 from shared.events.inbound_reports import ReportSubmission
 
 COLUMNS = ("id", "lng", "lat", "datum", "kind", "occurred_at", "rider", "text")
+SURPLUS = "surplus cells"
+"""Under this name stands what a row has beyond its columns: the end of a text that was cut at a comma."""
 KIND_COLUMNS = ("foreign", "kind")
 # With a zone's history: China had summer time until 1991.
 CITY_ZONE = ZoneInfo("Asia/Shanghai")
@@ -72,6 +74,7 @@ def read_rows(raw: BinaryIO, encoding: str) -> Iterator[tuple[int, dict[str, str
         for cells in lines:
             values = {name: (cells.get(name) or "").strip() for name in COLUMNS}
             if any(values.values()):
+                values[SURPLUS] = "".join(cells.get(None) or ()).strip()
                 yield lines.line_num, values
     except UnicodeDecodeError as error:
         raise ReportFileError(f"not {encoding}: try --encoding gb18030, or save it as UTF-8") from error
@@ -104,6 +107,8 @@ def read_kinds(file: Path, encoding: str) -> dict[str, str]:
 
 def parse(line: int, cells: dict[str, str], kinds: dict[str, str] | None) -> Row | Reject:
     """One row as the suite takes it, or why it can't."""
+    if cells.get(SURPLUS):
+        return Reject(line, cells["id"], "more cells than columns: a text with a comma needs quotes around it")
     kind = cells["kind"] if kinds is None else kinds.get(cells["kind"], "")
     if not kind:
         return Reject(line, cells["id"], f"kind: {cells['kind'] or 'empty'} isn't in the table of kinds")

@@ -71,7 +71,7 @@ def restore(
     )
     if manifest.kafka.users:
         out.print("需要新的 Kafka 密码 / These need new Kafka passwords, which no backup can hold:")
-        for user in manifest.kafka.users:
+        for user in sorted({user.split(".")[0] for user in manifest.kafka.users}):  # `.2`: the second of a rotation
             kind, _, code = user.partition("-")
             command = f"beegrid companies kafka {code}" if kind == "company" else f"beegrid systems add {code}"
             out.print(f"  {user}: {command}", highlight=False)

@@ -130,7 +130,8 @@ def _refuse_occupied(found: list[str]) -> None:
         raise CliError(
             "目标不是空的 / The suite is not empty",
             _some(found),
-            hint="nothing was written; restore goes into a new suite: stop this one, move its .beegrid away, `make up`",
+            hint="nothing was written; restore goes into a new suite: stop this one, move its .beegrid away except "
+            "secrets.json, which opens what is sealed, `make up`",
         )
 
 

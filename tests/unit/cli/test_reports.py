@@ -1,6 +1,7 @@
 """Replay and export against a suite that is played by this file."""
 
 import csv
+import io
 import json
 import os
 import tracemalloc
@@ -264,6 +265,15 @@ def test_a_row_without_a_table_of_kinds_keeps_its_kind() -> None:
     assert isinstance(taken, Row)
     assert taken.body["kind"] == "part-01001"
     assert isinstance(parse(2, cells | {"kind": ""}, None), Reject)
+
+
+def test_a_text_that_was_cut_at_a_comma_is_refused_and_empty_cells_are_not() -> None:
+    lines = [HEADER, row(1) + ",the rest of it", row(2) + ",,"]
+    read = report_files.read_rows(io.BytesIO("\n".join(lines).encode()), "utf-8")
+    cut, kept = (parse(line, cells, None) for line, cells in read)
+    assert isinstance(cut, Reject)
+    assert "more cells than columns" in cut.reason
+    assert isinstance(kept, Row)
 
 
 def exporting(lines: list[str], *, cut: bool = False) -> Callable[[httpx.Request], httpx.Response]:

@@ -17,7 +17,7 @@ DEADLINES_EVERY_S = 60.0
 
 def build(settings: Settings | None = None) -> Service:
     """The service; its settings come from the environment where none are given."""
-    settings = settings or Settings()  # type: ignore[call-arg]  # pydantic-settings reads the environment
+    settings = settings or Settings()
     service = Service("cases", settings, title="BeeGrid cases 案件")
     service.consumes(REPORT_ROUTED, partial(handlers.on_report_routed, Rules.of(settings)))
     service.include(api.router)

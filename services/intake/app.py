@@ -26,7 +26,7 @@ from shared.kit.service import Service
 
 def build(settings: Settings | None = None) -> Service:
     """The service, ready to run. Settings come from the environment if not given."""
-    settings = settings or Settings()  # type: ignore[call-arg]  # pydantic-settings reads the environment
+    settings = settings or Settings()
     service = Intake("intake", settings, title="BeeGrid intake")
     sealer = Sealer(settings.sealing_key.get_secret_value())
     service.key_ring = CachedKeyRing(ProjectedKeys(lambda: service.pool, sealer).load)

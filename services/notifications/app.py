@@ -31,7 +31,7 @@ class NotificationsService(Service):
 
 def build(settings: Settings | None = None) -> Service:
     """The service, ready to run. Settings come from the environment if not given."""
-    settings = settings or Settings()  # type: ignore[call-arg]  # pydantic-settings reads the environment
+    settings = settings or Settings()
     sealer = Sealer(settings.sealing_key.get_secret_value())
     texts = Texts(Catalogue.load(settings.catalogue_path))
     service = NotificationsService("notifications", settings, title="BeeGrid notifications")

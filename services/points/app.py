@@ -23,7 +23,7 @@ def build(settings: Settings | None = None) -> Service:
     Raises:
         CatalogueError: the catalogue's files can't be used.
     """
-    settings = settings or Settings()  # type: ignore[call-arg]  # pydantic-settings reads the environment
+    settings = settings or Settings()
     terms = Terms(Catalogue.load(settings.catalogue_path), ZoneInfo(settings.city_timezone))
     service = Service("points", settings, title="BeeGrid points")
     service.consumes(CASE_CHANGED, partial(handlers.on_case_changed, terms))

@@ -23,7 +23,7 @@ from shared.kit.service import Service
 
 def build(settings: Settings | None = None) -> Service:
     """The service, not yet started."""
-    settings = settings or Settings()  # type: ignore[call-arg]  # pydantic-settings reads the environment
+    settings = settings or Settings()
     service = Rewards("rewards", settings, title="BeeGrid rewards")
     secrets = _secrets(settings)
     codes, zone = Codes(*secrets.values()), ZoneInfo(settings.city_timezone)

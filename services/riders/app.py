@@ -18,7 +18,7 @@ DUE_EVERY_S = 5.0
 
 def build(settings: KitSettings | None = None) -> Service:
     """The service, ready to run. Settings come from the environment if not given."""
-    settings = settings or KitSettings()  # type: ignore[call-arg]  # pydantic-settings reads the environment
+    settings = settings or KitSettings()
     sealer = Sealer(settings.sealing_key.get_secret_value())
     service = Service("riders", settings, title="BeeGrid riders")
     service.key_ring = CachedKeyRing(partial(usecases.signing_keys, lambda: service.pool, sealer))

@@ -13,7 +13,7 @@ from shared.events.report_received import REPORT_RECEIVED
 
 def build(settings: Settings | None = None) -> RoutingService:
     """The service; without settings they come from the environment."""
-    settings = settings or Settings()  # type: ignore[call-arg]  # pydantic-settings reads the environment
+    settings = settings or Settings()
     service = RoutingService("routing", settings, title="BeeGrid routing 网格路由")
     service.catalogue = Catalogue.load(settings.catalogue_path)
     service.areas = CurrentMap(lambda: service.pool, settings.map_poll_s)

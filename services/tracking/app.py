@@ -18,7 +18,7 @@ from shared.kit.auth import CachedKeyRing, Sealer
 
 def build(settings: Settings | None = None) -> TrackingService:
     """The service; its settings come from the environment where none are given."""
-    settings = settings or Settings()  # type: ignore[call-arg]  # pydantic-settings reads the environment
+    settings = settings or Settings()
     catalogue = Catalogue.load(settings.catalogue_path)
     service = TrackingService("tracking", settings, title="BeeGrid tracking 进度")
     overview = usecases.OverviewCache(settings.overview_seconds)

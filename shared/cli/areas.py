@@ -96,6 +96,8 @@ def import_areas(
 def versions() -> None:
     """列出各版本 / List the versions of the areas."""
     table = Table("version", "label", "state", "areas", "grids", "activated")
+    table.columns[0].no_wrap = True
+    table.columns[0].min_width = 36  # an id that is cut can't be used
     for row in connect().get("/v1/areas/versions"):
         state = "in force" if row["in_force"] else row["state"]
         table.add_row(

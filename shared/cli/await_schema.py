@@ -73,7 +73,7 @@ def main() -> int:
     if len(sys.argv) != 2:
         print(__doc__, file=sys.stderr)
         return 2
-    settings = AwaitSettings()  # type: ignore[call-arg]  # pydantic-settings reads the environment
+    settings = AwaitSettings()
     reason = asyncio.run(wait(settings.postgres_dsn.get_secret_value(), sys.argv[1], settings.schema_wait_s))
     if reason:
         print(f"{sys.argv[1]}: {reason}", file=sys.stderr)

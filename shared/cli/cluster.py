@@ -2,7 +2,7 @@
 
 import os
 
-from shared.cli.client import find_suite
+from shared.cli.client import CliError, find_suite
 from shared.cli.provision import KafkaAdmin
 from shared.cli.topology import Cluster
 
@@ -25,3 +25,15 @@ def find_cluster() -> Cluster | None:
         setting("BEEGRID_TOPIC_PREFIX", "topic_prefix") or "beegrid.",
         setting("BEEGRID_KAFKA_USER_PREFIX", "user_prefix"),
     )
+
+
+def the_cluster() -> Cluster:
+    """As `find_cluster`. Raises CliError where the administrator is unknown."""
+    cluster = find_cluster()
+    if cluster is None:
+        raise CliError(
+            "缺少 Kafka 管理员 / No Kafka administrator",
+            "BEEGRID_KAFKA_BOOTSTRAP, BEEGRID_KAFKA_ADMIN_USER and BEEGRID_KAFKA_ADMIN_PASSWORD",
+            hint="set them, or let the cluster's own tool (KafkaUser, KafkaTopic) do it",
+        )
+    return cluster

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from shared.cli.client import CliError, connect
+from shared.cli.client import connect
 from shared.kit.ids import new_id
 
 companies_app = typer.Typer(help="平台企业 / Companies and their keys", no_args_is_help=True)
@@ -76,17 +76,11 @@ def _show_key(secret: str) -> None:
 def _give_kafka(code: str, *, wanted: bool) -> None:
     """Topics and user, where the cluster's administrator is known. `wanted`: say so where it isn't."""
     # imported here: the other commands don't wait for a Kafka client
-    from shared.cli.cluster import find_cluster
+    from shared.cli.cluster import find_cluster, the_cluster
     from shared.cli.topology import company_user, provision_company
 
-    cluster = find_cluster()
+    cluster = the_cluster() if wanted else find_cluster()
     if cluster is None:
-        if wanted:
-            raise CliError(
-                "缺少 Kafka 管理员 / No Kafka administrator",
-                "BEEGRID_KAFKA_BOOTSTRAP, BEEGRID_KAFKA_ADMIN_USER and BEEGRID_KAFKA_ADMIN_PASSWORD",
-                hint="set them, or let the cluster's own tool (KafkaUser, KafkaTopic) make them",
-            )
         out.print(
             f"未开通 Kafka / No Kafka access made: `beegrid companies kafka {code}` with the administrator's access"
         )

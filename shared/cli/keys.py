@@ -35,6 +35,8 @@ def list_keys() -> None:
     """列出密钥 / Every key with its age and end; never a secret."""
     client = connect()
     table = Table("kind", "whose", "key", "made", "ends / state")
+    for column in table.columns:
+        column.overflow = "fold"  # an id that is cut can't be used
     for company in client.get("/v1/companies"):
         for key in client.get(f"/v1/companies/{company['code']}")["keys"]:
             if key["active"]:
@@ -86,9 +88,10 @@ def end_kafka(
     apply: Annotated[bool, typer.Option("--apply", help="do it; without this nothing happens")] = False,
 ) -> None:
     """停用旧 Kafka 用户 / End the overlap of a rotation: the former user may do nothing any more."""
+    from shared.cli.cluster import the_cluster
     from shared.cli.topology import company_users, end_company_user
 
-    cluster = _cluster()
+    cluster = the_cluster()
     known = {cluster.user_prefix + one: one for one in company_users(company)}
     if user not in known:
         raise CliError("不是该企业的用户 / Not a user of this company", f"{user}; it has {', '.join(known)}")
@@ -120,9 +123,10 @@ def _rotate_webhook(client: Client, code: str, _overlap_hours: float) -> None:
 
 
 def _rotate_kafka(_client: Client, code: str, _overlap_hours: float) -> None:
+    from shared.cli.cluster import the_cluster
     from shared.cli.topology import company_user_at_work, company_users, give_company_user
 
-    cluster = _cluster()
+    cluster = the_cluster()
     former = company_user_at_work(cluster, code)
     fresh = next(one for one in company_users(code) if one != former)
     password = secrets.token_urlsafe(24)
@@ -158,18 +162,6 @@ def _kafka_users() -> list[str]:
     names = scram_users(connect_admin(cluster.bootstrap, cluster.admin))
     begins = tuple(f"{cluster.user_prefix}{kind}-" for kind in ("company", "system"))
     return sorted(name for name in names if name.startswith(begins))
-
-
-def _cluster() -> Any:
-    from shared.cli.cluster import find_cluster
-
-    cluster = find_cluster()
-    if cluster is None:
-        raise CliError(
-            "缺少 Kafka 管理员 / No Kafka administrator",
-            hint="set BEEGRID_KAFKA_BOOTSTRAP, BEEGRID_KAFKA_ADMIN_USER and BEEGRID_KAFKA_ADMIN_PASSWORD",
-        )
-    return cluster
 
 
 def _show(what: str, secret: str) -> None:

@@ -152,7 +152,7 @@ def _until(act: Callable[[], T], wait_s: float, what: str) -> T:
 def main() -> int:
     """0: all is as declared; 78: a setting or password is missing; 1: a server or migration failed."""
     try:
-        settings = SetupSettings()  # type: ignore[call-arg]  # pydantic-settings reads the environment
+        settings = SetupSettings()
         set_up(settings, os.environ, lambda line: print(line, flush=True))
     except ValidationError as error:
         for problem in error.errors(include_input=False, include_url=False):

@@ -6,8 +6,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from shared.cli.client import CliError
-
 systems_app = typer.Typer(help="城市业务系统 / City systems and their Kafka users", no_args_is_help=True)
 # Wider than any terminal: a wrapped secret can't be copied.
 secret_out = Console(width=200, soft_wrap=True)
@@ -22,16 +20,11 @@ def systems() -> None:
 def add(code: Annotated[str, typer.Argument(help="代码 / code: a-z, 0-9, -; begins with a letter")]) -> None:
     """接入城市系统 / Make (or give a new password to) a Kafka user that may read the public topics and nothing else."""
     # imported here: the other commands don't wait for a Kafka client
-    from shared.cli.cluster import find_cluster
+    from shared.cli.cluster import the_cluster
     from shared.cli.topology import provision_system, system_user
     from shared.events import registry
 
-    cluster = find_cluster()
-    if cluster is None:
-        raise CliError(
-            "缺少 Kafka 管理员 / No Kafka administrator",
-            hint="set BEEGRID_KAFKA_BOOTSTRAP, BEEGRID_KAFKA_ADMIN_USER and BEEGRID_KAFKA_ADMIN_PASSWORD",
-        )
+    cluster = the_cluster()
     password = secrets.token_urlsafe(24)
     provision_system(cluster, code, password)
     topics = [cluster.topic_prefix + topic.name for topic in registry.public_topics()]

@@ -1,6 +1,7 @@
 """The only reader of the clock. Everything else is handed `now` or asks here."""
 
 import os
+import random
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -21,3 +22,8 @@ def monotonic_s() -> float:
 def unix_s() -> float:
     """The current instant in seconds since 1970."""
     return now().timestamp()
+
+
+def jittered(pause_s: float, least: float = 0.5, most: float = 1.0) -> float:
+    """A pause of `least` to `most` times its length, so that processes don't come back in step."""
+    return pause_s * random.uniform(least, most)  # noqa: S311 spreads load, guards nothing

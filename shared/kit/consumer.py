@@ -10,7 +10,6 @@ What the kit adds to a FastStream batch subscriber:
 """
 
 import asyncio
-import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -381,8 +380,8 @@ class TopicConsumer:
 
 
 def _pause_s(attempt: int, most_s: float) -> float:
-    """Doubling pause with jitter, so that processes don't come back in step."""
-    return min(most_s, RETRY_FIRST_S * 2.0 ** (attempt - 1)) * random.uniform(0.5, 1.0)  # noqa: S311 no secret
+    """Doubling pause with jitter."""
+    return clock.jittered(min(most_s, RETRY_FIRST_S * 2.0 ** (attempt - 1)))
 
 
 def _burial(item: Item, status: dead_letters.Status, code: str, detail: str, attempts: int) -> Burial:

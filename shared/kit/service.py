@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import gc
-import random
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
@@ -312,7 +311,7 @@ class Service:
             except Exception:
                 log.exception("background_failed", task=name)
             failures = failures + 1 if clock.monotonic_s() - started_s < 60 else 1
-            await asyncio.sleep(min(30.0, 0.5 * 2.0 ** min(failures, 6)) * random.uniform(0.5, 1))  # noqa: S311 jitter
+            await asyncio.sleep(clock.jittered(min(30.0, 0.5 * 2.0 ** min(failures, 6))))
 
     async def _measure_forever(self) -> None:
         while True:
@@ -333,7 +332,7 @@ class Service:
 
     async def _purge_forever(self) -> None:
         while True:
-            await asyncio.sleep(PURGE_EVERY_S * random.uniform(0.5, 1.5))  # noqa: S311 jitter
+            await asyncio.sleep(clock.jittered(PURGE_EVERY_S, most=1.5))
             try:
                 async with self.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
                     await conn.execute(SQL_PURGE_INBOX, self.settings.inbox_retention_hours, PURGE_ROWS)

@@ -1,7 +1,6 @@
 """Photos: kept once per owner and content, gone after a day if no report uses them."""
 
 import asyncio
-import random
 from collections.abc import Callable
 from uuid import UUID
 
@@ -58,7 +57,7 @@ class Photos:
     async def purge_forever(self) -> None:
         """Remove uploads that no report used within a day, every ten minutes."""
         while True:
-            await asyncio.sleep(PURGE_EVERY_S * random.uniform(0.5, 1.5))  # noqa: S311 jitter, no secret
+            await asyncio.sleep(clock.jittered(PURGE_EVERY_S, most=1.5))
             while await self.purge() == PURGE_ROWS:
                 pass
 

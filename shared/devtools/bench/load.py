@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from shared.devtools.city import random_places
+from shared.events.common import Level
 from shared.events.report_received import REPORT_RECEIVED, ReportReceived
 from shared.events.rider_changed import RIDER_CHANGED, RiderChanged
 from shared.kit import clock
@@ -15,7 +16,11 @@ from shared.kit.ids import new_id
 from shared.kit.work import OutboxRow, Work, insert_outbox
 
 COMPANY = "bench"
-KINDS = (("part-01001", "hazard"), ("event-04001", "routine"), ("local-gas-smell", "emergency"))
+KINDS: tuple[tuple[str, Level], ...] = (
+    ("part-01001", "hazard"),
+    ("event-04001", "routine"),
+    ("local-gas-smell", "emergency"),
+)
 TICK_S = 0.02
 
 

@@ -2,10 +2,11 @@
 
 import re
 import tempfile
+import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -21,6 +22,7 @@ from shared.geo.metres import square_metres
 # WGS-84 and CGCS2000 differ by centimetres: taken as they are.
 _AS_IS = {"EPSG:4326", "EPSG:4490", "OGC:CRS84", "EPSG:4979", "EPSG:4480"}
 _CODE = re.compile(r"^[0-9A-Za-z][0-9A-Za-z_-]{0,31}$")
+_MAPS = {".shp", ".geojson", ".json", ".gpkg"}
 # Of one request, so that it stays well below what the service takes.
 CHUNK_FEATURES_MAX = 500
 CHUNK_BYTES_MAX = 2_000_000
@@ -67,6 +69,7 @@ class AreaFile:
 @dataclass(slots=True)
 class _Reading:
     areas: list[FileArea] = field(default_factory=list)
+    nameless: list[str] = field(default_factory=list)
     repaired: list[tuple[str, str]] = field(default_factory=list)
     invalid: list[tuple[str, str]] = field(default_factory=list)
 
@@ -80,19 +83,22 @@ def read_areas(path: Path, columns: Columns, *, layer: str | None = None, encodi
     Raises:
         AreaFileError: no such file, layer or field, or it isn't readable.
     """
-    if not path.exists():
-        raise AreaFileError(f"{path}: no such file")
-    source = f"/vsizip/{path.resolve()}" if path.suffix.lower() == ".zip" else str(path.resolve())
+    source = _source(path)
     layer = _layer(source, layer)
     meta, geometry, values = _attributes(source, layer, encoding, _has_cpg(path))
     crs = meta["crs"]
     reproject = crs is not None and crs not in _AS_IS
     polygons = shapely.from_wkb(_reprojected(source, layer) if reproject else geometry)
+    if not len(polygons):
+        raise AreaFileError(f"{path}: no features in it")
     reading = _Reading()
     for row, polygon in enumerate(polygons, start=1):
         _take(reading, row, {name: column[row - 1] for name, column in values.items()}, polygon, columns)
     _refuse_duplicates(reading)
     warnings = [] if not reproject or _is_close_to_wgs84(str(crs)) else [_datum_warning(str(crs))]
+    if reading.nameless:
+        shown = ", ".join(reading.nameless[:5])
+        warnings.append(f"{len(reading.nameless)} without a name get their code as name: {shown}")
     return AreaFile(reading.areas, crs, reproject, warnings, reading.repaired, reading.invalid)
 
 
@@ -128,6 +134,51 @@ def chunks(areas: Sequence[FileArea], level: str) -> Iterator[list[dict[str, Any
         size += length
     if chunk:
         yield chunk
+
+
+def check_tree(areas: Sequence[FileArea], level: str) -> list[tuple[str, str]]:
+    """(code, problem) of areas that a version of nothing but these would be refused for."""
+    codes = {area.code for area in areas}
+    problems = []
+    for area in areas:
+        if area.polygon is None and (area.level or level) == "grid":
+            problems.append((area.code, "a grid needs a polygon"))
+        if area.parent_code is not None and area.parent_code not in codes and not _is_above(area):
+            problems.append((area.code, f"names the parent {area.parent_code}, which isn't in the file"))
+    return problems
+
+
+def _is_above(area: FileArea) -> bool:
+    """Whether a parent follows from the national numbering: then the service makes it, and those above it."""
+    return area.code.startswith(area.parent_code or "")
+
+
+def _source(path: Path) -> str:
+    """How GDAL names the file. A zip may hold its map in a folder, as the desktops pack it.
+
+    Raises:
+        AreaFileError: no file, nothing in it, or a zip without a map or with maps in several places.
+    """
+    if not path.is_file():
+        raise AreaFileError(f"{path}: no such file")
+    if path.stat().st_size == 0:
+        raise AreaFileError(f"{path}: the file is empty")
+    if path.suffix.lower() != ".zip":
+        return str(path.resolve())
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [PurePosixPath(name) for name in archive.namelist()]
+    except (zipfile.BadZipFile, OSError) as bad:
+        raise AreaFileError(f"{path}: no zip: {bad}") from bad
+    # macOS packs a shadow of every file
+    maps = [name for name in names if name.suffix.lower() in _MAPS and "__MACOSX" not in name.parts]
+    if not maps:
+        raise AreaFileError(f"{path}: no {', '.join(sorted(_MAPS))} in it")
+    folders = {name.parent for name in maps}
+    if len(folders) > 1:
+        raise AreaFileError(f"{path}: maps in several folders: {', '.join(sorted(map(str, maps))[:6])}; take one out")
+    inside = maps[0] if len(maps) == 1 else maps[0].parent
+    return f"/vsizip/{{{path.resolve()}}}" + ("" if str(inside) == "." else f"/{inside}")
 
 
 def _layer(source: str, wanted: str | None) -> str:
@@ -223,8 +274,11 @@ def _take(
             reading.repaired.append((code, f"{problem}: {_change(drawn, polygon)}"))
     parent = _text(values[columns.parent]) if columns.parent else None
     level = _text(values[columns.level]) if columns.level else None
+    name = _text(values[columns.name])
+    if name is None:
+        reading.nameless.append(code)
     fictional = bool(values.get("fictional", False))
-    reading.areas.append(FileArea(code, _text(values[columns.name]) or code, parent, level, fictional, polygon))
+    reading.areas.append(FileArea(code, name or code, parent, level, fictional, polygon))
 
 
 def _change(before: shapely.Geometry, after: shapely.Geometry) -> str:

@@ -7,11 +7,12 @@ from typing import Annotated, Any, Protocol
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from shared.cli.area_files import AreaFile, AreaFileError, Columns, check, chunks, read_areas
-from shared.cli.client import connect
+from shared.cli.area_files import AreaFile, AreaFileError, Columns, check, check_tree, chunks, read_areas
+from shared.cli.client import CliError, connect
 
 areas_app = typer.Typer(help="区域与网格 / Areas and grids", no_args_is_help=True)
 out = Console()
@@ -45,6 +46,9 @@ class Client(Protocol):
     def post(self, path: str, body: Any) -> Any:
         """The parsed answer."""
 
+    def delete(self, path: str) -> Any:
+        """The parsed answer."""
+
 
 @areas_app.command("import")
 def import_areas(
@@ -72,8 +76,10 @@ def import_areas(
     try:
         found = read_areas(file, columns, layer=layer, encoding=encoding)
     except AreaFileError as bad:
-        out.print(f"[red]{bad}[/red]")
+        out.print(f"[red]{escape(str(bad))}[/red]", soft_wrap=True)
         raise typer.Exit(1) from bad
+    if version is None:  # a draft may have the parents already
+        found.invalid.extend(check_tree(found.areas, level))
     clean = show(found, level)
     if found.invalid or not found.areas or (strict and not clean):
         out.print("[red]未导入 / Not imported: mend the file first[/red]")
@@ -85,11 +91,31 @@ def import_areas(
     draft = version or create_version(client, label or file.name, level, datum)
     if version is not None and not _has_datum(client, version, datum):
         raise typer.Exit(1)
-    send(client, draft, found, level)
-    if activate:
-        show_activated(client.post(f"/v1/areas/versions/{draft}/activate", {"strict": strict}))
+    try:
+        send(client, draft, found, level)
+        if activate:
+            show_activated(client.post(f"/v1/areas/versions/{draft}/activate", {"strict": strict}))
+        else:
+            out.print(f"草稿 / Draft {draft}")
+    except CliError as error:
+        _after_failure(client, draft, error, made_here=version is None)
+        raise
+
+
+def _after_failure(client: Client, draft: str, error: CliError, *, made_here: bool) -> None:
+    """A draft that the service refuses is of no use; one that an outage broke off can be gone on with."""
+    if made_here and error.status in (409, 422):
+        client.delete(f"/v1/areas/versions/{draft}")
+        out.print("草稿已撤销，现行地图不变 / The draft is withdrawn; the map in force is as it was")
     else:
-        out.print(f"草稿 / Draft {draft}")
+        out.print(f"草稿保留 / The draft is kept: go on with --version {draft}", soft_wrap=True)
+
+
+@areas_app.command("discard")
+def discard_draft(version: Annotated[str, typer.Argument(help="a draft's id, as `areas versions` shows it")]) -> None:
+    """撤销草稿 / Remove a draft that was never in force."""
+    connect().delete(f"/v1/areas/versions/{version}")
+    out.print(f"已撤销 / Removed: {version}")
 
 
 @areas_app.command("versions")

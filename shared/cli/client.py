@@ -79,7 +79,9 @@ def suite_folder(start: Path | None = None) -> Path | None:
 class Client:
     """JSON over HTTP as the operator. Every method returns the parsed body, None for an empty one. Raises CliError."""
 
-    def __init__(self, url: str, token: str = "", transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self, url: str, token: str = "", transport: httpx.BaseTransport | None = None, *, patient: bool = True
+    ) -> None:
         self._http = httpx.Client(
             base_url=url,
             headers={"authorization": f"Bearer {token}"} if token else {},
@@ -88,10 +90,11 @@ class Client:
             transport=transport,
         )
         self.url = url
+        self._patience_s = REFUSED_RETRIES_S if patient else 0.0
 
     def get(self, path: str, **kw: Any) -> Any:
         """GET; tried again for a moment while nothing listens, since a suite that starts is soon there."""
-        give_up_s = clock.monotonic_s() + REFUSED_RETRIES_S
+        give_up_s = clock.monotonic_s() + self._patience_s
         while True:
             try:
                 return _parsed(self._send("GET", path, **kw))
@@ -135,10 +138,10 @@ class Client:
         return response
 
 
-def connect() -> Client:
-    """The client of the running suite. Raises CliError where there is none."""
+def connect(*, patient: bool = True) -> Client:
+    """The client of the running suite; a patient one waits a moment for it. Raises CliError where there is none."""
     found = find_suite()
-    return Client(found.url, found.token)
+    return Client(found.url, found.token, patient=patient)
 
 
 def _facts(start: Path) -> dict[str, Any]:
@@ -174,7 +177,7 @@ def _refusal(response: httpx.Response) -> CliError:
     if not isinstance(problem, dict):
         return CliError("请求失败 / Request failed", f"HTTP {response.status_code}", response.status_code)
     detail = str(problem.get("detail", ""))
-    fields = [f"{one.get('field')}: {one.get('problem')}" for one in problem.get("errors") or []]
+    fields = [f"{one.get('field') or one.get('code')}: {one.get('problem')}" for one in problem.get("errors") or []]
     error = CliError(str(problem.get("title", "")), "; ".join([detail, *fields]), response.status_code)
     error.code = str(problem.get("code", ""))
     return error

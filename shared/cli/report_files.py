@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +18,8 @@ COLUMNS = ("id", "lng", "lat", "datum", "kind", "occurred_at", "rider", "text")
 SURPLUS = "surplus cells"
 """Under this name stands what a row has beyond its columns: the end of a text that was cut at a comma."""
 KIND_COLUMNS = ("foreign", "kind")
+# A table of a city's own words needn't repeat these
+_CATALOGUE_CODE = re.compile(r"(part|event)-\d{5}|local-[a-z0-9-]+")
 # With a zone's history: China had summer time until 1991.
 CITY_ZONE = ZoneInfo("Asia/Shanghai")
 _DATE_FORMS = (
@@ -57,7 +60,7 @@ csv.field_size_limit(64 * 1024 * 1024)
 
 
 def read_rows(raw: BinaryIO, encoding: str) -> Iterator[tuple[int, dict[str, str]]]:
-    """(line, cells by column) of each row that isn't empty, one at a time.
+    """(line where it begins, cells by column) of each row that isn't empty, one at a time.
 
     Raises:
         ReportFileError: a column is missing, or the bytes aren't in the encoding.
@@ -67,15 +70,19 @@ def read_rows(raw: BinaryIO, encoding: str) -> Iterator[tuple[int, dict[str, str
     except LookupError as error:
         raise ReportFileError(f"no encoding is called {encoding}") from error
     try:
-        lines = csv.DictReader(text)
-        missing = [name for name in COLUMNS if name not in (lines.fieldnames or ())]
+        records = csv.reader(text)
+        header = next(records, [])
+        missing = [name for name in COLUMNS if name not in header]
         if missing:
             raise ReportFileError(f"line 1: no column {', '.join(missing)}; needed: {', '.join(COLUMNS)}")
-        for cells in lines:
-            values = {name: (cells.get(name) or "").strip() for name in COLUMNS}
+        places = {name: header.index(name) for name in COLUMNS}
+        first = records.line_num + 1  # of the row to come: a quoted text may run over several lines
+        for cells in records:
+            values = {name: cells[at].strip() if at < len(cells) else "" for name, at in places.items()}
             if any(values.values()):
-                values[SURPLUS] = "".join(cells.get(None) or ()).strip()
-                yield lines.line_num, values
+                values[SURPLUS] = "".join(cells[len(header) :]).strip()
+                yield first, values
+            first = records.line_num + 1
     except UnicodeDecodeError as error:
         raise ReportFileError(f"not {encoding}: try --encoding gb18030, or save it as UTF-8") from error
     except csv.Error as error:
@@ -109,7 +116,9 @@ def parse(line: int, cells: dict[str, str], kinds: dict[str, str] | None) -> Row
     """One row as the suite takes it, or why it can't."""
     if cells.get(SURPLUS):
         return Reject(line, cells["id"], "more cells than columns: a text with a comma needs quotes around it")
-    kind = cells["kind"] if kinds is None else kinds.get(cells["kind"], "")
+    kind = cells["kind"]
+    if kinds is not None:
+        kind = kinds.get(kind, kind if _CATALOGUE_CODE.fullmatch(kind) else "")
     if not kind:
         return Reject(line, cells["id"], f"kind: {cells['kind'] or 'empty'} isn't in the table of kinds")
     when = moment(cells["occurred_at"])

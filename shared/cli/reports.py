@@ -38,7 +38,7 @@ def replay(
     file: Annotated[Path, typer.Argument(help=f"CSV with columns {', '.join(COLUMNS)}", exists=True, dir_okay=False)],
     company: Annotated[str, typer.Option(help="企业代码 / whose reports they are")],
     kinds: Annotated[
-        Path | None, typer.Option(help="CSV with columns foreign, kind", exists=True, dir_okay=False)
+        Path | None, typer.Option(help="CSV with columns foreign, kind; codes of the catalogue need no line", exists=True, dir_okay=False)
     ] = None,
     rate: Annotated[int | None, typer.Option(help="rows a second at most", min=1)] = None,
     register_riders: Annotated[
@@ -56,7 +56,7 @@ def replay(
 
     Safe to repeat: nothing happens twice.
     Dates without a zone are Asia/Shanghai. Refused rows go to a file beside it (FILE.rejected.csv: line, id, reason)
-    and don't stop the others.
+    and don't stop the others; the exit status is 1 only when all were refused.
     """
     client = connect()
     require_company(client, company)
@@ -72,6 +72,9 @@ def replay(
     out.print(", ".join(f"{word} {totals[status]}" for status, word in words.items()))
     if totals["refused"]:
         out.print(f"[yellow]退回原因 / Reasons: {rejected_file(file)}[/yellow]", soft_wrap=True)
+        if not totals["accepted"] + totals["repeated"]:
+            out.print("[red]全部退回 / Every row was refused[/red]")
+            raise typer.Exit(1)
     stuck = before["received"] - before["in_case"] - before["unroutable"]
     settle(client, company, before["received"] + totals["accepted"], patience, stuck)
     out.print("[green]全部落定 / Every accepted row is settled: in a case, or waiting for a person to route it[/green]")

@@ -1,10 +1,10 @@
 """Field types that several events share."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, Field
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 
 from shared.events.topic import EventModel
 
@@ -26,7 +26,14 @@ def _to_utc(value: datetime) -> datetime:
     return value.astimezone(UTC)
 
 
-AnyZone = Annotated[AwareDatetime, AfterValidator(_to_utc)]
+def _written(value: Any) -> Any:
+    """Pydantic reads numbers as seconds or milliseconds since 1970, by their size: nobody should have to guess."""
+    if isinstance(value, datetime) or (isinstance(value, str) and "-" in value[1:]):
+        return value
+    raise ValueError("must be a date and time with zone, e.g. 2026-05-01T08:30:00+08:00")
+
+
+AnyZone = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_to_utc)]
 """An instant from outside, turned into UTC where it comes in."""
 Datum = Literal["wgs84", "gcj02", "bd09"]
 Level = Literal["emergency", "hazard", "routine"]

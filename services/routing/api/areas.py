@@ -185,6 +185,13 @@ async def add_features(version_id: UUID, body: FeaturesIn, service: CurrentRouti
     return AddedOut(added=added.added, unchanged=added.unchanged, repaired=repaired)
 
 
+@router.delete("/v1/areas/versions/{version_id}", status_code=204, responses=problem_responses(409))
+@allow(Operator, timeout_s=30.0)
+async def discard_draft(version_id: UUID, service: CurrentRouting) -> None:
+    """Remove a draft and its areas. Again, or of none: nothing happens."""
+    await versions.discard(service, version_id)
+
+
 @router.post("/v1/areas/versions/{version_id}/activate", responses=problem_responses(404, 409))
 @allow(Operator, timeout_s=ACTIVATION_TIMEOUT_S)
 async def activate(version_id: UUID, body: ActivateIn, caller: Caller, service: CurrentRouting) -> ActivatedOut:

@@ -41,6 +41,8 @@ SQL_PUT_IN_FORCE = """
 INSERT INTO current_map (version_id) VALUES ($1) ON CONFLICT (singleton) DO UPDATE SET version_id = EXCLUDED.version_id
 """
 SQL_NOTE_ACTIVATION = "INSERT INTO activations (version_id, effective_from, activated_by) VALUES ($1, $2, $3)"
+SQL_DROP_AREAS = "DELETE FROM areas WHERE version_id = $1"
+SQL_DROP_DRAFT = "DELETE FROM area_versions WHERE version_id = $1 AND state = 'draft'"
 SQL_IN_FORCE = "SELECT version_id, responsibilities_revision FROM current_map"
 
 
@@ -107,6 +109,12 @@ async def activate(conn: Connection, version: AreaVersion, at: datetime, by: str
     await conn.execute(SQL_PUT_IN_FORCE, version.version_id)
     await conn.execute(SQL_NOTE_ACTIVATION, version.version_id, at, by)
     return True
+
+
+async def drop_draft(conn: Connection, version_id: UUID) -> None:
+    """Remove a draft that `touch_draft` has locked, with its areas."""
+    await conn.execute(SQL_DROP_AREAS, version_id)
+    await conn.execute(SQL_DROP_DRAFT, version_id)
 
 
 async def in_force(conn: Connection) -> tuple[UUID | None, int]:

@@ -127,6 +127,19 @@ async def add_features(service: Service, version_id: UUID, features: Sequence[Fe
     return Added(len(new), len(old), repaired)
 
 
+async def discard(service: Service, version_id: UUID) -> None:
+    """Remove a draft with all its areas; one that isn't there any more is removed.
+
+    Raises:
+        ApiProblem: 409 it is or was in force.
+    """
+    async with service.work() as work:
+        if await area_store.touch_draft(work.conn, version_id) is not None:
+            await area_store.drop_draft(work.conn, version_id)
+        elif await area_store.version_of(work.conn, version_id) is not None:
+            raise conflict("not_a_draft", "版本已生效 / The version is no draft", "reports were routed by it")
+
+
 async def activate(service: Service, version_id: UUID, by: str, *, strict: bool) -> tuple[AreaVersion, Findings]:
     """Check a version and put it in force; an earlier version again, too. Readers see the old or the new map, whole.
 

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from shared.cli.client import CliError, connect
+from shared.cli.client import CliError
 
 out = Console()
 
@@ -45,8 +45,12 @@ def backup(
 def restore(
     folder: Annotated[Path, typer.Argument(help="备份文件夹 / a backup", exists=True, file_okay=False)],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="只检查 / only check the folder and the suite")] = False,
+    unsealed: Annotated[
+        bool, typer.Option("--unsealed", help="though the sealing key is lost: companies get new keys afterwards")
+    ] = False,
 ) -> None:
     """恢复 / A backup into an empty suite of the same version. Everything is checked before anything is written."""
+    from shared.cli.backup import seals
     from shared.cli.backup.manifest import read_manifest
     from shared.cli.backup.places import find_places
     from shared.cli.backup.returning import check_files, check_target, put_back
@@ -56,6 +60,11 @@ def restore(
     with _progress() as progress:
         check_files(folder, manifest, progress)
         asyncio.run(check_target(places, manifest))
+        unchecked = None if unsealed else seals.check(manifest.sealing)
+        if unchecked is not None:
+            progress.console.print(
+                f"[yellow]未核对密封 / Seals not checked[/yellow]: {unchecked}; later: beegrid doctor", soft_wrap=True
+            )
         if dry_run:
             progress.stop()
             out.print("[green]可以恢复 / Sound, and the suite may take it[/green]; 未写入 / nothing was written")
@@ -75,24 +84,8 @@ def restore(
             kind, _, code = user.partition("-")
             command = f"beegrid companies kafka {code}" if kind == "company" else f"beegrid systems add {code}"
             out.print(f"  {user}: {command}", highlight=False)
-    _tell_of_seals()
-
-
-def _tell_of_seals() -> None:
-    """Whether the suite's sealing key opens what was restored: another installation's own does not."""
-    from shared.cli import sealing
-
-    try:
-        lost = [service for service, told in sealing.ask(connect()).items() if told["unknown"]]
-    except CliError as error:
-        out.print(f"[yellow]未核对密封 / Seals not checked[/yellow]: {error}; later: beegrid keys list", soft_wrap=True)
-        return
-    if lost:
-        out.print(
-            f"[yellow]封存无法解开 / This suite's sealing key doesn't open all of {', '.join(lost)}[/yellow]: "
-            f"add the former suite's key to the end of {sealing.SETTING}",
-            soft_wrap=True,
-        )
+    if unsealed:
+        out.print("新的企业密钥 / New keys for companies: beegrid companies rotate CODE, for each", highlight=False)
 
 
 def _progress() -> Progress:

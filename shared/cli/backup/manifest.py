@@ -68,6 +68,9 @@ class Manifest(_Part):
     schemas: dict[str, SchemaFacts]
     kafka: KafkaFacts
     photos: int
+    sealing: list[str] | None = Field(
+        None, description="ids of the sealing keys that the sealed secrets need; null: the services could not be asked"
+    )
     files: dict[str, FileFacts] = Field(description="by path below the folder")
 
     def tables(self) -> Iterator[tuple[str, str, TableFacts]]:

@@ -8,7 +8,7 @@ import asyncpg
 from confluent_kafka import KafkaException
 from rich.progress import Progress
 
-from shared.cli.backup import tables, tail
+from shared.cli.backup import seals, tables, tail
 from shared.cli.backup.manifest import (
     FORMAT_VERSION,
     FileFacts,
@@ -82,6 +82,7 @@ async def _take(places: Places, folder: Path, progress: Progress) -> Manifest:
         schemas=tables.schema_facts(applied, copied, counted),
         kafka=_kafka_facts(places.cluster, unread, partitions),
         photos=len(kept),
+        sealing=await asyncio.to_thread(seals.needed),
         files=files | kept,
     )
     write_manifest(folder, manifest)

@@ -24,7 +24,7 @@ from shared.kit.auth.replay import ReplayGuard
 from shared.kit.auth.signature import SignatureVerifier, is_signed
 from shared.kit.http.limits import Allowance, Limiter
 from shared.kit.http.middleware import allow_body, allow_time
-from shared.kit.http.problems import ApiProblem, bad_request, forbidden, problem_responses, unauthorized
+from shared.kit.http.problems import ApiProblem, bad_request, forbidden, not_json, problem_responses, unauthorized
 
 _MARK = "__beegrid_rule__"
 _BEARER, _SIGNATURE = "bearer", "companySignature"
@@ -167,10 +167,13 @@ class PolicyRoute(APIRoute):
         options["openapi_extra"] = extra
         options["responses"] = {**automatic, **(options.get("responses") or {})}
         super().__init__(path, endpoint, **options)
+        if self.body_field is not None:
+            self.responses = {**problem_responses(400, 413, 415), **self.responses}
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's handler, behind the guard."""
         handler, rule = super().get_route_handler(), self.rule
+        takes_json = self.body_field is not None
 
         async def guarded(request: Request) -> Response:
             if rule.body_max is not None:
@@ -178,6 +181,8 @@ class PolicyRoute(APIRoute):
             if rule.timeout_s is not None:
                 allow_time(request.scope, rule.timeout_s)
             allowance = await _admit(request, rule)
+            if takes_json and _has_body(request) and not _says_json(request):
+                raise not_json()
             if "idempotency-key" in request.headers:
                 await request.body()  # kept by the request: a form would else be consumed before its hash is taken
             response = await handler(request)
@@ -258,6 +263,15 @@ async def _admit(request: Request, rule: Rule) -> Allowance | None:
     if not rule.policy.admits(principal):
         raise forbidden(f"needs {_needs(rule.policy)}")
     return allowance
+
+
+def _has_body(request: Request) -> bool:
+    return request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
+
+
+def _says_json(request: Request) -> bool:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
 
 
 def _address_key(request: Request) -> str:

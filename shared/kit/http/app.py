@@ -63,7 +63,7 @@ def create_app(
         app.mount(path, StaticFiles(directory=folder))
     app.add_middleware(TracingMiddleware)
     app.add_middleware(RequestMiddleware, body_max=body_max, timeout_s=timeout_s)  # added last: outermost
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
+    app.openapi = lambda: _openapi(app, body_max)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
     _check(app, auth)
     return app
 
@@ -79,8 +79,8 @@ def _check(app: FastAPI, auth: Authenticator) -> None:
             raise MissingPolicy(f"{path} is for companies, and the app has no key ring or replay guard")
 
 
-def _openapi(app: FastAPI) -> dict[str, Any]:
-    """The document, with problems as the body of every refusal and the ways to authenticate."""
+def _openapi(app: FastAPI, body_max: int) -> dict[str, Any]:
+    """The document, with problems as the body of every refusal, the ways to authenticate and the bodies' limits."""
     if app.openapi_schema is not None:
         return app.openapi_schema
     document = get_openapi(title=app.title, version=app.version, routes=app.routes)
@@ -90,6 +90,10 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         schemas.pop(replaced, None)
     schemas["Problem"] = PROBLEM_SCHEMA
     components["securitySchemes"] = SECURITY_SCHEMES
+    for path, methods, rule in rules(app):
+        for method in methods:
+            if body := document["paths"].get(path, {}).get(method.lower(), {}).get("requestBody"):
+                body["description"] = f"At most {rule.body_max or body_max:,} bytes."
     app.openapi_schema = document
     return document
 

@@ -118,6 +118,11 @@ def unprocessable(code: str, title: str, detail: str = "", **extras: object) -> 
     return ApiProblem(422, code, title, detail, extras)
 
 
+def not_json() -> ApiProblem:
+    """415: a body under another name than JSON's."""
+    return ApiProblem(415, "unsupported_media_type", _STATUS_TITLES[415], "send Content-Type: application/json")
+
+
 def too_many(retry_after_s: int, headers: Mapping[str, str] | None = None) -> ApiProblem:
     """429; `retry_after_s` in whole seconds, at least 1."""
     after = {"Retry-After": str(max(1, retry_after_s)), **(headers or {})}
@@ -178,13 +183,26 @@ def _leaves(value: object) -> Iterator[str]:
             yield text
 
 
+def _malformed_json(detail: str) -> ApiProblem:
+    return bad_request("malformed_json", "不是有效的 JSON / Malformed JSON", detail)
+
+
 def _from_http_exception(_handler: ExceptionHandler, _request: Request, exc: HTTPException) -> Problem:
+    if exc.status_code == 400 and isinstance(exc.__cause__, ValueError):
+        # the framework's words for what its JSON parser raised beside syntax errors
+        text = "not UTF-8" if isinstance(exc.__cause__, UnicodeDecodeError) else "a number has too many digits"
+        return _malformed_json(f"the body is not JSON: {text}")
     detail = "" if exc.detail == http.HTTPStatus(exc.status_code).phrase else str(exc.detail)
     return from_status(exc.status_code, detail, exc.headers)
 
 
 def _from_validation(_handler: ExceptionHandler, _request: Request, exc: RequestValidationError) -> Problem:
-    return validation_problem(exc.errors())
+    errors = exc.errors()
+    for error in errors:
+        if error["type"] == "json_invalid":
+            why = error.get("ctx", {}).get("error", "")  # the parser's words: they quote nothing of the body
+            return _malformed_json(f"the body is not JSON: {why} at character {error['loc'][-1]}")
+    return validation_problem(errors)
 
 
 def _from_timeout(_handler: ExceptionHandler, _request: Request, _exc: TimeoutError) -> Problem:

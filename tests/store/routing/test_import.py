@@ -112,6 +112,19 @@ async def test_a_new_version_disturbs_nothing_until_it_is_activated(routing: Rou
     assert [str(row["version_id"]) for row in history] == [first, second, first]
 
 
+async def test_a_draft_can_be_removed_and_what_was_in_force_can_not(routing: Routing) -> None:
+    first = await routing.put_in_force([box(A, 120.5, 30.3)])
+    second = await routing.draft()
+    await routing.upload(second, [box(B, 120.5, 30.3)])
+    for _ in range(2):
+        await routing.call("DELETE", f"/v1/areas/versions/{second}", status=204)
+    problem = await routing.call("DELETE", f"/v1/areas/versions/{first}", status=409)
+    assert problem["code"] == "not_a_draft"
+    assert [row["version_id"] for row in await routing.call("GET", "/v1/areas/versions")] == [first]
+    assert {str(row["version_id"]) for row in await routing.service.pool.fetch("SELECT * FROM areas")} == {first}
+    await routing.call("DELETE", f"/v1/areas/versions/{first}", status=403, roles=("dispatcher",))
+
+
 async def test_other_processes_notice_a_new_version_by_themselves(routing: Routing) -> None:
     other = CurrentMap(lambda: routing.service.pool, 0.05)
     await other.refresh()

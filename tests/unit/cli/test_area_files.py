@@ -63,17 +63,18 @@ def test_the_demo_city_comes_through_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("encoding", "keep_cpg"), [("UTF-8", True), ("GBK", True), ("GBK", False), ("UTF-8", False)])
-@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize("zipped", [None, "", "2026/网格/"])
 def test_shapefiles_in_gbk_with_or_without_a_word_about_it(
-    tmp_path: Path, encoding: str, keep_cpg: bool, zipped: bool
+    tmp_path: Path, encoding: str, keep_cpg: bool, zipped: str | None
 ) -> None:
     path = shapefile(tmp_path, crs="EPSG:4490", encoding=encoding, keep_cpg=keep_cpg, corner=(120.5, 30.3))
-    if zipped:
+    if zipped is not None:
         parts = list(tmp_path.glob("网格.*"))
         path = tmp_path / "areas.zip"
         with zipfile.ZipFile(path, "w") as archive:
             for part in parts:
-                archive.write(part, part.name)
+                archive.write(part, zipped + part.name)
+                archive.write(part, f"__MACOSX/{zipped}._{part.name}")
     found = read_areas(path, CHINESE)
     assert [(area.code, area.name) for area in found.areas] == [("330114001001001", "头格社区第一网格")]
     assert not found.reprojected
@@ -152,3 +153,12 @@ def test_large_polygons_make_smaller_chunks() -> None:
     dense = [shapely.segmentize(area.polygon, 1e-7) for area in rows]
     areas = [FileArea(a.code, a.name, None, None, True, p) for a, p in zip(rows, dense, strict=True)]
     assert len(list(chunks(areas, "grid"))) == 3
+
+
+def test_a_zip_with_maps_in_several_folders_is_refused_with_their_names(tmp_path: Path) -> None:
+    path = tmp_path / "two.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for folder in ("2025", "2026"):
+            archive.writestr(f"{folder}/areas.geojson", '{"type": "FeatureCollection", "features": []}')
+    with pytest.raises(AreaFileError, match=r"several folders: 2025/areas.geojson, 2026/areas.geojson"):
+        read_areas(path, COLUMNS)

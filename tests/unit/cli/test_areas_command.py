@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from shared.cli import areas
+from shared.cli.client import CliError
 from shared.devtools.city import feature_collection, grids
 
 
@@ -16,6 +17,8 @@ class Recorder:
 
     def __init__(self) -> None:
         self.posts: list[tuple[str, Any]] = []
+        self.deleted: list[str] = []
+        self.refusal: CliError | None = None
 
     def get(self, path: str) -> Any:
         assert path == "/v1/areas/versions"
@@ -23,10 +26,15 @@ class Recorder:
 
     def post(self, path: str, body: Any) -> Any:
         self.posts.append((path, body))
+        if self.refusal is not None and path.endswith("/features"):
+            raise self.refusal
         if path.endswith("/activate"):
             found = {"overlaps_total": 0, "holes_total": 0}
             return {"version": {"version_id": "v1", "areas": 9, "grids": 9}, "findings": found}
         return {"version_id": "v1"}
+
+    def delete(self, path: str) -> None:
+        self.deleted.append(path)
 
 
 @pytest.fixture
@@ -108,3 +116,63 @@ def test_every_repaired_polygon_is_told_with_what_has_changed(client: Recorder, 
 def test_an_unknown_field_is_told(client: Recorder, file: Path) -> None:
     code, text = run(str(file), "--code-field", "网格编码")
     assert code == 1 and "no field 网格编码" in text
+
+
+@pytest.mark.parametrize(("status", "kept"), [(422, False), (409, False), (503, True), (None, True)])
+def test_a_refused_draft_is_withdrawn_and_a_broken_off_one_kept(
+    client: Recorder, file: Path, status: int | None, kept: bool
+) -> None:
+    client.refusal = CliError("no", status=status)
+    code, text = run(str(file))
+    assert code == 1
+    assert client.deleted == ([] if kept else ["/v1/areas/versions/v1"])
+    assert ("--version v1" in text) is kept
+
+
+def test_a_refused_file_leaves_the_draft_that_it_joined(client: Recorder, file: Path) -> None:
+    client.refusal = CliError("no", status=422)
+    assert run(str(file), "--version", "draft")[0] == 1
+    assert client.deleted == []
+
+
+def test_parents_and_polygons_that_lack_are_told_before_anything_is_sent(client: Recorder, tmp_path: Path) -> None:
+    collection = feature_collection(grids()[:3])
+    for feature in collection["features"]:
+        feature["properties"].pop("parent_code", None)
+    collection["features"][0]["properties"]["above"] = "elsewhere"
+    collection["features"][1]["geometry"] = None
+    path = tmp_path / "lacking.geojson"
+    path.write_text(json.dumps(collection), "utf-8")
+    code, text = run(str(path), "--parent-field", "above", "--dry-run")
+    assert (code, client.posts) == (1, [])
+    assert "names the parent elsewhere" in text and "needs a polygon" in text
+    assert grids()[0].code in text and grids()[1].code in text and grids()[2].code not in text
+
+
+def test_areas_without_a_name_are_counted(client: Recorder, tmp_path: Path) -> None:
+    collection = feature_collection(grids()[:3])
+    collection["features"][2]["properties"]["name"] = None
+    path = tmp_path / "nameless.geojson"
+    path.write_text(json.dumps(collection), "utf-8")
+    code, text = run(str(path), "--dry-run")
+    assert code == 0
+    assert "1 without a name" in text and grids()[2].code in text
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("empty.geojson", "", "the file is empty"),
+        ("none.geojson", '{"type": "FeatureCollection", "features": []}', "no features in it"),
+        ("text.zip", "no zip", "no zip"),
+        ("absent.geojson", None, "no such file"),
+    ],
+)
+def test_a_file_without_areas_is_called_so(
+    client: Recorder, tmp_path: Path, name: str, content: str | None, told: str
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_text(content, "utf-8")
+    code, text = run(str(tmp_path / name))
+    assert (code, client.posts) == (1, [])
+    assert told in " ".join(text.split())

@@ -110,6 +110,7 @@ class Services:
     def __init__(self) -> None:
         self.problems: dict[str, dict[str, str]] = {}
         self.down: set[str] = set()
+        self.unsealed: dict[str, int] = {}
         self.letters: list[dict[str, Any]] = []
         self.posted: list[tuple[str, Any]] = []
 
@@ -128,6 +129,8 @@ class Services:
             return httpx.Response(
                 200, json={"service": service, "outbox_rows": 0, "dead_letters": dead, "lag_records": {"t": 3}}
             )
+        if path.endswith("/keys"):
+            return httpx.Response(200, json={"sealing": [], "unknown": self.unsealed.get(service, 0), "issuer": []})
         if request.method == "POST":
             self.posted.append((path, json.loads(request.content)))
             done = [{"topic": "t", "key": "k", "ids": [1], "done": True, "detail": ""}]
@@ -174,6 +177,14 @@ def test_doctor_is_content_only_when_everything_is_ready(services: Services) -> 
     assert ill.exit_code == 1
     assert "points: postgres: ConnectionRefusedError. Postgres is away" in ill.output
     assert "cases: answer:" in ill.output
+
+
+def test_doctor_notices_secrets_that_no_key_opens(services: Services) -> None:
+    services.unsealed["intake"] = 3
+    ill = run("doctor")
+    assert ill.exit_code == 1
+    assert "intake: seals: 3 sealed secret(s) that no sealing key opens" in ill.output
+    assert "BEEGRID_SEALING_KEY" in ill.output
 
 
 def test_doctor_names_dead_letters_and_is_content(services: Services) -> None:

@@ -160,10 +160,11 @@ def test_an_outage_is_waited_for_and_nothing_is_lost(suite: Suite, tmp_path: Pat
 def test_kinds_are_translated(suite: Suite, tmp_path: Path) -> None:
     kinds = tmp_path / "map.csv"
     kinds.write_text("foreign,kind\n井盖,part-01001\n燃气,local-gas-smell\n", encoding="utf-8")
-    file = written(tmp_path / "a.csv", row(1, kind="燃气"), row(2, kind="其他"))
+    file = written(tmp_path / "a.csv", row(1, kind="燃气"), row(2, kind="其他"), row(3))
     done = run("replay", str(file), "--company", "mt", "--kinds", str(kinds))
     assert done.exit_code == 0, done.output
     assert suite.reports["a1"]["kind"] == "local-gas-smell"
+    assert suite.reports["a3"]["kind"] == "part-01001"  # a code of the catalogue stands for itself
     assert "a2" in (tmp_path / "a.rejected.csv").read_text(encoding="utf-8-sig")
 
 
@@ -205,6 +206,19 @@ def test_a_quoted_text_may_have_line_breaks_and_commas(suite: Suite, tmp_path: P
     assert run("replay", str(file), "--company", "mt").exit_code == 0
     assert suite.reports["a1"]["text"] == "第一行, 逗号\n第二行"
     assert len(suite.reports) == 2
+
+
+def test_a_row_is_told_by_the_line_where_it_begins(suite: Suite, tmp_path: Path) -> None:
+    file = written(tmp_path / "a.csv", row(1), "", row(2, lat="95", text='"一\n二\n三"'), row(3, lat="96"))
+    assert run("replay", str(file), "--company", "mt").exit_code == 0
+    with (tmp_path / "a.rejected.csv").open(encoding="utf-8-sig", newline="") as beside:
+        assert [(one["line"], one["id"]) for one in csv.DictReader(beside)] == [("4", "a2"), ("7", "a3")]
+
+
+def test_a_file_of_which_nothing_was_taken_fails(suite: Suite, tmp_path: Path) -> None:
+    done = run("replay", str(written(tmp_path / "a.csv", row(1, lat="95"))), "--company", "mt")
+    assert done.exit_code == 1
+    assert "Every row was refused" in done.output and "a.rejected.csv" in done.output
 
 
 def test_memory_does_not_grow_with_the_file(suite: Suite, tmp_path: Path) -> None:

@@ -55,6 +55,11 @@ def routes() -> APIRouter:
     async def add(person: Person) -> None:
         return None
 
+    @router.post("/v1/pets")
+    @allow(Public, body_max=8_000)
+    async def pet(pet: Dog) -> None:
+        return None
+
     @router.get("/v1/boom")
     @allow(Public)
     async def boom() -> None:
@@ -140,12 +145,38 @@ async def test_validation_names_the_field(tmp_path: Path) -> None:
     ]
 
 
-async def test_broken_json_is_a_validation_problem(tmp_path: Path) -> None:
-    content = b'{"phone": "' + PHONE.encode()
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b'{"phone": "' + PHONE.encode(), "at character 10"),
+        (b'{"phone": "\xff"}', "UTF-8"),
+        (b'{"phone": 1' + b"0" * 5_000 + b"}", "digits"),
+    ],
+)
+async def test_what_is_no_json_is_called_so(tmp_path: Path, content: bytes, told: str) -> None:
     headers = {"content-type": "application/json"}
-    status, answer, _ = await problem(tmp_path, "POST", "/v1/people", content=content, headers=headers)
-    assert status == 422
+    status, answer, _ = await problem(tmp_path, "POST", "/v1/pets", content=content, headers=headers)
+    assert (status, answer["code"]) == (400, "malformed_json")
+    assert told in answer["detail"]
     assert PHONE not in json.dumps(answer)
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", None])
+async def test_json_under_another_name_is_415(tmp_path: Path, kind: str | None) -> None:
+    headers = {} if kind is None else {"content-type": kind}
+    content = json.dumps({"phone": "+1", "place": PLACE}).encode()
+    status, answer, _ = await problem(tmp_path, "POST", "/v1/people", content=content, headers=headers)
+    assert (status, answer["code"]) == (415, "unsupported_media_type")
+
+
+async def test_the_document_tells_limits_and_refusals_of_bodies(tmp_path: Path) -> None:
+    async with client_of(app_of([routes()], tmp_path)) as client:
+        paths = (await client.get("/openapi.json")).json()["paths"]
+    people = paths["/v1/people"]["post"]
+    assert {"400", "413", "415"} <= people["responses"].keys()
+    assert people["requestBody"]["description"] == "At most 1,000 bytes."
+    assert paths["/v1/pets"]["post"]["requestBody"]["description"] == "At most 8,000 bytes."
+    assert "400" not in paths["/v1/list"]["get"]["responses"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,38 @@
+"""Whether a suite's sealing keys open what a backup holds: the keys themselves are in no backup."""
+
+from shared.cli import sealing
+from shared.cli.client import CliError, connect
+
+
+def needed() -> list[str] | None:
+    """Ids of the keys under which this suite's secrets are sealed, sorted. None: its services don't answer."""
+    try:
+        found = sealing.ask(connect(patient=False))
+    except CliError:
+        return None
+    return sorted({key["id"] for told in found.values() for key in told["sealing"] if key["secrets"]})
+
+
+def check(wanted: list[str] | None) -> str | None:
+    """Ask the suite for its keys. Returns what could not be checked, None where all of `wanted` are there.
+
+    Raises:
+        CliError: it lacks one, so that companies could not be served after a restore.
+    """
+    if wanted is None:
+        return "the services could not be asked when the backup was taken"
+    if not wanted:
+        return None
+    try:
+        found = sealing.ask(connect(patient=False))
+    except CliError as error:
+        return str(error)
+    lacking = {key for key in wanted for told in found.values() if key not in {one["id"] for one in told["sealing"]}}
+    if lacking:
+        raise CliError(
+            "封存密钥不符 / This suite's sealing key doesn't open what the backup holds",
+            f"needed: {', '.join(sorted(lacking))}",
+            hint=f"nothing was written; add the former suite's key to the end of {sealing.SETTING} of all services (its "
+            "secrets.json has it), restart, then run the same again; --unsealed if that key is lost",
+        )
+    return None

@@ -18,8 +18,8 @@ ROWS_MAX = 1_000
 _STEPS = {
     "postgres": "Postgres is away or refuses the service's role: look at the server, then the service's log",
     "kafka": "the broker is away or refuses the service's user: look at the broker, then the service's log",
-    "seals": "companies can't be served: was a sealing key dropped too early, or are these another suite's data? Add the "
-    "former key to the end of BEEGRID_SEALING_KEY",
+    "seals": "companies can't be served: was a sealing key dropped too early, or are these another suite's data? Add "
+    "the former key to the end of BEEGRID_SEALING_KEY",
     "process": "it is shutting down: run doctor again in a moment",
 }
 

@@ -38,7 +38,10 @@ def replay(
     file: Annotated[Path, typer.Argument(help=f"CSV with columns {', '.join(COLUMNS)}", exists=True, dir_okay=False)],
     company: Annotated[str, typer.Option(help="企业代码 / whose reports they are")],
     kinds: Annotated[
-        Path | None, typer.Option(help="CSV with columns foreign, kind; codes of the catalogue need no line", exists=True, dir_okay=False)
+        Path | None,
+        typer.Option(
+            help="CSV with columns foreign, kind; codes of the catalogue need no line", exists=True, dir_okay=False
+        ),
     ] = None,
     rate: Annotated[int | None, typer.Option(help="rows a second at most", min=1)] = None,
     register_riders: Annotated[

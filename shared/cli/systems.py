@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from shared.cli.client import CliError
+
 systems_app = typer.Typer(help="城市业务系统 / City systems and their Kafka users", no_args_is_help=True)
 # Wider than any terminal: a wrapped secret can't be copied.
 secret_out = Console(width=200, soft_wrap=True)
@@ -16,22 +18,45 @@ def systems() -> None:
     """城市业务系统 / City systems and their Kafka users."""
 
 
+Code = Annotated[str, typer.Argument(help="代码 / code: a-z, 0-9, -; begins with a letter")]
+
+
 @systems_app.command("add")
-def add(code: Annotated[str, typer.Argument(help="代码 / code: a-z, 0-9, -; begins with a letter")]) -> None:
-    """接入城市系统 / Make (or give a new password to) a Kafka user that may read the public topics and nothing else."""
+def add(code: Code) -> None:
+    """接入城市系统 / Make a Kafka user that may read the public topics and nothing else."""
+    _give(code, known=False)
+
+
+@systems_app.command("password")
+def password(code: Code) -> None:
+    """更换密码 / Give a city system's user a new password. The old one ends at once."""
+    _give(code, known=True)
+
+
+def _give(code: str, *, known: bool) -> None:
     # imported here: the other commands don't wait for a Kafka client
     from shared.cli.cluster import the_cluster
+    from shared.cli.provision import connect_admin, scram_users
     from shared.cli.topology import provision_system, system_user
     from shared.events import registry
 
     cluster = the_cluster()
-    password = secrets.token_urlsafe(24)
-    provision_system(cluster, code, password)
-    topics = [cluster.topic_prefix + topic.name for topic in registry.public_topics()]
     user = cluster.user_prefix + system_user(code)
+    there = user in scram_users(connect_admin(cluster.bootstrap, cluster.admin))
+    if there and not known:
+        raise CliError(
+            "已接入 / Known already",
+            f"{user} has a password; nothing was changed",
+            hint=f"a new one, which ends the old one: `beegrid systems password {code}`",
+        )
+    if known and not there:
+        raise CliError("未接入 / Unknown system", f"no user {user}", hint=f"`beegrid systems add {code}`")
+    word = secrets.token_urlsafe(24)
+    provision_system(cluster, code, word)
+    topics = [cluster.topic_prefix + topic.name for topic in registry.public_topics()]
     secret_out.print(f"Kafka {cluster.bootstrap} SCRAM-SHA-512", style="bold", highlight=False)
     secret_out.print(f"  user      {user}", highlight=False)
-    secret_out.print(f"  password  {password}   (仅显示一次 / shown only now)", highlight=False)
+    secret_out.print(f"  password  {word}   (仅显示一次 / shown only now)", highlight=False)
     secret_out.print(f"  topics    {', '.join(topics)}", highlight=False)
     secret_out.print("  客户端    librdkafka ≥ 2.6.1 / clients on librdkafka: docs/city-systems.md", highlight=False)
     secret_out.print(f"  groups    {cluster.topic_prefix}{system_user(code)}.*", highlight=False)

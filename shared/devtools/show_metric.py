@@ -3,6 +3,7 @@
 For a look without Prometheus; asks /metrics of every process that .beegrid/suite.json names.
 """
 
+import os
 import sys
 import urllib.error
 import urllib.request
@@ -37,9 +38,12 @@ def main() -> int:
     except CliError as error:
         print(f"{error}\n{error.hint}", file=sys.stderr)
         return 1
-    for name, url in sorted(services.items()):
-        for line in samples(url, parts):
-            print(f"{name:14} {line}")
+    try:
+        for name, url in sorted(services.items()):
+            for line in samples(url, parts):
+                print(f"{name:14} {line}", flush=True)
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter complains at its end
     return 0
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -129,7 +130,7 @@ async def test_a_state_folder_keeps_data_and_addresses(tmp_path_factory: pytest.
             await db.execute("CREATE TABLE kept (n int); INSERT INTO kept VALUES (7)")
         admin = KafkaAdmin(infra.kafka_admin_user, infra.kafka_admin_password)
         provision_kafka(infra.kafka_bootstrap, admin, "x.", [TopicSpec("t", 2, -1, dlq=False)], {}, [])
-        with pytest.raises(InfraError, match="in use"):
+        with pytest.raises(InfraError, match=f"in use.*process {os.getpid()}"):
             start_infra(state, want={"valkey"})
     with start_infra(state) as infra:
         assert infra.environment() == before

@@ -11,8 +11,13 @@ from pathlib import Path
 
 import orjson
 import pytest
+from confluent_kafka import KafkaException
 from jsonschema import Draft202012Validator
+from typer.testing import CliRunner, Result
 
+from shared.cli.client import CliError
+from shared.cli.main import app
+from shared.cli.provision import KafkaAdmin, connect_admin
 from shared.cli.topology import provision_system
 from shared.devtools.installation import ROOT
 from tests.journeys.conftest import Town
@@ -63,6 +68,38 @@ async def test_the_guides_command_reads_a_case_and_the_schema_explains_it(town: 
     assert f"ce_subject={value['case_id']}" in headers
     assert "ce_id=" in headers
     assert f"ce_type={TOPIC}" in headers
+
+
+async def test_a_system_is_added_once_and_its_password_changed_only_on_purpose(
+    town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".beegrid").mkdir()
+    town.suite.write_address(tmp_path / ".beegrid" / "suite.json")
+    monkeypatch.chdir(tmp_path)
+    cluster = town.suite.installation.cluster
+
+    def type_in(*words: str) -> Result:
+        return CliRunner().invoke(app, ["systems", *words], env={"COLUMNS": "200"})
+
+    def let_in(said: Result) -> bool:
+        found = re.search(r"user +(\S+)\s+password +(\S+)", said.output)
+        assert found is not None, said.output
+        try:
+            connect_admin(cluster.bootstrap, KafkaAdmin(found[1], found[2]), timeout_s=5)
+        except KafkaException:
+            return False
+        return True
+
+    unknown = await asyncio.to_thread(type_in, "password", "records-office")
+    assert isinstance(unknown.exception, CliError) and "Unknown system" in unknown.exception.title
+    first = await asyncio.to_thread(type_in, "add", "records-office")
+    assert await asyncio.to_thread(let_in, first)
+    again = await asyncio.to_thread(type_in, "add", "records-office")
+    assert isinstance(again.exception, CliError) and "nothing was changed" in again.exception.detail
+    assert await asyncio.to_thread(let_in, first)
+    second = await asyncio.to_thread(type_in, "password", "records-office")
+    assert await asyncio.to_thread(let_in, second)
+    assert not await asyncio.to_thread(let_in, first)
 
 
 @pytest.mark.skipif(KCAT is None, reason="kcat isn't installed (Debian package kcat)")

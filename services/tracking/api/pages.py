@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -59,6 +60,7 @@ async def city(service: CurrentService, lang: Lang = "zh") -> HTMLResponse:
         state_names=STATES,
         kinds=_bars([Count(_kind_name(parts, one.name, lang), one.number) for one in overview.by_kind]),
         streets=_bars(overview.by_street),
+        by_street=all(_STREET_CODE.fullmatch(one.name) for one in overview.by_street),
         latest=[(case, _kind_name(parts, case.kind, lang), STATES[case.state]) for case in overview.latest],
     )
 
@@ -82,11 +84,15 @@ async def report(token: str, service: CurrentService, lang: Lang = "zh") -> HTML
         state=STATES[journey.state],
         steps=domain.timeline(journey),
         roles=SHOWN_ROLES,
+        old=journey.report.at - journey.report.seen_at > _TOLD_SOON,
         overdue=journey.case is not None and journey.state in _AT_WORK and journey.case.due_at < now(),
     )
 
 
+_STREET_CODE = re.compile(r"\d{9}")
 _BEFORE_A_CASE = frozenset({"received", "routed", "unroutable"})
+# A report that comes much later than it was seen was brought in from a file or kept by a phone without a network.
+_TOLD_SOON = timedelta(minutes=10)
 _AT_WORK = frozenset({"open", "claimed", "needs_info", "returned"})
 
 

@@ -48,6 +48,8 @@ class JourneyOut(BaseModel):
     kind_zh: str
     kind_en: str
     level: str
+    occurred_at: AwareDatetime = Field(description="when it was seen")
+    received_at: AwareDatetime
     state: str
     state_zh: str
     state_en: str
@@ -107,6 +109,8 @@ async def read_report(report_id: UUID, caller: Caller, service: CurrentService) 
         kind_zh=kind.name_zh if kind else journey.report.kind,
         kind_en=kind.name_en if kind else journey.report.kind,
         level=journey.report.level,
+        occurred_at=journey.report.seen_at,
+        received_at=journey.report.at,
         state=journey.state,
         state_zh=state_zh,
         state_en=state_en,

@@ -57,8 +57,8 @@ SQL_CASES_BY_KIND = """
 SELECT kind AS name, count(*) AS number FROM cases GROUP BY kind ORDER BY number DESC, kind LIMIT $1
 """
 SQL_CASES_BY_STREET = """
-SELECT left(grid_code, 9) AS name, count(*) AS number FROM cases GROUP BY left(grid_code, 9)
-ORDER BY number DESC, name LIMIT $1
+SELECT CASE WHEN grid_code ~ '^[0-9]{12,}$' THEN left(grid_code, 9) ELSE grid_code END AS name, count(*) AS number
+FROM cases GROUP BY 1 ORDER BY number DESC, name LIMIT $1
 """
 SQL_LATEST_CASES = """
 SELECT case_id, version, state, kind, level, grid_code, department, lng, lat, report_count, opened_at, due_at,
@@ -133,7 +133,7 @@ async def cases_by_kind(conn: Connection, rows_max: int) -> list[Count]:
 
 
 async def cases_by_street(conn: Connection, rows_max: int) -> list[Count]:
-    """The streets with the most cases, by code (9 digits)."""
+    """The streets with the most cases, by code (9 digits); grids, where codes aren't of the national numbering."""
     return [Count(**row) for row in await conn.fetch(SQL_CASES_BY_STREET, rows_max)]
 
 

@@ -32,7 +32,7 @@ def check(wanted: list[str] | None) -> str | None:
         raise CliError(
             "封存密钥不符 / This suite's sealing key doesn't open what the backup holds",
             f"needed: {', '.join(sorted(lacking))}",
-            hint=f"nothing was written; add the former suite's key to the end of {sealing.SETTING} of all services (its "
-            "secrets.json has it), restart, then run the same again; --unsealed if that key is lost",
+            hint=f"nothing was written; add the former suite's key (its secrets.json has it) to the end of "
+            f"{sealing.SETTING} of all services, restart, then run the same again; --unsealed if that key is lost",
         )
     return None

@@ -148,8 +148,16 @@ def _lock(state_dir: Path) -> IO[str]:
     try:
         flock(file, LOCK_EX | LOCK_NB)
     except OSError as error:
+        file.seek(0)
+        holder = file.read(20).strip() or "unknown"
         file.close()
-        raise InfraError(f"{state_dir} is in use by another launcher") from error
+        raise InfraError(
+            f"{state_dir} is in use: a suite runs here already, started by process {holder}.\n"
+            "使用它 / use it: uv run beegrid doctor · 结束它 / end it: Ctrl-C in its terminal"
+        ) from error
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
     return file
 
 

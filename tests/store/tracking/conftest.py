@@ -37,7 +37,9 @@ def event(body: Any, key: UUID, version: int, seconds: float) -> Event[Any]:
 class Story:
     """One report and what happened to it, as events per topic."""
 
-    def __init__(self, external_id: str = "F-1", company: str = COMPANY, start_s: float = 0) -> None:
+    def __init__(
+        self, external_id: str = "F-1", company: str = COMPANY, start_s: float = 0, *, seen: datetime = T0
+    ) -> None:
         self.report_id, self.rider_id, self.case_id = new_id(), new_id(), new_id()
         self.company = company
         self.start_s = start_s
@@ -50,7 +52,7 @@ class Story:
             "level": "hazard",
             "accuracy_m": 10,
             "text": "井盖破损",
-            "occurred_at": T0,
+            "occurred_at": seen,
             "received_at": T0,
             **self.place,
         }

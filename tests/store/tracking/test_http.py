@@ -8,6 +8,7 @@ import secrets
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -174,6 +175,33 @@ async def test_the_page_of_a_report(client: httpx.AsyncClient, tracking: Any, in
         assert str(secret) not in page.text
     assert "Claimed" in (await client.get(f"{link}?lang=en")).text
     assert page.headers["cache-control"] == "no-store"
+
+
+async def test_a_report_of_long_ago_tells_when_it_was_seen(
+    client: httpx.AsyncClient, tracking: Any, installation: Installation
+) -> None:
+    story = Story("OLD-1", seen=datetime(2019, 3, 5, 0, 30, tzinfo=UTC))
+    await tracking.hear(*story.whole())
+    headers = bearer(installation, story.rider_id, "rider")
+    told = (await client.get(f"/v1/tracking/reports/{story.report_id}", headers=headers)).json()
+    assert told["occurred_at"] == "2019-03-05T00:30:00Z" and told["received_at"] > "2026"
+    page = (await client.get(told["link"])).text
+    assert "<dt>发现时间</dt><dd>2019-03-05 08:30:00</dd>" in page
+    fresh = Story("NEW-1")
+    await tracking.hear(*fresh.whole())
+    headers = bearer(installation, fresh.rider_id, "rider")
+    link = (await client.get(f"/v1/tracking/reports/{fresh.report_id}", headers=headers)).json()["link"]
+    assert "发现时间" not in (await client.get(link)).text
+
+
+async def test_grids_of_a_citys_own_numbering_are_not_called_streets(client: httpx.AsyncClient, tracking: Any) -> None:
+    await tracking.hear(*Story("S-1").whole())
+    assert "按街道" in (await client.get("/city")).text
+    story = Story("S-2")
+    routed, opened = story.routed(grid_code="W-001"), story.case(1, "opened", "open", 1, grid_code="W-001")
+    await tracking.hear(("reports", [story.received]), ("routings", [routed]), ("cases", [opened]))
+    page = (await client.get("/city")).text
+    assert "按网格" in page and "W-001" in page
 
 
 @pytest.mark.parametrize("token", ["x", "A" * 43, "%E4%BD%A0"])

@@ -2,18 +2,24 @@
 
 import asyncio
 import base64
+import json
 import re
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from confluent_kafka import KafkaException
 from typer.testing import CliRunner
 
+from shared.cli import sealing
+from shared.cli.client import Client
 from shared.cli.main import app
 from shared.cli.provision import KafkaAdmin, connect_admin
 from shared.cli.topology import provision_company
 from shared.devtools.demo.door import DoorError
+from shared.devtools.suite import ServiceProcess, Suite
 from shared.kit import clock
 from tests.journeys.conftest import COMPANY, Town
 
@@ -115,6 +121,39 @@ async def both_then_one(
     await operate("end-kafka", COMPANY, first, "--apply")
     assert not await asyncio.to_thread(let_in, first, town.company.kafka_password)
     assert await asyncio.to_thread(let_in, second, password)
+
+
+async def test_the_sealing_key_is_exchanged_and_the_new_one_alone_is_enough(
+    town: Town, operate: Callable[..., Awaitable[str]]
+) -> None:
+    suite, secret = town.suite, town.company.secret
+    former = suite.installation.secrets.sealing_key
+    told = []
+    for restart in (True, True, False, True):
+        told.append((await operate("rotate", "sealing", "--apply")).splitlines()[0])
+        if restart:
+            await asyncio.to_thread(restart_with_stored_key, suite)
+        assert await accepted(town, secret), f"a company is served after {told[-1]}"
+    assert [line[:3] for line in told] == ["1/4", "2/4", "3/4", "4/4"]
+    now = suite.installation.secrets.sealing_key
+    assert "," not in now and now != former
+    found = sealing.ask(Client(suite.url, suite.operator_token()))
+    assert all(told["unknown"] == 0 and len(told["sealing"]) == 1 for told in found.values())
+    assert found["riders"]["sealing"][0]["secrets"] >= 1 and found["intake"]["sealing"][0]["secrets"] >= 1
+
+
+def restart_with_stored_key(suite: Suite) -> None:
+    """What `make up` does: all services anew, with the key that the command has written."""
+    key = json.loads((suite.installation.folder / "secrets.json").read_text())["sealing_key"]
+    suite.installation.secrets.sealing_key = key
+
+    def restart(process: ServiceProcess) -> None:
+        process.stop()
+        process.spec = replace(process.spec, env={**process.spec.env, "BEEGRID_SEALING_KEY": key})
+        process.start()
+
+    with ThreadPoolExecutor(max_workers=4) as threads:
+        list(threads.map(restart, suite.services.values()))
 
 
 async def test_every_key_is_listed_and_no_secret(town: Town, operate: Callable[..., Awaitable[str]]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer
+from asyncpg.transaction import Transaction
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 
@@ -92,9 +93,23 @@ def acknowledges_first() -> None:
 
 
 def waits_for_rollback() -> None:
-    """asyncpg as it is: a request that ran out of time waits until the server has rolled back."""
+    """asyncpg as it is: a request that ran out of time waits until the server has rolled back.
+
+    Transactions take long, so that an outage begins in the middle of one.
+    """
+
+    class Long(Transaction):
+        async def __aenter__(self) -> None:
+            await super().__aenter__()
+            await asyncio.sleep(0.2)
+
+    def transaction(
+        self: Any, *, isolation: Any = None, readonly: bool = False, deferrable: bool = False
+    ) -> Transaction:
+        return Long(self, isolation, readonly, deferrable)
+
     db._LendingPool.acquire = asyncpg.Pool.acquire
-    db._PatientConnection.transaction = asyncpg.Connection.transaction
+    db._PatientConnection.transaction = transaction
 
 
 def hoards() -> None:

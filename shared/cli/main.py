@@ -15,6 +15,7 @@ from shared.cli.keys import keys_app
 from shared.cli.loadtest import loadtest
 from shared.cli.operations import deadletters_app, doctor, outbox
 from shared.cli.reports import reports_app
+from shared.cli.scale import scale
 from shared.cli.systems import systems_app
 
 app = typer.Typer(
@@ -30,6 +31,7 @@ app.add_typer(areas_app, name="areas")
 app.add_typer(deadletters_app, name="deadletters")
 app.command("doctor")(doctor)
 app.command("outbox")(outbox)
+app.command("scale")(scale)
 app.command("loadtest")(loadtest)
 app.command("backup")(backup)
 app.command("restore")(restore)

@@ -98,7 +98,11 @@ class Suite:
     def open_front_door(self, port: int | None = None) -> None:
         """Start Caddy in front of the services, on 8080 or, where that is taken, on a free port."""
         chosen = port or (FRONT_DOOR_PORT if port_free(FRONT_DOOR_PORT) else free_port())
-        upstreams = {f"{p.service.upper()}_UPSTREAM": f"127.0.0.1:{p.port}" for p in self.services.values()}
+        upstreams = {
+            f"{p.service.upper()}_UPSTREAM": f"127.0.0.1:{p.port}"
+            for name, p in self.services.items()
+            if name == p.service
+        }
         self.front_door = start_caddy(
             self.guard,
             (ROOT / "Caddyfile").read_text(),
@@ -129,8 +133,10 @@ class Suite:
             "services": {name: process.url for name, process in self.services.items()},
             "pid": os.getpid(),
         }
-        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+        draft = file.with_suffix(".draft")
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
             json.dump(told, out, indent=1)
+        draft.replace(file)  # commands read it at any time
 
     def stop(self) -> None:
         """Stop the front door, then all services side by side."""

@@ -9,6 +9,7 @@ from types import FrameType
 
 from rich.console import Console
 
+from shared.devtools import replicas
 from shared.devtools.infra.process import InfraError
 from shared.devtools.suite import Suite, running_suite
 
@@ -30,9 +31,10 @@ def stop_on_signals() -> threading.Event:
     return stop
 
 
-def watch(suite: Suite, stop: threading.Event, console: Console) -> None:
-    """Start services that have ended anew until told to stop."""
+def watch(suite: Suite, stop: threading.Event, console: Console, state: Path = STATE) -> None:
+    """Until told to stop: start services that have ended anew, and as many processes of each as `state` asks for."""
     while not stop.wait(WATCH_EVERY_S):
+        replicas.follow(suite, state, console)
         for name, process in suite.services.items():
             if process.running or stop.is_set():
                 continue

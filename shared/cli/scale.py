@@ -1,0 +1,64 @@
+"""`beegrid scale`: more or fewer processes of a service of the suite on this machine."""
+
+import time
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from shared.cli.client import CliError, find_suite, suite_folder
+from shared.events import registry
+from shared.kit import clock
+
+out = Console()
+PATIENCE_S = 120.0
+
+
+def scale(
+    service: Annotated[str, typer.Argument(help="服务 / which service")],
+    processes: Annotated[int, typer.Argument(help="进程数 / how many processes", min=1)],
+) -> None:
+    """扩缩容 / Let a service of the local suite run in so many processes; they share its partitions."""
+    # imported here: it is for suites on one's own machine only
+    from shared.devtools import replicas
+
+    if service not in registry.services():
+        raise CliError("没有这个服务 / No such service", service, hint=f"one of {', '.join(registry.services())}")
+    folder = suite_folder()
+    if folder is None or "pid" not in find_suite().facts:
+        raise CliError(
+            "不是本机系统 / Not a suite of `make up` here",
+            hint=f"compose: docker compose up -d --no-recreate --scale {service}={processes} · Kubernetes: KEDA scales "
+            f"by lag; its bounds: kubectl -n beegrid edit scaledobject {service}",
+        )
+    most = max((topic.partitions for topic in registry.consumed_by(service)), default=1)
+    if processes > most:
+        raise CliError(
+            "超过分区数 / More than partitions",
+            f"its topics have {most}; further processes would read nothing",
+            hint=f"beegrid scale {service} {most}",
+        )
+    replicas.ask(folder, service, processes)
+    wanted = set(replicas.names(service, processes))
+    give_up_s = clock.monotonic_s() + PATIENCE_S
+    with out.status(f"{service} → {processes}"):
+        while (now := _running(service)) != wanted:
+            if replicas.wanted(folder).get(service) != processes:
+                raise CliError(
+                    "未能启动 / It did not start", hint="the terminal of `make up` and .beegrid/logs say why"
+                )
+            if clock.monotonic_s() > give_up_s:
+                raise CliError(
+                    "没有动静 / Nothing happens",
+                    f"running: {', '.join(sorted(now))}",
+                    hint="is `make up` (or `make demo`, after its day) still there?",
+                )
+            time.sleep(0.5)
+    out.print(f"[green]{service}: {processes} 个进程 / process(es)[/green], {most} 个分区共享 / partitions shared")
+    out.print("积压 / behind: beegrid outbox")
+
+
+def _running(service: str) -> set[str]:
+    """Names of its processes, as the launcher tells them."""
+    told = find_suite().facts.get("services", {})
+    return {name for name in told if name == service or name.rpartition("-")[0] == service}

@@ -1,0 +1,61 @@
+"""How many processes of a service the suite on this machine runs: asked for in a file, by `beegrid scale`.
+
+The front door knows the first process of each service; the others share its topics.
+"""
+
+import json
+import os
+from pathlib import Path
+
+from rich.console import Console
+
+from shared.devtools.infra.process import InfraError
+from shared.devtools.suite import Suite
+
+NAME = "replicas.json"
+
+
+def wanted(folder: Path) -> dict[str, int]:
+    """Processes by service, as last asked for; services that aren't named have one."""
+    try:
+        found = json.loads((folder / NAME).read_text())
+    except (OSError, ValueError):  # none asked for; a file that somebody has spoilt asks for nothing
+        return {}
+    return {str(name): count for name, count in found.items() if isinstance(count, int) and count >= 1}
+
+
+def ask(folder: Path, service: str, count: int) -> None:
+    """Ask for so many processes of a service."""
+    draft = folder / f"{NAME}.{os.getpid()}"
+    draft.write_text(json.dumps({**wanted(folder), service: count}))
+    draft.replace(folder / NAME)
+
+
+def names(service: str, count: int) -> list[str]:
+    """What the processes are called."""
+    return [service, *(f"{service}-{number}" for number in range(2, count + 1))]
+
+
+def follow(suite: Suite, folder: Path, console: Console) -> None:
+    """Start and stop processes until there are as many as asked for; then tell of them in suite.json."""
+    asked = wanted(folder)
+    should = {
+        name: service for service in suite.installation.services for name in names(service, asked.get(service, 1))
+    }
+    leaving = [suite.services.pop(name) for name in suite.services.keys() - should.keys()]
+    coming = {name: should[name] for name in should if name not in suite.services}
+    if not (leaving or coming):
+        return
+    for process in leaving:
+        process.stop()
+        console.print(f"{process.spec.name} 已停止 / has stopped")
+    for name, service in coming.items():
+        try:
+            # Without a name of its own in the group: when it leaves, its partitions go to the others at once.
+            suite.add(service, name, {"BEEGRID_KAFKA_INSTANCE_ID": ""})
+            console.print(f"{name} 已启动 / has started")
+        except InfraError as error:
+            suite.services.pop(name).stop()
+            ask(folder, service, len([one for one in suite.services.values() if one.service == service]))
+            console.print(f"[red]{error}")
+    suite.write_address(folder / "suite.json")

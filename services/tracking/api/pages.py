@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from services.tracking import domain, usecases
 from services.tracking.api.parts import CurrentService, Parts
+from services.tracking.api.problems import PROBLEMS
 from services.tracking.domain import SHOWN_ROLES, STATES
 from services.tracking.store.figures import Count
 from shared.kit.auth import Public, allow, policy_router
@@ -73,7 +74,7 @@ async def report(token: str, service: CurrentService, lang: Lang = "zh") -> HTML
     report_id = domain.report_of(parts.link_keys, token)
     journey = await usecases.read_journey(service.pool, report_id) if report_id else None
     if journey is None:
-        return _page("missing.html", lang, parts, f"/r/{token}" if report_id else "/", status=404)
+        return _page("missing.html", lang, parts, f"/r/{token}" if report_id else "/", status=404, words=_NO_REPORT)
     return _page(
         "report.html",
         lang,
@@ -89,6 +90,24 @@ async def report(token: str, service: CurrentService, lang: Lang = "zh") -> HTML
     )
 
 
+@router.get("/problems/{code}", response_class=HTMLResponse, include_in_schema=False)
+@allow(Public)
+async def problem(code: str, service: CurrentService, lang: Lang = "zh") -> HTMLResponse:
+    """What a problem's code means, at the address that the problem has as its `type`."""
+    found = PROBLEMS.get(code)
+    if found is None:
+        return _page("missing.html", lang, service.parts, "/", status=404, words=_NO_PROBLEM)
+    return _page("problem.html", lang, service.parts, f"/problems/{found.code}", problem=found)
+
+
+_NO_REPORT = (
+    "链接无效，或者上报刚刚提交、还在路上：请稍后再试。",
+    "The link is not valid, or the report is so new that it is still on its way: try again in a moment.",
+)
+_NO_PROBLEM = (
+    "没有这个问题代码：请核对地址中的代码与响应中的 code 是否一致。",
+    "There is no such problem code: compare the address with the code in the answer.",
+)
 _STREET_CODE = re.compile(r"\d{9}")
 _BEFORE_A_CASE = frozenset({"received", "routed", "unroutable"})
 # A report that comes much later than it was seen was brought in from a file or kept by a phone without a network.

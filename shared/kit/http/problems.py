@@ -38,6 +38,8 @@ _STATUS_TITLES = {
     500: "服务器内部错误 / Internal error",
     503: "服务繁忙，请稍后重试 / Busy, try again later",
 }
+# Python 3.13 has other phrases for these; a code stays what it is.
+_STATUS_CODES = {413: "request_entity_too_large", 422: "unprocessable_entity"}
 
 
 class ApiProblem(Problem):
@@ -142,7 +144,7 @@ def internal_error() -> ApiProblem:
 def from_status(status: int, detail: str = "", headers: Mapping[str, str] | None = None) -> ApiProblem:
     """The problem of a bare HTTP status, as raised by the framework."""
     phrase = http.HTTPStatus(status).phrase
-    code = re.sub(r"[^a-z0-9]+", "_", phrase.lower()).strip("_")
+    code = _STATUS_CODES.get(status) or re.sub(r"[^a-z0-9]+", "_", phrase.lower()).strip("_")
     return ApiProblem(status, code, _STATUS_TITLES.get(status, phrase), detail, headers=headers)
 
 

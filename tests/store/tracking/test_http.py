@@ -16,6 +16,7 @@ import orjson
 import pytest
 
 from services.tracking import usecases
+from services.tracking.api.problems import PROBLEMS
 from services.tracking.app import build
 from services.tracking.settings import Settings
 from shared.devtools.installation import Installation
@@ -209,6 +210,38 @@ async def test_no_link_no_report(client: httpx.AsyncClient, token: str) -> None:
     page = await client.get(f"/r/{token}")
     assert page.status_code == 404
     _check_policy(page)
+
+
+@pytest.mark.parametrize("query", ["", "?lang=en"])
+async def test_the_page_of_a_problem(client: httpx.AsyncClient, query: str) -> None:
+    refused = (await client.get("/v1/tracking/progress")).json()
+    assert refused["type"] == "/problems/credentials_missing"
+    page = await client.get(refused["type"] + query)
+    assert page.status_code == 200
+    _check_policy(page)
+    for words in ("credentials_missing", "401", "需要登录", "Authentication required", "detail", "errors"):
+        assert words in page.text
+    assert ("What to do next" if query else "接下来怎么做") in page.text
+    assert ("every service" if query else "所有服务") in page.text
+    assert "`" not in page.text
+
+
+async def test_every_listed_problem_has_a_page(client: httpx.AsyncClient) -> None:
+    for code in PROBLEMS:
+        page = await client.get(f"/problems/{code}")
+        assert page.status_code == 200 and code in page.text
+    taken = (await client.get("/problems/company_suspended")).text
+    assert "报告受理（intake）、骑手档案（riders）" in taken and "403；也会出现在批量请求" in taken
+
+
+@pytest.mark.parametrize("code", ["nonsense", "<script>", "%E4%BD%A0", "..%2Fcity"])
+async def test_an_unknown_problem_has_none(client: httpx.AsyncClient, code: str) -> None:
+    page = await client.get(f"/problems/{code}")
+    assert page.status_code == 404
+    if "%2F" not in code:
+        _check_policy(page)
+        assert "没有这个问题代码" in page.text
+        assert "no such problem code" in (await client.get(f"/problems/{code}?lang=en")).text
 
 
 def _check_policy(page: httpx.Response) -> None:

@@ -229,4 +229,7 @@ def _example(status: int) -> dict[str, Any]:
     if status == http.HTTPStatus.UNPROCESSABLE_ENTITY:
         missing = {"type": "missing", "loc": ("body", "kind"), "msg": "Field required"}
         return validation_problem([missing]).marshal()
-    return from_status(status).marshal()
+    # as they are really sent, so that their addresses lead somewhere
+    usual = {400: _malformed_json("the body is not JSON"), 401: unauthorized("credentials_missing")}
+    usual |= {415: not_json(), 429: too_many(1), 503: busy()}
+    return usual.get(status, from_status(status)).marshal()

@@ -16,7 +16,7 @@ from services.cases.usecases import Rules, Wish
 from shared.events.case_changed import CaseState
 from shared.kit import auth
 from shared.kit.auth import AnyOf, Caller, Principal, allow, policy_router
-from shared.kit.http import ApiProblem, bad_request, busy, forbidden, not_found, problem_responses
+from shared.kit.http import ApiProblem, busy, forbidden, not_found, problem_responses, unprocessable
 from shared.kit.http.items import ItemProblem
 from shared.kit.service import Service, current_service
 from shared.kit.tracing import current_traceparent
@@ -190,7 +190,7 @@ class StepsOut(BaseModel):
     items: list[StepItemOut]
 
 
-@router.get("/v1/cases", responses=problem_responses(400))
+@router.get("/v1/cases")
 @allow(Office)
 async def list_cases(
     caller: Caller,
@@ -309,7 +309,7 @@ def _after(cursor: str | None) -> tuple[datetime, UUID]:
         raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         return datetime.fromtimestamp(int.from_bytes(raw[:8], "big") / 1_000_000, UTC), UUID(bytes=raw[8:])
     except (binascii.Error, ValueError, OverflowError, OSError) as bad:
-        raise bad_request("cursor_invalid", "分页游标无效 / Not a cursor", "use the cursor of the page before") from bad
+        raise unprocessable("bad_cursor", "游标无效 / Bad cursor", "use the cursor of the page before") from bad
 
 
 def _step_out(step: store.StepRow) -> StepOut:

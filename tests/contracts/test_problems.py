@@ -45,7 +45,7 @@ def listed() -> dict[str, dict[str, Any]]:
         ("malformed_json", [400], False, []),
         ("not_a_draft", [409], False, ["routing"]),
         ("company_suspended", [403], True, ["intake", "riders"]),
-        ("company_missing", [400, 422], False, ["notifications", "tracking"]),
+        ("company_missing", [422], False, ["notifications", "tracking"]),
         ("other_worker", [409], True, ["cases"]),
         ("sold_out", [409], False, ["rewards"]),
         ("photo_damaged", [422], False, ["intake"]),
@@ -54,7 +54,7 @@ def listed() -> dict[str, dict[str, Any]]:
         ("token_expired", [401], False, []),
         ("busy", [503], False, []),
         ("rate_limited", [429], False, []),
-        ("request_entity_too_large", [413], False, []),
+        ("content_too_large", [413], False, []),
         ("idempotency_unfinished", [409], False, ["notifications", "rewards", "riders"]),
         ("validation_failed", [422], True, []),
     ],
@@ -165,7 +165,7 @@ def test_an_exemption_tells_the_codes_and_is_needed(tmp_path: Path) -> None:
 
 
 def test_a_code_does_not_depend_on_pythons_phrases() -> None:
-    assert [from_status(status).code for status in (413, 422)] == ["request_entity_too_large", "unprocessable_entity"]
+    assert [from_status(status).code for status in (413, 422)] == ["content_too_large", "unprocessable_entity"]
 
 
 def test_the_front_door_leads_to_the_page() -> None:

@@ -20,7 +20,7 @@ from shared.events.common import CompanyCode
 from shared.kit import auth
 from shared.kit.auth import AnyOf, Caller, Operator, Principal, allow, policy_router
 from shared.kit.db import ACQUIRE_TIMEOUT_S
-from shared.kit.http import bad_request, forbidden, not_found, problem_responses
+from shared.kit.http import forbidden, not_found, problem_responses, unprocessable
 
 router = policy_router(tags=["tracking"])
 EXPORT_COLUMNS = ("external_id", "report_id", "grid_code", "ambiguous", "case_id", "state", "points")
@@ -130,7 +130,7 @@ async def read_report(report_id: UUID, caller: Caller, service: CurrentService) 
 @router.get(
     "/v1/tracking/export",
     response_class=StreamingResponse,
-    responses={200: {"content": {"application/x-ndjson": {}, "text/csv": {}}}, **problem_responses(400, 403)},
+    responses={200: {"content": {"application/x-ndjson": {}, "text/csv": {}}}, **problem_responses(403)},
 )
 @allow(AnyOf(auth.Company, Operator), timeout_s=EXPORT_TIMEOUT_S)
 async def export(
@@ -147,7 +147,7 @@ async def export(
     """
     wanted = _company(caller, company)
     if wanted is None:
-        raise bad_request("company_missing", "缺少企业代码 / No company", "name the company to export")
+        raise unprocessable("company_missing", "请指明企业 / Name the company", "an operator names the company")
     render, media = (_csv, "text/csv; charset=utf-8") if form == "csv" else (_ndjson, "application/x-ndjson")
     return StreamingResponse(
         _lines(usecases.export(service.pool, wanted), render, form == "csv"),

@@ -39,7 +39,7 @@ _STATUS_TITLES = {
     503: "服务繁忙，请稍后重试 / Busy, try again later",
 }
 # Python 3.13 has other phrases for these; a code stays what it is.
-_STATUS_CODES = {413: "request_entity_too_large", 422: "unprocessable_entity"}
+_STATUS_CODES = {413: "content_too_large", 422: "unprocessable_entity"}
 
 
 class ApiProblem(Problem):

@@ -81,7 +81,7 @@ async def test_refusals(client: httpx.AsyncClient, cases: Any, routed: Any, as_:
     same = await client.post(f"{path}/verify", headers=as_("w1", "verifier", GRID))
     assert (same.status_code, same.json()["code"]) == (409, "same_person")
     assert (await client.get("/v1/cases?grid=330105", headers=worker)).status_code == 403
-    assert (await client.get("/v1/cases?cursor=zzz", headers=worker)).status_code == 400
+    assert (await client.get("/v1/cases?cursor=zzz", headers=worker)).status_code == 422
     assert (await client.get("/v1/cases", headers=as_(new_id(), "rider"))).status_code == 403
     assert (await client.get("/v1/cases", headers=as_("d9", "dispatcher"))).json()["items"] == []
 

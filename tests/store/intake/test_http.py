@@ -144,7 +144,7 @@ async def test_a_company_files_a_report_once(suite: Suite) -> None:
         ({"occurred_at": "2999-01-01T00:00:00Z"}, 422, "occurred_in_future"),
         ({"kind": "part-99999"}, 422, "unknown_kind"),
         ({"text": "x" * 2_001}, 422, "validation_failed"),
-        ({"text": "x" * (1 << 20)}, 413, "request_entity_too_large"),
+        ({"text": "x" * (1 << 20)}, 413, "content_too_large"),
         ({"photos": [str(new_id())]}, 422, "unknown_photo"),
         ({"rider": "nobody"}, 422, "unknown_rider"),
         ({"rider": None}, 422, "field_missing"),

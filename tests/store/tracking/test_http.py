@@ -119,7 +119,7 @@ async def test_the_export_is_the_companys_own(
     assert (await get(client, f"/v1/tracking/export?company={own}", other, other_key)).status_code == 403
     assert (await get(client, "/v1/tracking/export", other, other_key)).text == ""
     operator = bearer(installation, "op", "operator")
-    assert (await client.get("/v1/tracking/export", headers=operator)).status_code == 400
+    assert (await client.get("/v1/tracking/export", headers=operator)).status_code == 422
     assert len((await client.get(f"/v1/tracking/export?company={own}", headers=operator)).text.splitlines()) == 2
 
 

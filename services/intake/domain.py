@@ -1,6 +1,5 @@
 """Rules of intake: pure, no library, `now` is passed in. HTTP and Kafka share them."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -9,11 +8,7 @@ from typing import Literal
 from uuid import UUID
 
 FUTURE_TOLERANCE = timedelta(minutes=5)
-ACCURACY_M_MAX = 200.0
-TEXT_LENGTH_MAX = 2_000
-PHOTOS_MAX = 6
 REPORTS_PER_REQUEST_MAX = 500
-DATUMS = frozenset({"wgs84", "gcj02", "bd09"})
 Datum = Literal["wgs84", "gcj02", "bd09"]
 
 PHOTO_BYTES_MAX = 12 * 1024 * 1024
@@ -144,19 +139,11 @@ def refusal_of(s: Submission, rider: Rider | None, known: Known, level: str | No
 
 
 def _content_refusal(s: Submission, level: str | None, now: datetime) -> Refusal | None:
+    """Beside what the contract itself refuses: ranges, lengths, datums (shared/events/inbound_reports.py)."""
     if level is None:
         return Refusal("unknown_kind", "类别不存在 / Unknown kind", "the catalogue has no such kind", "kind")
-    if s.datum not in DATUMS:
-        return Refusal("unknown_datum", "坐标系不支持 / Unknown datum", "wgs84, gcj02 or bd09", "place.datum")
-    if not (math.isfinite(s.lng) and math.isfinite(s.lat) and abs(s.lng) <= 180 and abs(s.lat) <= 90):
-        return Refusal("invalid_place", "位置无效 / Invalid place", "longitude or latitude is out of range", "place")
-    if not 0 <= s.accuracy_m <= ACCURACY_M_MAX:  # false for NaN too
-        detail = f"accuracy_m must be between 0 and {ACCURACY_M_MAX:.0f}"
-        return Refusal("inaccurate_place", "定位精度不足 / Place too inaccurate", detail, "place.accuracy_m")
     if s.occurred_at > now + FUTURE_TOLERANCE:
         return Refusal("occurred_in_future", "时间在未来 / Time in the future", "occurred_at is ahead", "occurred_at")
-    if len(s.text) > TEXT_LENGTH_MAX:
-        return Refusal("text_too_long", "文字过长 / Text too long", f"at most {TEXT_LENGTH_MAX} characters", "text")
     if "\x00" in s.text:
         return Refusal("invalid_text", "文字无效 / Invalid text", "the text has a null character", "text")
     return None
@@ -181,8 +168,6 @@ def _sender_refusal(s: Submission, rider: Rider | None, known: Known) -> Refusal
 
 
 def _photo_refusal(s: Submission, rider: Rider | None, known: Known) -> Refusal | None:
-    if len(s.photos) > PHOTOS_MAX:
-        return Refusal("too_many_photos", "照片过多 / Too many photos", f"at most {PHOTOS_MAX}", "photos")
     for photo_id in s.photos:
         photo = known.photos.get(photo_id)
         if photo is None or rider is None or photo.owner not in photo_owners(rider):

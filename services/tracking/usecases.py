@@ -85,7 +85,9 @@ async def follow_cases(work: Work, catalogue: Catalogue, events: Sequence[Event[
     await projections.upsert_cases(work.conn, list(latest.values()))
     await projections.add_steps(work.conn, [_case_step(event) for event in events])
     for event in events:
-        work.publish(PUBLIC_CASE_CHANGED, _public(event.data, catalogue), version=event.version, cause=event)
+        told = _public(event.data, catalogue)
+        # when the case changed, not when it is told here
+        work.publish(PUBLIC_CASE_CHANGED, told, version=event.version, cause=event, occurred_at=event.occurred_at)
     metrics.PUBLIC_EVENTS.inc(len(events))
 
 

@@ -5,7 +5,7 @@ import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 from zoneinfo import ZoneInfo
@@ -15,13 +15,18 @@ from pydantic import ValidationError
 from shared.events.inbound_reports import ReportSubmission
 
 COLUMNS = ("id", "lng", "lat", "datum", "kind", "occurred_at", "rider", "text")
-SURPLUS = "surplus cells"
-"""Under this name stands what a row has beyond its columns: the end of a text that was cut at a comma."""
+FAULT = "fault"
+"""Under this name stands what is wrong with a row as CSV; empty where nothing is."""
+COMMA = "more cells than columns: a text with a comma needs quotes around it"
+QUOTE = 'a text begins with a quotation mark that is never closed: double it ("") inside quotes'
+# A text of more lines is no text: somebody forgot to close a quotation mark.
+LINES_MAX = 200
 KIND_COLUMNS = ("foreign", "kind")
 # A table of a city's own words needn't repeat these
 _CATALOGUE_CODE = re.compile(r"(part|event)-\d{5}|local-[a-z0-9-]+")
 # With a zone's history: China had summer time until 1991.
 CITY_ZONE = ZoneInfo("Asia/Shanghai")
+_DATUMS = frozenset({"wgs84", "gcj02", "bd09"})
 _DATE_FORMS = (
     "%Y/%m/%d %H:%M:%S",
     "%Y/%m/%d %H:%M",
@@ -70,25 +75,82 @@ def read_rows(raw: BinaryIO, encoding: str) -> Iterator[tuple[int, dict[str, str
     except LookupError as error:
         raise ReportFileError(f"no encoding is called {encoding}") from error
     try:
-        records = csv.reader(text)
-        header = next(records, [])
+        feed = _Feed(text)
+        header = next(csv.reader(feed), [])
         missing = [name for name in COLUMNS if name not in header]
         if missing:
             raise ReportFileError(f"line 1: no column {', '.join(missing)}; needed: {', '.join(COLUMNS)}")
         places = {name: header.index(name) for name in COLUMNS}
-        first = records.line_num + 1  # of the row to come: a quoted text may run over several lines
-        for cells in records:
+        while (record := _record(feed, len(header), places)) is not None:
+            first, cells, fault = record
             values = {name: cells[at].strip() if at < len(cells) else "" for name, at in places.items()}
             if any(values.values()):
-                values[SURPLUS] = "".join(cells[len(header) :]).strip()
+                values[FAULT] = fault or ("".join(cells[len(header) :]).strip() and COMMA)
                 yield first, values
-            first = records.line_num + 1
     except UnicodeDecodeError as error:
         raise ReportFileError(f"not {encoding}: try --encoding gb18030, or save it as UTF-8") from error
     except csv.Error as error:
         raise ReportFileError(f"not CSV: {error}") from error
     finally:
         text.detach()  # `raw` is the caller's to close
+
+
+class _Feed:
+    """Physical lines, of which some may be given back. `line`: number of the last one taken."""
+
+    def __init__(self, text: Iterator[str]) -> None:
+        self._text = text
+        self._back: list[str] = []
+        self.taken: list[str] = []
+        self.line = 0
+
+    def __iter__(self) -> "_Feed":
+        return self
+
+    def __next__(self) -> str:
+        if len(self.taken) >= LINES_MAX:
+            raise StopIteration  # the record ends here, as at the end of the file
+        line = self._back.pop() if self._back else next(self._text)
+        self.taken.append(line)
+        self.line += 1
+        return line
+
+    def give_back(self, lines: list[str]) -> None:
+        """Let these come again."""
+        self._back.extend(reversed(lines))
+        self.line -= len(lines)
+
+
+def _record(feed: _Feed, columns: int, places: dict[str, int]) -> tuple[int, list[str], str] | None:
+    """(line where it begins, cells, what is wrong) of the next row; None at the end.
+
+    A quotation mark that isn't closed would take all rows behind it into one text: they are given back.
+    """
+    feed.taken = []
+    first = feed.line + 1
+    cells = next(csv.reader(feed), None)
+    if cells is None:
+        return None
+    lines = feed.taken
+    if not _closed(lines) or any(_is_row(line, columns, places) for line in lines[1:]):
+        feed.give_back(lines[1:])
+        return first, next(csv.reader(lines[:1])), QUOTE
+    return first, cells, ""
+
+
+def _closed(lines: list[str]) -> bool:
+    """Whether every quotation mark that opens a cell has one that closes it."""
+    try:
+        list(csv.reader(lines, strict=True))
+    except csv.Error as error:
+        return str(error) != "unexpected end of data"
+    return True
+
+
+def _is_row(line: str, columns: int, places: dict[str, int]) -> bool:
+    """Whether a line inside a text is a row of its own: as many cells, and a datum where it belongs."""
+    cells = next(csv.reader([line]), [])
+    return len(cells) >= columns and cells[places["datum"]].strip().lower() in _DATUMS
 
 
 def read_kinds(file: Path, encoding: str) -> dict[str, str]:
@@ -114,8 +176,8 @@ def read_kinds(file: Path, encoding: str) -> dict[str, str]:
 
 def parse(line: int, cells: dict[str, str], kinds: dict[str, str] | None) -> Row | Reject:
     """One row as the suite takes it, or why it can't."""
-    if cells.get(SURPLUS):
-        return Reject(line, cells["id"], "more cells than columns: a text with a comma needs quotes around it")
+    if cells.get(FAULT):
+        return Reject(line, cells["id"], cells[FAULT])
     kind = cells["kind"]
     if kinds is not None:
         kind = kinds.get(kind, kind if _CATALOGUE_CODE.fullmatch(kind) else "")
@@ -154,7 +216,11 @@ def moment(text: str) -> datetime | None:
                 continue
     if found is None:
         return None
-    return found if found.tzinfo else found.replace(tzinfo=CITY_ZONE)
+    try:
+        # in UTC: offsets of long ago have seconds, which ISO 8601 doesn't
+        return (found if found.tzinfo else found.replace(tzinfo=CITY_ZONE)).astimezone(UTC)
+    except OverflowError:
+        return None
 
 
 def _column(loc: tuple[int | str, ...]) -> str:

@@ -73,6 +73,9 @@ def replay(
         raise CliError("文件有误 / The file can't be read", str(bad), hint="mend it and run the same again") from bad
     words = {"accepted": "新收 / accepted", "repeated": "已有 / known before", "refused": "退回 / refused"}
     out.print(", ".join(f"{word} {totals[status]}" for status, word in words.items()))
+    if not any(totals.values()):
+        out.print("[yellow]文件没有数据行 / The file has no rows[/yellow]")
+        return
     if totals["refused"]:
         out.print(f"[yellow]退回原因 / Reasons: {rejected_file(file)}[/yellow]", soft_wrap=True)
         if not totals["accepted"] + totals["repeated"]:

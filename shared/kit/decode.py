@@ -17,6 +17,9 @@ from shared.kit.headers import KafkaHeaders
 from shared.kit.ids import derived_id, read_id
 from shared.kit.work import Event, Record
 
+STATED_ID_LENGTH_MAX = 200
+"""Of the id that a company may give its record."""
+
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
@@ -80,7 +83,7 @@ class Decoder:
         match = self._family.match(self._prefix + record.topic)
         company = match["company"] if match else ""
         headers = _checked(record)
-        stated = headers.get("ce_id", "")[:200] or f"{record.partition}:{record.offset}"
+        stated = headers.get("ce_id", "") or f"{record.partition}:{record.offset}"
         return Event(
             id=derived_id(record.topic, stated),
             data=body,
@@ -118,6 +121,8 @@ def _checked(record: Record) -> dict[str, str]:
                 raise EnvelopeError(f"header {name} is not UTF-8") from error
             if not text:
                 raise EnvelopeError(f"header {name} is empty")
+            if name.lower() == "ce_id" and len(text) > STATED_ID_LENGTH_MAX:
+                raise EnvelopeError(f"ce_id has more than {STATED_ID_LENGTH_MAX} characters")
             if name.lower() == "ce_specversion" and text != "1.0":
                 raise EnvelopeError("ce_specversion is not 1.0")
             if name.lower() == "ce_time":

@@ -26,8 +26,8 @@ BATCH_BYTES_MAX = 6_000_000
 
 
 class ReportIn(BaseModel):
-    """One report of one thing seen. A company names its number of report and rider; a rider is known by the token,
-    and may give the number as Idempotency-Key instead."""
+    """One report of one thing seen. A company names its number of the rider, a rider is known by the token. The number
+    of the report may be given as Idempotency-Key instead."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -107,7 +107,9 @@ async def file_report(
     service: CurrentService,
     inlets: CurrentInlets,
     response: Response,
-    idempotency_key: Annotated[ExternalId | None, Header()] = None,
+    idempotency_key: Annotated[
+        ExternalId | None, Header(description="the number, where the body has no external_id; both must be the same")
+    ] = None,
 ) -> ReceivedOut:
     """File one report. 201: accepted, committed. 200: it was before; the same answer again."""
     not_when_overloaded(service)
@@ -192,17 +194,20 @@ def _may_read(caller: Principal, report: domain.AcceptedReport) -> bool:
 
 def _submission(body: ReportIn, caller: Principal, idempotency_key: str | None) -> Submission:
     """Who says it comes from the credentials alone. Raises the 422 problem when a number is missing."""
+    given = body.external_id or idempotency_key
+    if given is None:
+        raise _missing("external_id")
+    if idempotency_key not in (None, given):
+        detail = "Idempotency-Key and external_id are two numbers for one report: send one of them"
+        raise unprocessable("external_id_mismatch", "编号不一致 / Numbers differ", detail, field="external_id")
     if caller.kind == "company":
-        if body.external_id is None or body.rider is None:
-            raise _missing("external_id" if body.external_id is None else "rider")
-        source, number, company, rider_id = caller.company_code, body.external_id, caller.company_code, None
+        if body.rider is None:
+            raise _missing("rider")
+        source, number, company, rider_id = caller.company_code, given, caller.company_code, None
     else:
         if body.rider is not None:
             detail = "a rider is known by the token"
             raise unprocessable("rider_not_allowed", "不得填写骑手 / Rider not allowed", detail, field="rider")
-        given = body.external_id or idempotency_key
-        if given is None:
-            raise _missing("external_id")
         rider_id = _rider_id(caller)
         source, number, company = f"rider:{rider_id}", given, None
     place = body.place

@@ -190,10 +190,10 @@ def _malformed_json(detail: str) -> ApiProblem:
 
 
 def _from_http_exception(_handler: ExceptionHandler, _request: Request, exc: HTTPException) -> Problem:
-    if exc.status_code == 400 and isinstance(exc.__cause__, ValueError):
+    if exc.status_code == 400 and isinstance(exc.__cause__, ValueError | RecursionError):
         # the framework's words for what its JSON parser raised beside syntax errors
-        text = "not UTF-8" if isinstance(exc.__cause__, UnicodeDecodeError) else "a number has too many digits"
-        return _malformed_json(f"the body is not JSON: {text}")
+        texts = {UnicodeDecodeError: "not UTF-8", RecursionError: "nested too deeply"}
+        return _malformed_json(f"the body: {texts.get(type(exc.__cause__), 'a number has too many digits')}")
     detail = "" if exc.detail == http.HTTPStatus(exc.status_code).phrase else str(exc.detail)
     return from_status(exc.status_code, detail, exc.headers)
 

@@ -215,6 +215,27 @@ def test_a_row_is_told_by_the_line_where_it_begins(suite: Suite, tmp_path: Path)
         assert [(one["line"], one["id"]) for one in csv.DictReader(beside)] == [("4", "a2"), ("7", "a3")]
 
 
+def test_a_quotation_mark_that_is_never_closed_costs_its_own_row_only(suite: Suite, tmp_path: Path) -> None:
+    open_quote = row(5, text='"12 inch pipe broken')
+    later = row(30, text='"a second one')
+    rows = [*map(row, range(5)), open_quote, *map(row, range(6, 300)), later, row(301, text='"closed, at last"'), later]
+    file = written(tmp_path / "a.csv", *rows)
+    done = run("replay", str(file), "--company", "mt")
+    assert done.exit_code == 0, done.output
+    assert sorted(suite.reports, key=lambda number: int(number[1:])) == [
+        f"a{n}" for n in range(302) if n not in (5, 300)
+    ]
+    with (tmp_path / "a.rejected.csv").open(encoding="utf-8-sig", newline="") as beside:
+        refused = [(one["line"], one["id"]) for one in csv.DictReader(beside) if "never closed" in one["reason"]]
+    assert refused == [("7", "a5"), ("302", "a30"), ("304", "a30")]
+
+
+def test_a_file_without_rows_says_so(suite: Suite, tmp_path: Path) -> None:
+    done = run("replay", str(written(tmp_path / "a.csv")), "--company", "mt")
+    assert done.exit_code == 0
+    assert "no rows" in done.output
+
+
 def test_a_file_of_which_nothing_was_taken_fails(suite: Suite, tmp_path: Path) -> None:
     done = run("replay", str(written(tmp_path / "a.csv", row(1, lat="95"))), "--company", "mt")
     assert done.exit_code == 1
@@ -262,6 +283,8 @@ def test_the_rate_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
         ("2021/03/05", "2021-03-04T16:00:00"),
         ("2021年3月5日 08:30", "2021-03-05T00:30:00"),
         ("1988-07-01 12:00", "1988-07-01T03:00:00"),  # summer time
+        ("1899-12-31 08:05:43", "1899-12-31T00:00:00"),  # before zones: 8 h 5 min 43 s
+        ("0001-01-01", None),
         ("05.03.2021", None),
         ("", None),
     ],

@@ -151,6 +151,7 @@ async def test_validation_names_the_field(tmp_path: Path) -> None:
         (b'{"phone": "' + PHONE.encode(), "at character 10"),
         (b'{"phone": "\xff"}', "UTF-8"),
         (b'{"phone": 1' + b"0" * 5_000 + b"}", "digits"),
+        (b"[" * 7_000, "nested"),
     ],
 )
 async def test_what_is_no_json_is_called_so(tmp_path: Path, content: bytes, told: str) -> None:

@@ -2,6 +2,7 @@
 
 import re
 import tempfile
+import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,7 @@ _MAPS = {".shp", ".geojson", ".json", ".gpkg"}
 # Of one request, so that it stays well below what the service takes.
 CHUNK_FEATURES_MAX = 500
 CHUNK_BYTES_MAX = 2_000_000
+NAME_LENGTH_MAX = 200
 
 
 class AreaFileError(ValueError):
@@ -84,22 +86,31 @@ def read_areas(path: Path, columns: Columns, *, layer: str | None = None, encodi
         AreaFileError: no such file, layer or field, or it isn't readable.
     """
     source = _source(path)
-    layer = _layer(source, layer)
+    with warnings.catch_warnings(action="ignore"):  # what they say of rings is told below, with the area's code
+        return _read(path, source, columns, _layer(source, layer), encoding)
+
+
+def _read(path: Path, source: str, columns: Columns, layer: str, encoding: str | None) -> AreaFile:
     meta, geometry, values = _attributes(source, layer, encoding, _has_cpg(path))
     crs = meta["crs"]
     reproject = crs is not None and crs not in _AS_IS
-    polygons = shapely.from_wkb(_reprojected(source, layer) if reproject else geometry)
+    wkb = _reprojected(source, layer) if reproject else geometry
+    # None for what isn't a geometry yet: a ring that doesn't end where it begins
+    polygons = shapely.from_wkb(wkb, on_invalid="ignore")
     if not len(polygons):
         raise AreaFileError(f"{path}: no features in it")
     reading = _Reading()
     for row, polygon in enumerate(polygons, start=1):
-        _take(reading, row, {name: column[row - 1] for name, column in values.items()}, polygon, columns)
+        broken = wkb[row - 1] is not None and polygon is None
+        drawn = shapely.from_wkb(wkb[row - 1], on_invalid="fix") if broken else polygon
+        cells = {name: column[row - 1] for name, column in values.items()}
+        _take(reading, row, cells, drawn, columns, broken=broken)
     _refuse_duplicates(reading)
-    warnings = [] if not reproject or _is_close_to_wgs84(str(crs)) else [_datum_warning(str(crs))]
+    told = [] if not reproject or _is_close_to_wgs84(str(crs)) else [_datum_warning(str(crs))]
     if reading.nameless:
         shown = ", ".join(reading.nameless[:5])
-        warnings.append(f"{len(reading.nameless)} without a name get their code as name: {shown}")
-    return AreaFile(reading.areas, crs, reproject, warnings, reading.repaired, reading.invalid)
+        told.append(f"{len(reading.nameless)} without a name get their code as name: {shown}")
+    return AreaFile(reading.areas, crs, reproject, told, reading.repaired, reading.invalid)
 
 
 def check(areas: Sequence[FileArea], level: str) -> tuple[list[tuple[str, str, Overlap]], list[tuple[Hole, list[str]]]]:
@@ -163,6 +174,8 @@ def _source(path: Path) -> str:
         raise AreaFileError(f"{path}: no such file")
     if path.stat().st_size == 0:
         raise AreaFileError(f"{path}: the file is empty")
+    if path.suffix.lower() == ".shp":
+        _require_parts(path, path.stem, [one.name for one in path.parent.iterdir()])
     if path.suffix.lower() != ".zip":
         return str(path.resolve())
     try:
@@ -174,6 +187,9 @@ def _source(path: Path) -> str:
     maps = [name for name in names if name.suffix.lower() in _MAPS and "__MACOSX" not in name.parts]
     if not maps:
         raise AreaFileError(f"{path}: no {', '.join(sorted(_MAPS))} in it")
+    for name in maps:
+        if name.suffix.lower() == ".shp":
+            _require_parts(path, name.stem, [one.name for one in names if one.parent == name.parent])
     folders = {name.parent for name in maps}
     if len(folders) > 1:
         raise AreaFileError(f"{path}: maps in several folders: {', '.join(sorted(map(str, maps))[:6])}; take one out")
@@ -181,11 +197,17 @@ def _source(path: Path) -> str:
     return f"/vsizip/{{{path.resolve()}}}" + ("" if str(inside) == "." else f"/{inside}")
 
 
+def _require_parts(path: Path, stem: str, beside: Sequence[str]) -> None:
+    there = {name.lower() for name in beside}
+    if lacking := [end for end in (".shx", ".dbf") if f"{stem.lower()}{end}" not in there]:
+        raise AreaFileError(f"{path}: a Shapefile is several files: {stem} has no {' and no '.join(lacking)}")
+
+
 def _layer(source: str, wanted: str | None) -> str:
     try:
         names = [str(name) for name in pyogrio.list_layers(source)[:, 0]]
     except pyogrio.errors.DataSourceError as bad:
-        raise AreaFileError(f"{source}: not readable: {str(bad)[:200]}") from bad
+        raise AreaFileError(f"{source}: no map that can be read: GeoJSON, a Shapefile or a zip of one") from bad
     if wanted is not None and wanted not in names:
         raise AreaFileError(f"no layer {wanted}; the file has {', '.join(names)}")
     if wanted is None and len(names) != 1:
@@ -250,9 +272,15 @@ def _datum_warning(crs: str) -> str:
 
 
 def _take(
-    reading: _Reading, row: int, values: dict[str, Any], polygon: shapely.Geometry | None, columns: Columns
+    reading: _Reading,
+    row: int,
+    values: dict[str, Any],
+    polygon: shapely.Geometry | None,
+    columns: Columns,
+    *,
+    broken: bool,
 ) -> None:
-    """One row: an area, or a line in the list of invalid ones."""
+    """One row: an area, or a line in the list of invalid ones. `broken`: the polygon is what could be read of it."""
     for name in (columns.code, columns.name, columns.parent, columns.level):
         if name is not None and name not in values:
             raise AreaFileError(f"no field {name}; the file has {', '.join(values)}")
@@ -260,9 +288,16 @@ def _take(
     if code is None or not _CODE.match(code):
         reading.invalid.append((f"row {row}", f"code {code!r} is empty or has other characters than A-Z, 0-9, - and _"))
         return
+    name = _text(values[columns.name])
+    if name is not None and len(name) > NAME_LENGTH_MAX:
+        reading.invalid.append((code, f"the name has more than {NAME_LENGTH_MAX} characters"))
+        return
+    if broken and polygon is None:
+        reading.invalid.append((code, "the polygon is not readable"))
+        return
     if polygon is not None:
         if out_of_range(polygon):
-            reading.invalid.append((code, "coordinates are no degrees, and the file states no coordinate system"))
+            reading.invalid.append((code, _no_degrees(polygon)))
             return
         drawn = polygon
         try:
@@ -270,15 +305,25 @@ def _take(
         except ValueError as bad:
             reading.invalid.append((code, str(bad)))
             return
+        if broken:
+            reading.repaired.append((code, "a ring did not end where it begins: closed"))
         if problem is not None:
             reading.repaired.append((code, f"{problem}: {_change(drawn, polygon)}"))
     parent = _text(values[columns.parent]) if columns.parent else None
     level = _text(values[columns.level]) if columns.level else None
-    name = _text(values[columns.name])
     if name is None:
         reading.nameless.append(code)
     fictional = bool(values.get("fictional", False))
     reading.areas.append(FileArea(code, name or code, parent, level, fictional, polygon))
+
+
+def _no_degrees(polygon: shapely.Geometry) -> str:
+    if not np.isfinite(shapely.get_coordinates(polygon)).all():
+        return "a coordinate is no number"
+    lng, lat = np.abs(shapely.get_coordinates(polygon)).max(axis=0)
+    if lng <= 90 < lat <= 180:
+        return "longitude and latitude look exchanged: longitude comes first"
+    return "coordinates are no degrees, and the file states no coordinate system"
 
 
 def _change(before: shapely.Geometry, after: shapely.Geometry) -> str:

@@ -85,6 +85,8 @@ def check_all(client: Client) -> list[Health]:
 def doctor() -> None:
     """体检 / Is every service ready? Exit status 0 only then; each problem with what to do next."""
     found = check_all(connect())
+    if all("answer" in one.problems for one in found):
+        raise CliError("没有服务应答 / No service answers", found[0].problems["answer"])
     table = Table("service", "ready", "outbox", "lag", "dead letters")
     for one in found:
         ready = "[red]no[/red]" if one.problems else "[green]yes[/green]"
@@ -122,7 +124,7 @@ def list_letters(
 ) -> None:
     """列出死信 / List open dead letters with the reason."""
     client = connect()
-    table = Table("service", "id", "topic", "key", "status", "reason", "since")
+    table = _folding("service", "id", "topic", "key", "status", "reason", "since")
     for name in [service] if service else registry.services():
         for one in _letters(client, name, topic):
             reason = f"{one['code']}: {one['detail'][:80]}"
@@ -192,6 +194,14 @@ def discard(service: Service, reason: Reason, ids: Ids = None, apply: Apply = Fa
     out.print(f"已放弃 / Discarded: {done['discarded']}")
 
 
+def _folding(*titles: str) -> Table:
+    """A table that breaks long values instead of cutting them: half a topic's name names none."""
+    table = Table(*titles)
+    for column in table.columns:
+        column.overflow = "fold"
+    return table
+
+
 def _letters(client: Client, service: str, topic: str = "") -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     while True:
@@ -204,7 +214,7 @@ def _letters(client: Client, service: str, topic: str = "") -> list[dict[str, An
 
 def _preview(client: Client, service: str, ids: list[int] | None, topic: str) -> None:
     found = [one for one in _letters(client, service, topic) if not ids or one["id"] in ids]
-    table = Table("id", "topic", "key", "status", "reason")
+    table = _folding("id", "topic", "key", "status", "reason")
     for one in found[:50]:
         table.add_row(
             str(one["id"]), one["topic"], one["key"][:40], one["status"], f"{one['code']}: {one['detail'][:80]}"

@@ -193,6 +193,8 @@ def running_suite(
                 suite.start(installation.services, lambda name: told(f"  ✓ {name}"))
                 suite.open_front_door(port)
                 suite.write_address(told_in)
+                if port is None and suite.front_door is not None and suite.front_door.port != FRONT_DOOR_PORT:
+                    told(f"{FRONT_DOOR_PORT} 端口被占用 / is taken by somebody else: another port was chosen")
                 told(f"就绪 / ready: {suite.url} ({clock.monotonic_s() - started_s:.1f} s)")
                 yield suite
             finally:

@@ -102,6 +102,8 @@ async def _day(door: Door, options: Options, console: Console) -> bool:
             for task in (sending, working):
                 task.cancel()
             await asyncio.gather(sending, working, return_exceptions=True)
+    console.print()
+    console.print("退回与死信是演示里故意发送的坏上报 / what was refused or is dead was sent badly on purpose")
     console.print(f"网格与部门的动作 / people's steps: {dict(staff.steps)}")
     console.print(f"兑换 / redemptions: {taken}")
     figures = await live.look(door)
@@ -205,6 +207,7 @@ def main() -> int:
                 watch(suite, stop, console)
             console.print("正在停止 / stopping …")
     except Interrupted:
+        shutil.rmtree(state, ignore_errors=True)
         console.print("已中断 / interrupted")
         return 130
     except (InfraError, RuntimeError, ExceptionGroup) as error:

@@ -10,8 +10,10 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 
 from shared.devtools.demo.door import Door
+from shared.kit import clock
 
 LOOK_EVERY_S = 3.0
+SAY_EVERY_S = 15.0
 
 
 @dataclass
@@ -66,6 +68,8 @@ class Board:
         self._bars: dict[str, TaskID] = {key: self._progress.add_task(title, total=total) for title, key in self.STAGES}
         self._figures = Figures()
         self._live = Live(self._render(), console=console, refresh_per_second=4, transient=False)
+        self._console = console
+        self._said_s = clock.monotonic_s()
 
     def __enter__(self) -> "Board":
         self._live.start()
@@ -92,6 +96,10 @@ class Board:
         for key, completed in done.items():
             self._progress.update(self._bars[key], completed=completed)
         self._live.update(self._render())
+        if not self._console.is_terminal and clock.monotonic_s() > self._said_s + SAY_EVERY_S:
+            # a live picture is invisible in a file or a CI log
+            self._said_s = clock.monotonic_s()
+            self._console.print(", ".join(f"{key} {count:,}" for key, count in done.items()), highlight=False)
 
     def _render(self) -> Group:
         figures = self._figures

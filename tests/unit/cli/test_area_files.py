@@ -144,7 +144,7 @@ def test_wrong_names_are_told_with_the_right_ones(tmp_path: Path) -> None:
     with pytest.raises(AreaFileError, match="no such file"):
         read_areas(tmp_path / "none.shp", COLUMNS)
     (tmp_path / "bad.geojson").write_text("{")
-    with pytest.raises(AreaFileError, match="not readable"):
+    with pytest.raises(AreaFileError, match="no map that can be read"):
         read_areas(tmp_path / "bad.geojson", COLUMNS)
 
 
@@ -153,6 +153,34 @@ def test_large_polygons_make_smaller_chunks() -> None:
     dense = [shapely.segmentize(area.polygon, 1e-7) for area in rows]
     areas = [FileArea(a.code, a.name, None, None, True, p) for a, p in zip(rows, dense, strict=True)]
     assert len(list(chunks(areas, "grid"))) == 3
+
+
+def test_a_ring_that_is_not_closed_is_closed_and_told(tmp_path: Path) -> None:
+    good = feature("A", "POLYGON((120 30, 120.01 30, 120.01 30.01, 120 30))")
+    unclosed, nan = feature("B", "POLYGON((121 30, 121.01 30, 121.01 30.01, 121 30))"), feature("C", "POINT(1 1)")
+    unclosed["geometry"]["coordinates"][0].pop()
+    nan["geometry"] = {"type": "Polygon", "coordinates": [[[120, 30], [float("nan"), 30], [120, 31], [120, 30]]]}
+    swapped = feature("D", "POLYGON((30 120, 30.01 120, 30.01 120.01, 30 120))")
+    long_name = feature("E", "POLYGON((122 30, 122.01 30, 122.01 30.01, 122 30))", name="长" * 201)
+    found = read_areas(geojson(tmp_path, good, unclosed, nan, swapped, long_name), COLUMNS)
+    assert [area.code for area in found.areas] == ["A", "B"]
+    assert found.areas[1].polygon is not None and found.areas[1].polygon.area > 0
+    assert found.repaired == [("B", "a ring did not end where it begins: closed")]
+    told = dict(found.invalid)
+    assert told.keys() == {"C", "D", "E"}
+    assert "exchanged" in told["D"] and "200 characters" in told["E"]
+
+
+def test_a_shapefile_without_its_companions_is_refused(tmp_path: Path) -> None:
+    made = shapefile(tmp_path, crs="EPSG:4490", corner=(120.5, 30.3))
+    alone = tmp_path / "alone.zip"
+    with zipfile.ZipFile(alone, "w") as archive:
+        archive.write(made, made.name)
+    with pytest.raises(AreaFileError, match=r"no \.shx and no \.dbf"):
+        read_areas(alone, CHINESE)
+    made.with_suffix(".dbf").unlink()
+    with pytest.raises(AreaFileError, match=r"has no \.dbf"):
+        read_areas(made, CHINESE)
 
 
 def test_a_zip_with_maps_in_several_folders_is_refused_with_their_names(tmp_path: Path) -> None:

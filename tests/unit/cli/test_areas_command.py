@@ -33,6 +33,9 @@ class Recorder:
             return {"version": {"version_id": "v1", "areas": 9, "grids": 9}, "findings": found}
         return {"version_id": "v1"}
 
+    def put(self, path: str, body: Any) -> None:
+        self.posts.append((path, body))
+
     def delete(self, path: str) -> None:
         self.deleted.append(path)
 
@@ -176,3 +179,15 @@ def test_a_file_without_areas_is_called_so(
     code, text = run(str(tmp_path / name))
     assert (code, client.posts) == (1, [])
     assert told in " ".join(text.split())
+
+
+def test_departments_are_sent_as_the_file_has_them(client: Recorder, tmp_path: Path) -> None:
+    file = tmp_path / "departments.csv"
+    file.write_text("area_code,department_kind,department,name,note\n330114,water,D-1,水务局,x\n", "utf-8-sig")
+    done = CliRunner().invoke(areas.areas_app, ["departments", str(file)])
+    assert done.exit_code == 0, done.output
+    line = {"department_kind": "water", "area_code": "330114", "department": "D-1", "name": "水务局"}
+    assert client.posts == [("/v1/routing/responsibilities", {"put": [line]})]
+    file.write_text("area_code,department\n", "utf-8")
+    refused = CliRunner().invoke(areas.areas_app, ["departments", str(file)])
+    assert isinstance(refused.exception, CliError) and "department_kind, name" in refused.exception.detail

@@ -179,6 +179,12 @@ def test_doctor_is_content_only_when_everything_is_ready(services: Services) -> 
     assert "cases: answer:" in ill.output
 
 
+def test_doctor_says_once_that_nobody_answers(services: Services) -> None:
+    services.down.update(registry.services())
+    done = run("doctor")
+    assert isinstance(done.exception, CliError) and "No service answers" in done.exception.title
+
+
 def test_doctor_notices_secrets_that_no_key_opens(services: Services) -> None:
     services.unsealed["intake"] = 3
     ill = run("doctor")

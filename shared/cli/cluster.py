@@ -1,6 +1,8 @@
 """The Kafka cluster of the suite that this command operates, where its administrator is known."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from shared.cli.client import CliError, find_suite
 from shared.cli.provision import KafkaAdmin
@@ -25,6 +27,18 @@ def find_cluster() -> Cluster | None:
         setting("BEEGRID_TOPIC_PREFIX", "topic_prefix") or "beegrid.",
         setting("BEEGRID_KAFKA_USER_PREFIX", "user_prefix"),
     )
+
+
+@contextmanager
+def kafka_answers(hint: str) -> Iterator[None]:
+    """Turn what a Kafka client complains of into words. Raises CliError."""
+    # imported here: most commands don't wait for a Kafka client
+    from confluent_kafka import KafkaException
+
+    try:
+        yield
+    except KafkaException as error:
+        raise CliError("Kafka 没有应答 / Kafka doesn't answer", str(error), hint=hint) from error
 
 
 def the_cluster() -> Cluster:

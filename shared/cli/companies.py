@@ -76,7 +76,7 @@ def _show_key(secret: str) -> None:
 def _give_kafka(code: str, *, wanted: bool) -> None:
     """Topics and user, where the cluster's administrator is known. `wanted`: say so where it isn't."""
     # imported here: the other commands don't wait for a Kafka client
-    from shared.cli.cluster import find_cluster, the_cluster
+    from shared.cli.cluster import find_cluster, kafka_answers, the_cluster
     from shared.cli.topology import company_user, provision_company
 
     cluster = the_cluster() if wanted else find_cluster()
@@ -86,7 +86,8 @@ def _give_kafka(code: str, *, wanted: bool) -> None:
         )
         return
     own = secrets.token_urlsafe(24)
-    changes = provision_company(cluster, code, own)
+    with kafka_answers(f"{code} is registered; when Kafka is back: `beegrid companies kafka {code}`"):
+        changes = provision_company(cluster, code, own)
     secret_out.print(f"Kafka {cluster.bootstrap} SCRAM-SHA-512", style="bold", highlight=False)
     secret_out.print(f"  user      {cluster.user_prefix}{company_user(code)}", highlight=False)
     secret_out.print(f"  password  {own}", highlight=False)

@@ -76,9 +76,12 @@ def rotate(
     if not name:
         raise CliError("请指明企业 / Whose key?", "name the company", hint="`beegrid companies list`")
     client.get(f"/v1/companies/{name}")
-    {Kind.SIGNING: _rotate_signing, Kind.WEBHOOK: _rotate_webhook, Kind.KAFKA: _rotate_kafka}[kind](
-        client, name, overlap_hours
-    )
+    from shared.cli.cluster import kafka_answers
+
+    with kafka_answers("`beegrid doctor`; then the same again"):
+        {Kind.SIGNING: _rotate_signing, Kind.WEBHOOK: _rotate_webhook, Kind.KAFKA: _rotate_kafka}[kind](
+            client, name, overlap_hours
+        )
 
 
 @keys_app.command("end-kafka")
@@ -88,7 +91,7 @@ def end_kafka(
     apply: Annotated[bool, typer.Option("--apply", help="do it; without this nothing happens")] = False,
 ) -> None:
     """停用旧 Kafka 用户 / End the overlap of a rotation: the former user may do nothing any more."""
-    from shared.cli.cluster import the_cluster
+    from shared.cli.cluster import kafka_answers, the_cluster
     from shared.cli.topology import company_users, end_company_user
 
     cluster = the_cluster()
@@ -98,7 +101,8 @@ def end_kafka(
     if not apply:
         out.print(f"将停用 / Would end {user}; 加 --apply 执行 / add --apply", highlight=False)
         return
-    end_company_user(cluster, known[user])
+    with kafka_answers("nothing was ended; `beegrid doctor`, then the same again"):
+        end_company_user(cluster, known[user])
     out.print(f"[green]已停用 / Ended[/green] {user}", highlight=False)
 
 
@@ -124,9 +128,21 @@ def _rotate_webhook(client: Client, code: str, _overlap_hours: float) -> None:
 
 def _rotate_kafka(_client: Client, code: str, _overlap_hours: float) -> None:
     from shared.cli.cluster import the_cluster
-    from shared.cli.topology import company_user_at_work, company_users, give_company_user
+    from shared.cli.topology import (
+        company_user_at_work,
+        company_users,
+        company_users_at_work,
+        give_company_user,
+    )
 
     cluster = the_cluster()
+    if len(both := company_users_at_work(cluster, code)) > 1:
+        names = [cluster.user_prefix + one for one in both]
+        raise CliError(
+            "上次轮换尚未结束 / The last rotation is not over",
+            f"{' and '.join(names)} are both good; nothing was changed",
+            hint=f"when the company uses the newer one: beegrid keys end-kafka {code} FORMER_USER --apply",
+        )
     former = company_user_at_work(cluster, code)
     fresh = next(one for one in company_users(code) if one != former)
     password = secrets.token_urlsafe(24)

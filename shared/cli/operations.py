@@ -1,14 +1,16 @@
 """`beegrid doctor`, `outbox`, `deadletters`: is everything well, and what to do where it isn't."""
 
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from shared.cli.client import Client, CliError, connect
+from shared.cli.client import Client, CliError, connect, find_suite
 from shared.events import registry
 
 deadletters_app = typer.Typer(help="死信 / Records that could not take effect", no_args_is_help=True)
@@ -20,6 +22,7 @@ _STEPS = {
     "kafka": "the broker is away or refuses the service's user: look at the broker, then the service's log",
     "seals": "companies can't be served: was a sealing key dropped too early, or are these another suite's data? Add "
     "the former key to the end of BEEGRID_SEALING_KEY",
+    "relay": "its events don't leave: is the broker reachable? They wait in the outbox and go on by themselves",
     "process": "it is shutting down: run doctor again in a moment",
 }
 
@@ -69,6 +72,8 @@ def check(client: Client, service: str) -> Health:
     try:
         health.problems = client.get(f"/ops/{service}/readyz") or {}
         health.status = client.get(f"/ops/{service}/status")
+        # what readiness leaves out on purpose, since requests can be taken without it
+        health.problems |= health.status.get("problems", {})
         if unknown := client.get(f"/ops/{service}/keys")["unknown"]:
             health.problems["seals"] = f"{unknown} sealed secret(s) that no sealing key opens"
     except CliError as error:
@@ -85,6 +90,8 @@ def check_all(client: Client) -> list[Health]:
 def doctor() -> None:
     """体检 / Is every service ready? Exit status 0 only then; each problem with what to do next."""
     found = check_all(connect())
+    for name, address in silent_servers(find_suite().facts):
+        out.print(f"[red]{name} 没有应答 / nobody listens at {address}[/red]: look at that server first")
     if all("answer" in one.problems for one in found):
         raise CliError("没有服务应答 / No service answers", found[0].problems["answer"])
     table = Table("service", "ready", "outbox", "lag", "dead letters")
@@ -105,6 +112,23 @@ def doctor() -> None:
         out.print("[red]有服务未就绪 / Not everything is ready[/red]")
         raise typer.Exit(1)
     out.print("[green]全部就绪 / Everything is ready[/green]")
+    if any(one.dead for one in found):
+        out.print("[yellow]尚有死信，见上 / Dead letters wait, see above[/yellow]")
+
+
+def silent_servers(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    """(name, address) of the suite's servers that don't take connections, as far as their addresses are known here."""
+    known = {"Kafka": str(facts.get("kafka_bootstrap", "")), "Postgres": str(facts.get("postgres_admin_url", ""))}
+    silent = []
+    for name, told in known.items():
+        place = urlsplit(told if "//" in told else f"//{told}")
+        if place.hostname is None or place.port is None:
+            continue
+        try:
+            socket.create_connection((place.hostname, place.port), timeout=2).close()
+        except OSError:
+            silent.append((name, f"{place.hostname}:{place.port}"))
+    return silent
 
 
 def outbox() -> None:
@@ -192,6 +216,9 @@ def discard(service: Service, reason: Reason, ids: Ids = None, apply: Apply = Fa
         return
     done = client.post(f"/ops/{service}/dead-letters/discard", {"ids": ids, "reason": reason})
     out.print(f"已放弃 / Discarded: {done['discarded']}")
+    if done["discarded"] < len(set(ids)):
+        out.print("[red]其余不存在或已处理 / The others are not open any more[/red]")
+        raise typer.Exit(1)
 
 
 def _folding(*titles: str) -> Table:

@@ -35,14 +35,15 @@ def password(code: Code) -> None:
 
 def _give(code: str, *, known: bool) -> None:
     # imported here: the other commands don't wait for a Kafka client
-    from shared.cli.cluster import the_cluster
+    from shared.cli.cluster import kafka_answers, the_cluster
     from shared.cli.provision import connect_admin, scram_users
     from shared.cli.topology import provision_system, system_user
     from shared.events import registry
 
     cluster = the_cluster()
     user = cluster.user_prefix + system_user(code)
-    there = user in scram_users(connect_admin(cluster.bootstrap, cluster.admin))
+    with kafka_answers("`beegrid doctor`; then the same again"):
+        there = user in scram_users(connect_admin(cluster.bootstrap, cluster.admin))
     if there and not known:
         raise CliError(
             "已接入 / Known already",
@@ -52,7 +53,8 @@ def _give(code: str, *, known: bool) -> None:
     if known and not there:
         raise CliError("未接入 / Unknown system", f"no user {user}", hint=f"`beegrid systems add {code}`")
     word = secrets.token_urlsafe(24)
-    provision_system(cluster, code, word)
+    with kafka_answers("the same again: it continues"):
+        provision_system(cluster, code, word)
     topics = [cluster.topic_prefix + topic.name for topic in registry.public_topics()]
     secret_out.print(f"Kafka {cluster.bootstrap} SCRAM-SHA-512", style="bold", highlight=False)
     secret_out.print(f"  user      {user}", highlight=False)

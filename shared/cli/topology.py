@@ -133,6 +133,12 @@ def company_user_at_work(cluster: Cluster, code: str) -> str:
     return second if has_rights(client, cluster.user_prefix + second) else first
 
 
+def company_users_at_work(cluster: Cluster, code: str) -> list[str]:
+    """Those of a company's two users that have rights now: both while a rotation is not over."""
+    client = connect_admin(cluster.bootstrap, cluster.admin)
+    return [user for user in company_users(code) if has_rights(client, cluster.user_prefix + user)]
+
+
 def provision_system(cluster: Cluster, code: str, password: str) -> Changes:
     """Create a city system's user, who may read the public topics."""
     return _provision(cluster, [], {system_user(code): password}, [system_acl(code)])

@@ -27,6 +27,7 @@ from shared.kit import clock, dead_letters, metrics, spans
 from shared.kit.db import ACQUIRE_TIMEOUT_S, Connection, Pool, is_transient
 from shared.kit.dead_letters import Burial
 from shared.kit.decode import Decoder, Unreadable
+from shared.kit.hearing import Hearing
 from shared.kit.settings import KitSettings
 from shared.kit.work import Event, Work, insert_outbox
 
@@ -95,6 +96,7 @@ class TopicConsumer:
         self._host = host
         self._outages = 0
         self._progress_s = clock.monotonic_s()
+        self.hearing = Hearing()
         self._settled_up_to_s = clock.unix_s()
         self._in_hand: Counter[tuple[str, int]] = Counter()
         # Whether the last batch had records that took effect before: then the next one likely has some too.
@@ -359,8 +361,10 @@ class TopicConsumer:
             total += lag
             topic = partition.topic.removeprefix(self._host.settings.topic_prefix)
             metrics.LAG.labels(topic=topic, partition=str(partition.partition)).set(lag)
+        heard = self.hearing.listen(consumer)
         if total == 0:
-            self._progress_s = clock.monotonic_s()
+            self._progress_s = clock.monotonic_s()  # also without a broker: a restart would not help
+        if total == 0 and heard:
             self._settled_up_to_s = clock.unix_s()
             metrics.LAST_PROGRESS.labels(topic=self.topic.name).set(clock.unix_s())
         # What waits came after the oldest event of the last settled batch, or after nothing waited.

@@ -2,12 +2,15 @@
 
 from typing import Annotated, Any
 
+import structlog
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from shared.kit import dead_letters
 from shared.kit.auth import Caller, Operator, Public, allow, policy_router, sealing_keys
 from shared.kit.db import ACQUIRE_TIMEOUT_S
+
+log = structlog.get_logger(__name__)
 
 
 class StatusOut(BaseModel):
@@ -181,15 +184,20 @@ def _dead_letter_routes(router: APIRouter, base: str) -> None:
     @allow(Operator, timeout_s=120)
     async def replay(body: ReplayIn, caller: Caller, service: Serving) -> list[OutcomeOut]:
         outcomes = await service.replayer.replay(body.topic, body.ids, by=caller.actor, reason=body.reason)
+        done = [id_ for outcome in outcomes if outcome.done for id_ in outcome.ids]
+        log.info("dead_letters_replayed", by=caller.actor, reason=body.reason, ids=done[:LOGGED_MAX], count=len(done))
         service.committed()
         return [OutcomeOut(topic=o.topic, key=o.key, ids=list(o.ids), done=o.done, detail=o.detail) for o in outcomes]
 
     @router.post(f"{base}/dead-letters/discard")
     @allow(Operator, timeout_s=120)
     async def discard(body: DiscardIn, caller: Caller, service: Serving) -> dict[str, int]:
-        return {"discarded": await service.replayer.discard(body.ids, by=caller.actor, reason=body.reason)}
+        count = await service.replayer.discard(body.ids, by=caller.actor, reason=body.reason)
+        log.info("dead_letters_discarded", by=caller.actor, reason=body.reason, ids=body.ids[:LOGGED_MAX], count=count)
+        return {"discarded": count}
 
 
+LOGGED_MAX = 100
 SQL_OUTBOX_ROWS = "SELECT count(*) FROM outbox"
 
 

@@ -209,6 +209,8 @@ class Service:
         problems = await self.ready()
         if self.relay.trouble:
             problems["relay"] = self.relay.trouble
+        if silence := next((text for c in self.consumers.values() if (text := c.hearing.trouble)), None):
+            problems["kafka"] = silence
         return problems
 
     def alive(self) -> dict[str, str]:

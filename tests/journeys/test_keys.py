@@ -99,6 +99,8 @@ async def test_a_rotated_kafka_password_lets_both_users_in(town: Town, operate: 
     said = await operate("rotate", "kafka", COMPANY)
     second, password = f"{first}.2", said.splitlines()[1].strip()
     assert second in said
+    with pytest.raises(AssertionError, match="The last rotation is not over"):
+        await operate("rotate", "kafka", COMPANY)
     try:
         await both_then_one(town, operate, let_in, (first, second), password)
     finally:

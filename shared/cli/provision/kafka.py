@@ -101,6 +101,7 @@ def client_config(
         "sasl.mechanism": "SCRAM-SHA-512",
         "sasl.username": user,
         "sasl.password": password,
+        "log_level": "2",  # while a broker is away it would fill the terminal; what failed is raised
     }
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from typer.testing import CliRunner
 
 from shared.cli import client as module
 from shared.cli import companies, main, operations
-from shared.cli.client import Client, CliError, find_suite
+from shared.cli.client import Address, Client, CliError, find_suite
 from shared.cli.main import app
 from shared.devtools.identity import Identity
 from shared.events import registry
@@ -111,6 +112,7 @@ class Services:
         self.problems: dict[str, dict[str, str]] = {}
         self.down: set[str] = set()
         self.unsealed: dict[str, int] = {}
+        self.troubles: dict[str, dict[str, str]] = {}
         self.letters: list[dict[str, Any]] = []
         self.posted: list[tuple[str, Any]] = []
 
@@ -126,9 +128,8 @@ class Services:
             return httpx.Response(200, json=self.problems.get(service, {}))
         if path.endswith("/status"):
             dead = {"t dead": len(self.letters)} if service == "cases" and self.letters else {}
-            return httpx.Response(
-                200, json={"service": service, "outbox_rows": 0, "dead_letters": dead, "lag_records": {"t": 3}}
-            )
+            told = {"service": service, "outbox_rows": 0, "dead_letters": dead, "lag_records": {"t": 3}}
+            return httpx.Response(200, json={**told, "problems": self.troubles.get(service, {})})
         if path.endswith("/keys"):
             return httpx.Response(200, json={"sealing": [], "unknown": self.unsealed.get(service, 0), "issuer": []})
         if request.method == "POST":
@@ -158,6 +159,7 @@ LETTER = {
 def services(monkeypatch: pytest.MonkeyPatch) -> Services:
     """The commands talk to these."""
     played = Services()
+    monkeypatch.setattr(operations, "find_suite", lambda: Address("http://suite", "t"))
     for place in (operations, companies):
         monkeypatch.setattr(place, "connect", lambda: Client("http://suite", "t", httpx.MockTransport(played)))
     return played
@@ -183,6 +185,23 @@ def test_doctor_says_once_that_nobody_answers(services: Services) -> None:
     services.down.update(registry.services())
     done = run("doctor")
     assert isinstance(done.exception, CliError) and "No service answers" in done.exception.title
+
+
+def test_doctor_tells_what_readiness_leaves_out(services: Services) -> None:
+    services.troubles["riders"] = {"relay": "KafkaConnectionError: Unable to bootstrap"}
+    ill = run("doctor")
+    assert ill.exit_code == 1
+    assert "riders: relay: KafkaConnectionError: Unable to bootstrap. its events don't leave" in ill.output
+
+
+def test_doctor_looks_at_the_servers_themselves() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as there:
+        port = there.getsockname()[1]
+        facts = {"kafka_bootstrap": f"127.0.0.1:{port}", "postgres_admin_url": f"postgresql://u:p@127.0.0.1:{port}/db"}
+        assert operations.silent_servers(facts) == []
+    address = f"127.0.0.1:{port}"
+    assert operations.silent_servers(facts) == [("Kafka", address), ("Postgres", address)]
+    assert operations.silent_servers({}) == []
 
 
 def test_doctor_notices_secrets_that_no_key_opens(services: Services) -> None:

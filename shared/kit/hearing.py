@@ -1,0 +1,35 @@
+"""Whether the broker still answers a consumer: an empty poll looks the same with a broker and without one."""
+
+from aiokafka import AIOKafkaConsumer
+
+from shared.kit import clock
+
+# An empty partition is answered for twice a second; a broker that restarts may take its time.
+UNHEARD_AFTER_S = 20.0
+
+
+class Hearing:
+    """Remembers when the broker has last answered; `since_s` is in seconds since 1970."""
+
+    def __init__(self) -> None:
+        self.since_s = clock.unix_s()
+        self._assigned = False
+
+    def listen(self, consumer: AIOKafkaConsumer) -> bool:
+        """Whether an answer for one of the consumer's partitions is fresh. One without partitions hears nothing."""
+        assigned = consumer.assignment()
+        self._assigned = bool(assigned)
+        answers_ms = (consumer.last_poll_timestamp(partition) or 0 for partition in assigned)
+        self.since_s = max(self.since_s, max(answers_ms, default=0) / 1000)
+        return self._assigned and self._silent_s < UNHEARD_AFTER_S
+
+    @property
+    def trouble(self) -> str | None:
+        """Since when the broker is silent, where it should speak: not to one who has no partition."""
+        if not self._assigned or self._silent_s < UNHEARD_AFTER_S:
+            return None
+        return f"the broker has not answered for {self._silent_s:.0f} s"
+
+    @property
+    def _silent_s(self) -> float:
+        return max(0.0, clock.unix_s() - self.since_s)

@@ -12,8 +12,8 @@ import pytest
 
 from shared.devtools.gen.files import ROOT
 from shared.devtools.gen.modules import service_names
-from shared.devtools.kube import routes
-from shared.devtools.kube_check import house, schemas, secret_names, variables, ways
+from shared.devtools.kube import network, routes
+from shared.devtools.kube_check import house, kafka_names, schemas, secret_names, variables, ways
 from shared.devtools.kube_check.render import Yaml, overlays, pods, render
 
 CRDS = Path(os.environ.get("BEEGRID_CRDS") or ROOT.parent / "shared/data/crds")
@@ -64,6 +64,7 @@ def test_both_overlays_are_there_and_keep_every_rule(rendered: dict[str, list[Ya
         assert ways.check(objects, ROOT) == []
         assert variables.of_manifests(objects) == []
         assert secret_names.check(objects, ROOT) == []
+        assert kafka_names.check(objects) == []
 
 
 def no_probe(o: list[Yaml]) -> None:
@@ -172,6 +173,12 @@ def test_a_careless_manifest_is_found(kind: list[Yaml], harm: Callable[[list[Yam
     assert any(told in sentence for sentence in house.check(kind)), house.check(kind)
 
 
+def test_backups_without_their_programs_are_found(production: list[Yaml]) -> None:
+    spec = one(production, "Cluster", "beegrid-postgres")["spec"]
+    spec["imageName"] = spec["imageName"].replace("-system-", "-standard-")
+    assert any("barmanObjectStore needs a `system` image" in told for told in house.check(production))
+
+
 def test_an_undeclared_way_is_found(kind: list[Yaml]) -> None:
     way = {"from": [{"podSelector": {"matchLabels": {"app.kubernetes.io/name": "cases"}}}], "ports": [{"port": 8080}]}
     policy = one(kind, "NetworkPolicy", "services-ingress")
@@ -179,6 +186,16 @@ def test_an_undeclared_way_is_found(kind: list[Yaml]) -> None:
     found = ways.check(kind, ROOT)
     assert "NetworkPolicy/services-ingress: a way that shared/devtools/kube/network.py doesn't declare" in found
     assert "NetworkPolicy/services-ingress: declared, and not in the manifests" in found
+
+
+def test_a_front_door_that_policies_shut_is_found(
+    kind: list[Yaml], production: list[Yaml], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one(kind, "Gateway", "beegrid")["spec"]["gatewayClassName"] = "traefik"
+    assert ways.check(kind, ROOT) == ["Gateway/beegrid: class traefik, and policies admit envoy-gateway-system only"]
+    monkeypatch.setattr(network, "GATEWAY", network.Party("gateway", namespace="gateway-system"))
+    told = ways.check(production, ROOT)
+    assert "Gateway/beegrid: class eg, and policies admit gateway-system only" in told
 
 
 def test_a_missing_default_deny_is_found(kind: list[Yaml]) -> None:
@@ -244,6 +261,60 @@ def test_a_wrong_variable_is_found(kind: list[Yaml], harm: Callable[[list[Yaml]]
 def test_a_secret_that_nobody_makes_is_found(kind: list[Yaml]) -> None:
     variable(kind, "cases", "POSTGRES_PASSWORD")["valueFrom"]["secretKeyRef"]["name"] = "case-postgres"
     assert secret_names.check(kind, ROOT) == ["Deployment/cases: nobody makes the Secret case-postgres"]
+
+
+def trigger(o: list[Yaml], name: str) -> Yaml:
+    return one(o, "ScaledObject", name)["spec"]["triggers"][0]["metadata"]  # type: ignore[no-any-return]  # YAML
+
+
+def short_name(o: list[Yaml]) -> None:
+    trigger(o, "cases")["bootstrapServers"] = "beegrid-kafka-bootstrap:9093"
+
+
+def no_listener(o: list[Yaml]) -> None:
+    trigger(o, "cases")["bootstrapServers"] = "beegrid-kafka-bootstrap.beegrid.svc:9092"
+
+
+def another_group(o: list[Yaml]) -> None:
+    trigger(o, "cases")["consumerGroup"] = "cases.routing.report-routed.v1"
+
+
+def another_topic(o: list[Yaml]) -> None:
+    trigger(o, "cases")["topic"] = "beegrid.public.case-changed.v1"
+
+
+def another_word(o: list[Yaml]) -> None:
+    one(o, "ConfigMap", "beegrid-kafka-lag")["data"]["sasl"] = "SCRAM-SHA-512"
+
+
+def another_cluster(o: list[Yaml]) -> None:
+    one(o, "ConfigMap", "beegrid")["data"]["BEEGRID_KAFKA_BOOTSTRAP"] = "kafka:9092"
+
+
+def renamed_cluster(o: list[Yaml]) -> None:
+    one(o, "Kafka", "beegrid")["metadata"]["name"] = "kafka"
+
+
+def no_such_port(o: list[Yaml]) -> None:
+    one(o, "PodMonitor", "beegrid")["spec"]["podMetricsEndpoints"][0]["port"] = "metrics"
+
+
+NAMES: list[tuple[Callable[[list[Yaml]], None], str]] = [
+    (short_name, "ScaledObject/cases: bootstrapServers beegrid-kafka-bootstrap:9093 must be one of"),
+    (no_listener, "bootstrapServers beegrid-kafka-bootstrap.beegrid.svc:9092 must be one of"),
+    (another_group, "cases has no group cases.routing.report-routed.v1"),
+    (another_topic, "on beegrid.public.case-changed.v1"),
+    (another_word, "TriggerAuthentication/beegrid-kafka-lag: sasl SCRAM-SHA-512 is none of"),
+    (another_cluster, "BEEGRID_KAFKA_BOOTSTRAP kafka:9092 must be one of"),
+    (renamed_cluster, "must be one of ['kafka-kafka-bootstrap.beegrid.svc:9093']"),
+    (no_such_port, "PodMonitor/beegrid: Deployment/cases has no port metrics"),
+]
+
+
+@pytest.mark.parametrize(("harm", "told"), NAMES, ids=[harm.__name__ for harm, _ in NAMES])
+def test_a_wrong_name_is_found(kind: list[Yaml], harm: Callable[[list[Yaml]], None], told: str) -> None:
+    harm(kind)
+    assert any(told in sentence for sentence in kafka_names.check(kind)), kafka_names.check(kind)
 
 
 def test_every_kind_has_a_schema_and_keeps_it(

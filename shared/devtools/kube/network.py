@@ -57,7 +57,9 @@ OBJECTS = _pods("object-store", ("app.kubernetes.io/name", "object-store"))
 VALKEY = _pods("valkey", ("app.kubernetes.io/name", plan.VALKEY))
 EVERYBODY = Party("everybody")
 DNS = Party("dns", (("k8s-app", "kube-dns"),), namespace="kube-system")
-GATEWAY = Party("gateway", namespace="gateway-system")
+# Where the pods of a Gateway's class run; Envoy Gateway puts all of them into its own namespace.
+GATEWAY_CLASSES = {"eg": "envoy-gateway-system"}
+GATEWAY = Party("gateway", namespace=GATEWAY_CLASSES["eg"])
 MONITORING = Party("monitoring", namespace="monitoring")
 TRACES = Party("traces", namespace="observability")
 KEDA = Party("keda", namespace="keda")

@@ -12,7 +12,9 @@ TOPIC_PREFIX = "beegrid."
 # The cluster's own names
 KAFKA, POSTGRES, VALKEY = "beegrid", "beegrid-postgres", "beegrid-valkey"
 KAFKA_PORT, POSTGRES_PORT, VALKEY_PORT, OTLP_PORT = 9093, 5432, 6379, 4318
-KAFKA_BOOTSTRAP = f"{KAFKA}-kafka-bootstrap:{KAFKA_PORT}"
+NAMESPACE = "beegrid"
+# With its namespace: KEDA's operator, which asks for lag, resolves names from its own
+KAFKA_BOOTSTRAP = f"{KAFKA}-kafka-bootstrap.{NAMESPACE}.svc:{KAFKA_PORT}"
 PART_OF = {"app.kubernetes.io/part-of": "beegrid"}
 SERVICE_LABEL = {"beegrid.dev/role": "service"}
 # Times, s. The pod lives longer than all that a stopping process may do: tell balancers, finish requests, finish

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from shared.devtools.gen.files import ROOT
-from shared.devtools.kube_check import compose, house, image, schemas, secret_names, variables, ways
+from shared.devtools.kube_check import compose, house, image, kafka_names, schemas, secret_names, variables, ways
 from shared.devtools.kube_check.render import RenderError, overlays, render
 
 
@@ -31,6 +31,7 @@ def manifests(root: Path, crds: Path) -> list[str]:
             ways.check(objects, root),
             variables.of_manifests(objects),
             secret_names.check(objects, root),
+            kafka_names.check(objects),
         )
         found += [f"{folder.name}: {sentence}" for sentences in checks for sentence in sentences]
     if unknown:

@@ -11,7 +11,7 @@ from shared.devtools.kube_check.render import Yaml, is_service, name_of, of_kind
 
 def check(objects: Sequence[Yaml], root: Path) -> list[str]:
     """Findings about policies and routes."""
-    return [*undeclared(objects, root), *unrouted(objects, root), *unselected(objects)]
+    return [*undeclared(objects, root), *unrouted(objects, root), *unselected(objects), *unadmitted(objects)]
 
 
 def undeclared(objects: Sequence[Yaml], root: Path) -> Iterator[str]:
@@ -55,3 +55,11 @@ def unselected(objects: Sequence[Yaml]) -> Iterator[str]:
     for one, _ in pods(objects):
         if is_service(one) and one["metadata"]["name"] not in services:
             yield f"{name_of(one)}: has no Service"
+
+
+def unadmitted(objects: Sequence[Yaml]) -> Iterator[str]:
+    """The front door's pods run where policies expect them, which its class decides."""
+    for one in of_kind(objects, "Gateway"):
+        name = one["spec"]["gatewayClassName"]
+        if network.GATEWAY_CLASSES.get(name) != network.GATEWAY.namespace:
+            yield f"{name_of(one)}: class {name}, and policies admit {network.GATEWAY.namespace} only"

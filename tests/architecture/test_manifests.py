@@ -13,7 +13,7 @@ import pytest
 from shared.devtools.gen.files import ROOT
 from shared.devtools.gen.modules import service_names
 from shared.devtools.kube import network, routes
-from shared.devtools.kube_check import house, kafka_names, schemas, secret_names, variables, ways
+from shared.devtools.kube_check import commands, house, kafka_names, schemas, secret_names, variables, ways
 from shared.devtools.kube_check.render import Yaml, overlays, pods, render
 
 CRDS = Path(os.environ.get("BEEGRID_CRDS") or ROOT.parent / "shared/data/crds")
@@ -315,6 +315,34 @@ NAMES: list[tuple[Callable[[list[Yaml]], None], str]] = [
 def test_a_wrong_name_is_found(kind: list[Yaml], harm: Callable[[list[Yaml]], None], told: str) -> None:
     harm(kind)
     assert any(told in sentence for sentence in kafka_names.check(kind)), kafka_names.check(kind)
+
+
+def test_commands_in_the_documentation_name_what_is_there(rendered: dict[str, list[Yaml]]) -> None:
+    assert commands.check(rendered["production"], ROOT) == []
+
+
+COMMANDS = [
+    ("    kubectl -n beegrid rollout undo deployment/intake", "production has no Deployment intake"),
+    ("`kubectl -n beegrid logs\ndeployment/<service>`", "production has no Deployment <service>"),
+    ("    kubectl -n beegrid rollout restart deployment", "services are of another kind than Deployment"),
+    ("    kubectl -n beegrid scale statefulset/rewards --replicas=0", "KEDA undoes it"),
+    ("    kubectl -n beegrid scale statefulset/<service> --replicas=4", "KEDA undoes it"),
+    ("    kubectl -n beegrid delete job set-up --ignore-not-found", "production has no Job set-up"),
+    ("    kubectl -n beegrid annotate scaledobject/reward a=b", "production has no ScaledObject reward"),
+]
+
+
+@pytest.mark.parametrize(("words", "told"), COMMANDS, ids=[told for _, told in COMMANDS])
+def test_a_command_that_can_not_work_is_found(
+    rendered: dict[str, list[Yaml]], tmp_path: Path, words: str, told: str
+) -> None:
+    for folder in ("docs/runbooks", "k8s"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "k8s/README.md").write_text("`kubectl -n beegrid get pods,scaledobjects`\n")
+    (tmp_path / "docs/runbooks/Some.md").write_text(f"Do:\n\n{words}\n\nThen wait.\n")
+    (found,) = commands.check(rendered["production"], tmp_path)
+    assert found.startswith("docs/runbooks/Some.md: ")
+    assert told in found
 
 
 def test_every_kind_has_a_schema_and_keeps_it(

@@ -7,7 +7,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from shared.devtools.gen.files import ROOT
-from shared.devtools.kube_check import compose, house, image, kafka_names, schemas, secret_names, variables, ways
+from shared.devtools.kube_check import (
+    commands,
+    compose,
+    house,
+    image,
+    kafka_names,
+    schemas,
+    secret_names,
+    variables,
+    ways,
+)
 from shared.devtools.kube_check.render import RenderError, overlays, render
 
 
@@ -32,6 +42,7 @@ def manifests(root: Path, crds: Path) -> list[str]:
             variables.of_manifests(objects),
             secret_names.check(objects, root),
             kafka_names.check(objects),
+            commands.check(objects, root) if folder.name == "production" else (),
         )
         found += [f"{folder.name}: {sentence}" for sentences in checks for sentence in sentences]
     if unknown:

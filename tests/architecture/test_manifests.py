@@ -317,6 +317,46 @@ def test_a_wrong_name_is_found(kind: list[Yaml], harm: Callable[[list[Yaml]], No
     assert any(told in sentence for sentence in kafka_names.check(kind)), kafka_names.check(kind)
 
 
+def no_way_in(o: list[Yaml]) -> None:
+    del one(o, "Kafka", "beegrid")["spec"]["kafka"]["listeners"][1]
+
+
+def no_tls(o: list[Yaml]) -> None:
+    one(o, "Kafka", "beegrid")["spec"]["kafka"]["listeners"][1]["tls"] = False
+
+
+def no_name(o: list[Yaml]) -> None:
+    del one(o, "Kafka", "beegrid")["spec"]["kafka"]["listeners"][1]["configuration"]
+
+
+def shut_port(o: list[Yaml]) -> None:
+    one(o, "Kafka", "beegrid")["spec"]["kafka"]["listeners"][1]["port"] = 9095
+
+
+OUTSIDE: list[tuple[Callable[[list[Yaml]], None], str]] = [
+    (no_way_in, "Kafka/beegrid: no listener for companies and city systems"),
+    (no_tls, "listener outside must have tls"),
+    (no_name, "listener outside needs the name"),
+    (shut_port, "policies admit port 9094, not 9095"),
+]
+
+
+@pytest.mark.parametrize(("harm", "told"), OUTSIDE, ids=[harm.__name__ for harm, _ in OUTSIDE])
+def test_a_cluster_that_companies_can_not_use_is_found(
+    production: list[Yaml], harm: Callable[[list[Yaml]], None], told: str
+) -> None:
+    harm(production)
+    assert [sentence for sentence in kafka_names.check(production) if told in sentence], kafka_names.check(production)
+
+
+def test_a_city_system_reads_the_public_topics_and_nothing_else(kind: list[Yaml]) -> None:
+    rights = one(kind, "KafkaUser", "system-dispatch-center")["spec"]["authorization"]["acls"]
+    assert {(right["resource"]["type"], right["resource"]["name"], *right["operations"]) for right in rights} == {
+        ("topic", "beegrid.public.case-changed.v1", "Describe", "Read"),
+        ("group", "beegrid.system-dispatch-center.", "Read"),
+    }
+
+
 def test_commands_in_the_documentation_name_what_is_there(rendered: dict[str, list[Yaml]]) -> None:
     assert commands.check(rendered["production"], ROOT) == []
 

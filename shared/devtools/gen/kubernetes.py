@@ -1,7 +1,7 @@
 """k8s/base/generated and the overlays' companies: whatever the registry, settings and routes already say."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +53,15 @@ def generate(root: Path) -> Generated:
     for listing in sorted(root.glob("k8s/overlays/*/companies.txt")):
         folder = listing.parent.relative_to(root).as_posix()
         named |= {f"{folder}/companies/{name}": text for name, text in companies(read_codes(listing)).items()}
-    return Generated(files=named, owned=(f"{FOLDER}/*.yaml", "k8s/overlays/*/companies/*.yaml"))
+    for listing in sorted(root.glob("k8s/overlays/*/systems.txt")):
+        folder = listing.parent.relative_to(root).as_posix()
+        named |= {f"{folder}/systems/{name}": text for name, text in systems(read_codes(listing)).items()}
+    owned = (f"{FOLDER}/*.yaml", "k8s/overlays/*/companies/*.yaml", "k8s/overlays/*/systems/*.yaml")
+    return Generated(files=named, owned=owned)
 
 
 def read_codes(listing: Path) -> list[str]:
-    """Companies' codes, one a line.
+    """Codes of companies or city systems, one a line.
 
     Raises:
         ValueError: a line that is no code.
@@ -66,18 +70,21 @@ def read_codes(listing: Path) -> list[str]:
     codes = [code for code in codes if code]
     wrong = [code for code in codes if not CODE.match(code)]
     if wrong:
-        raise ValueError(f"{listing}: no codes of companies: {wrong}")
+        raise ValueError(f"{listing}: these are no codes: {wrong}")
     return codes
 
 
 def companies(codes: Sequence[str]) -> dict[str, str]:
     """A kustomize component: the companies' topics and users, and the rights that services get to those topics."""
     source = "companies.txt beside this folder"
-    component: Yaml = {
-        "apiVersion": "kustomize.config.k8s.io/v1alpha1",
-        "kind": "Component",
-        "resources": ["topics.yaml", "users.yaml"],
-        "patches": [
+    files = {
+        "topics.yaml": messaging.topics(codes, only_companies=True),
+        "users.yaml": messaging.company_users(codes),
+    }
+    return _component(
+        source,
+        files,
+        patches=[
             {
                 "target": {"kind": "KafkaUser", "name": user},
                 "patch": yaml.dump(
@@ -88,12 +95,24 @@ def companies(codes: Sequence[str]) -> dict[str, str]:
             }
             for user, rights in messaging.changed_rights(codes).items()
         ],
+    )
+
+
+def systems(codes: Sequence[str]) -> dict[str, str]:
+    """A kustomize component: city systems' users, who may read the public topics."""
+    return _component("systems.txt beside this folder", {"users.yaml": messaging.system_users(codes)}, patches=[])
+
+
+def _component(source: str, files: Mapping[str, Sequence[Yaml]], patches: Sequence[Yaml]) -> dict[str, str]:
+    """Without any code it is there too, and does nothing: the overlay need not change when the first one comes."""
+    component: Yaml = {
+        "apiVersion": "kustomize.config.k8s.io/v1alpha1",
+        "kind": "Component",
+        "resources": [name for name, found in files.items() if found],
+        "patches": list(patches),
     }
-    return {
-        "kustomization.yaml": documents(source, [component]),
-        "topics.yaml": documents(source, messaging.topics(codes, only_companies=True)),
-        "users.yaml": documents(source, messaging.company_users(codes)),
-    }
+    made = {name: documents(source, found) for name, found in files.items() if found}
+    return {"kustomization.yaml": documents(source, [component]), **made}
 
 
 def prometheus_rules(root: Path) -> list[Yaml]:

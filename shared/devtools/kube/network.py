@@ -68,6 +68,7 @@ STRIMZI = Party("strimzi-operator", namespace="strimzi")
 INTERNET = Party("internet", outside=("0.0.0.0/0", *PRIVATE))
 # The API server and a city's object store have no labels, and often private addresses.
 ANYWHERE = Party("anywhere", outside=("0.0.0.0/0",))
+PARTNERS = Party("companies and city systems", outside=("0.0.0.0/0",))
 
 
 def service(name: str) -> Party:
@@ -88,6 +89,8 @@ def ways(services: Iterable[str]) -> list[Way]:
         Way(SERVICES, TRACES, (plan.OTLP_PORT,), "traces"),
         Way(SETUP, POSTGRES, (plan.POSTGRES_PORT,), "roles, schemas, migrations"),
         Way(KEDA, KAFKA, (plan.KAFKA_PORT,), "lag"),
+        # the overlay says whether there is such a listener; in `kind` nothing answers
+        Way(PARTNERS, KAFKA, (plan.KAFKA_OUTSIDE_PORT,), "their records, by TLS and with a user each"),
         Way(KAFKA, KAFKA, (9090, 9091, plan.KAFKA_PORT), "the cluster itself"),
         Way(KAFKA_OPERATOR, KAFKA, (9091,), "topics and users"),
         Way(STRIMZI, KAFKA, (9090, 9091, 8443), "the operator"),

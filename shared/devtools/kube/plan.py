@@ -12,6 +12,7 @@ TOPIC_PREFIX = "beegrid."
 # The cluster's own names
 KAFKA, POSTGRES, VALKEY = "beegrid", "beegrid-postgres", "beegrid-valkey"
 KAFKA_PORT, POSTGRES_PORT, VALKEY_PORT, OTLP_PORT = 9093, 5432, 6379, 4318
+KAFKA_OUTSIDE_PORT = 9094
 NAMESPACE = "beegrid"
 # With its namespace: KEDA's operator, which asks for lag, resolves names from its own
 KAFKA_BOOTSTRAP = f"{KAFKA}-kafka-bootstrap.{NAMESPACE}.svc:{KAFKA_PORT}"

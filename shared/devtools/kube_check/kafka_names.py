@@ -11,7 +11,7 @@ SASL_WORDS = {"none", "plaintext", "scram_sha256", "scram_sha512", "gssapi", "oa
 
 def check(objects: Sequence[Yaml]) -> list[str]:
     """Findings of an overlay."""
-    return [*triggers(objects), *sasl(objects), *bootstrap(objects), *scraped(objects)]
+    return [*triggers(objects), *sasl(objects), *bootstrap(objects), *scraped(objects), *outside(objects)]
 
 
 def bootstraps(objects: Sequence[Yaml], *, qualified: bool) -> set[str]:
@@ -83,3 +83,20 @@ def scraped(objects: Sequence[Yaml]) -> Iterator[str]:
             for endpoint in one["spec"]["podMetricsEndpoints"]:
                 if endpoint.get("port") not in named:
                     yield f"{name_of(one)}: {name_of(workload)} has no port {endpoint.get('port')}"
+
+
+def outside(objects: Sequence[Yaml]) -> Iterator[str]:
+    """Where the front door has a name, companies and city systems reach Kafka too: by TLS, with a user, by a name."""
+    public = any(one["spec"].get("hostnames") for one in of_kind(objects, "HTTPRoute"))
+    for one in of_kind(objects, "Kafka"):
+        found = [listener for listener in one["spec"]["kafka"]["listeners"] if listener["type"] != "internal"]
+        if public and not found:
+            yield f"{name_of(one)}: no listener for companies and city systems"
+        for listener in found:
+            who = f"{name_of(one)}: listener {listener['name']}"
+            if not listener.get("tls") or listener.get("authentication", {}).get("type") != "scram-sha-512":
+                yield f"{who} must have tls and authentication scram-sha-512"
+            if not listener.get("configuration", {}).get("bootstrap", {}).get("alternativeNames"):
+                yield f"{who} needs the name that its clients use in bootstrap.alternativeNames"
+            if listener["port"] != plan.KAFKA_OUTSIDE_PORT:
+                yield f"{who}: policies admit port {plan.KAFKA_OUTSIDE_PORT}, not {listener['port']}"

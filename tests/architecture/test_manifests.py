@@ -14,14 +14,14 @@ from shared.devtools.gen.files import ROOT
 from shared.devtools.gen.modules import service_names
 from shared.devtools.kube import network, routes
 from shared.devtools.kube_check import commands, house, kafka_names, schemas, secret_names, variables, ways
-from shared.devtools.kube_check.render import Yaml, overlays, pods, render
+from shared.devtools.kube_check.render import Yaml, pods, whole
 
 CRDS = Path(os.environ.get("BEEGRID_CRDS") or ROOT.parent / "shared/data/crds")
 
 
 @pytest.fixture(scope="module")
 def rendered() -> dict[str, list[Yaml]]:
-    return {folder.name: render(folder) for folder in overlays(ROOT)}
+    return {name: objects() for name, objects in whole(ROOT)}
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +39,11 @@ def kind(rendered: dict[str, list[Yaml]]) -> list[Yaml]:
 @pytest.fixture
 def production(rendered: dict[str, list[Yaml]]) -> list[Yaml]:
     return copy.deepcopy(rendered["production"])
+
+
+@pytest.fixture
+def toolbox(rendered: dict[str, list[Yaml]]) -> list[Yaml]:
+    return copy.deepcopy(rendered["production with toolbox"])
 
 
 def one(objects: list[Yaml], kind: str, name: str) -> Yaml:
@@ -357,6 +362,60 @@ def test_a_city_system_reads_the_public_topics_and_nothing_else(kind: list[Yaml]
     }
 
 
+def shut_out(o: list[Yaml]) -> None:
+    del one(o, "Kafka", "beegrid")["spec"]["kafka"]["listeners"][0]["networkPolicyPeers"][-1]
+
+
+def no_super_user(o: list[Yaml]) -> None:
+    del one(o, "Kafka", "beegrid")["spec"]["kafka"]["authorization"]["superUsers"]
+
+
+def no_admin(o: list[Yaml]) -> None:
+    o.remove(one(o, "KafkaUser", "beegrid-admin"))
+
+
+def forgotten(o: list[Yaml]) -> None:
+    o.remove(one(o, "Deployment", "toolbox"))
+
+
+TOOLBOX: list[tuple[Callable[[list[Yaml]], None], str]] = [
+    (shut_out, "listener clients doesn't admit the toolbox"),
+    (no_super_user, "Kafka/beegrid: beegrid-admin must be among superUsers"),
+    (no_admin, "KafkaUser/beegrid-admin: missing"),
+    (forgotten, "KafkaUser/beegrid-admin: an administrator, and no toolbox that uses it"),
+]
+
+
+@pytest.mark.parametrize(("harm", "told"), TOOLBOX, ids=[harm.__name__ for harm, _ in TOOLBOX])
+def test_a_toolbox_without_its_administrator_is_found(
+    toolbox: list[Yaml], harm: Callable[[list[Yaml]], None], told: str
+) -> None:
+    harm(toolbox)
+    assert any(told in sentence for sentence in kafka_names.check(toolbox)), kafka_names.check(toolbox)
+
+
+def test_the_toolbox_has_its_ways_and_is_no_part_of_production(production: list[Yaml], toolbox: list[Yaml]) -> None:
+    names = {o["metadata"]["name"] for o in production}
+    assert not [name for name in names if "toolbox" in name or name == "beegrid-admin"]
+    image = one(production, "StatefulSet", "cases")["spec"]["template"]["spec"]["containers"][0]["image"]
+    assert container(toolbox, "toolbox")["image"] == image
+    toolbox.remove(one(toolbox, "NetworkPolicy", "toolbox-postgres-ingress"))
+    told = "NetworkPolicy/toolbox-postgres-ingress: declared, and not in the manifests"
+    assert ways.check(toolbox, ROOT) == [told]
+
+
+def test_the_toolbox_s_variables_are_those_that_the_commands_read(toolbox: list[Yaml]) -> None:
+    text = "".join(file.read_text() for file in (ROOT / "shared/cli").rglob("*.py"))
+    config = one(toolbox, "ConfigMap", "toolbox")["data"]
+    entries = {entry["name"] for entry in container(toolbox, "toolbox")["env"]}
+    told = {name for name in {*config, *entries} if name.startswith("BEEGRID_")}
+    assert {name for name in told if name not in text} == set()
+    config["BEEGRID_KAFKA_ADMIN"] = config.pop("BEEGRID_KAFKA_ADMIN_USER")
+    assert variables.of_manifests(toolbox) == [
+        "Deployment/toolbox: toolbox: BEEGRID_KAFKA_ADMIN is read by nothing in []"
+    ]
+
+
 def test_commands_in_the_documentation_name_what_is_there(rendered: dict[str, list[Yaml]]) -> None:
     assert commands.check(rendered["production"], ROOT) == []
 
@@ -386,9 +445,9 @@ def test_a_command_that_can_not_work_is_found(
 
 
 def test_every_kind_has_a_schema_and_keeps_it(
-    production: list[Yaml], kind: list[Yaml], crds: dict[tuple[str, str], Yaml]
+    toolbox: list[Yaml], kind: list[Yaml], crds: dict[tuple[str, str], Yaml]
 ) -> None:
-    for objects in (production, kind):
+    for objects in (toolbox, kind):
         assert schemas.check(objects, crds) == ([], [])
 
 

@@ -16,6 +16,8 @@ KAFKA_OUTSIDE_PORT = 9094
 NAMESPACE = "beegrid"
 # With its namespace: KEDA's operator, which asks for lag, resolves names from its own
 KAFKA_BOOTSTRAP = f"{KAFKA}-kafka-bootstrap.{NAMESPACE}.svc:{KAFKA_PORT}"
+# The operator's pod (k8s/components/toolbox) and the user with which it administers Kafka
+TOOLBOX, KAFKA_ADMIN = "toolbox", "beegrid-admin"
 PART_OF = {"app.kubernetes.io/part-of": "beegrid"}
 SERVICE_LABEL = {"beegrid.dev/role": "service"}
 # Times, s. The pod lives longer than all that a stopping process may do: tell balancers, finish requests, finish

@@ -11,7 +11,14 @@ SASL_WORDS = {"none", "plaintext", "scram_sha256", "scram_sha512", "gssapi", "oa
 
 def check(objects: Sequence[Yaml]) -> list[str]:
     """Findings of an overlay."""
-    return [*triggers(objects), *sasl(objects), *bootstrap(objects), *scraped(objects), *outside(objects)]
+    return [
+        *triggers(objects),
+        *sasl(objects),
+        *bootstrap(objects),
+        *scraped(objects),
+        *outside(objects),
+        *administered(objects),
+    ]
 
 
 def bootstraps(objects: Sequence[Yaml], *, qualified: bool) -> set[str]:
@@ -100,3 +107,22 @@ def outside(objects: Sequence[Yaml]) -> Iterator[str]:
                 yield f"{who} needs the name that its clients use in bootstrap.alternativeNames"
             if listener["port"] != plan.KAFKA_OUTSIDE_PORT:
                 yield f"{who}: policies admit port {plan.KAFKA_OUTSIDE_PORT}, not {listener['port']}"
+
+
+def administered(objects: Sequence[Yaml]) -> Iterator[str]:
+    """Kafka's administrator is one of its super users, and there exactly as long as the toolbox, which is let in."""
+    tools = {one["metadata"]["name"] for one in of_kind(objects, "Deployment")} & {plan.TOOLBOX}
+    users = {one["metadata"]["name"] for one in of_kind(objects, "KafkaUser")} & {plan.KAFKA_ADMIN}
+    if tools and not users:
+        yield f"KafkaUser/{plan.KAFKA_ADMIN}: missing"
+    if users and not tools:
+        yield f"KafkaUser/{plan.KAFKA_ADMIN}: an administrator, and no toolbox that uses it"
+    admitted = {"podSelector": {"matchLabels": {"app.kubernetes.io/name": plan.TOOLBOX}}}
+    for one in of_kind(objects, "Kafka"):
+        kafka = one["spec"]["kafka"]
+        if plan.KAFKA_ADMIN not in kafka["authorization"].get("superUsers", []):
+            yield f"{name_of(one)}: {plan.KAFKA_ADMIN} must be among superUsers"
+        for listener in kafka["listeners"]:
+            inside = listener["type"] == "internal"
+            if tools and inside and admitted not in listener.get("networkPolicyPeers", [admitted]):
+                yield f"{name_of(one)}: listener {listener['name']} doesn't admit the toolbox"

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from shared.devtools.gen.modules import service_names
-from shared.devtools.kube import network, routes
+from shared.devtools.kube import network, plan, routes
 from shared.devtools.kube_check.render import Yaml, is_service, name_of, of_kind, pods
 
 
@@ -16,7 +16,10 @@ def check(objects: Sequence[Yaml], root: Path) -> list[str]:
 
 def undeclared(objects: Sequence[Yaml], root: Path) -> Iterator[str]:
     """Policies are compared whole, by selector, direction and rules; names and notes don't count."""
-    declared = {_essence(one): one for one in network.policies(service_names(root))}
+    wanted = network.policies(service_names(root))
+    if any(one["metadata"]["name"] == plan.TOOLBOX for one in of_kind(objects, "Deployment")):
+        wanted += network.toolbox_policies()
+    declared = {_essence(one): one for one in wanted}
     present = {_essence(one): one for one in of_kind(objects, "NetworkPolicy")}
     for essence in sorted(present.keys() - declared.keys()):
         yield f"{name_of(present[essence])}: a way that shared/devtools/kube/network.py doesn't declare"

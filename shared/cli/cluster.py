@@ -23,7 +23,12 @@ def find_cluster() -> Cluster | None:
         return None
     return Cluster(
         bootstrap,
-        KafkaAdmin(user, password, os.environ.get("BEEGRID_KAFKA_SECURITY", "SASL_PLAINTEXT")),
+        KafkaAdmin(
+            user,
+            password,
+            os.environ.get("BEEGRID_KAFKA_SECURITY", "SASL_PLAINTEXT"),
+            os.environ.get("BEEGRID_KAFKA_CA_FILE", ""),
+        ),
         setting("BEEGRID_TOPIC_PREFIX", "topic_prefix") or "beegrid.",
         setting("BEEGRID_KAFKA_USER_PREFIX", "user_prefix"),
     )

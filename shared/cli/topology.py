@@ -11,7 +11,6 @@ from shared.cli.provision import (
     Changes,
     KafkaAdmin,
     TopicSpec,
-    client_config,
     connect_admin,
     has_rights,
     provision_kafka,
@@ -93,9 +92,7 @@ def system_user(code: str) -> str:
 
 def known_companies(cluster: Cluster) -> list[str]:
     """Companies that have inbound topics on the cluster."""
-    config = client_config(
-        cluster.bootstrap, cluster.admin.user, cluster.admin.password, cluster.admin.security_protocol
-    )
+    config = cluster.admin.config(cluster.bootstrap)
     before = cluster.topic_prefix + INBOUND
     names = AdminClient(dict(config)).list_topics(timeout=15).topics
     return sorted({name.removeprefix(before).split(".")[0] for name in names if name.startswith(before)})

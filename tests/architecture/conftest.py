@@ -1,11 +1,13 @@
-"""Houses in which a test may do harm: a copy of this one, and a small one that keeps every rule."""
+"""Houses and manifests in which a test may do harm: copies of this one's, and a small one that keeps every rule."""
 
+import copy
 import shutil
 from pathlib import Path
 
 import pytest
 
 from shared.devtools.gen.files import ROOT
+from shared.devtools.kube_check.render import Yaml, whole
 
 MIGRATION = "-- Why: somebody needs it.\n-- migrate:up\n-- migrate:down\n"
 
@@ -39,3 +41,23 @@ def write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
         file.write(text)
+
+
+@pytest.fixture(scope="session")
+def rendered() -> dict[str, list[Yaml]]:
+    return {name: objects() for name, objects in whole(ROOT)}
+
+
+@pytest.fixture
+def kind(rendered: dict[str, list[Yaml]]) -> list[Yaml]:
+    return copy.deepcopy(rendered["kind"])
+
+
+@pytest.fixture
+def production(rendered: dict[str, list[Yaml]]) -> list[Yaml]:
+    return copy.deepcopy(rendered["production"])
+
+
+@pytest.fixture
+def toolbox(rendered: dict[str, list[Yaml]]) -> list[Yaml]:
+    return copy.deepcopy(rendered["production with toolbox"])

@@ -47,6 +47,19 @@ COMPOSE = [
         "setup must wait for postgres",
     ),
     ("  read_only: true\n  cap_drop", "  cap_drop", "cases: must be read_only"),
+    (
+        "networks: [edge, watch]",
+        "networks: [watch]",
+        "cases shares no network with jaeger, which BEEGRID_OTLP_ENDPOINT",
+    ),
+    ("http://objects:3900", "http://object:3900", "AWS_ENDPOINT_URL names object, and there is no such service"),
+    (
+        "    kafka: {condition: service_healthy}\n    valkey",
+        "    valkey",
+        "points must wait for kafka, which BEEGRID_KAFKA_BOOTSTRAP names",
+    ),
+    ('["127.0.0.1:9090:9090"]', '["9090:9090"]', "prometheus: port 9090 must be bound to 127.0.0.1"),
+    ("KAFKA_PUBLIC_BIND:-127.0.0.1", "KAFKA_PUBLIC_BIND:-0.0.0.0", "kafka: port 9094 must be bound to 127.0.0.1"),
     ("      BEEGRID_PASSWORD_TRACKING_APP:", "      BEEGRID_PASSWORD_TRACKING_APPS:", "BEEGRID_PASSWORD_TRACKING_APP"),
 ]
 
@@ -57,9 +70,11 @@ def test_a_careless_compose_file_is_found(copy: Path) -> None:
         replace(copy / "docker-compose.yml", old, new)
     replace(copy / ".env.example", "VALKEY_PASSWORD=", "VALKEY_PASSWORD=valkey")
     replace(copy / "ops/kafka/server.properties", "allow.everyone.if.no.acl.found=false", "num.io.threads=4")
+    replace(copy / "ops/kafka/server.properties", "OUTSIDE://:9094,", "")
     found = compose.check(copy)
     wanted = [told for *_, told in COMPOSE]
     wanted += [".env.example: VALKEY_PASSWORD must be empty", "allow.everyone.if.no.acl.found is None"]
+    wanted += ["no listener on port 9094, which is published"]
     for told in wanted:
         assert any(told in sentence for sentence in found), (told, found)
 

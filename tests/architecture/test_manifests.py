@@ -1,6 +1,5 @@
 """The rendered manifests keep every rule, and every rule bites."""
 
-import copy
 import os
 import subprocess
 import sys
@@ -12,16 +11,12 @@ import pytest
 
 from shared.devtools.gen.files import ROOT
 from shared.devtools.gen.modules import service_names
-from shared.devtools.kube import routes
-from shared.devtools.kube_check import house, schemas, secret_names, variables, ways
-from shared.devtools.kube_check.render import Yaml, overlays, pods, render
+from shared.devtools.kube import network, routes
+from shared.devtools.kube_check import house, kafka_names, schemas, secret_names, variables, ways
+from shared.devtools.kube_check.render import Yaml
+from tests.architecture.support.objects import container, one, pod
 
 CRDS = Path(os.environ.get("BEEGRID_CRDS") or ROOT.parent / "shared/data/crds")
-
-
-@pytest.fixture(scope="module")
-def rendered() -> dict[str, list[Yaml]]:
-    return {folder.name: render(folder) for folder in overlays(ROOT)}
 
 
 @pytest.fixture(scope="module")
@@ -29,28 +24,6 @@ def crds() -> dict[tuple[str, str], Yaml]:
     if not CRDS.is_dir():
         pytest.skip(f"no CRDs at {CRDS}: name a folder in BEEGRID_CRDS")
     return schemas.read_crds(CRDS)
-
-
-@pytest.fixture
-def kind(rendered: dict[str, list[Yaml]]) -> list[Yaml]:
-    return copy.deepcopy(rendered["kind"])
-
-
-@pytest.fixture
-def production(rendered: dict[str, list[Yaml]]) -> list[Yaml]:
-    return copy.deepcopy(rendered["production"])
-
-
-def one(objects: list[Yaml], kind: str, name: str) -> Yaml:
-    return next(o for o in objects if o["kind"] == kind and o["metadata"]["name"] == name)
-
-
-def pod(objects: list[Yaml], name: str) -> Yaml:
-    return next(spec for workload, spec in pods(objects) if workload["metadata"]["name"] == name)
-
-
-def container(objects: list[Yaml], name: str) -> Yaml:
-    return pod(objects, name)["containers"][0]  # type: ignore[no-any-return]  # YAML
 
 
 def variable(objects: list[Yaml], name: str, variable_name: str) -> Yaml:
@@ -64,6 +37,7 @@ def test_both_overlays_are_there_and_keep_every_rule(rendered: dict[str, list[Ya
         assert ways.check(objects, ROOT) == []
         assert variables.of_manifests(objects) == []
         assert secret_names.check(objects, ROOT) == []
+        assert kafka_names.check(objects) == []
 
 
 def no_probe(o: list[Yaml]) -> None:
@@ -172,6 +146,12 @@ def test_a_careless_manifest_is_found(kind: list[Yaml], harm: Callable[[list[Yam
     assert any(told in sentence for sentence in house.check(kind)), house.check(kind)
 
 
+def test_backups_without_their_programs_are_found(production: list[Yaml]) -> None:
+    spec = one(production, "Cluster", "beegrid-postgres")["spec"]
+    spec["imageName"] = spec["imageName"].replace("-system-", "-standard-")
+    assert any("barmanObjectStore needs a `system` image" in told for told in house.check(production))
+
+
 def test_an_undeclared_way_is_found(kind: list[Yaml]) -> None:
     way = {"from": [{"podSelector": {"matchLabels": {"app.kubernetes.io/name": "cases"}}}], "ports": [{"port": 8080}]}
     policy = one(kind, "NetworkPolicy", "services-ingress")
@@ -179,6 +159,16 @@ def test_an_undeclared_way_is_found(kind: list[Yaml]) -> None:
     found = ways.check(kind, ROOT)
     assert "NetworkPolicy/services-ingress: a way that shared/devtools/kube/network.py doesn't declare" in found
     assert "NetworkPolicy/services-ingress: declared, and not in the manifests" in found
+
+
+def test_a_front_door_that_policies_shut_is_found(
+    kind: list[Yaml], production: list[Yaml], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one(kind, "Gateway", "beegrid")["spec"]["gatewayClassName"] = "traefik"
+    assert ways.check(kind, ROOT) == ["Gateway/beegrid: class traefik, and policies admit envoy-gateway-system only"]
+    monkeypatch.setattr(network, "GATEWAY", network.Party("gateway", namespace="gateway-system"))
+    told = ways.check(production, ROOT)
+    assert "Gateway/beegrid: class eg, and policies admit gateway-system only" in told
 
 
 def test_a_missing_default_deny_is_found(kind: list[Yaml]) -> None:
@@ -247,9 +237,9 @@ def test_a_secret_that_nobody_makes_is_found(kind: list[Yaml]) -> None:
 
 
 def test_every_kind_has_a_schema_and_keeps_it(
-    production: list[Yaml], kind: list[Yaml], crds: dict[tuple[str, str], Yaml]
+    toolbox: list[Yaml], kind: list[Yaml], crds: dict[tuple[str, str], Yaml]
 ) -> None:
-    for objects in (production, kind):
+    for objects in (toolbox, kind):
         assert schemas.check(objects, crds) == ([], [])
 
 

@@ -14,7 +14,7 @@ from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, 
 from confluent_kafka.admin import OffsetSpec
 
 from shared.cli.client import CliError
-from shared.cli.provision import client_config, connect_admin
+from shared.cli.provision import connect_admin
 from shared.cli.topology import Cluster
 from shared.events import registry
 from shared.kit import clock
@@ -34,12 +34,9 @@ class Reader:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._admin = connect_admin(cluster.bootstrap, cluster.admin)
-        config = client_config(
-            cluster.bootstrap, cluster.admin.user, cluster.admin.password, cluster.admin.security_protocol
-        )
         self._consumer = Consumer(
             {
-                **config,
+                **cluster.admin.config(cluster.bootstrap),
                 "group.id": f"{cluster.topic_prefix}backup",
                 "enable.auto.commit": False,
                 "auto.offset.reset": "error",
@@ -161,9 +158,7 @@ def publish(cluster: Cluster, file: Path, told: Callable[[], None]) -> int:
     Raises:
         CliError: Kafka has not taken all of them.
     """
-    config: dict[str, Any] = dict(
-        client_config(cluster.bootstrap, cluster.admin.user, cluster.admin.password, cluster.admin.security_protocol)
-    )
+    config: dict[str, Any] = dict(cluster.admin.config(cluster.bootstrap))
     producer = Producer({**config, "acks": "all", "enable.idempotence": True, "linger.ms": 5, "log_level": 0})
     failed: list[KafkaError] = []
     sent = 0

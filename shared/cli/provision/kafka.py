@@ -45,6 +45,13 @@ class KafkaAdmin:
     user: str
     password: str
     security_protocol: str = "SASL_PLAINTEXT"
+    ca_file: str = ""
+    """Of the authority that signs the brokers' certificates; empty: those that the machine trusts."""
+
+    def config(self, bootstrap: str) -> dict[str, str]:
+        """librdkafka settings of this administrator."""
+        found = client_config(bootstrap, self.user, self.password, self.security_protocol)
+        return {**found, "ssl.ca.location": self.ca_file} if self.ca_file else found
 
 
 @dataclass(frozen=True)
@@ -163,7 +170,7 @@ def connect_admin(bootstrap: str, admin: KafkaAdmin, timeout_s: float = TIMEOUT_
     librdkafka may drop the first request when it learns that the bootstrap address is one of the brokers; a new client
     may lose the same race again and again, so the same one asks once more.
     """
-    config = client_config(bootstrap, admin.user, admin.password, admin.security_protocol)
+    config = admin.config(bootstrap)
     client = AdminClient({**config, "log_level": 0})
     deadline = clock.monotonic_s() + timeout_s
     while True:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from shared.cli.provision import AclSpec, TopicSpec
-from shared.cli.topology import acl_specs, company_user, topic_specs
+from shared.cli.topology import acl_specs, company_user, system_acl, topic_specs
 from shared.devtools.kube import plan
 
 Yaml = dict[str, Any]
@@ -28,6 +28,11 @@ def company_users(companies: Sequence[str]) -> list[Yaml]:
     """The companies' own users."""
     wanted = {company_user(code) for code in companies}
     return [_user(spec.user, acls(spec)) for spec in acl_specs(companies) if spec.user in wanted]
+
+
+def system_users(systems: Sequence[str]) -> list[Yaml]:
+    """City systems' users, who read the public topics and nothing else."""
+    return [_user(spec.user, acls(spec)) for spec in map(system_acl, systems)]
 
 
 def changed_rights(companies: Sequence[str]) -> dict[str, list[Yaml]]:

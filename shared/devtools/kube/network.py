@@ -50,6 +50,7 @@ def _pods(name: str, *labels: tuple[str, str]) -> Party:
 PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "100.64.0.0/10", "127.0.0.0/8")
 SERVICES = _pods("services", *plan.SERVICE_LABEL.items())
 SETUP = _pods("setup", ("app.kubernetes.io/name", "setup"))
+TOOLBOX = _pods(plan.TOOLBOX, ("app.kubernetes.io/name", plan.TOOLBOX))
 KAFKA = _pods("kafka", ("strimzi.io/cluster", plan.KAFKA), ("strimzi.io/name", f"{plan.KAFKA}-kafka"))
 KAFKA_OPERATOR = _pods("entity-operator", ("strimzi.io/name", f"{plan.KAFKA}-entity-operator"))
 POSTGRES = _pods("postgres", ("cnpg.io/cluster", plan.POSTGRES))
@@ -57,7 +58,9 @@ OBJECTS = _pods("object-store", ("app.kubernetes.io/name", "object-store"))
 VALKEY = _pods("valkey", ("app.kubernetes.io/name", plan.VALKEY))
 EVERYBODY = Party("everybody")
 DNS = Party("dns", (("k8s-app", "kube-dns"),), namespace="kube-system")
-GATEWAY = Party("gateway", namespace="gateway-system")
+# Where the pods of a Gateway's class run; Envoy Gateway puts all of them into its own namespace.
+GATEWAY_CLASSES = {"eg": "envoy-gateway-system"}
+GATEWAY = Party("gateway", namespace=GATEWAY_CLASSES["eg"])
 MONITORING = Party("monitoring", namespace="monitoring")
 TRACES = Party("traces", namespace="observability")
 KEDA = Party("keda", namespace="keda")
@@ -66,6 +69,7 @@ STRIMZI = Party("strimzi-operator", namespace="strimzi")
 INTERNET = Party("internet", outside=("0.0.0.0/0", *PRIVATE))
 # The API server and a city's object store have no labels, and often private addresses.
 ANYWHERE = Party("anywhere", outside=("0.0.0.0/0",))
+PARTNERS = Party("companies and city systems", outside=("0.0.0.0/0",))
 
 
 def service(name: str) -> Party:
@@ -86,6 +90,8 @@ def ways(services: Iterable[str]) -> list[Way]:
         Way(SERVICES, TRACES, (plan.OTLP_PORT,), "traces"),
         Way(SETUP, POSTGRES, (plan.POSTGRES_PORT,), "roles, schemas, migrations"),
         Way(KEDA, KAFKA, (plan.KAFKA_PORT,), "lag"),
+        # the overlay says whether there is such a listener; in `kind` nothing answers
+        Way(PARTNERS, KAFKA, (plan.KAFKA_OUTSIDE_PORT,), "their records, by TLS and with a user each"),
         Way(KAFKA, KAFKA, (9090, 9091, plan.KAFKA_PORT), "the cluster itself"),
         Way(KAFKA_OPERATOR, KAFKA, (9091,), "topics and users"),
         Way(STRIMZI, KAFKA, (9090, 9091, 8443), "the operator"),
@@ -109,21 +115,47 @@ def ways(services: Iterable[str]) -> list[Way]:
     return found
 
 
+def toolbox_ways() -> list[Way]:
+    """Ways of the component toolbox, which are there as long as it is."""
+    return [
+        Way(TOOLBOX, KAFKA, (plan.KAFKA_PORT,), "topics, users, what consumers had not yet read"),
+        Way(TOOLBOX, POSTGRES, (plan.POSTGRES_PORT,), "backups"),
+        Way(TOOLBOX, OBJECTS, (3900,), "photos in this namespace's object store"),
+        Way(TOOLBOX, SERVICES, (plan.PORT,), "health and metrics"),
+        # Envoy's pods listen 10000 above a listener's port
+        Way(TOOLBOX, GATEWAY, (10080, 10443), "the front door, where its address leads back into the cluster"),
+        Way(TOOLBOX, ANYWHERE, (443,), "the front door; photos in the city's object store"),
+    ]
+
+
+def toolbox_policies() -> list[Yaml]:
+    """They add to the ones below, under names of their own."""
+    found = _both_ends(toolbox_ways())
+    for policy in found:
+        policy["metadata"]["labels"] = {**plan.PART_OF, "app.kubernetes.io/component": plan.TOOLBOX}
+        name = policy["metadata"]["name"].removeprefix(f"{plan.TOOLBOX}-")
+        policy["metadata"]["name"] = f"{plan.TOOLBOX}-{name}"
+    return found
+
+
 def policies(services: Iterable[str]) -> list[Yaml]:
     """Deny everything, then one policy for each end of each way that lies in this namespace."""
     denied = {
         **_head("default-deny"),
         "spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]},
     }
+    return [denied, *_both_ends(ways(services))]
+
+
+def _both_ends(found_ways: Iterable[Way]) -> list[Yaml]:
     outgoing: dict[Party, list[Way]] = {}
     incoming: dict[Party, list[Way]] = {}
-    for way in ways(services):
+    for way in found_ways:
         if _here(way.source):
             outgoing.setdefault(way.source, []).append(way)
         if _here(way.target):
             incoming.setdefault(way.target, []).append(way)
     return [
-        denied,
         *(_policy(party, "egress", "to", [(way, way.target) for way in found]) for party, found in outgoing.items()),
         *(_policy(party, "ingress", "from", [(way, way.source) for way in found]) for party, found in incoming.items()),
     ]

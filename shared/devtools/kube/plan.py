@@ -12,7 +12,12 @@ TOPIC_PREFIX = "beegrid."
 # The cluster's own names
 KAFKA, POSTGRES, VALKEY = "beegrid", "beegrid-postgres", "beegrid-valkey"
 KAFKA_PORT, POSTGRES_PORT, VALKEY_PORT, OTLP_PORT = 9093, 5432, 6379, 4318
-KAFKA_BOOTSTRAP = f"{KAFKA}-kafka-bootstrap:{KAFKA_PORT}"
+KAFKA_OUTSIDE_PORT = 9094
+NAMESPACE = "beegrid"
+# With its namespace: KEDA's operator, which asks for lag, resolves names from its own
+KAFKA_BOOTSTRAP = f"{KAFKA}-kafka-bootstrap.{NAMESPACE}.svc:{KAFKA_PORT}"
+# The operator's pod (k8s/components/toolbox) and the user with which it administers Kafka
+TOOLBOX, KAFKA_ADMIN = "toolbox", "beegrid-admin"
 PART_OF = {"app.kubernetes.io/part-of": "beegrid"}
 SERVICE_LABEL = {"beegrid.dev/role": "service"}
 # Times, s. The pod lives longer than all that a stopping process may do: tell balancers, finish requests, finish

@@ -47,7 +47,7 @@ def object_store() -> dict[str, dict[str, str]]:
 
 def made_by_operators() -> dict[str, set[str]]:
     """Secrets that Strimzi and CloudNativePG make, with the keys we read."""
-    users = {name: {"password"} for name in (*registry.services(), "keda")}
+    users = {name: {"password"} for name in (*registry.services(), "keda", plan.KAFKA_ADMIN)}
     return {**users, f"{plan.KAFKA}-cluster-ca-cert": {"ca.crt"}, f"{plan.POSTGRES}-ca": {"ca.crt"}}
 
 

@@ -7,8 +7,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from shared.devtools.gen.files import ROOT
-from shared.devtools.kube_check import compose, house, image, schemas, secret_names, variables, ways
-from shared.devtools.kube_check.render import RenderError, overlays, render
+from shared.devtools.kube_check import (
+    commands,
+    compose,
+    house,
+    image,
+    kafka_names,
+    schemas,
+    secret_names,
+    variables,
+    ways,
+)
+from shared.devtools.kube_check.render import RenderError, overlays, whole
 
 
 def manifests(root: Path, crds: Path) -> list[str]:
@@ -17,11 +27,11 @@ def manifests(root: Path, crds: Path) -> list[str]:
     found, unknown = [], set()
     if not overlays(root):
         return ["k8s/overlays: there is none"]
-    for folder in overlays(root):
+    for name, rendered in whole(root):
         try:
-            objects = render(folder)
+            objects = rendered()
         except RenderError as error:
-            found.append(f"{folder.name}: {error}")
+            found.append(f"{name}: {error}")
             continue
         wrong, missing = schemas.check(objects, known)
         unknown |= set(missing)
@@ -31,8 +41,10 @@ def manifests(root: Path, crds: Path) -> list[str]:
             ways.check(objects, root),
             variables.of_manifests(objects),
             secret_names.check(objects, root),
+            kafka_names.check(objects),
+            commands.check(objects, root) if name == "production" else (),
         )
-        found += [f"{folder.name}: {sentence}" for sentences in checks for sentence in sentences]
+        found += [f"{name}: {sentence}" for sentences in checks for sentence in sentences]
     if unknown:
         words = f"no schemas below {crds} for {', '.join(sorted(unknown))}: name a folder of CRDs in BEEGRID_CRDS"
         if os.environ.get("CI"):

@@ -14,7 +14,7 @@ from pathlib import Path
 import yaml
 
 from shared.devtools.gen.files import ROOT
-from shared.devtools.kube_check.render import overlays, render
+from shared.devtools.kube_check.render import whole
 
 VERSION = "3.3.30"
 INSTALL_S, RUN_S = 300, 240
@@ -80,11 +80,12 @@ def main() -> int:
     """0 without findings; 1 with; where it can't be installed: 0 with a word, 1 where CI is set."""
     found = []
     try:
-        for overlay in overlays(ROOT):
+        # production with the toolbox holds all of production
+        for name, rendered in [one for one in whole(ROOT) if one[0] != "production"]:
             with tempfile.TemporaryDirectory(prefix="beegrid-checkov-") as folder:
-                file = Path(folder) / f"{overlay.name}.yaml"
-                file.write_text(yaml.safe_dump_all(render(overlay)), encoding="utf-8")
-                found += [f"{overlay.name}: {line}" for line in findings(file)]
+                file = Path(folder) / "objects.yaml"
+                file.write_text(yaml.safe_dump_all(rendered()), encoding="utf-8")
+                found += [f"{name}: {line}" for line in findings(file)]
     except CheckovMissing as error:
         print(f"skipped: checkov can't be installed: {error}", file=sys.stderr)
         return 1 if os.environ.get("CI") else 0

@@ -22,6 +22,10 @@ COMPOSE = Path(sys.executable).with_name("docker-compose")
 LONGEST_S = 60
 LOOKS_SECRET = re.compile(r"(PASSWORD|SECRET|SEALING|_KEY|AUTH)", re.IGNORECASE)
 ONE_SHOT = {"setup", "identity", "demo"}
+FRONT_DOOR = "caddy"
+# of an address with or without scheme, user and path; several are separated by commas
+HOST = re.compile(r"(?:^|,|://)(?:[^@/,\s]*@)?([a-z][\w.-]*):\d+(?=$|[/,?])")
+NOWHERE_ELSE = {"localhost"}
 # The container's broker has more memory and more clients than a test's.
 KAFKA_MAY_DIFFER = {
     "num.partitions",
@@ -71,7 +75,9 @@ def check(root: Path) -> list[str]:
         *settings(parts),
         *careful(parts),
         *bare_secrets(root),
-        *same_broker(root),
+        *same_broker(root, parts.get("kafka", {})),
+        *near(parts),
+        *at_home(parts),
     ]
 
 
@@ -143,13 +149,44 @@ def _variables(node: Any) -> Iterator[tuple[str, str]]:
             yield from _variables(value)
 
 
-def same_broker(root: Path) -> Iterator[str]:
+def near(parts: dict[str, Yaml]) -> Iterator[str]:
+    """Every host that a variable names is there, on a shared network; our own containers wait for its health."""
+    for name, part in parts.items():
+        hosts = {
+            host: variable
+            for variable, value in (part.get("environment") or {}).items()
+            for host in HOST.findall(str(value))
+            if host not in NOWHERE_ELSE | {name}
+        }
+        for host, variable in hosts.items():
+            other = parts.get(host)
+            if other is None:
+                if "." not in host:
+                    yield f"compose: {name}: {variable} names {host}, and there is no such service"
+            elif not (part.get("networks") or {}).keys() & (other.get("networks") or {}).keys():
+                yield f"compose: {name} shares no network with {host}, which {variable} names"
+            elif _ours(part) and "healthcheck" in other and host not in (part.get("depends_on") or {}):
+                yield f"compose: {name} must wait for {host}, which {variable} names"
+
+
+def at_home(parts: dict[str, Yaml]) -> Iterator[str]:
+    """Only the front door may be published beyond this machine."""
+    for name, part in parts.items():
+        for port in part.get("ports") or []:
+            if name != FRONT_DOOR and port.get("host_ip") != "127.0.0.1":
+                yield f"compose: {name}: port {port['target']} must be bound to 127.0.0.1"
+
+
+def same_broker(root: Path, part: Yaml) -> Iterator[str]:
     """The container's broker keeps the rules that tests prove on the local one."""
     lines = (root / "ops/kafka/server.properties").read_text(encoding="utf-8").splitlines()
     present = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
     for name, value in LOCAL_KAFKA.items():
         if name not in KAFKA_MAY_DIFFER and present.get(name) != value:
             yield f"ops/kafka/server.properties: {name} is {present.get(name)}, on the local broker {value}"
+    for port in part.get("ports") or []:
+        if f":{port['target']}" not in re.findall(r":\d+", present["listeners"]):
+            yield f"ops/kafka/server.properties: no listener on port {port['target']}, which is published"
     plain = (root / "ops/objects/garage.toml").read_text(encoding="utf-8")
     component = yaml.safe_load_all((root / "k8s/components/object-store/garage.yaml").read_text(encoding="utf-8"))
     if next(iter(component))["data"]["garage.toml"] != plain:

@@ -153,7 +153,15 @@ def complete(objects: Sequence[Yaml]) -> Iterator[str]:
         yield "PodMonitor: missing"
 
 
-RULES: tuple[Rule, ...] = (restricted, sized, probed, leaves_in_order, spread_out, scaled, complete)
+def backed_up(objects: Sequence[Yaml]) -> Iterator[str]:
+    """In-tree backups need the barman-cloud programs, which only the `system` flavour of the image has."""
+    for one in of_kind(objects, "Cluster"):
+        flavour = one["spec"]["imageName"].rpartition(":")[2].split("-")[1:2]
+        if one["spec"].get("backup", {}).get("barmanObjectStore") and flavour != ["system"]:
+            yield f"{name_of(one)}: barmanObjectStore needs a `system` image, not {one['spec']['imageName']}"
+
+
+RULES: tuple[Rule, ...] = (restricted, sized, probed, leaves_in_order, spread_out, scaled, complete, backed_up)
 
 
 def check(objects: Sequence[Yaml]) -> list[str]:

@@ -1,16 +1,22 @@
 """What kubectl would apply: every overlay, rendered by kustomize."""
 
+import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from shared.devtools.kube import plan
+
 Yaml = dict[str, Any]
 KUBECTL = Path(sys.executable).with_name("kubectl")
 LONGEST_S = 60
+TOOLBOX = "k8s/components/toolbox"
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -21,6 +27,27 @@ class RenderError(Exception):
 def overlays(root: Path) -> list[Path]:
     """Folders that are applied as a whole."""
     return sorted(path.parent for path in root.glob("k8s/overlays/*/kustomization.yaml"))
+
+
+def rendered_with(folder: Path, component: Path) -> list[Yaml]:
+    """An overlay with one component more, as somebody adds a line to it.
+
+    Raises:
+        RenderError: kustomize refuses it.
+    """
+    with tempfile.TemporaryDirectory(prefix="beegrid-kustomize-") as name:
+        here = Path(name).resolve()
+        parts = {"resources": folder, "components": component}
+        wanted = {
+            "apiVersion": "kustomize.config.k8s.io/v1beta1",
+            "kind": "Kustomization",
+            "namespace": plan.NAMESPACE,
+            **{word: [os.path.relpath(path.resolve(), here)] for word, path in parts.items()},
+        }
+        own = yaml.safe_load((folder / "kustomization.yaml").read_text(encoding="utf-8"))
+        wanted["images"] = own.get("images", [])
+        (here / "kustomization.yaml").write_text(yaml.safe_dump(wanted), encoding="utf-8")
+        return render(here)
 
 
 def render(folder: Path) -> list[Yaml]:
@@ -35,6 +62,14 @@ def render(folder: Path) -> list[Yaml]:
     if done.returncode != 0:
         raise RenderError(done.stderr.strip())
     return [one for one in yaml.load_all(done.stdout, Loader=LOADER) if one]
+
+
+def whole(root: Path) -> Iterator[tuple[str, Callable[[], list[Yaml]]]]:
+    """All that can be applied, by name: every overlay, and production with the toolbox."""
+    for folder in overlays(root):
+        yield folder.name, partial(render, folder)
+        if folder.name == "production" and (root / TOOLBOX).is_dir():
+            yield f"{folder.name} with {plan.TOOLBOX}", partial(rendered_with, folder, root / TOOLBOX)
 
 
 def name_of(one: Yaml) -> str:

@@ -20,6 +20,15 @@ S3 = {"AWS_ENDPOINT_URL", "AWS_REGION", "AWS_ALLOW_HTTP", "AWS_ACCESS_KEY_ID", "
 # The demo reads these itself (shared/devtools/demo): it is no service and has no settings class.
 DEMO = {"URL", "IDENTITY", "KAFKA_BOOTSTRAP", "KAFKA_ADMIN_USER", "KAFKA_ADMIN_PASSWORD", "TOPIC_PREFIX"}
 DEMO_NAMES = {f"{PREFIX}{name}" for name in DEMO} | {"REPORTS", "RATE"}
+# The same of `beegrid` in the toolbox, which has no command of its own.
+TOOLS = {
+    *DEMO_NAMES,
+    f"{PREFIX}KAFKA_CA_FILE",
+    f"{PREFIX}KAFKA_SECURITY",
+    f"{PREFIX}PHOTO_STORE_URL",
+    f"{PREFIX}POSTGRES_ADMIN_URL",
+    *S3,
+}
 NOT_TOLD = "\0 known to the cluster only"
 
 
@@ -35,11 +44,13 @@ def reader_of(command: Sequence[str]) -> type[BaseSettings] | None:
 def check_container(who: str, command: Sequence[str], values: Mapping[str, str]) -> Iterator[str]:
     """Findings of one container; values that come from a Secret are NOT_TOLD."""
     owner = reader_of(command)
+    referred = {name for value in values.values() for name in REFERENCE.findall(value)}
     if owner is None:
-        yield from (f"{who}: {name} is read by nothing in {command}" for name in sorted(values.keys() - DEMO_NAMES))
+        read = DEMO_NAMES if command else TOOLS | referred
+        yield from (f"{who}: {name} is read by nothing in {command}" for name in sorted(values.keys() - read))
+        yield from (f"{who}: $({name}) is used and not set" for name in sorted(referred - values.keys()))
         return
     fields = {variable(owner, name, field): name for name, field in owner.model_fields.items()}
-    referred = {name for value in values.values() for name in REFERENCE.findall(value)}
     photos = S3 if "photo_store_url" in owner.model_fields else set()
     for name in sorted(values.keys() - fields.keys() - referred - photos):
         if owner is SetupSettings and PASSWORD.match(name):

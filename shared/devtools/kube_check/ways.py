@@ -5,18 +5,21 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from shared.devtools.gen.modules import service_names
-from shared.devtools.kube import network, routes
+from shared.devtools.kube import network, plan, routes
 from shared.devtools.kube_check.render import Yaml, is_service, name_of, of_kind, pods
 
 
 def check(objects: Sequence[Yaml], root: Path) -> list[str]:
     """Findings about policies and routes."""
-    return [*undeclared(objects, root), *unrouted(objects, root), *unselected(objects)]
+    return [*undeclared(objects, root), *unrouted(objects, root), *unselected(objects), *unadmitted(objects)]
 
 
 def undeclared(objects: Sequence[Yaml], root: Path) -> Iterator[str]:
     """Policies are compared whole, by selector, direction and rules; names and notes don't count."""
-    declared = {_essence(one): one for one in network.policies(service_names(root))}
+    wanted = network.policies(service_names(root))
+    if any(one["metadata"]["name"] == plan.TOOLBOX for one in of_kind(objects, "Deployment")):
+        wanted += network.toolbox_policies()
+    declared = {_essence(one): one for one in wanted}
     present = {_essence(one): one for one in of_kind(objects, "NetworkPolicy")}
     for essence in sorted(present.keys() - declared.keys()):
         yield f"{name_of(present[essence])}: a way that shared/devtools/kube/network.py doesn't declare"
@@ -55,3 +58,11 @@ def unselected(objects: Sequence[Yaml]) -> Iterator[str]:
     for one, _ in pods(objects):
         if is_service(one) and one["metadata"]["name"] not in services:
             yield f"{name_of(one)}: has no Service"
+
+
+def unadmitted(objects: Sequence[Yaml]) -> Iterator[str]:
+    """The front door's pods run where policies expect them, which its class decides."""
+    for one in of_kind(objects, "Gateway"):
+        name = one["spec"]["gatewayClassName"]
+        if network.GATEWAY_CLASSES.get(name) != network.GATEWAY.namespace:
+            yield f"{name_of(one)}: class {name}, and policies admit {network.GATEWAY.namespace} only"

@@ -19,9 +19,11 @@ from shared.devtools.infra.watchdog import Guard
 
 ROOT = Path(__file__).parents[2]
 # Prints the run's folder and what runs in it, then waits for its end.
+# Whoever runs the tests in the background has let SIGINT be ignored, and children inherit that.
 LAUNCHER = """
-import json, sys, time
+import json, signal, sys, time
 from shared.devtools.infra.suite import start_infra
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with start_infra(want=sys.argv[1].split(",")) as infra:
     servers = [server for server in (infra.postgres, infra.kafka, infra.valkey) if server]
     facts = {"folder": str(infra.guard.folder), "pids": [s.pid for s in servers], "ports": [s.port for s in servers]}

@@ -55,7 +55,8 @@ def follow(suite: Suite, folder: Path, console: Console) -> None:
             suite.add(service, name, {"BEEGRID_KAFKA_INSTANCE_ID": ""})
             console.print(f"{name} 已启动 / has started")
         except InfraError as error:
-            suite.services.pop(name).stop()
+            if (failed := suite.services.pop(name, None)) is not None:
+                failed.stop()
             ask(folder, service, len([one for one in suite.services.values() if one.service == service]))
             console.print(f"[red]{error}")
     suite.write_address(folder / "suite.json")

@@ -361,10 +361,10 @@ class TopicConsumer:
             total += lag
             topic = partition.topic.removeprefix(self._host.settings.topic_prefix)
             metrics.LAG.labels(topic=topic, partition=str(partition.partition)).set(lag)
-        heard = self.hearing.listen(consumer)
+        heard = self.hearing.listen(consumer, idle=total == 0)
         if total == 0:
             self._progress_s = clock.monotonic_s()  # also without a broker: a restart would not help
-        if total == 0 and heard:
+        if heard:
             self._settled_up_to_s = clock.unix_s()
             metrics.LAST_PROGRESS.labels(topic=self.topic.name).set(clock.unix_s())
         # What waits came after the oldest event of the last settled batch, or after nothing waited.

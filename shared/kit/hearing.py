@@ -13,20 +13,25 @@ class Hearing:
 
     def __init__(self) -> None:
         self.since_s = clock.unix_s()
-        self._assigned = False
+        self._expects = False
 
-    def listen(self, consumer: AIOKafkaConsumer) -> bool:
-        """Whether an answer for one of the consumer's partitions is fresh. One without partitions hears nothing."""
+    def listen(self, consumer: AIOKafkaConsumer, *, idle: bool) -> bool:
+        """Whether the broker has just said that nothing waits. One without partitions hears nothing.
+
+        While records wait here nothing more is asked for: silence counts from when the consumer is idle.
+        """
         assigned = consumer.assignment()
-        self._assigned = bool(assigned)
+        self._expects = idle and bool(assigned)
+        if not idle:
+            self.since_s = clock.unix_s()
         answers_ms = (consumer.last_poll_timestamp(partition) or 0 for partition in assigned)
         self.since_s = max(self.since_s, max(answers_ms, default=0) / 1000)
-        return self._assigned and self._silent_s < UNHEARD_AFTER_S
+        return self._expects and self._silent_s < UNHEARD_AFTER_S
 
     @property
     def trouble(self) -> str | None:
-        """Since when the broker is silent, where it should speak: not to one who has no partition."""
-        if not self._assigned or self._silent_s < UNHEARD_AFTER_S:
+        """Since when the broker is silent, where it should speak: not to one who is busy or has no partition."""
+        if not self._expects or self._silent_s < UNHEARD_AFTER_S:
             return None
         return f"the broker has not answered for {self._silent_s:.0f} s"
 

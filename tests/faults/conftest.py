@@ -1,12 +1,14 @@
 """One set of servers for all fault tests: they may be killed, and are healed before each file."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from shared.devtools.infra.suite import Infra
+from tests.faults.support.market import Market
 from tests.faults.support.proxy import Proxy
-from tests.faults.support.servers import heal, own_servers
+from tests.faults.support.servers import heal, installed, own_servers
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +29,14 @@ def mortal(own_infra: Infra) -> Infra:
     """The same servers, alive."""
     heal(own_infra)
     return own_infra
+
+
+@pytest.fixture
+def market(mortal: Infra, tmp_path: Path) -> Iterator[Market]:
+    """A fresh installation of rewards and points; nothing runs yet."""
+    with installed(mortal, tmp_path / "state", ["rewards", "points"]) as home:
+        made = Market(home, tmp_path)
+        try:
+            yield made
+        finally:
+            made.close()

@@ -4,18 +4,15 @@ The state machine of tests/store/points is the other half: BEEGRID_LEDGER_STEPS=
 """
 
 import random
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from shared.cli.provision import owner_role
-from shared.devtools.infra.suite import Infra
 from shared.kit.ids import derived_id
 from tests.faults.support.database import ask
 from tests.faults.support.market import Market, in_threads
 from tests.faults.support.nemesis import Nemesis, schedule
-from tests.faults.support.servers import FULL, installed, seed
+from tests.faults.support.servers import FULL, seed
 from tests.faults.support.shoppers import Shoppers
 
 CLIENTS, OPERATIONS, RIDERS_EACH = (32, 500, 4) if FULL else (8, 25, 2)
@@ -33,17 +30,6 @@ BREAKS = {
         " to_account, amount, made_at FROM entries WHERE movement = 'posted' LIMIT 1 RETURNING 1"
     ),
 }
-
-
-@pytest.fixture
-def market(mortal: Infra, tmp_path: Path) -> Iterator[Market]:
-    """A fresh installation; nothing runs yet."""
-    with installed(mortal, tmp_path / "state", ["rewards", "points"]) as home:
-        made = Market(home, tmp_path)
-        try:
-            yield made
-        finally:
-            made.close()
 
 
 @pytest.mark.timeout(1_800)

@@ -1,18 +1,15 @@
 """Promise 5: stock is neither oversold nor lost, whoever walks away, tries again, dies or has a wrong clock."""
 
 import random
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
-from shared.devtools.infra.suite import Infra
 from shared.kit.ids import derived_id
 from tests.faults.support.database import ask
 from tests.faults.support.market import SQL_TWICE, Market, Watch, in_threads
 from tests.faults.support.nemesis import Nemesis, schedule
-from tests.faults.support.servers import full_only, installed, seed
+from tests.faults.support.servers import full_only, seed
 from tests.faults.support.shoppers import Shoppers
 
 AT_ONCE = 32
@@ -22,17 +19,6 @@ PRICE = 2
 FAULTS = {"kill": 8, "step": 12, "flush": 4}
 QUIET_S = (2.0, 5.0)
 DRAINED_S = 120.0
-
-
-@pytest.fixture
-def market(mortal: Infra, tmp_path: Path) -> Iterator[Market]:
-    """A fresh installation; nothing runs yet."""
-    with installed(mortal, tmp_path / "state", ["rewards", "points"]) as home:
-        made = Market(home, tmp_path)
-        try:
-            yield made
-        finally:
-            made.close()
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """A consumer that polls a dead broker learns nothing, and says so."""
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -38,6 +38,20 @@ def test_silence(monkeypatch: pytest.MonkeyPatch, consumer: Any, later_s: float,
     monkeypatch.setattr(hearing.clock, "unix_s", lambda: now[0])
     one = Hearing()
     now[0] += later_s
-    assert one.listen(consumer) is heard
+    assert one.listen(consumer, idle=True) is heard
     assert (one.trouble is not None) is trouble
     assert not trouble or "has not answered" in str(one.trouble)
+
+
+def test_a_busy_consumer_asks_for_nothing_and_blames_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [NOW_S]
+    monkeypatch.setattr(hearing.clock, "unix_s", lambda: now[0])
+    one, consumer = Hearing(), cast("Any", Consumer(a=int(NOW_S * 1000)))
+    now[0] += 300
+    assert not one.listen(consumer, idle=False)
+    assert one.trouble is None
+    now[0] += UNHEARD_AFTER_S - 1
+    assert one.listen(consumer, idle=True)
+    now[0] += 2
+    assert not one.listen(consumer, idle=True)
+    assert one.trouble is not None

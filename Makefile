@@ -4,6 +4,8 @@ PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 RUN := .venv/bin/python -m
 KEEP ?= 1
+AGED ?= 100000
+GROUND ?=
 .DEFAULT_GOAL := help
 .PHONY: help install demo up env test check gen bench faults clean
 
@@ -30,8 +32,8 @@ up: install ## the suite alone, empty, in the foreground; its state stays in .be
 env: install ## secrets for docker compose, into .env (keeps what is there)
 	@exec $(RUN) shared.devtools.compose_env
 
-test: install ## checks that take seconds, then all tests on real servers
-	@exec $(RUN) pytest -q $(ARGS)
+test: install ## all tests on real servers, two files at a time (ARGS=… for some of them)
+	@exec $(RUN) pytest -q $(or $(ARGS),-n 2 --dist loadscope --no-loadscope-reorder)
 
 check: install ## style, types, layers, contracts, generated files, migrations
 	@exec $(RUN) shared.devtools.check
@@ -39,11 +41,13 @@ check: install ## style, types, layers, contracts, generated files, migrations
 gen: install ## generated documents and schemas
 	@exec $(RUN) shared.devtools.gen
 
-bench: install ## five hops against pgbench; writes build/bench.json and docs/capacity.md
-	@$(RUN) shared.devtools.bench && $(RUN) shared.devtools.capacity
+bench: install ## five hops against pgbench; at 0 and at AGED reports (GROUND=DIR keeps them); writes docs/capacity.md
+	@$(RUN) shared.devtools.bench
+	@$(RUN) shared.devtools.bench --aged $(AGED) $(if $(GROUND),--ground $(GROUND)); found=$$?; $(RUN) shared.devtools.capacity; exit $$found
 
 faults: install ## promises under faults, at full size (long)
-	@BEEGRID_FAULTS=full BEEGRID_LEDGER_STEPS=10000 exec $(RUN) pytest -q tests/faults tests/store/points/test_ledger_machine.py $(ARGS)
+	@BEEGRID_FAULTS=full BEEGRID_LEDGER_STEPS=10000 exec $(RUN) pytest -q tests/faults tests/store/points/test_ledger_machine.py tests/store/crowd \
+		tests/store/notifications/test_resealing.py tests/store/doors/test_strangers.py tests/store/kit/test_odd_records.py $(ARGS)
 
 clean: ## remove what the commands above have made here
 	rm -rf .venv .tools build .beegrid .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

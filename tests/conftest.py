@@ -1,24 +1,63 @@
 """Real servers once per test session, and an isolated installation of the suite on them."""
 
 import contextlib
+import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import asyncpg
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # A terminal's width, from which the operator's command would take its own while it is imported below.
+    os.environ.pop("COLUMNS", None)
 
 from shared.devtools.infra.suite import Infra, start_infra
 from shared.devtools.installation import Installation
+from shared.kit.collector import collect_seldom
 from shared.kit.db import Pool, prepare_connection
 
 PoolFor = Callable[[str], Awaitable[Pool]]
+
+collect_seldom()  # what is imported from here on is the whole house
+
+MANY_PROCESSES = ("faults", "journeys")
+"""Folders whose tests start services by the handful: two such files at once would only measure each other."""
+
+SHARING = ("tests/store/doors/",)
+"""Folders whose files share what is dear to set up: they stay together."""
+
+
+def group_of(place: str) -> str:
+    """The group of a test file, by its path from the project's root: one group, one worker."""
+    if place.split("/")[1] in MANY_PROCESSES:
+        return "many processes"
+    return next((one for one in SHARING if place.startswith(one)), place)
+
+
+class ByFile(LoadScopeScheduling):
+    """A file's tests share a worker and what the file sets up; what starts many processes shares one as well."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid.split("::")[0])
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
+    return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest first, so that no worker is left with it at the end."""
+    items.sort(key=lambda item: item.nodeid.split("/")[1] not in MANY_PROCESSES)
 
 
 @pytest.fixture(scope="session")
 def infra() -> Iterator[Infra]:
     """Postgres, Kafka and Valkey, started for this session or taken from the environment."""
-    with start_infra() as running:
+    with start_infra(postgres_settings={"fsync": "off"}, brief=True) as running:
         yield running
 
 
@@ -26,12 +65,8 @@ def infra() -> Iterator[Infra]:
 def installation(infra: Infra, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """A database, topic prefix, users and Redis number of this run's own, migrated and provisioned."""
     folder: Path = tmp_path_factory.mktemp("installation")
-    made = Installation(infra, folder, name=f"t{secrets.token_hex(4)}", redis_number=secrets.randbelow(15) + 1)
-    made.set_up()
-    try:
+    with Installation.fresh(infra, folder, "t", redis_number=secrets.randbelow(15) + 1) as made:
         yield made
-    finally:
-        made.remove()
 
 
 @pytest.fixture(scope="session")

@@ -12,20 +12,25 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from services.cases import domain, store, usecases
 from services.cases.domain import Case, Order, Person, Refused, Taken
 from services.cases.settings import Settings
+from services.cases.store.listing import Listing, page
 from services.cases.usecases import Rules, Wish
 from shared.events.case_changed import CaseState
+from shared.events.common import AnyZone, AreaCode
+from shared.events.outside import PLAIN_FORM, Code, Words
 from shared.kit import auth
 from shared.kit.auth import AnyOf, Caller, Principal, allow, policy_router
 from shared.kit.http import ApiProblem, busy, forbidden, not_found, problem_responses, unprocessable
 from shared.kit.http.items import ItemProblem
+from shared.kit.masking import masked
 from shared.kit.service import Service, current_service
 from shared.kit.tracing import current_traceparent
 
 router = policy_router(tags=["cases"])
 CurrentService = Annotated[Service, Depends(current_service)]
-AreaCode = Annotated[str, Field(pattern=r"^[0-9A-Za-z-]{1,32}$")]
+DepartmentCode = Annotated[str, Field(pattern=r"^[0-9A-Za-z_-]{1,64}$"), PLAIN_FORM]
 Office = AnyOf(auth.GridWorker, auth.Dispatcher, auth.Department, auth.Verifier, auth.Operator)
 Anybody = AnyOf(Office, auth.Rider)
+WORDS_SHOWN = 20
 
 STEP_OF: dict[str, domain.Step] = {
     "claim": "claimed",
@@ -64,21 +69,22 @@ _TITLES = {
 class StepIn(BaseModel):
     """What belongs to a step.
 
-    `grid_code`: of a claim, which of an ambiguous case's grids; of redispatch, the new one.
+    `grid_code`: of a claim, which of an ambiguous case's grids; of redispatch, the new one. Without it the case stays
+    where it is: a grid of the map in force, and the caller's. `department`: of redispatch; any code, noted as it is.
     """
 
     model_config = ConfigDict(extra="forbid")
 
-    note: Annotated[str, Field(max_length=500)] = ""
+    note: Annotated[Words, Field(max_length=500)] = ""
     grid_code: AreaCode | None = None
-    department: AreaCode | None = None
+    department: DepartmentCode | None = None
 
 
 class StepItemIn(StepIn):
     """One step of a batch."""
 
     case_id: UUID
-    step: Annotated[str, Field(pattern=f"^({'|'.join(STEP_OF)})$", examples=["claim"])]
+    step: Annotated[str, Field(pattern=f"^({'|'.join(STEP_OF)})$", examples=["claim"]), PLAIN_FORM]
 
 
 class StepsIn(BaseModel):
@@ -114,7 +120,6 @@ class CaseOut(BaseModel):
     changed_at: AwareDatetime
     claimed_by: ActorOut | None
     report_count: int
-    reports: list[UUID]
 
     @staticmethod
     def of(case: Case) -> "CaseOut":
@@ -135,8 +140,7 @@ class CaseOut(BaseModel):
             due_at=case.due_at,
             changed_at=case.changed_at,
             claimed_by=ActorOut(name=claimed.name, role=claimed.role) if claimed else None,
-            report_count=len(case.reports),
-            reports=[report.report_id for report in case.reports],
+            report_count=case.report_count,
         )
 
 
@@ -153,18 +157,31 @@ class StepOut(BaseModel):
 
 
 class WordsOut(BaseModel):
-    """What one report says."""
+    """What one report says; `version` is that of the step that brought it."""
 
+    model_config = ConfigDict(from_attributes=True)
+
+    version: int
     report_id: UUID
     text: str
     photos: list[str]
 
 
 class CaseDetailOut(CaseOut):
-    """A case with its history and, for those who work on it, what the reports say."""
+    """A case with its history and, for those who work on it, what its first reports say.
+
+    `steps`: the first hundred, then the latest that people took. `words`: at most 20; `…/words` has them all.
+    """
 
     steps: list[StepOut]
     words: list[WordsOut]
+
+
+class WordsPageOut(BaseModel):
+    """A page of what a case's reports say; `next` is `after` of the next page, null after the last."""
+
+    items: list[WordsOut]
+    next: int | None
 
 
 class CasesOut(BaseModel):
@@ -197,21 +214,21 @@ async def list_cases(
     service: CurrentService,
     grid: Annotated[AreaCode | None, Query(description="code of a grid, or of an area around grids")] = None,
     state: CaseState | None = None,
-    due_before: AwareDatetime | None = None,
-    cursor: Annotated[str | None, Query(max_length=120)] = None,
+    due_before: AnyZone | None = None,
+    cursor: Annotated[Code | None, Query(max_length=120)] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> CasesOut:
     """Cases in the caller's areas, the most urgent first; without `state` all that are not closed or invalid."""
-    listing = store.Listing(
+    listing = Listing(
         areas=_areas(caller, grid),
-        live=state is None or state in domain.LIVE,
+        tree=caller.tree,
         state=state,
         due_before=due_before,
         after=_after(cursor),
         rows_max=limit,
     )
     async with service.pool.acquire() as conn:
-        found = await store.cases(conn, listing)
+        found = await page(conn, listing)
     more = _cursor(found[-1]) if len(found) == limit else None
     return CasesOut(items=[CaseOut.of(case) for case in found], cursor=more)
 
@@ -220,19 +237,39 @@ async def list_cases(
 @allow(Anybody)
 async def read_case(case_id: UUID, caller: Caller, service: CurrentService) -> CaseDetailOut:
     """A case with every step it took; for its reporters, and for those whose area it is in."""
-    person = _person(caller)
     async with service.pool.acquire() as conn:
         case = await store.case(conn, case_id)
+        person = await usecases.known_reporter(conn, _person(caller), [case_id])
         if case is None or not domain.may_see(case, person):
             raise not_found("case")
         steps = await store.steps(conn, case_id)
-        # What other reporters wrote is not for a reporter.
-        words = await store.words(conn, case_id) if caller.roles - {"rider"} else []
+        # What other reporters wrote is not for a reporter: neither in reports nor with a step.
+        at_work = domain.works_on(case, person)
+        words = await store.words(conn, case_id, 0, WORDS_SHOWN) if at_work else []
     return CaseDetailOut(
         **CaseOut.of(case).model_dump(),
-        steps=[_step_out(step) for step in steps],
-        words=[WordsOut(report_id=w.report_id, text=w.text, photos=list(w.photos)) for w in words],
+        steps=[_step_out(step, with_note=at_work or step.actor_id == person.id) for step in steps],
+        words=[WordsOut.model_validate(one) for one in words],
     )
+
+
+@router.get("/v1/cases/{case_id}/words", responses=problem_responses(404))
+@allow(Office)
+async def read_words(
+    case_id: UUID,
+    caller: Caller,
+    service: CurrentService,
+    after: Annotated[int, Query(ge=0, le=2**62, description="`next` of the page before")] = 0,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+) -> WordsPageOut:
+    """What a case's reports say, in the order in which they came; for those whose area it is in."""
+    async with service.pool.acquire() as conn:
+        case = await store.case(conn, case_id)
+        if case is None or not domain.may_see(case, _person(caller)):
+            raise not_found("case")
+        words = await store.words(conn, case_id, after, limit)
+    more = words[-1].version if len(words) == limit else None
+    return WordsPageOut(items=[WordsOut.model_validate(one) for one in words], next=more)
 
 
 @router.post("/v1/cases:transition", responses=problem_responses(413))
@@ -279,22 +316,33 @@ def _rules(service: Service) -> Rules:
 
 
 def _person(caller: Principal) -> Person:
-    return Person(caller.id, caller.name, caller.roles, caller.covers)
+    def dispatches_to(code: str) -> bool:
+        return caller.tree.has_grid(code) and caller.covers(code)
+
+    return Person(
+        caller.id,
+        caller.name,
+        caller.roles,
+        caller.covers,
+        dispatches_to=dispatches_to,
+        has_areas=bool(caller.areas),
+    )
 
 
 def _order(step: domain.Step, body: StepIn) -> Order:
-    return Order(step, body.note, body.grid_code, body.department)
+    return Order(step, masked(body.note), body.grid_code, body.department)
 
 
-def _areas(caller: Principal, grid: str | None) -> tuple[str, ...]:
-    """Prefixes to list: what the caller's areas and the asked one have in common."""
-    own = caller.areas or (("",) if caller.kind == "operator" else ())
-    if grid is None:
-        return own
-    common = {grid if grid.startswith(area) else area for area in own if grid.startswith(area) or area.startswith(grid)}
-    if not common:
+def _areas(caller: Principal, asked: str | None) -> tuple[str, ...] | None:
+    """Areas to list: what the caller's and the asked one have in common; None is the whole city."""
+    if asked is None:
+        return None if caller.covers_city else tuple(sorted(set(caller.areas)))
+    if caller.covers(asked):
+        return (asked,)
+    inside = tuple(sorted({area for area in caller.areas if caller.tree.covers(asked, area)}))
+    if not inside:
         raise forbidden("not one of your areas")
-    return tuple(sorted(common))
+    return inside
 
 
 def _cursor(case: Case) -> str:
@@ -312,7 +360,7 @@ def _after(cursor: str | None) -> tuple[datetime, UUID]:
         raise unprocessable("bad_cursor", "游标无效 / Bad cursor", "use the cursor of the page before") from bad
 
 
-def _step_out(step: store.StepRow) -> StepOut:
+def _step_out(step: store.StepRow, *, with_note: bool) -> StepOut:
     actor = None
     if step.actor_role is not None:
         actor = ActorOut(name=None if step.actor_role == "rider" else step.actor_name, role=step.actor_role)
@@ -322,7 +370,7 @@ def _step_out(step: store.StepRow) -> StepOut:
         state=step.state,
         actor=actor,
         report_id=step.report_id,
-        note=step.note,
+        note=step.note if with_note or step.actor_role != "rider" else "",
         at=step.at,
     )
 
@@ -341,5 +389,5 @@ def _item(case_id: UUID, result: Taken | Refused) -> StepItemOut:
     return StepItemOut(case_id=case_id, ok=True, state=case.state, version=case.version, problem=None)
 
 
-if set(get_args(domain.Step)) != {*STEP_OF.values(), "opened", "attached"}:
+if set(get_args(domain.Step)) != {*STEP_OF.values(), "opened", "attached", "repeated", "carried_over"}:
     raise RuntimeError("a step of the transition table has no route")

@@ -1,7 +1,7 @@
 """Cases: the transition table, the duplicate rule and the deadlines. Pure: `now` is passed in."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -15,6 +15,8 @@ from shared.events.common import Level
 State = CaseState
 Step = CaseTransition
 
+OFFICES = frozenset({"grid_worker", "dispatcher", "department", "verifier", "operator"})
+"""Roles that work on cases, each in its areas."""
 LIVE: frozenset[State] = frozenset({"open", "claimed", "needs_info", "handled", "verified", "returned"})
 """States in which a case takes further reports of the same thing."""
 
@@ -56,6 +58,7 @@ TABLE: dict[Step, Rule] = dict([
     #    step              from                  to            who may                               time limit
     _row("opened",         [],                   "open",       "",                                   _START),
     _row("attached",       LIVE,                 None,         "",                                   _KEEP),
+    _row("repeated",       LIVE,                 None,         "",                                   _KEEP),
     _row("claimed",        ["open"],             "claimed",    "grid_worker department",             _KEEP),
     _row("info_requested", ["claimed"],          "needs_info", "grid_worker department dispatcher",  _PAUSE),
     _row("info_given",     ["needs_info"],       "claimed",    "rider dispatcher",                   _RESUME),
@@ -67,6 +70,7 @@ TABLE: dict[Step, Rule] = dict([
     _row("returned",       ["open", "claimed"],  "returned",   "grid_worker department",             _KEEP),
     _row("redispatched",   ["returned", "open"], "open",       "dispatcher operator",                _START),
     _row("reopened",       ["closed"],           "open",       "rider",                              _START),
+    _row("carried_over",   LIVE,                 None,         "",                                   _KEEP),
 ])  # fmt: skip
 
 
@@ -79,6 +83,11 @@ class Person:
     roles: frozenset[str]
     covers: Callable[[str], bool]
     """Whether an area code lies in the person's areas."""
+    reported: frozenset[UUID] = frozenset()
+    """Which of the cases at hand the person reported."""
+    dispatches_to: Callable[[str], bool] = lambda _: False
+    """Whether it is a grid of the map in force, too: cases go nowhere else."""
+    has_areas: bool = True  # an operator without any has the city, but in no other office that they hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +101,7 @@ class Actor:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One report of a case."""
+    """A report that a step brought; `ordinal` is its rider's place among the reporters."""
 
     report_id: UUID
     rider_id: UUID
@@ -123,16 +132,13 @@ class Case:
     paused_at: datetime | None = None
     claimed_by: Actor | None = None
     handled_by: str | None = None
-    reports: tuple[Report, ...] = ()
+    report_count: int = 1
+    """Riders who reported it: each has one report in a case."""
 
     @property
     def grids(self) -> tuple[str, ...]:
         """The grid and its alternatives."""
         return (self.grid_code, *self.alternatives)
-
-    def reported_by(self, person_id: str) -> bool:
-        """Whether the person is one of the reporters."""
-        return any(str(report.rider_id) == person_id for report in self.reports)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +148,8 @@ class Order:
     step: Step
     note: str = ""
     grid_code: str | None = None
-    """Of a claim: which of the ambiguous grids; of a new dispatch: the grid it goes to."""
-    department: str | None = None
+    """Of a claim: which of the ambiguous grids; of a new dispatch: the grid it goes to, if not the case's own."""
+    department: str | None = None  # any code: it gives nobody a right
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,14 +160,13 @@ class Taken:
     step: Step
     actor: Actor | None
     note: str
-    report_id: UUID | None = None
+    report: Report | None = None
+    """Of a step that brings one: opened, attached, repeated."""
 
 
 class Refused(Exception):
-    """A step may not be taken.
-
-    `code` is stable: not_found, forbidden, wrong_state, same_person, other_worker, too_late, wrong_grid.
-    """
+    """A step may not be taken. Stable codes: not_found, forbidden, wrong_state, same_person, other_worker, too_late,
+    wrong_grid."""
 
     def __init__(self, code: str, detail: str, state: State | None = None) -> None:
         super().__init__(detail)
@@ -172,8 +177,12 @@ class Refused(Exception):
 
 def may_see(case: Case, person: Person) -> bool:
     """Whether a person may know of the case: a reporter, or somebody with an office in one of its grids."""
-    office = bool(person.roles - {"rider"})
-    return case.reported_by(person.id) or (office and any(person.covers(grid) for grid in case.grids))
+    return case.case_id in person.reported or works_on(case, person)
+
+
+def works_on(case: Case, person: Person) -> bool:
+    """Whether the case lies in the person's office: only then what its reporters wrote is for them."""
+    return bool(person.roles & OFFICES) and any(person.covers(grid) for grid in case.grids)
 
 
 def take(case: Case, order: Order, person: Person, now: datetime, limit: timedelta, reopen_within: timedelta) -> Taken:
@@ -194,17 +203,28 @@ def take(case: Case, order: Order, person: Person, now: datetime, limit: timedel
         raise Refused("forbidden", f"{order.step} is for {', '.join(rule.roles) or 'the system'}")
     if case.state not in rule.from_states:
         raise Refused("wrong_state", f"{order.step} is not possible on a case that is {case.state}", case.state)
-    actor = Actor(person.id, person.name, role)
+    # a rider is named nowhere: who may show the name asks the riders service
+    actor = Actor(person.id, "" if role == "rider" else person.name, role)
     _check(case, order, actor, now, reopen_within)
     changed = _with_deadline(_with_effect(case, order, actor, person), rule.deadline, now, limit)
     changed = replace(changed, state=rule.to_state or case.state, version=case.version + 1, changed_at=now)
     return Taken(changed, order.step, actor, order.note)
 
 
+def carry_over(case: Case, successors: Mapping[str, str], now: datetime) -> Taken:
+    """The case in the grids that took over (old → new). Whoever claimed it keeps it, and its time limit stays."""
+    grid = successors.get(case.grid_code, case.grid_code)
+    others = dict.fromkeys(successors.get(code, code) for code in case.alternatives)
+    others.pop(grid, None)
+    carried = replace(case, grid_code=grid, alternatives=tuple(others), version=case.version + 1, changed_at=now)
+    where = [", ".join(one.grids) for one in (case, carried)]
+    return Taken(carried, "carried_over", None, f"新地图 / New map: {where[0]} → {where[1]}")
+
+
 def _acts_as(role: str, case: Case, person: Person) -> bool:
-    if role not in person.roles:
+    if role not in person.roles or not (person.has_areas or role in ("operator", "rider")):
         return False
-    return case.reported_by(person.id) if role == "rider" else any(person.covers(grid) for grid in case.grids)
+    return case.case_id in person.reported if role == "rider" else any(person.covers(grid) for grid in case.grids)
 
 
 def _check(case: Case, order: Order, actor: Actor, now: datetime, reopen_within: timedelta) -> None:
@@ -220,8 +240,11 @@ def _check(case: Case, order: Order, actor: Actor, now: datetime, reopen_within:
 
 def _with_effect(case: Case, order: Order, actor: Actor, person: Person) -> Case:
     if order.step == "claimed":
-        grid = order.grid_code or next(grid for grid in case.grids if person.covers(grid))
-        if grid not in case.grids or not person.covers(grid):
+        mine = [grid for grid in case.grids if person.dispatches_to(grid)]
+        if person.covers(case.grid_code) and case.grid_code not in mine:
+            mine.insert(0, case.grid_code)
+        grid = order.grid_code or (mine[0] if mine else "")
+        if grid not in mine:
             raise Refused("wrong_grid", "the grid is not one of the case's, or not yours", case.state)
         return replace(case, grid_code=grid, alternatives=(), claimed_by=actor)
     if order.step == "handled":
@@ -229,6 +252,8 @@ def _with_effect(case: Case, order: Order, actor: Actor, person: Person) -> Case
     if order.step == "returned":
         return replace(case, claimed_by=None)
     if order.step == "redispatched":
+        if not person.dispatches_to(order.grid_code or case.grid_code):
+            raise Refused("wrong_grid", "the map in force has no such grid, or it isn't yours", case.state)
         return replace(
             case,
             grid_code=order.grid_code or case.grid_code,
@@ -257,23 +282,6 @@ _METRES_PER_DEGREE = 111_320.0
 CELL_DEGREES = 0.002
 """Edge of a search cell, 222 m north to south. Stored with every case: a change needs a migration."""
 _CELL_COLUMNS = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class DuplicateRule:
-    """When two reports of one kind are of the same thing.
-
-    Near (within `radius_m_max` metres) and close in time (within `hours_max` hours of the first report of the case)
-    gives a confidence of 0.6 at the rim and 0.8 at the very place; the same words add up to 0.2, only where both
-    reports have words: no words say nothing, and other words for the same thing are usual. Attached from
-    `confidence_min` on; a programme that wants words to count sets it above 0.8.
-    """
-
-    radius_m_max: float
-    hours_max: float
-    confidence_min: float
-    similarity: Callable[[str, str], float]
-    """Likeness of two texts, 0 to 1."""
 
 
 class Reach(NamedTuple):
@@ -309,7 +317,8 @@ class Candidate:
     text: str
     stored_version: int
     """The version in the database, 0 where the case is new in this batch."""
-    taken: list[Taken] = field(default_factory=list)
+    ordinals: dict[UUID, int] = field(default_factory=dict)
+    """Of those riders in the batch who reported this case before: their place among its reporters."""
 
 
 def cell_of(lng: float, lat: float) -> int:
@@ -342,32 +351,12 @@ def distance_m(lng: float, lat: float, other_lng: float, other_lat: float) -> fl
     return math.hypot(east, other_lat - lat) * _METRES_PER_DEGREE
 
 
-def confidence(sighting: Sighting, candidate: Candidate, rule: DuplicateRule) -> float:
-    """How sure it is that the sighting is of the candidate's thing: 0, or 0.6 to 1."""
-    case = candidate.case
-    metres = distance_m(sighting.lng, sighting.lat, case.lng, case.lat)
-    hours = abs((sighting.seen_at - case.seen_at).total_seconds()) / 3600
-    if sighting.kind != case.kind or metres > rule.radius_m_max or hours > rule.hours_max:
-        return 0.0
-    near = 0.6 + 0.2 * (1 - metres / rule.radius_m_max)
-    words = rule.similarity(sighting.text, candidate.text) if sighting.text and candidate.text else 0.0
-    return near + 0.2 * words
-
-
-def best_match(sighting: Sighting, candidates: Sequence[Candidate], rule: DuplicateRule) -> Candidate | None:
-    """The candidate to attach the sighting to, the older case where two are equally likely; None: a new thing."""
-    scored = [(confidence(sighting, candidate, rule), candidate) for candidate in candidates]
-    likely = [(score, one) for score, one in scored if score > 0 and score >= rule.confidence_min]
-    if not likely:
-        return None
-    return min(likely, key=lambda pair: (-pair[0], pair[1].case.opened_at, pair[1].case.case_id))[1]
-
-
 def attach(candidate: Candidate, sighting: Sighting, now: datetime) -> Taken:
-    """The case with one more report; a rider who reports again is attached too, whether he earns is for points."""
+    """The case with one more report. A rider who is among its reporters repeats: the case counts them once."""
     case = candidate.case
-    report = Report(sighting.report_id, sighting.rider_id, sighting.company, len(case.reports) + 1)
-    candidate.case = replace(case, version=case.version + 1, changed_at=now, reports=(*case.reports, report))
-    taken = Taken(candidate.case, "attached", None, "", sighting.report_id)
-    candidate.taken.append(taken)
-    return taken
+    known = candidate.ordinals.get(sighting.rider_id)
+    count = case.report_count + (known is None)
+    report = Report(sighting.report_id, sighting.rider_id, sighting.company, known or count)
+    candidate.case = replace(case, version=case.version + 1, changed_at=now, report_count=count)
+    candidate.ordinals[sighting.rider_id] = report.ordinal
+    return Taken(candidate.case, "attached" if known is None else "repeated", None, "", report)

@@ -24,7 +24,8 @@ CLOSED = Counter(
 )
 DEADLINES = Gauge(
     "beegrid_cases_deadlines",
-    "Live cases whose time limit is nearly over (soon: less than a quarter is left) or over (overdue), by level.",
+    "Live cases whose time limit is nearly over (soon: less than a quarter is left) or over (overdue), by level, "
+    "of the 20,000 most urgent ones.",
     ("level", "state"),
     registry=REGISTRY,
 )

@@ -2,24 +2,30 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from rapidfuzz import fuzz
 
 from services.cases import domain, metrics, store
-from services.cases.domain import Candidate, Case, DuplicateRule, Order, Person, Refused, Report, Sighting, Taken
+from services.cases.domain import Candidate, Case, Order, Person, Refused, Report, Sighting, Taken
+from services.cases.duplicates import DuplicateRule, best_match
 from services.cases.settings import Settings
-from services.cases.store import NewReport
+from services.cases.store import NewReport, areas
 from shared.catalog import Catalogue
 from shared.events.case_changed import CASE_CHANGED, CaseChanged, CaseReport
 from shared.events.common import Actor
 from shared.events.report_routed import ReportRouted
+from shared.kit.db import Connection, TooMuch
 from shared.kit.ids import new_id
 from shared.kit.work import Event, Work
 
 STEPS_PER_REQUEST_MAX = 500
+CARRIED_AT_ONCE = 200
+PLACES_LOCKED_MAX = 1_000
+COMPARED_CHARACTERS = 64
+"""Advisory locks of one transaction; a report needs 1 to 4. Postgres has 64 a connection by default, shared by all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +47,8 @@ class Rules:
             likeness,
         )
         limit = timedelta(hours=settings.default_limit_hours)
-        return Rules(Catalogue.load(settings.catalogue_path), duplicates, limit, settings.reopen_within)
+        catalogue = Catalogue.load(settings.catalogue_path, settings.city_zone)
+        return Rules(catalogue, duplicates, limit, settings.reopen_within)
 
     def limit(self, kind: str, at: datetime) -> timedelta:
         """The kind's time limit for a case opened at that instant.
@@ -62,8 +69,11 @@ class Wish:
 
 
 def likeness(one: str, other: str) -> float:
-    """Likeness of two short texts, 0 to 1; a text that stands within the other is the same."""
-    return fuzz.partial_ratio(one, other) / 100
+    """Likeness of two texts by how they begin, 0 to 1; a text that stands within the other is the same.
+
+    The cost grows with the cube of the length: two texts of 2,000 characters would take seconds of the event loop.
+    """
+    return fuzz.partial_ratio(one[:COMPARED_CHARACTERS], other[:COMPARED_CHARACTERS]) / 100
 
 
 async def take_routed_reports(work: Work, rules: Rules, events: Sequence[Event[ReportRouted]]) -> None:
@@ -78,6 +88,8 @@ async def take_routed_reports(work: Work, rules: Rules, events: Sequence[Event[R
     radius_m = rules.duplicates.radius_m_max
     sightings = [_sighting(event.data, radius_m) for event in routed]
     places = {(sighting.kind, cell) for sighting in sightings for cell in sighting.reach.cells}
+    if len(places) > PLACES_LOCKED_MAX:
+        raise TooMuch(f"{len(places)} places, {PLACES_LOCKED_MAX} at a time")
     await store.lock_places(work.conn, sorted(domain.place_lock(*place) for place in places))
     stored = await store.candidates(work.conn, sightings)
     opened: dict[tuple[str, int], list[Candidate]] = {}
@@ -87,7 +99,7 @@ async def take_routed_reports(work: Work, rules: Rules, events: Sequence[Event[R
         known = list(stored.get(number, ()))
         for cell in sighting.reach.cells:
             known.extend(opened.get((sighting.kind, cell), ()))
-        match = domain.best_match(sighting, known, rules.duplicates) if known else None
+        match = best_match(sighting, known, rules.duplicates) if known else None
         if match is None:
             match, taken = _open(event.data, sighting, rules, work.now)
             opened.setdefault((sighting.kind, domain.cell_of(sighting.lng, sighting.lat)), []).append(match)
@@ -109,6 +121,7 @@ async def take_steps(
     A refused step leaves the others as they are. Constant number of statements.
     """
     current = await store.lock_cases(work.conn, sorted({wish.case_id for wish in wishes}))
+    person = await known_reporter(work.conn, person, list(current))
     before = {case_id: case.version for case_id, case in current.items()}
     results: list[Taken | Refused] = []
     for wish in wishes:
@@ -124,6 +137,39 @@ async def take_steps(
         work.publish(CASE_CHANGED, _body(step), version=step.case.version, traceparent=traceparent)
     _count(taken)
     return results
+
+
+async def known_reporter(conn: Connection, person: Person, case_ids: Sequence[UUID]) -> Person:
+    """The person, with which of these cases they reported: an indexed look-up a case, however crowded it is."""
+    if "rider" not in person.roles or not case_ids:
+        return person
+    return replace(person, reported=await store.reported_by(conn, person.id, case_ids))
+
+
+async def count_by_area(conn: Connection, codes: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Cases in these grids. Live ones are carried over; ended ones stay there, and are their successors', too."""
+    return {
+        "live cases": await areas.live_at(conn, codes),
+        f"ended cases (counted to {areas.COUNTED_MAX})": await areas.ended_at(conn, codes),
+    }
+
+
+async def carry_over(work: Work) -> int:
+    """Live cases of grids that a new map lacks go to the grids that took over; how many. The history says so."""
+    found = await areas.succeeded(work.conn, CARRIED_AT_ONCE)
+    if not found:
+        return 0
+    successors = await areas.successors(work.conn)
+    live = [
+        case for case in found.values() if case.state in domain.LIVE and not successors.keys().isdisjoint(case.grids)
+    ]
+    taken = [domain.carry_over(case, successors, work.now) for case in live]
+    await store.update_cases(work.conn, [(before.version, one.case) for before, one in zip(live, taken, strict=True)])
+    await store.insert_steps(work.conn, taken)
+    for step in taken:
+        work.publish(CASE_CHANGED, _body(step), version=step.case.version)
+    _count(taken)
+    return len(taken)
 
 
 def _take(case: Case | None, order: Order, person: Person, now: datetime, rules: Rules) -> Taken | Refused:
@@ -184,23 +230,16 @@ def _open(report: ReportRouted, sighting: Sighting, rules: Rules, now: datetime)
         opened_at=now,
         due_at=now + rules.limit(report.kind, now),
         changed_at=now,
-        reports=(Report(report.report_id, report.rider_id, report.company, 1),),
     )
-    taken = Taken(case, "opened", None, "", report.report_id)
-    return Candidate(case, sighting.text, 0, [taken]), taken
+    taken = Taken(case, "opened", None, "", Report(report.report_id, report.rider_id, report.company, 1))
+    return Candidate(case, sighting.text, 0, {report.rider_id: 1}), taken
 
 
 async def _save(work: Work, touched: Sequence[Candidate], steps: Sequence[tuple[Event[ReportRouted], Taken]]) -> None:
     await store.insert_cases(work.conn, [one.case for one in touched if one.stored_version == 0])
     await store.update_cases(work.conn, [(one.stored_version, one.case) for one in touched if one.stored_version])
     reports = [
-        NewReport(
-            taken.case.reports[-1],
-            taken.case.case_id,
-            event.data.text,
-            tuple(photo.photo_id for photo in event.data.photos),
-        )
-        for event, taken in steps
+        NewReport(taken, event.data.text, tuple(p.photo_id for p in event.data.photos)) for event, taken in steps
     ]
     await store.insert_reports(work.conn, reports)
     await store.insert_steps(work.conn, [taken for _, taken in steps])
@@ -219,16 +258,19 @@ def _body(taken: Taken) -> CaseChanged:
         department=case.department,
         lng=case.lng,
         lat=case.lat,
-        reports=tuple(
-            CaseReport(report_id=r.report_id, rider_id=r.rider_id, company=r.company, ordinal=r.ordinal)
-            for r in case.reports
-        ),
-        attached_report=taken.report_id,
+        report=_report(taken.report) if taken.report else None,
+        report_count=case.report_count,
         actor=Actor(id=taken.actor.id, name=taken.actor.name, role=taken.actor.role) if taken.actor else None,
         note=taken.note,
         changed_at=case.changed_at,
         opened_at=case.opened_at,
         due_at=case.due_at,
+    )
+
+
+def _report(report: Report) -> CaseReport:
+    return CaseReport(
+        report_id=report.report_id, rider_id=report.rider_id, company=report.company, ordinal=report.ordinal
     )
 
 

@@ -7,15 +7,18 @@ from services.intake.api import photos as photos_api
 from services.intake.api import reports as reports_api
 from services.intake.api.inlets import Inlets, Intake
 from services.intake.domain import Submission
+from services.intake.retention import TABLES
 from services.intake.settings import Settings
 from services.intake.store.objects import PhotoObjects
 from services.intake.store.reports import tallies
 from services.intake.usecases import reports
 from services.intake.usecases.imaging import PhotoWorkers
+from services.intake.usecases.leaving import forget
 from services.intake.usecases.photos import Photos
-from services.intake.usecases.projections import ProjectedKeys, count_sealed
+from services.intake.usecases.projections import ProjectedKeys, secrets
 from services.intake.usecases.reports import Outcome
 from shared.catalog import Catalogue
+from shared.events.case_changed import CASE_CHANGED
 from shared.events.company_changed import COMPANY_CHANGED
 from shared.events.inbound_reports import INBOUND_REPORTS
 from shared.events.rider_changed import RIDER_CHANGED
@@ -28,11 +31,13 @@ def build(settings: Settings | None = None) -> Service:
     """The service, ready to run. Settings come from the environment if not given."""
     settings = settings or Settings()
     service = Intake("intake", settings, title="BeeGrid intake")
+    service.keeps(*TABLES)
     sealer = Sealer(settings.sealing_key.get_secret_value())
     service.key_ring = CachedKeyRing(ProjectedKeys(lambda: service.pool, sealer).load)
-    service.seals(partial(count_sealed, sealer))
-    catalogue = Catalogue.load(settings.catalogue_path)
+    service.seals(secrets(sealer))
+    catalogue = Catalogue.load(settings.catalogue_path, settings.city_zone)
     service.consumes(INBOUND_REPORTS, partial(handlers.on_report_submission, catalogue))
+    service.consumes(CASE_CHANGED, handlers.on_case_changed)
     service.consumes(COMPANY_CHANGED, handlers.on_company_changed)
     service.consumes(RIDER_CHANGED, handlers.on_rider_changed)
 
@@ -43,16 +48,23 @@ def build(settings: Settings | None = None) -> Service:
         return outcomes
 
     singles: Batcher[Submission, Outcome] = Batcher(flush, name="intake", queue_max=settings.intake_queue_max)
-    workers = PhotoWorkers(settings.photo_workers, settings.photo_queue_max)
+    workers = PhotoWorkers(
+        settings.photo_workers,
+        settings.photo_queue_max,
+        memory_mb=settings.photo_memory_mb,
+        seconds=settings.photo_seconds,
+    )
     objects = PhotoObjects(settings.photo_store_url)
     photos = Photos(lambda: service.pool, objects, workers)
     service.inlets = Inlets(settings, catalogue, singles, photos)
     service.include(reports_api.router)
     service.include(photos_api.router)
     service.on_start(objects.open)
+    service.on_start(workers.start)
     service.on_start(singles.start)
     service.on_stop(singles.stop)
     service.on_stop(workers.stop)
     service.background("purge-photos", photos.purge_forever)
+    service.erases(forget, photos.purge_erased)
     service.tallies(tallies)
     return service

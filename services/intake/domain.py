@@ -11,8 +11,9 @@ FUTURE_TOLERANCE = timedelta(minutes=5)
 REPORTS_PER_REQUEST_MAX = 500
 Datum = Literal["wgs84", "gcj02", "bd09"]
 
-PHOTO_BYTES_MAX = 12 * 1024 * 1024
-PIXELS_MAX = 20_000_000
+PHOTO_BYTES_MAX = 16 * 1024 * 1024
+PIXELS_MAX = 64_000_000
+"""Phones make 12, 24 or 48 to 50 million by default."""
 ORPHAN_AGE = timedelta(hours=24)
 
 
@@ -24,6 +25,9 @@ class Refusal:
     title: str
     detail: str
     field: str | None = None
+
+
+ERASED_REFUSAL = Refusal("rider_erased", "骑手信息已删除 / Rider erased", "the rider had the data erased", "rider")
 
 
 @dataclass(slots=True)
@@ -40,11 +44,14 @@ class Submission:
     lng: float
     lat: float
     datum: Datum
-    accuracy_m: float
+    accuracy_m: float | None
+    """The radius in metres; None: unknown."""
     occurred_at: datetime
     text: str
     photos: tuple[str, ...]
     traceparent: str | None = None
+    event_id: UUID | None = None
+    """Of an event that came over HTTP; what Kafka brings was held against the inbox before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,7 @@ class Rider:
     consent: bool
     active: bool
     company_active: bool | None
+    erased: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,27 +152,38 @@ def _content_refusal(s: Submission, level: str | None, now: datetime) -> Refusal
         return Refusal("unknown_kind", "类别不存在 / Unknown kind", "the catalogue has no such kind", "kind")
     if s.occurred_at > now + FUTURE_TOLERANCE:
         return Refusal("occurred_in_future", "时间在未来 / Time in the future", "occurred_at is ahead", "occurred_at")
-    if "\x00" in s.text:
-        return Refusal("invalid_text", "文字无效 / Invalid text", "the text has a null character", "text")
     return None
 
 
 def _sender_refusal(s: Submission, rider: Rider | None, known: Known) -> Refusal | None:
     if s.company is not None and s.company not in known.companies:
         return Refusal("unknown_company", "企业未登记 / Unknown company", "the company is not registered")
+    if s.company is not None and not known.companies[s.company]:
+        # before the rider: no registration helps
+        return _suspended()
     if rider is None:
         return Refusal("unknown_rider", "骑手未登记 / Unknown rider", "the rider is not registered", "rider")
-    active = known.companies[s.company] if s.company is not None else rider.company_active
-    if active is None:
+    if s.company is None and rider.company_active is None:
         return Refusal("unknown_company", "企业未登记 / Unknown company", "the company is not registered")
-    if not active:
-        return Refusal("company_suspended", "企业已停用 / Company suspended", "the company is suspended")
+    if s.company is None and not rider.company_active:
+        return _suspended()
+    if rider.erased:
+        return ERASED_REFUSAL
     if not rider.active:
         return Refusal("rider_inactive", "骑手已停用 / Rider inactive", "the rider is no longer active", "rider")
     if not rider.consent:
         detail = "the rider has not agreed to place and photo being processed"
         return Refusal("consent_missing", "骑手未授权 / Consent missing", detail, "rider")
     return None
+
+
+def _suspended() -> Refusal:
+    return Refusal("company_suspended", "企业已停用 / Company suspended", "the company is suspended")
+
+
+def newcomer(rider_id: UUID, company: str, external_id: str) -> Rider:
+    """A rider as they will be known when an operator has registered them with a file of reports."""
+    return Rider(rider_id, company, external_id, consent=True, active=True, company_active=None)
 
 
 def _photo_refusal(s: Submission, rider: Rider | None, known: Known) -> Refusal | None:
@@ -188,6 +207,16 @@ def conflict() -> Refusal:
         "编号已用于其他内容 / Number used for other content",
         "external_id was accepted before with other content",
         "external_id",
+    )
+
+
+def event_known() -> Refusal:
+    """The event came before, and is not this report."""
+    return Refusal(
+        "event_known",
+        "事件已收到过 / Event known",
+        "an event of this source and id came before: with other content, or as a dead letter",
+        "id",
     )
 
 
@@ -226,3 +255,5 @@ class PhotoRecord:
     stored: bool
     rider_id: UUID | None = None
     """Of the report that uses it."""
+    grids: tuple[str, ...] = ()
+    """Where that report's case is now; none while it has no case."""

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from services.intake.usecases import projections, reports
+from services.intake.usecases import photos, projections, reports
 from shared.catalog import Catalogue
+from shared.events.case_changed import CaseChanged
 from shared.events.company_changed import CompanyChanged
 from shared.events.inbound_reports import ReportSubmission
 from shared.events.rider_changed import RiderChanged
@@ -13,6 +14,11 @@ from shared.kit.work import Event, Work
 async def on_report_submission(catalogue: Catalogue, work: Work, events: Sequence[Event[ReportSubmission]]) -> None:
     """Companies stream their riders' reports."""
     await reports.take_events(catalogue, work, events)
+
+
+async def on_case_changed(work: Work, events: Sequence[Event[CaseChanged]]) -> None:
+    """Cases, as far as photos are of them."""
+    await photos.follow_cases(work, events)
 
 
 async def on_company_changed(work: Work, events: Sequence[Event[CompanyChanged]]) -> None:

@@ -23,4 +23,9 @@ PHOTO_DURATION = Histogram(
     registry=REGISTRY,
 )
 PHOTOS_IN_WORK = Gauge("beegrid_intake_photos_in_work", "Photos being processed or waiting for it.", registry=REGISTRY)
+PHOTO_DECODERS_ENDED = Counter(
+    "beegrid_intake_photo_decoders_ended_total",
+    "Decoding processes that ended with a photo: at a limit of memory or time, or because its sender had gone.",
+    registry=REGISTRY,
+)
 PHOTOS_PURGED = Counter("beegrid_intake_photos_purged_total", "Uploads that no report used in time.", registry=REGISTRY)

@@ -15,8 +15,18 @@ class Settings(KitSettings):
         "file:///var/lib/beegrid/photos",
         description="file:///folder or s3://bucket/prefix; S3 reads the usual AWS_* variables",
     )
-    photo_workers: int = Field(2, ge=1, le=16, description="threads that decode and shrink photos")
-    photo_queue_max: int = Field(16, ge=1, le=200, description="uploads in memory at once; more are refused with 503")
+    http_bodies_bytes_max: int = Field(
+        96_000_000,
+        ge=72_000_000,
+        description="bytes of request bodies that a process holds at once, half of them from one address and a quarter "
+        "before its signature is checked; more: 503",
+    )
+    photo_workers: int = Field(2, ge=1, le=16, description="processes that decode and shrink photos")
+    photo_memory_mb: int = Field(
+        384, ge=128, description="address space of a process that decodes photos, MiB; the pod needs it for each"
+    )
+    photo_seconds: int = Field(10, ge=1, le=60, description="a photo that takes longer to decode is refused")
+    photo_queue_max: int = Field(8, ge=1, le=200, description="uploads in memory at once; more are refused with 503")
     photos_per_minute: int = Field(60, ge=1, description="uploads of one rider a minute")
     company_photos_per_minute: int = Field(1_200, ge=1, description="uploads of one company a minute")
     intake_queue_max: int = Field(2_000, ge=1, description="single reports waiting for a transaction")

@@ -1,10 +1,9 @@
 """What is told to whom, and when a failed telling is tried again. Pure: no library, `now` is passed in."""
 
 import random
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, time, timedelta, timezone
+from datetime import datetime, time, timedelta, tzinfo
 from types import MappingProxyType
 from typing import Any, Literal
 from uuid import UUID
@@ -14,9 +13,8 @@ TopicGroup = Literal["case", "points", "rewards", "emergency"]
 ChannelKind = Literal["mail", "wecom", "dingtalk", "feishu"]
 DeliveryState = Literal["pending", "failed", "sent", "dead"]
 Lane = Literal["webhook", "channel"]
+LANES: tuple[Lane, ...] = ("webhook", "channel")
 LANGUAGES: tuple[Language, ...] = ("zh", "en")
-# Deadlines and quiet hours are those of the city; China has one zone and no summer time.
-CITY_TIME = timezone(timedelta(hours=8), "Asia/Shanghai")
 
 # Every template and the parameters its text may use. Ids may stand in any message's params: screens link with them.
 TEMPLATES: Mapping[str, frozenset[str]] = MappingProxyType(
@@ -26,6 +24,7 @@ TEMPLATES: Mapping[str, frozenset[str]] = MappingProxyType(
         "report_posted": frozenset({"amount", "available"}),
         "report_voided": frozenset({"amount", "reason", "pending"}),
         "report_no_points": frozenset({"reason"}),
+        "report_repeated": frozenset(),
         "points_reversed": frozenset({"amount", "reason", "available"}),
         "case_claimed": frozenset({"kind", "grid_code", "by", "role"}),
         "case_info_requested": frozenset({"kind", "note", "by"}),
@@ -39,8 +38,11 @@ TEMPLATES: Mapping[str, frozenset[str]] = MappingProxyType(
         "voucher_expired": frozenset({"offer", "price"}),
         "redemption_refused": frozenset({"offer", "reason"}),
         "emergency_opened": frozenset({"kind", "grid_code", "due_at"}),
+        "address_code": frozenset({"code", "minutes"}),
     }
 )
+CODE_TEMPLATE = "address_code"
+"""What an address gets before it is verified, and nothing else. The code itself is in no table."""
 IDS = frozenset({"report_id", "case_id", "redemption_id"})
 
 # Which step tells the reporters. "opened" and "attached" are missing on purpose: points answer each of them with a hold
@@ -77,9 +79,17 @@ REDEMPTIONS: Mapping[str, str] = MappingProxyType(
 )
 
 NOTE_LENGTH_MAX = 500
-# Seven digits and more, also with spaces or dashes between: a phone, an identity or a card number.
-_NUMBER = re.compile(r"\+?\d(?:[ \-]?\d){6,}")
-_MAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+
+# A day's codes of one rider: 6 of them, 5 tries each, among 10^8.
+CODE_DIGITS = 8
+CODE_VALID = timedelta(minutes=15)
+CODE_TRIES_MAX = 5
+CODE_ATTEMPTS_MAX = 3
+CODES_MAX = 6
+CODES_WINDOW = timedelta(days=1)
+CODE_PAUSE = timedelta(seconds=60)
+VERIFIED_KINDS: frozenset[ChannelKind] = frozenset({"wecom", "dingtalk", "feishu"})
+"""A group bot's address is its secret: who has it may write to the group anyway. A mail address is known to many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +107,12 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Rider:
-    """What the riders service tells. Neither active nor consenting: erased, nothing about the rider may stay."""
+    """What the riders service tells."""
 
     rider_id: UUID
     company: str
     locale: str
     active: bool
-    consent: bool
     version: int
 
 
@@ -120,7 +129,10 @@ class Company:
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """A way to a person outside the app. `sealed`: the address; `hint`: as much of it as may be shown."""
+    """A way to a person outside the app. `sealed`: the address; `hint`: as much of it as may be shown.
+
+    `verified`: whoever has entered the address has shown that it is theirs to name. Until then it gets a code at most.
+    """
 
     channel_id: UUID
     kind: ChannelKind
@@ -129,6 +141,7 @@ class Channel:
     topics: tuple[TopicGroup, ...]
     language: Language | None = None
     area: str | None = None
+    verified: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,10 +202,11 @@ class ChannelParcel:
 
 @dataclass(frozen=True, slots=True)
 class WebhookParcel:
-    """A delivery to a webhook, and the webhook as it was at the claim."""
+    """A delivery to a webhook, and the webhook as it was at the claim; `at`: when that was, by the database's clock."""
 
     delivery: Delivery
     webhook: Webhook
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,30 +284,35 @@ def settle(delivery: Delivery, outcome: Outcome, now: datetime, draw: float | No
     return Settlement("failed", now + timedelta(seconds=delay), outcome.detail)
 
 
-def quiet_until(now: datetime, quiet: tuple[time, time] | None) -> datetime | None:
-    """The end of the quiet hours that `now` is in, or None. Hours may cross midnight; equal ends mean the whole day."""
+def quiet_until(now: datetime, quiet: tuple[time, time] | None, zone: tzinfo) -> datetime | None:
+    """The end of the quiet hours that `now` is in, or None. Hours may cross midnight; equal ends mean the whole day.
+
+    Args:
+        zone: of the city, whose hours they are.
+    """
     if quiet is None:
         return None
     start, end = quiet
-    local = now.astimezone(CITY_TIME)
+    local = now.astimezone(zone)
     for days in (-1, 0):
         day = (local + timedelta(days=days)).date()
-        begins = datetime.combine(day, start, CITY_TIME)
-        ends = datetime.combine(day if end > start else day + timedelta(days=1), end, CITY_TIME)
+        begins = datetime.combine(day, start, zone)
+        ends = datetime.combine(day if end > start else day + timedelta(days=1), end, zone)
         if begins <= local < ends:
             return ends
     return None
-
-
-def clean_note(note: str) -> str:
-    """A note as it may be stored and told: no phone or card number, no mail address, at most 500 characters."""
-    return _MAIL.sub("***", _NUMBER.sub("***", note))[:NOTE_LENGTH_MAX]
 
 
 def choose_language(preferred: str | None, locale: str | None) -> Language:
     """The rider's own choice, else the company's word, else Chinese."""
     chosen = preferred or locale
     return "en" if chosen == "en" else "zh"
+
+
+def mailbox(address: str) -> str:
+    """The box that a mail address leads to, as most servers see it: without case and without what follows a plus."""
+    local, _, host = address.lower().rpartition("@")
+    return f"{local.partition('+')[0]}@{host}"
 
 
 def mask(kind: ChannelKind, address: str) -> str:

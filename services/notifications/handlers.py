@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 
 from services.notifications.settings import Settings
-from services.notifications.usecases import telling
+from services.notifications.usecases import cases, telling
 from shared.events.account_changed import AccountChanged
 from shared.events.case_changed import CaseChanged
 from shared.events.company_changed import CompanyChanged
 from shared.events.redemption_changed import RedemptionChanged
 from shared.events.rider_changed import RiderChanged
+from shared.kit.areas.following import KnownAreas
 from shared.kit.work import Event, Work
 
 
@@ -17,9 +18,11 @@ async def on_account_changed(settings: Settings, work: Work, events: Sequence[Ev
     await telling.tell_movements(settings, work, events)
 
 
-async def on_case_changed(settings: Settings, work: Work, events: Sequence[Event[CaseChanged]]) -> None:
+async def on_case_changed(
+    settings: Settings, known: KnownAreas, work: Work, events: Sequence[Event[CaseChanged]]
+) -> None:
     """Cases took a step."""
-    await telling.tell_cases(settings, work, events)
+    await cases.tell_cases(settings, work, events, known.tree)
 
 
 async def on_redemption_changed(settings: Settings, work: Work, events: Sequence[Event[RedemptionChanged]]) -> None:

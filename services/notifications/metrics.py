@@ -26,6 +26,18 @@ ATTEMPT_DURATION = Histogram(
     buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
     registry=REGISTRY,
 )
+CODES = Counter(
+    "beegrid_notifications_address_codes_total",
+    "Codes that prove whose an address is, by what became of them: asked, sent, undelivered, verified, wrong, expired, "
+    "rider_limit and address_limit (not sent, since there were too many).",
+    ("outcome",),
+    registry=REGISTRY,
+)
+CROWD_AGE = Gauge(
+    "beegrid_notifications_crowd_oldest_age_seconds",
+    "Age of the oldest step of a crowded case whose reporters are still being notified; 0 where none is.",
+    registry=REGISTRY,
+)
 UNSENT = Gauge(
     "beegrid_notifications_deliveries",
     "Deliveries that are not sent, by state: pending, failed (will be tried again), dead (an operator has to look).",

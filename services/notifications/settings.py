@@ -18,12 +18,22 @@ class Settings(KitSettings):
     webhook_networks_allowed: tuple[str, ...] = Field(
         (), description="private networks (CIDR) that webhooks may reach nevertheless"
     )
+    outbound_ca_file: Path | None = Field(
+        None, description="PEM of authorities that webhooks and bots trust beside the public ones: of a private network"
+    )
+    outbound_proxy: SecretStr | None = Field(
+        None,
+        description="http://[user:password@]host:port that webhooks and bots go out through; of webhooks it is asked "
+        "for checked addresses. Mail goes to the gateway straight",
+    )
     webhook_timeout_s: float = Field(
         10.0, gt=0, le=60, description="for a whole attempt: resolve, connect, send, answer"
     )
     webhook_secret_overlap_hours: int = Field(24, ge=0, description="after a rotation both secrets sign for so long")
     mail_gateway: SecretStr | None = Field(
-        None, description="apprise URL of the city's mail server, mailtos://user:password@host?from=…; none: no mail"
+        None,
+        description="apprise URL of the city's mail server, mailtos://user:password@host?from=…; none: no mail. Its "
+        "authority is one of the system's, or of SSL_CERT_FILE",
     )
     channel_timeout_s: float = Field(15.0, gt=0, le=60, description="for each connection that apprise makes")
     bot_interval_s: float = Field(

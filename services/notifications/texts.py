@@ -3,11 +3,11 @@
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
-from services.notifications.domain import CITY_TIME, LANGUAGES, Language, choose_language
+from services.notifications.domain import LANGUAGES, Language, choose_language
 from shared.catalog import Catalogue
 from shared.kit import clock
 
@@ -34,8 +34,9 @@ class Texts:
     `words.<language>` has lines `group.code = word` for what params hold as codes: roles, reasons.
     """
 
-    def __init__(self, catalogue: Catalogue, folder: Path = FOLDER) -> None:
+    def __init__(self, catalogue: Catalogue, zone: tzinfo, folder: Path = FOLDER) -> None:
         self._catalogue = catalogue
+        self._zone = zone
         self.texts: dict[tuple[str, Language], Text] = {}
         self.words: dict[Language, dict[str, str]] = {}
         for file in sorted(folder.iterdir()):
@@ -57,21 +58,21 @@ class Texts:
 
     def _shown(self, name: str, value: Any, language: Language) -> str:
         if name == "kind":
-            kind = self._catalogue.kind(str(value), clock.now())
+            kind = self._catalogue.kind(str(value), clock.now())  # process clock: a name in a text
             return str(value) if kind is None else kind.name_zh if language == "zh" else kind.name_en
         if name in ("role", "reason"):
             code = "none" if value is None else str(value)
             return self.words[language].get(f"{name}.{code}", code)
         if name.endswith("_at"):
-            return _instant(value)
+            return _instant(value, self._zone)
         return str(value)
 
 
-def _instant(value: Any) -> str:
-    """City time, to the minute."""
+def _instant(value: Any, zone: tzinfo) -> str:
+    """Local time, to the minute."""
     if not isinstance(value, str):
         return "-"
-    return datetime.fromisoformat(value).astimezone(CITY_TIME).strftime("%Y-%m-%d %H:%M")
+    return datetime.fromisoformat(value).astimezone(zone).strftime("%Y-%m-%d %H:%M")
 
 
 def _text(file: Path, content: str) -> Text:

@@ -7,20 +7,26 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.points import store, usecases
+from services.points import usecases
 from services.points.domain import Account, Rule, rule_at
-from services.points.store import EntryView
+from services.points.store import ledger as store
+from services.points.store.ledger import EntryView
 from shared.events.common import AnyZone
+from shared.events.outside import PLAIN_FORM, RowId, Words
 from shared.kit import clock
-from shared.kit.auth import Caller, Operator, Rider, allow, policy_router
+from shared.kit.auth import Caller, CityOperator, Operator, Rider, allow, policy_router
+from shared.kit.db import Connection
 from shared.kit.http import problem_responses, unprocessable
+from shared.kit.masking import masked
 from shared.kit.service import Service, current_service
 
 router: APIRouter = policy_router(tags=["points"])
 CurrentService = Annotated[Service, Depends(current_service)]
 # the newest entry of an account comes before this one
 _TOP = "9223372036854775807.0"
-Cursor = Annotated[str, Query(pattern=r"^\d{1,19}\.\d{1,4}$", description="`next` of the page before")]
+Cursor = Annotated[
+    str, Query(pattern=r"^[0-9]{1,19}\.[0-9]{1,4}$", description="`next` of the page before"), PLAIN_FORM
+]
 Limit = Annotated[int, Query(ge=1, le=200)]
 
 
@@ -85,10 +91,11 @@ class RuleOut(BaseModel):
 
 
 class RulesOut(BaseModel):
-    """The rule in force and all there are, ascending by the instant they begin."""
+    """The rule in force, and a page of all there are, by version."""
 
     current: RuleOut
     rules: list[RuleOut]
+    next: int | None = Field(description="go on with `after` = this; null: this was the last page")
 
 
 class RuleIn(BaseModel):
@@ -100,14 +107,14 @@ class RuleIn(BaseModel):
     points_per_day_max: int = Field(ge=0, le=1_000_000)
     kind_reports_per_day_max: int = Field(ge=0, le=1_000_000)
     co_reporters_max: int = Field(ge=0, le=1_000)
-    reason: str = Field(min_length=3, max_length=500)
+    reason: Words = Field(min_length=3, max_length=500)
 
 
 class ReverseIn(BaseModel):
     """Why posted points are taken back; the rider reads it."""
 
     model_config = ConfigDict(extra="forbid")
-    reason: str = Field(min_length=3, max_length=500)
+    reason: Words = Field(min_length=3, max_length=500)
 
 
 @router.get("/v1/points/me")
@@ -127,14 +134,14 @@ async def read_my_entries(
 
 
 @router.get("/v1/points/riders/{rider_id}")
-@allow(Operator)
+@allow(CityOperator)
 async def read_account(rider_id: UUID, service: CurrentService) -> AccountOut:
-    """One rider's account; zeros for a rider who never earned."""
+    """One rider's account, which no area has for itself; zeros for a rider who never earned."""
     return await _account(service, rider_id)
 
 
 @router.get("/v1/points/riders/{rider_id}/entries")
-@allow(Operator)
+@allow(CityOperator)
 async def read_entries(rider_id: UUID, service: CurrentService, cursor: Cursor = _TOP, limit: Limit = 50) -> EntriesOut:
     """One rider's entries."""
     return await _entries(service, rider_id, cursor, limit)
@@ -143,24 +150,31 @@ async def read_entries(rider_id: UUID, service: CurrentService, cursor: Cursor =
 @router.post("/v1/points/holds/{hold_id}/reverse", status_code=204, responses=problem_responses(404, 409))
 @allow(Operator)
 async def reverse_hold(hold_id: UUID, body: ReverseIn, caller: Caller, service: CurrentService) -> Response:
-    """Take back the posted points of a report; the hold's id is the report's. Entries are added, none is changed."""
+    """Take back the posted points of a report in the caller's areas; the hold's id is the report's.
+
+    Entries are added, none is changed.
+    """
     async with service.work() as work:
-        await usecases.reverse(work, hold_id, f"{body.reason} ({caller.name or caller.id})")
+        await usecases.reverse(work, hold_id, f"{masked(body.reason)} ({caller.name or caller.id})", caller.covers)
     return Response(status_code=204)
 
 
 @router.get("/v1/points/rules")
 @allow(Operator)
-async def read_rules(service: CurrentService) -> RulesOut:
-    """All rules and the one in force."""
+async def read_rules(
+    service: CurrentService,
+    after: Annotated[RowId, Query(description="`next` of the page before")] = 0,
+    limit: Limit = 200,
+) -> RulesOut:
+    """Rules by version, and the one in force."""
     async with service.pool.acquire() as conn:
-        return _rules(await store.rules(conn))
+        return await _rules(conn, after, limit)
 
 
 @router.put("/v1/points/rules", responses=problem_responses(409))
-@allow(Operator)
+@allow(CityOperator)
 async def set_rules(body: RuleIn, caller: Caller, service: CurrentService) -> RulesOut:
-    """Add a rule. What was reckoned before stays: a rule can't begin in the past."""
+    """Add a rule, and tell it. What was reckoned before stays: a rule can't begin in the past."""
     async with service.work() as work:
         effective_from = body.effective_from or work.now
         if effective_from < work.now:
@@ -172,10 +186,10 @@ async def set_rules(body: RuleIn, caller: Caller, service: CurrentService) -> Ru
             body.kind_reports_per_day_max,
             body.co_reporters_max,
             caller.name or caller.id,
-            body.reason,
+            masked(body.reason),
         )
         await usecases.set_rule(work, rule)
-        return _rules(await store.rules(work.conn))
+        return await _rules(work.conn, body.after_version, 1)
 
 
 def _rider_id(subject: str) -> UUID:
@@ -185,9 +199,11 @@ def _rider_id(subject: str) -> UUID:
         raise unprocessable("not_a_rider_id", "令牌不是骑手的 / Not a rider's token") from None
 
 
-def _rules(rules: list[Rule]) -> RulesOut:
-    current = rule_at(rules, clock.now())
-    return RulesOut(current=RuleOut.model_validate(current), rules=[RuleOut.model_validate(rule) for rule in rules])
+async def _rules(conn: Connection, after: int, limit: int) -> RulesOut:
+    current = rule_at(await store.rules(conn), clock.now())  # process clock: shown only
+    page = [RuleOut.model_validate(rule) for rule in await store.rules_page(conn, after, limit)]
+    last = page[-1].version if len(page) == limit else None
+    return RulesOut(current=RuleOut.model_validate(current), rules=page, next=last)
 
 
 async def _account(service: Service, rider_id: UUID) -> AccountOut:

@@ -1,11 +1,15 @@
 """Wiring of the points service."""
 
+import asyncio
 from functools import partial
-from zoneinfo import ZoneInfo
 
-from services.points import api, handlers, metrics, store
+from services.points import api, handlers, metrics, usecases
+from services.points.retention import TABLES
 from services.points.settings import Settings
-from services.points.usecases import Terms
+from services.points.store import cases as case_store
+from services.points.store import ledger
+from services.points.usecases import cases
+from services.points.usecases.cases import Terms
 from shared.catalog import Catalogue
 from shared.events.case_changed import CASE_CHANGED
 from shared.events.redemption_changed import REDEMPTION_CHANGED
@@ -15,6 +19,8 @@ from shared.kit.db import Connection
 from shared.kit.service import Service
 
 LEDGER_EVERY_S = 60.0
+UNFINISHED_EVERY_S = 15.0
+SETTLE_EVERY_S = 1.0
 
 
 def build(settings: Settings | None = None) -> Service:
@@ -24,19 +30,40 @@ def build(settings: Settings | None = None) -> Service:
         CatalogueError: the catalogue's files can't be used.
     """
     settings = settings or Settings()
-    terms = Terms(Catalogue.load(settings.catalogue_path), ZoneInfo(settings.city_timezone))
+    terms = Terms(Catalogue.load(settings.catalogue_path, settings.city_zone), settings.city_zone)
     service = Service("points", settings, title="BeeGrid points")
+    service.keeps(*TABLES)
     service.consumes(CASE_CHANGED, partial(handlers.on_case_changed, terms))
     service.consumes(REDEMPTION_CHANGED, handlers.on_redemption_changed)
     service.consumes(RIDER_CHANGED, handlers.on_rider_changed)
     service.include(api.router)
-    service.tallies(store.tallies)
+    service.background("settle", partial(_settle_forever, service))
+    service.erases(ledger.forget)
+    service.tallies(ledger.tallies)
     service.measures("ledger", _measure_ledger, *metrics.LEDGER, every_s=LEDGER_EVERY_S)
+    service.measures("ledger-round", usecases.check_shares, metrics.LEDGER_ROUND, every_s=usecases.CHECK_EVERY_S)
+    service.measures("settlements", _measure_settlements, metrics.SETTLEMENT_AGE, every_s=UNFINISHED_EVERY_S)
     return service
 
 
+async def _measure_settlements(conn: Connection) -> None:
+    metrics.SETTLEMENT_AGE.set(await case_store.oldest_age_s(conn))
+
+
 async def _measure_ledger(conn: Connection) -> None:
-    figures = await store.balances(conn)
+    recent = await usecases.check_recent(conn)
+    figures = await ledger.tallies(conn)
     metrics.LEDGER_SUM.set(figures["ledger_sum"])
-    metrics.LEDGER_UNBALANCED.set(figures["imbalance"])
-    metrics.LEDGER_CHECKED.set(clock.unix_s())
+    metrics.LEDGER_UNBALANCED.set(max(recent, figures["imbalance"]))
+    metrics.LEDGER_CHECKED.set(clock.unix_s())  # process clock: a gauge
+
+
+async def _settle_forever(service: Service) -> None:
+    """Carry out what is left of verdicts on crowded cases, a bounded transaction after the other."""
+    while True:
+        more = False
+        if not service.overloaded():
+            async with service.work() as work:
+                more = await cases.settle(work)
+        if not more:
+            await asyncio.sleep(SETTLE_EVERY_S)

@@ -1,5 +1,6 @@
 """The ledger's rules. A Book is the part of the ledger that a batch touches; it decides and remembers what to write."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -8,6 +9,8 @@ from uuid import UUID
 
 Source = Literal["report", "redemption"]
 HoldState = Literal["held", "posted", "voided", "reversed", "refused"]
+Act = Literal["post", "void"]
+"""What a verdict does to a case's holds: closed, they are the riders'; invalid, they are given back."""
 
 # Claim, Line and Movement are made for every event and never changed; they aren't declared frozen since a frozen
 # dataclass's constructor costs three times as much.
@@ -21,9 +24,18 @@ WAYS: dict[tuple[str, str], tuple[str, str]] = {
     ("redemption", "held"): ("available", "reserved"),
     ("redemption", "posted"): ("reserved", "redeemed"),
     ("redemption", "voided"): ("reserved", "available"),
+    ("redemption", "reversed"): ("redeemed", "available"),
 }
 # movements after which the rider has more than before; the sign of an event's amount
-_GAINS = frozenset({("report", "held"), ("report", "posted"), ("report", "refused"), ("redemption", "voided")})
+_GAINS = frozenset(
+    {
+        ("report", "held"),
+        ("report", "posted"),
+        ("report", "refused"),
+        ("redemption", "voided"),
+        ("redemption", "reversed"),
+    }
+)
 
 
 @dataclass(slots=True)
@@ -55,7 +67,18 @@ class Hold:
     amount: int
     state: HoldState
     reason: str | None = None
+    company: str | None = None
     loaded_state: HoldState | None = None
+    ordinal: int | None = None
+    """Of a report: its rider's place among the case's reporters."""
+
+
+@dataclass(slots=True)
+class CaseVerdict:
+    """What was decided of a case: up to which of its reporters points are due, and up to which they are not."""
+
+    posted_up_to: int = 0
+    voided_up_to: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +107,8 @@ class Claim:
     on: date
     refusal: str | None
     rule: Rule
+    ordinal: int
+    company: str
 
     def hold(self, refusal: str | None) -> Hold:
         """The hold that this claim becomes."""
@@ -97,6 +122,8 @@ class Claim:
             amount=self.amount,
             state="held",
             reason=refusal,
+            ordinal=self.ordinal,
+            company=self.company,
         )
 
 
@@ -144,19 +171,17 @@ def rule_at(rules: Sequence[Rule], at: datetime) -> Rule:
     return found
 
 
-def share(riders: Sequence[UUID], place: int, points: int, co_percent: int, rule: Rule) -> tuple[int, str | None]:
-    """Points of the report at `place` of a case's reports, and why none.
+def share(ordinal: int, repeated: bool, points: int, co_percent: int, rule: Rule) -> tuple[int, str | None]:
+    """Points of one report of a case, and why none.
 
     The first reporter has them in full; each other rider has a fraction (rounded down) up to the rule's number of
     co-reporters; a rider's second report of the same case earns nothing.
     """
-    rider = riders[place]
-    before: set[UUID] = set(riders[:place])
-    if rider in before:
+    if repeated:
         return 0, "already_reported"
-    if not before:
+    if ordinal == 1:
         return points, None if points else "no_points"
-    if len(before) > rule.co_reporters_max:
+    if ordinal - 1 > rule.co_reporters_max:
         return 0, "co_reporters_max"
     amount = points * co_percent // 100
     return amount, None if amount else "no_points"
@@ -172,6 +197,9 @@ class Book:
         self.holds = holds
         self.days = days
         self.movements: list[Movement] = []
+        self._of_case: defaultdict[UUID, list[Hold]] = defaultdict(list)
+        for hold in holds.values():
+            self._know(hold)
 
     def earn(self, claim: Claim, cause: int) -> None:
         """Hold the points of a report, or refuse them; nothing if the report was already dealt with."""
@@ -179,7 +207,7 @@ class Book:
             return
         refusal = claim.refusal or self._over_cap(claim)
         hold = claim.hold(refusal)
-        self.holds[hold.id] = hold
+        self._know(hold)
         if refusal:
             self._move(hold, "refused", refusal, cause)
             return
@@ -214,10 +242,34 @@ class Book:
         """End a hold by giving back. What was never held is remembered as voided: a late request then holds nothing."""
         hold = self.holds.get(unless_known.id)
         if hold is None:
-            unless_known.state, unless_known.reason = "voided", reason
-            self.holds[unless_known.id] = unless_known
+            unless_known.state, unless_known.reason, unless_known.amount = "voided", reason, 0
+            self._know(unless_known)
         elif hold.state == "held":
             self._move(hold, "voided", reason, cause)
+
+    def take(self, claim: Claim, verdict: CaseVerdict, cause: int) -> None:
+        """A report's points; where its case's verdict was heard before the report, that is carried out at once."""
+        if claim.report_id in self.holds:
+            return
+        if claim.ordinal <= verdict.voided_up_to:
+            self.void(claim.hold(None), "case_invalid", cause)
+            return
+        self.earn(claim, cause)
+        if claim.ordinal <= verdict.posted_up_to:
+            self.post(claim.report_id, cause)
+
+    def settle(self, act: Act, hold_ids: Iterable[UUID], cause: int) -> None:
+        """Carry a case's verdict out on some of its reports; nothing where that was done before."""
+        for hold_id in hold_ids:
+            if act == "post":
+                self.post(hold_id, cause)
+            elif not self.reverse(hold_id, "case_invalid", cause):
+                self.void(self.holds[hold_id], "case_invalid", cause)
+
+    def of_case(self, case_id: UUID, up_to: int) -> list[UUID]:
+        """The reports of a case that the book knows, of its first `up_to` reporters."""
+        known = self._of_case.get(case_id, ())
+        return [hold.id for hold in known if hold.ordinal is not None and hold.ordinal <= up_to]
 
     def reverse(self, hold_id: UUID, reason: str, cause: int) -> bool:
         """Take back posted points of a report; False where there are none to take back.
@@ -229,6 +281,19 @@ class Book:
             return False
         self._move(hold, "reversed", reason, cause)
         return True
+
+    def refund(self, hold_id: UUID, reason: str, cause: int) -> bool:
+        """Give posted points of a redemption back to its rider; False where none are posted."""
+        hold = self.holds.get(hold_id)
+        if hold is None or hold.state != "posted" or hold.source != "redemption":
+            return False
+        self._move(hold, "reversed", reason, cause)
+        return True
+
+    def _know(self, hold: Hold) -> None:
+        self.holds[hold.id] = hold
+        if hold.case_id is not None:
+            self._of_case[hold.case_id].append(hold)
 
     def _over_cap(self, claim: Claim) -> str | None:
         use = self.days.setdefault((claim.rider_id, claim.on), DayUse())
@@ -254,7 +319,7 @@ class Book:
 
 def _lines(hold: Hold, name: str, account: Account) -> tuple[Line, ...]:
     source_account, target_account = WAYS[hold.source, name]
-    if name != "reversed" or account.available >= hold.amount:
+    if (hold.source, name) != ("report", "reversed") or account.available >= hold.amount:
         return (Line(source_account, target_account, hold.amount),)
     lost = Line("written_off", target_account, hold.amount - account.available)
     return (Line(source_account, target_account, account.available), lost) if account.available else (lost,)

@@ -24,10 +24,22 @@ LEDGER_SUM = Gauge(
 )
 LEDGER_UNBALANCED = Gauge(
     "beegrid_points_ledger_unbalanced_accounts",
-    "Accounts whose stored balances their entries and open holds don't explain.",
+    "Accounts and holds that their entries don't explain.",
     registry=REGISTRY,
 )
 LEDGER_CHECKED = Gauge(
-    "beegrid_points_ledger_checked_timestamp_seconds", "When the ledger was last added up.", registry=REGISTRY
+    "beegrid_points_ledger_checked_timestamp_seconds",
+    "When the ledger's totals and the accounts that had just moved were last checked.",
+    registry=REGISTRY,
+)
+LEDGER_ROUND = Gauge(
+    "beegrid_points_ledger_round_timestamp_seconds",
+    "When the last round through all entries and holds ended.",
+    registry=REGISTRY,
+)
+SETTLEMENT_AGE = Gauge(
+    "beegrid_points_settlement_oldest_age_seconds",
+    "Age of the oldest verdict on a crowded case that is still being carried out; 0 where none is.",
+    registry=REGISTRY,
 )
 LEDGER = (LEDGER_SUM, LEDGER_UNBALANCED, LEDGER_CHECKED)

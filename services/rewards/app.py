@@ -2,18 +2,18 @@
 
 import asyncio
 from functools import partial
-from zoneinfo import ZoneInfo
 
 from services.rewards import handlers
 from services.rewards.api import offers as offers_api
 from services.rewards.api import redemptions as redemptions_api
 from services.rewards.api.parts import Parts, Rewards
+from services.rewards.retention import TABLES
 from services.rewards.settings import Settings
-from services.rewards.store.redemptions import tallies
+from services.rewards.store.redemptions import forget, tallies
 from services.rewards.usecases import redemptions
 from services.rewards.usecases.codes import Codes
 from services.rewards.usecases.redemptions import Answer, Desk, Wish
-from services.rewards.usecases.sealing import reseal
+from services.rewards.usecases.sealing import sealed_codes
 from services.rewards.usecases.vouchers import Counter
 from shared.events.account_changed import ACCOUNT_CHANGED
 from shared.kit.auth import sealing_keys
@@ -25,8 +25,9 @@ def build(settings: Settings | None = None) -> Service:
     """The service, not yet started."""
     settings = settings or Settings()
     service = Rewards("rewards", settings, title="BeeGrid rewards")
+    service.keeps(*TABLES)
     secrets = _secrets(settings)
-    codes, zone = Codes(*secrets.values()), ZoneInfo(settings.city_timezone)
+    codes, zone = Codes(*secrets.values()), settings.city_zone
     desk = Desk(codes, zone, settings.points_answer_s, redemptions_api.render)
 
     async def flush(wishes: list[Wish]) -> list[Answer | Exception]:
@@ -41,15 +42,21 @@ def build(settings: Settings | None = None) -> Service:
                 await asyncio.sleep(settings.sweep_every_s)
 
     redeemer: Batcher[Wish, Answer] = Batcher(flush, name="rewards")
-    service.parts = Parts(desk, Counter(codes, zone, settings.wrong_codes_max, settings.wrong_codes_window_s), redeemer)
+    service.parts = Parts(
+        desk,
+        Counter(codes, zone, settings.wrong_codes_max, settings.wrong_codes_window_s),
+        redeemer,
+        settings.undo_days_max,
+    )
     service.consumes(ACCOUNT_CHANGED, partial(handlers.on_account_changed, desk))
     service.include(redemptions_api.router)
     service.include(offers_api.router)
     service.on_start(redeemer.start)
     service.on_stop(redeemer.stop)
     service.background("sweep", sweep)
+    service.erases(forget)
     service.tallies(tallies)
-    service.seals(partial(reseal, codes, list(secrets)))
+    service.seals(sealed_codes(codes, list(secrets)))
     return service
 
 

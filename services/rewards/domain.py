@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-State = Literal["requested", "issued", "used", "expired", "refused", "cancelled"]
+State = Literal["requested", "issued", "used", "expired", "refused", "cancelled", "undone"]
 ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
 """30 symbols without 0 O 1 I L U: no two are confused on paper or by voice."""
 CODE_LENGTH = 13
@@ -24,6 +24,7 @@ class Merchant:
     name: str
     address: str
     active: bool
+    closed_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ class Offer:
     opens_minute: int
     closes_minute: int
     voucher_minutes: int
+    closed_reason: str | None = None
+    """Why no more can be had, of the offer or its merchant; vouchers that are out stay good till their end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,8 @@ class Redemption:
     deadline_at: datetime
     issued_at: datetime | None
     ended_at: datetime | None
+    undone_at: datetime | None = None
+    undone_by: str | None = None
 
 
 @dataclass(slots=True)
@@ -84,6 +89,8 @@ class Taken:
         mine = self.by_rider.get(rider_id, 0)
         if not offer.merchant_active:
             return "merchant_inactive"
+        if offer.closed_reason is not None:
+            return "offer_closed"
         if not offer.valid_from <= now < offer.valid_until:
             return "not_valid_now"
         if offer.per_rider_max is not None and mine >= offer.per_rider_max:

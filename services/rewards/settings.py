@@ -1,8 +1,6 @@
 """Settings of the rewards service."""
 
-from zoneinfo import ZoneInfo
-
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr
 
 from shared.kit.settings import KitSettings
 
@@ -10,7 +8,6 @@ from shared.kit.settings import KitSettings
 class Settings(KitSettings):
     """What the kit needs, the times of a redemption and the limits at a counter."""
 
-    city_timezone: str = Field("Asia/Shanghai", description="of opening hours and daily quotas")
     points_answer_s: int = Field(600, ge=5, description="a request that points never answered is cancelled after this")
     sweep_every_s: float = Field(
         5.0, gt=0, le=25, description="stock of ended redemptions comes back at most this late"
@@ -18,12 +15,9 @@ class Settings(KitSettings):
     sweep_rows_max: int = Field(200, ge=1, le=5000, description="redemptions ended in one transaction")
     wrong_codes_max: int = Field(20, ge=1, description="per merchant and window; more attempts are refused")
     wrong_codes_window_s: int = Field(600, ge=1)
+    undo_days_max: int = Field(
+        14, ge=1, le=366, description="an operator can undo a voucher's use for so long; settle with merchants after it"
+    )
     voucher_key: SecretStr | None = Field(
         None, description="secret that hashes and seals voucher codes; none: derived from the sealing key"
     )
-
-    @field_validator("city_timezone")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        ZoneInfo(name)
-        return name

@@ -6,6 +6,7 @@ from functools import partial
 from services.riders import metrics, store, usecases
 from services.riders.api import companies, riders
 from services.riders.handlers import on_rider_submission
+from services.riders.retention import TABLES
 from shared.events.inbound_riders import INBOUND_RIDERS
 from shared.kit.auth import CachedKeyRing, Sealer
 from shared.kit.db import Connection
@@ -21,12 +22,14 @@ def build(settings: KitSettings | None = None) -> Service:
     settings = settings or KitSettings()
     sealer = Sealer(settings.sealing_key.get_secret_value())
     service = Service("riders", settings, title="BeeGrid riders")
+    service.keeps(*TABLES)
     service.key_ring = CachedKeyRing(partial(usecases.signing_keys, lambda: service.pool, sealer))
     service.consumes(INBOUND_RIDERS, on_rider_submission)
     service.include(companies.router)
     service.include(riders.router)
+    service.erases(store.forget)
     service.tallies(store.tallies)
-    service.seals(partial(usecases.reseal, sealer))
+    service.seals(usecases.sealed_secrets(sealer))
     service.background("end-due-keys", partial(_end_due_keys, service))
     service.measures("keys", _measure_keys, metrics.KEY_MADE, every_s=KEYS_EVERY_S)
     return service

@@ -4,6 +4,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from shared.events.personal import number_mark
+
 CLOCK_TOLERANCE = timedelta(minutes=5)
 RIDERS_PER_REQUEST_MAX = 1_000
 OUTLETS_PER_REQUEST_MAX = 1_000
@@ -77,6 +79,19 @@ class Rider:
     erased_at: datetime | None = None
 
 
+ERASED_REFUSAL = Refusal(
+    "rider_erased", "骑手信息已删除 / Rider erased", "the rider had the data erased", "external_id"
+)
+
+
+EVENT_KNOWN = Refusal(
+    "event_known",
+    "事件已收到过 / Event known",
+    "an event of this source and id came before: of another rider, or as a dead letter",
+    "id",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Registration:
     """One company's word on one of its riders. `company` comes from signature or topic, never from the content."""
@@ -84,6 +99,8 @@ class Registration:
     company: str
     external_id: str
     facts: RiderFacts
+    event_id: UUID | None = None
+    """Of an event that came over HTTP; what Kafka brings was held against the inbox before."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -126,15 +143,19 @@ def registration_refusal(registration: Registration, company: Company | None, no
 def applied(rider: Rider, registration: Registration) -> Rider | Refusal:
     """The rider after a registration: the same object if nothing changed, else one version on."""
     if rider.erased_at is not None:
-        return Refusal("rider_erased", "骑手信息已删除 / Rider erased", "the rider had the data erased", "external_id")
+        return ERASED_REFUSAL
     if rider.version > 0 and rider.facts == registration.facts:
         return rider
     return replace(rider, facts=registration.facts, version=rider.version + 1)
 
 
 def erased(rider: Rider, now: datetime) -> Rider:
-    """The rider without any personal data, no longer active. The same object if that was done before."""
+    """The rider without any personal data, no longer active. The same object if that was done before.
+
+    In place of the company's number stands its mark, by which the number is recognised when it comes again.
+    """
     if rider.erased_at is not None:
         return rider
     blank = replace(rider.facts, name="", consent_at=None, active=False, outlet=None)
-    return replace(rider, facts=blank, version=rider.version + 1, erased_at=now)
+    number = number_mark(rider.company, rider.external_id)
+    return replace(rider, external_id=number, facts=blank, version=rider.version + 1, erased_at=now)

@@ -1,19 +1,25 @@
 """All SQL of the riders service."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
 
 from services.riders.domain import Company, CompanyKey, Outlet, Rider, RiderFacts
+from shared.events.personal import number_mark
+from shared.kit import counters
 from shared.kit.db import Connection
+from shared.kit.erasure import Leaver
 from shared.kit.ids import new_id
+from shared.kit.resealing import Sealed, uuid_after
 
 SQL_COMPANIES_BY_CODE = """
 SELECT company_id, code, name, active, version FROM companies WHERE code = ANY($1::text[])
 """
-SQL_COMPANIES = "SELECT company_id, code, name, active, version FROM companies ORDER BY code"
+SQL_COMPANIES = """
+SELECT company_id, code, name, active, version FROM companies WHERE code > $1 ORDER BY code LIMIT $2
+"""
 SQL_COMPANY_INSERT = """
 INSERT INTO companies (company_id, code, name, active, version, created_at, changed_at)
 VALUES ($1, $2, $3, true, 1, $4, $4) ON CONFLICT (code) DO NOTHING RETURNING company_id
@@ -27,6 +33,10 @@ RETURNING company_id, code, name, active, version
 """
 SQL_KEYS = """
 SELECT key_id, sealed, active, created_at, expires_at FROM company_keys WHERE company_id = $1
+ORDER BY created_at DESC, key_id DESC LIMIT $2
+"""
+SQL_KEYS_ACTIVE = """
+SELECT key_id, sealed, active, created_at, expires_at FROM company_keys WHERE company_id = $1 AND active
 ORDER BY created_at DESC, key_id DESC
 """
 SQL_KEYS_ACTIVE_BY_CODE = """
@@ -37,13 +47,18 @@ WHERE c.code = $1 AND k.active ORDER BY k.created_at DESC, k.key_id DESC
 SQL_KEY_INSERT = """
 INSERT INTO company_keys (key_id, company_id, sealed, active, created_at) VALUES ($1, $2, $3, true, $4)
 """
+SQL_KEYS_SEALED = """
+SELECT k.key_id::text, c.code, k.key_id::text, k.sealed FROM company_keys k JOIN companies c USING (company_id)
+WHERE k.active AND k.key_id > $1 ORDER BY k.key_id LIMIT $2
+"""
 SQL_KEY_RESEAL = "UPDATE company_keys SET sealed = $3 WHERE key_id = $1 AND sealed = $2"
 SQL_KEYS_DUE = """
 SELECT c.code, k.key_id FROM company_keys k JOIN companies c USING (company_id)
-WHERE k.active AND k.expires_at <= $1 ORDER BY c.code, k.key_id
+WHERE k.active AND k.expires_at <= now() ORDER BY c.code, k.key_id
 """
 SQL_KEYS_EXPIRE = """
-UPDATE company_keys SET expires_at = least(expires_at, $3) WHERE company_id = $1 AND key_id <> $2 AND active
+UPDATE company_keys SET expires_at = least(expires_at, now() + $3::interval)
+WHERE company_id = $1 AND key_id <> $2 AND active
 """
 SQL_KEY_REVOKE = """
 UPDATE company_keys SET active = false, revoked_at = $3, sealed = ''
@@ -61,7 +76,7 @@ RETURNING code
 """
 SQL_OUTLETS = """
 SELECT o.code, o.name, o.address, o.active FROM outlets o JOIN companies c USING (company_id)
-WHERE c.code = $1 ORDER BY o.code
+WHERE c.code = $1 AND o.code > $2 ORDER BY o.code LIMIT $3
 """
 # Version 0: the row exists, so that it can be locked like every other one; it is filled in the same transaction.
 SQL_RIDERS_CLAIM = """
@@ -71,11 +86,13 @@ FROM unnest($1::uuid[], $2::text[], $3::text[]) AS u (rider_id, company, externa
 ORDER BY u.company, u.external_id
 ON CONFLICT (company, external_id) DO NOTHING
 """
+# The marks come with the numbers: an erased rider's row has the mark in the number's place.
 SQL_RIDERS_LOCK = """
 SELECT r.rider_id, r.company, r.external_id, r.kind, r.outlet, r.consent_at, r.locale, r.active, r.erased_at, r.version,
        coalesce(n.name, '') AS name
 FROM riders r LEFT JOIN rider_names n USING (rider_id)
-WHERE (r.company, r.external_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))
+WHERE (r.company, r.external_id) IN (SELECT * FROM unnest($1::text[], $2::text[])
+                                     UNION ALL SELECT * FROM unnest($1::text[], $3::text[]))
 ORDER BY r.rider_id FOR NO KEY UPDATE OF r
 """
 SQL_RIDER_LOCK = """
@@ -84,18 +101,25 @@ SELECT r.rider_id, r.company, r.external_id, r.kind, r.outlet, r.consent_at, r.l
 FROM riders r LEFT JOIN rider_names n USING (rider_id) WHERE r.rider_id = $1 FOR NO KEY UPDATE OF r
 """
 SQL_RIDERS_UPDATE = """
-UPDATE riders r SET kind = u.kind, outlet = u.outlet, consent_at = u.consent_at, locale = u.locale, active = u.active,
-       erased_at = u.erased_at, version = u.version, changed_at = $9
+UPDATE riders r SET external_id = u.external_id, kind = u.kind, outlet = u.outlet, consent_at = u.consent_at,
+       locale = u.locale, active = u.active, erased_at = u.erased_at, version = u.version, changed_at = $9
 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::text[], $6::boolean[], $7::timestamptz[],
-            $8::bigint[])
-  AS u (rider_id, kind, outlet, consent_at, locale, active, erased_at, version)
+            $8::bigint[], $10::text[])
+  AS u (rider_id, kind, outlet, consent_at, locale, active, erased_at, version, external_id)
 WHERE r.rider_id = u.rider_id
 """
 SQL_NAMES_UPSERT = """
 INSERT INTO rider_names AS n (rider_id, name) SELECT * FROM unnest($1::uuid[], $2::text[])
 ON CONFLICT (rider_id) DO UPDATE SET name = excluded.name WHERE n.name <> excluded.name
 """
-SQL_NAME_DELETE = "DELETE FROM rider_names WHERE rider_id = $1"
+SQL_NAMES_DELETE = "DELETE FROM rider_names WHERE rider_id = ANY($1::uuid[])"
+SQL_RIDERS_UNCLAIM = "DELETE FROM riders WHERE rider_id = ANY($1::uuid[]) AND version = 0"
+SQL_RIDERS_ERASE = """
+UPDATE riders r SET external_id = u.number, outlet = NULL, consent_at = NULL, active = false,
+       erased_at = coalesce(r.erased_at, u.erased_at)
+FROM unnest($1::uuid[], $2::text[], $3::timestamptz[]) AS u (rider_id, number, erased_at)
+WHERE r.rider_id = u.rider_id AND (r.external_id <> u.number OR r.erased_at IS NULL)
+"""
 SQL_RIDER_BY_ID = """
 SELECT r.rider_id, r.company, r.external_id, r.kind, r.outlet, r.consent_at, r.locale, r.active, r.erased_at, r.version,
        coalesce(n.name, '') AS name
@@ -105,11 +129,6 @@ SQL_RIDER_BY_EXTERNAL_ID = """
 SELECT r.rider_id, r.company, r.external_id, r.kind, r.outlet, r.consent_at, r.locale, r.active, r.erased_at, r.version,
        coalesce(n.name, '') AS name
 FROM riders r LEFT JOIN rider_names n USING (rider_id) WHERE r.company = $1 AND r.external_id = $2
-"""
-SQL_TALLIES = """
-SELECT (SELECT count(*) FROM companies) AS companies, (SELECT count(*) FROM riders) AS riders,
-       (SELECT count(*) FROM riders WHERE active) AS riders_active,
-       (SELECT coalesce(sum(version), 0)::bigint FROM riders) AS rider_versions
 """
 SQL_OLDEST_KEYS = """
 SELECT c.code, min(k.created_at) AS made_at FROM companies c JOIN company_keys k USING (company_id)
@@ -135,9 +154,9 @@ async def companies_by_code(conn: Connection, codes: Collection[str]) -> dict[st
     return {row["code"]: _company(row) for row in await conn.fetch(SQL_COMPANIES_BY_CODE, list(codes))}
 
 
-async def companies(conn: Connection) -> list[Company]:
-    """All companies, by code."""
-    return [_company(row) for row in await conn.fetch(SQL_COMPANIES)]
+async def companies(conn: Connection, after: str, limit: int) -> list[Company]:
+    """The next companies after a code, by code."""
+    return [_company(row) for row in await conn.fetch(SQL_COMPANIES, after, limit)]
 
 
 async def insert_company(conn: Connection, company_id: UUID, code: str, name: str, now: datetime) -> bool:
@@ -158,9 +177,14 @@ async def update_company(conn: Connection, company: Company, name: str, active: 
     return _company(row)
 
 
-async def keys(conn: Connection, company_id: UUID) -> list[CompanyKey]:
-    """All keys of a company, newest first."""
-    return [_key(row) for row in await conn.fetch(SQL_KEYS, company_id)]
+async def keys(conn: Connection, company_id: UUID, limit: int) -> list[CompanyKey]:
+    """The newest keys of a company, those that have ended included."""
+    return [_key(row) for row in await conn.fetch(SQL_KEYS, company_id, limit)]
+
+
+async def active_keys(conn: Connection, company_id: UUID) -> list[CompanyKey]:
+    """The keys of a company that are good, newest first."""
+    return [_key(row) for row in await conn.fetch(SQL_KEYS_ACTIVE, company_id)]
 
 
 async def active_keys_by_code(conn: Connection, code: str) -> list[CompanyKey]:
@@ -173,19 +197,24 @@ async def insert_key(conn: Connection, key_id: UUID, company_id: UUID, sealed: s
     await conn.execute(SQL_KEY_INSERT, key_id, company_id, sealed, now)
 
 
-async def expire_others(conn: Connection, company_id: UUID, key_id: UUID, at: datetime) -> None:
-    """Let all other active keys of a company end then, those that end sooner not later."""
-    await conn.execute(SQL_KEYS_EXPIRE, company_id, key_id, at)
+async def expire_others(conn: Connection, company_id: UUID, key_id: UUID, after: timedelta) -> None:
+    """Let all other active keys of a company end then by the database's clock, those that end sooner not later."""
+    await conn.execute(SQL_KEYS_EXPIRE, company_id, key_id, after)
 
 
-async def keys_due(conn: Connection, now: datetime) -> list[tuple[str, UUID]]:
-    """(company's code, key id) of active keys whose time is over."""
-    return [(row["code"], row["key_id"]) for row in await conn.fetch(SQL_KEYS_DUE, now)]
+async def keys_due(conn: Connection) -> list[tuple[str, UUID]]:
+    """(company's code, key id) of active keys whose time is over by the database's clock."""
+    return [(row["code"], row["key_id"]) for row in await conn.fetch(SQL_KEYS_DUE)]
 
 
-async def reseal_key(conn: Connection, key_id: UUID, before: str, after: str) -> None:
-    """Exchange the seal of a key that has not changed meanwhile."""
-    await conn.execute(SQL_KEY_RESEAL, key_id, before, after)
+async def sealed_keys(conn: Connection, after: str, most: int) -> list[Sealed]:
+    """Companies' active signing keys."""
+    return [Sealed(*row) for row in await conn.fetch(SQL_KEYS_SEALED, uuid_after(after), most)]
+
+
+async def reseal_key(conn: Connection, key_id: UUID, before: str, after: str) -> bool:
+    """Exchange the seal of a key; False where it has changed since it was read."""
+    return await conn.execute(SQL_KEY_RESEAL, key_id, before, after) == "UPDATE 1"
 
 
 async def revoke_key(conn: Connection, company_id: UUID, key_id: UUID, now: datetime) -> bool:
@@ -207,9 +236,9 @@ async def upsert_outlets(conn: Connection, company_id: UUID, outlets: Sequence[O
     return {row["code"] for row in rows}
 
 
-async def outlets(conn: Connection, company: str) -> list[Outlet]:
-    """Outlets of a company, by code."""
-    rows = await conn.fetch(SQL_OUTLETS, company)
+async def outlets(conn: Connection, company: str, after: str, limit: int) -> list[Outlet]:
+    """The next outlets of a company after a code, by code."""
+    rows = await conn.fetch(SQL_OUTLETS, company, after, limit)
     return [Outlet(row["code"], row["name"], row["address"], row["active"]) for row in rows]
 
 
@@ -218,14 +247,25 @@ async def claim_riders(
 ) -> dict[tuple[str, str], Rider]:
     """Riders by (company, external id), all locked in the order of their ids; those that did not exist have version 0.
 
-    Inserting first leaves nothing to race for: whoever comes second waits, then locks the row of the first.
+    Inserting first leaves nothing to race for: whoever comes second waits, then locks the row of the first. Erased
+    riders are left out: the row made for one is taken away again, or, while we waited for theirs, got its mark.
     """
     ordered = sorted(keys)
     company_codes = [company for company, _ in ordered]
     external_ids = [external_id for _, external_id in ordered]
+    marks = {(company, number_mark(company, number)): (company, number) for company, number in ordered}
     await conn.execute(SQL_RIDERS_CLAIM, [new_id() for _ in ordered], company_codes, external_ids, now)
-    rows = await conn.fetch(SQL_RIDERS_LOCK, company_codes, external_ids)
-    return {(row["company"], row["external_id"]): _rider(row) for row in rows}
+    rows = await conn.fetch(SQL_RIDERS_LOCK, company_codes, external_ids, [mark for _, mark in marks])
+    found = {(row["company"], row["external_id"]): _rider(row) for row in rows}
+    erased = {marks[key] for key in found if key in marks}
+    await unclaim_riders(conn, [found[key].rider_id for key in erased if key in found])
+    return {key: rider for key, rider in found.items() if key not in erased and key not in marks}
+
+
+async def unclaim_riders(conn: Connection, ids: Sequence[UUID]) -> None:
+    """Take away rows that `claim_riders` made and nothing has filled."""
+    if ids:
+        await conn.execute(SQL_RIDERS_UNCLAIM, ids)
 
 
 async def lock_rider(conn: Connection, rider_id: UUID) -> Rider | None:
@@ -247,14 +287,17 @@ async def save_riders(conn: Connection, riders: Sequence[Rider], now: datetime) 
         [rider.erased_at for rider in riders],
         [rider.version for rider in riders],
         now,
+        [rider.external_id for rider in riders],
     )
     named = [rider for rider in riders if rider.erased_at is None]
     await conn.execute(SQL_NAMES_UPSERT, [rider.rider_id for rider in named], [rider.facts.name for rider in named])
 
 
-async def delete_name(conn: Connection, rider_id: UUID) -> None:
-    """Erase who a rider is."""
-    await conn.execute(SQL_NAME_DELETE, rider_id)
+async def forget(conn: Connection, leavers: Sequence[Leaver]) -> None:
+    """Erase who riders are. Of a list that a restore brings back, too."""
+    ids = [one.rider_id for one in leavers]
+    await conn.execute(SQL_NAMES_DELETE, ids)
+    await conn.execute(SQL_RIDERS_ERASE, ids, [one.number for one in leavers], [one.erased_at for one in leavers])
 
 
 async def rider_by_id(conn: Connection, rider_id: UUID) -> Rider | None:
@@ -271,8 +314,13 @@ async def rider_by_external_id(conn: Connection, company: str, external_id: str)
 
 async def tallies(conn: Connection) -> dict[str, int]:
     """Figures for the reconciliation: companies, riders, riders_active, rider_versions (= events of riders)."""
-    row = await conn.fetchrow(SQL_TALLIES)
-    return dict(row) if row is not None else {}
+    kept = await counters.kept(conn, "companies", "riders", "versions")
+    return {
+        "companies": kept.of("companies"),
+        "riders": kept.total("riders"),
+        "riders_active": kept.of("riders", "active"),
+        "rider_versions": kept.of("versions"),
+    }
 
 
 async def oldest_keys(conn: Connection) -> dict[str, datetime]:

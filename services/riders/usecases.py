@@ -2,8 +2,7 @@
 
 import base64
 import secrets
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -12,11 +11,15 @@ from uuid import UUID
 from services.riders import domain, metrics, store
 from services.riders.domain import Company, Outlet, Refusal, Registered, Registration, Rider
 from shared.events.company_changed import COMPANY_CHANGED, CompanyChanged, CompanyKey
-from shared.events.inbound_riders import RiderSubmission
+from shared.events.inbound_riders import INBOUND_RIDERS, RiderSubmission
 from shared.events.rider_changed import RIDER_CHANGED, RiderChanged
+from shared.events.rider_erased import RIDER_ERASED, RiderErased
+from shared.kit import inbox
 from shared.kit.auth.sealing import Sealer
 from shared.kit.db import ACQUIRE_TIMEOUT_S, Pool
+from shared.kit.erasure import Erasure, Leaver
 from shared.kit.ids import new_id
+from shared.kit.resealing import Sealed, Secrets, opened_by
 from shared.kit.work import Event, Work
 
 KEY_BYTES = 32
@@ -59,14 +62,14 @@ async def add_key(work: Work, sealer: Sealer, code: str, overlap: timedelta | No
     company = await store.lock_company(work.conn, code)
     if company is None:
         return None
-    active = sum(key.active for key in await store.keys(work.conn, company.company_id))
+    active = len(await store.active_keys(work.conn, company.company_id))
     if active >= domain.KEYS_ACTIVE_MAX:
         detail = f"{active} keys are active: revoke one first"
         return Refusal("too_many_keys", "有效密钥过多 / Too many active keys", detail)
     company = await store.update_company(work.conn, company, company.name, company.active, work.now)
     key_id, secret = await _add_key(work, sealer, company)
     if overlap is not None:
-        await store.expire_others(work.conn, company.company_id, key_id, work.now + overlap)
+        await store.expire_others(work.conn, company.company_id, key_id, overlap)
     await _publish_company(work, company)
     metrics.COMPANY_CHANGES.labels(change="key_added").inc()
     return NewKey(company, key_id, secret)
@@ -85,35 +88,28 @@ async def revoke_key(work: Work, code: str, key_id: UUID) -> bool:
 
 async def end_due_keys(work: Work) -> int:
     """Revoke the keys whose overlap is over; how many."""
-    due = await store.keys_due(work.conn, work.now)
+    due = await store.keys_due(work.conn)
     for code, key_id in due:
         await revoke_key(work, code, key_id)
     return len(due)
 
 
-async def reseal(sealer: Sealer, work: Work, anew: bool) -> Counter[str]:
-    """Count active signing keys by the sealing key they are under; `anew`: seal and publish those under another."""
-    found: Counter[str] = Counter()
-    for company in await store.companies(work.conn):
-        keys = [key for key in await store.keys(work.conn, company.company_id) if key.active]
-        found += sealer.count((company.code, str(key.key_id), key.sealed) for key in keys)
-        if anew:
-            await _reseal_company(sealer, work, company.code)
-    return found
+def sealed_secrets(sealer: Sealer) -> Secrets:
+    """Companies' active signing keys; resealed ones are published, and whoever keeps them follows."""
+    return Secrets(store.sealed_keys, opened_by(sealer), _reseal)
 
 
-async def _reseal_company(sealer: Sealer, work: Work, code: str) -> None:
-    company = await store.lock_company(work.conn, code)
-    assert company is not None, "companies are never deleted"
-    changed = False
-    for key in await store.keys(work.conn, company.company_id):
-        if key.active and (sealed := sealer.resealed(key.sealed, code, str(key.key_id))) is not None:
-            await store.reseal_key(work.conn, key.key_id, key.sealed, sealed)
-            changed = True
-    if changed:
-        company = await store.update_company(work.conn, company, company.name, company.active, work.now)
-        await _publish_company(work, company)
-        metrics.COMPANY_CHANGES.labels(change="resealed").inc()
+async def _reseal(work: Work, renewed: Sequence[tuple[Sealed, Any]]) -> None:
+    of_company: dict[str, list[tuple[UUID, str, str]]] = {}
+    for one, after in renewed:
+        of_company.setdefault(one.bound_to, []).append((UUID(one.key_id), one.secret, after))
+    for code, keys in sorted(of_company.items()):
+        company = await store.lock_company(work.conn, code)
+        assert company is not None, "companies are never deleted"
+        if sum([await store.reseal_key(work.conn, *key) for key in keys]):
+            company = await store.update_company(work.conn, company, company.name, company.active, work.now)
+            await _publish_company(work, company)
+            metrics.COMPANY_CHANGES.labels(change="resealed").inc()
 
 
 async def _add_key(work: Work, sealer: Sealer, company: Company) -> tuple[UUID, str]:
@@ -125,7 +121,7 @@ async def _add_key(work: Work, sealer: Sealer, company: Company) -> tuple[UUID, 
 
 async def _publish_company(work: Work, company: Company) -> None:
     """The company's whole state; a revoked key is told by its absence, so its content travels no more."""
-    active = [key for key in await store.keys(work.conn, company.company_id) if key.active]
+    active = await store.active_keys(work.conn, company.company_id)
     body = CompanyChanged(
         company_id=company.company_id,
         code=company.code,
@@ -162,6 +158,7 @@ async def register(
     Returns:
         One outcome per registration, in order.
     """
+    repeated = await inbox.enter_stated(work.conn, [one.event_id for one in registrations])
     companies = await store.companies_by_code(work.conn, {one.company for one in registrations})
     outcomes: list[Registered | Refusal | None] = [
         domain.registration_refusal(one, companies.get(one.company), work.now) for one in registrations
@@ -174,8 +171,13 @@ async def register(
         if outcome is not None:
             settled.append(outcome)
             continue
-        before = riders[one.key]
-        known = only_new and before.version > 0
+        if (before := riders.get(one.key)) is None:
+            settled.append(domain.ERASED_REFUSAL)
+            continue
+        if index in repeated and before.version == 0:
+            settled.append(domain.EVENT_KNOWN)
+            continue
+        known = index in repeated or (only_new and before.version > 0)
         after = before if known else domain.applied(before, one)
         if isinstance(after, Refusal):
             settled.append(after)
@@ -186,9 +188,24 @@ async def register(
             _publish_rider(work, after, causes[index] if causes else None)
     if changed:
         await store.save_riders(work.conn, list(changed.values()), work.now)
+    await _give_up(work, registrations, settled, riders, repeated)
     for outcome in settled:
         metrics.REGISTRATIONS.labels(outcome=_told(outcome)).inc()
     return settled
+
+
+async def _give_up(
+    work: Work,
+    registrations: Sequence[Registration],
+    settled: Sequence[Registered | Refusal],
+    riders: Mapping[tuple[str, str], Rider],
+    repeated: set[int],
+) -> None:
+    """Leave no trace of refused events that may come again corrected, nor rows of riders that none has made."""
+    refused = [index for index, outcome in enumerate(settled) if isinstance(outcome, Refusal)]
+    ids = (id_ for index in refused if index not in repeated and (id_ := registrations[index].event_id) is not None)
+    await inbox.give_up(work.conn, ids)
+    await store.unclaim_riders(work.conn, [rider.rider_id for rider in riders.values() if rider.version == 0])
 
 
 async def take_submissions(work: Work, events: Sequence[Event[RiderSubmission]]) -> None:
@@ -196,25 +213,36 @@ async def take_submissions(work: Work, events: Sequence[Event[RiderSubmission]])
     registrations = [registration(event.company or "", event.data) for event in events]
     for event, outcome in zip(events, await register(work, registrations, events), strict=True):
         if isinstance(outcome, Refusal):
-            work.reject(event, outcome.code, outcome.detail)
+            # who was erased is not written down again, also not as a dead letter
+            work.reject(event, outcome.code, outcome.detail, keep=outcome is not domain.ERASED_REFUSAL)
 
 
-def registration(company: str, body: RiderSubmission) -> Registration:
+def place_of(company: str) -> str:
+    """Where a company's events come in, for their ids: its topic, whether Kafka or HTTP brings them."""
+    return INBOUND_RIDERS.name.format(company=company)
+
+
+def registration(company: str, body: RiderSubmission, event_id: UUID | None = None) -> Registration:
     """A company's submission as the domain knows it."""
     facts = domain.RiderFacts(body.name, body.kind, body.outlet, body.consent_at, body.locale, body.active)
-    return Registration(company, body.external_id, facts)
+    return Registration(company, body.external_id, facts, event_id)
 
 
-async def erase(work: Work, rider_id: UUID) -> Rider | None:
-    """Erase who the rider is and end consent; points and reports stay under the bare id. None: no such rider."""
+async def erase(work: Work, erasure: Erasure, rider_id: UUID) -> Rider | None:
+    """Erase who the rider is and end consent, here and by an order to all services. None: no such rider.
+
+    Points and reports stay under the bare id, which leads to nobody any more.
+    """
     rider = await store.lock_rider(work.conn, rider_id)
     if rider is None:
         return None
     after = domain.erased(rider, work.now)
     if after is not rider:
-        await store.delete_name(work.conn, rider_id)
         await store.save_riders(work.conn, [after], work.now)
         _publish_rider(work, after, None)
+        order = RiderErased(rider_id=rider_id, company=after.company, number=after.external_id, erased_at=work.now)
+        work.publish(RIDER_ERASED, order, version=1)
+        await erasure.take(work.conn, [Leaver(rider_id, after.external_id, work.now)])
     return after
 
 

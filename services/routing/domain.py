@@ -7,9 +7,14 @@ from enum import StrEnum
 from typing import Literal, Protocol
 from uuid import UUID
 
+from shared.geo import codes
+
 Outcome = Literal["routed", "unroutable"]
 OUTSIDE = "outside_every_grid"
 NO_MAP = "no_active_map"
+VAGUE = "place_too_vague"
+REACH_M_MAX = 200.0
+"""A circle of more metres, or of unknown size, says too little: a person finds the grid."""
 NOTICE = "虚构边界 / Invented boundaries"
 
 
@@ -24,8 +29,6 @@ class Level(StrEnum):
 
 
 _DOWNWARDS = tuple(Level)
-# How many digits of a national code belong to a level. The city's code is its prefix, as officials' areas are prefixes.
-_DIGITS = {Level.CITY: 4, Level.DISTRICT: 6, Level.STREET: 9, Level.COMMUNITY: 12}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +72,22 @@ class Responsibility:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a report was made: WGS-84 degrees, the radius in metres, and the kind of department that its kind needs."""
+    """Where a report was made: WGS-84 degrees, the radius in metres, and the kind of department that its kind needs.
+
+    A radius of None is unknown.
+    """
 
     lng: float
     lat: float
-    accuracy_m: float
+    accuracy_m: float | None
     department_kind: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The decision about one place. `alternatives`: other grids that the accuracy circle reaches."""
+    """The decision about one place. `alternatives`: other grids that the accuracy circle reaches; all of them, the most
+    likely first, where it is too vague to decide.
+    """
 
     outcome: Outcome
     reason: str | None = None
@@ -87,6 +95,8 @@ class Route:
     area_path: tuple[str, ...] = ()
     alternatives: tuple[str, ...] = ()
     department: str | None = None
+    near: str | None = None
+    """Of a place outside every grid: the nearest one, whose people look after the report until it has a grid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +123,9 @@ class Locator(Protocol):
     ) -> Sequence[tuple[int, ...]]:
         """For every place the numbers of all grids within the radius, the most likely first."""
 
+    def nearest(self, lng: Sequence[float], lat: Sequence[float]) -> Sequence[int | None]:
+        """For every place the number of the grid that is nearest, however far; None where there is no grid."""
+
 
 def parent_level(level: Level) -> Level | None:
     """The level above, None above a city."""
@@ -122,11 +135,7 @@ def parent_level(level: Level) -> Level | None:
 
 def parent_code(code: str, level: Level) -> str | None:
     """The parent's code by the national numbering, None where there is none or the code isn't of that numbering."""
-    above = parent_level(level)
-    if above is None or not (code.isascii() and code.isdigit()):
-        return None
-    digits = _DIGITS[above]
-    return code[:digits] if len(code) > digits else None
+    return codes.parent(code, level)
 
 
 def missing_parents(areas: Iterable[Area]) -> tuple[list[Area], list[str]]:
@@ -164,6 +173,8 @@ class AreaMap:
     """Grid code → codes of the areas above it, from the district down to the community."""
     cities: Mapping[str, str] = field(default_factory=dict)
     """Grid code → code of its city, where the map has one."""
+    listed: Mapping[tuple[Level | None, str | None], tuple[Area, ...]] = field(default_factory=dict)
+    """Level and parent's code, None for any → areas by code."""
 
     @staticmethod
     def of(
@@ -179,7 +190,7 @@ class AreaMap:
         above = {grid.code: ancestors(known, grid) for grid in grids}
         paths = {code: tuple(a.code for a in line if a.level is not Level.CITY) for code, line in above.items()}
         cities = {code: a.code for code, line in above.items() for a in line if a.level is Level.CITY}
-        return AreaMap(version_id, revision, known, grids, locator, departments, paths, cities)
+        return AreaMap(version_id, revision, known, grids, locator, departments, paths, cities, _listed(known.values()))
 
     def department(self, kind: str | None, grid_code: str) -> str | None:
         """Code of the department that answers for a kind of department at a grid: the most specific area's."""
@@ -198,21 +209,45 @@ class AreaMap:
         if self.locator is None:
             return [Route("unroutable", NO_MAP)] * len(places)
         found = self.locator.candidates(
-            [place.lng for place in places], [place.lat for place in places], [place.accuracy_m for place in places]
+            [place.lng for place in places], [place.lat for place in places], [_reach_m(place) for place in places]
         )
-        return [self._decide(place, numbers) for place, numbers in zip(places, found, strict=True)]
+        routes = [self._decide(place, numbers) for place, numbers in zip(places, found, strict=True)]
+        outside = [place for place, numbers in zip(places, found, strict=True) if not numbers]
+        if outside:
+            near = iter(self.locator.nearest([place.lng for place in outside], [place.lat for place in outside]))
+            routes = [self._near(next(near)) if route.reason == OUTSIDE else route for route in routes]
+        return routes
 
     def at_grid(self, grid: Area, department_kind: str | None, alternatives: tuple[str, ...] = ()) -> Route:
         """The route to a grid of this map."""
         department = self.department(department_kind, grid.code)
         return Route("routed", None, grid, self.paths[grid.code], alternatives, department)
 
+    def _near(self, number: int | None) -> Route:
+        return Route("unroutable", OUTSIDE, near=None if number is None else self.grids[number].code)
+
     def _decide(self, place: Place, numbers: tuple[int, ...]) -> Route:
         if not numbers:
             return Route("unroutable", OUTSIDE)
         grids = self.grids
+        if place.accuracy_m is None or place.accuracy_m > REACH_M_MAX:
+            near = tuple(grids[number].code for number in numbers)
+            return Route("unroutable", VAGUE, alternatives=near, near=near[0])
         others = tuple(grids[number].code for number in numbers[1:]) if len(numbers) > 1 else ()
         return self.at_grid(grids[numbers[0]], place.department_kind, others)
+
+
+def _reach_m(place: Place) -> float:
+    return REACH_M_MAX if place.accuracy_m is None else min(place.accuracy_m, REACH_M_MAX)
+
+
+def _listed(areas: Iterable[Area]) -> dict[tuple[Level | None, str | None], tuple[Area, ...]]:
+    found: dict[tuple[Level | None, str | None], list[Area]] = {}
+    for area in sorted(areas, key=lambda area: area.code):
+        for level in (None, area.level):
+            for parent in {None, area.parent_code}:
+                found.setdefault((level, parent), []).append(area)
+    return {asked: tuple(listed) for asked, listed in found.items()}
 
 
 EMPTY = AreaMap(None, -1, {}, (), None, {})

@@ -19,6 +19,12 @@ TIME_TO_ROUTED = Histogram(
     buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800),
     registry=REGISTRY,
 )
+WAITING_AGE = Gauge(
+    "beegrid_routing_unroutable_oldest_age_seconds",
+    "For how long the oldest report of a level has waited for a person to name its grid; 0 where none does.",
+    ("level",),
+    registry=REGISTRY,
+)
 MAP_GRIDS = Gauge("beegrid_routing_map_grids", "Grids of the map in this process.", registry=REGISTRY)
 MAP_ASKED = Gauge(
     "beegrid_routing_map_checked_timestamp_seconds",

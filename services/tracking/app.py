@@ -5,8 +5,9 @@ from functools import partial
 from services.tracking import handlers, usecases
 from services.tracking.api import routers
 from services.tracking.api.parts import Parts, TrackingService
+from services.tracking.retention import TABLES
 from services.tracking.settings import Settings
-from services.tracking.store import figures
+from services.tracking.store import figures, leaving
 from shared.catalog import Catalogue
 from shared.events.account_changed import ACCOUNT_CHANGED
 from shared.events.case_changed import CASE_CHANGED
@@ -14,18 +15,21 @@ from shared.events.company_changed import COMPANY_CHANGED
 from shared.events.report_received import REPORT_RECEIVED
 from shared.events.report_routed import REPORT_ROUTED
 from shared.kit.auth import CachedKeyRing, Sealer
+from shared.kit.http.shared_answer import SharedAnswer
 
 
 def build(settings: Settings | None = None) -> TrackingService:
     """The service; its settings come from the environment where none are given."""
     settings = settings or Settings()
-    catalogue = Catalogue.load(settings.catalogue_path)
+    catalogue = Catalogue.load(settings.catalogue_path, settings.city_zone)
     service = TrackingService("tracking", settings, title="BeeGrid tracking 进度")
-    overview = usecases.OverviewCache(settings.overview_seconds)
+    service.keeps(*TABLES)
+    # however many open a page at once, and with Redis empty: one of them reads
+    overview = SharedAnswer(lambda: usecases.read_overview(service.pool), settings.overview_seconds)
     service.parts = Parts(settings, catalogue, overview, settings.link_keys())
     sealer = Sealer(settings.sealing_key.get_secret_value())
     service.key_ring = CachedKeyRing(partial(usecases.signing_keys, lambda: service.pool, sealer))
-    service.seals(partial(usecases.count_sealed, sealer))
+    service.seals(usecases.secrets(sealer))
     service.consumes(REPORT_RECEIVED, handlers.on_report_received)
     service.consumes(REPORT_ROUTED, handlers.on_report_routed)
     service.consumes(CASE_CHANGED, partial(handlers.on_case_changed, catalogue))
@@ -33,5 +37,6 @@ def build(settings: Settings | None = None) -> TrackingService:
     service.consumes(COMPANY_CHANGED, handlers.on_company_changed)
     for router in routers:
         service.include(router)
+    service.erases(leaving.forget)
     service.tallies(figures.tallies)
     return service

@@ -35,6 +35,7 @@ class Routing:
 
     report_id: UUID
     version: int
+    company: str
     outcome: str
     reason: str | None
     grid_code: str | None
@@ -77,6 +78,19 @@ class CaseStep:
     grid_code: str
     note: str
     at: datetime
+    rider_id: UUID | None = None
+    """Of a step that a rider took."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaseReport:
+    """A report that a step has brought to its case; `version` is the step's."""
+
+    report_id: UUID
+    case_id: UUID
+    company: str
+    version: int
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +99,7 @@ class Movement:
 
     report_id: UUID
     version: int
+    company: str
     movement: str
     amount: int
     reason: str | None
@@ -107,6 +122,14 @@ class Journey:
         if self.case is not None:
             return self.case.state
         return self.routings[-1].outcome if self.routings else "received"
+
+
+def grids_of(journey: Journey) -> tuple[str, ...]:
+    """The grid whose people answer for the report now; none while it waits for one."""
+    if journey.case is not None:
+        return (journey.case.grid_code,)
+    routed = journey.routings[-1].grid_code if journey.routings else None
+    return () if routed is None else (routed,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +157,7 @@ _OUTCOMES: dict[str, tuple[Icon, str, str]] = {
     "invalidated": ("stopped", "不予立案", "Not a valid case"),
     "returned": ("waiting", "非本单位职责，退回街道重新派单", "Returned to the street for another dispatch"),
     "redispatched": ("routed", "街道已重新派单", "Dispatched again by the street"),
+    "carried_over": ("routed", "区划调整，由新的网格承接", "The city's map changed: another grid took it over"),
     "reopened": ("question", "上报人要求重新处理", "Reopened by the reporter"),
 }
 _MOVEMENTS: dict[str, tuple[str, str]] = {
@@ -178,7 +202,13 @@ def timeline(journey: Journey) -> list[Step]:
     """Every step of the report in the order of time, the suite's own order where times are equal."""
     told = [(0, 0, _received(journey.report))]
     told += [(1, one.version, _routed(one)) for one in journey.routings]
-    told += [(2, one.version, _case_step(one, journey.report.report_id)) for one in journey.steps]
+    own = journey.report.report_id
+    told += [
+        (2, one.version, _case_step(one, journey.report))
+        for one in journey.steps
+        # that somebody else repeats is news to nobody
+        if one.step != "repeated" or one.report_id == own
+    ]
     told += [(3, one.version, _moved(one)) for one in journey.movements]
     return [step for _, _, step in sorted(told, key=lambda entry: (entry[2].at, entry[0], entry[1]))]
 
@@ -189,7 +219,13 @@ def _received(report: ReceivedReport) -> Step:
 
 def _routed(routing: Routing) -> Step:
     if routing.outcome == "unroutable":
-        return Step("unroutable", "waiting", routing.at, "位置未落入任何网格，等待人工分派", "Waiting for a grid")
+        return Step(
+            "unroutable",
+            "waiting",
+            routing.at,
+            "位置需人工核实，等待分派",
+            "A person will find the grid",
+        )
     grid = routing.grid_name or routing.grid_code or ""
     zh, en = f"已派往网格 {grid}", f"Sent to grid {grid}"
     if routing.ambiguous:
@@ -197,9 +233,12 @@ def _routed(routing: Routing) -> Step:
     return Step("routed", "routed", routing.at, zh, en)
 
 
-def _case_step(step: CaseStep, report_id: UUID) -> Step:
+def _case_step(step: CaseStep, report: ReceivedReport) -> Step:
+    if step.step == "repeated":
+        zh, en = ("您已上报过同一问题，本次上报已并入该案件", "You reported this already; joined to that case")
+        return Step(step.step, "case", step.at, zh, en)
     if step.step in ("opened", "attached"):
-        if step.report_id != report_id:
+        if step.report_id != report.report_id:
             zh, en = ("案件已由先前的上报立案", "An earlier report had opened the case")
             if step.step == "attached":
                 zh, en = ("又有小哥上报同一问题", "Another rider reported the same")
@@ -211,7 +250,9 @@ def _case_step(step: CaseStep, report_id: UUID) -> Step:
     icon, zh, en = _OUTCOMES.get(step.step, ("case", step.step, step.step))
     # A rider is never named, also not to other reporters of the same thing.
     who = None if step.actor_role in (None, "rider") else step.actor_name
-    return Step(step.step, icon, step.at, zh, en, who, step.actor_role if who else None, step.note)
+    # Nor is what another rider wrote for those who work on the case, and may have said of themselves.
+    note = step.note if step.actor_role != "rider" or step.rider_id == report.rider_id else ""
+    return Step(step.step, icon, step.at, zh, en, who, step.actor_role if who else None, note)
 
 
 def _moved(moved: Movement) -> Step:

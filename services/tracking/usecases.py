@@ -1,15 +1,13 @@
 """What the tracking service does: follow every report, pass cases on to the city."""
 
-import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from services.tracking import metrics
-from services.tracking.domain import CaseState, CaseStep, Journey, Movement, ReceivedReport, Routing
+from services.tracking.domain import CaseReport, CaseState, CaseStep, Journey, Movement, ReceivedReport, Routing
 from services.tracking.store import figures, journeys, projections
-from services.tracking.store.figures import Count, Progress
+from services.tracking.store.figures import CasesAtAGlance, Progress
 from services.tracking.store.journeys import ExportRow
 from shared.catalog import Catalogue
 from shared.events.account_changed import AccountChanged
@@ -18,9 +16,10 @@ from shared.events.company_changed import CompanyChanged
 from shared.events.public_case_changed import PUBLIC_CASE_CHANGED, PublicCaseChanged
 from shared.events.report_received import ReportReceived
 from shared.events.report_routed import ReportRouted
-from shared.kit import clock
 from shared.kit.auth import Sealer
 from shared.kit.db import ACQUIRE_TIMEOUT_S, Pool
+from shared.kit.masking import masked
+from shared.kit.resealing import Secrets, opened_by
 from shared.kit.work import Event, Work
 
 EXPORT_PAGE_ROWS = 2_000
@@ -57,11 +56,12 @@ async def follow_routings(work: Work, events: Sequence[Event[ReportRouted]]) -> 
         Routing(
             body.report_id,
             event.version,
+            body.company,
             body.outcome,
             body.reason,
             body.grid_code,
             body.grid_name,
-            bool(body.alternatives),
+            bool(body.alternatives) and body.outcome == "routed",
             body.department,
             event.occurred_at,
         )
@@ -84,6 +84,7 @@ async def follow_cases(work: Work, catalogue: Catalogue, events: Sequence[Event[
             latest[event.data.case_id] = _case_state(event)
     await projections.upsert_cases(work.conn, list(latest.values()))
     await projections.add_steps(work.conn, [_case_step(event) for event in events])
+    await projections.add_case_reports(work.conn, [link for event in events if (link := _case_report(event))])
     for event in events:
         told = _public(event.data, catalogue)
         # when the case changed, not when it is told here
@@ -94,7 +95,15 @@ async def follow_cases(work: Work, catalogue: Catalogue, events: Sequence[Event[
 async def follow_points(work: Work, events: Sequence[Event[AccountChanged]]) -> None:
     """Remember what became of reports' points; redemptions are no report's."""
     rows = [
-        Movement(body.source_id, event.version, body.movement, body.amount, body.reason, event.occurred_at)
+        Movement(
+            body.source_id,
+            event.version,
+            body.company or "",
+            body.movement,
+            body.amount,
+            body.reason,
+            event.occurred_at,
+        )
         for event in events
         for body in (event.data,)
         if body.source == "report"
@@ -117,9 +126,9 @@ async def signing_keys(pool_of: Callable[[], Pool], sealer: Sealer, company: str
     return [sealer.unseal(sealed, company, key_id) for key_id, sealed in keys]
 
 
-async def count_sealed(sealer: Sealer, work: Work, _anew: bool) -> Counter[str]:
-    """Companies' keys by the sealing key they are under. Riders seals and tells them anew."""
-    return sealer.count(await projections.sealed(work.conn))
+def secrets(sealer: Sealer) -> Secrets:
+    """Companies' keys, which follow the riders service's events."""
+    return Secrets(projections.sealed, opened_by(sealer))
 
 
 async def read_journey(pool: Pool, report_id: UUID) -> Journey | None:
@@ -150,37 +159,16 @@ class Overview:
     """The city at a glance."""
 
     progress: Progress
-    by_state: dict[str, int]
-    by_kind: list[Count]
-    by_street: list[Count]
+    cases: CasesAtAGlance
     latest: list[CaseState]
 
 
-class OverviewCache:
-    """The overview, read again when it is older than `seconds`; however many ask, one reads."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._kept: Overview | None = None
-        self._read_at_s = 0.0
-        self._lock = asyncio.Lock()
-
-    async def get(self, pool: Pool) -> Overview:
-        """The overview, at most `seconds` old."""
-        async with self._lock:
-            if self._kept is None or clock.monotonic_s() - self._read_at_s >= self._seconds:
-                self._kept = await _read_overview(pool)
-                self._read_at_s = clock.monotonic_s()
-            return self._kept
-
-
-async def _read_overview(pool: Pool) -> Overview:
+async def read_overview(pool: Pool) -> Overview:
+    """What the pages show, from kept numbers and the newest cases: costs the same in every year."""
     async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
         return Overview(
             progress=await figures.progress(conn, None),
-            by_state=await figures.cases_by_state(conn),
-            by_kind=await figures.cases_by_kind(conn, CHART_ROWS),
-            by_street=await figures.cases_by_street(conn, CHART_ROWS),
+            cases=await figures.cases_at_a_glance(conn, CHART_ROWS),
             latest=await figures.latest_cases(conn, LATEST_ROWS),
         )
 
@@ -197,7 +185,7 @@ def _case_state(event: Event[CaseChanged]) -> CaseState:
         body.department,
         round(body.lng, PLACE_DECIMALS),
         round(body.lat, PLACE_DECIMALS),
-        len(body.reports),
+        body.report_count,
         body.opened_at,
         body.due_at,
         body.changed_at,
@@ -213,11 +201,19 @@ def _case_step(event: Event[CaseChanged]) -> CaseStep:
         body.state,
         body.actor.name if body.actor else None,
         body.actor.role if body.actor else None,
-        body.attached_report,
+        body.report.report_id if body.report else None,
         body.grid_code,
-        body.note,
+        masked(body.note),
         event.occurred_at,
+        UUID(body.actor.id) if body.actor and body.actor.role == "rider" else None,
     )
+
+
+def _case_report(event: Event[CaseChanged]) -> CaseReport | None:
+    body = event.data
+    if body.report is None:
+        return None
+    return CaseReport(body.report.report_id, body.case_id, body.report.company, event.version, event.occurred_at)
 
 
 def _public(body: CaseChanged, catalogue: Catalogue) -> PublicCaseChanged:
@@ -234,7 +230,7 @@ def _public(body: CaseChanged, catalogue: Catalogue) -> PublicCaseChanged:
         department=body.department,
         lng=round(body.lng, PLACE_DECIMALS),
         lat=round(body.lat, PLACE_DECIMALS),
-        report_count=len(body.reports),
+        report_count=body.report_count,
         opened_at=body.opened_at,
         due_at=body.due_at,
         changed_at=body.changed_at,

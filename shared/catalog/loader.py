@@ -5,10 +5,11 @@ import re
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta, timezone
+from datetime import UTC, date, datetime, time
 from functools import cache
 from pathlib import Path
 from typing import Annotated, TypeVar
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -19,8 +20,8 @@ SOURCE = (
     "代码录自 GB/T 47678.5 的公开文本，待与标准正式文本核对。"
     "Codes transcribed from a public copy of GB/T 47678.5: to be verified against the official text."
 )
-# Rules start at midnight of the cities that use them; China has one time zone without summer time.
-CHINA = timezone(timedelta(hours=8))
+# Where no city says otherwise
+BEIJING = ZoneInfo("Asia/Shanghai")
 _PREFIX = {"管理部件": "part-", "管理事项": "event-"}
 _LOCAL_CODE = re.compile(r"^local-[a-z0-9]+(-[a-z0-9]+)*$")
 _ROW = TypeVar("_ROW", bound=BaseModel)
@@ -129,15 +130,19 @@ class Catalogue:
         """Department kind → Chinese and English name."""
 
     @staticmethod
-    def load(path: Path | str | None = None) -> "Catalogue":
+    def load(path: Path | str | None = None, zone: ZoneInfo = BEIJING) -> "Catalogue":
         """The catalogue of a folder; files missing there are the shipped ones. Without a path: the shipped one.
 
-        The result is cached per path: a changed file is read by a new process.
+        The result is cached per path and zone: a changed file is read by a new process.
+
+        Args:
+            path: the folder.
+            zone: the city's, at whose midnight a rule begins.
 
         Raises:
             CatalogueError: a file can't be read, a duplicate code, a missing rule, a bad value; with file and line.
         """
-        return _load(None if path is None else Path(path).resolve())
+        return _load(None if path is None else Path(path).resolve(), zone)
 
     def kind(self, code: str, at: datetime) -> Kind | None:
         """The kind with the rule in force at an aware instant; None for an unknown code or before its first rule."""
@@ -162,7 +167,7 @@ class Catalogue:
 
 
 @cache
-def _load(folder: Path | None) -> Catalogue:
+def _load(folder: Path | None, zone: ZoneInfo) -> Catalogue:
     if folder is not None and not folder.is_dir():
         raise CatalogueError(f"{folder}: no such folder")
     departments = _unique(_read(folder, "departments.csv", _DepartmentRow), "kind")
@@ -173,7 +178,7 @@ def _load(folder: Path | None) -> Catalogue:
     for kind in known.values():
         if kind.category not in groups:
             raise kind.line.error(f"category {kind.category} has no row in groups.csv")
-        histories[kind.code] = _history(kind, groups[kind.category].name_en, rules)
+        histories[kind.code] = _history(kind, groups[kind.category].name_en, rules, zone)
     return Catalogue(histories, {row.kind: (row.name_zh, row.name_en) for row in departments.values()})
 
 
@@ -230,7 +235,7 @@ def _rules(folder: Path | None, known: Mapping[str, _Known], departments: Collec
     return rules
 
 
-def _history(known: _Known, group_en: str, rules: _Rules) -> _History:
+def _history(known: _Known, group_en: str, rules: _Rules, zone: ZoneInfo) -> _History:
     """The kind at every date where its own rule or its category's changes; its own rule is the stronger one."""
     own = rules.get(("code", known.code), [])
     common = rules.get(("category", known.category), [])
@@ -241,7 +246,7 @@ def _history(known: _Known, group_en: str, rules: _Rules) -> _History:
     for start in sorted({row.effective_from for row in (*own, *common)}):
         rule = next(row for rows in (own, common) for row in reversed(rows) if row.effective_from <= start)
         # In UTC like the instants asked for: comparing across zones costs ten times as much.
-        starts.append(datetime.combine(start, time(), CHINA).astimezone(UTC))
+        starts.append(datetime.combine(start, time(), zone).astimezone(UTC))
         kinds.append(
             Kind(
                 code=known.code,

@@ -1,15 +1,12 @@
 """Reads areas from GeoJSON, Shapefiles and zipped ones, and finds what is wrong with them, before anything is sent."""
 
 import re
-import tempfile
 import warnings
 import zipfile
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
-from xml.sax.saxutils import escape
 
 import numpy as np
 import orjson
@@ -17,21 +14,30 @@ import pyogrio
 import shapely
 from numpy.typing import NDArray
 
-from shared.geo.checks import Hole, Overlap, holes, out_of_range, overlaps, repair
+from shared.cli.map_encodings import Texts
+from shared.cli.map_projections import AreaFileError, datum_warning, no_degrees, reprojected
+from shared.events.common import AREA_CODE
+from shared.geo import codes
+from shared.geo.checks import Hole, Overlap, exchanged, holes, out_of_range, overlaps, repair
+from shared.geo.circles import circles
 from shared.geo.metres import square_metres
 
 # WGS-84 and CGCS2000 differ by centimetres: taken as they are.
 _AS_IS = {"EPSG:4326", "EPSG:4490", "OGC:CRS84", "EPSG:4979", "EPSG:4480"}
-_CODE = re.compile(r"^[0-9A-Za-z][0-9A-Za-z_-]{0,31}$")
+_CODE = re.compile(AREA_CODE)
 _MAPS = {".shp", ".geojson", ".json", ".gpkg"}
 # Of one request, so that it stays well below what the service takes.
 CHUNK_FEATURES_MAX = 500
 CHUNK_BYTES_MAX = 2_000_000
 NAME_LENGTH_MAX = 200
-
-
-class AreaFileError(ValueError):
-    """The file can't be read as asked; the text says what to change."""
+# What the library says of a whole number between 63 and 64 bits; it leaves the rest of the file unread
+_TOO_LONG = re.compile(r"At (line \d+, character \d+): Unrecognized number: (-?\d+)")
+# Words and numbers that tools write for yes and no; a logical field of a .dbf holds one letter
+_BOOLEANS = dict.fromkeys(("true", "t", "yes", "y", "1", "是"), True) | dict.fromkeys(
+    ("", "false", "f", "no", "n", "0", "?", "否"), False
+)
+# Beyond it not every whole number is a float of its own
+_EXACT_MAX = 2.0**53
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,30 +77,40 @@ class AreaFile:
 @dataclass(slots=True)
 class _Reading:
     areas: list[FileArea] = field(default_factory=list)
+    rows: dict[str, list[int]] = field(default_factory=dict)
+    """Where each code stands: features from 1."""
     nameless: list[str] = field(default_factory=list)
     repaired: list[tuple[str, str]] = field(default_factory=list)
     invalid: list[tuple[str, str]] = field(default_factory=list)
 
 
-def read_areas(path: Path, columns: Columns, *, layer: str | None = None, encoding: str | None = None) -> AreaFile:
+def read_areas(
+    path: Path, columns: Columns, *, layer: str | None = None, encoding: str | None = None, crs: str | None = None
+) -> AreaFile:
     """Read a file; polygons are repaired or listed as invalid, coordinates come out as longitude and latitude.
 
-    `encoding` of a Shapefile's texts: by its .cpg file, else UTF-8 or GBK, whichever fits. A stated coordinate system
-    is reprojected to WGS-84, CGCS2000 (EPSG:4490) stays as it is; where none is stated, degrees are expected.
+    Args:
+        path: GeoJSON, a Shapefile or a zip of one.
+        columns: which fields of the file are what.
+        layer: where a file has several.
+        encoding: of a Shapefile's texts: what the file says, else UTF-8 or GBK, whichever fits.
+        crs: the coordinate system, e.g. EPSG:4528, instead of what the file says. It is reprojected to WGS-84,
+            CGCS2000 (EPSG:4490) stays as it is; where none is stated, degrees are expected.
 
     Raises:
         AreaFileError: no such file, layer or field, or it isn't readable.
     """
     source = _source(path)
     with warnings.catch_warnings(action="ignore"):  # what they say of rings is told below, with the area's code
-        return _read(path, source, columns, _layer(source, layer), encoding)
+        return _read(path, source, columns, _layer(source, layer), encoding, crs)
 
 
-def _read(path: Path, source: str, columns: Columns, layer: str, encoding: str | None) -> AreaFile:
-    meta, geometry, values = _attributes(source, layer, encoding, _has_cpg(path))
-    crs = meta["crs"]
+def _read(path: Path, source: str, columns: Columns, layer: str, encoding: str | None, wanted: str | None) -> AreaFile:
+    texts = Texts.of(path, layer, encoding)
+    meta, geometry, values = _attributes(source, layer, texts)
+    crs = wanted or meta["crs"]
     reproject = crs is not None and crs not in _AS_IS
-    wkb = _reprojected(source, layer) if reproject else geometry
+    wkb = reprojected(source, layer, wanted, meta["crs"]) if reproject else geometry
     # None for what isn't a geometry yet: a ring that doesn't end where it begins
     polygons = shapely.from_wkb(wkb, on_invalid="ignore")
     if not len(polygons):
@@ -106,7 +122,8 @@ def _read(path: Path, source: str, columns: Columns, layer: str, encoding: str |
         cells = {name: column[row - 1] for name, column in values.items()}
         _take(reading, row, cells, drawn, columns, broken=broken)
     _refuse_duplicates(reading)
-    told = [] if not reproject or _is_close_to_wgs84(str(crs)) else [_datum_warning(str(crs))]
+    told = texts.doubts([area.name for area in reading.areas])
+    told += datum_warning(str(crs)) if reproject else []
     if reading.nameless:
         shown = ", ".join(reading.nameless[:5])
         told.append(f"{len(reading.nameless)} without a name get their code as name: {shown}")
@@ -149,19 +166,20 @@ def chunks(areas: Sequence[FileArea], level: str) -> Iterator[list[dict[str, Any
 
 def check_tree(areas: Sequence[FileArea], level: str) -> list[tuple[str, str]]:
     """(code, problem) of areas that a version of nothing but these would be refused for."""
-    codes = {area.code for area in areas}
-    problems = []
+    present = {area.code for area in areas}
+    round_ = circles({area.code: area.parent_code for area in areas})
+    problems = [(code, "is above itself: a circle of parents") for code in round_]
     for area in areas:
         if area.polygon is None and (area.level or level) == "grid":
             problems.append((area.code, "a grid needs a polygon"))
-        if area.parent_code is not None and area.parent_code not in codes and not _is_above(area):
+        if area.parent_code is not None and area.parent_code not in present and not _is_above(area, level):
             problems.append((area.code, f"names the parent {area.parent_code}, which isn't in the file"))
     return problems
 
 
-def _is_above(area: FileArea) -> bool:
+def _is_above(area: FileArea, level: str) -> bool:
     """Whether a parent follows from the national numbering: then the service makes it, and those above it."""
-    return area.code.startswith(area.parent_code or "")
+    return area.parent_code == codes.parent(area.code, area.level or level)
 
 
 def _source(path: Path) -> str:
@@ -207,6 +225,10 @@ def _layer(source: str, wanted: str | None) -> str:
     try:
         names = [str(name) for name in pyogrio.list_layers(source)[:, 0]]
     except pyogrio.errors.DataSourceError as bad:
+        if number := _TOO_LONG.search(str(bad)):
+            raise AreaFileError(
+                f"{source}: {number[2]} is a number too long to be exact ({number[1]}): store codes and ids as text"
+            ) from bad
         raise AreaFileError(f"{source}: no map that can be read: GeoJSON, a Shapefile or a zip of one") from bad
     if wanted is not None and wanted not in names:
         raise AreaFileError(f"no layer {wanted}; the file has {', '.join(names)}")
@@ -215,60 +237,26 @@ def _layer(source: str, wanted: str | None) -> str:
     return wanted or names[0]
 
 
-def _has_cpg(path: Path) -> bool:
-    if path.suffix.lower() == ".shp":
-        return any(path.with_suffix(ending).exists() for ending in (".cpg", ".CPG"))
-    return False
-
-
 _Read = tuple[dict[str, Any], NDArray[np.object_], dict[str, NDArray[Any]]]
 
 
-def _attributes(source: str, layer: str, encoding: str | None, has_cpg: bool) -> _Read:
-    """Meta data, WKB and columns. The library reads Shapefiles without a stated encoding as Latin-1: so ask twice."""
-    shapefile = ".shp" in source.lower() or source.startswith("/vsizip/")
-    tries: list[str | None] = [encoding] if encoding or has_cpg or not shapefile else ["UTF-8", "GB18030"]
-    for number, attempt in enumerate(tries):
+def _attributes(source: str, layer: str, texts: Texts) -> _Read:
+    """Meta data, WKB and columns. The library reads Shapefiles without a stated encoding as Latin-1: so try."""
+    for number, attempt in enumerate(texts.tries):
         try:
             meta, _, geometry, values = pyogrio.raw.read(source, layer=layer, encoding=attempt, force_2d=True)
         except UnicodeDecodeError as bad:
-            if number == len(tries) - 1:
-                raise AreaFileError(f"texts are in no known encoding ({bad.reason}); name it with --encoding") from bad
+            if number == len(texts.tries) - 1:
+                said = f"not {attempt}, as the file says" if texts.stated.codec else "in no known encoding"
+                raise AreaFileError(
+                    f"texts are {said} ({bad.reason}); name it with --encoding, e.g. gb18030 or big5"
+                ) from bad
         except (LookupError, pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as bad:
             raise AreaFileError(f"not readable: {str(bad)[:200]}") from bad
         else:
+            texts.used = attempt
             return meta, geometry, dict(zip((str(name) for name in meta["fields"]), values, strict=True))
     raise AreaFileError("no encoding to try")
-
-
-def _reprojected(source: str, layer: str) -> NDArray[np.object_]:
-    """WKB in WGS-84 in the file's order, through GDAL's virtual layers: no second projection library is needed."""
-    text = (
-        f"<OGRVRTDataSource><OGRVRTWarpedLayer><OGRVRTLayer name={_quoted(layer)}>"
-        f"<SrcDataSource>{escape(source)}</SrcDataSource></OGRVRTLayer>"
-        "<TargetSRS>EPSG:4326</TargetSRS></OGRVRTWarpedLayer></OGRVRTDataSource>"
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        virtual = Path(folder) / "warped.vrt"
-        virtual.write_text(text, encoding="utf-8")
-        # Latin-1 takes any byte: the texts come from the file itself.
-        _, _, geometry, _ = pyogrio.raw.read(virtual, columns=[], encoding="ISO-8859-1", force_2d=True)
-    return geometry  # type: ignore[no-any-return]  # the library has no types
-
-
-def _quoted(name: str) -> str:
-    return '"' + escape(name, {'"': "&quot;"}) + '"'
-
-
-def _is_close_to_wgs84(crs: str) -> bool:
-    """Systems on WGS-84 or CGCS2000: UTM, web Mercator, the national Gauss-Krüger zones."""
-    number = int(crs.removeprefix("EPSG:")) if re.fullmatch(r"EPSG:\d+", crs) else 0
-    named = re.search(r"China_2000|CGCS_?2000|China_Geodetic|WGS_?(19)?84|WGS 84", crs, re.IGNORECASE)
-    return number == 3857 or 4491 <= number <= 4554 or 32601 <= number <= 32760 or named is not None
-
-
-def _datum_warning(crs: str) -> str:
-    return f"{crs[:60]} may be on an older datum (Beijing 1954, Xian 1980): without its grid it is up to 100 m off"
 
 
 def _take(
@@ -284,46 +272,50 @@ def _take(
     for name in (columns.code, columns.name, columns.parent, columns.level):
         if name is not None and name not in values:
             raise AreaFileError(f"no field {name}; the file has {', '.join(values)}")
-    code = _text(values[columns.code])
-    if code is None or not _CODE.match(code):
+    try:
+        code = _text(values[columns.code])
+        parent = _text(values[columns.parent]) if columns.parent else None
+        level = _text(values[columns.level]) if columns.level else None
+        fictional = _boolean("fictional", values.get("fictional"))
+    except ValueError as bad:
+        reading.invalid.append((f"row {row}", str(bad)))
+        return
+    if code is None or not _CODE.fullmatch(code):
         reading.invalid.append((f"row {row}", f"code {code!r} is empty or has other characters than A-Z, 0-9, - and _"))
         return
-    name = _text(values[columns.name])
+    reading.rows.setdefault(code, []).append(row)
+    name = _name(values[columns.name])
     if name is not None and len(name) > NAME_LENGTH_MAX:
         reading.invalid.append((code, f"the name has more than {NAME_LENGTH_MAX} characters"))
         return
-    if broken and polygon is None:
-        reading.invalid.append((code, "the polygon is not readable"))
+    try:
+        polygon = _usable(reading, code, polygon, broken=broken)
+    except ValueError as bad:
+        reading.invalid.append((code, str(bad)))
         return
-    if polygon is not None:
-        if out_of_range(polygon):
-            reading.invalid.append((code, _no_degrees(polygon)))
-            return
-        drawn = polygon
-        try:
-            polygon, problem = repair(drawn)
-        except ValueError as bad:
-            reading.invalid.append((code, str(bad)))
-            return
-        if broken:
-            reading.repaired.append((code, "a ring did not end where it begins: closed"))
-        if problem is not None:
-            reading.repaired.append((code, f"{problem}: {_change(drawn, polygon)}"))
-    parent = _text(values[columns.parent]) if columns.parent else None
-    level = _text(values[columns.level]) if columns.level else None
     if name is None:
         reading.nameless.append(code)
-    fictional = bool(values.get("fictional", False))
     reading.areas.append(FileArea(code, name or code, parent, level, fictional, polygon))
 
 
-def _no_degrees(polygon: shapely.Geometry) -> str:
-    if not np.isfinite(shapely.get_coordinates(polygon)).all():
-        return "a coordinate is no number"
-    lng, lat = np.abs(shapely.get_coordinates(polygon)).max(axis=0)
-    if lng <= 90 < lat <= 180:
-        return "longitude and latitude look exchanged: longitude comes first"
-    return "coordinates are no degrees, and the file states no coordinate system"
+def _usable(reading: _Reading, code: str, drawn: shapely.Geometry | None, *, broken: bool) -> shapely.Geometry | None:
+    """The polygon as it can be sent; what was repaired is noted.
+
+    Raises:
+        ValueError: it can't be.
+    """
+    if drawn is None:
+        if broken:
+            raise ValueError("the polygon is not readable")
+        return None
+    if out_of_range(drawn) or exchanged(drawn):
+        raise ValueError(no_degrees(drawn))
+    polygon, problem = repair(drawn)
+    if broken:
+        reading.repaired.append((code, "a ring did not end where it begins: closed"))
+    if problem is not None:
+        reading.repaired.append((code, f"{problem}: {_change(drawn, polygon)}"))
+    return polygon
 
 
 def _change(before: shapely.Geometry, after: shapely.Geometry) -> str:
@@ -337,16 +329,47 @@ def _change(before: shapely.Geometry, after: shapely.Geometry) -> str:
     return ", ".join(f"{old:{form}} → {new:{form}} {what}" for what, (old, new), form in counts)
 
 
+def _name(value: object) -> str | None:
+    """A name as text; it identifies nothing, so a number may be rounded."""
+    return None if _is_null(value) else str(value).strip() or None
+
+
 def _text(value: object) -> str | None:
-    """A field as text: whole numbers without a decimal point, nothing for nulls and blanks."""
-    if value is None or (isinstance(value, float) and np.isnan(value)):
+    """A code as text: whole numbers without a decimal point, nothing for nulls and blanks.
+
+    Raises:
+        ValueError: a number that may have lost digits on its way: a field of numbers holds about 15.
+    """
+    if _is_null(value):
         return None
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
+    if isinstance(value, float):  # numpy's are floats too
+        if abs(value) >= _EXACT_MAX:
+            raise ValueError(f"{value:.0f} is a number too long to be exact: store codes as text and export again")
+        if value.is_integer():
+            value = int(value)
     return str(value).strip() or None
 
 
+def _boolean(field_name: str, value: object) -> bool:
+    """Yes or no, in any of the ways that tools write it; nothing for nulls is no.
+
+    Raises:
+        ValueError: anything else: "false" is a word that is there, and no yes.
+    """
+    text = _text(value)
+    found = _BOOLEANS.get("" if text is None else text.lower())
+    if found is None:
+        raise ValueError(f"{field_name} is {text!r:.40}: write true or false")
+    return found
+
+
+def _is_null(value: object) -> bool:
+    return value is None or (isinstance(value, float) and np.isnan(value))
+
+
 def _refuse_duplicates(reading: _Reading) -> None:
-    twice = {code for code, count in Counter(area.code for area in reading.areas).items() if count > 1}
-    reading.invalid.extend((code, "the code stands more than once") for code in sorted(twice))
+    twice = {code: rows for code, rows in reading.rows.items() if len(rows) > 1}
+    for code, rows in sorted(twice.items()):
+        shown = ", ".join(map(str, rows[:6])) + (" …" if len(rows) > 6 else "")
+        reading.invalid.append((code, f"the code stands more than once: rows {shown}"))
     reading.areas = [area for area in reading.areas if area.code not in twice]

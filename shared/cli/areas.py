@@ -1,7 +1,7 @@
 """`beegrid areas`: the city's map from a file into the suite."""
 
-import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Protocol
@@ -12,8 +12,19 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from shared.cli.area_files import AreaFile, AreaFileError, Columns, check, check_tree, chunks, read_areas
+from shared.cli import arguments
+from shared.cli.area_files import AreaFile, Columns, check, check_tree, chunks, read_areas
 from shared.cli.client import CliError, connect
+from shared.cli.map_changes import (
+    ACCEPT_HELP,
+    MAPPING_ENCODING_HELP,
+    MAPPING_HELP,
+    Mapped,
+    put_in_force,
+    read_mapping,
+)
+from shared.cli.map_projections import AreaFileError
+from shared.cli.tables import read_table
 
 areas_app = typer.Typer(help="区域与网格 / Areas and grids", no_args_is_help=True)
 out = Console()
@@ -46,6 +57,9 @@ class Client(Protocol):
     def get(self, path: str) -> Any:
         """The parsed answer."""
 
+    def pages(self, path: str, key: str) -> Iterable[Any]:
+        """All items of a list that comes in pages."""
+
     def post(self, path: str, body: Any) -> Any:
         """The parsed answer."""
 
@@ -68,41 +82,106 @@ def import_areas(
     encoding: Annotated[
         str | None, typer.Option(help="of a Shapefile's texts, e.g. GBK; tried out if not given")
     ] = None,
+    crs: Annotated[
+        str | None, typer.Option(help="coordinate system, where the file states none or a wrong one, e.g. EPSG:4528")
+    ] = None,
     label: Annotated[str | None, typer.Option(help="how the version is called; the file's name if not given")] = None,
-    version: Annotated[str | None, typer.Option(help="add to this draft instead of making a new version")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="only check the file, send nothing")] = False,
+    version: Annotated[
+        str | None,
+        typer.Option(help="add to this draft instead of making a new version", callback=arguments.version_id),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="check the file, let the suite check it too, and keep nothing")
+    ] = False,
     activate: Annotated[bool, typer.Option(help="put the version in force when all is sent")] = True,
     strict: Annotated[bool, typer.Option("--strict", help="refuse overlaps and holes")] = False,
+    mapping: Annotated[Path | None, typer.Option(help=MAPPING_HELP, exists=True, dir_okay=False)] = None,
+    mapping_encoding: Annotated[str, typer.Option(help=MAPPING_ENCODING_HELP)] = "utf-8-sig",
+    accept: Annotated[bool, typer.Option("--accept", help=ACCEPT_HELP)] = False,
 ) -> None:
     """导入区域边界 / Check a file of areas, send it as a new version and put that in force."""
     columns = Columns(code_field, name_field, parent_field, level_field)
+    lines = read_mapping(mapping, mapping_encoding) if mapping else {}
     try:
-        found = read_areas(file, columns, layer=layer, encoding=encoding)
+        found = read_areas(file, columns, layer=layer, encoding=encoding, crs=crs)
     except AreaFileError as bad:
         out.print(f"[red]{escape(str(bad))}[/red]", soft_wrap=True)
         raise typer.Exit(1) from bad
     if version is None:  # a draft may have the parents already
         found.invalid.extend(check_tree(found.areas, level))
+        if activate and not any((area.level or level) == "grid" for area in found.areas):
+            found.invalid.append(
+                (file.name, "no grids: such a map can't be in force; --no-activate keeps it as a draft")
+            )
     clean = show(found, level)
     if found.invalid or not found.areas or (strict and not clean):
         out.print("[red]未导入 / Not imported: mend the file first[/red]")
         raise typer.Exit(1)
+    going = _Going(found, level, datum, label or file.name, version, activate, strict, lines, accept)
     if dry_run:
-        out.print("仅检查，未发送 / Only checked, nothing sent")
+        _rehearse(going)
         return
     client = connect()
-    draft = version or create_version(client, label or file.name, level, datum)
-    if version is not None and not _has_datum(client, version, datum):
+    if version is not None and not _can_join(client, version, datum):
         raise typer.Exit(1)
+    draft = version or create_version(client, going.label, level, datum)
     try:
         send(client, draft, found, level)
         if activate:
-            show_activated(client.post(f"/v1/areas/versions/{draft}/activate", {"strict": strict}))
+            if not put_in_force(client, draft, strict=strict, mapping=lines, accept=accept):
+                out.print(f"草稿保留 / The draft is kept: beegrid areas activate {draft} --mapping …", soft_wrap=True)
+                raise typer.Exit(1)
         else:
             out.print(f"草稿 / Draft {draft}")
     except CliError as error:
         _after_failure(client, draft, error, made_here=version is None)
         raise
+
+
+@dataclass(frozen=True, slots=True)
+class _Going:
+    """An import as it was asked for."""
+
+    found: AreaFile
+    level: LevelName
+    datum: DatumName
+    label: str
+    version: str | None
+    activate: bool
+    strict: bool
+    mapping: Mapped
+    accept: bool
+
+
+def _rehearse(going: _Going) -> None:
+    """Let the suite, where one runs, check everything in a draft that is withdrawn at once.
+
+    Raises:
+        CliError: the import would be refused.
+        typer.Exit: it would, and why is on the screen.
+    """
+    try:
+        client = connect(patient=False)
+        fits = going.version is None or _can_join(client, going.version, going.datum)
+        # what is kept in the draft is looked at too, in a copy
+        draft = create_version(client, going.label, going.level, going.datum, beside=going.version) if fits else None
+    except CliError as nobody:
+        if nobody.status is not None:
+            raise
+        out.print(f"仅检查了文件 / Only the file was checked: {escape(str(nobody))}", soft_wrap=True)
+        return
+    if draft is None:
+        raise typer.Exit(1)
+    try:
+        send(client, draft, going.found, going.level)
+        fits = not going.activate or put_in_force(
+            client, draft, strict=going.strict, mapping=going.mapping, accept=going.accept, dry_run=True
+        )
+    finally:
+        client.delete(f"/v1/areas/versions/{draft}")
+    if not fits:
+        raise typer.Exit(1)
+    out.print("仅检查，未保存 / Checked by the suite too, nothing kept")
 
 
 def _after_failure(client: Client, draft: str, error: CliError, *, made_here: bool) -> None:
@@ -115,7 +194,11 @@ def _after_failure(client: Client, draft: str, error: CliError, *, made_here: bo
 
 
 @areas_app.command("discard")
-def discard_draft(version: Annotated[str, typer.Argument(help="a draft's id, as `areas versions` shows it")]) -> None:
+def discard_draft(
+    version: Annotated[
+        str, typer.Argument(help="a draft's id, as `areas versions` shows it", callback=arguments.version_id)
+    ],
+) -> None:
     """撤销草稿 / Remove a draft that was never in force."""
     connect().delete(f"/v1/areas/versions/{version}")
     out.print(f"已撤销 / Removed: {version}")
@@ -132,14 +215,8 @@ def departments(
 
     The most specific area wins. A line that was there before is replaced; reports are routed by it within seconds.
     """
-    try:
-        with file.open(encoding=encoding, newline="") as source:
-            lines = csv.DictReader(source)
-            if missing := [name for name in DEPARTMENT_COLUMNS if name not in (lines.fieldnames or ())]:
-                raise CliError("文件有误 / The file can't be read", f"{file}: no column {', '.join(missing)}")
-            rows = [{name: (cells[name] or "").strip() for name in DEPARTMENT_COLUMNS} for cells in lines]
-    except (UnicodeDecodeError, LookupError, csv.Error) as bad:
-        raise CliError("文件有误 / The file can't be read", f"{file}: {bad}", hint="try --encoding gb18030") from bad
+    found = read_table(file, DEPARTMENT_COLUMNS, encoding, key=("department_kind", "area_code"))
+    rows = [cells for _, cells in found]
     client = connect()
     for start in range(0, len(rows), DEPARTMENTS_A_REQUEST):
         client.put("/v1/routing/responsibilities", {"put": rows[start : start + DEPARTMENTS_A_REQUEST]})
@@ -153,7 +230,7 @@ def versions() -> None:
     table.columns[0].no_wrap = True
     table.columns[0].min_width = 36  # an id that is cut can't be used
     table.columns[1].overflow = "fold"
-    for row in connect().get("/v1/areas/versions"):
+    for row in connect().pages("/v1/areas/versions", "version_id"):
         state = "in force" if row["in_force"] else row["state"]
         table.add_row(
             row["version_id"], row["label"], state, str(row["areas"]), str(row["grids"]), row["activated_at"] or ""
@@ -163,27 +240,41 @@ def versions() -> None:
 
 @areas_app.command("activate")
 def activate_version(
-    version: Annotated[str, typer.Argument(help="a draft, or an earlier version again")],
+    version: Annotated[str, typer.Argument(help="a draft, or an earlier version again", callback=arguments.version_id)],
     strict: Annotated[bool, typer.Option("--strict", help="refuse overlaps and holes")] = False,
+    mapping: Annotated[Path | None, typer.Option(help=MAPPING_HELP, exists=True, dir_okay=False)] = None,
+    mapping_encoding: Annotated[str, typer.Option(help=MAPPING_ENCODING_HELP)] = "utf-8-sig",
+    accept: Annotated[bool, typer.Option("--accept", help=ACCEPT_HELP)] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="check and list everything, change nothing")] = False,
 ) -> None:
-    """启用一个版本 / Put a version in force."""
-    show_activated(connect().post(f"/v1/areas/versions/{version}/activate", {"strict": strict}))
+    """启用一个版本 / Put a version in force; shows first which areas vanish and who depends on them."""
+    lines = read_mapping(mapping, mapping_encoding) if mapping else {}
+    if not put_in_force(connect(), version, strict=strict, mapping=lines, accept=accept, dry_run=dry_run):
+        raise typer.Exit(1)
 
 
-def create_version(client: Client, label: str, level: LevelName, datum: DatumName) -> str:
-    """A new draft's id."""
-    body = {"label": label, "level": level.value, "datum": datum.value}
+def create_version(client: Client, label: str, level: LevelName, datum: DatumName, *, beside: str | None = None) -> str:
+    """A new draft's id. It begins with the areas of the draft `beside`, where one is named."""
+    body = {"label": label, "level": level.value, "datum": datum.value} | ({"beside": beside} if beside else {})
     return str(client.post("/v1/areas/versions", body)["version_id"])
 
 
-def _has_datum(client: Client, version: str, datum: DatumName) -> bool:
-    """Whether that version reads coordinates as this file has them; says so where not: nothing could tell later."""
-    known = {row["version_id"]: row["datum"] for row in client.get("/v1/areas/versions")}
+def _can_join(client: Client, version: str, datum: DatumName) -> bool:
+    """Whether that version is a draft which reads coordinates as this file has them: nothing could tell later.
+
+    Says so where not.
+    """
+    known = {row["version_id"]: row for row in client.pages("/v1/areas/versions", "version_id")}
     if version not in known:
-        out.print(f"[red]没有这个版本 / No such version[/red]: {version}; beegrid areas versions")
-    elif known[version] != datum.value:
-        out.print(f"[red]坐标系不符 / Another datum[/red]: the draft is {known[version]}, this file {datum.value}")
-    return known.get(version) == datum.value
+        out.print(f"[red]没有这个版本 / No such version[/red]: {escape(version)}; beegrid areas versions")
+        return False
+    if known[version]["state"] != "draft":
+        out.print(f"[red]版本已生效 / No draft any more[/red]: {version}: leave out --version, a new one is made")
+        return False
+    if (theirs := known[version]["datum"]) != datum.value:
+        out.print(f"[red]坐标系不符 / Another datum[/red]: the draft is {theirs}, this file {datum.value}")
+        return False
+    return True
 
 
 def send(client: Client, version: str, found: AreaFile, level: LevelName) -> None:
@@ -212,15 +303,6 @@ def show(found: AreaFile, level: LevelName) -> bool:
     gaps = [(f"{h.lng:.6f}, {h.lat:.6f}", f"{h.square_metres:,.1f}", " ".join(codes[:6])) for h, codes in holes]
     _table("空洞 / Holes", ("place", "m²", "around"), gaps)
     return not overlaps and not holes
-
-
-def show_activated(answer: Any) -> None:
-    """Print what the service says about a version that it put in force."""
-    version, findings = answer["version"], answer["findings"]
-    out.print(
-        f"[green]已启用 / In force[/green]: {version['version_id']}, {version['areas']} areas,"
-        f" {version['grids']} grids; overlaps {findings['overlaps_total']}, holes {findings['holes_total']}"
-    )
 
 
 def _table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], shown_max: int = SHOWN_MAX) -> None:

@@ -40,6 +40,8 @@ class CliError(Exception):
         self.status = status
         self.hint = hint or _HINTS.get(status or 0, "")
         self.code = ""
+        self.faults: list[dict[str, Any]] = []
+        """What the answer says of single fields or lines."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,16 @@ class Client:
                 if not refused or clock.monotonic_s() > give_up_s:
                     raise
             time.sleep(0.3)
+
+    def pages(self, path: str, key: str, limit: int = 200) -> Iterator[Any]:
+        """All items of a list that comes in pages, each of which begins `after` the key of the last item before."""
+        after: dict[str, str] = {}
+        while True:
+            page = self.get(path, params={**after, "limit": str(limit)})
+            yield from page
+            if len(page) < limit:
+                return
+            after = {"after": page[-1][key]}
 
     def post(self, path: str, body: Any = None, **kw: Any) -> Any:
         """POST `body` as JSON."""
@@ -177,9 +189,14 @@ def _refusal(response: httpx.Response) -> CliError:
     if not isinstance(problem, dict):
         return CliError("请求失败 / Request failed", f"HTTP {response.status_code}", response.status_code)
     detail = str(problem.get("detail", ""))
-    fields = [f"{one.get('field') or one.get('code')}: {one.get('problem')}" for one in problem.get("errors") or []]
+    fields = [
+        f"{line}{one.get('field') or one.get('code')}: {one.get('problem')}"
+        for one in problem.get("errors") or []
+        for line in [f"line {one['line']}, " if "line" in one else ""]
+    ]
     error = CliError(str(problem.get("title", "")), "; ".join([detail, *fields]), response.status_code)
     error.code = str(problem.get("code", ""))
+    error.faults = problem.get("errors") or []
     return error
 
 

@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from shared.cli import arguments
 from shared.cli.client import connect
 from shared.kit.ids import new_id
 
@@ -15,7 +16,9 @@ out = Console()
 # Wider than any terminal: a wrapped secret can't be copied.
 secret_out = Console(width=200, soft_wrap=True)
 
-Code = Annotated[str, typer.Argument(help="企业代码 / code: a-z, 0-9, -; begins with a letter")]
+Code = Annotated[
+    str, typer.Argument(help="企业代码 / code: a-z, 0-9, -; begins with a letter", callback=arguments.code)
+]
 
 
 @companies_app.command("add")
@@ -31,7 +34,7 @@ def add(code: Code, name: Annotated[str, typer.Option(help="名称 / name; the c
 def list_companies() -> None:
     """列出企业 / List the companies."""
     table = Table("code", "name", "active", "version")
-    for one in connect().get("/v1/companies"):
+    for one in connect().pages("/v1/companies", "code"):
         table.add_row(one["code"], one["name"], "yes" if one["active"] else "no", str(one["version"]))
     out.print(table)
 

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from shared.cli import sealing
+from shared.cli import arguments, sealing
 from shared.cli.client import Client, CliError, connect
 from shared.kit import clock
 from shared.kit.ids import new_id
@@ -37,7 +37,7 @@ def list_keys() -> None:
     table = Table("kind", "whose", "key", "made", "ends / state")
     for column in table.columns:
         column.overflow = "fold"  # an id that is cut can't be used
-    for company in client.get("/v1/companies"):
+    for company in client.pages("/v1/companies", "code"):
         for key in client.get(f"/v1/companies/{company['code']}")["keys"]:
             if key["active"]:
                 ends = f"refused after {_short(key['expires_at'])}" if key["expires_at"] else "until revoked"
@@ -62,7 +62,9 @@ def list_keys() -> None:
 @keys_app.command("rotate")
 def rotate(
     kind: Annotated[Kind, typer.Argument(help="signing, webhook, kafka: of a company; sealing: the suite's")],
-    name: Annotated[str, typer.Argument(help="企业代码 / the company's code; none for sealing")] = "",
+    name: Annotated[
+        str, typer.Argument(help="企业代码 / the company's code; none for sealing", callback=arguments.code)
+    ] = "",
     overlap_hours: Annotated[float, typer.Option(help="signing: how long the older keys stay good", min=0)] = 24.0,
     apply: Annotated[
         bool, typer.Option("--apply", help="sealing: do the next step; without it, it is only told")
@@ -86,7 +88,7 @@ def rotate(
 
 @keys_app.command("end-kafka")
 def end_kafka(
-    company: Annotated[str, typer.Argument(help="企业代码 / the company's code")],
+    company: Annotated[str, typer.Argument(help="企业代码 / the company's code", callback=arguments.code)],
     user: Annotated[str, typer.Argument(help="用户 / the user that is to end, as `keys rotate kafka` has named it")],
     apply: Annotated[bool, typer.Option("--apply", help="do it; without this nothing happens")] = False,
 ) -> None:

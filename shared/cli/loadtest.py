@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from shared.cli import arguments
 from shared.cli.client import Client, CliError, find_suite
 from shared.cli.report_files import Row
 from shared.cli.reports import Riders, progress_of, settle
@@ -73,7 +74,8 @@ def loadtest(
     rate: Annotated[int, typer.Option(help="每秒上报数 / reports a second", min=1, max=5_000)] = 50,
     seconds: Annotated[int, typer.Option(help="时长 / how long to send", min=1, max=3_600)] = 30,
     company: Annotated[
-        str, typer.Option(help="企业代码 / whose reports; the test's own company if not given")
+        str,
+        typer.Option(help="企业代码 / whose reports; the test's own company if not given", callback=arguments.code),
     ] = COMPANY,
     patience: Annotated[int, typer.Option(help="seconds without progress before it stops waiting", min=1)] = 60,
     remote: Annotated[

@@ -1,9 +1,12 @@
 """`beegrid`: what operators type."""
 
+import io
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
+import httpx
 import typer
 from rich.console import Console
 
@@ -13,8 +16,11 @@ from shared.cli.client import CliError, find_suite, suite_folder
 from shared.cli.companies import companies_app
 from shared.cli.keys import keys_app
 from shared.cli.loadtest import loadtest
-from shared.cli.operations import deadletters_app, doctor, outbox
+from shared.cli.operations import deadletters_app, doctor
+from shared.cli.outbox import outbox_app
+from shared.cli.recount import recount
 from shared.cli.reports import reports_app
+from shared.cli.riders import riders_app
 from shared.cli.scale import scale
 from shared.cli.systems import systems_app
 
@@ -27,10 +33,12 @@ app.add_typer(companies_app, name="companies")
 app.add_typer(keys_app, name="keys")
 app.add_typer(systems_app, name="systems")
 app.add_typer(reports_app, name="reports")
+app.add_typer(riders_app, name="riders")
 app.add_typer(areas_app, name="areas")
 app.add_typer(deadletters_app, name="deadletters")
+app.add_typer(outbox_app, name="outbox")
 app.command("doctor")(doctor)
-app.command("outbox")(outbox)
+app.command("recount")(recount)
 app.command("scale")(scale)
 app.command("loadtest")(loadtest)
 app.command("backup")(backup)
@@ -42,7 +50,7 @@ def token(
     role: Annotated[list[str], typer.Option(help="角色 / rider, grid_worker, …, operator; may be repeated")],
     sub: Annotated[str, typer.Option(help="who: a rider's id, or any id of a person")] = "operator",
     name: Annotated[str, typer.Option(help="姓名 / as cases name the person; the id if not given")] = "",
-    area: Annotated[list[str] | None, typer.Option(help="区域前缀 / area prefix, e.g. 330114; may be repeated")] = None,
+    area: Annotated[list[str] | None, typer.Option(help="区域代码 / area code, e.g. 330114; may be repeated")] = None,
     company: Annotated[str, typer.Option(help="company the person works for")] = "",
     merchant: Annotated[str, typer.Option(help="merchant the person serves at")] = "",
     hours: Annotated[float, typer.Option(help="how long it is valid", min=0.01, max=24 * 31)] = 8.0,
@@ -76,17 +84,46 @@ def _identity_folder() -> Path:
     return folder
 
 
+def _check_arguments(arguments: Sequence[str]) -> None:
+    """Names and files travel on as UTF-8. Raises CliError for bytes that are none, which Python keeps as half pairs."""
+    for number, one in enumerate(arguments, start=1):
+        try:
+            one.encode()
+        except UnicodeEncodeError as error:
+            shown = one.encode("utf-8", "backslashreplace").decode()
+            raise CliError(
+                "参数不是 UTF-8 / Not UTF-8",
+                f"argument {number}: {shown[:80]}",
+                hint="rename the file, or type the name in UTF-8 (is LANG set to a UTF-8 locale?)",
+            ) from error
+
+
 def main() -> None:
     """Run a command; a refusal is told in words, with a next step, and exit status 1."""
+    # a folder's name, or an answer, may have what the terminal's encoding lacks: shown escaped, never a traceback
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
+        _check_arguments(sys.argv[1:])
         app()
     except CliError as error:
-        err = Console(stderr=True)
-        err.print(f"[red]{error.title}[/red]", end="")
-        err.print(f": {error.detail}" if error.detail else "", markup=False, highlight=False)
-        if error.hint:
-            err.print(f"→ {error.hint}", markup=False, highlight=False)
-        sys.exit(1)
+        _refuse(error)
+    except httpx.InvalidURL as error:
+        _refuse(
+            CliError("参数或地址有误 / Not an address", str(error), hint="look for odd characters in what you typed")
+        )
+    except OSError as error:  # a file or folder that is away, full or not one's own
+        _refuse(CliError("系统拒绝 / The machine refuses", str(error)))
+
+
+def _refuse(error: CliError) -> None:
+    err = Console(stderr=True)
+    err.print(f"[red]{error.title}[/red]", end="")
+    err.print(f": {error.detail}" if error.detail else "", markup=False, highlight=False)
+    if error.hint:
+        err.print(f"→ {error.hint}", markup=False, highlight=False)
+    sys.exit(1)
 
 
 if __name__ == "__main__":

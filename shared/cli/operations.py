@@ -1,4 +1,4 @@
-"""`beegrid doctor`, `outbox`, `deadletters`: is everything well, and what to do where it isn't."""
+"""`beegrid doctor`, `deadletters`: is everything well, and what to do where it isn't."""
 
 import socket
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from shared.cli import arguments
 from shared.cli.client import Client, CliError, connect, find_suite
 from shared.events import registry
 
@@ -25,8 +26,14 @@ _STEPS = {
     "relay": "its events don't leave: is the broker reachable? They wait in the outbox and go on by themselves",
     "process": "it is shutting down: run doctor again in a moment",
 }
+# Such a letter can't be replayed; in place of its content stands why it has none.
+_NO_CONTENT = {
+    "left_out": "(无内容:过多 / no content: too many)",
+    "erased": "(无内容:骑手已删除 / no content: rider erased)",
+    "expired": "(无内容:已过期 / no content: expired)",
+}
 
-Service = Annotated[str, typer.Argument(help="服务 / the service that holds the letters")]
+Service = Annotated[str, typer.Argument(help="服务 / the service that holds the letters", callback=arguments.service)]
 Ids = Annotated[list[int] | None, typer.Argument(help="编号 / ids, as `deadletters list` shows them")]
 Reason = Annotated[str, typer.Option(help="原因 / why; kept with the letters")]
 Apply = Annotated[bool, typer.Option("--apply", help="do it; without this only what would be done is shown")]
@@ -61,6 +68,8 @@ class Health:
             steps.append(
                 f"{self.service}: {self.dead} dead letter(s): `beegrid deadletters list --service {self.service}`"
             )
+        if held := self.status.get("outbox_held", 0):
+            steps.append(f"{self.service}: {held} events that Kafka refuses or behind such: `beegrid outbox stuck`")
         if (rows := self.status.get("outbox_rows", 0)) > 1_000:
             steps.append(f"{self.service}: {rows} events wait for Kafka: is the broker reachable, does a relay lead?")
         return steps
@@ -131,29 +140,30 @@ def silent_servers(facts: dict[str, Any]) -> list[tuple[str, str]]:
     return silent
 
 
-def outbox() -> None:
-    """待发布事件 / Events that are committed and not yet on Kafka, and records not yet consumed, by service."""
-    table = Table("service", "outbox", "lag", "by topic")
-    for one in check_all(connect()):
-        lags = one.status.get("lag_records", {})
-        behind = ", ".join(f"{topic} {n}" for topic, n in sorted(lags.items()) if n)
-        table.add_row(one.service, str(one.status.get("outbox_rows", "?")), str(one.lag), behind)
-    out.print(table)
-
-
 @deadletters_app.command("list")
 def list_letters(
-    service: Annotated[str, typer.Option(help="only this one's")] = "",
+    service: Annotated[str, typer.Option(help="only this one's", callback=arguments.service)] = "",
     topic: Annotated[str, typer.Option(help="only of this topic, without prefix")] = "",
 ) -> None:
     """列出死信 / List open dead letters with the reason."""
     client = connect()
-    table = _folding("service", "id", "topic", "key", "status", "reason", "since")
+    table = folding("service", "id", "topic", "key", "status", "reason", "since")
+    counted = folding("service", "topic", "partition", "offsets", "records", "last reason", "last at")
     for name in [service] if service else registry.services():
         for one in _letters(client, name, topic):
-            reason = f"{one['code']}: {one['detail'][:80]}"
             since = one["created_at"][:19]
-            table.add_row(name, str(one["id"]), one["topic"], one["key"][:40], one["status"], reason, since)
+            table.add_row(name, str(one["id"]), one["topic"], one["key"][:40], one["status"], _reason(one), since)
+        for one in _ranges(client, name):
+            if topic in ("", one["topic"]):
+                offsets, place = f"{one['first_offset']}–{one['last_offset']}", str(one["partition"])
+                counted.add_row(
+                    name, one["topic"], place, offsets, str(one["records"]), one["code"], one["last_at"][:19]
+                )
+    if counted.row_count:
+        out.print(
+            "[yellow]以下记录过多，仅计数 / So many that they are only counted; what is left out stands there[/yellow]"
+        )
+        out.print(counted)
     if not table.row_count:
         out.print("[green]没有死信 / No dead letters[/green]")
         return
@@ -191,7 +201,7 @@ def replay(
         raise CliError("重放哪些？/ Which ones?", "name ids, or --topic, or --all", hint="`beegrid deadletters list`")
     client = connect()
     if not apply:
-        _preview(client, service, ids, topic)
+        _preview(client, service, ids or None, topic)
         return
     body = {"ids": ids or None, "topic": topic or None, "reason": reason}
     outcomes = client.post(f"/ops/{service}/dead-letters/replay", body)
@@ -206,22 +216,36 @@ def replay(
 
 
 @deadletters_app.command("discard")
-def discard(service: Service, reason: Reason, ids: Ids = None, apply: Apply = False) -> None:
+def discard(
+    service: Service,
+    reason: Reason,
+    ids: Ids = None,
+    without_content: Annotated[str, typer.Option(help="all of this topic that have no content, without prefix")] = "",
+    apply: Apply = False,
+) -> None:
     """放弃 / Give letters up for good; their keys' successors go on."""
-    if not ids:
-        raise CliError("放弃哪些？/ Which ones?", "name ids", hint="`beegrid deadletters list`")
+    if bool(ids) == bool(without_content):
+        raise CliError(
+            "放弃哪些？/ Which ones?", "name ids, or --without-content TOPIC", hint="`beegrid deadletters list`"
+        )
     client = connect()
+    if without_content:
+        ids = [one["id"] for one in _letters(client, service, without_content) if one["content"] != "kept"]
+    ids = sorted(set(ids or ()))
     if not apply:
-        _preview(client, service, ids, "")
+        _preview(client, service, ids, without_content)
         return
-    done = client.post(f"/ops/{service}/dead-letters/discard", {"ids": ids, "reason": reason})
-    out.print(f"已放弃 / Discarded: {done['discarded']}")
-    if done["discarded"] < len(set(ids)):
+    done = 0
+    for at in range(0, len(ids), ROWS_MAX):
+        body = {"ids": ids[at : at + ROWS_MAX], "reason": reason}
+        done += client.post(f"/ops/{service}/dead-letters/discard", body)["discarded"]
+    out.print(f"已放弃 / Discarded: {done}")
+    if done < len(ids):
         out.print("[red]其余不存在或已处理 / The others are not open any more[/red]")
         raise typer.Exit(1)
 
 
-def _folding(*titles: str) -> Table:
+def folding(*titles: str) -> Table:
     """A table that breaks long values instead of cutting them: half a topic's name names none."""
     table = Table(*titles)
     for column in table.columns:
@@ -239,13 +263,28 @@ def _letters(client: Client, service: str, topic: str = "") -> list[dict[str, An
             return found
 
 
+def _ranges(client: Client, service: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    while True:
+        last = {"after_topic": found[-1]["topic"], "after_partition": str(found[-1]["partition"])} if found else {}
+        page = client.get(f"/ops/{service}/dead-letter-ranges", params={"limit": str(ROWS_MAX), **last})
+        found += page
+        if len(page) < ROWS_MAX:
+            return found
+
+
+def _reason(letter: dict[str, Any]) -> str:
+    """Why it was refused, and what became of its content."""
+    why = f"{letter['code']}: {letter['detail'][:80]}"
+    return why if letter["content"] == "kept" else f"{_NO_CONTENT[letter['content']]} {why}"
+
+
 def _preview(client: Client, service: str, ids: list[int] | None, topic: str) -> None:
-    found = [one for one in _letters(client, service, topic) if not ids or one["id"] in ids]
-    table = _folding("id", "topic", "key", "status", "reason")
+    wanted = None if ids is None else set(ids)
+    found = [one for one in _letters(client, service, topic) if wanted is None or one["id"] in wanted]
+    table = folding("id", "topic", "key", "status", "reason")
     for one in found[:50]:
-        table.add_row(
-            str(one["id"]), one["topic"], one["key"][:40], one["status"], f"{one['code']}: {one['detail'][:80]}"
-        )
+        table.add_row(str(one["id"]), one["topic"], one["key"][:40], one["status"], _reason(one))
     out.print(table)
     out.print(f"{len(found)} 条 / letter(s); 仅预览，加 --apply 执行 / only a preview: add --apply")
     if missing := sorted(set(ids or []) - {one["id"] for one in found}):

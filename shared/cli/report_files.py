@@ -1,5 +1,6 @@
 """Reports as a CSV file: reading, checking and translating one row at a time."""
 
+import contextlib
 import csv
 import io
 import re
@@ -12,9 +13,13 @@ from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
+from shared.cli.tables import encoding_problem, header_problem, read_table
 from shared.events.inbound_reports import ReportSubmission
+from shared.kit.cells import original
 
 COLUMNS = ("id", "lng", "lat", "datum", "kind", "occurred_at", "rider", "text")
+ACCURACY = "accuracy_m"
+"""A column that a file may have; an empty cell in it says that the radius is unknown."""
 FAULT = "fault"
 """Under this name stands what is wrong with a row as CSV; empty where nothing is."""
 COMMA = "more cells than columns: a text with a comma needs quotes around it"
@@ -24,8 +29,6 @@ LINES_MAX = 200
 KIND_COLUMNS = ("foreign", "kind")
 # A table of a city's own words needn't repeat these
 _CATALOGUE_CODE = re.compile(r"(part|event)-\d{5}|local-[a-z0-9-]+")
-# With a zone's history: China had summer time until 1991.
-CITY_ZONE = ZoneInfo("Asia/Shanghai")
 _DATUMS = frozenset({"wgs84", "gcj02", "bd09"})
 _DATE_FORMS = (
     "%Y/%m/%d %H:%M:%S",
@@ -77,22 +80,23 @@ def read_rows(raw: BinaryIO, encoding: str) -> Iterator[tuple[int, dict[str, str
     try:
         feed = _Feed(text)
         header = next(csv.reader(feed), [])
-        missing = [name for name in COLUMNS if name not in header]
-        if missing:
-            raise ReportFileError(f"line 1: no column {', '.join(missing)}; needed: {', '.join(COLUMNS)}")
-        places = {name: header.index(name) for name in COLUMNS}
+        if problem := header_problem(COLUMNS, header):
+            raise ReportFileError(f"line 1: {problem}")
+        places = {name: header.index(name) for name in (*COLUMNS, ACCURACY) if name in header}
         while (record := _record(feed, len(header), places)) is not None:
             first, cells, fault = record
-            values = {name: cells[at].strip() if at < len(cells) else "" for name, at in places.items()}
+            values = {name: original(cells[at].strip()) if at < len(cells) else "" for name, at in places.items()}
             if any(values.values()):
                 values[FAULT] = fault or ("".join(cells[len(header) :]).strip() and COMMA)
                 yield first, values
     except UnicodeDecodeError as error:
-        raise ReportFileError(f"not {encoding}: try --encoding gb18030, or save it as UTF-8") from error
+        text.detach().seek(0)
+        raise ReportFileError(encoding_problem(raw.read(4), encoding)) from error
     except csv.Error as error:
         raise ReportFileError(f"not CSV: {error}") from error
     finally:
-        text.detach()  # `raw` is the caller's to close
+        with contextlib.suppress(ValueError):  # an error has detached it already
+            text.detach()  # `raw` is the caller's to close
 
 
 class _Feed:
@@ -157,25 +161,19 @@ def read_kinds(file: Path, encoding: str) -> dict[str, str]:
     """The city's words to kinds of the catalogue.
 
     Raises:
-        ReportFileError: a column is missing, or a word stands for two kinds.
+        CliError: a column is missing, or the bytes aren't in the encoding.
+        ReportFileError: a word stands for two kinds.
     """
     kinds: dict[str, str] = {}
-    try:
-        with file.open(encoding=encoding, newline="") as source:
-            lines = csv.DictReader(source)
-            if any(name not in (lines.fieldnames or ()) for name in KIND_COLUMNS):
-                raise ReportFileError(f"{file}: needs the columns {', '.join(KIND_COLUMNS)}")
-            for cells in lines:
-                foreign, kind = ((cells[name] or "").strip() for name in KIND_COLUMNS)
-                if foreign and kinds.setdefault(foreign, kind) != kind:
-                    raise ReportFileError(f"{file}:{lines.line_num}: {foreign} stands for {kinds[foreign]} and {kind}")
-    except UnicodeDecodeError as error:
-        raise ReportFileError(f"{file}: not {encoding}") from error
+    for line, cells in read_table(file, KIND_COLUMNS, encoding):
+        foreign, kind = cells["foreign"], cells["kind"]
+        if foreign and kinds.setdefault(foreign, kind) != kind:
+            raise ReportFileError(f"{file}:{line}: {foreign} stands for {kinds[foreign]} and {kind}")
     return kinds
 
 
-def parse(line: int, cells: dict[str, str], kinds: dict[str, str] | None) -> Row | Reject:
-    """One row as the suite takes it, or why it can't."""
+def parse(line: int, cells: dict[str, str], kinds: dict[str, str] | None, zone: ZoneInfo) -> Row | Reject:
+    """One row as the suite takes it, or why it can't. `zone`: the city's, of times that name none."""
     if cells.get(FAULT):
         return Reject(line, cells["id"], cells[FAULT])
     kind = cells["kind"]
@@ -183,14 +181,17 @@ def parse(line: int, cells: dict[str, str], kinds: dict[str, str] | None) -> Row
         kind = kinds.get(kind, kind if _CATALOGUE_CODE.fullmatch(kind) else "")
     if not kind:
         return Reject(line, cells["id"], f"kind: {cells['kind'] or 'empty'} isn't in the table of kinds")
-    when = moment(cells["occurred_at"])
+    when = moment(cells["occurred_at"], zone)
     if when is None:
         return Reject(line, cells["id"], "occurred_at: not a date and time")
+    place: dict[str, Any] = {"lng": cells["lng"], "lat": cells["lat"], "datum": cells["datum"].lower()}
+    if ACCURACY in cells:
+        place["accuracy_m"] = cells[ACCURACY] or None
     body = {
         "external_id": cells["id"],
         "rider": cells["rider"],
         "kind": kind,
-        "place": {"lng": cells["lng"], "lat": cells["lat"], "datum": cells["datum"].lower()},
+        "place": place,
         "occurred_at": when.isoformat(),
         "text": cells["text"],
     }
@@ -202,8 +203,11 @@ def parse(line: int, cells: dict[str, str], kinds: dict[str, str] | None) -> Row
     return Row(line, checked.external_id, checked.rider, checked.model_dump(mode="json"))
 
 
-def moment(text: str) -> datetime | None:
-    """An instant; without a zone it is Asia/Shanghai. None: not readable."""
+def moment(text: str, zone: ZoneInfo) -> datetime | None:
+    """An instant; without a zone it is the city's, with its history: China had summer time until 1991.
+
+    None: not readable.
+    """
     found: datetime | None = None
     try:
         found = datetime.fromisoformat(text)
@@ -218,7 +222,7 @@ def moment(text: str) -> datetime | None:
         return None
     try:
         # in UTC: offsets of long ago have seconds, which ISO 8601 doesn't
-        return (found if found.tzinfo else found.replace(tzinfo=CITY_ZONE)).astimezone(UTC)
+        return (found if found.tzinfo else found.replace(tzinfo=zone)).astimezone(UTC)
     except OverflowError:
         return None
 

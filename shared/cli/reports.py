@@ -2,23 +2,25 @@
 
 import csv
 import json
-import os
-import tempfile
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, TextIO
+from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from shared.cli import arguments
 from shared.cli.client import Client, CliError, connect
+from shared.cli.numbers import Numbers
 from shared.cli.report_files import COLUMNS, Reject, ReportFileError, Row, parse, read_kinds, read_rows
+from shared.cli.whole_files import whole_text
 from shared.kit import clock
+from shared.kit.cells import neutral
 
 reports_app = typer.Typer(help="上报的批量导入与导出 / Reports in and out", no_args_is_help=True)
 out = Console()
@@ -36,7 +38,7 @@ _PASSING = frozenset({429, 502, 503, 504})
 @reports_app.command("replay")
 def replay(
     file: Annotated[Path, typer.Argument(help=f"CSV with columns {', '.join(COLUMNS)}", exists=True, dir_okay=False)],
-    company: Annotated[str, typer.Option(help="企业代码 / whose reports they are")],
+    company: Annotated[str, typer.Option(help="企业代码 / whose reports they are", callback=arguments.code)],
     kinds: Annotated[
         Path | None,
         typer.Option(
@@ -53,13 +55,16 @@ def replay(
         ),
     ] = False,
     encoding: Annotated[str, typer.Option(help="of the file; Excel in Chinese saves gb18030")] = "utf-8-sig",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="let the suite check every row as it would, and keep nothing")
+    ] = False,
     patience: Annotated[int, typer.Option(help="seconds without progress before it stops waiting", min=1)] = 300,
 ) -> None:
     """导入历史上报 / Send reports of any age, and wait until each is in a case or among those without a grid.
 
     Safe to repeat: nothing happens twice.
-    Dates without a zone are Asia/Shanghai. Refused rows go to a file beside it (FILE.rejected.csv: line, id, reason)
-    and don't stop the others; the exit status is 1 only when all were refused.
+    Dates without a zone are the city's local time. Refused rows go to a file beside it (FILE.rejected.csv: line, id,
+    reason) and don't stop the others; the exit status is 1 only when all were refused.
     """
     client = connect()
     require_company(client, company)
@@ -67,7 +72,14 @@ def replay(
     try:
         mapping = read_kinds(kinds, encoding) if kinds else None
         totals = send(
-            client, file, company, mapping, Riders(client, company) if register_riders else None, rate, encoding
+            client,
+            file,
+            company,
+            mapping,
+            Riders(client, company, dry=dry_run) if register_riders else None,
+            rate,
+            encoding,
+            dry=dry_run,
         )
     except ReportFileError as bad:
         raise CliError("文件有误 / The file can't be read", str(bad), hint="mend it and run the same again") from bad
@@ -81,6 +93,9 @@ def replay(
         if not totals["accepted"] + totals["repeated"]:
             out.print("[red]全部退回 / Every row was refused[/red]")
             raise typer.Exit(1)
+    if dry_run:
+        out.print("仅检查，未保存 / Only checked, nothing kept: run it again without --dry-run")
+        return
     stuck = before["received"] - before["in_case"] - before["unroutable"]
     settle(client, company, before["received"] + totals["accepted"], patience, stuck)
     out.print("[green]全部落定 / Every accepted row is settled: in a case, or waiting for a person to route it[/green]")
@@ -89,14 +104,17 @@ def replay(
 @reports_app.command("export")
 def export(
     file: Annotated[Path, typer.Argument(help=f"CSV to write: {', '.join(EXPORT_COLUMNS)}", dir_okay=False)],
-    company: Annotated[str, typer.Option(help="企业代码 / only this one's; all companies if not given")] = "",
+    company: Annotated[
+        str, typer.Option(help="企业代码 / only this one's; all companies if not given", callback=arguments.code)
+    ] = "",
 ) -> None:
     """导出办理结果 / Write where each report stands: grid (empty: none was found), case, state, credited points."""
     client = connect()
     if company:
         require_company(client, company)
-    codes = [company] if company else [one["code"] for one in client.get("/v1/companies")]
-    with _written_whole(file) as target, Progress(*_columns(), console=out) as progress:
+    codes = [company] if company else [one["code"] for one in client.pages("/v1/companies", "code")]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with whole_text(file) as target, Progress(*_columns(), console=out) as progress:
         writer = csv.DictWriter(target, EXPORT_COLUMNS, extrasaction="ignore")
         writer.writeheader()
         task = progress.add_task("导出 / Writing", total=None)
@@ -104,7 +122,8 @@ def export(
             with client.lines("/v1/tracking/export", params={"company": code, "format": "ndjson"}) as lines:
                 for line in lines:
                     row = json.loads(line)
-                    writer.writerow(row | {"ambiguous": "true" if row["ambiguous"] else "false"})
+                    cells = {name: neutral(value) if isinstance(value, str) else value for name, value in row.items()}
+                    writer.writerow(cells | {"ambiguous": "true" if row["ambiguous"] else "false"})
                     progress.advance(task)
         written = int(progress.tasks[task].completed)
     out.print(f"[green]{written} 条 / reports[/green] → {file}", soft_wrap=True)
@@ -113,15 +132,16 @@ def export(
 class Riders:
     """Registers each rider once, as far as remembered; one who is known already stays as the company has told."""
 
-    def __init__(self, client: Client, company: str) -> None:
+    def __init__(self, client: Client, company: str, *, dry: bool = False) -> None:
         self._client = client
+        self.dry = dry
         self._company = company
         self._seen: OrderedDict[str, None] = OrderedDict()
 
     def register(self, rows: Iterable[Row]) -> None:
         """Make those of the rows' riders known who aren't."""
         new = {row.rider for row in rows} - self._seen.keys()
-        if not new:
+        if not new or self.dry:
             return
         agreed = clock.now().isoformat()
         riders = [{"external_id": rider, "name": rider[:60], "consent_at": agreed} for rider in sorted(new)]
@@ -132,7 +152,10 @@ class Riders:
 
 
 class Rejects:
-    """The file beside: made with the first refused row, so that a clean run leaves none."""
+    """The file beside: made with the first refused row, so that a clean run leaves none.
+
+    Written row by row: of a run that is broken off it says what was refused so far, and the next run begins it again.
+    """
 
     def __init__(self, file: Path) -> None:
         self.path = rejected_file(file)
@@ -146,7 +169,7 @@ class Rejects:
             if self._target is None:
                 self._target = self.path.open("w", encoding="utf-8-sig", newline="")
                 csv.writer(self._target).writerow(("line", "id", "reason"))
-            csv.writer(self._target).writerow((reject.line, reject.id, reject.reason))
+            csv.writer(self._target).writerow((reject.line, neutral(reject.id), neutral(reject.reason)))
             self.count += 1
 
     def close(self) -> None:
@@ -168,20 +191,30 @@ def send(
     riders: Riders | None,
     rate: int | None,
     encoding: str,
+    *,
+    dry: bool = False,
 ) -> dict[str, int]:
-    """Send the whole file in batches, in constant memory. Returns the numbers accepted, repeated, refused."""
+    """Send the whole file in batches, in constant memory. Returns the numbers accepted, repeated, refused.
+
+    `dry`: the suite checks all of it and keeps nothing.
+    """
     totals = {"accepted": 0, "repeated": 0, "refused": 0}
     rejects = Rejects(file)
     pace = Pace(rate)
+    zone = city_zone(client)
     try:
-        with Progress(*_columns(), TaskProgressColumn(), console=out) as progress, file.open("rb") as raw:
+        with (
+            Progress(*_columns(), TaskProgressColumn(), console=out) as progress,
+            file.open("rb") as raw,
+            Numbers() as numbers,
+        ):
             task = progress.add_task("发送 / Sending", total=file.stat().st_size)
-            parsed = (parse(line, cells, kinds) for line, cells in read_rows(raw, encoding))
+            parsed = numbers.checked(parse(line, cells, kinds, zone) for line, cells in read_rows(raw, encoding))
             while batch := list(islice(parsed, min(BATCH, rate or BATCH))):
                 rows = [one for one in batch if isinstance(one, Row)]
                 refused = [one for one in batch if isinstance(one, Reject)]
                 try:
-                    for status, row, reason in _send_batch(client, company, rows, riders) if rows else ():
+                    for status, row, reason in _send_batch(client, company, rows, riders, dry=dry) if rows else ():
                         if status == "refused":
                             refused.append(Reject(row.line, row.id, reason))
                         else:
@@ -195,6 +228,11 @@ def send(
         rejects.close()
     totals["refused"] = rejects.count
     return totals
+
+
+def city_zone(client: Client) -> ZoneInfo:
+    """The city's time zone, as the suite has it: here the setting need not be known."""
+    return ZoneInfo(client.get("/ops/intake/status")["city_timezone"])
 
 
 class Pace:
@@ -241,13 +279,21 @@ def settle(client: Client, company: str, wanted: int, patience_s: float, stuck: 
             time.sleep(0.5)
 
 
-def _send_batch(client: Client, company: str, rows: list[Row], riders: Riders | None) -> Iterator[tuple[str, Row, str]]:
-    """(status, row, reason) of each row. A rider just registered needs a moment until intake knows him."""
+def _send_batch(
+    client: Client, company: str, rows: list[Row], riders: Riders | None, *, dry: bool
+) -> Iterator[tuple[str, Row, str]]:
+    """(status, row, reason) of each row. A rider just registered needs a moment until intake knows them.
+
+    Of a dry run intake takes those who would be registered for known, and checks everything else.
+    """
     if riders is not None:
         riders.register(rows)
-    give_up_s = clock.monotonic_s() + (RIDER_KNOWN_S_MAX if riders is not None else 0.0)
+    give_up_s = clock.monotonic_s() + (RIDER_KNOWN_S_MAX if riders is not None and not dry else 0.0)
+    more = {"dry_run": "true"} if dry else {}
+    if dry and riders is not None:
+        more["newcomers"] = "true"
     while rows:
-        answer = _repeatable(client, "/v1/reports:replay", company, {"reports": [row.body for row in rows]})
+        answer = _repeatable(client, "/v1/reports:replay", company, {"reports": [row.body for row in rows]}, **more)
         again = []
         for row, item in zip(rows, answer["items"], strict=True):
             problem = item.get("problem") or {}
@@ -261,12 +307,12 @@ def _send_batch(client: Client, company: str, rows: list[Row], riders: Riders | 
             time.sleep(0.3)
 
 
-def _repeatable(client: Client, path: str, company: str, body: Any) -> Any:
+def _repeatable(client: Client, path: str, company: str, body: Any, **more: str) -> Any:
     """POST what may be sent twice; waits for outages. Raises CliError."""
     give_up_s, pause_s = clock.monotonic_s() + OUTAGE_S_MAX, 0.2
     while True:
         try:
-            return client.post(path, body, params={"company": company})
+            return client.post(path, body, params={"company": company, **more})
         except CliError as error:
             passing = error.status is None or error.status in _PASSING
             if not passing or clock.monotonic_s() > give_up_s:
@@ -299,17 +345,3 @@ def progress_of(client: Client, company: str) -> dict[str, int]:
 
 def _columns() -> tuple[TextColumn, BarColumn, MofNCompleteColumn, TimeElapsedColumn]:
     return TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-
-
-@contextmanager
-def _written_whole(file: Path) -> Iterator[TextIO]:
-    """A file that appears under its name only when it is complete."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    number, draft = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-    try:
-        with os.fdopen(number, "w", encoding="utf-8", newline="") as target:
-            yield target
-        Path(draft).chmod(0o644)
-        Path(draft).replace(file)
-    finally:
-        Path(draft).unlink(missing_ok=True)

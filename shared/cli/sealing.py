@@ -6,7 +6,6 @@ one is next follows from what the services themselves tell, so a rotation may be
 
 import base64
 import json
-import os
 import secrets
 import time
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from shared.cli.client import Client, CliError, find_suite
+from shared.cli.whole_files import FOR_THE_OWNER, whole_text
 from shared.events import registry
 from shared.kit import clock
 
@@ -108,10 +108,8 @@ def _setting(title: str, what: str, apply: bool, change: Any, *, last: bool = Fa
     else:
         told = json.loads(file.read_text())
         told["sealing_key"] = change(told["sealing_key"])
-        draft = file.with_suffix(".draft")
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as target:
+        with whole_text(file, mode=FOR_THE_OWNER) as target:
             json.dump(told, target)
-        draft.replace(file)
         out.print(f"[green]已写入 / Written[/green] {file}: restart `make up`", soft_wrap=True)
     if last:
         out.print("至此完成 / With that the rotation is over")
@@ -124,10 +122,9 @@ def _seal_anew(client: Client, apply: bool) -> None:
     if not apply:
         out.print("仅预览，加 --apply 执行 / only told: add --apply")
         return
+    found = ask(client)
     for service in registry.services():
-        done = client.post(f"/ops/{service}/keys/reseal")["resealed"]
-        if done:
-            out.print(f"  {service}: {done} were under a former key")
+        _reseal(client, service, found[service])
     deadline_s = clock.monotonic_s() + FOLLOW_S_MAX
     while any(count for _, count in counted(ask(client))[1:]):  # the others follow the riders service's events
         if clock.monotonic_s() > deadline_s:
@@ -140,6 +137,19 @@ def _seal_anew(client: Client, apply: bool) -> None:
     out.print(
         "[green]全部在新密钥之下 / Everything is under the new key[/green]; run the same again to drop the old one"
     )
+
+
+def _reseal(client: Client, service: str, told: Told) -> None:
+    """One service, share by share; a share that was answered stays done, so breaking off loses nothing."""
+    total = sum(key["secrets"] for key in told["sealing"])
+    former = total - told["sealing"][0]["secrets"]
+    cursor, seen, done = "", 0, 0
+    while former:
+        share = client.post(f"/ops/{service}/keys/reseal?cursor={cursor}")
+        seen, done, cursor = seen + share["seen"], done + share["resealed"], share["cursor"]
+        out.print(f"  {service}: {seen:,} / {total:,} 已检查 / looked at, {done:,} 已重新封存 / resealed")
+        if cursor is None:
+            break
 
 
 def _local() -> Path | None:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from shared.cli import arguments
 from shared.cli.client import CliError
 
 systems_app = typer.Typer(help="城市业务系统 / City systems and their Kafka users", no_args_is_help=True)
@@ -18,7 +19,7 @@ def systems() -> None:
     """城市业务系统 / City systems and their Kafka users."""
 
 
-Code = Annotated[str, typer.Argument(help="代码 / code: a-z, 0-9, -; begins with a letter")]
+Code = Annotated[str, typer.Argument(help="代码 / code: a-z, 0-9, -; begins with a letter", callback=arguments.code)]
 
 
 @systems_app.command("add")

@@ -10,6 +10,7 @@ from shared.cli.provision import (
     AclSpec,
     Changes,
     KafkaAdmin,
+    Quota,
     TopicSpec,
     connect_admin,
     has_rights,
@@ -17,11 +18,12 @@ from shared.cli.provision import (
 )
 from shared.events import registry
 from shared.events.registry import AnyTopic
+from shared.kit.kafka import TOPIC_BYTES_MAX
 
 HOUR_MS = 3_600_000
-# The broker takes more than a topic's own limit, so that an oversized record can become a dead letter with a reason.
-RECORD_BYTES_MAX = 5 * 1024 * 1024
 INBOUND = "inbound."
+# Some thousands of reports a second: more than a city's riders see, less than fills the brokers' disks in a day.
+COMPANY_QUOTA = Quota(bytes_per_s=4 * 1024 * 1024, request_percentage=50)
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ def company_acl(code: str, user: str = "") -> AclSpec:
         write=names,
         read=[f"{name}.dlq" for name in names],
         group_prefixes=[f"{company_user(code)}."],
+        quota=COMPANY_QUOTA,
     )
 
 
@@ -165,4 +168,4 @@ def _names(topic: AnyTopic, companies: Sequence[str]) -> list[str]:
 
 
 def _spec(name: str, topic: AnyTopic) -> TopicSpec:
-    return TopicSpec(name, topic.partitions, topic.retention_hours * HOUR_MS, RECORD_BYTES_MAX)
+    return TopicSpec(name, topic.partitions, topic.retention_hours * HOUR_MS, TOPIC_BYTES_MAX)

@@ -1,11 +1,11 @@
 """`make env`: .env for docker compose, with a fresh secret for every empty name of .env.example. Never replaces one."""
 
-import os
 import secrets
 import sys
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
 
+from shared.cli.whole_files import FOR_THE_OWNER, whole_text
 from shared.devtools.installation import ROOT
 
 EXAMPLE, TARGET = ".env.example", ".env"
@@ -52,10 +52,8 @@ def main() -> int:
     target = ROOT / TARGET
     present = target.read_text() if target.exists() else ""
     text = filled((ROOT / EXAMPLE).read_text(), present)
-    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
+    with whole_text(target, mode=FOR_THE_OWNER) as file:
         file.write(text)
-    os.chmod(target, 0o600)
     print(f"{target.relative_to(ROOT)}: {len(assignments(text))} names; keep it out of version control")
     return 0
 

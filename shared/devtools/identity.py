@@ -5,7 +5,6 @@ Not for production: there the city's identity provider signs, and the services k
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,6 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import OKPAlgorithm
 
+from shared.cli.whole_files import FOR_THE_OWNER, whole_bytes, whole_text
 from shared.kit import clock
 from shared.kit.ids import new_id
 
@@ -85,12 +85,11 @@ def _create(folder: Path) -> None:
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     public = OKPAlgorithm.to_jwk(key.public_key(), as_dict=True)
     entry = {**public, "kid": new_id().hex, "alg": "EdDSA", "use": "sig"}
-    # created unreadable for others, not made so afterwards
-    descriptor = os.open(folder / _KEY_FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
+    # what is published last: where it is, there is an issuer
+    with whole_bytes(folder / _KEY_FILE, mode=FOR_THE_OWNER) as file:
         file.write(pem)
-    os.chmod(folder / _KEY_FILE, 0o600)
-    (folder / _JWKS_FILE).write_text(json.dumps({"keys": [entry]}))
+    with whole_text(folder / _JWKS_FILE) as told:
+        told.write(json.dumps({"keys": [entry]}))
 
 
 def main() -> int:
@@ -106,7 +105,8 @@ def main() -> int:
     wanted = parser.parse_args()
     issuer = Identity.open(wanted.folder)
     if wanted.publish is not None:
-        (wanted.publish / _JWKS_FILE).write_text((wanted.folder / _JWKS_FILE).read_text())
+        with whole_text(wanted.publish / _JWKS_FILE) as told:
+            told.write((wanted.folder / _JWKS_FILE).read_text())
     if wanted.token:
         print(issuer.token(wanted.token, wanted.token, [wanted.token], ttl_s=12 * 3_600))
     return 0

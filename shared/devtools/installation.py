@@ -1,10 +1,12 @@
 """One installation of the suite on given servers: names, secrets, schemas, topics. Tests make many of them."""
 
 import base64
+import contextlib
+import copy
 import json
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,8 +23,10 @@ from shared.cli.provision import (
     provision_postgres,
 )
 from shared.cli.topology import Cluster, provision_suite
+from shared.cli.whole_files import FOR_THE_OWNER, whole_text
 from shared.devtools.identity import Identity
 from shared.devtools.infra.suite import Infra
+from shared.devtools.mould import ROLES, Mould, mould_of
 from shared.events import registry
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,6 +72,32 @@ class Installation:
         folder.mkdir(parents=True, exist_ok=True)
         self.identity = Identity.open(folder / "identity")
         self.secrets = self._secrets()
+        self._mould: Mould | None = None
+        self._keep_secrets()
+
+    @classmethod
+    @contextlib.contextmanager
+    def fresh(
+        cls, infra: Infra, folder: Path, letter: str, services: Sequence[str] = (), redis_number: int = 0
+    ) -> Iterator[Self]:
+        """A new one whose topics begin at offset 0, set up and removed with the block.
+
+        `letter` begins its name, so that a server's logs tell whose it was. `services`: the only ones that get schemas,
+        which saves seconds; all of them where none is named. On a server that we have started the database is
+        copied from a migrated one, and its roles are those of all such copies.
+        """
+        made = cls(infra, folder, f"{letter}{secrets.token_hex(4)}", redis_number)
+        made.services = tuple(services) or made.services
+        if infra.postgres is not None:
+            made._mould = mould_of(infra.postgres, made.secrets.postgres)
+            made.role_prefix = ROLES
+            made.secrets.postgres = made._mould.passwords
+            made._keep_secrets()
+        try:
+            made.set_up()
+            yield made
+        finally:
+            made.remove()
 
     @property
     def cluster(self) -> Cluster:
@@ -79,32 +109,47 @@ class Installation:
         """Create or complete database, roles, schemas, topics, users and rights; run outstanding migrations."""
         with ThreadPoolExecutor(max_workers=4) as threads:
             kafka = threads.submit(provision_suite, self.cluster, self.secrets.kafka)
-            provision_postgres(
-                self.infra.postgres_admin_url,
-                self.name,
-                list(self.services),
-                self.secrets.postgres,
-                role_prefix=self.role_prefix,
-            )
-            for done in [threads.submit(self.migrate, service) for service in self.services]:
-                done.result()
+            if self._mould is not None:
+                self._mould.copy(self.name, self.services, self._migrate_all)
+            else:
+                provision_postgres(
+                    self.infra.postgres_admin_url,
+                    self.name,
+                    list(self.services),
+                    self.secrets.postgres,
+                    role_prefix=self.role_prefix,
+                )
+                self._migrate_all(self.name)
             kafka.result()
 
-    def migrate(self, service: str) -> None:
-        """Bring one service's schema up to date."""
+    def migrate(self, service: str, database: str = "") -> None:
+        """Bring one service's schema up to date, in this installation's database unless another is named."""
         folders = [KIT_MIGRATIONS, ROOT / "services" / service / "migrations"]
-        migrate(self.dsn(service, owner_role), service, [path for path in folders if path.is_dir()])
+        url = self.dsn(service, owner_role, database)
+        migrate(url, service, [path for path in folders if path.is_dir()])
+
+    def _migrate_all(self, database: str) -> None:
+        with ThreadPoolExecutor(max_workers=4) as threads:
+            for done in [threads.submit(self.migrate, service, database) for service in self.services]:
+                done.result()
 
     def remove(self) -> None:
-        """Drop everything that `set_up` has created."""
-        drop_database(self.infra.postgres_admin_url, self.name, list(self.services), self.role_prefix)
+        """Drop everything that `set_up` has created; roles that others share stay."""
+        own_roles = [] if self._mould is not None else list(self.services)
+        drop_database(self.infra.postgres_admin_url, self.name, own_roles, self.role_prefix)
         delete_topics(self.cluster.bootstrap, self.cluster.admin, self.topic_prefix, self.user_prefix)
 
-    def dsn(self, service: str, role_of: RoleName = app_role) -> str:
-        """The address of the database for a service's app role, or its owner role."""
+    def through(self, infra: Infra) -> Self:
+        """The same installation, its servers reached by other addresses."""
+        found = copy.copy(self)
+        found.infra = infra
+        return found
+
+    def dsn(self, service: str, role_of: RoleName = app_role, database: str = "") -> str:
+        """The address of the database (or another one) for a service's app role, or its owner role."""
         password = self.secrets.postgres[role_of(service)]
         role = role_of(service, self.role_prefix)
-        return database_url(self.infra.postgres_admin_url, self.name, role, password)
+        return database_url(self.infra.postgres_admin_url, database or self.name, role, password)
 
     def environment(self, service: str, port: int = 0) -> dict[str, str]:
         """All settings of one service's process."""
@@ -121,6 +166,7 @@ class Installation:
             "BEEGRID_TOPIC_PREFIX": self.topic_prefix,
             "BEEGRID_REDIS_URL": redis_url,
             "BEEGRID_HTTP_PORT": str(port),
+            "BEEGRID_TRUSTED_PROXIES": "127.0.0.1",
             "BEEGRID_JWKS_URL": self.identity.jwks_url,
             "BEEGRID_SEALING_KEY": self.secrets.sealing_key,
         }
@@ -132,6 +178,9 @@ class Installation:
         found.postgres = {**fresh.postgres, **found.postgres}
         found.kafka = {**fresh.kafka, **found.kafka}
         found.sealing_key = found.sealing_key or fresh.sealing_key
-        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
-            json.dump(asdict(found), out)
         return found
+
+    def _keep_secrets(self) -> None:
+        file = self.folder / "secrets.json"
+        with whole_text(file, mode=FOR_THE_OWNER) as out:
+            json.dump(asdict(self.secrets), out)

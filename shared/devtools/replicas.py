@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from shared.devtools.infra.process import InfraError
+from shared.devtools.infra.errors import InfraError
 from shared.devtools.suite import Suite
 
 NAME = "replicas.json"

@@ -222,7 +222,7 @@ def _understood(words: Sequence[str]) -> bool:
         if word not in command.commands:
             return False
         command = command.commands[word]
-    return not hasattr(command, "commands")
+    return not hasattr(command, "commands") or command.invoke_without_command
 
 
 def check_promtool(root: Path) -> Iterator[str]:

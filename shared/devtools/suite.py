@@ -6,13 +6,17 @@ import os
 import sys
 import urllib.error
 import urllib.request
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from shared.cli.whole_files import FOR_THE_OWNER, whole_text
 from shared.devtools.infra.caddy import Caddy, start_caddy
-from shared.devtools.infra.process import ManagedProcess, ServerSpec, free_port, port_free
+from shared.devtools.infra.errors import InfraError
+from shared.devtools.infra.ports import free_port, listens, reserve_port
+from shared.devtools.infra.process import ManagedProcess, ServerSpec
 from shared.devtools.infra.suite import start_infra
 from shared.devtools.infra.watchdog import Guard
 from shared.devtools.installation import ROOT, Installation
@@ -56,6 +60,10 @@ class Suite:
         process.start()
         return process
 
+    def __post_init__(self) -> None:
+        """Be among those that `check_suites` looks at, until stopped."""
+        _running[id(self)] = self
+
     def prepare(self, service: str, name: str | None = None, extra: Mapping[str, str] | None = None) -> ServiceProcess:
         """A process of a service, not yet started."""
         name = name or service
@@ -66,6 +74,7 @@ class Suite:
             "BEEGRID_KAFKA_INSTANCE_ID": name,
             "HOME": str(home),
             "PYTHONPATH": str(ROOT),
+            "PYTHONDONTWRITEBYTECODE": "",  # who calls may have forbidden it: every start would compile the house again
             **self.overrides,
             **(extra or {}),
         }
@@ -74,7 +83,8 @@ class Suite:
             argv=[sys.executable, "-m", f"services.{service}"],
             home=home,
             log=self.logs / f"{name}.log",
-            ready=lambda _pid: _answers(f"http://127.0.0.1:{port}/startupz"),
+            # whoever else listens there would answer as well
+            ready=lambda pid: _answers(f"http://127.0.0.1:{port}/startupz") and listens(pid, port),
             env=environment,
             ready_timeout_s=READY_TIMEOUT_S,
             grace_s=STOP_GRACE_S,
@@ -97,7 +107,7 @@ class Suite:
 
     def open_front_door(self, port: int | None = None) -> None:
         """Start Caddy in front of the services, on 8080 or, where that is taken, on a free port."""
-        chosen = port or (FRONT_DOOR_PORT if port_free(FRONT_DOOR_PORT) else free_port())
+        chosen = port or (FRONT_DOOR_PORT if reserve_port(FRONT_DOOR_PORT) else free_port())
         upstreams = {
             f"{p.service.upper()}_UPSTREAM": f"127.0.0.1:{p.port}"
             for name, p in self.services.items()
@@ -111,9 +121,9 @@ class Suite:
             log=self.logs / "caddy.log",
         )
 
-    def operator_token(self, ttl_s: int = OPERATOR_TOKEN_S) -> str:
-        """A token for the operator of this suite."""
-        return self.installation.identity.token("operator", "运维 Operator", ["operator"], ttl_s=ttl_s)
+    def operator_token(self, ttl_s: int = OPERATOR_TOKEN_S, areas: Iterable[str] = ()) -> str:
+        """A token for an operator of this suite, of these areas or of the whole city."""
+        return self.installation.identity.token("operator", "运维 Operator", ["operator"], areas, ttl_s=ttl_s)
 
     def write_address(self, file: Path) -> None:
         """Tell the operator's command where the suite is; only the owner may read the file."""
@@ -133,17 +143,35 @@ class Suite:
             "services": {name: process.url for name, process in self.services.items()},
             "pid": os.getpid(),
         }
-        draft = file.with_suffix(".draft")
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+        with whole_text(file, mode=FOR_THE_OWNER) as out:  # commands read it at any time
             json.dump(told, out, indent=1)
-        draft.replace(file)  # commands read it at any time
+
+    def check(self) -> None:
+        """For whoever waits for the suite: raises InfraError, with its log's end, when a part of it has died.
+
+        What was stopped or killed through its handle has not died.
+        """
+        infra = self.installation.infra
+        parts = [infra.postgres, infra.kafka, infra.valkey, self.front_door, *list(self.services.values())]
+        if dead := [part for part in parts if part is not None and part.died]:
+            raise InfraError("\n".join(part.obituary() for part in dead))
 
     def stop(self) -> None:
         """Stop the front door, then all services side by side."""
+        _running.pop(id(self), None)
         if self.front_door is not None:
             self.front_door.stop()
         with ThreadPoolExecutor(max_workers=8) as threads:
             list(threads.map(lambda process: process.stop(), self.services.values()))
+
+
+_running: weakref.WeakValueDictionary[int, Suite] = weakref.WeakValueDictionary()
+
+
+def check_suites() -> None:
+    """For whoever waits and has no suite at hand: `Suite.check` of every suite of this process that isn't stopped."""
+    for suite in list(_running.values()):
+        suite.check()
 
 
 def _answers(url: str) -> bool:

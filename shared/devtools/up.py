@@ -10,7 +10,7 @@ from types import FrameType
 from rich.console import Console
 
 from shared.devtools import replicas
-from shared.devtools.infra.process import InfraError
+from shared.devtools.infra.errors import InfraError
 from shared.devtools.suite import Suite, running_suite
 
 STATE = Path(".beegrid")

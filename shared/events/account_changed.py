@@ -1,26 +1,30 @@
 """A rider's points account changed, or a request to change it was refused."""
 
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import Field
 
-from shared.events.common import Utc
+from shared.events.common import AreaCode, CompanyCode, RiderId, Utc
+from shared.events.personal import Personal
 from shared.events.topic import Audience, EventModel, Topic
 
 
 class AccountChanged(EventModel):
     """One movement on one account, and the balances after it, in whole points."""
 
-    rider_id: UUID
+    rider_id: RiderId
     entry_id: UUID
     movement: Literal["held", "posted", "voided", "reversed", "refused"]
     source: Literal["report", "redemption"]
     source_id: UUID = Field(description="report id or redemption id")
     case_id: UUID | None = None
-    grid_code: str | None = Field(None, description="of a report: the grid its case lies in when the points moved")
+    company: CompanyCode | None = Field(None, description="of a report: the company whose rider has filed it")
+    grid_code: AreaCode | None = Field(None, description="of a report: the grid its case lies in when the points moved")
     amount: int = Field(description="positive: the rider gains; negative: the rider pays")
-    reason: str | None = Field(None, description="of a refusal, void or reversal")
+    reason: Annotated[str | None, Personal("words", "why, as a code or in an operator's words")] = Field(
+        None, description="of a refusal, void or reversal"
+    )
     pending: int = Field(ge=0, description="gains held until verified")
     available: int = Field(ge=0, description="what can be spent now")
     changed_at: Utc

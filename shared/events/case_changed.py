@@ -1,17 +1,19 @@
 """A case took a step."""
 
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import Field
 
-from shared.events.common import Actor, CompanyCode, Latitude, Level, Longitude, Utc
+from shared.events.common import Actor, AreaCode, CompanyCode, Level, Plain, RiderId, SeenLatitude, SeenLongitude, Utc
+from shared.events.personal import Personal
 from shared.events.topic import Audience, EventModel, Topic
 
 CaseState = Literal["open", "claimed", "needs_info", "handled", "verified", "closed", "invalid", "returned"]
 CaseTransition = Literal[
     "opened",
     "attached",
+    "repeated",
     "claimed",
     "info_requested",
     "info_given",
@@ -23,35 +25,43 @@ CaseTransition = Literal[
     "returned",
     "redispatched",
     "reopened",
+    "carried_over",
 ]
 
 
 class CaseReport(EventModel):
-    """One report of the case; ordinal 1 is the first reporter, later ones are co-reporters."""
+    """One report of the case; ordinal 1 is the first reporter, later ones are co-reporters.
+
+    Each rider has one ordinal in a case: a repetition carries that of its rider's first report.
+    """
 
     report_id: UUID
-    rider_id: UUID
+    rider_id: RiderId
     company: CompanyCode
     ordinal: int = Field(ge=1)
 
 
 class CaseChanged(EventModel):
-    """The case's whole state after one step of the transition table."""
+    """One step of the transition table, and the case after it.
+
+    Its size is the same however many report the thing: a step that brings a report (opened, attached, repeated) carries
+    that one, every step the number of reports. Who needs them all keeps them from those steps.
+    """
 
     case_id: UUID
     state: CaseState
     transition: CaseTransition
-    kind: str
+    kind: Plain
     level: Level
-    grid_code: str
-    alternatives: tuple[str, ...] = ()
-    department: str | None
-    lng: Longitude
-    lat: Latitude
-    reports: tuple[CaseReport, ...] = Field(description="all reports of the case, in order")
-    attached_report: UUID | None = Field(None, description="the report that this step added")
+    grid_code: AreaCode
+    alternatives: tuple[AreaCode, ...] = ()
+    department: Plain | None
+    lng: SeenLongitude
+    lat: SeenLatitude
+    report: CaseReport | None = Field(None, description="the report that this step brought")
+    report_count: int = Field(ge=1, description="reports of the case after this step, one a rider")
     actor: Actor | None = Field(None, description="who did it; none: the system")
-    note: str = ""
+    note: Annotated[str, Personal("words", "what the actor says of the step", erased="")] = ""
     changed_at: Utc
     opened_at: Utc
     due_at: Utc
@@ -62,7 +72,7 @@ CASE_CHANGED = Topic(
     model=CaseChanged,
     key="case_id",
     producer="cases",
-    consumers=("points", "notifications", "tracking"),
+    consumers=("intake", "points", "notifications", "tracking"),
     audience=Audience.INTERNAL,
     journey="report",
     step=4,

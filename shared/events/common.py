@@ -6,12 +6,26 @@ from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 
+from shared.events.outside import PLAIN_FORM
+from shared.events.personal import ERASED, Impersonal, Personal, coarse
 from shared.events.topic import EventModel
 
-CompanyCode = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,30}$", examples=["sf-express"])]
-ExternalId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[\x21-\x7e]+$")]
+AREA_CODE = r"^[0-9A-Za-z][0-9A-Za-z_-]{0,31}$"
+AreaCode = Annotated[str, Field(pattern=AREA_CODE, examples=["330114001002003", "G10"]), Impersonal(), PLAIN_FORM]
+"""The code of an area of any level: national numbers, or a city's own. Codes say nothing about what lies in what."""
+Plain = Annotated[str, Impersonal()]
+"""A text of the suite's own that tells of nobody."""
+CompanyCode = Annotated[
+    str, Field(pattern=r"^[a-z][a-z0-9-]{1,30}$", examples=["sf-express"]), PLAIN_FORM, Impersonal()
+]
+ExternalId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[\x21-\x7e]+$"), PLAIN_FORM]
 Longitude = Annotated[float, Field(ge=-180, le=180)]
 Latitude = Annotated[float, Field(ge=-90, le=90)]
+RiderId = Annotated[UUID, Personal("id", "whose it is; leads to nobody once name and number are gone")]
+RiderNumber = Annotated[ExternalId, Personal("number", "the company names its rider by it", erased=ERASED)]
+ReportNumber = Annotated[ExternalId, Personal("number", "the company finds its report again", erased=ERASED)]
+SeenLongitude = Annotated[Longitude, Personal("place", "where the thing is", erased=coarse)]
+SeenLatitude = Annotated[Latitude, Personal("place", "where the thing is", erased=coarse)]
 Points = Annotated[int, Field(ge=0, le=1_000_000)]
 Utc = AwareDatetime
 """An instant. Services write UTC; readers keep the offset as it came, since converting costs more than reading."""
@@ -36,6 +50,7 @@ def _written(value: Any) -> Any:
 AnyZone = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_to_utc)]
 """An instant from outside, turned into UTC where it comes in."""
 Datum = Literal["wgs84", "gcj02", "bd09"]
+AreaLevel = Literal["city", "district", "street", "community", "grid"]
 Level = Literal["emergency", "hazard", "routine"]
 RiderKind = Literal["courier", "food_delivery", "ride_hailing", "truck", "other"]
 
@@ -43,31 +58,31 @@ RiderKind = Literal["courier", "food_delivery", "ride_hailing", "truck", "other"
 class Photo(EventModel):
     """A stored, re-encoded photo. `phash` is the 64-bit perceptual hash in hexadecimal."""
 
-    photo_id: str
-    sha256: str
-    phash: str
+    photo_id: Plain
+    sha256: Plain
+    phash: Plain
 
 
 class ReportFacts(EventModel):
-    """What every event about one report tells of it; the place is WGS-84, accuracy in metres."""
+    """What every event about one report tells of it; the place is WGS-84, accuracy in metres, null where unknown."""
 
     report_id: UUID
-    rider_id: UUID
+    rider_id: RiderId
     company: CompanyCode
-    kind: str
+    kind: Plain
     level: Level
-    lng: Longitude
-    lat: Latitude
-    accuracy_m: float
-    text: str
-    photos: tuple[Photo, ...] = ()
-    occurred_at: Utc
+    lng: SeenLongitude
+    lat: SeenLatitude
+    accuracy_m: float | None
+    text: Annotated[str, Personal("words", "what the rider saw, for those who handle it", erased="")]
+    photos: Annotated[tuple[Photo, ...], Personal("photo", "what the thing looks like", erased=())] = ()
+    occurred_at: Annotated[Utc, Personal("time", "when it was seen")]
     received_at: Utc
 
 
 class Actor(EventModel):
-    """The named person who did a step; role as in the transition table."""
+    """Who did a step; role as in the transition table. Staff is named; a rider is an id, the name is empty."""
 
-    id: str
-    name: str
-    role: str
+    id: Annotated[str, Personal("id", "who answers for the step")]
+    name: Annotated[str, Personal("name", "staff answers for its steps by name; never a rider's", erased="")]
+    role: Plain

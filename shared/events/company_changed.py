@@ -4,7 +4,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from shared.events.common import CompanyCode
+from shared.events.common import CompanyCode, Plain
 from shared.events.topic import Audience, EventModel, Topic
 
 
@@ -12,7 +12,7 @@ class CompanyKey(EventModel):
     """One signing key, sealed with AES-256-GCM under the suite's sealing key; never in clear on a topic."""
 
     key_id: UUID
-    sealed: str = Field(description="base64 of nonce and ciphertext; associated data is company code and key id")
+    sealed: Plain = Field(description="base64 of nonce and ciphertext; associated data is company code and key id")
     active: bool
 
 
@@ -21,7 +21,7 @@ class CompanyChanged(EventModel):
 
     company_id: UUID
     code: CompanyCode
-    name: str
+    name: Plain
     active: bool
     keys: tuple[CompanyKey, ...]
 

@@ -2,35 +2,48 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from shared.events.common import AnyZone, Datum, ExternalId, Latitude, Longitude
+from shared.events.common import AnyZone, Datum, ReportNumber, RiderNumber, SeenLatitude, SeenLongitude
+from shared.events.outside import Code, Words
+from shared.events.personal import Impersonal, Personal
 from shared.events.topic import Audience, EventModel, Topic
 
 ACCURACY_M_MAX = 200
+"""A place that is less exact is taken too, but a person finds its grid."""
+_ACCURACY_M_SENSE = 100_000
 TEXT_LENGTH_MAX = 2_000
 PHOTOS_MAX = 6
+
+
+def _known_accuracy(value: float | None) -> float | None:
+    """Phones without a fix say -1, 0 or something absurd: then nothing is known."""
+    return value if value is not None and 0 < value <= _ACCURACY_M_SENSE else None
 
 
 class SubmittedPlace(EventModel):
     """Where: degrees in the stated datum, accuracy as the phone's radius in metres."""
 
-    lng: Longitude
-    lat: Latitude
+    lng: SeenLongitude
+    lat: SeenLatitude
     datum: Datum = Field(description="AMap and Tencent give gcj02, Baidu bd09, GPS receivers wgs84")
-    accuracy_m: Annotated[float, Field(ge=0, le=ACCURACY_M_MAX)] = 20.0
+    accuracy_m: Annotated[float | None, Field(allow_inf_nan=False), AfterValidator(_known_accuracy)] = Field(
+        20.0, description="null, 0 or negative: unknown; unknown or above 200, a person finds the grid"
+    )
 
 
 class ReportSubmission(EventModel):
     """One report of one thing seen. The same external_id with the same content is accepted once."""
 
-    external_id: ExternalId = Field(description="the company's own number of the report")
-    rider: ExternalId = Field(description="the company's own number of the rider")
-    kind: Annotated[str, Field(max_length=40, examples=["part-01001", "local-gas-smell"])]
+    external_id: ReportNumber = Field(description="the company's own number of the report")
+    rider: RiderNumber = Field(description="the company's own number of the rider")
+    kind: Annotated[Code, Field(max_length=40, examples=["part-01001", "local-gas-smell"]), Impersonal()]
     place: SubmittedPlace
     occurred_at: AnyZone = Field(description="when it was seen; not in the future")
-    text: Annotated[str, Field(max_length=TEXT_LENGTH_MAX)] = ""
-    photos: Annotated[tuple[str, ...], Field(max_length=PHOTOS_MAX)] = Field((), description="ids of uploaded photos")
+    text: Annotated[Words, Field(max_length=TEXT_LENGTH_MAX), Personal("words", "what the rider saw")] = ""
+    photos: Annotated[tuple[Annotated[Code, Impersonal()], ...], Field(max_length=PHOTOS_MAX)] = Field(
+        (), description="ids of uploaded photos"
+    )
 
 
 INBOUND_REPORTS = Topic(

@@ -4,21 +4,27 @@ from typing import Annotated
 
 from pydantic import Field
 
-from shared.events.common import AnyZone, ExternalId, RiderKind
+from shared.events.common import AnyZone, ExternalId, Plain, RiderKind, RiderNumber
+from shared.events.outside import Line
+from shared.events.personal import Personal
 from shared.events.topic import Audience, EventModel, Topic
 
 
 class RiderSubmission(EventModel):
     """The rider's state as the company knows it; sending it again with other values changes the rider."""
 
-    external_id: ExternalId = Field(description="the company's own number of the rider")
-    name: Annotated[str, Field(min_length=1, max_length=60)] = Field(description="as shown to those who work on a case")
+    external_id: RiderNumber = Field(description="the company's own number of the rider")
+    name: Annotated[
+        Line, Field(min_length=1, max_length=60), Personal("name", "the rider's own profile; shown to nobody else")
+    ] = Field(description="as the rider is called in their own profile")
     kind: RiderKind = "courier"
-    outlet: ExternalId | None = Field(None, description="code of the company's outlet")
+    outlet: Annotated[ExternalId | None, Personal("place", "where the rider starts from")] = Field(
+        None, description="code of the company's outlet"
+    )
     consent_at: AnyZone | None = Field(
         None, description="when the rider agreed to place and photo being processed; without it reports are refused"
     )
-    locale: Annotated[str, Field(pattern="^(zh|en)$")] = "zh"
+    locale: Annotated[Plain, Field(pattern="^(zh|en)$")] = "zh"
     active: bool = True
 
 
@@ -33,5 +39,7 @@ INBOUND_RIDERS = Topic(
     step=1,
     summary="A company registers its riders in bulk.",
     partitions=3,
+    # names travel here and nowhere else: what isn't read within three days the company sends again
+    retention_hours=24 * 3,
     ordered=False,
 )

@@ -5,7 +5,7 @@ from uuid import UUID
 from pydantic import Field
 
 from shared.events.case_changed import CaseState, CaseTransition
-from shared.events.common import Latitude, Level, Longitude, Utc
+from shared.events.common import AreaCode, Latitude, Level, Longitude, Plain, Utc
 from shared.events.topic import Audience, EventModel, Topic
 
 
@@ -15,15 +15,15 @@ class PublicCaseChanged(EventModel):
     case_id: UUID
     state: CaseState
     transition: CaseTransition
-    kind: str
-    kind_name_zh: str
-    kind_name_en: str
+    kind: Plain
+    kind_name_zh: Plain
+    kind_name_en: Plain
     level: Level
-    grid_code: str
-    department: str | None
+    grid_code: AreaCode
+    department: Plain | None
     lng: Longitude
     lat: Latitude
-    report_count: int = Field(ge=1, description="reports of the same thing")
+    report_count: int = Field(ge=1, description="reports of the same thing, one a rider")
     opened_at: Utc
     due_at: Utc
     changed_at: Utc

@@ -1,13 +1,13 @@
 """A report was accepted."""
 
-from shared.events.common import ExternalId, ReportFacts
+from shared.events.common import ReportFacts, ReportNumber
 from shared.events.topic import Audience, Topic
 
 
 class ReportReceived(ReportFacts):
     """A valid report; the place is WGS-84."""
 
-    external_id: ExternalId
+    external_id: ReportNumber
 
 
 REPORT_RECEIVED = Topic(

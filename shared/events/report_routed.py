@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from shared.events.common import ReportFacts
+from shared.events.common import AreaCode, Plain, ReportFacts
 from shared.events.topic import Audience, Topic
 
 
@@ -12,14 +12,14 @@ class ReportRouted(ReportFacts):
     """Where a report belongs. `routed` has a grid; `unroutable` waits in the manual queue and is published again."""
 
     outcome: Literal["routed", "unroutable"]
-    reason: str | None = Field(None, description="why it could not be routed")
-    grid_code: str | None = None
-    grid_name: str | None = None
-    area_path: tuple[str, ...] = Field((), description="codes from district down to community")
-    alternatives: tuple[str, ...] = Field(
+    reason: Plain | None = Field(None, description="why it could not be routed")
+    grid_code: AreaCode | None = None
+    grid_name: Plain | None = None
+    area_path: tuple[AreaCode, ...] = Field((), description="codes from district down to community")
+    alternatives: tuple[AreaCode, ...] = Field(
         (), description="other grids inside the accuracy circle: the place is ambiguous, first claim wins"
     )
-    department: str | None = Field(None, description="code of the responsible department")
+    department: Plain | None = Field(None, description="code of the responsible department")
 
 
 REPORT_ROUTED = Topic(

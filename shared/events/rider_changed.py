@@ -1,20 +1,21 @@
 """A rider was registered or changed."""
 
-from uuid import UUID
-
-from shared.events.common import CompanyCode, ExternalId, RiderKind
+from shared.events.common import CompanyCode, Plain, RiderId, RiderKind, RiderNumber
 from shared.events.topic import Audience, EventModel, Topic
 
 
 class RiderChanged(EventModel):
-    """The rider's whole state, without name or contact: who needs the name asks the riders service."""
+    """The rider's whole state, without name or contact: who needs the name asks the riders service.
 
-    rider_id: UUID
+    Once erased: neither active nor consenting, and a mark in place of the number.
+    """
+
+    rider_id: RiderId
     company: CompanyCode
-    external_id: ExternalId
+    external_id: RiderNumber
     kind: RiderKind
     consent: bool
-    locale: str
+    locale: Plain
     active: bool
 
 

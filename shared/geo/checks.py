@@ -11,6 +11,8 @@ from shared.geo.metres import Geometries, square_metres
 
 # Borders drawn twice leave slivers; below this they are drawing noise, not a finding.
 SQUARE_METRES_MIN = 1.0
+# Degrees, with its seas
+_LNG_OF_CHINA, _LAT_OF_CHINA = (73.0, 136.0), (3.0, 54.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,19 @@ def out_of_range(geometry: shapely.Geometry) -> bool:
     lng, lat = np.abs(coordinates[:, 0]), np.abs(coordinates[:, 1])
     # Written so that NaN is out of range.
     return not bool(np.all(lng <= 180) and np.all(lat <= 90))
+
+
+def exchanged(geometry: shapely.Geometry) -> bool:
+    """Whether latitude stands before longitude: all coordinates lie in China the other way round, none as it is."""
+    coordinates = shapely.get_coordinates(geometry)
+    if not len(coordinates):
+        return False
+    (first_min, second_min), (first_max, second_max) = coordinates.min(axis=0), coordinates.max(axis=0)
+    # the two ranges share no number, so what fits one way round does not fit the other
+    return bool(
+        _LAT_OF_CHINA[0] <= first_min <= first_max <= _LAT_OF_CHINA[1]
+        and _LNG_OF_CHINA[0] <= second_min <= second_max <= _LNG_OF_CHINA[1]
+    )
 
 
 def repair(geometry: shapely.Geometry) -> tuple[shapely.Geometry, str | None]:

@@ -66,6 +66,14 @@ class PolygonIndex:
             found[place] = (found[place][best], *found[place][:best], *found[place][best + 1 :])
         return found
 
+    def nearest(self, lng: ArrayLike, lat: ArrayLike) -> list[int | None]:
+        """For every point the polygon that is nearest in degrees, None where there are no polygons."""
+        points = shapely.points(np.asarray(lng, np.float64), np.asarray(lat, np.float64))
+        if not len(self):
+            return [None] * len(points)
+        found: list[int | None] = self._tree.nearest(points).tolist()
+        return found
+
     def _within(self, x: Array, y: Array, radius: Array) -> tuple[Positions, Positions, NDArray[np.bool_]]:
         """Pairs (point, polygon) not farther apart than the point's radius, and whether the polygon contains it."""
         east, north = metres_per_degree(y)

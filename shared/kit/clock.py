@@ -27,3 +27,8 @@ def unix_s() -> float:
 def jittered(pause_s: float, least: float = 0.5, most: float = 1.0) -> float:
     """A pause of `least` to `most` times its length, so that processes don't come back in step."""
     return pause_s * random.uniform(least, most)  # noqa: S311 spreads load, guards nothing
+
+
+def thread_cpu_s() -> float:
+    """Seconds of CPU that this thread has had: what else the machine does is not in it."""
+    return time.thread_time()

@@ -12,7 +12,6 @@ What the kit adds to a FastStream batch subscriber:
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import asyncpg
@@ -23,13 +22,17 @@ from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaAckableMessage
 
 from shared.events.topic import Topic
-from shared.kit import clock, dead_letters, metrics, spans
-from shared.kit.db import ACQUIRE_TIMEOUT_S, Connection, Pool, is_transient
+from shared.kit import clock, dead_letters, inbox, metrics, spans
+from shared.kit.db import ACQUIRE_TIMEOUT_S, Connection, Pool, is_too_much, is_transient
 from shared.kit.dead_letters import Burial
-from shared.kit.decode import Decoder, Unreadable
+from shared.kit.decode import Decoder
+from shared.kit.fetching import WAIT_IDLE_MS, Fetching
 from shared.kit.hearing import Hearing
+from shared.kit.letter_bounds import Bounds
+from shared.kit.letters_of_erased import guarding
+from shared.kit.pending import Item, Pending, burial, last_burials
 from shared.kit.settings import KitSettings
-from shared.kit.work import Event, Work, insert_outbox
+from shared.kit.work import Event, Work, begin, insert_outbox
 
 if TYPE_CHECKING:
     from faststream.kafka.subscriber.usecase import BatchSubscriber
@@ -37,19 +40,18 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 Handler: TypeAlias = Callable[[Work, Sequence[Event[Any]]], Awaitable[None]]
-Item: TypeAlias = Event[Any] | Unreadable
 RETRY_FIRST_S = 0.1
 # Other keys wait while culprits are retried, once per batch that has some: at 1.0 s a backlog of 2,000 records with
 # 20 culprits in it made them 7 s late. An outage is no culprit and has pauses of its own.
 RETRY_MOST_S = 0.25
 OUTAGE_MOST_S = 5.0
 SILENT_AFTER_S = 120.0
-# The broker answers a fetch with the first byte, or after this: a short wait would cost CPU for nothing all day.
-FETCH_WAIT_MS = 500
-
-# Nearly every id is new, and ON CONFLICT makes each row twice as dear: it is spoken only after a batch had a known one.
-SQL_INBOX_NEW = "INSERT INTO inbox (event_id) SELECT unnest($1::uuid[])"
-SQL_INBOX = "INSERT INTO inbox (event_id) SELECT unnest($1::uuid[]) ON CONFLICT DO NOTHING RETURNING event_id"
+# A transaction ends after 30 s, whoever is slow. One that lost its connection after so long may have been too large.
+SLOW_S = 24.0
+# Every company has partitions of its own, and each may have an answer waiting here: all of them must fit into memory.
+# A batch that is larger comes nevertheless, alone.
+FOREIGN_FETCH_BYTES, FOREIGN_PARTITION_BYTES = 8 * 1024 * 1024, 512 * 1024
+OWN_FETCH_BYTES, OWN_PARTITION_BYTES = 48 * 1024 * 1024, 4 * 1024 * 1024
 
 
 class Host(Protocol):
@@ -66,23 +68,12 @@ class Host(Protocol):
         """Told after each commit that may have queued events."""
 
 
+class TookEffect(Exception):
+    """An event that was to be buried has taken effect by another way."""
+
+
 class Outage(Exception):
     """Something outside the record is away: FastStream seeks back and the batch comes again."""
-
-
-@dataclass(slots=True)
-class Pending:
-    """One record on its way through the rounds; `order` is its place in the batch."""
-
-    order: int
-    item: Item
-    error: Exception | None = None
-    attempts: int = 0
-
-    @property
-    def key(self) -> bytes | None:
-        """The Kafka key: what order is kept for."""
-        return self.item.record.key
 
 
 class TopicConsumer:
@@ -90,17 +81,22 @@ class TopicConsumer:
 
     def __init__(self, host: Host, topic: Topic[Any], handler: Handler) -> None:
         self.topic = topic
-        self.handler = handler
+        self.handler = guarding(topic, handler)
         self.subscriber: BatchSubscriber | None = None
         self.decoder = Decoder(topic, host.settings.topic_prefix)
+        self.fetching = Fetching(topic.name, host.settings.batch_records_max)
         self._host = host
         self._outages = 0
+        self._at_once = host.settings.batch_records_max
         self._progress_s = clock.monotonic_s()
         self.hearing = Hearing()
         self._settled_up_to_s = clock.unix_s()
         self._in_hand: Counter[tuple[str, int]] = Counter()
         # Whether the last batch had records that took effect before: then the next one likely has some too.
         self._repeats = False
+        # There from the beginning: what appears with its first value has not risen, and no panel would show it.
+        for histogram in (metrics.BATCH_SIZE, metrics.BATCH_DURATION, metrics.EVENT_AGE):
+            histogram.labels(topic=topic.name)
         for outcome in metrics.OUTCOMES:
             metrics.CONSUMED.labels(topic=topic.name, outcome=outcome)
 
@@ -120,10 +116,9 @@ class TopicConsumer:
             group_id=f"{settings.topic_prefix}{self._host.name}.{self.topic.name.replace('{company}', 'all')}",
             group_instance_id=f"{instance}.{self.topic.name}" if instance else None,
             batch=True,
-            max_records=settings.batch_records_max,
-            batch_timeout_ms=1_000,
-            fetch_max_wait_ms=FETCH_WAIT_MS,
-            max_partition_fetch_bytes=4 * 1024 * 1024,
+            fetch_max_wait_ms=WAIT_IDLE_MS,
+            fetch_max_bytes=FOREIGN_FETCH_BYTES if self.topic.is_family else OWN_FETCH_BYTES,
+            max_partition_fetch_bytes=FOREIGN_PARTITION_BYTES if self.topic.is_family else OWN_PARTITION_BYTES,
             auto_offset_reset="earliest",
             ack_policy=AckPolicy.NACK_ON_ERROR,
             heartbeat_interval_ms=1_000,
@@ -132,6 +127,8 @@ class TopicConsumer:
             decoder=self._raw,
         )
         self.subscriber(self.process)
+        # FastStream's own is deaf for a second after each empty one, and drops what a failing fetch had taken already.
+        self.subscriber.get_msg = self.fetching.next_batch  # type: ignore[method-assign]  # there is no other place
 
     async def _parse(self, raw: tuple["ConsumerRecord[bytes, bytes]", ...]) -> KafkaAckableMessage:
         """FastStream's own parser decodes every header as UTF-8 and skips the batch where one is not."""
@@ -146,7 +143,7 @@ class TopicConsumer:
             message_id=f"{raw[0].offset}-{raw[-1].offset}",
             correlation_id=None,
             path={},
-            consumer=consumer,
+            consumer=self.fetching.handed(consumer),
         )
 
     async def _raw(self, message: KafkaAckableMessage) -> list["ConsumerRecord[bytes, bytes]"]:
@@ -162,11 +159,13 @@ class TopicConsumer:
         """
         started_s = clock.monotonic_s()
         self._in_hand = Counter((raw.topic, raw.partition) for raw in raws)
+        # A process that starts with a backlog, or is given another's, is behind before it settles anything of it.
+        self._settled_up_to_s = min(self._settled_up_to_s, *(raw.timestamp / 1000 for raw in raws))
         metrics.BATCH_SIZE.labels(topic=self.topic.name).observe(len(raws))
         items = self.decoder.decode([self.decoder.record(raw) for raw in raws])
         try:
             with spans.consuming(self.topic.name, items) as traced:
-                await self._rounds([Pending(order, item) for order, item in enumerate(traced)])
+                await self._in_parts([Pending(order, item) for order, item in enumerate(traced)])
         except Exception as error:
             if not is_transient(error):
                 raise
@@ -190,24 +189,36 @@ class TopicConsumer:
             interval_s = self._host.settings.batch_interval_ms / 1000
             await asyncio.sleep(max(0.0, started_s + interval_s - clock.monotonic_s()))
 
+    async def _in_parts(self, pending: Sequence[Pending]) -> None:
+        """All at once, or in ever smaller parts while the server ends transactions because they take too long."""
+        for start in range(0, len(pending), self._at_once):
+            began_s = clock.monotonic_s()
+            try:
+                await self._rounds(list(pending[start : start + self._at_once]))
+            except Exception as error:
+                if is_transient(error) and clock.monotonic_s() - began_s > SLOW_S:
+                    self._at_once = max(1, min(self._at_once, len(pending)) // 2)
+                    log.warning("smaller_transactions", topic=self.topic.name, records=self._at_once)
+                raise
+        self._at_once = min(self._host.settings.batch_records_max, self._at_once * 2)
+
     async def _rounds(self, pending: list[Pending]) -> None:
         """Everything that can commit does so in the first round; culprits get `handler_attempts_max` rounds."""
         attempts = self._host.settings.handler_attempts_max
-        for attempt in range(attempts):
-            if attempt:
-                metrics.RETRIES.labels(topic=self.topic.name, cause="failure").inc()
-                await asyncio.sleep(_pause_s(attempt, RETRY_MOST_S))
-            pending = await self._pass(pending)
-            if not pending:
+        attempt = 0
+        while pending := await self._pass(pending):
+            attempt += 1
+            if attempt >= attempts and await self._give_up(pending):
                 return
-        await self._give_up(pending)
+            metrics.RETRIES.labels(topic=self.topic.name, cause="failure").inc()
+            await asyncio.sleep(_pause_s(attempt, RETRY_MOST_S))
 
     async def _pass(self, pending: list[Pending]) -> list[Pending]:
         """Commit what can be committed, halving around culprits. Returns culprits and those who wait behind them."""
         try:
             await self._transaction([p.item for p in pending])
         except Exception as error:
-            if is_transient(error):
+            if is_transient(error) and not (len(pending) > 1 and is_too_much(error)):
                 raise
             if len(pending) == 1:
                 pending[0].error = error
@@ -227,10 +238,11 @@ class TopicConsumer:
         """Let these records take effect; again with care where one had done so already."""
         try:
             await self._effect(items)
-        except asyncpg.UniqueViolationError as error:
-            if self._repeats or error.table_name != "inbox":
+        except asyncpg.IntegrityConstraintViolationError as error:
+            repeats = inbox.is_known(error) and not self._repeats
+            if not repeats and not inbox.has_moved(error):
                 raise
-            self._repeats = True
+            self._repeats = self._repeats or repeats
             await self._effect(items)
 
     async def _effect(self, items: Sequence[Item]) -> None:
@@ -238,7 +250,7 @@ class TopicConsumer:
         host, name = self._host, self.topic.name
         started_s = clock.monotonic_s()
         async with host.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn, conn.transaction():
-            work = Work(conn)
+            work = await begin(conn)
             fresh, duplicates = await self._fresh(conn, items)
             self._repeats = duplicates > 0
             parked = await self._parked(conn, fresh)
@@ -247,11 +259,11 @@ class TopicConsumer:
             for item in fresh:
                 key = item.record.key
                 if key is not None and key in parked:
-                    burials.append(_burial(item, "parked", "parked", "behind a dead letter of its key", 0))
+                    burials.append(burial(item, "parked", "parked", "behind a dead letter of its key", 0))
                 elif isinstance(item, Event):
                     live.append(item)
                 else:
-                    burials.append(_burial(item, "dead", item.code, item.detail, 1))
+                    burials.append(burial(item, "dead", item.code, item.detail, 1))
                     if key is not None and self.topic.ordered:
                         parked.add(key)
             if live:
@@ -266,8 +278,9 @@ class TopicConsumer:
         count.labels(topic=name, outcome="handled").inc(len(live) - len(work.rejections))
         if duplicates:
             count.labels(topic=name, outcome="duplicate").inc(duplicates)
-        for burial in burials:
-            count.labels(topic=name, outcome=burial.status).inc()
+        for one in burials:
+            count.labels(topic=name, outcome=one.status).inc()
+            self.fetching.buried[host.settings.topic_prefix + one.record.topic] += 1
 
     async def _fresh(self, conn: Connection, items: Sequence[Item]) -> tuple[list[Item], int]:
         """The items without those that took effect already, and how many those are.
@@ -279,16 +292,9 @@ class TopicConsumer:
         if not ids:
             return list(items), 0
         if not self._repeats and len(set(ids)) == len(ids):
-            await conn.execute(SQL_INBOX_NEW, ids)
+            await inbox.enter_new(conn, ids)
             return list(items), 0
-        new = {row["event_id"] for row in await conn.fetch(SQL_INBOX, ids)}
-        fresh: list[Item] = []
-        for item in items:
-            if isinstance(item, Unreadable):
-                fresh.append(item)
-            elif item.id in new:
-                new.discard(item.id)
-                fresh.append(item)
+        fresh = inbox.due(items, await inbox.enter(conn, ids))
         return fresh, len(items) - len(fresh)
 
     async def _parked(self, conn: Connection, items: Sequence[Item]) -> set[bytes]:
@@ -300,39 +306,44 @@ class TopicConsumer:
     async def _bury(self, conn: Connection, burials: Sequence[Burial], work: Work) -> list[Any]:
         if not burials:
             return []
-        rows = await dead_letters.bury(conn, burials, consumer=self._host.name, now=work.now)
+        settings = self._host.settings
+        bounds = Bounds(settings.letter_bytes_max, settings.letter_rows_max)
+        rows = await dead_letters.bury(conn, burials, consumer=self._host.name, now=work.now, bounds=bounds)
         if self.topic.ordered:
             keys = [b.record.key for b in burials if b.status == "dead" and b.record.key is not None]
             await dead_letters.park(conn, self.topic.name, keys, work.now)
         return rows
 
-    async def _give_up(self, pending: Sequence[Pending]) -> None:
-        """Culprits become dead letters, and those who waited behind them are parked, in order."""
-        seen: set[bytes] = set()
-        burials: list[Burial] = []
-        for p in pending:
-            waits = self.topic.ordered and p.key is not None and p.key in seen
-            if waits:
-                burials.append(_burial(p.item, "parked", "parked", "behind a dead letter of its key", p.attempts))
-            else:
-                burials.append(_burial(p.item, "dead", "handler_failed", _told_error(p.error), p.attempts))
-            if p.key is not None:
-                seen.add(p.key)
-        self._repeats = True
-        async with self._host.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn, conn.transaction():
-            await self._fresh(conn, [p.item for p in pending])
-            await insert_outbox(conn, await self._bury(conn, burials, Work(conn)))
+    async def _give_up(self, pending: Sequence[Pending]) -> bool:
+        """Culprits become dead letters, and those who waited behind them are parked, in order.
+
+        False, and nothing done, where one has taken effect by another way meanwhile: those behind it wait for nothing.
+        """
+        ids = {p.item.id for p in pending if isinstance(p.item, Event)}
+        try:
+            async with self._host.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn, conn.transaction():
+                entered = await inbox.enter(conn, list(ids))
+                if entered != ids:
+                    raise TookEffect
+                due = {id(item) for item in inbox.due([p.item for p in pending], entered)}
+                burials = last_burials([p for p in pending if id(p.item) in due], ordered=self.topic.ordered)
+                await insert_outbox(conn, await self._bury(conn, burials, await begin(conn)))
+        except TookEffect:
+            self._repeats = True
+            return False
         self._host.committed()
-        for burial in burials:
-            metrics.CONSUMED.labels(topic=self.topic.name, outcome=burial.status).inc()
+        for one in burials:
+            metrics.CONSUMED.labels(topic=self.topic.name, outcome=one.status).inc()
+            self.fetching.buried[self._host.settings.topic_prefix + one.record.topic] += 1
             log.error(
                 "dead_letter",
-                topic=burial.record.topic,
-                partition=burial.record.partition,
-                offset=burial.record.offset,
-                status=burial.status,
-                error=burial.detail.split(":")[0],
+                topic=one.record.topic,
+                partition=one.record.partition,
+                offset=one.record.offset,
+                status=one.status,
+                error=one.detail.split(":")[0],
             )
+        return True
 
     # --- what it tells ----------------------------------------------------------------------------------------------
 
@@ -341,10 +352,9 @@ class TopicConsumer:
         self._progress_s = clock.monotonic_s()
         metrics.BATCH_DURATION.labels(topic=name).observe(self._progress_s - started_s)
         metrics.LAST_PROGRESS.labels(topic=name).set(clock.unix_s())
-        oldest = min((i.occurred_at for i in items if isinstance(i, Event)), default=None)
-        if oldest is not None:
-            self._settled_up_to_s = oldest.timestamp()
-            metrics.EVENT_AGE.labels(topic=name).observe(max(0.0, (clock.now() - oldest).total_seconds()))
+        # The broker's time: a rider's phone may have seen the thing days before it could tell.
+        self._settled_up_to_s = min(item.record.timestamp_ms for item in items) / 1000
+        metrics.EVENT_AGE.labels(topic=name).observe(max(0.0, clock.unix_s() - self._settled_up_to_s))
 
     async def measure(self) -> int:
         """Set the lag gauges; returns the records not yet consumed over all assigned partitions."""
@@ -367,7 +377,8 @@ class TopicConsumer:
         if heard:
             self._settled_up_to_s = clock.unix_s()
             metrics.LAST_PROGRESS.labels(topic=self.topic.name).set(clock.unix_s())
-        # What waits came after the oldest event of the last settled batch, or after nothing waited.
+        # What waits came to the broker after the oldest record of the batch in hand or settled last, or after nothing
+        # waited.
         lag_s = max(0.0, clock.unix_s() - self._settled_up_to_s) if total else 0.0
         metrics.LAG_SECONDS.labels(topic=self.topic.name).set(lag_s)
         return total
@@ -386,14 +397,3 @@ class TopicConsumer:
 def _pause_s(attempt: int, most_s: float) -> float:
     """Doubling pause with jitter."""
     return clock.jittered(min(most_s, RETRY_FIRST_S * 2.0 ** (attempt - 1)))
-
-
-def _burial(item: Item, status: dead_letters.Status, code: str, detail: str, attempts: int) -> Burial:
-    return Burial(item.record, item.id if isinstance(item, Event) else None, status, code, detail, attempts)
-
-
-def _told_error(error: Exception | None) -> str:
-    """Class and message; of a database error not its DETAIL line, which quotes values."""
-    if isinstance(error, asyncpg.PostgresError):
-        return f"{type(error).__name__}: {error.message if hasattr(error, 'message') else error}"
-    return f"{type(error).__name__}: {error}"

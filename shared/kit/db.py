@@ -40,6 +40,10 @@ _TRANSIENT_CODES = frozenset({"55P03", "25P03", "25P04", "25006"})
 SQL_WARM = "SELECT count(*) FROM unnest($1::uuid[], $2::text[], $3::bytea[], $4::timestamptz[], $5::bigint[])"
 
 
+class TooMuch(Exception):
+    """This transaction would hold more of the server than one may; halves of it can do."""
+
+
 def is_transient(error: BaseException) -> bool:
     """Whether trying again later can help: the server, the network or a lock is the cause, not the record."""
     if isinstance(error, asyncpg.PostgresError):
@@ -52,6 +56,14 @@ def is_transient(error: BaseException) -> bool:
         # a pooled connection whose server died at the very moment it was used
         return "cannot switch to state" in str(error)
     return isinstance(error, OSError | asyncio.TimeoutError) or is_closed_transport(error)
+
+
+def is_too_much(error: BaseException) -> bool:
+    """Whether a smaller transaction can help: the server's lock table or memory is full (53200), or a share is used up.
+
+    A batch is halved then. Of one record alone it is an outage like any other.
+    """
+    return isinstance(error, TooMuch) or getattr(error, "sqlstate", None) == "53200"
 
 
 def is_closed_transport(error: BaseException) -> bool:

@@ -4,66 +4,111 @@ The row and the event on `<topic>.dlq` are written in one transaction through th
 Replay happens in the service itself, from the row: no other reader of the topic sees the record again.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
 import asyncpg
 
+from shared.events.outside import cleaned
+from shared.kit import inbox, letter_bounds, letters_told
 from shared.kit.db import Connection
 from shared.kit.headers import pack, unpack
-from shared.kit.ids import new_id
+from shared.kit.letter_bounds import Bounds, Keeping
+from shared.kit.letters_of_erased import INBOUND, content_hours, erased_of, redacted, riders_of
+from shared.kit.letters_told import DETAIL_LENGTH_MAX
 from shared.kit.work import OutboxRow, Record
 
 Status = Literal["dead", "parked", "rejected"]
+Content = Literal["kept", "left_out", "erased", "expired"]
+"""Whether key, value and headers are in the letter, or why not: too many of its topic, its rider is erased, nobody
+could say whose it is and its topic has dropped it too."""
 OPEN: tuple[Status, ...] = ("dead", "parked", "rejected")
-DETAIL_LENGTH_MAX = 2_000
+LEFT_OUT_DETAIL_LENGTH_MAX = 200
+PAGE_BYTES_MAX = 8_000_000
+"""Of the letters that a replay holds at once."""
 
 SQL_DEAD_INSERT = """
 INSERT INTO dead_letters (topic, partition, record_offset, key, value, headers, event_id, status, code, detail,
-                          attempts, created_at)
-SELECT * FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bytea[], $5::bytea[], $6::bytea[], $7::uuid[],
-                     $8::text[], $9::text[], $10::text[], $11::int[], $12::timestamptz[])
-ON CONFLICT (topic, partition, record_offset) DO NOTHING
-RETURNING topic, partition, record_offset
+                          attempts, created_at, record_ms, riders, content, content_until)
+SELECT topic, partition, record_offset, key, value, headers, event_id, status, code, detail, attempts, created_at,
+       record_ms, string_to_array(riders, ','), content, created_at + make_interval(hours => content_hours)
+FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bytea[], $5::bytea[], $6::bytea[], $7::uuid[], $8::text[],
+            $9::text[], $10::text[], $11::int[], $12::timestamptz[], $13::bigint[], $14::text[], $15::text[],
+            $16::int[])
+    AS u (topic, partition, record_offset, key, value, headers, event_id, status, code, detail, attempts, created_at,
+          record_ms, riders, content, content_hours)
+ON CONFLICT (topic, partition, record_offset, record_ms) DO NOTHING
+RETURNING topic, partition, record_offset, record_ms
 """
 SQL_PARK = """
 INSERT INTO parked_keys (topic, key, since) SELECT $1, k, $3 FROM unnest($2::bytea[]) k
-ON CONFLICT (topic, key) DO NOTHING
+ON CONFLICT (topic, key_hash) DO NOTHING
 """
-SQL_PARKED = "SELECT key FROM parked_keys WHERE topic = $1 AND key = ANY($2::bytea[]) FOR SHARE"
-SQL_PARKED_LOCK = "SELECT key FROM parked_keys WHERE topic = $1 AND key = ANY($2::bytea[]) ORDER BY key FOR UPDATE"
+SQL_PARKED = """
+SELECT key FROM parked_keys WHERE topic = $1 AND key_hash IN (SELECT sha256(k) FROM unnest($2::bytea[]) k) FOR SHARE
+"""
+SQL_PARKED_LOCK = "SELECT FROM parked_keys WHERE topic = $1 AND key_hash = $2 FOR UPDATE"
+# All keys of some letters, always in one order: who locks several waits for nobody who waits for them.
+SQL_PARKED_LOCK_OF = """
+SELECT FROM parked_keys
+WHERE (topic, key_hash) IN (SELECT topic, sha256(key) FROM dead_letters WHERE id = ANY($1::bigint[]))
+ORDER BY topic, key_hash FOR UPDATE
+"""
 SQL_UNPARK = """
-DELETE FROM parked_keys p WHERE topic = $1 AND key = ANY($2::bytea[]) AND NOT EXISTS (
-    SELECT FROM dead_letters d WHERE d.topic = p.topic AND d.key = p.key AND d.status IN ('dead', 'parked'))
+DELETE FROM parked_keys p
+WHERE (topic, key_hash) IN (SELECT topic, sha256(key) FROM dead_letters WHERE id = ANY($1::bigint[]))
+  AND NOT EXISTS (SELECT FROM dead_letters d
+                  WHERE d.topic = p.topic AND sha256(d.key) = p.key_hash AND d.status IN ('dead', 'parked'))
 """
+# Neither value nor headers nor a whole key: a page of letters near the limit would be gigabytes.
 SQL_OPEN_LIST = """
-SELECT id, topic, partition, record_offset, key, value, headers, event_id, status, code, detail, attempts, created_at
+SELECT id, topic, partition, record_offset, substring(key, 1, 200) AS key, event_id, status, code, detail, attempts,
+       created_at, record_ms, content
 FROM dead_letters WHERE status IN ('dead', 'parked', 'rejected') AND ($1::text IS NULL OR topic = $1) AND id > $2
 ORDER BY id LIMIT $3
 """
+SQL_OPEN_ONE = """
+SELECT id, topic, partition, record_offset, key, value, headers, event_id, status, code, detail, attempts, created_at,
+       record_ms, content
+FROM dead_letters WHERE status IN ('dead', 'parked', 'rejected') AND id = $1
+"""
+SQL_OPEN_TOPICS = """
+SELECT DISTINCT topic FROM dead_letters
+WHERE status IN ('dead', 'parked', 'rejected') AND ($1::text IS NULL OR topic = $1)
+  AND ($2::bigint[] IS NULL OR id = ANY($2))
+"""
+# $3: topics on which a key means no order: there each letter is a group of its own.
 SQL_OPEN_GROUPS = """
-SELECT topic, key, array_agg(id ORDER BY id) AS ids
+SELECT topic, CASE WHEN topic <> ALL($3::text[]) THEN sha256(key) END AS key_hash,
+       (array_agg(substring(key, 1, 200) ORDER BY id))[1] AS shown, array_agg(id ORDER BY id) AS ids
 FROM dead_letters
 WHERE status IN ('dead', 'parked', 'rejected') AND ($1::text IS NULL OR topic = $1)
-  AND ($2::bigint[] IS NULL OR id = ANY($2) OR EXISTS (
-    SELECT FROM dead_letters x WHERE x.id = ANY($2) AND x.topic = dead_letters.topic AND x.key = dead_letters.key))
-GROUP BY topic, key, CASE WHEN key IS NULL THEN id END ORDER BY min(id)
+  AND ($2::bigint[] IS NULL OR id = ANY($2) OR topic <> ALL($3) AND EXISTS (
+    SELECT FROM dead_letters x
+    WHERE x.id = ANY($2) AND x.topic = dead_letters.topic AND sha256(x.key) = sha256(dead_letters.key)))
+GROUP BY topic, 2, CASE WHEN key IS NULL OR topic = ANY($3) THEN id END ORDER BY min(id)
 """
+# Neither key, value nor headers: a company puts all that it may under one key.
 SQL_OPEN_LOCK = """
-SELECT id, topic, partition, record_offset, key, value, headers, event_id, status, code, detail, attempts, created_at
+SELECT id, content, coalesce(octet_length(value), 0) + octet_length(headers) AS bytes
 FROM dead_letters WHERE topic = $1 AND status IN ('dead', 'parked', 'rejected')
-  AND (key = $2 OR id = ANY($3::bigint[])) ORDER BY id FOR UPDATE
+  AND (sha256(key) = $2 OR id = ANY($3::bigint[])) ORDER BY id FOR UPDATE
+"""
+SQL_OPEN_LOCK_OF = """
+SELECT id FROM dead_letters
+WHERE id = ANY($1::bigint[]) AND status IN ('dead', 'parked', 'rejected') ORDER BY id FOR UPDATE
+"""
+SQL_WHOLE = """
+SELECT id, topic, partition, record_offset, key, value, headers, event_id, status, code, detail, attempts, created_at,
+       record_ms, content
+FROM dead_letters WHERE id = ANY($1::bigint[]) ORDER BY id
 """
 SQL_RESOLVE = """
 UPDATE dead_letters SET status = $2, resolved_at = $3, resolved_by = $4, resolution = $5
 WHERE id = ANY($1::bigint[]) AND status IN ('dead', 'parked', 'rejected')
-"""
-SQL_OPEN_COUNTS = """
-SELECT topic, status, count(*) AS n FROM dead_letters WHERE status IN ('dead', 'parked', 'rejected')
-GROUP BY topic, status
 """
 
 
@@ -77,6 +122,7 @@ class Burial:
     code: str
     detail: str
     attempts: int
+    content: Content = "kept"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,29 +137,103 @@ class DeadLetter:
     detail: str
     attempts: int
     created_at: datetime
+    content: Content = "kept"
 
 
-async def bury(conn: Connection, burials: Sequence[Burial], *, consumer: str, now: datetime) -> list[OutboxRow]:
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Open letters that are replayed together: of one key (`key_hash`), or one alone. `shown`: the key's beginning."""
+
+    topic: str
+    key_hash: bytes | None
+    shown: bytes | None
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """An open letter that is locked, and how many bytes its value and headers have."""
+
+    id: int
+    content: Content
+    bytes: int
+
+
+async def bury(
+    conn: Connection, burials: Sequence[Burial], *, consumer: str, now: datetime, bounds: Bounds
+) -> list[OutboxRow]:
     """Store dead letters and return the events that tell of them; a record that is stored already is skipped.
 
-    Keys of dead and parked records are parked, so that their successors wait.
+    Of a company's topic with more open letters than `bounds` allow, later ones lose their content, or are only counted.
+    What has no content can't be replayed: its event's id is free, so that its sender may send it again.
     """
     if not burials:
+        return []
+    riders = [riders_of(b.record) for b in burials]
+    burials = await _without_erased(conn, burials, riders)
+    keepings = await letter_bounds.keepings(conn, [b.record for b in burials], bounds)
+    over = [b for b, keeping in zip(burials, keepings, strict=True) if keeping is not Keeping.WHOLE]
+    await inbox.give_up(conn, (b.event_id for b in over if b.event_id is not None))
+    counted = [b for b, keeping in zip(burials, keepings, strict=True) if keeping is Keeping.COUNTED]
+    await letter_bounds.count(conn, [(b.record, b.code) for b in counted], now)
+    letters = [
+        (_left_out(b) if keeping is Keeping.LEFT_OUT else b, named)
+        for b, keeping, named in zip(burials, keepings, riders, strict=True)
+        if keeping is not Keeping.COUNTED
+    ]
+    stored = await _store(conn, letters, now)
+    return [letters_told.one(b, consumer, now) for b in stored] + letters_told.many(counted, consumer, now)
+
+
+async def _store(conn: Connection, letters: Sequence[tuple[Burial, Sequence[str]]], now: datetime) -> list[Burial]:
+    """Insert letters with the marks of their riders; those that were not there yet."""
+    if not letters:
         return []
     rows = [
         (
             b.record.topic, b.record.partition, b.record.offset, b.record.key, b.record.value, pack(b.record.headers),
-            b.event_id, b.status, b.code, b.detail[:DETAIL_LENGTH_MAX].replace("\x00", ""), b.attempts, now,
+            b.event_id, b.status, b.code, cleaned(b.detail[:DETAIL_LENGTH_MAX]), b.attempts, now,
+            b.record.timestamp_ms, ",".join(named), b.content, content_hours(b.record, named),
         )
-        for b in burials
+        for b, named in letters
     ]  # fmt: skip
     inserted = await conn.fetch(SQL_DEAD_INSERT, *zip(*rows, strict=True))
-    fresh = {(row["topic"], row["partition"], row["record_offset"]) for row in inserted}
-    return [
-        _outbox_row(burial, consumer, now)
-        for burial in burials
-        if (burial.record.topic, burial.record.partition, burial.record.offset) in fresh
-    ]
+    fresh = {(row["topic"], row["partition"], row["record_offset"], row["record_ms"]) for row in inserted}
+    return [burial for burial, _ in letters if _place(burial.record) in fresh]
+
+
+def _left_out(burial: Burial) -> Burial:
+    """The letter of a record for whose content there is no room."""
+    if burial.content != "kept":
+        return burial
+    record, detail = letter_bounds.bare(burial.record), burial.detail[:LEFT_OUT_DETAIL_LENGTH_MAX]
+    return replace(burial, record=record, detail=detail, content="left_out")
+
+
+async def _without_erased(
+    conn: Connection, burials: Sequence[Burial], riders: Sequence[Sequence[str]]
+) -> Sequence[Burial]:
+    """The same as an erasure leaves them: a late letter tells nobody's words, nor does what is told of it."""
+    erased = await erased_of(conn, (one for named in riders for one in named))
+    if not erased:
+        return burials
+    pairs = ((b, erased.intersection(named)) for b, named in zip(burials, riders, strict=True))
+    return [_without(b, gone) if gone else b for b, gone in pairs]
+
+
+def _without(burial: Burial, gone: Iterable[str]) -> Burial:
+    """A company's record loses its content, the suite's own what it tells of the riders: it can still be replayed."""
+    record = burial.record
+    if record.topic.startswith(INBOUND):
+        bare = replace(record, key=None, value=None, headers=())
+        return replace(burial, record=bare, detail="the rider is erased", content="erased")
+    record = replace(record, value=redacted(record.topic, record.value or b"", gone))
+    return replace(burial, record=record, detail=burial.detail.split(":", 1)[0])
+
+
+def _place(record: Record) -> tuple[str, int, int, int]:
+    """What is one record's alone: a broker that was built again counts from 0, at another time."""
+    return record.topic, record.partition, record.offset, record.timestamp_ms
 
 
 async def park(conn: Connection, topic: str, keys: Iterable[bytes], now: datetime) -> None:
@@ -130,77 +250,85 @@ async def parked(conn: Connection, topic: str, keys: Iterable[bytes]) -> set[byt
 async def open_letters(
     conn: Connection, topic: str | None = None, after_id: int = 0, limit: int = 200
 ) -> list[DeadLetter]:
-    """Open dead letters in the order of their burial."""
-    return [_letter(row) for row in await conn.fetch(SQL_OPEN_LIST, topic, after_id, limit)]
+    """Open dead letters in the order of their burial, without value and headers, a key's first 200 bytes."""
+    rows = await conn.fetch(SQL_OPEN_LIST, topic, after_id, limit)
+    return [_letter(row, Record(*_record_place(row), None, (), row["record_ms"])) for row in rows]
+
+
+async def open_letter(conn: Connection, id_: int) -> DeadLetter | None:
+    """One open dead letter, whole."""
+    row = await conn.fetchrow(SQL_OPEN_ONE, id_)
+    return None if row is None else _letter(row)
+
+
+async def open_topics(conn: Connection, topic: str | None, ids: Sequence[int] | None) -> list[str]:
+    """Topics of these open letters, of those of one topic, or of all."""
+    return [row["topic"] for row in await conn.fetch(SQL_OPEN_TOPICS, topic, ids)]
 
 
 async def open_groups(
-    conn: Connection, topic: str | None, ids: Sequence[int] | None
-) -> list[tuple[str, bytes | None, list[int]]]:
-    """Open dead letters by topic and key, for replay: a key is replayed whole and in order."""
-    return [(row["topic"], row["key"], row["ids"]) for row in await conn.fetch(SQL_OPEN_GROUPS, topic, ids)]
+    conn: Connection, topic: str | None, ids: Sequence[int] | None, unordered: Sequence[str] = ()
+) -> list[Group]:
+    """Open dead letters for replay: a key is replayed whole and in order, on `unordered` topics each letter alone."""
+    rows = await conn.fetch(SQL_OPEN_GROUPS, topic, ids, list(unordered))
+    return [Group(row["topic"], row["key_hash"], row["shown"], tuple(row["ids"])) for row in rows]
 
 
-async def lock_group(conn: Connection, topic: str, key: bytes | None, ids: Sequence[int]) -> list[DeadLetter]:
+async def lock_group(conn: Connection, group: Group) -> list[Locked]:
     """Lock a key against new arrivals, then its open letters, in order. Arrivals since the listing are included."""
-    if key is not None:
-        await conn.fetch(SQL_PARKED_LOCK, topic, [key])
-    return [_letter(row) for row in await conn.fetch(SQL_OPEN_LOCK, topic, key, list(ids))]
+    if group.key_hash is not None:
+        await conn.fetch(SQL_PARKED_LOCK, group.topic, group.key_hash)
+    rows = await conn.fetch(SQL_OPEN_LOCK, group.topic, group.key_hash, list(group.ids))
+    return [Locked(row["id"], row["content"], row["bytes"]) for row in rows]
+
+
+async def lock_letters(conn: Connection, ids: Sequence[int]) -> list[int]:
+    """Lock these letters' keys against new arrivals, then those of them that are open; their ids, in order."""
+    await conn.fetch(SQL_PARKED_LOCK_OF, list(ids))
+    return [row["id"] for row in await conn.fetch(SQL_OPEN_LOCK_OF, list(ids))]
+
+
+async def whole(conn: Connection, ids: Sequence[int]) -> list[DeadLetter]:
+    """Letters with all that they have, in order. As many bytes as they have: ask for `pages`."""
+    return [_letter(row) for row in await conn.fetch(SQL_WHOLE, list(ids))]
+
+
+def pages(letters: Iterable[Locked], bytes_max: int = PAGE_BYTES_MAX) -> Iterator[list[int]]:
+    """Ids of letters that are held together, in order: at most `bytes_max` of values and headers, or one letter."""
+    page: list[int] = []
+    held = 0
+    for letter in letters:
+        if page and held + letter.bytes > bytes_max:
+            yield page
+            page, held = [], 0
+        page.append(letter.id)
+        held += letter.bytes
+    if page:
+        yield page
 
 
 async def resolve(
-    conn: Connection, letters: Sequence[DeadLetter], status: Literal["replayed", "discarded"], *, by: str, reason: str,
+    conn: Connection, ids: Sequence[int], status: Literal["replayed", "discarded"], *, by: str, reason: str,
     now: datetime,
 ) -> None:  # fmt: skip
     """Close letters and unpark their keys where nothing is left to wait for."""
-    await conn.execute(SQL_RESOLVE, [letter.id for letter in letters], status, now, by, reason)
-    for topic in {letter.record.topic for letter in letters}:
-        keys = {x.record.key for x in letters if x.record.topic == topic and x.record.key is not None}
-        await conn.execute(SQL_UNPARK, topic, sorted(keys))
+    await conn.execute(SQL_RESOLVE, list(ids), status, now, by, reason)
+    await conn.execute(SQL_UNPARK, list(ids))
 
 
-async def open_counts(conn: Connection) -> dict[tuple[str, str], int]:
-    """Number of open dead letters by topic and status."""
-    return {(row["topic"], row["status"]): row["n"] for row in await conn.fetch(SQL_OPEN_COUNTS)}
+def _record_place(row: asyncpg.Record) -> tuple[str, int, int, bytes | None]:
+    return row["topic"], row["partition"], row["record_offset"], row["key"]
 
 
-def _letter(row: asyncpg.Record) -> DeadLetter:
+def _letter(row: asyncpg.Record, record: Record | None = None) -> DeadLetter:
     return DeadLetter(
         id=row["id"],
-        record=Record(
-            row["topic"], row["partition"], row["record_offset"], row["key"], row["value"], unpack(row["headers"])
-        ),
+        record=record or Record(*_record_place(row), row["value"], unpack(row["headers"]), row["record_ms"]),
         event_id=row["event_id"],
         status=row["status"],
         code=row["code"],
         detail=row["detail"],
         attempts=row["attempts"],
         created_at=row["created_at"],
-    )
-
-
-def _outbox_row(burial: Burial, consumer: str, now: datetime) -> OutboxRow:
-    """The event on the partner topic: the record as it was, and why it is there, in headers."""
-    record = burial.record
-    told = {
-        "dlq-topic": record.topic,
-        "dlq-partition": str(record.partition),
-        "dlq-offset": str(record.offset),
-        "dlq-consumer": consumer,
-        "dlq-status": burial.status,
-        "dlq-code": burial.code,
-        "dlq-detail": burial.detail[:DETAIL_LENGTH_MAX],
-        "dlq-attempts": str(burial.attempts),
-        "dlq-at": now.isoformat(),
-    }
-    headers = [*record.headers, *((name, text.encode()) for name, text in told.items())]
-    return OutboxRow(
-        event_id=new_id(),
-        topic=f"{record.topic}.dlq",
-        key=(record.key or b"").decode("utf-8", "replace").replace("\x00", ""),
-        version=0,
-        occurred_at=now,
-        traceparent=None,
-        payload=record.value or b"",
-        headers=pack(headers),
+        content=row["content"],
     )

@@ -31,12 +31,6 @@ SQL_STORE_RESPONSE = """
 UPDATE idempotency_keys SET status = $3, response = $4 WHERE principal = $1 AND key = $2 AND status IS NULL
 RETURNING key
 """
-SQL_PURGE_KEYS = """
-DELETE FROM idempotency_keys WHERE (principal, key) IN (
-    SELECT principal, key FROM idempotency_keys WHERE created_at < now() - make_interval(hours => $1) LIMIT $2
-    FOR UPDATE SKIP LOCKED
-)
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +65,6 @@ async def store(conn: Connection, principal: Principal, key: str, status: int, b
     """Keeps the answer with the claimed key, in the transaction of the work. RuntimeError when it isn't claimed."""
     if await conn.fetchval(SQL_STORE_RESPONSE, principal.key, key, status, body) is None:
         raise RuntimeError("store() without remembered() in this transaction")
-
-
-async def purge(conn: Connection, *, hours: int = 48, rows: int = 5_000) -> int:
-    """Forgets at most `rows` keys older than `hours`. Returns how many."""
-    status = await conn.execute(SQL_PURGE_KEYS, hours, rows)
-    return int(status.rsplit(" ", 1)[1])
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """Identifiers: UUIDv7, so that index pages fill in order (measured 1.6 times the insert rate of random ids)."""
 
+import hashlib
 from datetime import UTC, datetime
-from uuid import NAMESPACE_URL, UUID, uuid5
+from uuid import UUID
 
 import uuid_utils
 from asyncpg.pgproto.pgproto import UUID as FastUUID
@@ -21,8 +22,16 @@ def read_id(text: str) -> UUID:
 
 
 def derived_id(*parts: str) -> UUID:
-    """The same id for the same parts: for records that carry no event id of ours."""
-    return uuid5(NAMESPACE_URL, "\x1f".join(parts))
+    """The same id for the same parts: for records that carry no event id of ours.
+
+    Version 8 (RFC 9562), made of SHA-256, with its first bit set: so it lies above every id of `new_id` until the year
+    6429, and a table that is partitioned by ids keeps both apart.
+    """
+    digest = bytearray(hashlib.sha256("\x1f".join(parts).encode()).digest()[:16])
+    digest[0] |= 0x80
+    digest[6] = digest[6] & 0x0F | 0x80
+    digest[8] = digest[8] & 0x3F | 0x80
+    return FastUUID(bytes(digest))
 
 
 def made_at(id_: UUID) -> datetime | None:

@@ -7,9 +7,13 @@ from typing import Any
 from faststream.kafka import KafkaBroker
 from faststream.security import SASLScram512
 
+from shared.kit import record_sets
 from shared.kit.settings import KitSettings
 
 # A record over the topic's own limit still gets in and becomes a dead letter; above this the broker refuses it.
+TOPIC_BYTES_MAX = 5 * 1024 * 1024
+# A dead letter is the record with the reason in headers, so its topic takes more.
+DLQ_BYTES_MAX = TOPIC_BYTES_MAX + 128 * 1024
 REQUEST_BYTES_MAX = 6 * 1024 * 1024
 
 
@@ -34,7 +38,8 @@ def client_arguments(settings: KitSettings, client_id: str) -> dict[str, Any]:
 
 
 def create_broker(settings: KitSettings, client_id: str) -> KafkaBroker:
-    """FastStream's broker: no topic is created by accident, no argument is validated twice."""
+    """FastStream's broker: no topic is created by accident, no argument is validated twice, no batch breaks a fetch."""
+    record_sets.install()
     context = tls_context(settings)
     return KafkaBroker(
         settings.kafka_bootstrap.split(","),

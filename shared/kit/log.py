@@ -12,6 +12,8 @@ import structlog
 from opentelemetry import trace
 from structlog.typing import Processor, WrappedLogger
 
+from shared.kit.masking import masked
+
 REDACTED = "[redacted]"
 _DEPTH_MAX = 8
 # a name with one of these words in it ("phone_hash", "Authorization", "api-token")
@@ -34,6 +36,7 @@ _SECRET_WORDS = frozenset(
 # exactly these: as a word they are part of harmless names ("status_code", "place_holder")
 _SECRET_NAMES = frozenset({"lng", "lat", "lon", "place", "address", "code", "sealed_key", "dsn", "photo"})
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
+# also inside of what could be an id: a log needs no number of eleven digits
 _PHONE = re.compile(r"(?<!\d)(?:\+?86[- ]?)?1[3-9]\d[- ]?\d{4}[- ]?\d{4}(?!\d)")
 _POSITION = re.compile(r"(?<![\d.])\d{2,3}\.\d{4,}[,\s]+\d{1,2}\.\d{4,}")
 _OURS_ALONE = ("uvicorn.access",)  # request lines carry query strings; the metrics count requests
@@ -120,7 +123,7 @@ def _clean(name: str, value: Any, depth: int) -> Any:
 
 
 def _clean_text(text: str) -> str:
-    return _POSITION.sub(REDACTED, _PHONE.sub(REDACTED, text))
+    return _POSITION.sub(REDACTED, _PHONE.sub(REDACTED, masked(text, REDACTED)))
 
 
 def _identify(service: str, instance: str) -> Processor:

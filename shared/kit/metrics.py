@@ -22,6 +22,10 @@ HTTP_DURATION = Histogram(
     registry=REGISTRY,
 )
 HTTP_IN_FLIGHT = Gauge("beegrid_http_requests_in_flight", "Requests being answered now.", registry=REGISTRY)
+HTTP_BODY_BYTES = Gauge("beegrid_http_body_bytes", "Request bodies being held now.", registry=REGISTRY)
+HTTP_BODIES_REFUSED = Counter(
+    "beegrid_http_bodies_refused_total", "Requests refused with 503 for want of room for bodies.", registry=REGISTRY
+)
 RATE_LIMITED = Counter("beegrid_http_rate_limited_total", "Requests refused with 429.", ("limiter",), registry=REGISTRY)
 
 # Kafka in, per topic
@@ -45,21 +49,21 @@ BATCH_DURATION = Histogram(
 )
 EVENT_AGE = Histogram(
     "beegrid_consumer_event_age_seconds",
-    "Age of the oldest event of a batch when it was committed.",
+    "Age of the oldest record of a batch when it was committed, from when the broker got it.",
     ("topic",),
     buckets=_AGES,
     registry=REGISTRY,
 )
 RETRIES = Counter(
     "beegrid_consumer_retries_total",
-    "Batches tried again, by cause: outage, failure.",
+    "Batches tried again, by cause: outage, failure, fetch.",
     ("topic", "cause"),
     registry=REGISTRY,
 )
 LAG = Gauge("beegrid_consumer_lag_records", "Records not yet consumed.", ("topic", "partition"), registry=REGISTRY)
 LAG_SECONDS = Gauge(
     "beegrid_consumer_lag_seconds",
-    "How old the oldest record not yet consumed may be; 0 when there is none.",
+    "How long ago the broker may have got the oldest record not yet consumed; 0 when there is none.",
     ("topic",),
     registry=REGISTRY,
 )
@@ -72,14 +76,49 @@ LAST_PROGRESS = Gauge(
 DEAD_LETTERS_OPEN = Gauge(
     "beegrid_dead_letters_open", "Dead letters not yet replayed or discarded.", ("topic", "status"), registry=REGISTRY
 )
+DEAD_LETTERS_OVER_BOUND = Gauge(
+    "beegrid_dead_letters_over_bound",
+    "Of companies' topics with more dead letters than a topic may have: open ones without content (left_out), and "
+    "records without a letter of their own (counted).",
+    ("topic", "how"),
+    registry=REGISTRY,
+)
 
 # Kafka out
 OUTBOX_DEPTH = Gauge("beegrid_outbox_rows", "Events committed and not yet on Kafka.", registry=REGISTRY)
 OUTBOX_AGE = Gauge("beegrid_outbox_oldest_age_seconds", "Age of the oldest of them.", registry=REGISTRY)
 PUBLISHED = Counter("beegrid_outbox_published_total", "Events acknowledged by Kafka.", ("topic",), registry=REGISTRY)
+OUTBOX_REFUSED = Counter(
+    "beegrid_outbox_refused_total", "Events that Kafka refused, each try.", ("topic", "code"), registry=REGISTRY
+)
+OUTBOX_STUCK = Gauge(
+    "beegrid_outbox_stuck_holds",
+    "Keys of a topic, or topics, for which Kafka goes on refusing events; shown by the relay's leader.",
+    ("topic", "code"),
+    registry=REGISTRY,
+)
+OUTBOX_HELD = Gauge(
+    "beegrid_outbox_held_rows", "Events that are refused or wait behind one; by the relay's leader.", registry=REGISTRY
+)
 RELAY_LEADER = Gauge("beegrid_relay_leader", "1 where this process relays its schema's outbox.", registry=REGISTRY)
 RELAY_ERRORS = Counter(
     "beegrid_relay_errors_total", "Relay rounds that failed, by error class.", ("error",), registry=REGISTRY
+)
+
+# What never shrinks by itself
+SWEPT = Counter("beegrid_swept_rows_total", "Rows deleted because of their age.", ("table",), registry=REGISTRY)
+EMPTIED = Counter(
+    "beegrid_emptied_rows_total", "Rows that lost their content because of its age.", ("table",), registry=REGISTRY
+)
+INBOX_DAYS_AHEAD = Gauge(
+    "beegrid_inbox_days_ahead",
+    "Days after today that have a partition of the inbox; by the relay's leader.",
+    registry=REGISTRY,
+)
+INBOX_OLDEST_DAY = Gauge(
+    "beegrid_inbox_oldest_day_timestamp_seconds",
+    "When the day of the inbox's oldest partition began; by the relay's leader.",
+    registry=REGISTRY,
 )
 
 # Postgres
@@ -110,4 +149,13 @@ CERTIFICATE_NOT_AFTER = Gauge(
     "When the first certificate of a file that this process trusts expires.",
     ("file",),
     registry=REGISTRY,
+)
+
+# Riders who left
+RIDERS_ERASED = Counter("beegrid_riders_erased_total", "Riders that this service has forgotten.", registry=REGISTRY)
+ERASURES_KNOWN = Gauge(
+    "beegrid_erasures_known", "Riders erased more than an hour ago, as far as this service knows.", registry=REGISTRY
+)
+ERASURES_DONE = Gauge(
+    "beegrid_erasures_done", "Those of them of whom this service has nothing left.", registry=REGISTRY
 )

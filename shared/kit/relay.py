@@ -1,8 +1,9 @@
 """The relay: moves committed events from the outbox to Kafka, in the order of their ids, at least once.
 
 One relay at a time per schema, held by a session advisory lock on a connection of its own. A round reads the oldest
-rows, sends them as whole batches per partition, waits for every acknowledgement and then deletes exactly these rows.
-A crash between acknowledgement and delete repeats events; readers drop them by event id.
+rows, as many as fit into a number and a number of bytes, sends them as whole batches per partition, and deletes exactly
+those that Kafka has acknowledged. A crash between acknowledgement and delete repeats events; readers drop them by event
+id. What Kafka refuses is set aside with what waits behind it (shared/kit/holds.py).
 
 Why a paused former leader does no harm: it sends only rows that were unpublished when it read them, from the oldest
 on. Whoever leads now has sent, or will send, the same rows in the same order; so what arrives late repeats event ids,
@@ -11,71 +12,85 @@ and the first occurrences of each key stay in order. docs/adr tells the whole ar
 
 import asyncio
 import contextlib
-import zlib
-from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from datetime import datetime
 
 import asyncpg
 import structlog
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 
-from shared.events.envelope import Envelope, to_headers
 from shared.kit import clock, metrics
+from shared.kit.backlog import Backlog
 from shared.kit.db import CONNECT_TIMEOUT_S, Connection, is_transient
-from shared.kit.headers import unpack
-from shared.kit.kafka import REQUEST_BYTES_MAX, client_arguments
+from shared.kit.holds import SHARE_ROWS, SQL_HELD_ROWS, Holds
+from shared.kit.sending import RelayError, Row, Sender, Sent
 from shared.kit.settings import KitSettings
 
 log = structlog.get_logger(__name__)
 
 ROWS_PER_ROUND = 2_000
-BATCH_BYTES_MAX = 900_000
-SEND_TIMEOUT_S = 10.0
-STOP_TIMEOUT_S = 3.0
+BYTES_PER_ROUND = 8 * 1024 * 1024
 POLL_S = 0.02
 IDLE_POLL_S = 0.05
 LEADER_RETRY_S = 0.5
 GAUGE_EVERY_S = 1.0
-# No transaction of a service lives longer (transaction_timeout of its role is 30 s), so a row below an id that was
-# seen this long ago is committed or will never be.
-SETTLED_AFTER_S = 60.0
+HELD_POLL_S = 0.25
+# The leader says each second how much waits; where nobody has for so long, each process looks for itself.
+STATE_OLD_S = 10.0
 
 SQL_TRY_LEAD = "SELECT pg_try_advisory_lock(hashtextextended('beegrid-relay:' || current_schema(), 0))"
+# Above $1, and in the gaps below it ($2 to $3): see backlog.py. At most $4 rows, and $5 bytes but for the last. The
+# inner LIMIT keeps the planner from walking through the whole outbox and asking of each row whether a gap has it.
 SQL_OLDEST = """
-SELECT id, event_id, topic, key, version, occurred_at, traceparent, headers, payload
-FROM outbox WHERE id > $1 ORDER BY id LIMIT $2
+SELECT id, event_id, topic, key, version, occurred_at, traceparent, headers, payload, bytes_before + size AS bytes
+FROM (
+    SELECT *, sum(size) OVER (ORDER BY id) - size AS bytes_before FROM (
+        SELECT *, octet_length(payload) + COALESCE(octet_length(headers), 0) AS size FROM (
+            (SELECT * FROM outbox WHERE id > $1 ORDER BY id LIMIT $4)
+            UNION ALL
+            (SELECT o.* FROM unnest($2::bigint[], $3::bigint[]) AS gap (low, high)
+             CROSS JOIN LATERAL (SELECT * FROM outbox WHERE id BETWEEN gap.low AND gap.high ORDER BY id LIMIT $4) o
+             ORDER BY o.id LIMIT $4)
+        ) waiting ORDER BY id LIMIT $4
+    ) oldest
+) sized WHERE bytes_before < $5 ORDER BY id
 """
 SQL_DELETE = "DELETE FROM outbox WHERE id = ANY($1::bigint[])"
-SQL_DEPTH = "SELECT count(*) AS depth, min(occurred_at) AS oldest FROM (SELECT occurred_at FROM outbox LIMIT 1000000) o"
+# Few rows are counted; of many a sample of 20 places, for nobody needs the exact number of what is too much anyway.
+SQL_DEPTH = """
+SELECT CASE
+    WHEN low IS NULL THEN 0
+    WHEN high - low < 10000 THEN (SELECT count(*) FROM outbox WHERE id BETWEEN low AND high)
+    ELSE ((high - low + 1) * (
+        SELECT count(*) FROM generate_series(0, 19) AS place,
+        LATERAL (SELECT FROM outbox o WHERE o.id >= low + (high - low) * place / 20
+                                        AND o.id < low + (high - low) * place / 20 + 500) few) / 10000)::bigint
+    END AS depth, (SELECT occurred_at FROM outbox WHERE id = low) AS oldest_at
+FROM (SELECT min(id) AS low, max(id) AS high FROM outbox WHERE id > $1) span
+"""
+SQL_STATE = "SELECT floor, depth, oldest_at, told_at > now() - make_interval(secs => $1) AS fresh FROM outbox_state"
+SQL_TELL = "UPDATE outbox_state SET floor = greatest(floor, $1), depth = $2, oldest_at = $3, told_at = now()"
 
 
-def partition_of(key: bytes, partitions: int) -> int:
-    """The partition of a key: CRC32, which librdkafka calls `consistent`. Murmur2 in Python costs more than a send."""
-    return zlib.crc32(key) % partitions
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """How many rows wait, about, and since when the oldest of them."""
+
+    rows: int
+    oldest_at: datetime | None
+
+    def show(self) -> None:
+        """Set the gauges."""
+        metrics.OUTBOX_DEPTH.set(self.rows)
+        age = (clock.now() - self.oldest_at).total_seconds() if self.oldest_at else 0.0
+        metrics.OUTBOX_AGE.set(max(0.0, age))
 
 
-class RelayError(Exception):
-    """A round failed; its rows stay in the outbox. The cause says why."""
-
-
-class Watermark:
-    """The highest id below which no row can still appear, so that a round needn't scan what was deleted.
-
-    Not a cursor of what was published: it only moves over ids that were seen longer ago than any transaction lives.
-    """
-
-    def __init__(self) -> None:
-        self._seen: deque[tuple[float, int]] = deque()
-        self.value = 0
-
-    def saw(self, last_id: int, now_s: float) -> None:
-        """Note a round that published the oldest rows up to `last_id`, read at `now_s`."""
-        if not self._seen or now_s - self._seen[-1][0] >= 1.0:
-            self._seen.append((now_s, last_id))
-        while self._seen and now_s - self._seen[0][0] > SETTLED_AFTER_S:
-            self.value = max(self.value, min(self._seen.popleft()[1], last_id))
+async def waiting(conn: Connection) -> int:
+    """How many rows wait at this moment: above 10,000 an estimate."""
+    state = await conn.fetchrow(SQL_STATE, STATE_OLD_S)
+    row = await conn.fetchrow(SQL_DEPTH, 0 if state is None else state["floor"])
+    return 0 if row is None else int(row["depth"])
 
 
 class Relay:
@@ -84,9 +99,12 @@ class Relay:
     def __init__(self, settings: KitSettings, service: str) -> None:
         self._settings = settings
         self._service = service
-        self._source = f"/beegrid/{service}"
+        self._sender = Sender(settings, service)
+        self._holds = Holds(settings.outbox_tries_max)
+        self._backlog = Backlog(0)
         self._wake = asyncio.Event()
-        self._partitions: dict[str, int] = {}
+        self._measured_s = 0.0
+        self._tried_s = 0.0
         self.leading = False
         self.depth = 0
         self.trouble: str | None = None
@@ -134,133 +152,113 @@ class Relay:
         try:
             while not await conn.fetchval(SQL_TRY_LEAD):
                 self.beat_s = clock.monotonic_s()
-                await self._measure(conn)
+                await self._hear(conn)
                 await asyncio.sleep(LEADER_RETRY_S)
             self.leading = True
             metrics.RELAY_LEADER.set(1)
+            await self._holds.load(conn)
+            state = await conn.fetchrow(SQL_STATE, STATE_OLD_S)
+            self._backlog = Backlog(0 if state is None else state["floor"])
             # Also where Kafka is away and no round succeeds: depth and age matter most then.
-            await self._measure(conn)
-            async with self._producer() as producer:
-                await self._lead(conn, producer)
+            await self._tell(conn)
+            while True:
+                async with self._sender.opened():
+                    await self._lead(conn)
         finally:
             with contextlib.suppress(Exception):  # the connection may be gone already; closing is a courtesy
                 await conn.close(timeout=2)
 
-    @contextlib.asynccontextmanager
-    async def _producer(self) -> Any:
-        """A fresh idempotent producer; stopped with a time limit, for a send to a dead broker never ends by itself."""
-        producer = AIOKafkaProducer(
-            **client_arguments(self._settings, f"{self._service}-relay"),
-            acks="all",
-            enable_idempotence=True,
-            linger_ms=0,
-            max_batch_size=BATCH_BYTES_MAX,
-            max_request_size=REQUEST_BYTES_MAX,
-            request_timeout_ms=int(SEND_TIMEOUT_S * 1000),
-            metadata_max_age_ms=30_000,
-        )
-        try:
-            async with asyncio.timeout(SEND_TIMEOUT_S):
-                await producer.start()
-            yield producer
-        except (KafkaError, TimeoutError) as error:
-            raise RelayError(f"{type(error).__name__}: {error}") from error
-        finally:
-            try:
-                async with asyncio.timeout(STOP_TIMEOUT_S):
-                    await producer.stop()
-            except Exception as error:  # noqa: BLE001 a producer that can't stop is dropped; the next one is new
-                log.warning("relay_producer_dropped", error=repr(error)[:200])
-
-    async def _lead(self, conn: Connection, producer: AIOKafkaProducer) -> None:
-        watermark = Watermark()
-        measured_s = 0.0
+    async def _lead(self, conn: Connection) -> None:
+        """Rounds, until the producer must be replaced. RelayError where Kafka is away."""
         idle = 0
-        while True:
+        while self._sender.is_sound():
             self._wake.clear()
-            now_s = clock.monotonic_s()
-            self.beat_s = now_s
-            rows = await conn.fetch(SQL_OLDEST, watermark.value, ROWS_PER_ROUND)
-            self.trouble = None
-            if now_s - measured_s > GAUGE_EVERY_S:
-                await self._measure(conn)
-                measured_s = now_s
-            if rows:
-                await self._send(producer, rows)
-                await conn.execute(SQL_DELETE, [row["id"] for row in rows])
-                watermark.saw(rows[-1]["id"], now_s)
-                idle = 0
-            if len(rows) < ROWS_PER_ROUND:
-                idle += 1
+            self.beat_s = clock.monotonic_s()
+            found, more = await self._round(conn)
+            if self._sender.is_sound() and self._holds.some and self.beat_s - self._tried_s > HELD_POLL_S:
+                await self._try_held(conn)
+            if self.beat_s - self._measured_s > GAUGE_EVERY_S:
+                await self._tell(conn)
+            idle = 0 if found else idle + 1
+            if not more and self._sender.is_sound():
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(POLL_S if idle < 50 else IDLE_POLL_S):
                         await self._wake.wait()
 
-    async def _send(self, producer: AIOKafkaProducer, rows: Sequence[asyncpg.Record]) -> None:
-        """Send rows in order, whole batches per partition, and wait until Kafka has every one of them."""
-        groups: dict[tuple[str, int], list[tuple[bytes, bytes, list[tuple[str, bytes]]]]] = {}
-        prefix = self._settings.topic_prefix
-        for row in rows:
-            topic, key = row["topic"], row["key"].encode()
-            partitions = self._partitions.get(topic) or await self._partition_count(producer, topic)
-            record = (key, row["payload"], self._headers(row))
-            groups.setdefault((topic, partition_of(key, partitions)), []).append(record)
-        try:
-            async with asyncio.timeout(SEND_TIMEOUT_S):
-                await asyncio.gather(
-                    *(
-                        _send_partition(producer, prefix + topic, partition, records)
-                        for (topic, partition), records in groups.items()
-                    )
-                )
-        except (KafkaError, TimeoutError) as error:
-            raise RelayError(f"{type(error).__name__}: {error}") from error
-        for (topic, _), records in groups.items():
-            metrics.PUBLISHED.labels(topic=topic).inc(len(records))
+    async def _round(self, conn: Connection) -> tuple[bool, bool]:
+        """Send the oldest rows. Whether there were any, and whether there may be more."""
+        read_s = clock.monotonic_s()
+        rows = await conn.fetch(SQL_OLDEST, self._backlog.top, *self._backlog.bounds(), ROWS_PER_ROUND, BYTES_PER_ROUND)
+        more = len(rows) == ROWS_PER_ROUND or bool(rows and rows[-1]["bytes"] >= BYTES_PER_ROUND)
+        if rows:
+            waiting = [row for row in rows if self._holds.of(row) is not None] if self._holds.some else []
+            held = {row["id"] for row in waiting}
+            sent = await self._send([row for row in rows if row["id"] not in held] if held else rows)
+            await self._settle(conn, sent, waiting)
+        self._backlog.settled([row["id"] for row in rows], read_s, whole=not more)
+        self.trouble = None
+        return bool(rows), more
 
-    def _headers(self, row: asyncpg.Record) -> list[tuple[str, bytes]]:
-        if row["headers"] is not None:
-            return [(name, value) for name, value in unpack(row["headers"]) if value is not None]
-        return to_headers(
-            Envelope(
-                event_id=row["event_id"],
-                type=row["topic"],
-                source=self._source,
-                subject=row["key"],
-                version=row["version"],
-                occurred_at=row["occurred_at"],
-                traceparent=row["traceparent"],
-            )
-        )
+    async def _send(self, rows: Sequence[Row]) -> Sent:
+        return await self._sender.send(rows) if rows else Sent()
 
-    async def _partition_count(self, producer: AIOKafkaProducer, topic: str) -> int:
-        async with asyncio.timeout(SEND_TIMEOUT_S):
-            partitions = await producer.partitions_for(self._settings.topic_prefix + topic)
-        if not partitions:
-            raise RelayError(f"topic {self._settings.topic_prefix}{topic} does not exist or may not be written")
-        self._partitions[topic] = len(partitions)
-        return len(partitions)
+    async def _settle(self, conn: Connection, sent: Sent, waiting: Sequence[Row]) -> None:
+        """Delete what is on Kafka, set aside what it refuses, and only then complain."""
+        self._complain(sent)
+        if sent.refused or sent.behind or waiting:
+            async with conn.transaction():
+                await conn.execute(SQL_DELETE, sent.done)
+                if sent.outage is None:
+                    await self._holds.take(conn, sent.refused, [*sent.behind, *waiting])
+        elif sent.done:
+            await conn.execute(SQL_DELETE, sent.done)
+        if sent.outage is not None:
+            raise RelayError(f"{type(sent.outage).__name__}: {sent.outage}") from sent.outage
 
-    async def _measure(self, conn: Connection) -> None:
-        row = await conn.fetchrow(SQL_DEPTH)
-        if row is not None:
-            self.depth = row["depth"]
-            metrics.OUTBOX_DEPTH.set(self.depth)
-            oldest = row["oldest"]
-            metrics.OUTBOX_AGE.set(max(0.0, (clock.now() - oldest).total_seconds()) if oldest else 0.0)
+    async def _try_held(self, conn: Connection) -> None:
+        """Try what is due of the held events, a share of each hold."""
+        due = await self._holds.due(conn)
+        # while something was due there may be more: the next turn looks again
+        self._tried_s = 0.0 if due else self.beat_s
+        for hold in due:
+            rows = await conn.fetch(SQL_HELD_ROWS, hold.id, SHARE_ROWS, BYTES_PER_ROUND)
+            sent = await self._send([row for row in rows if self._holds.of(row) == hold.id])
+            self._complain(sent)
+            async with conn.transaction():
+                await self._holds.settle(conn, hold, rows, sent)
+            if sent.outage is not None:
+                raise RelayError(f"{type(sent.outage).__name__}: {sent.outage}") from sent.outage
+            if not self._sender.is_sound():
+                return
 
+    def _complain(self, sent: Sent) -> None:
+        for one in sent.refused:
+            metrics.OUTBOX_REFUSED.labels(topic=one.row["topic"], code=one.code).inc()
+            log.warning(
+                "outbox_row_refused", topic=one.row["topic"], event_id=str(one.row["event_id"]), code=one.code,
+                detail=one.detail,
+            )  # fmt: skip
 
-async def _send_partition(
-    producer: AIOKafkaProducer, topic: str, partition: int, records: Sequence[tuple[bytes, bytes, Any]]
-) -> None:
-    """Send one partition's records in as few batches as fit, one after the other."""
-    index = 0
-    while index < len(records):
-        batch = producer.create_batch()
-        while index < len(records):
-            key, value, headers = records[index]
-            if batch.append(key=key, value=value, timestamp=None, headers=headers) is None:
-                break
-            index += 1
-        batch.close()
-        await (await producer.send_batch(batch, topic, partition=partition))
+    async def _tell(self, conn: Connection) -> None:
+        """Measure what waits, and say it to the processes that don't lead."""
+        found = await self._look(conn, self._backlog.top)
+        await conn.execute(SQL_TELL, self._backlog.floor, found.rows, found.oldest_at)
+        self._measured_s = clock.monotonic_s()
+
+    async def _hear(self, conn: Connection) -> None:
+        """What the leader says, or where nobody leads what is there."""
+        state = await conn.fetchrow(SQL_STATE, STATE_OLD_S)
+        if state is not None and state["fresh"]:
+            self._show(Depth(state["depth"], state["oldest_at"]))
+        else:
+            await self._look(conn, 0 if state is None else state["floor"])
+
+    async def _look(self, conn: Connection, floor: int) -> Depth:
+        row = await conn.fetchrow(SQL_DEPTH, floor)
+        found = Depth(0, None) if row is None else Depth(row["depth"], row["oldest_at"])
+        self._show(found)
+        return found
+
+    def _show(self, found: Depth) -> None:
+        self.depth = found.rows
+        found.show()

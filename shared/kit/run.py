@@ -7,10 +7,15 @@ from types import FrameType
 
 import structlog
 import uvicorn
+from fastapi import FastAPI
+from prometheus_client import start_http_server
 from pydantic import ValidationError
 
+from shared.kit import metrics
+from shared.kit.http.heads import BoundedHeads
 from shared.kit.log import configure_logging
 from shared.kit.service import Service
+from shared.kit.settings import KitSettings
 from shared.kit.tracing import configure_tracing
 
 EXIT_MISCONFIGURED = 78
@@ -43,22 +48,42 @@ def run(build: Callable[[], Service]) -> None:
     settings = service.settings
     configure_logging(service.name, settings.log_level)
     configure_tracing(service.name, settings.otlp_endpoint, settings.trace_ratio)
-    config = uvicorn.Config(
-        service.app(),
+    server = _Server(config_of(service.app(), settings))
+    server.service = service
+    structlog.get_logger(__name__).info("service_starts", service=service.name, port=settings.http_port)
+    if settings.metrics_port:
+        serve_metrics(settings.http_host, settings.metrics_port)
+    server.run()
+    if not server.started:
+        raise SystemExit(3)
+
+
+def serve_metrics(host: str, port: int) -> int:
+    """Serves the metrics alone, from a thread that ends with the process; the port (another one for 0).
+
+    A network policy knows ports and no paths: whoever may read metrics needs no way to the port of the requests, where
+    pods of the front door's network are believed about whom they speak for.
+
+    Raises:
+        OSError: the port is taken.
+    """
+    server, _ = start_http_server(port, host, metrics.REGISTRY)
+    return int(server.server_port)
+
+
+def config_of(app: FastAPI, settings: KitSettings) -> uvicorn.Config:
+    """How a service's port is served."""
+    return uvicorn.Config(
+        app,
         host=settings.http_host,
         port=settings.http_port,
+        http=BoundedHeads,
         loop="uvloop",
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=True,
+        proxy_headers=False,  # read by the kit, which trusts the proxies of the settings alone
         timeout_graceful_shutdown=int(settings.shutdown_grace_s),
         timeout_keep_alive=30,
         backlog=2048,
     )
-    server = _Server(config)
-    server.service = service
-    structlog.get_logger(__name__).info("service_starts", service=service.name, port=settings.http_port)
-    server.run()
-    if not server.started:
-        raise SystemExit(3)

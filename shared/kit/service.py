@@ -2,11 +2,11 @@
 
 import asyncio
 import contextlib
-import gc
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 import structlog
 from fastapi import APIRouter, FastAPI, Request
@@ -14,36 +14,43 @@ from faststream import FastStream
 from prometheus_client import Gauge
 
 from shared.events import registry
+from shared.events.area_changed import AREA_CHANGED
+from shared.events.rider_erased import RIDER_ERASED
 from shared.events.topic import Topic
-from shared.kit import clock, idempotency, metrics
+from shared.kit import clock, holds, inbox_days, letter_bounds, metrics
+from shared.kit.areas import AreaTree
+from shared.kit.areas.carrying import ByArea, carry_forever
+from shared.kit.areas.following import KnownAreas
 from shared.kit.auth import Authenticator, Jwks, JwtVerifier, KeyRing, ReplayGuard, SignatureVerifier
+from shared.kit.auth.replay import mark_effect
+from shared.kit.collector import spare_the_collector
 from shared.kit.consumer import Handler, TopicConsumer
 from shared.kit.db import ACQUIRE_TIMEOUT_S, Connection, Pool, create_pool
-from shared.kit.dead_letters import open_counts
+from shared.kit.erasure import GAUGES_EVERY_S, Erasure, Finish, Forget, erased_among
+from shared.kit.erasure import measure as measure_erasures
 from shared.kit.http import RateLimiter
 from shared.kit.http.app import create_app
+from shared.kit.http.shared_answer import SharedAnswer
 from shared.kit.kafka import create_broker
 from shared.kit.measuring import Measure, Measuring, watch_certificates
 from shared.kit.ops import ops_router
+from shared.kit.proxies import Proxies
 from shared.kit.relay import Relay
 from shared.kit.replay import Replayer
+from shared.kit.resealing import Resealing, Secrets
+from shared.kit.retention import KIT_TABLES, Table
 from shared.kit.settings import KitSettings
-from shared.kit.work import Work, insert_outbox
+from shared.kit.sweeping import Sweeper
+from shared.kit.work import Work, begin, insert_outbox
 
 log = structlog.get_logger(__name__)
 
 Task = Callable[[], Awaitable[None]]
 Tallies = Callable[[Connection], Awaitable[dict[str, int]]]
-Reseal = Callable[[Work, bool], Awaitable[Counter[str]]]
 MEASURE_EVERY_S = 2.0
-PURGE_EVERY_S = 300.0
-PURGE_ROWS = 20_000
 RELAY_SILENT_S = 60.0
+OWN_TASKS = frozenset({"relay", "measure", "sweep-old-rows", "roll-inbox", "certificates"})
 
-SQL_PURGE_INBOX = """
-DELETE FROM inbox WHERE ctid = ANY(ARRAY(
-    SELECT ctid FROM inbox WHERE seen_at < now() - make_interval(hours => $1) LIMIT $2))
-"""
 SQL_PING = "SELECT 1"
 
 
@@ -67,16 +74,28 @@ class Service:
         self.routers: list[APIRouter] = []
         self.draining = False
         self._pool: Pool | None = None
+        self._postgres = SharedAnswer(self._ask_postgres)
         self._started = False
         self._start_hooks: list[Task] = []
         self._stop_hooks: list[Task] = []
         self._background: dict[str, Task] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._tallies: Tallies | None = None
-        self._reseal: Reseal | None = None
+        self._tables: list[Table] = [*KIT_TABLES]
+        self._ages = {"inbox": timedelta(hours=settings.inbox_retention_hours)}
+        self.resealing = Resealing((), self.work)
         self.jwks = Jwks(settings.jwks_url)
         self._replay_guard: ReplayGuard | None = None
         self.limiter: RateLimiter | None = None
+        self.by_area: ByArea | None = None
+        self.known_areas = KnownAreas(lambda: self.pool, settings.areas_poll_s)
+        self.on_start(self.known_areas.refresh)
+        self.background("follow-areas", self.known_areas.follow)
+        if name in AREA_CHANGED.consumers:
+            self.consumes(AREA_CHANGED, self.known_areas.take)
+        self.erasure: Erasure | None = None
+        self.measures("refused", partial(holds.measure, settings.outbox_tries_max), *holds.GAUGES, every_s=5.0)
+        self.measures("inbox", inbox_days.measure, *inbox_days.GAUGES, every_s=inbox_days.MEASURE_EVERY_S)
 
     # --- building ---------------------------------------------------------------------------------------------------
 
@@ -99,7 +118,13 @@ class Service:
         self.routers.append(router)
 
     def background(self, name: str, task: Task) -> None:
-        """Run a coroutine for as long as the process lives; it is started anew, with growing pauses, when it fails."""
+        """Run a coroutine for as long as the process lives; it is started anew, with growing pauses, when it fails.
+
+        Raises:
+            ValueError: the name is taken; the other task would never run.
+        """
+        if name in self._background or name in OWN_TASKS:
+            raise ValueError(f"{self.name} has a background task {name} already")
         self._background[name] = task
 
     def measures(self, name: str, measure: Measure, *gauges: Gauge, every_s: float) -> None:
@@ -115,16 +140,48 @@ class Service:
         """Await this before the pool is closed."""
         self._stop_hooks.append(hook)
 
+    def erases(self, forget: Forget, finish: Finish | None = None) -> None:
+        """Give what removes riders who left from the service's tables; `finish`: from what lies outside of them.
+
+        Every service says so, also one whose tables have nothing of riders: the kit's own may.
+        """
+        erasure = Erasure(lambda: self.pool, self.settings.erasure_settle_s, forget, finish)
+        self.erasure = erasure
+        if self.name in RIDER_ERASED.consumers:
+            self.consumes(RIDER_ERASED, erasure.on_rider_erased)
+        self.background("erasure", erasure.forever)
+        gauges = metrics.ERASURES_KNOWN, metrics.ERASURES_DONE
+        self.measures("erasures", measure_erasures, *gauges, every_s=GAUGES_EVERY_S)
+
+    async def is_erased(self, rider_id: str) -> bool:
+        """Whether a token's rider has been erased; False also for ids that are no rider's."""
+        try:
+            rider = UUID(rider_id)
+        except ValueError:
+            return False
+        async with self.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+            return bool(await erased_among(conn, [rider]))
+
+    def keeps(self, *tables: Table, **ages: timedelta) -> None:
+        """Say how long the service's own tables keep their rows; `ages`: where a setting says it, by table."""
+        self._tables += tables
+        self._ages |= ages
+
     def tallies(self, count: Tallies) -> None:
         """Give the figures that a reconciliation compares with other services."""
         self._tallies = count
 
-    def seals(self, reseal: Reseal) -> None:
-        """Give what counts the sealed secrets in the schema, by sealing key's id, as they were found.
+    def keeps_by_area(self, by_area: ByArea) -> None:
+        """Give what is kept under areas' codes, and how it is carried over when a new map replaces them."""
+        self.by_area = by_area
+        if by_area.carry is not None:
+            self.background(
+                "carry-areas", partial(carry_forever, by_area, self.known_areas, lambda: self.relay.leading, self.work)
+            )
 
-        Told True, it seals those of the service's own anew under the first key; projections follow their events.
-        """
-        self._reseal = reseal
+    def seals(self, *kinds: Secrets) -> None:
+        """Give the sealed secrets in the schema: they are counted, and those of the service's own can be resealed."""
+        self.resealing = Resealing(kinds, self.work)
 
     @property
     def subscriptions(self) -> Sequence[Topic[Any]]:
@@ -145,9 +202,10 @@ class Service:
         """A transaction with an outbox: commits at the end of the block, then wakes the relay."""
         started_s = clock.monotonic_s()
         async with self.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn, conn.transaction():
-            work = Work(conn)
+            work = await begin(conn)
             yield work
             await insert_outbox(conn, work.rows)
+            await mark_effect(conn)
         metrics.TRANSACTION_DURATION.observe(clock.monotonic_s() - started_s)
         if work.rows:
             self.committed()
@@ -161,6 +219,11 @@ class Service:
         return self.relay.depth > self.settings.outbox_rows_max
 
     @property
+    def tree(self) -> AreaTree:
+        """The city's areas as this process knows them now."""
+        return self.known_areas.tree
+
+    @property
     def replayer(self) -> Replayer:
         """Replays this service's dead letters."""
         return Replayer(self.pool, self.consumers)
@@ -168,13 +231,6 @@ class Service:
     async def figures(self, conn: Connection) -> dict[str, int]:
         """The service's own tallies, or none."""
         return await self._tallies(conn) if self._tallies is not None else {}
-
-    async def sealed(self, *, anew: bool = False) -> Counter[str]:
-        """Number of sealed secrets by sealing key's id; `anew`: each is under the first key afterwards."""
-        if self._reseal is None:
-            return Counter()
-        async with self.work() as work:
-            return await self._reseal(work, anew)
 
     # --- probes -----------------------------------------------------------------------------------------------------
 
@@ -186,23 +242,26 @@ class Service:
         """Readiness: can this process take requests now? Not while it drains, without Postgres, or over its limit.
 
         Kafka is no part of it: the outbox takes what Kafka can't, and a whole suite that turns unready when the broker
-        restarts would refuse reports that it could keep.
+        restarts would refuse reports that it could keep. Whoever asks within a second gets one answer about Postgres.
         """
         if self.draining:
             return {"process": "shutting down"}
-        problems: dict[str, str] = {}
-        try:
-            async with asyncio.timeout(2.0):
-                async with self.pool.acquire(timeout=1.5) as conn:
-                    await conn.fetchval(SQL_PING)
-        except Exception as error:  # noqa: BLE001 whatever it is, it is the answer
-            problems["postgres"] = type(error).__name__
+        problems = dict(await self._postgres.get())
         if self.overloaded():
             problems["outbox"] = f"{self.relay.depth} events wait for Kafka"
         for consumer in self.consumers.values():
             if trouble := consumer.trouble():
                 problems[consumer.topic.name] = trouble
         return problems
+
+    async def _ask_postgres(self) -> dict[str, str]:
+        try:
+            async with asyncio.timeout(2.0):
+                async with self.pool.acquire(timeout=1.5) as conn:
+                    await conn.fetchval(SQL_PING)
+        except Exception as error:  # noqa: BLE001 whatever it is, it is the answer
+            return {"postgres": type(error).__name__}
+        return {}
 
     async def troubles(self) -> dict[str, str]:
         """For an operator: what readiness complains of, and what it deliberately leaves out."""
@@ -244,13 +303,18 @@ class Service:
             health=self,
             routers=[*self.routers, ops_router(self.name)],
             auth=Authenticator(
-                jwt=JwtVerifier(self.jwks, issuer=settings.jwt_issuer, audience=settings.jwt_audience),
+                jwt=JwtVerifier(
+                    self.jwks, issuer=settings.jwt_issuer, audience=settings.jwt_audience, tree=lambda: self.tree
+                ),
                 signatures=SignatureVerifier(self.key_ring) if self.key_ring is not None else None,
                 replay=self._replay_guard,
+                erased=self.is_erased if self.erasure is not None else None,
             ),
             limiter=self.limiter,
             body_max=settings.http_body_bytes_max,
+            bodies_max=settings.http_bodies_bytes_max,
             lifespan=self._lifespan,
+            proxies=Proxies.parse(settings.trusted_proxies),
         )
         app.state.service = self
         return app
@@ -265,22 +329,24 @@ class Service:
             if self._replay_guard is not None:
                 await self._replay_guard.start()
                 stack.push_async_callback(self._replay_guard.stop)
-                self._background["purge-request-ids"] = self._replay_guard.purge_forever
             for hook in self._stop_hooks:
                 stack.push_async_callback(hook)
             for hook in self._start_hooks:
                 await hook()
             self._spawn("relay", self.relay.run)
             self._spawn("measure", self._measure_forever)
-            self._spawn("purge", self._purge_forever)
+            sweeper = Sweeper(lambda: self.relay.leading, lambda: self.pool, self._tables, self._ages)
+            self._background["sweep-old-rows"] = sweeper.run
+            roller = inbox_days.Roller(lambda: self.relay.leading, lambda: self.pool, self._ages["inbox"])
+            self._background["roll-inbox"] = roller.run
             if self.settings.kafka_ca_file is not None:
-                self.background("certificates", partial(watch_certificates, self.settings.kafka_ca_file))
+                self._background["certificates"] = partial(watch_certificates, self.settings.kafka_ca_file)
             for name, task in self._background.items():
                 self._spawn(name, lambda name=name, task=task: self._keep_running(name, task))  # type: ignore[misc]  # mypy can't infer lambdas with defaults
             stack.push_async_callback(self._cancel_tasks)
             async with FastStream(self.broker, logger=None):
                 self._started = True
-                _spare_the_collector()
+                spare_the_collector()
                 log.info("service_started", service=self.name, topics=len(self.consumers))
                 yield
                 self.draining = True
@@ -324,31 +390,7 @@ class Service:
                 metrics.POOL_CONNECTIONS.labels(state="busy").set(self.pool.get_size() - self.pool.get_idle_size())
                 metrics.POOL_CONNECTIONS_MAX.set(self.pool.get_max_size())
                 async with self.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-                    counts = await open_counts(conn)
-                metrics.DEAD_LETTERS_OPEN.clear()
-                for (topic, status), n in counts.items():
-                    metrics.DEAD_LETTERS_OPEN.labels(topic=topic, status=status).set(n)
+                    await letter_bounds.measure(conn)
             except Exception as error:  # noqa: BLE001 figures may be late, the service goes on
                 log.debug("measure_failed", error=type(error).__name__)
             await asyncio.sleep(MEASURE_EVERY_S)
-
-    async def _purge_forever(self) -> None:
-        while True:
-            await asyncio.sleep(clock.jittered(PURGE_EVERY_S, most=1.5))
-            try:
-                async with self.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-                    await conn.execute(SQL_PURGE_INBOX, self.settings.inbox_retention_hours, PURGE_ROWS)
-                    await idempotency.purge(conn)
-            except Exception as error:  # noqa: BLE001 the next turn purges more
-                log.warning("purge_failed", error=type(error).__name__)
-
-
-def _spare_the_collector() -> None:
-    """Keep what start-up has made out of the cycle collector, and let it run less often.
-
-    A batch makes tens of thousands of short-lived objects without cycles; by default each few hundred of them start a
-    collection that walks through all imported modules again.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)

@@ -1,9 +1,12 @@
 """Settings that every service has. A service's own settings extend this class; the environment is the only source."""
 
 from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.kit.proxies import Proxies
 
 
 class KitSettings(BaseSettings):
@@ -29,7 +32,29 @@ class KitSettings(BaseSettings):
     redis_url: SecretStr = Field(description="redis://… for rate limits and caches; may be flushed at any time")
     http_host: str = "127.0.0.1"
     http_port: int = Field(8080, ge=0, le=65535)
+    metrics_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="a second port with /metrics alone, for whoever may ask for nothing else; 0: none",
+    )
+    trusted_proxies: str = Field(
+        "",
+        description="addresses and networks of the proxies in front, comma-separated: their X-Forwarded-For says who "
+        "calls, nobody else's",
+    )
     http_body_bytes_max: int = Field(2_000_000, description="larger request bodies get 413")
+    http_bodies_bytes_max: int = Field(
+        48_000_000,
+        ge=8_400_000,
+        description="bytes of request bodies that a process holds at once, half of them from one address and a quarter "
+        "before its signature is checked; more: 503",
+    )
+    city_timezone: str = Field(
+        "Asia/Shanghai",
+        description="IANA zone of the city, the same for all services: its days, opening and quiet hours, and "
+        "all times that people read",
+    )
     jwks_url: str = Field(description="https://… or file://… of the issuer's JSON Web Key Set")
     jwt_issuer: str = "https://beegrid.local"
     jwt_audience: str = "beegrid"
@@ -39,10 +64,32 @@ class KitSettings(BaseSettings):
         20, ge=0, le=1000, description="least time between two small batches of a topic: under load batches fill"
     )
     handler_attempts_max: int = Field(6, ge=1, le=20, description="tries before a failing record is a dead letter")
+    letter_bytes_max: int = Field(
+        134_217_728,
+        ge=0,
+        description="of the open dead letters of one company's topic, in bytes; those beyond are kept without their "
+        "content, which stays in the company's topic for as long as that keeps it",
+    )
+    letter_rows_max: int = Field(
+        100_000,
+        ge=1,
+        description="open dead letters of one company's topic; those beyond are only counted, with their offsets",
+    )
     outbox_rows_max: int = Field(500_000, ge=1, description="deeper outbox: new work is refused with 503")
+    outbox_tries_max: int = Field(
+        6,
+        ge=1,
+        le=20,
+        description="tries, with pauses that double from 1 s, before an event that Kafka refuses waits "
+        "for an operator; a topic is tried each minute after that",
+    )
     shutdown_grace_s: float = Field(20.0, ge=1, description="time for handlers in flight after SIGTERM")
     drain_s: float = Field(0.0, ge=0, le=60, description="after SIGTERM: not ready, yet serving, until balancers know")
     inbox_retention_hours: int = Field(24 * 22, ge=1, description="longer than topic retention plus dead-letter age")
+    areas_poll_s: float = Field(2.0, gt=0, le=60, description="how often a process asks whether the map has changed")
+    erasure_settle_s: float = Field(
+        60.0, ge=0.1, description="from a rider's erasure to the second look; longer than any transaction may last"
+    )
     sealing_key: SecretStr = Field(
         description="32 bytes, base64, with `<time made>.` before it if known: seals keys at rest and on internal "
         "topics. Several, by commas: the first seals, all unseal"
@@ -50,3 +97,23 @@ class KitSettings(BaseSettings):
     otlp_endpoint: str | None = Field(None, description="http(s)://…/v1/traces; none: spans are not exported")
     trace_ratio: float = Field(0.01, ge=0, le=1, description="share of requests that start a recorded trace")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, text: str) -> str:
+        Proxies.parse(text)
+        return text
+
+    @field_validator("city_timezone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, OSError, ValueError) as error:
+            raise ValueError(f"{name!r} is no IANA time zone, e.g. Asia/Shanghai or Asia/Urumqi") from error
+        return name
+
+    @property
+    def city_zone(self) -> ZoneInfo:
+        """The city's time zone."""
+        return ZoneInfo(self.city_timezone)

@@ -7,13 +7,13 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from shared.events.topic import EventModel, Topic
-from shared.kit import clock
 from shared.kit.db import Connection
 from shared.kit.ids import new_id
 
 M = TypeVar("M", bound=EventModel)
 E = TypeVar("E", bound=EventModel)
 
+SQL_NOW = "SELECT now()"
 OUTBOX_COLUMNS = ("event_id", "topic", "key", "version", "occurred_at", "traceparent", "headers", "payload")
 
 
@@ -29,6 +29,8 @@ class Record:
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes | None], ...]
+    timestamp_ms: int = 0
+    """When the broker got it, in milliseconds since 1970."""
 
 
 @dataclass(slots=True, eq=False)
@@ -77,10 +79,13 @@ class Rejection:
 
 @dataclass(slots=True)
 class Work:
-    """What a use case gets. `conn` is inside a transaction; nothing is visible to others before it commits."""
+    """What a use case gets. `conn` is inside a transaction; nothing is visible to others before it commits.
+
+    `now` is the transaction's time by the database's clock: `begin` makes every unit.
+    """
 
     conn: Connection
-    now: datetime = field(default_factory=clock.now)
+    now: datetime
     rows: list[OutboxRow] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
 
@@ -116,9 +121,30 @@ class Work:
             )
         )
 
-    def reject(self, event: Event[E], code: str, detail: str) -> None:
-        """Refuse one consumed record for a reason of business: it becomes a dead letter, its neighbours go on."""
-        self.rejections.append(Rejection(event.record, event.id, code, detail))
+    def reject(self, event: Event[E], code: str, detail: str, *, keep: bool = True) -> None:
+        """Refuse one consumed record for a reason of business: it becomes a dead letter, its neighbours go on.
+
+        `keep` false: the letter has only the record's place and the reason, since what the record says must go.
+        """
+        record = event.record
+        if not keep:
+            record = Record(record.topic, record.partition, record.offset, None, None, ())
+        self.rejections.append(Rejection(record, event.id, code, detail))
+
+
+async def begin(conn: Connection) -> Work:
+    """The unit of work of the transaction that `conn` is in.
+
+    What it decides by time (a deadline, an age, an end) holds for all processes, and a wrong clock of one of them must
+    end nothing early: so its time is the database's.
+    """
+    return Work(conn, await database_now(conn))
+
+
+async def database_now(conn: Connection) -> datetime:
+    """When the transaction began, or outside of one the statement, by the database's clock."""
+    now: datetime = await conn.fetchval(SQL_NOW)
+    return now
 
 
 async def insert_outbox(conn: Connection, rows: Iterable[OutboxRow]) -> None:

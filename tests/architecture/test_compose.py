@@ -1,5 +1,6 @@
 """docker-compose.yml, .env.example and the Dockerfile keep every rule, and every rule bites."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -30,6 +31,13 @@ def replace(file: Path, old: str, new: str) -> None:
 
 def test_compose_keeps_every_rule() -> None:
     assert compose.check(ROOT) == []
+
+
+def test_compose_takes_settings_by_their_own_names() -> None:
+    text = (ROOT / "docker-compose.yml").read_text("utf-8")
+    taken = re.findall(r"^ *BEEGRID_(CITY_\w+): \$\{(\w+):-", text, re.MULTILINE)
+    assert sorted(name for name, _ in taken) == ["CITY_NAME_EN", "CITY_NAME_ZH", "CITY_TIMEZONE"]
+    assert all(f"BEEGRID_{name}" == source for name, source in taken)
 
 
 COMPOSE = [
@@ -77,6 +85,15 @@ def test_a_careless_compose_file_is_found(copy: Path) -> None:
     wanted += ["no listener on port 9094, which is published"]
     for told in wanted:
         assert any(told in sentence for sentence in found), (told, found)
+
+
+def test_a_front_door_whose_address_others_could_have_is_found(copy: Path) -> None:
+    replace(copy / "docker-compose.yml", "&front-door ${BEEGRID_EDGE_CADDY:-172.31.250.2}", "172.31.250.0/24")
+    replace(copy / "docker-compose.yml", "*front-door", "172.31.250.130")
+    found = compose.check(copy)
+    assert "compose: intake believes 172.31.250.0/24, and the front door is 172.31.250.130" in found
+    told = "network edge may give 172.31.250.130, which is the front door's, to another container"
+    assert f"compose: {told}" in found
 
 
 def test_what_compose_refuses_is_found(copy: Path) -> None:

@@ -27,6 +27,22 @@ VIOLATIONS = {
         ("shared/kit/ids.py", "\nimport datetime\n\nNOW = datetime.datetime.now()\n", "datetime.datetime.now"),
         ("services/riders/domain.py", "\nfrom time import perf_counter\n\nNOW = perf_counter()\n", "perf_counter"),
     ],
+    "database_clock": [
+        (
+            "services/riders/usecases.py",
+            "\nfrom shared.kit import clock\n\nX = clock.now()\n",
+            "without `# process clock:",
+        ),
+        (
+            "services/riders/usecases.py",
+            "\nfrom shared.kit.clock import now\n\nX = now()\n",
+            "without `# process clock:",
+        ),
+        ("services/riders/store.py", "\nfrom shared.kit import clock as c\n\nX = c.unix_s\n", "clock.unix_s without"),
+        ("services/riders/api.py", "\nfrom shared.kit import clock\n\nX = clock.now()  # process clock:\n", "without"),
+        ("services/riders/usecases.py", "\nfrom shared.kit.work import Work\n\nX = Work(None)\n", "take begin(conn)"),
+        ("shared/kit/ids.py", "\nfrom shared.kit.work import Work as W\n\nX = W(None)\n", "take begin(conn)"),
+    ],
     "sql_place": [
         ("services/riders/usecases.py", '\nQUERY = "SELECT 1 FROM riders"\n', "outside store.py"),
         ("services/riders/api.py", '\nQUERY = f"UPDATE riders SET x = {1}"\n', "outside store.py"),
@@ -37,6 +53,15 @@ VIOLATIONS = {
             '\ndef q() -> str:\n    return "DELETE FROM x"\n',
             "no module constant",
         ),
+    ],
+    "city_zone": [
+        (
+            "services/riders/domain.py",
+            "\nfrom datetime import timedelta, timezone\n\nCHINA = timezone(timedelta(hours=8))\n",
+            "a fixed time zone",
+        ),
+        ("shared/kit/ids.py", '\nimport zoneinfo\n\nZ = zoneinfo.ZoneInfo("Asia/Shanghai")\n', "a fixed time zone"),
+        ("shared/devtools/aged/sql/points.sql", "SELECT now() AT TIME ZONE 'Asia/Urumqi';\n", "zone in SQL"),
     ],
     "sizes": [
         ("services/riders/domain.py", "\n" * 401, "more than 400"),
@@ -119,6 +144,14 @@ def test_every_rule_has_a_violation() -> None:
 
 
 ALLOWED = {
+    "city_zone": (
+        "shared/kit/ids.py",
+        "\nfrom zoneinfo import ZoneInfo\n\n\ndef f(name: str) -> ZoneInfo:\n    return ZoneInfo(name)\n",
+    ),
+    "database_clock": (
+        "services/riders/api.py",
+        "\nfrom shared.kit import clock\n\nX = clock.now()  # process clock: shown only\nY = clock.monotonic_s()\n",
+    ),
     "clock": ("services/riders/domain.py", "\nfrom datetime import datetime\n\n\ndef f(now: datetime) -> None: ...\n"),
     "sql_place": ("services/riders/usecases.py", '\n\ndef f() -> None:\n    """Update the rider."""\n'),
     "excepts": ("shared/kit/ids.py", "\ntry:\n    pass\nexcept Exception:  # the caller asks again\n    pass\n"),

@@ -31,6 +31,30 @@ def another_topic(o: list[Yaml]) -> None:
     trigger(o, "cases")["topic"] = "beegrid.public.case-changed.v1"
 
 
+def any_topic(o: list[Yaml]) -> None:
+    del trigger(o, "cases")["topic"]
+
+
+def never_committed(o: list[Yaml]) -> None:
+    trigger(o, "cases")["scaleToZeroOnInvalidOffset"] = "false"
+
+
+def protocol_unstated(o: list[Yaml]) -> None:
+    del trigger(o, "cases")["version"]
+
+
+def old_protocol(o: list[Yaml]) -> None:
+    trigger(o, "cases")["version"] = "2.0.1"
+
+
+def company_forgotten(o: list[Yaml]) -> None:
+    one(o, "ScaledObject", "intake")["spec"]["triggers"].pop()
+
+
+def only_company_forgotten(o: list[Yaml]) -> None:
+    one(o, "ScaledObject", "riders")["spec"]["triggers"].pop(0)
+
+
 def another_word(o: list[Yaml]) -> None:
     one(o, "ConfigMap", "beegrid-kafka-lag")["data"]["sasl"] = "SCRAM-SHA-512"
 
@@ -44,7 +68,7 @@ def renamed_cluster(o: list[Yaml]) -> None:
 
 
 def no_such_port(o: list[Yaml]) -> None:
-    one(o, "PodMonitor", "beegrid")["spec"]["podMetricsEndpoints"][0]["port"] = "metrics"
+    one(o, "PodMonitor", "beegrid")["spec"]["podMetricsEndpoints"][0]["port"] = "metric"
 
 
 NAMES: list[tuple[Callable[[list[Yaml]], None], str]] = [
@@ -52,10 +76,16 @@ NAMES: list[tuple[Callable[[list[Yaml]], None], str]] = [
     (no_listener, "bootstrapServers beegrid-kafka-bootstrap.beegrid.svc:9092 must be one of"),
     (another_group, "cases has no group cases.routing.report-routed.v1"),
     (another_topic, "on beegrid.public.case-changed.v1"),
+    (any_topic, "counts all topics while its group has committed nothing"),
+    (never_committed, "all that was ever written counts"),
+    (protocol_unstated, "version must be stated"),
+    (old_protocol, "version must be stated, 2.1.0 or newer"),
+    (company_forgotten, "ScaledObject/intake: no trigger for beegrid.intake.inbound.all.reports.v1 on"),
+    (only_company_forgotten, "no trigger for beegrid.riders.inbound.all.riders.v1 on beegrid.inbound.suda.riders.v1"),
     (another_word, "TriggerAuthentication/beegrid-kafka-lag: sasl SCRAM-SHA-512 is none of"),
     (another_cluster, "BEEGRID_KAFKA_BOOTSTRAP kafka:9092 must be one of"),
     (renamed_cluster, "must be one of ['kafka-kafka-bootstrap.beegrid.svc:9093']"),
-    (no_such_port, "PodMonitor/beegrid: Deployment/cases has no port metrics"),
+    (no_such_port, "PodMonitor/beegrid: Deployment/cases has no port metric"),
 ]
 
 

@@ -1,9 +1,10 @@
 """The rendered manifests keep every rule, and every rule bites."""
 
+import copy
 import os
-import subprocess
-import sys
 from collections.abc import Callable
+from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import pytest
 
 from shared.devtools.gen.files import ROOT
 from shared.devtools.gen.modules import service_names
-from shared.devtools.kube import network, routes
+from shared.devtools.kube import network, plan, routes
+from shared.devtools.kube_check import __main__ as kube_check
 from shared.devtools.kube_check import house, kafka_names, schemas, secret_names, variables, ways
 from shared.devtools.kube_check.render import Yaml
+from shared.kit.proxies import Proxies
 from tests.architecture.support.objects import container, one, pod
 
 CRDS = Path(os.environ.get("BEEGRID_CRDS") or ROOT.parent / "shared/data/crds")
@@ -166,9 +169,91 @@ def test_a_front_door_that_policies_shut_is_found(
 ) -> None:
     one(kind, "Gateway", "beegrid")["spec"]["gatewayClassName"] = "traefik"
     assert ways.check(kind, ROOT) == ["Gateway/beegrid: class traefik, and policies admit envoy-gateway-system only"]
-    monkeypatch.setattr(network, "GATEWAY", network.Party("gateway", namespace="gateway-system"))
+    one(kind, "Gateway", "beegrid")["spec"]["gatewayClassName"] = "eg"
+    one(kind, "Gateway", "beegrid")["metadata"]["name"] = "door"
+    assert ways.check(kind, ROOT) == ["Gateway/door: policies admit the pods of beegrid only"]
+    monkeypatch.setattr(network, "GATEWAY", replace(network.GATEWAY, namespace="gateway-system"))
     told = ways.check(production, ROOT)
     assert "Gateway/beegrid: class eg, and policies admit gateway-system only" in told
+
+
+def peer_of(o: list[Yaml], port: int) -> Yaml:
+    rules = one(o, "NetworkPolicy", "services-ingress")["spec"]["ingress"]
+    return next(rule["from"][0] for rule in rules if rule["ports"][0]["port"] == port)
+
+
+def whole_namespace(o: list[Yaml]) -> None:
+    del peer_of(o, plan.PORT)["podSelector"]
+
+
+def any_pod(o: list[Yaml]) -> None:
+    peer_of(o, plan.METRICS_PORT)["podSelector"] = {}
+
+
+def metrics_on_the_same_port(o: list[Yaml]) -> None:
+    rules = one(o, "NetworkPolicy", "services-ingress")["spec"]["ingress"]
+    next(rule for rule in rules if rule["ports"][0]["port"] == plan.METRICS_PORT)["ports"][0]["port"] = plan.PORT
+
+
+def by_name_of_port(o: list[Yaml]) -> None:
+    other = {"from": [{"podSelector": {"matchLabels": {"app.kubernetes.io/name": "x"}}}], "ports": [{"port": "http"}]}
+    one(o, "NetworkPolicy", "services-ingress")["spec"]["ingress"].append(other)
+
+
+def to_one_service(o: list[Yaml]) -> None:
+    policy = copy.deepcopy(one(o, "NetworkPolicy", "services-ingress"))
+    policy["metadata"]["name"] = "cases-ingress"
+    policy["spec"] |= {"podSelector": {"matchLabels": {"app.kubernetes.io/name": "cases"}}, "ingress": [{}]}
+    o.append(policy)
+
+
+def believing(text: str | None) -> Callable[[list[Yaml]], None]:
+    def harm(o: list[Yaml]) -> None:
+        del one(o, "ConfigMap", "beegrid")["data"]["BEEGRID_TRUSTED_PROXIES"]
+        if text is not None:
+            one(o, "ConfigMap", "beegrid")["data"]["BEEGRID_TRUSTED_PROXIES"] = text
+
+    return harm
+
+
+def metrics_elsewhere(o: list[Yaml]) -> None:
+    one(o, "PodMonitor", "beegrid")["spec"]["podMetricsEndpoints"][0]["port"] = "http"
+
+
+FORGED = "lets others than the front door come to port 8080, where 10.244.0.0/16 is believed"
+TRUST: list[tuple[str, Callable[[list[Yaml]], None], str]] = [
+    ("whole_namespace", whole_namespace, "services-ingress: lets in every pod of"),
+    ("whole_namespace_forges", whole_namespace, FORGED),
+    ("any_pod", any_pod, "services-ingress: lets in every pod of"),
+    ("metrics_on_the_same_port", metrics_on_the_same_port, FORGED),
+    ("by_name_of_port", by_name_of_port, FORGED),
+    ("to_one_service", to_one_service, f"cases-ingress: {FORGED}"),
+    ("unsaid", believing(None), "the overlay must set it"),
+    ("all_private", believing("10.0.0.0/8"), "10.0.0.0/8 is wider than a cluster's pod network"),
+    ("public", believing("10.1.0.0/16, 8.8.8.0/24"), "8.8.8.0/24 is wider than a cluster's pod network, or a public"),
+    ("metrics_elsewhere", metrics_elsewhere, "asks on http, and policies open 9464 to it"),
+]
+
+
+@pytest.mark.parametrize(("harm", "told"), [(harm, told) for _, harm, told in TRUST], ids=[name for name, *_ in TRUST])
+def test_a_caller_s_address_that_others_could_forge_is_found(
+    kind: list[Yaml], harm: Callable[[list[Yaml]], None], told: str
+) -> None:
+    harm(kind)
+    assert any(told in sentence for sentence in ways.check(kind, ROOT)), ways.check(kind, ROOT)
+
+
+def test_policies_that_are_declared_too_wide_are_found(kind: list[Yaml], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "PROMETHEUS", network.Party("monitoring", namespace="monitoring"))
+    kind[:] = [one for one in kind if one["kind"] != "NetworkPolicy"] + network.policies(service_names(ROOT))
+    found = ways.check(kind, ROOT)
+    assert len(found) == 2, found  # services and Postgres
+    assert all("lets in every pod of" in sentence for sentence in found)
+
+
+def test_nobody_is_believed_until_an_operator_says_who(production: list[Yaml]) -> None:
+    told = one(production, "ConfigMap", "beegrid")["data"]["BEEGRID_TRUSTED_PROXIES"]
+    assert not any(Proxies.parse(told).trusts(ip_address(one)) for one in ("10.244.0.1", "127.0.0.1", "172.16.0.1"))
 
 
 def test_a_missing_default_deny_is_found(kind: list[Yaml]) -> None:
@@ -267,9 +352,14 @@ def test_a_field_against_its_schema_is_found(kind: list[Yaml], crds: dict[tuple[
         assert any(f"{of}/{name}" in sentence and told in sentence for sentence in found), (told, found)
 
 
-def test_without_schemas_it_says_so_and_fails_in_ci(tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "shared.devtools.kube_check", "manifests", "--crds", str(tmp_path / "none")]
-    calm = subprocess.run(words, cwd=ROOT, env={"PATH": ""}, capture_output=True, text=True, check=False)
-    assert (calm.returncode, "skipped: no schemas below" in calm.stderr) == (0, True), calm
-    strict = subprocess.run(words, cwd=ROOT, env={"PATH": "", "CI": "1"}, capture_output=True, text=True, check=False)
-    assert (strict.returncode, "no schemas below" in strict.stdout) == (1, True), strict
+def test_without_schemas_it_says_so_and_fails_in_ci(
+    tmp_path: Path, rendered: dict[str, list[Yaml]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(kube_check, "whole", lambda _: [("kind", lambda: rendered["kind"])])
+    words = ["manifests", "--crds", str(tmp_path / "none")]
+    monkeypatch.delenv("CI", raising=False)
+    assert kube_check.main(words) == 0
+    assert "skipped: no schemas below" in capsys.readouterr().err
+    monkeypatch.setenv("CI", "1")
+    assert kube_check.main(words) == 1
+    assert "no schemas below" in capsys.readouterr().out

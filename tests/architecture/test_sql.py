@@ -23,7 +23,7 @@ SELECT n.nspname AS schema, c.relname AS name,
                                                AND a.attgenerated = '' AND a.attidentity = ''
         ORDER BY a.attnum LIMIT 1) AS writable
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p', 'v', 'm') AND n.nspname = ANY($1::text[]) ORDER BY 1, 2
+WHERE c.relkind IN ('r', 'p', 'v', 'm') AND NOT c.relispartition AND n.nspname = ANY($1::text[]) ORDER BY 1, 2
 """
 
 

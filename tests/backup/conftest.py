@@ -1,5 +1,6 @@
 """Installations of this folder's own, each with a database, topics and photos of its own on the session's servers."""
 
+import contextlib
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -33,20 +34,16 @@ class Home:
 @pytest.fixture
 def new_home(infra: Infra, tmp_path: Path) -> Iterator[Callable[[], Home]]:
     """Makes empty installations, which end with the test."""
-    made: list[Installation] = []
+    with contextlib.ExitStack() as stack:
 
-    def make() -> Home:
-        name = f"b{secrets.token_hex(4)}"
-        one = Installation(infra, tmp_path / name, name=name)
-        one.set_up()
-        made.append(one)
-        photos = tmp_path / f"{name}-photos"
-        photos.mkdir()
-        return Home(one, photos)
+        def make() -> Home:
+            folder = tmp_path / secrets.token_hex(4)
+            one = stack.enter_context(Installation.fresh(infra, folder, "b"))
+            photos = folder / "photos"
+            photos.mkdir()
+            return Home(one, photos)
 
-    yield make
-    for one in made:
-        one.remove()
+        yield make
 
 
 @pytest.fixture

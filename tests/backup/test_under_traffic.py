@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+import pytest
 from rich.progress import Progress
 
 from shared.cli.backup import tables
@@ -124,16 +125,17 @@ async def test_nothing_is_lost_or_doubled(new_home: Callable[[], Home], tmp_path
 
 
 async def test_writers_wait_for_a_moment_only(new_home: Callable[[], Home]) -> None:
-    """While the snapshot stays open, outboxes take rows again."""
+    """While the snapshot stays open, outboxes take rows again; and no day of an inbox is made or dropped."""
     home = new_home()
     schemas = home.installation.services
     closed: list[str] = []
     insert = """
     INSERT INTO intake.outbox (event_id, topic, key, version, occurred_at, payload) VALUES ($1, 't', 'k', 1, now(), '')
     """
+    roll = "SELECT cases.roll_inbox('22 days')"
 
     async with tables.connected(home.places.postgres_url) as writer:
-        await writer.execute("SET lock_timeout = '200ms'")
+        await writer.execute("SET lock_timeout = '200ms'; SELECT cases.make_inbox_day(current_date - 40)")
 
         async def meanwhile() -> None:
             try:
@@ -145,6 +147,9 @@ async def test_writers_wait_for_a_moment_only(new_home: Callable[[], Home]) -> N
             assert closed == ["intake"]
             await writer.execute(insert, new_id())
             assert await conn.fetchval("SELECT count(*) FROM intake.outbox") == 0
+            with pytest.raises(asyncpg.LockNotAvailableError):
+                await writer.execute(roll)
+        assert str(await writer.fetchval(roll)).startswith("dropped")
 
 
 async def test_letters_of_before_take_no_new_ones_place(new_home: Callable[[], Home]) -> None:
@@ -152,9 +157,9 @@ async def test_letters_of_before_take_no_new_ones_place(new_home: Callable[[], H
     home = new_home()
     insert = """
     INSERT INTO cases.dead_letters
-        (topic, partition, record_offset, headers, status, code, detail, attempts, created_at)
-    SELECT 't', 0, n, '[]', 'dead', 'c', 'd', 1, now() FROM generate_series(1, 3) n
-    ON CONFLICT (topic, partition, record_offset) DO NOTHING
+        (topic, partition, record_offset, headers, status, code, detail, attempts, created_at, record_ms)
+    SELECT 't', 0, n, '[]', 'dead', 'c', 'd', 1, now(), 0 FROM generate_series(1, 3) n
+    ON CONFLICT (topic, partition, record_offset, record_ms) DO NOTHING
     """
     async with tables.connected(home.places.postgres_url) as conn:
         for round_number in range(1, 4):

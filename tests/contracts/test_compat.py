@@ -125,8 +125,9 @@ def git(folder: Path, *arguments: str) -> None:
 
 
 @pytest.fixture
-def repository(tmp_path: Path) -> Path:
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository whose main branch has one schema, and a checked-out branch."""
+    monkeypatch.delenv("BEEGRID_COMPAT_BASE", raising=False)  # of the tree that is tested
     folder = tmp_path / FOLDER
     folder.mkdir(parents=True)
     (folder / "cases.case-changed.v1.json").write_text(json.dumps(schema_of(CASE_CHANGED)))
@@ -174,3 +175,13 @@ def test_a_topic_that_is_gone(repository: Path, capsys: pytest.CaptureFixture[st
 
 def test_an_unknown_base_is_no_success(repository: Path) -> None:
     assert compat.main(["--root", str(repository), "--base", "nowhere"]) == 2
+
+
+def test_a_contract_renewed_on_purpose_may_change_once(repository: Path) -> None:
+    topic = "cases.case-changed.v1"
+    save(repository, changed(_new_required)[1])
+    assert compat.main(["--root", str(repository)]) == 1
+    assert compat.main(["--root", str(repository), "--renew", topic]) == 0
+    assert compat.main(["--root", str(repository)]) == 0
+    save(repository, changed(_removed_required)[1])
+    assert compat.main(["--root", str(repository)]) == 1

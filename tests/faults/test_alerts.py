@@ -79,7 +79,11 @@ async def test_a_cause_raises_its_alerts_until_it_is_mended(watched: Watched, ca
             await stack.enter_async_context(cause.made(watched))
         await watched.until(*alerts)
         if not FULL:
-            assert watched.prometheus.firing() == alerts, "and nothing else"
+            # a scrape that was late on a busy machine may raise another one, which passes
+            await until(
+                lambda: watched.prometheus.firing() == alerts,
+                lambda: f"not {alerts} alone: {watched.prometheus.firing()}",
+            )
     await watched.until(*alerts, gone=True)
 
 
@@ -87,6 +91,7 @@ async def test_a_cause_raises_its_alerts_until_it_is_mended(watched: Watched, ca
 async def test_every_panel_of_the_dashboards_shows_what_happened(watched: Watched) -> None:
     """After the causes above, which bring what a good day doesn't: retries, 503s, deliveries that are given up."""
     await watched.town.wrong_addresses()
+    await watched.town.rare_story()
     RawProducer(watched.home).send_all([Raw(CASE_CHANGED.name, "panels", b"not JSON")])
     left = queries()
     deadline_s = clock.monotonic_s() + 60
@@ -106,7 +111,9 @@ async def test_every_command_of_the_runbooks_works_on_the_local_suite(watched: W
     names = {
         "service": "routing",
         "company": watched.town.company.code,
+        "topic": REPORT_RECEIVED.name,
         "file": str(file),
+        "database": watched.home.name,
         "DeadLettersOpen id": str(ask(routing, SQL_LETTERS)[0][0]),
         "DeliveriesDead id": str(ask(notifications, SQL_DEAD_DELIVERY)[0][0]),
     }

@@ -19,6 +19,7 @@ from shared.devtools.infra.suite import Infra
 from shared.devtools.infra.watchdog import Guard
 from shared.devtools.installation import Installation
 from shared.devtools.suite import ServiceProcess, Suite
+from shared.events.envelope import Envelope, to_headers
 from shared.events.inbound_riders import RiderSubmission
 from shared.events.rider_changed import RIDER_CHANGED
 from shared.kit import clock
@@ -148,7 +149,9 @@ async def change(service: Service, company: str, name: str, hasty: RawProducer |
         outcomes = await usecases.register(work, [usecases.registration(company, one) for one in submissions])
         if hasty is not None:
             row = work.rows[0]
-            headers = service.relay._headers({**{k: getattr(row, k) for k in row.__slots__}})
+            headers = to_headers(
+                Envelope(row.event_id, row.topic, f"/beegrid/{service.name}", row.key, row.version, row.occurred_at)
+            )
             hasty.send_all([Raw(row.topic, row.key, row.payload, headers)])
             raise RuntimeError("rolled back after it was told")
     return {(str(one.rider_id), one.version) for one in outcomes if isinstance(one, Registered)}

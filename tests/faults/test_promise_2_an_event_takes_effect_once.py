@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.devtools.infra.process import InfraError
+from shared.devtools.infra.errors import InfraError
 from shared.devtools.infra.suite import Infra
 from shared.devtools.infra.watchdog import Guard
 from shared.devtools.installation import Installation

@@ -1,11 +1,16 @@
 """The front door's server."""
 
+import asyncio
+
 import httpx
 import pytest
 
 from shared.devtools.infra.caddy import start_caddy
-from shared.devtools.infra.process import InfraError, free_port
+from shared.devtools.infra.errors import InfraError
+from shared.devtools.infra.ports import free_port
 from shared.devtools.infra.watchdog import Guard
+from shared.devtools.installation import ROOT
+from shared.kit.proxies import Proxies
 
 CADDYFILE = ":{$PORT} {\n\tbind 127.0.0.1\n\trespond /hello {$GREETING}\n}\n"
 
@@ -25,3 +30,28 @@ def test_caddy_serves_restarts_and_leaves_nothing() -> None:
     assert not guard.folder.exists()
     with pytest.raises(httpx.ConnectError):
         httpx.get(door.url)
+
+
+async def test_the_front_door_says_who_calls_and_drops_what_callers_say() -> None:
+    seen: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    server, guard = await asyncio.start_server(answer, "127.0.0.1", 0), Guard()
+    try:
+        upstream, port = f"127.0.0.1:{server.sockets[0].getsockname()[1]}", free_port()
+        variables = {"BEEGRID_PORT": str(port), "TRACKING_UPSTREAM": upstream}
+        caddyfile = (ROOT / "Caddyfile").read_text()
+        door = await asyncio.to_thread(start_caddy, guard, caddyfile, port, variables)
+        async with httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(local_address="127.0.0.3")) as client:
+            answered = await client.get(f"{door.url}/city", headers={"x-forwarded-for": "198.51.100.1"})
+            assert answered.status_code == 204
+    finally:
+        server.close()
+        await asyncio.to_thread(guard.close)
+    lines = [line for line in seen[0].decode().splitlines() if line.lower().startswith("x-forwarded-for:")]
+    caller = Proxies.parse("127.0.0.1").caller("127.0.0.1", [line.partition(":")[2] for line in lines])
+    assert caller == "127.0.0.3"

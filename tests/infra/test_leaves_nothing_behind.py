@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from shared.devtools.infra import records
-from shared.devtools.infra.process import port_free
+from shared.devtools.infra.ports import port_free
 from shared.devtools.infra.suite import start_infra
 from shared.devtools.infra.watchdog import Guard
 
@@ -116,7 +116,8 @@ def test_close_ends_everything_and_may_be_repeated() -> None:
 
 
 def test_a_server_that_cannot_start_says_why_and_leaves_nothing() -> None:
-    before = set(records.runs_root().glob("run-*"))
+    mine = f"run-{os.getpid()}-*"
+    before = set(records.runs_root().glob(mine))
     with pytest.raises(RuntimeError, match="no_such_setting"):
         start_infra(want={"postgres", "valkey"}, postgres_settings={"no_such_setting": "1"})
-    assert set(records.runs_root().glob("run-*")) <= before
+    assert set(records.runs_root().glob(mine)) <= before

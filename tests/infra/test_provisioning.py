@@ -9,12 +9,13 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Consumer, KafkaError, KafkaException, Producer
 
 from shared.cli.migrate import MigrationError, migrate
 from shared.cli.provision import (
     AclSpec,
     KafkaAdmin,
+    Quota,
     TopicSpec,
     client_config,
     database_url,
@@ -24,6 +25,7 @@ from shared.cli.provision import (
     provision_postgres,
 )
 from shared.devtools.infra.suite import Infra
+from shared.kit import clock
 
 SERVICES = ["riders", "cases"]
 PASSWORDS = {f"{service}_{kind}": f"{service}/{kind}@" for service in SERVICES for kind in ("owner", "app")}
@@ -230,3 +232,40 @@ def test_removal_takes_topics_groups_and_rights_and_locks_users_out(own_infra: I
     )
     assert delete_topics(own_infra.kafka_bootstrap, admin, "gone.", "gone-") == ["gone.a", "gone.a.dlq"]
     assert delete_topics(own_infra.kafka_bootstrap, admin, "gone.", "gone-") == []
+
+
+def test_the_brokers_clock_stamps_every_record(cluster: Cluster) -> None:
+    """A record of a producer whose clock is years behind would be deleted by the next retention run."""
+    now_s = clock.unix_s()
+    producer = Producer(client_config(cluster.bootstrap, cluster.admin.user, cluster.admin.password))
+    stamps: list[tuple[int, int]] = []
+    for name in ("riders.changed.v1", "riders.changed.v1.dlq"):
+        producer.produce(
+            cluster.prefix + name, b"x", timestamp=1_000, on_delivery=lambda _, sent: stamps.append(sent.timestamp())
+        )
+    assert producer.flush(20) == 0
+    assert [kind for kind, _ in stamps] == [TIMESTAMP_LOG_APPEND_TIME] * 2
+    assert all(abs(at_ms / 1000 - now_s) < 60 for _, at_ms in stamps)
+
+
+def test_a_user_that_sends_more_than_its_quota_is_slowed_and_nobody_else(cluster: Cluster) -> None:
+    topic = "inbound.kestrel.riders.v1"
+    slow = [AclSpec("company-kestrel", write=[topic], quota=Quota(bytes_per_s=1_000, request_percentage=50))]
+    provision_kafka(cluster.bootstrap, cluster.admin, cluster.prefix, TOPICS, USERS, slow, cluster.users)
+
+    def throttled(user: str, password: str) -> float:
+        heard: list[float] = []
+        producer = Producer(
+            {
+                **client_config(cluster.bootstrap, user, password),
+                "throttle_cb": lambda event: heard.append(event.throttle_time),
+            }
+        )
+        for _ in range(20):
+            producer.produce(cluster.prefix + topic, b"x" * 5_000)
+            producer.flush(0.2)
+        producer.purge()
+        return max(heard, default=0.0)
+
+    assert throttled(cluster.users + "company-kestrel", USERS["company-kestrel"]) > 1
+    assert throttled(cluster.admin.user, cluster.admin.password) == 0

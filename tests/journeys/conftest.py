@@ -1,6 +1,5 @@
 """The whole suite, every service a process of its own behind the front door, with the demo city in force."""
 
-import secrets
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from shared.devtools.demo import city_day
 from shared.devtools.demo.city_day import Company
 from shared.devtools.demo.door import Door
 from shared.devtools.demo.target import Target
-from shared.devtools.infra.process import free_port
+from shared.devtools.infra.ports import free_port
 from shared.devtools.infra.suite import Infra
 from shared.devtools.infra.watchdog import Guard
 from shared.devtools.installation import Installation
@@ -23,12 +22,8 @@ COMPANY = "suda"
 @pytest.fixture(scope="package")
 def own_installation(infra: Infra, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """An installation of the journeys' own: running services would work on what other tests put into their tables."""
-    made = Installation(infra, Path(tmp_path_factory.mktemp("journeys")), name=f"j{secrets.token_hex(4)}")
-    made.set_up()
-    try:
+    with Installation.fresh(infra, tmp_path_factory.mktemp("journeys"), "j") as made:
         yield made
-    finally:
-        made.remove()
 
 
 @pytest.fixture(scope="package")
@@ -42,6 +37,7 @@ def suite(own_installation: Installation, tmp_path_factory: pytest.TempPathFacto
         "BEEGRID_WEBHOOK_HTTP_ALLOWED": "true",
         "BEEGRID_WEBHOOK_NETWORKS_ALLOWED": '["127.0.0.0/8"]',
         "BEEGRID_SENDER_POLL_S": "0.1",
+        "BEEGRID_ERASURE_SETTLE_S": "1",
     }
     made = Suite(installation, guard, folder, overrides=overrides)
     try:
@@ -52,6 +48,13 @@ def suite(own_installation: Installation, tmp_path_factory: pytest.TempPathFacto
         made.stop()
         if installation.infra.guard is None:
             guard.close()
+
+
+@pytest.fixture(autouse=True)
+def nothing_died(suite: Suite) -> Iterator[None]:
+    """A journey ends with every process that it began with, or names the one that died and shows its log."""
+    yield
+    suite.check()
 
 
 @dataclass

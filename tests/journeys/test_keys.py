@@ -19,7 +19,7 @@ from shared.cli.main import app
 from shared.cli.provision import KafkaAdmin, connect_admin
 from shared.cli.topology import provision_company
 from shared.devtools.demo.door import DoorError
-from shared.devtools.suite import ServiceProcess, Suite
+from shared.devtools.suite import ServiceProcess, Suite, check_suites
 from shared.kit import clock
 from tests.journeys.conftest import COMPANY, Town
 
@@ -56,13 +56,14 @@ async def accepted(town: Town, secret: bytes) -> bool:
 async def until(good: Callable[[], Awaitable[bool]], what: str) -> None:
     deadline_s = clock.monotonic_s() + SOON_S
     while not await good():
+        check_suites()
         assert clock.monotonic_s() < deadline_s, what
         await asyncio.sleep(0.3)
 
 
 async def test_a_rotated_signing_key_is_good_for_a_while(town: Town, operate: Callable[..., Awaitable[str]]) -> None:
     old = town.company.secret
-    overlap_s = 15
+    overlap_s = 10
     began_s = clock.monotonic_s()
     said = await operate("rotate", "signing", COMPANY, "--overlap-hours", str(overlap_s / 3600))
     found = re.search(r"whsec_(\S+)", said)

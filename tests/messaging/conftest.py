@@ -5,7 +5,6 @@ import contextlib
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -113,12 +112,8 @@ def settings_for(installation: Installation, service: str, **changes: Any) -> Ki
 @pytest.fixture(scope="module")
 def own_installation(infra: Infra, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """A fresh installation for one file of tests: its topics begin at offset 0."""
-    made = Installation(infra, Path(tmp_path_factory.mktemp("messaging")), name=f"m{secrets.token_hex(4)}")
-    made.set_up()
-    try:
+    with Installation.fresh(infra, tmp_path_factory.mktemp("messaging"), "m") as made:
         yield made
-    finally:
-        made.remove()
 
 
 @pytest.fixture
@@ -129,6 +124,9 @@ async def pair(own_installation: Installation) -> AsyncIterator[Pair]:
         "CREATE TABLE IF NOT EXISTS effects (id bigint GENERATED ALWAYS AS IDENTITY, key text, version int, text text);"
         "TRUNCATE effects, inbox, outbox, dead_letters, parked_keys"
     )
+    await owner.close()
+    owner = await asyncpg.connect(own_installation.dsn("intake", owner_role))
+    await owner.execute("TRUNCATE outbox, outbox_holds, outbox_held")
     await owner.close()
     teller = Service("intake", settings_for(own_installation, "intake"), title="teller")
     hearer = Service("routing", settings_for(own_installation, "routing"), title="hearer")

@@ -1,13 +1,19 @@
 """A poison record stalls nobody else, its successors wait, and nothing of it is lost."""
 
 import asyncio
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 
 from shared.events.report_received import REPORT_RECEIVED
 from shared.kit import clock
 from shared.kit.ids import new_id
 from shared.kit.kafka import REQUEST_BYTES_MAX, client_arguments
+from shared.kit.pending import Pending
+from shared.kit.work import Event, Work
 from tests.messaging.conftest import Pair, report
 
 
@@ -137,3 +143,93 @@ async def test_discarding_the_culprit_leaves_its_successors_for_replay(pair: Pai
     assert outcome.done
     assert [text for _, _, text in await pair.effects()] == ["next"]
     assert await pair.hearer.pool.fetchval("SELECT count(*) FROM parked_keys") == 0
+
+
+async def test_a_letter_whose_event_came_again_and_took_effect_does_so_no_second_time(pair: Pair) -> None:
+    """It could not be read and so had no id; the producer sent the same event once more, whole."""
+    body, event_id = report("whole"), str(new_id())
+    headers = [
+        ("ce_specversion", b"1.0"), ("ce_id", event_id.encode()), ("ce_source", b"/beegrid/intake"),
+        ("ce_type", b"intake.report-received.v1"), ("ce_subject", str(body.report_id).encode()),
+        ("ce_time", clock.now().isoformat().encode()), ("ce_aggregateversion", b"1"),
+    ]  # fmt: skip
+    settings, value = pair.teller.settings, body.model_dump_json().encode()
+    producer = AIOKafkaProducer(**client_arguments(settings, "raw"), enable_idempotence=True)
+    await producer.start()
+    try:
+        await producer.send_and_wait(settings.topic_prefix + REPORT_RECEIVED.name, value[:-1], b"a", headers=headers)
+        await producer.send_and_wait(settings.topic_prefix + REPORT_RECEIVED.name, value, b"b", headers=headers)
+    finally:
+        await producer.stop()
+    await until_letters(pair, 1)
+    await pair.until_effects(1)
+    await pair.hearer.pool.execute("UPDATE dead_letters SET value = $1", value)
+    [outcome] = await pair.hearer.replayer.replay(None, None, by="test", reason="repaired")
+    assert outcome.done
+    assert "already" in outcome.detail
+    assert len(await pair.effects()) == 1
+
+
+async def test_what_took_effect_by_another_way_while_it_was_tried_is_not_buried(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a member that was thought dead commits after all: the next of the key waits for nothing."""
+    key, tries, others = new_id(), 0, set()
+    handle, last = pair.handle, pair.hearer.settings.handler_attempts_max
+    consumer = pair.hearer.consumers[REPORT_RECEIVED.name]
+    give_up = consumer._give_up
+
+    async def elsewhere(event_id: UUID) -> None:
+        await pair.hearer.pool.execute("INSERT INTO inbox (event_id) VALUES ($1)", event_id)
+
+    async def failing(work: Work, events: Sequence[Event[Any]]) -> None:
+        nonlocal tries
+        if any(event.data.text == "contended" for event in events):
+            if len(events) == 1:
+                tries += 1
+            if tries == last and not others:
+                others.add(asyncio.create_task(elsewhere(events[0].id)))  # waits until this transaction is undone
+                await asyncio.sleep(0.05)
+            raise ValueError("contended")
+        await handle(work, events)
+
+    async def after_others(pending: Sequence[Pending]) -> bool:
+        await asyncio.gather(*others)  # who of both comes first is luck otherwise
+        return await give_up(pending)
+
+    monkeypatch.setattr(pair, "handle", failing)
+    monkeypatch.setattr(consumer, "_give_up", after_others)
+    await pair.tell((report("contended", key), 1), (report("next", key), 2))
+    await pair.until_effects(1)
+    assert others
+    assert [text for _, _, text in await pair.effects()] == ["next"]
+    assert await letters(pair) == []
+    assert await pair.hearer.pool.fetchval("SELECT count(*) FROM parked_keys") == 0
+
+
+async def test_a_failing_event_that_is_twice_in_a_batch_is_one_dead_letter(pair: Pair) -> None:
+    body, now = report("poison"), clock.now().isoformat().encode()
+    headers = (
+        ("ce_specversion", b"1.0"), ("ce_id", str(new_id()).encode()), ("ce_source", b"/beegrid/intake"),
+        ("ce_type", b"intake.report-received.v1"), ("ce_time", now),
+    )  # fmt: skip
+    value = body.model_dump_json().encode()
+    consumer = pair.hearer.consumers[REPORT_RECEIVED.name]
+    async with asyncio.timeout(10):
+        await consumer.process([raw_record(offset, value, 1_000, headers) for offset in (1, 2)])
+    assert len(await letters(pair)) == 1
+
+
+async def test_a_broker_that_was_built_again_loses_no_record_to_an_old_letter_of_its_place(pair: Pair) -> None:
+    """Its offsets begin at 0; only its clock tells the new record from the old one."""
+    consumer = pair.hearer.consumers[REPORT_RECEIVED.name]
+    for value, at_ms in ((b"{", 1_000), (b"{", 1_000), (b"[", 2_000)):
+        await consumer.process([raw_record(7, value, at_ms)])
+    kept = await pair.hearer.pool.fetch("SELECT value, record_ms FROM dead_letters ORDER BY id")
+    assert [tuple(row) for row in kept] == [(b"{", 1_000), (b"[", 2_000)]
+
+
+def raw_record(offset: int, value: bytes, at_ms: int, headers: Sequence[tuple[str, bytes]] = ()) -> Any:
+    """A record as the consumer gets it, on partition 0."""
+    topic = f"m.{REPORT_RECEIVED.name}"
+    return ConsumerRecord(topic, 0, offset, at_ms, 1, None, value, None, -1, len(value), headers)

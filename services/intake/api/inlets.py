@@ -14,7 +14,13 @@ from shared.kit.batcher import Batcher
 from shared.kit.http import ApiProblem, busy
 from shared.kit.service import Service, current_service
 
-_STATUS = {"company_suspended": 403, "unknown_company": 403, "rider_inactive": 403, "idempotency_conflict": 409}
+_STATUS = {
+    "company_suspended": 403,
+    "unknown_company": 403,
+    "rider_inactive": 403,
+    "idempotency_conflict": 409,
+    "event_known": 409,
+}
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from services.intake.api.multipart import MultipartError, first_file
 from services.intake.domain import PhotoRecord
 from services.intake.store.objects import StoreUnavailable
 from services.intake.usecases import photos as usecases
-from services.intake.usecases.imaging import PhotoQueueFull, PhotoRefused
+from services.intake.usecases.imaging import DecoderUnavailable, PhotoQueueFull, PhotoRefused, PhotosTooSlow
 from shared.kit.auth import (
     AnyOf,
     Caller,
@@ -27,19 +27,24 @@ from shared.kit.auth import (
     allow,
     policy_router,
 )
+from shared.kit.cloudevents import media_type
 from shared.kit.db import ACQUIRE_TIMEOUT_S
 from shared.kit.http import ApiProblem, bad_request, busy, not_found, problem_responses, unprocessable
+from shared.kit.http.problems import not_taken, too_many
 
 router = policy_router(tags=["photos"])
 MULTIPART_OVERHEAD_BYTES = 8_192
 CASE_ROLES = frozenset({"operator", "grid_worker", "dispatcher", "department", "verifier"})
-CONTENT_TYPES = ("image/jpeg", "image/png", "image/webp", "image/heic", "image/heif", "multipart/form-data")
+PHOTO_TYPES = ("image/jpeg", "image/png", "image/webp", "image/heic", "image/heif", "application/octet-stream")
+FORM_TYPE = "multipart/form-data"
+MISNOMERS = ("", "binary/octet-stream")
+"""What senders write who don't know better, beside any kind of image: their bytes say what they are."""
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _FORM = {"schema": {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}}}
 _UPLOAD = {
     "requestBody": {
         "required": True,
-        "content": {kind: _FORM if kind.startswith("multipart") else _BINARY for kind in CONTENT_TYPES},
+        "content": {FORM_TYPE: _FORM} | dict.fromkeys(PHOTO_TYPES, _BINARY),
     }
 }
 
@@ -71,9 +76,10 @@ class PhotoOut(BaseModel):
 async def upload_photo(
     request: Request, response: Response, caller: Caller, service: CurrentService, inlets: CurrentInlets
 ) -> PhotoOut:
-    """Upload a photo of at most 12 MiB and 20 megapixels, as the body or as the form's file. 200: it was there already.
+    """Upload a photo of at most 16 MiB and 64 megapixels, as the body or as the form's file. 200: it was there already.
 
-    It is made anew from its pixels; what else was in the file is dropped. Unused, it is gone after 24 hours.
+    JPEG, PNG, WebP and HEIC are known by their bytes: the type may be missing, octets or any `image/…`. The photo is
+    made anew from its pixels; what else was in the file is dropped. Unused, it is gone after 24 hours.
     """
     if service.limiter is not None:
         allowed = inlets.settings.photos_per_minute
@@ -85,7 +91,9 @@ async def upload_photo(
         record, fresh = await inlets.photos.keep(caller.key, content)
     except PhotoRefused as refused:
         raise unprocessable(refused.code, refused.title, refused.detail) from refused
-    except (PhotoQueueFull, StoreUnavailable) as later:
+    except PhotosTooSlow as slow:
+        raise too_many(slow.retry_after_s) from slow
+    except (PhotoQueueFull, DecoderUnavailable, StoreUnavailable) as later:
         raise busy("photos can't be taken right now") from later
     if not fresh:
         response.status_code = 200
@@ -108,7 +116,7 @@ async def read_photo(
     inlets: CurrentInlets,
     size: Annotated[Literal["full", "thumbnail"], Query()] = "full",
 ) -> Response:
-    """The photo as JPEG: for its owner, the report's rider, those who work on cases, and operators."""
+    """The photo as JPEG: for its owner, the report's rider, and those who work on cases where its case is."""
     async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
         record = await usecases.find(conn, photo_id)
     if record is None or not _may_see(caller, record):
@@ -132,24 +140,27 @@ def _may_see(caller: Principal, photo: PhotoRecord) -> bool:
         return True
     if caller.kind == "company":
         return False
-    if caller.roles & CASE_ROLES:
-        # an upload that no report uses is still its owner's alone
-        return photo.rider_id is not None
-    return photo.rider_id is not None and caller.is_self(photo.rider_id)
+    if photo.rider_id is None:  # an upload that no report uses is still its owner's alone
+        return False
+    if caller.is_self(photo.rider_id):
+        return True
+    return bool(caller.roles & CASE_ROLES) and (caller.covers_city or caller.covers_any(photo.grids))
 
 
 def _content(content_type: str, body: bytes) -> bytes:
     """The photo's bytes. Raises the 400, 413 or 415 problem."""
-    kind = content_type.partition(";")[0].strip().lower()
-    if kind == "multipart/form-data":
+    kind = media_type(content_type)
+    if kind == FORM_TYPE:
         try:
             body = first_file(content_type, body)
         except MultipartError as bad:
             raise bad_request("malformed_form", "表单无效 / Malformed form", str(bad)) from bad
-    elif kind not in CONTENT_TYPES:
-        raise ApiProblem(415, "unsupported_media_type", "不支持的内容类型 / Unsupported", ", ".join(CONTENT_TYPES))
+    elif not kind.startswith("image/") and kind not in PHOTO_TYPES + MISNOMERS:
+        raise not_taken(", ".join((*PHOTO_TYPES, FORM_TYPE)))
     if not body:
         raise unprocessable("photo_empty", "没有照片 / No photo", "the body or file is empty")
     if len(body) > domain.PHOTO_BYTES_MAX:
-        raise ApiProblem(413, "content_too_large", "内容过大 / Content too large", "at most 12 MiB")
+        raise ApiProblem(
+            413, "content_too_large", "内容过大 / Content too large", f"at most {domain.PHOTO_BYTES_MAX // 1024**2} MiB"
+        )
     return body

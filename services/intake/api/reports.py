@@ -1,5 +1,6 @@
 """HTTP: reports."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 from uuid import UUID
 
@@ -13,10 +14,12 @@ from services.intake.usecases import reports as usecases
 from services.intake.usecases.reports import Outcome
 from shared.events.common import AnyZone, CompanyCode, ExternalId
 from shared.events.inbound_reports import PHOTOS_MAX, TEXT_LENGTH_MAX, ReportSubmission, SubmittedPlace
-from shared.kit.auth import AnyOf, Caller, Company, Operator, Principal, Rider, allow, policy_router
+from shared.events.outside import Code, Words
+from shared.kit.auth import AnyOf, Caller, CityOperator, Company, Principal, Rider, allow, policy_router
 from shared.kit.db import ACQUIRE_TIMEOUT_S
 from shared.kit.http import not_found, problem_responses, unprocessable
-from shared.kit.http.items import EACH, ItemProblem, Malformed
+from shared.kit.http.events import Stated, StatedEvent, StatedEvents
+from shared.kit.http.items import EACH, ItemProblem, Malformed, of_event
 from shared.kit.service import Service
 from shared.kit.tracing import current_traceparent
 
@@ -33,11 +36,11 @@ class ReportIn(BaseModel):
 
     external_id: ExternalId | None = Field(None, description="the sender's own number of the report")
     rider: ExternalId | None = Field(None, description="companies only: their own number of the rider")
-    kind: Annotated[str, Field(max_length=40, examples=["part-01001", "local-gas-smell"])]
+    kind: Annotated[Code, Field(max_length=40, examples=["part-01001", "local-gas-smell"])]
     place: SubmittedPlace
     occurred_at: AnyZone = Field(description="when it was seen; not in the future")
-    text: Annotated[str, Field(max_length=TEXT_LENGTH_MAX)] = ""
-    photos: Annotated[tuple[str, ...], Field(max_length=PHOTOS_MAX)] = Field((), description="ids of uploaded photos")
+    text: Annotated[Words, Field(max_length=TEXT_LENGTH_MAX)] = ""
+    photos: Annotated[tuple[Code, ...], Field(max_length=PHOTOS_MAX)] = Field((), description="ids of uploaded photos")
 
 
 class ReportItemIn(ReportSubmission):
@@ -100,20 +103,25 @@ class ReportOut(BaseModel):
 
 
 @router.post("/v1/reports", status_code=201, responses={200: {"model": ReceivedOut}, **problem_responses(409, 413)})
-@allow(AnyOf(Company, Rider), body_max=REPORT_BYTES_MAX)
+@allow(AnyOf(Company, Rider), body_max=REPORT_BYTES_MAX, event=True)
 async def file_report(
     body: ReportIn,
     caller: Caller,
     service: CurrentService,
     inlets: CurrentInlets,
     response: Response,
+    stated: StatedEvent,
     idempotency_key: Annotated[
         ExternalId | None, Header(description="the number, where the body has no external_id; both must be the same")
     ] = None,
 ) -> ReceivedOut:
-    """File one report. 201: accepted, committed. 200: it was before; the same answer again."""
+    """File one report. 201: accepted, committed. 200: it was before; the same answer again.
+
+    As a CloudEvent, source and id together name the event as they do on Kafka: 409 `event_known` where they came before
+    with other content.
+    """
     not_when_overloaded(service)
-    submission = _submission(body, caller, idempotency_key)
+    submission = _submission(body, caller, idempotency_key, stated)
     outcome = await inlets.singles.submit(submission)
     usecases.tell("http", [outcome])
     if isinstance(outcome, Refusal):
@@ -129,47 +137,72 @@ async def file_report(
 
 
 @router.post("/v1/reports:batch", responses=problem_responses(413))
-@allow(Company, body_max=BATCH_BYTES_MAX)
-async def file_reports(body: ReportsIn, caller: Caller, service: CurrentService, inlets: CurrentInlets) -> ReportsOut:
-    """File up to 500 reports in one transaction. Always 200; each report has its own result, the good ones count."""
-    return await _file(body, caller.company_code, service, inlets)
+@allow(Company, body_max=BATCH_BYTES_MAX, events="reports")
+async def file_reports(
+    body: ReportsIn, caller: Caller, service: CurrentService, inlets: CurrentInlets, stated: StatedEvents
+) -> ReportsOut:
+    """File up to 500 reports in one transaction. Always 200; each report has its own result, the good ones count.
+
+    As a batch of CloudEvents too: one result per event, in their order; the same event again is `repeated`.
+    """
+    return await _file(body, caller.company_code, service, inlets, stated)
 
 
 @router.post("/v1/reports:replay", responses=problem_responses(413))
-@allow(Operator, body_max=BATCH_BYTES_MAX, timeout_s=30.0)
+@allow(CityOperator, body_max=BATCH_BYTES_MAX, timeout_s=30.0)
 async def replay_reports(
     body: ReportsIn,
     service: CurrentService,
     inlets: CurrentInlets,
     company: Annotated[CompanyCode, Query(description="whose reports they are")],
+    dry_run: Annotated[bool, Query(description="answer as if, and keep nothing")] = False,
+    newcomers: Annotated[
+        bool, Query(description="of a dry run alone: as if riders who aren't known had been registered")
+    ] = False,
 ) -> ReportsOut:
     """File reports of a company's past, from a file that an operator has; the same answers as to the company itself."""
-    return await _file(body, company, service, inlets)
+    return await _file(body, company, service, inlets, (), dry=dry_run, newcomers=newcomers)
 
 
-async def _file(body: ReportsIn, company: str, service: Service, inlets: Inlets) -> ReportsOut:
+async def _file(
+    body: ReportsIn,
+    company: str,
+    service: Service,
+    inlets: Inlets,
+    stated: Sequence[Stated],
+    *,
+    dry: bool = False,
+    newcomers: bool = False,
+) -> ReportsOut:
     not_when_overloaded(service)
-    trace = current_traceparent()
-    good = [item for item in body.reports if isinstance(item, ReportItemIn)]
-    submissions = [usecases.of_company(company, item, trace) for item in good]
+    trace, place = current_traceparent(), usecases.place_of(company)
+    events = stated or [Stated()] * len(body.reports)
+    reports = [of_event(item, event) for item, event in zip(body.reports, events, strict=True)]
+    submissions = [
+        usecases.of_company(company, item, event.traceparent or trace, event.id_at(place))
+        for item, event in zip(reports, events, strict=True)
+        if isinstance(item, ReportItemIn)
+    ]
     outcomes: list[Outcome] = []
-    if submissions:
+    if submissions and dry:
+        outcomes = await usecases.rehearse(inlets.catalogue, service.pool, submissions, newcomers=newcomers)
+    elif submissions:
         async with service.work() as work:
             outcomes = await usecases.receive(inlets.catalogue, work, submissions)
-    usecases.tell("http", outcomes)
+        usecases.tell("http", outcomes)
     answers = iter(outcomes)
     items = [
         ReportItemOut(external_id=item.external_id, status="refused", problem=ItemProblem.of(item))
         if isinstance(item, Malformed)
         else _item(item.external_id, next(answers))
-        for item in body.reports
+        for item in reports
     ]
     count = {status: sum(item.status == status for item in items) for status in ("accepted", "repeated", "refused")}
     return ReportsOut(items=items, **count)
 
 
 @router.get("/v1/reports/{report_id}", responses=problem_responses(404))
-@allow(AnyOf(Company, Rider, Operator))
+@allow(AnyOf(Company, Rider, CityOperator))
 async def read_report(report_id: UUID, caller: Caller, service: CurrentService) -> ReportOut:
     """That a report was accepted: for its rider, its company and operators; to others it looks like none."""
     async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
@@ -192,7 +225,7 @@ def _may_read(caller: Principal, report: domain.AcceptedReport) -> bool:
     return caller.has("operator") or caller.is_self(report.rider_id)
 
 
-def _submission(body: ReportIn, caller: Principal, idempotency_key: str | None) -> Submission:
+def _submission(body: ReportIn, caller: Principal, idempotency_key: str | None, stated: Stated) -> Submission:
     """Who says it comes from the credentials alone. Raises the 422 problem when a number is missing."""
     given = body.external_id or idempotency_key
     if given is None:
@@ -225,7 +258,8 @@ def _submission(body: ReportIn, caller: Principal, idempotency_key: str | None) 
         body.occurred_at,
         body.text,
         body.photos,
-        current_traceparent(),
+        stated.traceparent or current_traceparent(),
+        stated.id_at(usecases.place_of(source)),
     )
 
 

@@ -34,6 +34,8 @@ CREATE TABLE reports (
     received_at timestamptz NOT NULL,
     UNIQUE (source, external_id)
 );
+-- by this a rider's reports are found when the rider leaves
+CREATE INDEX reports_rider ON reports (rider_id);
 
 -- Uploaded photos; the pixels are in the object store under the id. A row comes first and goes last, so that a crash
 -- leaves no object without a row. `report_id` null: not yet used by a report, purged after a day.
@@ -48,11 +50,20 @@ CREATE TABLE photos (
     lat double precision,
     state text NOT NULL CHECK (state IN ('uploading', 'stored', 'purging')),
     uploaded_at timestamptz NOT NULL,
-    report_id uuid
+    report_id uuid,
+    case_id uuid
 );
 COMMENT ON COLUMN photos.sha256 IS 'of the bytes as uploaded';
 CREATE UNIQUE INDEX photos_owner_sha256 ON photos (owner, sha256) WHERE state <> 'purging';
+CREATE INDEX photos_report ON photos (report_id) WHERE report_id IS NOT NULL;
 CREATE INDEX photos_orphans ON photos (uploaded_at) WHERE report_id IS NULL;
+
+-- Where a case of photos is now: whose people may see them. Once a case, however many photographed it.
+CREATE TABLE photo_cases (
+    case_id uuid PRIMARY KEY,
+    version bigint NOT NULL,
+    grids text[] NOT NULL
+) WITH (fillfactor = 70);
 
 -- migrate:down
 -- Forward only: a later migration corrects.

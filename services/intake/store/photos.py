@@ -1,7 +1,7 @@
 """Rows of photos; their pixels are in objects.py."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import timedelta
 from uuid import UUID
 
 import asyncpg
@@ -12,16 +12,19 @@ from shared.kit.db import Connection
 # A repeat renews uploaded_at, so that the purge leaves it alone for another day
 SQL_PHOTO_CLAIM = """
 INSERT INTO photos AS p (photo_id, owner, sha256, phash, width, height, lng, lat, state, uploaded_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'uploading', $9)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'uploading', now())
 ON CONFLICT (owner, sha256) WHERE state <> 'purging' DO UPDATE SET uploaded_at = excluded.uploaded_at
-RETURNING photo_id, owner, sha256, phash, width, height, lng, lat, state, NULL::uuid AS rider_id
+RETURNING photo_id, owner, sha256, phash, width, height, lng, lat, state, NULL::uuid AS rider_id,
+          '{}'::text[] AS grids
 """
 SQL_PHOTO_STORED = """
 UPDATE photos SET state = 'stored' WHERE photo_id = $1 AND state IN ('uploading', 'stored') RETURNING photo_id
 """
 SQL_PHOTO = """
-SELECT p.photo_id, p.owner, p.sha256, p.phash, p.width, p.height, p.lng, p.lat, p.state, r.rider_id
-FROM photos p LEFT JOIN reports r ON r.report_id = p.report_id WHERE p.photo_id = $1
+SELECT p.photo_id, p.owner, p.sha256, p.phash, p.width, p.height, p.lng, p.lat, p.state, r.rider_id,
+       coalesce(k.grids, '{}') AS grids
+FROM photos p LEFT JOIN reports r ON r.report_id = p.report_id LEFT JOIN photo_cases k ON k.case_id = p.case_id
+WHERE p.photo_id = $1
 """
 SQL_PHOTOS_LOCK = """
 SELECT photo_id, owner, sha256, phash FROM photos WHERE photo_id = ANY($1::uuid[]) AND state = 'stored'
@@ -31,12 +34,34 @@ SQL_PHOTOS_ATTACH = """
 UPDATE photos p SET report_id = u.report_id FROM unnest($1::uuid[], $2::uuid[]) AS u (photo_id, report_id)
 WHERE p.photo_id = u.photo_id AND p.report_id IS NULL
 """
+SQL_PHOTOS_ENTER_CASES = """
+WITH entered AS (
+    UPDATE photos p SET case_id = e.case_id FROM unnest($1::uuid[], $2::uuid[]) AS e (report_id, case_id)
+    WHERE p.report_id = e.report_id AND p.case_id IS NULL RETURNING p.case_id
+)
+INSERT INTO photo_cases (case_id, version, grids) SELECT DISTINCT case_id, 0, '{}'::text[] FROM entered ORDER BY case_id
+ON CONFLICT (case_id) DO NOTHING
+"""
+SQL_PHOTOS_FOLLOW_CASES = """
+UPDATE photo_cases k SET version = e.version, grids = string_to_array(e.grids, ' ')
+FROM unnest($1::uuid[], $2::bigint[], $3::text[]) AS e (case_id, version, grids)
+WHERE k.case_id = e.case_id AND k.version < e.version
+"""
 SQL_ORPHANS_MARK = """
 UPDATE photos SET state = 'purging' WHERE photo_id IN (
-    SELECT photo_id FROM photos WHERE report_id IS NULL AND state <> 'purging' AND uploaded_at < $1
+    SELECT photo_id FROM photos WHERE report_id IS NULL AND state <> 'purging' AND uploaded_at < now() - $1::interval
     ORDER BY photo_id LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED)
 """
 SQL_PURGING = "SELECT photo_id FROM photos WHERE report_id IS NULL AND state = 'purging' ORDER BY photo_id LIMIT $1"
+# A company's upload is a rider's photo where the rider's report is the one that uses it.
+SQL_PHOTOS_ERASE = """
+UPDATE photos p SET state = 'purging', report_id = NULL, lng = NULL, lat = NULL
+WHERE p.photo_id IN (
+    SELECT photo_id FROM photos WHERE owner = ANY($2::text[]) AND state <> 'purging'
+    UNION ALL SELECT f.photo_id FROM reports r JOIN photos f ON f.report_id = r.report_id
+    WHERE r.rider_id = ANY($1::uuid[]))
+"""
+SQL_PHOTOS_PURGING = "SELECT EXISTS (SELECT FROM photos WHERE report_id IS NULL AND state = 'purging')"
 SQL_PURGED_DELETE = "DELETE FROM photos WHERE photo_id = ANY($1::uuid[]) AND state = 'purging'"
 
 
@@ -52,10 +77,11 @@ def _record(row: asyncpg.Record) -> PhotoRecord:
         place,
         row["state"] == "stored",
         row["rider_id"],
+        tuple(row["grids"]),
     )
 
 
-async def claim(conn: Connection, photo_id: UUID, owner: str, photo: ProcessedPhoto, now: datetime) -> PhotoRecord:
+async def claim(conn: Connection, photo_id: UUID, owner: str, photo: ProcessedPhoto) -> PhotoRecord:
     """A row for an upload: a new one with this id, or the owner's earlier one of the same bytes."""
     place = photo.place
     row = await conn.fetchrow(
@@ -68,7 +94,6 @@ async def claim(conn: Connection, photo_id: UUID, owner: str, photo: ProcessedPh
         photo.height,
         place.lng if place else None,
         place.lat if place else None,
-        now,
     )
     assert row is not None, "an upsert always returns its row"
     return _record(row)
@@ -96,9 +121,32 @@ async def attach(conn: Connection, uses: Sequence[tuple[UUID, UUID]]) -> None:
     await conn.execute(SQL_PHOTOS_ATTACH, [photo_id for photo_id, _ in uses], [report_id for _, report_id in uses])
 
 
-async def mark_orphans(conn: Connection, before: datetime, rows_max: int) -> None:
-    """Decide that uploads older than `before` which no report uses will go."""
-    await conn.execute(SQL_ORPHANS_MARK, before, rows_max)
+async def enter_cases(conn: Connection, entries: Sequence[tuple[UUID, UUID]]) -> None:
+    """Note (report, case) for the photos of these reports; where the case is, `follow_cases` notes."""
+    if entries:
+        await conn.execute(SQL_PHOTOS_ENTER_CASES, *zip(*entries, strict=True))
+
+
+async def follow_cases(conn: Connection, cases: Sequence[tuple[UUID, int, Sequence[str]]]) -> None:
+    """Note (case, its version, its grids) of cases that have photos; older versions change nothing."""
+    ids, versions, grids = zip(*cases, strict=True)
+    await conn.execute(SQL_PHOTOS_FOLLOW_CASES, ids, versions, [" ".join(codes) for codes in grids])
+
+
+async def mark_orphans(conn: Connection, age: timedelta, rows_max: int) -> None:
+    """Decide that uploads older than `age` which no report uses will go."""
+    await conn.execute(SQL_ORPHANS_MARK, age, rows_max)
+
+
+async def erase(conn: Connection, riders: Sequence[UUID]) -> None:
+    """Decide that riders' photos go, used or not; the purge takes them out of the object store."""
+    await conn.execute(SQL_PHOTOS_ERASE, list(riders), [f"person:{rider}" for rider in riders])
+
+
+async def any_purging(conn: Connection) -> bool:
+    """Whether photos still have to go."""
+    waiting: bool = await conn.fetchval(SQL_PHOTOS_PURGING)
+    return waiting
 
 
 async def purging(conn: Connection, rows_max: int) -> list[UUID]:

@@ -1,14 +1,18 @@
 """What the riders service says: companies with their keys, riders."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from uuid import UUID
 
 import asyncpg
 
 from services.intake.domain import Rider
 from shared.events.company_changed import CompanyChanged
+from shared.events.personal import number_mark
 from shared.events.rider_changed import RiderChanged
 from shared.kit.db import Connection
+from shared.kit.erasure import Leaver
+from shared.kit.resealing import Sealed, uuid_after
 
 SQL_COMPANIES_UPSERT = """
 INSERT INTO companies AS c (code, company_id, active, keys, version)
@@ -21,14 +25,24 @@ WHERE c.version < excluded.version
 """
 SQL_RIDERS_UPSERT = """
 INSERT INTO riders AS r (rider_id, company, external_id, consent, active, version)
-SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::boolean[], $5::boolean[], $6::bigint[])
+SELECT u.rider_id, u.company, coalesce(e.number, u.external_id), u.consent AND e.number IS NULL,
+       u.active AND e.number IS NULL, u.version
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::boolean[], $5::boolean[], $6::bigint[])
+    AS u (rider_id, company, external_id, consent, active, version)
+LEFT JOIN erased_riders e ON e.rider_id = u.rider_id ORDER BY u.rider_id
 ON CONFLICT (rider_id) DO UPDATE
 SET consent = excluded.consent, active = excluded.active, version = excluded.version
 WHERE r.version < excluded.version
 """
+SQL_RIDERS_ERASE = """
+UPDATE riders r SET external_id = u.number, consent = false, active = false
+FROM unnest($1::uuid[], $2::text[]) AS u (rider_id, number) WHERE r.rider_id = u.rider_id
+"""
 SQL_COMPANIES_ACTIVE = "SELECT code, active FROM companies WHERE code = ANY($1::text[])"
 SQL_SEALED = """
-SELECT c.code, k ->> 'key_id' AS key_id, k ->> 'sealed' AS sealed FROM companies c, jsonb_array_elements(c.keys) k
+SELECT c.company_id::text, c.code, k ->> 'key_id', k ->> 'sealed'
+FROM (SELECT company_id, code, keys FROM companies WHERE company_id > $1 ORDER BY company_id LIMIT $2) c
+CROSS JOIN jsonb_array_elements(c.keys) k ORDER BY 1
 """
 SQL_COMPANY_KEYS = "SELECT version, keys FROM companies WHERE code = $1"
 SQL_RIDERS_BY_NUMBER = """
@@ -37,7 +51,8 @@ FROM unnest($1::text[], $2::text[]) AS u (company, external_id)
 JOIN riders r ON r.company = u.company AND r.external_id = u.external_id
 """
 SQL_RIDERS_BY_ID = """
-SELECT r.rider_id, r.company, r.external_id, r.consent, r.active, c.active AS company_active
+SELECT r.rider_id, r.company, r.external_id, r.consent, r.active, c.active AS company_active,
+       r.external_id LIKE 'erased:%' AS erased
 FROM riders r LEFT JOIN companies c ON c.code = r.company WHERE r.rider_id = ANY($1::uuid[])
 """
 
@@ -71,6 +86,11 @@ async def upsert_riders(conn: Connection, riders: Sequence[tuple[RiderChanged, i
     )
 
 
+async def erase_riders(conn: Connection, leavers: Sequence[Leaver]) -> None:
+    """Put marks in place of companies' numbers of riders; who is unknown here gets one when heard of."""
+    await conn.execute(SQL_RIDERS_ERASE, [one.rider_id for one in leavers], [one.number for one in leavers])
+
+
 async def companies_active(conn: Connection, codes: Collection[str]) -> dict[str, bool]:
     """Company code → active, of those that are known."""
     return {row["code"]: row["active"] for row in await conn.fetch(SQL_COMPANIES_ACTIVE, list(codes))}
@@ -84,13 +104,24 @@ async def company_keys(conn: Connection, code: str) -> tuple[int, list[tuple[str
     return row["version"], [(key["key_id"], key["sealed"]) for key in row["keys"]]
 
 
-async def sealed(conn: Connection) -> list[tuple[str, str, str]]:
-    """(company, key id, sealed) of all companies' keys."""
-    return [(row["code"], row["key_id"], row["sealed"]) for row in await conn.fetch(SQL_SEALED)]
+async def sealed(conn: Connection, after: str, most: int) -> list[Sealed]:
+    """Companies' keys."""
+    return [Sealed(*row) for row in await conn.fetch(SQL_SEALED, uuid_after(after), most)]
 
 
 async def riders_by_number(conn: Connection, numbers: Collection[tuple[str, str]]) -> dict[tuple[str, str], Rider]:
-    """Riders by (company, the company's own number)."""
+    """Riders by (company, the company's own number); of erased ones the mark of their number is known."""
+    found = await _by_number(conn, numbers)
+    if len(found) < len(numbers):
+        marks = {
+            (company, number_mark(company, number)): (company, number) for company, number in {*numbers} - {*found}
+        }
+        gone = await _by_number(conn, marks)
+        found |= {marks[key]: replace(rider, erased=True) for key, rider in gone.items()}
+    return found
+
+
+async def _by_number(conn: Connection, numbers: Collection[tuple[str, str]]) -> dict[tuple[str, str], Rider]:
     rows = await conn.fetch(
         SQL_RIDERS_BY_NUMBER, [company for company, _ in numbers], [number for _, number in numbers]
     )

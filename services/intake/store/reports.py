@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from services.intake.domain import AcceptedReport, Earlier
+from shared.kit import counters
 from shared.kit.db import Connection
 
 # Ordered, so that two batches with common numbers wait for each other in one direction only
@@ -25,10 +26,15 @@ JOIN reports r ON r.source = u.source AND r.external_id = u.external_id
 SQL_REPORT = """
 SELECT report_id, source, external_id, company, rider_id, kind, received_at FROM reports WHERE report_id = $1
 """
-SQL_TALLIES = """
-SELECT (SELECT count(*) FROM reports) AS accepted, (SELECT count(*) FROM riders) AS riders,
-       (SELECT count(*) FROM photos WHERE state = 'stored') AS photos
+SQL_REPORTS_ERASE = """
+UPDATE reports SET external_id = 'erased:' || report_id, content_hash = ''
+WHERE rider_id = ANY($1::uuid[]) AND content_hash <> ''
 """
+
+
+async def erase(conn: Connection, riders: Sequence[UUID]) -> None:
+    """Take companies' numbers and traces of content off riders' reports."""
+    await conn.execute(SQL_REPORTS_ERASE, list(riders))
 
 
 async def insert_reports(
@@ -56,5 +62,5 @@ async def report(conn: Connection, report_id: UUID) -> AcceptedReport | None:
 
 async def tallies(conn: Connection) -> dict[str, int]:
     """Figures for the reconciliation: accepted reports, riders known, photos stored."""
-    row = await conn.fetchrow(SQL_TALLIES)
-    return dict(row) if row is not None else {}
+    kept = await counters.kept(conn, "accepted", "riders", "photos")
+    return {name: kept.of(name) for name in ("accepted", "riders", "photos")}

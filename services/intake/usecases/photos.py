@@ -1,7 +1,7 @@
 """Photos: kept once per owner and content, gone after a day if no report uses them."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 import structlog
@@ -11,9 +11,12 @@ from services.intake.domain import PhotoRecord
 from services.intake.store import photos as store
 from services.intake.store.objects import PhotoObjects, StoreUnavailable
 from services.intake.usecases.imaging import PhotoRefused, PhotoWorkers
+from shared.events.case_changed import CaseChanged
 from shared.kit import clock
 from shared.kit.db import ACQUIRE_TIMEOUT_S, Connection, Pool
+from shared.kit.erasure import Leaver
 from shared.kit.ids import new_id
+from shared.kit.work import Event, Work
 
 PURGE_EVERY_S = 600.0
 PURGE_ROWS = 200
@@ -35,22 +38,25 @@ class Photos:
         the purge finds, never an object without one.
 
         Raises:
-            PhotoRefused, PhotoQueueFull, StoreUnavailable.
+            PhotoRefused, PhotoQueueFull, PhotosTooSlow, DecoderUnavailable, StoreUnavailable.
         """
         try:
-            photo = await self.workers.process(content)
+            photo = await self.workers.process(owner, content)
         except PhotoRefused as refused:
             metrics.PHOTOS.labels(outcome=refused.code).inc()
             raise
         async with self._pool().acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-            record = await store.claim(conn, new_id(), owner, photo, clock.now())
+            record = await store.claim(conn, new_id(), owner, photo)
         if record.stored:
             metrics.PHOTOS.labels(outcome="repeated").inc()
             return record, False
         await self.objects.put(record.photo_id, photo.jpeg, photo.thumbnail)
         async with self._pool().acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-            if not await store.mark_stored(conn, record.photo_id):
-                raise StoreUnavailable("purged meanwhile")
+            kept = await store.mark_stored(conn, record.photo_id)
+        if not kept:
+            # the purge may have looked before the objects were there
+            await self.objects.delete(record.photo_id)
+            raise StoreUnavailable("purged meanwhile")
         metrics.PHOTOS.labels(outcome="stored").inc()
         return record, True
 
@@ -61,10 +67,17 @@ class Photos:
             while await self.purge() == PURGE_ROWS:
                 pass
 
+    async def purge_erased(self, _leavers: Sequence[Leaver]) -> bool:
+        """Take photos of riders who left out of the object store; False: some are still there."""
+        while await self.purge() == PURGE_ROWS:
+            pass
+        async with self._pool().acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+            return not await store.any_purging(conn)
+
     async def purge(self) -> int:
         """One round, at most PURGE_ROWS photos; returns how many went. Safe beside another process's round."""
         async with self._pool().acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-            await store.mark_orphans(conn, clock.now() - domain.ORPHAN_AGE, PURGE_ROWS)
+            await store.mark_orphans(conn, domain.ORPHAN_AGE, PURGE_ROWS)
             going = await store.purging(conn, PURGE_ROWS)
         gone: list[UUID] = []
         for photo_id in going:
@@ -79,6 +92,23 @@ class Photos:
                 await store.delete_purged(conn, gone)
             metrics.PHOTOS_PURGED.inc(len(gone))
         return len(gone)
+
+
+async def follow_cases(work: Work, events: Sequence[Event[CaseChanged]]) -> None:
+    """Know where the cases of photographed reports are: whose people may see the photos. Two statements a batch."""
+    entries = []
+    newest: dict[UUID, Event[CaseChanged]] = {}
+    for event in events:
+        data = event.data
+        if data.report is not None:
+            entries.append((data.report.report_id, data.case_id))
+        if data.case_id not in newest or newest[data.case_id].version < event.version:
+            newest[data.case_id] = event
+    await store.enter_cases(work.conn, entries)
+    moved = [
+        (case_id, event.version, (event.data.grid_code, *event.data.alternatives)) for case_id, event in newest.items()
+    ]
+    await store.follow_cases(work.conn, moved)
 
 
 async def find(conn: Connection, photo_id: UUID) -> PhotoRecord | None:

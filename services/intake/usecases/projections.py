@@ -1,6 +1,5 @@
 """What intake keeps of the riders service's words, and the companies' signing keys from it."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -10,6 +9,7 @@ from shared.events.rider_changed import RiderChanged
 from shared.events.topic import EventModel
 from shared.kit.auth import Sealer
 from shared.kit.db import ACQUIRE_TIMEOUT_S, Pool
+from shared.kit.resealing import Secrets, opened_by
 from shared.kit.work import Event, Work
 
 M = TypeVar("M", bound=EventModel)
@@ -25,9 +25,9 @@ async def follow_riders(work: Work, events: Sequence[Event[RiderChanged]]) -> No
     await store.upsert_riders(work.conn, _newest(events))
 
 
-async def count_sealed(sealer: Sealer, work: Work, _anew: bool) -> Counter[str]:
-    """Companies' keys by the sealing key they are under. Riders seals and tells them anew."""
-    return sealer.count(await store.sealed(work.conn))
+def secrets(sealer: Sealer) -> Secrets:
+    """Companies' keys, which follow the riders service's events."""
+    return Secrets(store.sealed, opened_by(sealer))
 
 
 def _newest(events: Sequence[Event[M]]) -> list[tuple[M, int]]:

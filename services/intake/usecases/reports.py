@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -12,18 +13,22 @@ from services.intake.store import projections as known_store
 from services.intake.store import reports as report_store
 from shared.catalog import Catalogue
 from shared.events.common import Photo
-from shared.events.inbound_reports import ReportSubmission
+from shared.events.inbound_reports import INBOUND_REPORTS, ReportSubmission
 from shared.events.report_received import REPORT_RECEIVED, ReportReceived
 from shared.geo.datum import to_wgs84
-from shared.kit.db import Connection
+from shared.kit import inbox
+from shared.kit.db import ACQUIRE_TIMEOUT_S, Connection, Pool
 from shared.kit.ids import new_id
-from shared.kit.work import Event, Work
+from shared.kit.masking import masked
+from shared.kit.work import Event, Work, begin
 
 Outcome = Accepted | Refusal
 _GRAIN_DEGREES = 7  # decimals: one centimetre
 
 
-def of_company(company: str, body: ReportSubmission, traceparent: str | None = None) -> Submission:
+def of_company(
+    company: str, body: ReportSubmission, traceparent: str | None = None, event_id: UUID | None = None
+) -> Submission:
     """A company's report. `company` comes from the signature or the topic, never from the content."""
     place = body.place
     return Submission(
@@ -41,7 +46,13 @@ def of_company(company: str, body: ReportSubmission, traceparent: str | None = N
         body.text,
         body.photos,
         traceparent,
+        event_id,
     )
+
+
+def place_of(source: str) -> str:
+    """Where a source's events come in, for their ids: a company's topic, whether Kafka or HTTP brings them."""
+    return INBOUND_REPORTS.name.format(company=source)
 
 
 async def take_events(catalogue: Catalogue, work: Work, events: Sequence[Event[ReportSubmission]]) -> None:
@@ -50,7 +61,8 @@ async def take_events(catalogue: Catalogue, work: Work, events: Sequence[Event[R
     outcomes = await receive(catalogue, work, submissions, events)
     for event, outcome in zip(events, outcomes, strict=True):
         if isinstance(outcome, Refusal):
-            work.reject(event, outcome.code, outcome.detail)
+            # what an erased rider says is not written down, also not as a dead letter
+            work.reject(event, outcome.code, outcome.detail, keep=outcome is not domain.ERASED_REFUSAL)
     tell("kafka", outcomes)
 
 
@@ -59,6 +71,8 @@ async def receive(
     work: Work,
     submissions: Sequence[Submission],
     causes: Sequence[Event[Any]] | None = None,
+    *,
+    newcomers: bool = False,
 ) -> list[Outcome]:
     """Check, keep and publish reports of any senders.
 
@@ -67,11 +81,15 @@ async def receive(
         work: the transaction; a report and its event commit together.
         submissions: in the order they came; of two with one number the first counts.
         causes: the consumed event of each submission, where there is one.
+        newcomers: take companies' riders who aren't known for registered; of a rehearsal only.
 
     Returns:
         One outcome per submission, in order.
     """
+    repeated = await inbox.enter_stated(work.conn, [one.event_id for one in submissions])
     known = await _known(work.conn, submissions)
+    if newcomers:
+        known = _with_newcomers(known, submissions)
     riders = [known.rider_of(one) for one in submissions]
     outcomes: list[Outcome | None] = []
     good: dict[UUID, int] = {}
@@ -82,7 +100,7 @@ async def receive(
         levels.append(kind.level if kind is not None else None)
         refusal = domain.refusal_of(one, rider, known, levels[index], work.now)
         outcomes.append(refusal)
-        if refusal is None and rider is not None:
+        if refusal is None and rider is not None and index not in repeated:
             report_id = new_id()
             good[report_id] = index
             row = (report_id, one.source, one.external_id, rider.company, rider.rider_id, one.kind)
@@ -95,7 +113,30 @@ async def receive(
         _publish(work, submissions, riders, levels, known, accepted, causes)
         if known.photos:
             await _attach_photos(work.conn, submissions, known, accepted)
-    return await _answer_repeats(work.conn, submissions, outcomes)
+    answers = await _answer_repeats(work.conn, submissions, outcomes, repeated)
+    refused = (
+        one.event_id
+        for index, (one, answer) in enumerate(zip(submissions, answers, strict=True))
+        if isinstance(answer, Refusal) and index not in repeated and one.event_id is not None
+    )
+    await inbox.give_up(work.conn, refused)
+    return answers
+
+
+async def rehearse(
+    catalogue: Catalogue, pool: Pool, submissions: Sequence[Submission], *, newcomers: bool = False
+) -> list[Outcome]:
+    """The outcomes that `receive` would have, from `receive` itself: its transaction is rolled back.
+
+    `newcomers`: as if companies' riders who aren't known had been registered before.
+    """
+    async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        transaction = conn.transaction()
+        await transaction.start()
+        try:
+            return await receive(catalogue, await begin(conn), submissions, newcomers=newcomers)
+        finally:
+            await transaction.rollback()
 
 
 async def find(conn: Connection, report_id: UUID) -> domain.AcceptedReport | None:
@@ -128,6 +169,15 @@ async def _known(conn: Connection, submissions: Sequence[Submission]) -> Known:
         riders_by_id=await known_store.riders_by_id(conn, rider_ids) if rider_ids else {},
         photos={text: photos[str(photo_id)] for text, photo_id in photo_ids.items() if str(photo_id) in photos},
     )
+
+
+def _with_newcomers(known: Known, submissions: Sequence[Submission]) -> Known:
+    """The same with a stand-in for each rider who isn't known: everything behind them is checked as ever."""
+    riders = dict(known.riders)
+    for one in submissions:
+        if one.company is not None and one.rider is not None and (one.company, one.rider) not in riders:
+            riders[one.company, one.rider] = domain.newcomer(new_id(), one.company, one.rider)
+    return replace(known, riders=riders)
 
 
 def _photo_id(text: str) -> UUID | None:
@@ -163,7 +213,7 @@ def _publish(
                 "lng": lng,
                 "lat": lat,
                 "accuracy_m": one.accuracy_m,
-                "text": one.text,
+                "text": masked(one.text),
                 "photos": photos,
                 "occurred_at": one.occurred_at,
                 "received_at": work.now,
@@ -202,9 +252,12 @@ async def _attach_photos(
 
 
 async def _answer_repeats(
-    conn: Connection, submissions: Sequence[Submission], outcomes: Sequence[Outcome | None]
+    conn: Connection, submissions: Sequence[Submission], outcomes: Sequence[Outcome | None], repeated: set[int]
 ) -> list[Outcome]:
-    """Same number and content: the first answer again, even if refused by now; other content is refused."""
+    """Same number and content: the first answer again, even if refused by now; other content is refused.
+
+    So is an event that came before (its place in `repeated`) and made no such report.
+    """
     numbers = {
         (one.source, one.external_id)
         for one, outcome in zip(submissions, outcomes, strict=True)
@@ -214,7 +267,7 @@ async def _answer_repeats(
         return [outcome for outcome in outcomes if outcome is not None]
     earlier = await report_store.earlier(conn, numbers)
     answers: list[Outcome] = []
-    for one, outcome in zip(submissions, outcomes, strict=True):
+    for index, (one, outcome) in enumerate(zip(submissions, outcomes, strict=True)):
         if isinstance(outcome, Accepted):
             answers.append(outcome)
             continue
@@ -222,5 +275,5 @@ async def _answer_repeats(
         if before is not None and before.content_hash == domain.content_hash(one):
             answers.append(Accepted(before.report_id, before.received_at, fresh=False))
         else:
-            answers.append(outcome or domain.conflict())
+            answers.append(outcome or (domain.event_known() if index in repeated else domain.conflict()))
     return answers

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.notifications.api.parts import CurrentParts, CurrentService
 from services.notifications.domain import Attempt, Delivery, DeliveryState
 from services.notifications.store import deliveries
-from shared.kit import clock
-from shared.kit.auth import Caller, Operator, allow, policy_router
+from shared.events.outside import Code
+from shared.kit.auth import Caller, CityOperator, allow, policy_router
 from shared.kit.db import ACQUIRE_TIMEOUT_S
 from shared.kit.http import conflict, not_found, problem_responses, unprocessable
 
@@ -83,12 +83,12 @@ class RetriedOut(BaseModel):
 
 
 @router.get("/v1/notifications/deliveries")
-@allow(Operator)
+@allow(CityOperator)
 async def list_deliveries(
     caller: Caller,
     service: CurrentService,
     state: DeliveryState = "dead",
-    cursor: str | None = None,
+    cursor: Annotated[Code, Query(max_length=120)] | None = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> DeliveriesOut:
     """Deliveries of one state with their attempts."""
@@ -102,11 +102,11 @@ async def list_deliveries(
 
 
 @router.post("/v1/notifications/deliveries/{delivery_id}/retry", status_code=202, responses=problem_responses(404, 409))
-@allow(Operator)
+@allow(CityOperator)
 async def retry_delivery(delivery_id: UUID, caller: Caller, service: CurrentService, parts: CurrentParts) -> RetriedOut:
     """Take a dead delivery up again, with as many attempts as a new one, under the same webhook-id."""
     async with service.work() as work:
-        done = await deliveries.retry(work.conn, [delivery_id], clock.now(), parts.settings.delivery_attempts_max)
+        done = await deliveries.retry(work.conn, [delivery_id], work.now, parts.settings.delivery_attempts_max)
         state = await deliveries.state(work.conn, delivery_id)
     if state is None:
         raise not_found("delivery")
@@ -116,12 +116,12 @@ async def retry_delivery(delivery_id: UUID, caller: Caller, service: CurrentServ
 
 
 @router.post("/v1/notifications/deliveries/retry", status_code=202)
-@allow(Operator)
+@allow(CityOperator)
 async def retry_target(body: RetryIn, caller: Caller, service: CurrentService, parts: CurrentParts) -> RetriedOut:
     """Take up all dead deliveries of a webhook or channel."""
     async with service.work() as work:
         retried = await deliveries.retry_target(
-            work.conn, body.target_id, clock.now(), parts.settings.delivery_attempts_max, RETRY_MOST
+            work.conn, body.target_id, work.now, parts.settings.delivery_attempts_max, RETRY_MOST
         )
     return RetriedOut(retried=retried)
 

@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.notifications.api.parts import CurrentParts, CurrentService, rider_of
 from services.notifications.domain import IDS, Language, choose_language
 from services.notifications.store import messages
-from shared.kit import clock
 from shared.kit.auth import Caller, Rider, allow, policy_router
 from shared.kit.db import ACQUIRE_TIMEOUT_S
 from shared.kit.http import not_found, problem_responses
@@ -99,7 +98,7 @@ async def read_inbox(
 async def mark_all_read(body: ReadAllIn, caller: Caller, service: CurrentService) -> ReadAllOut:
     """Mark everything read, or everything up to a message."""
     async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-        marked = await messages.mark_all_read(conn, rider_of(caller), clock.now(), body.up_to)
+        marked = await messages.mark_all_read(conn, rider_of(caller), body.up_to)
     return ReadAllOut(marked=marked)
 
 
@@ -108,7 +107,7 @@ async def mark_all_read(body: ReadAllIn, caller: Caller, service: CurrentService
 async def mark_read(message_id: UUID, caller: Caller, service: CurrentService) -> ReadOut:
     """Mark one message read; again changes nothing."""
     async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-        read_at = await messages.mark_read(conn, rider_of(caller), message_id, clock.now())
+        read_at = await messages.mark_read(conn, rider_of(caller), message_id)
     if read_at is None:
         raise not_found("message")
     return ReadOut(message_id=message_id, read_at=read_at)

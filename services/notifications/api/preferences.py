@@ -6,7 +6,7 @@ from datetime import time
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from fastapi import Response
+from fastapi import Query, Response
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from services.notifications.api.parts import CurrentParts, CurrentService, Parts, rider_of
@@ -15,12 +15,17 @@ from services.notifications.outbound.channel import usable
 from services.notifications.store import people
 from services.notifications.usecases import preferences as usecases
 from services.notifications.usecases.preferences import Outdated, UnknownChannel, WantedChannel
+from services.notifications.usecases.verifying import wait_s
+from shared.events.common import AreaCode
+from shared.events.outside import RowId
 from shared.kit.auth import Caller, Operator, Rider, allow, policy_router
 from shared.kit.db import ACQUIRE_TIMEOUT_S
 from shared.kit.http import conflict, not_found, problem_responses, unprocessable
 from shared.kit.idempotency import Idempotent
+from shared.kit.service import Service
 
 router = policy_router(tags=["preferences"])
+FIRST_ID = UUID(int=0)
 RiderTopic = Literal["case", "points", "rewards"]
 RIDER_TOPICS: tuple[RiderTopic, ...] = ("case", "points", "rewards")
 _MAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})+")
@@ -59,33 +64,41 @@ class PreferencesIn(BaseModel):
     language: Language | None = Field(None, description="none: the language the company has named")
     quiet_hours: QuietHours | None = None
     channels: Annotated[tuple[ChannelIn, ...], Field(max_length=5)] = ()
-    version: int = Field(ge=0)
+    version: RowId
 
 
 class ChannelOut(BaseModel):
-    """A channel; `address` is masked."""
+    """A channel; `address` is masked. Another address is another channel, with an id of its own."""
 
     channel_id: UUID
     kind: ChannelKind
     address: str
     topics: tuple[str, ...]
+    verified: bool = Field(description="false: 未验证 / unverified; the address gets nothing but a code")
 
     @classmethod
     def of(cls, channel: Channel) -> Self:
         """As it may be shown."""
-        return cls(channel_id=channel.channel_id, kind=channel.kind, address=channel.hint, topics=channel.topics)
+        return cls(
+            channel_id=channel.channel_id,
+            kind=channel.kind,
+            address=channel.hint,
+            topics=channel.topics,
+            verified=channel.verified,
+        )
 
 
 class PreferencesOut(BaseModel):
     """What holds now; `version` 0: the rider has chosen nothing yet."""
 
+    code_wait_s: int = Field(description="seconds until a code may be asked for")
     language: Language | None
     quiet_hours: QuietHours | None
     channels: list[ChannelOut]
     version: int
 
     @classmethod
-    def of(cls, found: Preferences) -> Self:
+    def of(cls, found: Preferences, code_wait_s: int) -> Self:
         """As it may be shown."""
         quiet = QuietHours(begin=found.quiet[0], end=found.quiet[1]) if found.quiet else None
         return cls(
@@ -93,16 +106,17 @@ class PreferencesOut(BaseModel):
             quiet_hours=quiet,
             channels=[ChannelOut.of(one) for one in found.channels],
             version=found.version,
+            code_wait_s=code_wait_s,
         )
 
 
 class OperatorChannelIn(BaseModel):
-    """Emergencies of an area are told here at once. `area`: the beginning of grid codes, e.g. 330114."""
+    """Emergencies of an area, and of all that lies in it, are told here at once."""
 
     model_config = ConfigDict(extra="forbid")
     kind: ChannelKind
     address: Address = Field(description=ADDRESS_HELP)
-    area: Annotated[str, Field(pattern=r"^\d{2,15}$")]
+    area: AreaCode
     language: Language = "zh"
 
 
@@ -115,22 +129,15 @@ class OperatorChannelOut(ChannelOut):
     @classmethod
     def of(cls, channel: Channel) -> Self:
         """As it may be shown."""
-        return cls(
-            channel_id=channel.channel_id,
-            kind=channel.kind,
-            address=channel.hint,
-            topics=channel.topics,
-            area=channel.area or "",
-            language=channel.language or "zh",
-        )
+        shown = ChannelOut.of(channel).model_dump()
+        return cls(**shown, area=channel.area or "", language=channel.language or "zh")
 
 
 @router.get("/v1/preferences")
 @allow(Rider)
 async def read_preferences(caller: Caller, service: CurrentService) -> PreferencesOut:
     """What the rider has chosen."""
-    async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-        return PreferencesOut.of(await people.preferences(conn, rider_of(caller)))
+    return await _chosen(service, rider_of(caller))
 
 
 @router.put("/v1/preferences", responses=problem_responses(409))
@@ -138,7 +145,8 @@ async def read_preferences(caller: Caller, service: CurrentService) -> Preferenc
 async def put_preferences(
     body: PreferencesIn, caller: Caller, service: CurrentService, parts: CurrentParts
 ) -> PreferencesOut:
-    """Replace everything; channels that aren't named are removed with their addresses."""
+    """Replace everything; channels that aren't named are removed with their addresses. A new mail address is
+    unverified, whoever else uses it: ask for a code next."""
     wanted = [
         WantedChannel(one.channel_id, one.kind, await _address(parts, one.kind, one.address), one.topics)
         for one in body.channels
@@ -146,27 +154,36 @@ async def put_preferences(
     quiet = (body.quiet_hours.begin, body.quiet_hours.end) if body.quiet_hours else None
     try:
         async with service.work() as work:
-            saved = await usecases.replace(
+            await usecases.replace(
                 work, parts.sealer, rider_of(caller),
                 language=body.language, quiet=quiet, channels=wanted, version=body.version,
             )  # fmt: skip
     except UnknownChannel as error:
         raise unprocessable("unknown_channel", "没有这个通知渠道 / No such channel", "give its address") from error
     except Outdated as error:
-        async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-            current = PreferencesOut.of(await people.preferences(conn, rider_of(caller)))
-        shown = current.model_dump(mode="json")
+        shown = (await _chosen(service, rider_of(caller))).model_dump(mode="json")
         raise conflict("outdated", "设置已被更新 / Changed meanwhile", "read them again", current=shown) from error
-    return PreferencesOut.of(saved)
+    return await _chosen(service, rider_of(caller))
 
 
 @router.get("/v1/notifications/channels")
 @allow(Operator)
-async def list_operator_channels(caller: Caller, service: CurrentService) -> list[OperatorChannelOut]:
-    """Operators' channels of the caller's areas."""
+async def list_operator_channels(
+    caller: Caller,
+    service: CurrentService,
+    after: Annotated[UUID, Query(description="channel_id of the last one of the page before")] = FIRST_ID,
+    limit: Annotated[int, Query(ge=1, le=200)] = 200,
+) -> list[OperatorChannelOut]:
+    """Operators' channels of the caller's areas, by id; go on behind the last one's channel_id."""
+    found: list[Channel] = []
     async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-        found = await people.operator_channels(conn)
-    return [OperatorChannelOut.of(one) for one in found if caller.covers(one.area or "")]
+        while len(found) < limit:
+            page = await people.operator_channels(conn, after, limit)
+            found += [one for one in page if caller.covers(one.area or "")]
+            if len(page) < limit:
+                break
+            after = page[-1].channel_id
+    return [OperatorChannelOut.of(one) for one in found[:limit]]
 
 
 @router.post("/v1/notifications/channels", status_code=201, response_model=OperatorChannelOut)
@@ -191,9 +208,16 @@ async def add_operator_channel(
 async def drop_operator_channel(channel_id: UUID, caller: Caller, service: CurrentService) -> None:
     """Remove an operators' channel."""
     async with service.work() as work:
-        mine = {one.channel_id for one in await people.operator_channels(work.conn) if caller.covers(one.area or "")}
-        if channel_id not in mine or not await people.drop_operator_channel(work.conn, channel_id):
+        area = await people.area_of_channel(work.conn, channel_id)
+        # an area's successor may have taken it over meanwhile: what is dropped is the caller's then as well
+        if area is None or not caller.covers(area) or not await people.drop_operator_channel(work.conn, channel_id):
             raise not_found("channel")
+
+
+async def _chosen(service: Service, rider_id: UUID) -> PreferencesOut:
+    async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        found = await people.preferences(conn, rider_id)
+        return PreferencesOut.of(found, await wait_s(conn, rider_id))
 
 
 async def _address(parts: Parts, kind: ChannelKind, given: SecretStr | None) -> str | None:

@@ -14,8 +14,9 @@ from services.notifications.outbound.guard import Forbidden
 from services.notifications.store import webhooks
 from services.notifications.usecases import webhooks as usecases
 from shared.events.common import CompanyCode
+from shared.events.outside import Code
 from shared.kit import clock
-from shared.kit.auth import AnyOf, Caller, Company, Operator, Principal, allow, policy_router
+from shared.kit.auth import AnyOf, Caller, CityOperator, Company, Principal, allow, policy_router
 from shared.kit.db import ACQUIRE_TIMEOUT_S
 from shared.kit.http import forbidden, not_found, problem_responses, unprocessable
 
@@ -26,7 +27,7 @@ class WebhookIn(BaseModel):
     """`company`: whose, only from an operator. `rotate`: make a new secret; for a day both sign."""
 
     model_config = ConfigDict(extra="forbid")
-    url: Annotated[str, Field(min_length=8, max_length=500)]
+    url: Annotated[Code, Field(min_length=8, max_length=500)]
     rotate: bool = False
     company: CompanyCode | None = None
 
@@ -54,7 +55,7 @@ class WebhookOut(BaseModel):
     @classmethod
     def of(cls, hook: Webhook, figures: dict[str, int], secret: bytes | None = None) -> Self:
         """As it may be shown."""
-        paused = hook.failures > 0 and hook.paused_until > clock.now()
+        paused = hook.failures > 0 and hook.paused_until > clock.now()  # process clock: shown only
         return cls(
             company=hook.company,
             url=hook.url,
@@ -75,7 +76,7 @@ class TestOut(BaseModel):
 
 
 @router.put("/v1/webhooks", responses=problem_responses(404))
-@allow(AnyOf(Company, Operator))
+@allow(AnyOf(Company, CityOperator), answer_kept=False)
 async def put_webhook(body: WebhookIn, caller: Caller, service: CurrentService, parts: CurrentParts) -> WebhookOut:
     """Set the URL that is told of the company's reports. The secret is shown once, here."""
     company = _company(caller, body.company)
@@ -91,11 +92,11 @@ async def put_webhook(body: WebhookIn, caller: Caller, service: CurrentService, 
 
 
 @router.get("/v1/webhooks")
-@allow(AnyOf(Company, Operator))
+@allow(AnyOf(Company, CityOperator))
 async def list_webhooks(
     caller: Caller,
     service: CurrentService,
-    after: str = "",
+    after: Annotated[Code, Query(max_length=64)] = "",
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> list[WebhookOut]:
     """A company's own webhook; for an operator those of all companies, by company code beyond `after`."""
@@ -110,7 +111,7 @@ async def list_webhooks(
 
 
 @router.delete("/v1/webhooks", status_code=204, responses=problem_responses(404))
-@allow(AnyOf(Company, Operator))
+@allow(AnyOf(Company, CityOperator))
 async def switch_off_webhook(caller: Caller, service: CurrentService, company: CompanyCode | None = None) -> None:
     """Send nothing more. Setting the URL again switches it on."""
     async with service.work() as work:
@@ -119,7 +120,7 @@ async def switch_off_webhook(caller: Caller, service: CurrentService, company: C
 
 
 @router.post("/v1/webhooks/test", status_code=202, responses=problem_responses(404))
-@allow(AnyOf(Company, Operator))
+@allow(AnyOf(Company, CityOperator))
 async def test_webhook(body: TestIn, caller: Caller, service: CurrentService, parts: CurrentParts) -> TestOut:
     """Send a `webhook.test` event, by the same way as any other."""
     async with service.work() as work:

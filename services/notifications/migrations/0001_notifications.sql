@@ -13,7 +13,34 @@ CREATE TABLE messages (
     read_at timestamptz,
     PRIMARY KEY (rider_id, message_id)
 ) WITH (fillfactor = 95, autovacuum_vacuum_insert_threshold = 100000, autovacuum_vacuum_insert_scale_factor = 0.05);
-CREATE INDEX messages_created_at ON messages USING brin (created_at);
+CREATE INDEX messages_created_at ON messages (created_at);
+
+-- Who is told of a case's steps: from the steps that brought their reports. By company, whose webhook names its own.
+CREATE TABLE case_reporters (
+    case_id uuid NOT NULL,
+    company text COLLATE "C" NOT NULL,
+    ordinal integer NOT NULL,
+    rider_id uuid NOT NULL,
+    report_id uuid NOT NULL,
+    created_at timestamptz NOT NULL,
+    PRIMARY KEY (case_id, company, ordinal)
+) WITH (autovacuum_vacuum_insert_threshold = 100000, autovacuum_vacuum_insert_scale_factor = 0.05);
+CREATE INDEX case_reporters_rider ON case_reporters (rider_id);
+CREATE INDEX case_reporters_created_at ON case_reporters (created_at);
+
+-- Steps of crowded cases, told to some reporters at a time; a row is gone when all are.
+CREATE TABLE crowds (
+    event_id uuid PRIMARY KEY,
+    case_id uuid NOT NULL,
+    report_count integer NOT NULL,
+    template text NOT NULL,
+    params jsonb NOT NULL,
+    created_at timestamptz NOT NULL,
+    told_company text COLLATE "C" NOT NULL DEFAULT '',
+    told_ordinal integer NOT NULL DEFAULT 0,
+    queued_at timestamptz NOT NULL
+);
+COMMENT ON COLUMN crowds.told_ordinal IS 'with told_company: the last reporter who was told, where the next batch begins';
 
 -- What other services tell of riders and companies: the newest state, older versions are skipped.
 CREATE TABLE riders (
@@ -60,11 +87,34 @@ CREATE TABLE channels (
     topics text[] NOT NULL,
     next_slot_at timestamptz NOT NULL DEFAULT '-infinity',
     created_at timestamptz NOT NULL,
+    verified_at timestamptz,
     CHECK ((rider_id IS NULL) <> (area IS NULL))
 );
+COMMENT ON COLUMN channels.verified_at IS 'null: nobody has shown that the address is theirs, and it gets a code at most';
 COMMENT ON COLUMN channels.next_slot_at IS 'rate limit: when the next message may leave';
 CREATE INDEX channels_rider ON channels (rider_id) WHERE rider_id IS NOT NULL;
 CREATE INDEX channels_area ON channels (area) WHERE area IS NOT NULL;
+CREATE INDEX channels_operators ON channels (channel_id) WHERE area IS NOT NULL;
+
+-- The last code that was sent to a channel's address, as a keyed hash. A channel's address never changes: another
+-- address is another channel, so a code is always of the address that it was sent to.
+CREATE TABLE channel_codes (
+    channel_id uuid PRIMARY KEY REFERENCES channels ON DELETE CASCADE,
+    code_hash bytea NOT NULL,
+    tries integer NOT NULL DEFAULT 0,
+    expires_at timestamptz NOT NULL
+);
+CREATE INDEX channel_codes_expires_at ON channel_codes (expires_at);
+
+-- How many codes a rider has asked for, and how many an address was to get, whoever asked.
+CREATE TABLE code_limits (
+    subject text PRIMARY KEY,
+    window_from timestamptz NOT NULL,
+    codes integer NOT NULL,
+    last_at timestamptz NOT NULL
+);
+COMMENT ON COLUMN code_limits.subject IS 'a rider''s id, or a keyed hash of an address';
+CREATE INDEX code_limits_last_at ON code_limits (last_at);
 
 -- One webhook a company. While it fails it is probed with one delivery at a time, so that an outage costs few attempts.
 CREATE TABLE webhooks (
@@ -88,6 +138,7 @@ CREATE TABLE deliveries (
     event_id uuid NOT NULL,
     lane text NOT NULL CHECK (lane IN ('webhook', 'channel')),
     target_id uuid NOT NULL,
+    rider_id uuid,
     template text NOT NULL,
     params jsonb NOT NULL,
     state text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'failed', 'sent', 'dead')),
@@ -103,8 +154,11 @@ CREATE TABLE deliveries (
 COMMENT ON COLUMN deliveries.state IS 'pending: never tried; failed: tried, will be tried again; sent; dead: given up';
 CREATE INDEX deliveries_due ON deliveries (lane, next_attempt_at) WHERE state IN ('pending', 'failed');
 CREATE INDEX deliveries_target_due ON deliveries (target_id, next_attempt_at) WHERE state IN ('pending', 'failed');
-CREATE INDEX deliveries_dead ON deliveries (created_at, delivery_id) WHERE state = 'dead';
-CREATE INDEX deliveries_created_at ON deliveries USING brin (created_at);
+CREATE INDEX deliveries_target_dead ON deliveries (target_id, created_at, delivery_id) WHERE state = 'dead';
+-- an operator's list of one state, and the oldest delivery of each lane and state
+CREATE INDEX deliveries_by_state ON deliveries (state, lane, created_at, delivery_id);
+CREATE INDEX deliveries_rider ON deliveries (rider_id) WHERE rider_id IS NOT NULL;
+CREATE INDEX deliveries_finished ON deliveries (finished_at) WHERE finished_at IS NOT NULL;
 
 CREATE TABLE delivery_attempts (
     delivery_id uuid NOT NULL REFERENCES deliveries ON DELETE CASCADE,

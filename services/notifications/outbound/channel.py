@@ -4,12 +4,15 @@ import asyncio
 import importlib
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import structlog
 
 from services.notifications.domain import ChannelParcel, Outcome
+from services.notifications.outbound import bots
+from services.notifications.outbound.tls import Ways
 from services.notifications.settings import Settings
 from services.notifications.texts import Texts
 from services.notifications.usecases.preferences import SEALED_FOR
@@ -38,6 +41,7 @@ class ChannelSender:
     def __init__(self, settings: Settings, sealer: Sealer, texts: Texts) -> None:
         self._gateway = settings.mail_gateway.get_secret_value() if settings.mail_gateway else None
         self._timeout_s = settings.channel_timeout_s
+        self.ways = Ways.of(settings)
         self._sealer = sealer
         self._texts = texts
         self._threads = ThreadPoolExecutor(settings.sender_parallel, thread_name_prefix="apprise")
@@ -59,9 +63,10 @@ class ChannelSender:
             return Outcome(False, f"no gateway for {channel.kind}")
         title, body = self._texts.render(delivery.template, delivery.params, parcel.language)
         loop = asyncio.get_running_loop()
-        ok, detail = await loop.run_in_executor(self._threads, _notify, channel.kind, url, title, body)
-        duration_ms = int((clock.monotonic_s() - started_s) * 1000)
-        return Outcome(ok, detail, duration_ms=duration_ms)
+        outcome = await loop.run_in_executor(
+            self._threads, _notify, channel.kind, url, title, body, self._timeout_s, self.ways
+        )
+        return replace(outcome, duration_ms=int((clock.monotonic_s() - started_s) * 1000))
 
     def url(self, kind: str, address: str) -> str | None:
         """The apprise URL with our time limits; None where the city has no gateway of the kind."""
@@ -93,13 +98,15 @@ def _target(kind: str, url: str) -> Any:
         return None
 
 
-def _notify(kind: str, url: str, title: str, body: str) -> tuple[bool, str]:
+def _notify(kind: str, url: str, title: str, body: str, timeout_s: float, ways: Ways) -> Outcome:
     target = _target(kind, url)
     if target is None:
-        return False, "the address isn't usable"
+        return Outcome(False, "the address isn't usable")
+    if kind != "mail":  # the plugins take every answer with status 200 for a yes
+        return bots.post(kind, target, title, body, timeout_s, ways)
     try:
         taken = target.notify(title=title, body=body)
     except Exception as error:  # noqa: BLE001  # plugins raise whatever their transport does; the delivery is tried again
         _log.warning("channel_raised", error=type(error).__name__)
-        return False, f"the channel failed: {type(error).__name__}"
-    return (True, "taken") if taken else (False, "the channel didn't take it")
+        return Outcome(False, f"the channel failed: {type(error).__name__}")
+    return Outcome(True, "taken") if taken else Outcome(False, "the channel didn't take it")

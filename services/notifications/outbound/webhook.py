@@ -9,6 +9,7 @@ from standardwebhooks import Webhook as Signer
 
 from services.notifications.domain import Outcome, WebhookParcel
 from services.notifications.outbound.guard import Forbidden, Guard, Unresolvable
+from services.notifications.outbound.tls import SERVER_NAME, Ways
 from services.notifications.settings import Settings
 from services.notifications.usecases.webhooks import unsealed
 from shared.kit import clock
@@ -29,9 +30,13 @@ class WebhookSender:
         )
         self._sealer = sealer
         self._timeout_s = settings.webhook_timeout_s
-        # no proxies from the environment and no kept connections: every attempt goes to the address that was checked
+        # no proxies from the environment and no kept connections: every attempt goes to the address that was checked,
+        # and a proxy of the settings is asked for that address, never for a name that it would look up itself
+        ways = Ways.of(settings)
         self._client = httpx.AsyncClient(
             trust_env=False,
+            proxy=ways.proxy,
+            verify=ways.verify,
             follow_redirects=False,
             timeout=settings.webhook_timeout_s,
             limits=httpx.Limits(max_keepalive_connections=0, max_connections=settings.sender_parallel * 2),
@@ -61,7 +66,7 @@ class WebhookSender:
 
     async def _post(self, parcel: WebhookParcel) -> httpx.Response:
         hook, delivery = parcel.webhook, parcel.delivery
-        now = clock.now()
+        now = parcel.at
         body = orjson.dumps(delivery.params)
         signatures = sign(unsealed(self._sealer, hook, now), str(delivery.delivery_id), now, body)
         target = await self.guard.resolve(hook.url)
@@ -79,7 +84,11 @@ class WebhookSender:
             },
             extensions={"sni_hostname": target.server_name},
         )
-        response = await self._client.send(request, stream=True)  # the body is of no interest, however long it is
+        token = SERVER_NAME.set(target.server_name)
+        try:
+            response = await self._client.send(request, stream=True)  # the body is of no interest, however long it is
+        finally:
+            SERVER_NAME.reset(token)
         await response.aclose()
         return response
 

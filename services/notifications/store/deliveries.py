@@ -29,8 +29,8 @@ ON CONFLICT (event_id, target_id) DO NOTHING
 SQL_QUEUE_EMERGENCIES = """
 INSERT INTO deliveries (event_id, lane, target_id, template, params, attempts_allowed, next_attempt_at, created_at)
 SELECT n.event_id, 'channel', c.channel_id, n.template, n.params, $5, $6, $6
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[]) n (event_id, grid_code, template, params)
-JOIN channels c ON c.area IS NOT NULL AND starts_with(n.grid_code, c.area) AND 'emergency' = ANY (c.topics)
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[]) n (event_id, areas, template, params)
+JOIN channels c ON c.area = ANY (string_to_array(n.areas, ' ')) AND 'emergency' = ANY (c.topics)
 ON CONFLICT (event_id, target_id) DO NOTHING
 """
 # Fair between companies; a failing webhook is probed with one delivery.
@@ -53,16 +53,18 @@ RETURNING d.delivery_id, d.event_id, d.lane, d.target_id, d.template, d.params, 
 SQL_PAUSE_WHILE_PROBED = """
 UPDATE webhooks SET paused_until = $2 WHERE webhook_id = ANY ($1::uuid[]) AND failures > 0
 """
+# To an address that nobody has shown to be theirs goes a code, and nothing else.
 SQL_DUE_CHANNELS = """
 SELECT d.delivery_id, d.event_id, d.lane, d.target_id, d.template, d.params, d.state, d.attempts, d.attempts_allowed,
        d.next_attempt_at, d.created_at, d.reason, d.has_slot,
        c.kind, c.sealed, c.hint, c.topics, c.language AS channel_language, c.area,
-       p.language, p.quiet_from, p.quiet_until, r.locale
+       c.verified_at IS NOT NULL AS verified, p.language, p.quiet_from, p.quiet_until, r.locale
 FROM deliveries d
 JOIN channels c ON c.channel_id = d.target_id
 LEFT JOIN preferences p ON p.rider_id = c.rider_id
 LEFT JOIN riders r ON r.rider_id = c.rider_id
 WHERE d.lane = 'channel' AND d.state IN ('pending', 'failed') AND d.next_attempt_at <= $1
+    AND (c.verified_at IS NULL) = (d.template = 'address_code')
 ORDER BY d.next_attempt_at LIMIT $2
 FOR UPDATE OF d SKIP LOCKED
 """
@@ -93,11 +95,16 @@ SQL_RECORD_ATTEMPT = """
 INSERT INTO delivery_attempts (delivery_id, attempt, at, outcome, status, duration_ms, detail)
 VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING
 """
+# Of each lane its oldest, by the index that also serves the gauges.
 SQL_DELIVERIES = """
 SELECT delivery_id, event_id, lane, target_id, template, params, state, attempts, attempts_allowed, next_attempt_at,
        created_at, reason
-FROM deliveries
-WHERE state = $1 AND ($2::timestamptz IS NULL OR (created_at, delivery_id) > ($2, $3::uuid))
+FROM unnest('{webhook,channel}'::text[]) AS l (one) CROSS JOIN LATERAL (
+    SELECT * FROM deliveries
+    WHERE lane = l.one AND state = $1
+        AND (created_at, delivery_id) > (coalesce($2::timestamptz, '-infinity'), $3::uuid)
+    ORDER BY created_at, delivery_id LIMIT $4
+) d
 ORDER BY created_at, delivery_id LIMIT $4
 """
 SQL_ATTEMPTS = """
@@ -117,37 +124,44 @@ WHERE delivery_id IN (
     FOR UPDATE SKIP LOCKED
 )
 """
+SQL_DROP = "DELETE FROM deliveries WHERE delivery_id = $1"
 SQL_STATE = "SELECT state FROM deliveries WHERE delivery_id = $1"
 # By the sweeper and not by who switches a webhook off: whoever holds a delivery may wait for the webhook's row, never
 # the other way round.
 SQL_GIVE_UP_SWITCHED_OFF = """
-UPDATE deliveries SET state = 'dead', reason = 'the webhook is switched off', finished_at = $1
+UPDATE deliveries SET state = 'dead', reason = 'the webhook is switched off', finished_at = now()
 WHERE delivery_id IN (
     SELECT delivery_id FROM deliveries d JOIN webhooks w ON w.webhook_id = d.target_id
-    WHERE d.state IN ('pending', 'failed') AND NOT w.active LIMIT $2 FOR UPDATE OF d SKIP LOCKED
+    WHERE d.state IN ('pending', 'failed') AND NOT w.active LIMIT $1 FOR UPDATE OF d SKIP LOCKED
 )
 """
+# By the database's clock: a replica whose own is ahead must not give up what has time.
 SQL_EXPIRE = """
 UPDATE deliveries
-SET state = 'dead', finished_at = $2, reason = 'not deliverable in time; ' || coalesce(reason, 'never tried')
+SET state = 'dead', finished_at = now(), reason = 'not deliverable in time; ' || coalesce(reason, 'never tried')
 WHERE delivery_id IN (
-    SELECT delivery_id FROM deliveries WHERE state IN ('pending', 'failed') AND created_at < $1 LIMIT $3
-    FOR UPDATE SKIP LOCKED
+    SELECT delivery_id FROM deliveries
+    WHERE state IN ('pending', 'failed') AND created_at < now() - $1::interval LIMIT $2 FOR UPDATE SKIP LOCKED
 )
 """
 SQL_DROP_ORPHANS = """
 DELETE FROM deliveries WHERE delivery_id IN (
     SELECT delivery_id FROM deliveries d WHERE lane = 'channel' AND state IN ('pending', 'failed')
-    AND NOT EXISTS (SELECT FROM channels c WHERE c.channel_id = d.target_id) LIMIT $1 FOR UPDATE SKIP LOCKED
+    AND NOT EXISTS (
+        SELECT FROM channels c
+        WHERE c.channel_id = d.target_id AND (c.verified_at IS NULL) = (d.template = 'address_code')
+    ) LIMIT $1 FOR UPDATE SKIP LOCKED
 )
 """
-SQL_FORGET_DELIVERIES = """
-DELETE FROM deliveries WHERE ctid = ANY (ARRAY (
-    SELECT ctid FROM deliveries WHERE created_at < $1 AND state IN ('sent', 'dead') LIMIT $2))
-"""
+# Numbers as they are kept, and one row of each for its age: what is dead stays for a month.
 SQL_OPEN_FIGURES = """
-SELECT lane, state, count(*) AS n, extract(epoch FROM $1 - min(created_at))::float8 AS age_s FROM deliveries
-WHERE state IN ('pending', 'failed', 'dead') GROUP BY lane, state
+SELECT l.one AS lane, s.one AS state,
+    (SELECT coalesce(sum(n), 0)::bigint FROM counters
+     WHERE what = 'deliveries' AND label = l.one || ' ' || s.one) AS n,
+    coalesce(extract(epoch FROM now() - (
+        SELECT d.created_at FROM deliveries d WHERE d.lane = l.one AND d.state = s.one
+        ORDER BY d.created_at LIMIT 1))::float8, 0) AS age_s
+FROM unnest('{webhook,channel}'::text[]) AS l (one), unnest('{pending,failed,dead}'::text[]) AS s (one)
 """
 
 
@@ -160,11 +174,16 @@ async def queue_webhooks(
 
 
 async def queue_emergencies(
-    conn: Connection, rows: Sequence[tuple[UUID, str, str, Mapping[str, Any]]], *, attempts_allowed: int, now: datetime
+    conn: Connection,
+    rows: Sequence[tuple[UUID, Sequence[str], str, Mapping[str, Any]]],
+    *,
+    attempts_allowed: int,
+    now: datetime,
 ) -> None:
-    """Queue (event, grid code, template, params) for every operators' channel whose area has the grid."""
+    """Queue (event, codes of all areas that have the grid, template, params) for these areas' channels."""
     if rows:
-        await conn.execute(SQL_QUEUE_EMERGENCIES, *map(list, zip(*rows, strict=True)), attempts_allowed, now)
+        texts = [(event_id, " ".join(areas), template, params) for event_id, areas, template, params in rows]
+        await conn.execute(SQL_QUEUE_EMERGENCIES, *map(list, zip(*texts, strict=True)), attempts_allowed, now)
 
 
 async def claim_webhooks(
@@ -217,7 +236,7 @@ async def listed(
     conn: Connection, state: DeliveryState, after: tuple[datetime, UUID] | None, limit: int
 ) -> list[Delivery]:
     """Deliveries of one state, oldest first, beyond the cursor."""
-    at, delivery_id = after or (None, None)
+    at, delivery_id = after or (None, UUID(int=0))
     return [_delivery(row) for row in await conn.fetch(SQL_DELIVERIES, state, at, delivery_id, limit)]
 
 
@@ -242,24 +261,27 @@ async def retry_target(conn: Connection, target_id: UUID, now: datetime, attempt
     return int(status.rsplit(" ", 1)[1])
 
 
+async def drop(conn: Connection, delivery_id: UUID) -> None:
+    """Remove a delivery that nobody asks for again."""
+    await conn.execute(SQL_DROP, delivery_id)
+
+
 async def state(conn: Connection, delivery_id: UUID) -> DeliveryState | None:
     """The delivery's state, None: there is none."""
     found: DeliveryState | None = await conn.fetchval(SQL_STATE, delivery_id)
     return found
 
 
-async def sweep(conn: Connection, now: datetime, open_age: timedelta, kept: timedelta, limit: int = 5_000) -> int:
-    """Give up what is too old, drop what lost its channel, forget what ended long ago. Returns how many forgotten."""
+async def sweep(conn: Connection, open_age: timedelta, limit: int = 5_000) -> None:
+    """Give up what is too old, and drop what lost its channel, or may not go there: a code once it is verified."""
     await conn.execute(SQL_DROP_ORPHANS, limit)
-    await conn.execute(SQL_GIVE_UP_SWITCHED_OFF, now, limit)
-    await conn.execute(SQL_EXPIRE, now - open_age, now, limit)
-    status = await conn.execute(SQL_FORGET_DELIVERIES, now - kept, limit)
-    return int(status.rsplit(" ", 1)[1])
+    await conn.execute(SQL_GIVE_UP_SWITCHED_OFF, limit)
+    await conn.execute(SQL_EXPIRE, open_age, limit)
 
 
-async def figures(conn: Connection, now: datetime) -> list[tuple[str, str, int, float]]:
+async def figures(conn: Connection) -> list[tuple[str, str, int, float]]:
     """(lane, state, number, age of the oldest in seconds) of all that isn't sent."""
-    return [(r["lane"], r["state"], r["n"], r["age_s"]) for r in await conn.fetch(SQL_OPEN_FIGURES, now)]
+    return [(r["lane"], r["state"], r["n"], r["age_s"]) for r in await conn.fetch(SQL_OPEN_FIGURES)]
 
 
 def _delivery(row: asyncpg.Record) -> Delivery:
@@ -282,7 +304,7 @@ def _delivery(row: asyncpg.Record) -> Delivery:
 def _parcel(row: asyncpg.Record) -> ChannelParcel:
     channel = Channel(
         row["target_id"], row["kind"], row["sealed"], row["hint"], tuple(row["topics"]), row["channel_language"],
-        row["area"],
+        row["area"], row["verified"],
     )  # fmt: skip
     quiet = (row["quiet_from"], row["quiet_until"]) if row["quiet_from"] is not None else None
     language = choose_language(row["channel_language"] or row["language"], row["locale"])

@@ -1,24 +1,27 @@
 """The inbox of riders, and the deliveries that follow from a message."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
-from services.notifications.domain import Message
+from services.notifications.domain import LANES, Message
+from shared.kit import counters
 from shared.kit.db import Connection
 
 # One statement for the whole batch: what is new in the inbox also goes to those channels that want its topic.
 SQL_TELL = """
 WITH fresh AS (
     INSERT INTO messages (rider_id, message_id, topic, template, params, created_at)
-    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::jsonb[], $6::timestamptz[])
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::jsonb[], $6::timestamptz[]) AS n (rider_id)
+    WHERE NOT EXISTS (SELECT FROM erased_riders e WHERE e.rider_id = n.rider_id)
     ON CONFLICT DO NOTHING
     RETURNING rider_id, message_id, topic, template, params
 )
-INSERT INTO deliveries (event_id, lane, target_id, template, params, attempts_allowed, next_attempt_at, created_at)
-SELECT f.message_id, 'channel', c.channel_id, f.template, f.params, $7, $8, $8
+INSERT INTO deliveries (event_id, lane, target_id, rider_id, template, params, attempts_allowed, next_attempt_at,
+                        created_at)
+SELECT f.message_id, 'channel', c.channel_id, f.rider_id, f.template, f.params, $7, $8, $8
 FROM fresh f JOIN channels c ON c.rider_id = f.rider_id
-WHERE f.topic = ANY (c.topics)
+WHERE f.topic = ANY (c.topics) AND c.verified_at IS NOT NULL
 ON CONFLICT (event_id, target_id) DO NOTHING
 """
 SQL_INBOX_PAGE = """
@@ -32,21 +35,11 @@ SELECT (SELECT count(*) FROM (SELECT FROM messages WHERE rider_id = $1 AND read_
        (SELECT locale FROM riders WHERE rider_id = $1) AS locale
 """
 SQL_MARK_READ = """
-UPDATE messages SET read_at = coalesce(read_at, $3) WHERE rider_id = $1 AND message_id = $2 RETURNING read_at
+UPDATE messages SET read_at = coalesce(read_at, now()) WHERE rider_id = $1 AND message_id = $2 RETURNING read_at
 """
 SQL_MARK_ALL_READ = """
-UPDATE messages SET read_at = $2
-WHERE rider_id = $1 AND read_at IS NULL AND ($3::uuid IS NULL OR message_id <= $3)
-"""
-SQL_FORGET_MESSAGES = """
-DELETE FROM messages WHERE ctid = ANY (ARRAY (SELECT ctid FROM messages WHERE created_at < $1 LIMIT $2))
-"""
-SQL_TALLIES = """
-SELECT (SELECT count(*) FROM messages) AS messages,
-       count(*) FILTER (WHERE state IN ('pending', 'failed')) AS deliveries_waiting,
-       count(*) FILTER (WHERE state = 'sent') AS deliveries_sent,
-       count(*) FILTER (WHERE state = 'dead') AS deliveries_dead
-FROM deliveries
+UPDATE messages SET read_at = now()
+WHERE rider_id = $1 AND read_at IS NULL AND ($2::uuid IS NULL OR message_id <= $2)
 """
 UNREAD_COUNTED_MAX = 1_000
 
@@ -81,26 +74,28 @@ async def reader(conn: Connection, rider_id: UUID) -> tuple[int, str | None, str
     return row["unread"], row["language"], row["locale"]
 
 
-async def mark_read(conn: Connection, rider_id: UUID, message_id: UUID, now: datetime) -> datetime | None:
+async def mark_read(conn: Connection, rider_id: UUID, message_id: UUID) -> datetime | None:
     """When the message was first read; None where the rider has no such message."""
-    read_at: datetime | None = await conn.fetchval(SQL_MARK_READ, rider_id, message_id, now)
+    read_at: datetime | None = await conn.fetchval(SQL_MARK_READ, rider_id, message_id)
     return read_at
 
 
-async def mark_all_read(conn: Connection, rider_id: UUID, now: datetime, up_to: UUID | None) -> int:
+async def mark_all_read(conn: Connection, rider_id: UUID, up_to: UUID | None) -> int:
     """Mark what is unread, not beyond `up_to`. Returns how many."""
-    status = await conn.execute(SQL_MARK_ALL_READ, rider_id, now, up_to)
-    return int(status.rsplit(" ", 1)[1])
-
-
-async def forget(conn: Connection, now: datetime, age: timedelta, limit: int = 5_000) -> int:
-    """Delete at most `limit` messages that are older than `age`. Returns how many."""
-    status = await conn.execute(SQL_FORGET_MESSAGES, now - age, limit)
+    status = await conn.execute(SQL_MARK_ALL_READ, rider_id, up_to)
     return int(status.rsplit(" ", 1)[1])
 
 
 async def tallies(conn: Connection) -> dict[str, int]:
-    """Figures for the reconciliation: messages, and deliveries by what became of them."""
-    row = await conn.fetchrow(SQL_TALLIES)
-    assert row is not None, "an aggregate without GROUP BY has one row"
-    return dict(row)
+    """Figures for the reconciliation: messages that are there, and deliveries by what became of them."""
+    kept = await counters.kept(conn, "messages", "deliveries")
+    waiting, sent, dead = (
+        sum(kept.of("deliveries", f"{lane} {state}") for lane in LANES for state in states)
+        for states in (("pending", "failed"), ("sent",), ("dead",))
+    )
+    return {
+        "messages": kept.of("messages"),
+        "deliveries_waiting": waiting,
+        "deliveries_sent": sent,
+        "deliveries_dead": dead,
+    }

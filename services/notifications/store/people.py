@@ -7,7 +7,9 @@ from uuid import UUID
 import asyncpg
 
 from services.notifications.domain import Channel, Company, Language, Preferences, Rider, TopicGroup
+from services.notifications.store.reporters import SQL_ERASE_REPORTERS
 from shared.kit.db import Connection
+from shared.kit.erasure import Leaver
 
 # The newest of a batch wins, and only over something older: events carry the whole state.
 SQL_UPSERT_RIDERS = """
@@ -15,6 +17,7 @@ INSERT INTO riders (rider_id, company, locale, active, version)
 SELECT DISTINCT ON (rider_id) rider_id, company, locale, active, version
 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::boolean[], $5::bigint[])
     n (rider_id, company, locale, active, version)
+WHERE NOT EXISTS (SELECT FROM erased_riders e WHERE e.rider_id = n.rider_id)
 ORDER BY rider_id, version DESC
 ON CONFLICT (rider_id) DO UPDATE
 SET company = excluded.company, locale = excluded.locale, active = excluded.active, version = excluded.version
@@ -23,9 +26,12 @@ RETURNING rider_id, active
 """
 SQL_ERASE_PREFERENCES = "DELETE FROM preferences WHERE rider_id = ANY ($1::uuid[])"
 SQL_ERASE_MESSAGES = "DELETE FROM messages WHERE rider_id = ANY ($1::uuid[])"
+SQL_ERASE_DELIVERIES = "DELETE FROM deliveries WHERE rider_id = ANY ($1::uuid[])"
+SQL_ERASE_RIDERS = "DELETE FROM riders WHERE rider_id = ANY ($1::uuid[])"
 # Who has left gets nothing more, and his addresses go: they are personal data without a purpose.
 # Deliveries without a channel are never claimed; the sweeper removes them.
 SQL_FORGET_ADDRESSES = "DELETE FROM channels WHERE rider_id = ANY ($1::uuid[])"
+SQL_FORGET_CODE_LIMITS = "DELETE FROM code_limits WHERE subject = ANY ($1::uuid[]::text[])"
 SQL_UPSERT_COMPANY = """
 INSERT INTO companies (company_id, code, active, version) VALUES ($1, $2, $3, $4)
 ON CONFLICT (company_id) DO UPDATE SET active = excluded.active, code = excluded.code, version = excluded.version
@@ -45,7 +51,7 @@ WHERE c.code = $1 AND c.active ORDER BY k.position
 SQL_COMPANY_KNOWN = "SELECT EXISTS (SELECT FROM companies WHERE code = $1 AND active)"
 SQL_PREFERENCES = "SELECT language, quiet_from, quiet_until, version FROM preferences WHERE rider_id = $1"
 SQL_CHANNELS = """
-SELECT channel_id, kind, sealed, hint, topics, language, area FROM channels
+SELECT channel_id, kind, sealed, hint, topics, language, area, verified_at IS NOT NULL AS verified FROM channels
 WHERE rider_id = $1 ORDER BY created_at, channel_id
 """
 SQL_ADD_PREFERENCES = """
@@ -58,14 +64,23 @@ WHERE rider_id = $1 AND version = $5 RETURNING version
 """
 SQL_DROP_CHANNELS = "DELETE FROM channels WHERE rider_id = $1 AND channel_id <> ALL ($2::uuid[])"
 SQL_PUT_CHANNEL = """
-INSERT INTO channels (channel_id, rider_id, area, kind, sealed, hint, topics, language, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-ON CONFLICT (channel_id) DO UPDATE SET topics = excluded.topics, sealed = excluded.sealed, hint = excluded.hint
+INSERT INTO channels (channel_id, rider_id, area, kind, sealed, hint, topics, language, created_at, verified_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, CASE WHEN $10 THEN now() END)
+ON CONFLICT (channel_id) DO UPDATE SET topics = excluded.topics
 """
 SQL_OPERATOR_CHANNELS = """
-SELECT channel_id, kind, sealed, hint, topics, language, area FROM channels
-WHERE area IS NOT NULL ORDER BY area, channel_id
+SELECT channel_id, kind, sealed, hint, topics, language, area, verified_at IS NOT NULL AS verified FROM channels
+WHERE area IS NOT NULL AND channel_id > $1 ORDER BY channel_id LIMIT $2
 """
+SQL_OPERATOR_CHANNEL_AREA = "SELECT area FROM channels WHERE channel_id = $1 AND area IS NOT NULL"
+SQL_CHANNELS_AT = "SELECT area, count(*) AS n FROM channels WHERE area = ANY ($1::text[]) GROUP BY area"
+SQL_SUCCEEDED_CHANNELS = """
+SELECT c.channel_id, c.kind, c.sealed, c.hint, c.topics, c.language, c.area, c.verified_at IS NOT NULL AS verified,
+       k.successors
+FROM known_areas k JOIN channels c ON c.area = k.code WHERE k.successors <> '{}'
+ORDER BY c.channel_id LIMIT $1 FOR UPDATE OF c SKIP LOCKED
+"""
+SQL_MOVE_CHANNEL = "UPDATE channels SET area = $2 WHERE channel_id = $1"
 SQL_DROP_OPERATOR_CHANNEL = "DELETE FROM channels WHERE channel_id = $1 AND area IS NOT NULL RETURNING channel_id"
 
 
@@ -82,10 +97,14 @@ async def upsert_riders(conn: Connection, riders: Sequence[Rider]) -> list[UUID]
     return [row["rider_id"] for row in rows if not row["active"]]
 
 
-async def erase(conn: Connection, riders: Sequence[UUID]) -> None:
-    """Remove riders' messages and choices."""
-    await conn.execute(SQL_ERASE_PREFERENCES, list(riders))
-    await conn.execute(SQL_ERASE_MESSAGES, list(riders))
+async def forget(conn: Connection, leavers: Sequence[Leaver]) -> None:
+    """Remove riders with their addresses and codes, choices and messages, and what was sent to their addresses."""
+    riders = [one.rider_id for one in leavers]
+    for statement in (
+        SQL_FORGET_ADDRESSES, SQL_ERASE_PREFERENCES, SQL_ERASE_MESSAGES, SQL_ERASE_DELIVERIES, SQL_ERASE_REPORTERS,
+        SQL_ERASE_RIDERS, SQL_FORGET_CODE_LIMITS,
+    ):  # fmt: skip
+        await conn.execute(statement, riders)
 
 
 async def forget_addresses(conn: Connection, riders: Sequence[UUID]) -> None:
@@ -142,17 +161,39 @@ async def drop_channels_except(conn: Connection, rider_id: UUID, kept: Sequence[
 
 
 async def put_channel(conn: Connection, channel: Channel, rider_id: UUID | None, now: datetime) -> None:
-    """Add a channel or change its topics and address. `rider_id` None: an operator's, for `channel.area`."""
+    """Add a channel or change its topics. `rider_id` None: an operator's, for `channel.area`."""
     await conn.execute(
         SQL_PUT_CHANNEL,
         channel.channel_id, rider_id, channel.area, channel.kind, channel.sealed, channel.hint, list(channel.topics),
-        channel.language, now,
+        channel.language, now, channel.verified,
     )  # fmt: skip
 
 
-async def operator_channels(conn: Connection) -> list[Channel]:
-    """All operators' channels."""
-    return [_channel(row) for row in await conn.fetch(SQL_OPERATOR_CHANNELS)]
+async def operator_channels(conn: Connection, after: UUID, limit: int) -> list[Channel]:
+    """The next operators' channels after an id, by id."""
+    return [_channel(row) for row in await conn.fetch(SQL_OPERATOR_CHANNELS, after, limit)]
+
+
+async def area_of_channel(conn: Connection, channel_id: UUID) -> str | None:
+    """The area of an operators' channel; None: there is none."""
+    area: str | None = await conn.fetchval(SQL_OPERATOR_CHANNEL_AREA, channel_id)
+    return area
+
+
+async def channels_at(conn: Connection, codes: Sequence[str]) -> dict[str, int]:
+    """How many operators' channels each of these areas has, as far as it has any."""
+    return {row["area"]: row["n"] for row in await conn.fetch(SQL_CHANNELS_AT, list(codes))}
+
+
+async def succeeded_channels(conn: Connection, most: int) -> list[tuple[Channel, tuple[str, ...]]]:
+    """Operators' channels of areas that vanished, locked, each with the areas that took over."""
+    rows = await conn.fetch(SQL_SUCCEEDED_CHANNELS, most)
+    return [(_channel(row), tuple(row["successors"])) for row in rows]
+
+
+async def move_channel(conn: Connection, channel_id: UUID, area: str) -> None:
+    """Let a channel be another area's; what is still to go there goes."""
+    await conn.execute(SQL_MOVE_CHANNEL, channel_id, area)
 
 
 async def drop_operator_channel(conn: Connection, channel_id: UUID) -> bool:
@@ -162,4 +203,7 @@ async def drop_operator_channel(conn: Connection, channel_id: UUID) -> bool:
 
 def _channel(row: asyncpg.Record) -> Channel:
     topics: tuple[TopicGroup, ...] = tuple(row["topics"])
-    return Channel(row["channel_id"], row["kind"], row["sealed"], row["hint"], topics, row["language"], row["area"])
+    return Channel(
+        row["channel_id"], row["kind"], row["sealed"], row["hint"], topics, row["language"], row["area"],
+        row["verified"],
+    )  # fmt: skip

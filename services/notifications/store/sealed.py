@@ -4,15 +4,25 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from shared.kit.db import Connection
+from shared.kit.resealing import Sealed, uuid_after
 
 SQL_SEALED_KEYS = """
-SELECT c.code AS company, k.key_id::text AS key_id, k.sealed FROM company_keys k JOIN companies c USING (company_id)
+SELECT k.key_id::text, c.code, k.key_id::text, k.sealed FROM company_keys k JOIN companies c USING (company_id)
+WHERE k.key_id > $1 ORDER BY k.key_id LIMIT $2
 """
 SQL_SEALED_WEBHOOKS = """
-SELECT company, webhook_id::text AS key_id, sealed FROM webhooks
-UNION ALL SELECT company, webhook_id::text, sealed_previous FROM webhooks WHERE sealed_previous IS NOT NULL
+WITH page AS (
+    SELECT webhook_id, company, sealed, sealed_previous FROM webhooks WHERE webhook_id > $1 ORDER BY webhook_id LIMIT $2
+)
+SELECT webhook_id::text, company, webhook_id::text, sealed FROM page
+UNION ALL
+SELECT webhook_id::text, company, webhook_id::text, sealed_previous FROM page WHERE sealed_previous IS NOT NULL
+ORDER BY 1
 """
-SQL_SEALED_CHANNELS = "SELECT $1::text AS company, channel_id::text AS key_id, sealed FROM channels"
+SQL_SEALED_CHANNELS = """
+SELECT channel_id::text, $3::text, channel_id::text, sealed FROM channels
+WHERE channel_id > $1 ORDER BY channel_id LIMIT $2
+"""
 # Only what has not changed since it was read.
 SQL_RESEAL_WEBHOOKS = """
 UPDATE webhooks w SET sealed = CASE WHEN w.sealed = u.before THEN u.after ELSE w.sealed END,
@@ -24,25 +34,23 @@ SQL_RESEAL_CHANNELS = """
 UPDATE channels c SET sealed = u.after FROM unnest($1::uuid[], $2::text[], $3::text[]) AS u (channel_id, before, after)
 WHERE c.channel_id = u.channel_id AND c.sealed = u.before
 """
-Sealed = tuple[str, str, str]
-"""(what it is bound to, id, sealed)"""
 Exchange = tuple[UUID, str, str]
 """(id, sealed before, sealed after)"""
 
 
-async def company_keys(conn: Connection) -> list[Sealed]:
-    """Companies' signing keys, as the riders service has told them."""
-    return [(row[0], row[1], row[2]) for row in await conn.fetch(SQL_SEALED_KEYS)]
+async def company_keys(conn: Connection, after: str, most: int) -> list[Sealed]:
+    """Companies' signing keys, as the riders service publishes them."""
+    return [Sealed(*row) for row in await conn.fetch(SQL_SEALED_KEYS, uuid_after(after), most)]
 
 
-async def webhooks(conn: Connection) -> list[Sealed]:
+async def webhooks(conn: Connection, after: str, most: int) -> list[Sealed]:
     """Secrets of webhooks, former ones too."""
-    return [(row[0], row[1], row[2]) for row in await conn.fetch(SQL_SEALED_WEBHOOKS)]
+    return [Sealed(*row) for row in await conn.fetch(SQL_SEALED_WEBHOOKS, uuid_after(after), most)]
 
 
-async def channels(conn: Connection, bound_to: str) -> list[Sealed]:
+async def channels(bound_to: str, conn: Connection, after: str, most: int) -> list[Sealed]:
     """Addresses of channels, sealed as `bound_to`."""
-    return [(row[0], row[1], row[2]) for row in await conn.fetch(SQL_SEALED_CHANNELS, bound_to)]
+    return [Sealed(*row) for row in await conn.fetch(SQL_SEALED_CHANNELS, uuid_after(after), most, bound_to)]
 
 
 async def exchange_webhooks(conn: Connection, secrets: Sequence[Exchange]) -> None:

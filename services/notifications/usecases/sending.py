@@ -1,4 +1,7 @@
-"""Claiming what is due, and writing down what came of it. The transport itself is outbound/."""
+"""Claiming what is due, and writing down what came of it. The transport itself is outbound/.
+
+All by the database's clock: a process whose own is ahead would spend a delivery's attempts, and give it up, in minutes.
+"""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -9,47 +12,51 @@ from uuid import UUID
 from services.notifications import domain, metrics
 from services.notifications.domain import ChannelParcel, Claim, Delivery, Outcome, Webhook, WebhookParcel
 from services.notifications.settings import Settings
-from services.notifications.store import deliveries, messages, webhooks
-from shared.kit import clock
+from services.notifications.store import deliveries, webhooks
+from services.notifications.usecases import verifying
+from shared.kit.auth import Sealer
 from shared.kit.db import ACQUIRE_TIMEOUT_S, Connection, Pool
+from shared.kit.work import database_now
 
 # Longer than any attempt takes: a claim of a process that died comes back after this.
 LEASE = timedelta(seconds=120)
 # So many of one company leave together: a slow receiver holds up its own news only.
 PER_WEBHOOK = 8
+CODE_OUTCOMES = {"sent": "sent", "dead": "undelivered"}
 SLOT_KINDS = frozenset({"wecom", "dingtalk", "feishu"})
 
 
 async def claim_webhooks(pool: Pool, settings: Settings) -> list[WebhookParcel]:
     """Due deliveries to webhooks, taken for this process."""
     async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn, conn.transaction():
+        now = await database_now(conn)
         claimed = await deliveries.claim_webhooks(
-            conn, now=clock.now(), lease=LEASE, most=settings.sender_parallel, most_per_target=PER_WEBHOOK
+            conn, now=now, lease=LEASE, most=settings.sender_parallel, most_per_target=PER_WEBHOOK
         )
         if not claimed:
             return []
         hooks = await webhooks.by_id(conn, [one.target_id for one in claimed])
-    return [WebhookParcel(one, hooks[one.target_id]) for one in claimed]
+    return [WebhookParcel(one, hooks[one.target_id], now) for one in claimed]
 
 
 async def claim_channels(pool: Pool, settings: Settings) -> list[ChannelParcel]:
     """Due deliveries to channels that may leave now. Quiet hours and rate limits put others off without an attempt."""
-    now = clock.now()
     async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn, conn.transaction():
+        now = await database_now(conn)
         due = await deliveries.due_channels(conn, now, settings.sender_parallel)
         first = await _reserve(conn, settings, due, now)
         claims = _decide(settings, due, first, now)
         await deliveries.claim(conn, claims)
-    leaving = {one.delivery_id for one in claims if one.attempt}
-    return [_counted(one) for one in due if one.delivery.delivery_id in leaving]
+        leaving = {one.delivery_id for one in claims if one.attempt}
+        return [await _leaving(conn, settings, one) for one in due if one.delivery.delivery_id in leaving]
 
 
 async def settle_webhook(pool: Pool, parcel: WebhookParcel, outcome: Outcome) -> None:
     """Write down an attempt at a webhook and how the webhook is doing."""
-    now = clock.now()
     hook, delivery = parcel.webhook, parcel.delivery
-    result = domain.settle(delivery, outcome, now)
     async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn, conn.transaction():
+        now = await database_now(conn)
+        result = domain.settle(delivery, outcome, now)
         await deliveries.settle(conn, delivery, result, outcome, now)
         if outcome.ok:
             await webhooks.recovered(conn, hook.webhook_id)
@@ -61,29 +68,30 @@ async def settle_webhook(pool: Pool, parcel: WebhookParcel, outcome: Outcome) ->
 
 
 async def settle_channel(pool: Pool, delivery: Delivery, outcome: Outcome) -> None:
-    """Write down an attempt at a channel."""
-    now = clock.now()
-    result = domain.settle(delivery, outcome, now)
+    """Write down an attempt at a channel. A code that can't be delivered is dropped: its rider asks for another."""
+    code = delivery.template == domain.CODE_TEMPLATE
     async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn, conn.transaction():
-        await deliveries.settle(conn, delivery, result, outcome, now)
+        now = await database_now(conn)
+        result = domain.settle(delivery, outcome, now)
+        settled = await deliveries.settle(conn, delivery, result, outcome, now)
+        if settled and code and result.state == "dead":
+            await deliveries.drop(conn, delivery.delivery_id)
+    if code and result.state in CODE_OUTCOMES:
+        metrics.CODES.labels(CODE_OUTCOMES[result.state]).inc()
     _measure("channel", result.state, outcome)
 
 
 async def sweep(pool: Pool, settings: Settings) -> None:
-    """Give up what is too old, forget what nobody needs any more, and show what waits."""
-    now = clock.now()
+    """Give up what is too old, and what has nowhere to go."""
     async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-        await deliveries.sweep(
-            conn, now, timedelta(hours=settings.delivery_age_hours_max), timedelta(days=settings.delivery_kept_days)
-        )
-        await messages.forget(conn, now, timedelta(days=settings.message_kept_days))
+        await deliveries.sweep(conn, timedelta(hours=settings.delivery_age_hours_max))
 
 
 async def measure(pool: Pool) -> None:
     """Set the gauges of unsent deliveries."""
     async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-        found = {(lane, state): (n, age_s) for lane, state, n, age_s in await deliveries.figures(conn, clock.now())}
-    for lane in ("webhook", "channel"):
+        found = {(lane, state): (n, age_s) for lane, state, n, age_s in await deliveries.figures(conn)}
+    for lane in domain.LANES:
         for state in ("pending", "failed", "dead"):
             n, age_s = found.get((lane, state), (0, 0.0))
             metrics.UNSENT.labels(lane, state).set(n)
@@ -96,7 +104,8 @@ async def _reserve(
     """Places in time for bots' messages that have none yet."""
     places: dict[UUID, int] = defaultdict(int)
     for one in due:
-        if one.channel.kind in SLOT_KINDS and not one.has_slot and domain.quiet_until(now, one.quiet) is None:
+        quiet = domain.quiet_until(now, one.quiet, settings.city_zone) is not None
+        if one.channel.kind in SLOT_KINDS and not one.has_slot and not quiet:
             places[one.channel.channel_id] += 1
     step = timedelta(seconds=settings.bot_interval_s)
     return await deliveries.reserve_slots(conn, [(channel, n, step) for channel, n in places.items()], now)
@@ -110,8 +119,8 @@ def _decide(
     claims = []
     for one in due:
         delivery_id, channel_id = one.delivery.delivery_id, one.channel.channel_id
-        quiet_ends = domain.quiet_until(now, one.quiet)
-        if quiet_ends is not None:
+        quiet_ends = domain.quiet_until(now, one.quiet, settings.city_zone)
+        if quiet_ends is not None and one.delivery.template != domain.CODE_TEMPLATE:  # somebody is waiting for a code
             claims.append(Claim(delivery_id, 0, quiet_ends, has_slot=False))
             continue
         at = now
@@ -123,9 +132,15 @@ def _decide(
     return claims
 
 
-def _counted(parcel: ChannelParcel) -> ChannelParcel:
-    """The parcel as the claim left it: with one attempt more."""
-    return replace(parcel, delivery=replace(parcel.delivery, attempts=parcel.delivery.attempts + 1))
+async def _leaving(conn: Connection, settings: Settings, parcel: ChannelParcel) -> ChannelParcel:
+    """The parcel as the claim left it: with one attempt more, and with its code where it is to bring one."""
+    delivery = replace(parcel.delivery, attempts=parcel.delivery.attempts + 1)
+    if delivery.template == domain.CODE_TEMPLATE:
+        sealer = Sealer(settings.sealing_key.get_secret_value())
+        code = await verifying.make(conn, sealer, parcel.channel.channel_id)
+        minutes = int(domain.CODE_VALID.total_seconds() // 60)
+        delivery = replace(delivery, params={"code": code, "minutes": minutes})
+    return replace(parcel, delivery=delivery)
 
 
 def _paused_until(hook: Webhook, outcome: Outcome, now: datetime) -> datetime:

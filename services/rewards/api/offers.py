@@ -5,24 +5,26 @@ from typing import Annotated, Any, Self
 from uuid import UUID
 
 from fastapi import Path, Query, Response
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from services.rewards.api.parts import FIRST_ID, After, CurrentService, Limit, merchant_id
 from services.rewards.domain import Merchant, Offer
 from services.rewards.store import offers, redemptions
 from services.rewards.store.offers import NewOffer
 from shared.events.common import AnyZone, Points
-from shared.kit.auth import AnyOf, Caller, Operator, Person, allow, policy_router
+from shared.events.outside import ONE_LINE, PLAIN_FORM, Words
+from shared.kit.auth import AnyOf, Caller, CityOperator, Person, allow, policy_router
 from shared.kit.auth import Merchant as MerchantPolicy
 from shared.kit.http import conflict, not_found, problem_responses, unprocessable
 from shared.kit.idempotency import Idempotent
 from shared.kit.ids import new_id
+from shared.kit.masking import masked
 
 router = policy_router(tags=["offers"])
 STATEMENT_DAYS_MAX = 400
-_Text = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f]*\S[^\x00-\x1f]*$")]
+_Text = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f]*\S[^\x00-\x1f]*$"), ONE_LINE]
 _Count = Annotated[int, Field(ge=0, le=1_000_000)]
-_Clock = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+_Clock = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$"), PLAIN_FORM]
 
 
 class _In(BaseModel):
@@ -45,6 +47,7 @@ class MerchantOut(BaseModel):
     name: str
     address: str
     active: bool
+    closed_reason: str | None = Field(description="why nothing can be redeemed here any more")
 
 
 class MerchantsOut(BaseModel):
@@ -59,7 +62,7 @@ class OfferIn(_In):
 
     merchant_id: UUID
     name: _Text
-    description: str = Field("", max_length=1_000, pattern=r"^[^\x00]*$")
+    description: Words = Field("", max_length=1_000)
     price: Points = Field(description="points; 0: a gift")
     donated_by: _Text | None = Field(None, description="who gives it")
     stock: _Count
@@ -113,6 +116,7 @@ class OfferOut(BaseModel):
     opens_at: str
     closes_at: str
     voucher_minutes: int
+    closed_reason: str | None = Field(description="why no more can be had; vouchers that are out stay good")
 
     @staticmethod
     def of(offer: Offer) -> "OfferOut":
@@ -133,6 +137,12 @@ class StockIn(_In):
 
     stock: _Count
     version: int = Field(ge=1, le=1_000_000_000)
+
+
+class ClosingIn(_In):
+    """Why it is closed, for riders to read; null opens it again."""
+
+    reason: Annotated[_Text, AfterValidator(masked)] | None
 
 
 class StatementLineOut(BaseModel):
@@ -158,7 +168,7 @@ class StatementOut(BaseModel):
 
 
 @router.post("/v1/merchants", status_code=201, response_model=MerchantOut, responses=problem_responses(409))
-@allow(Operator)
+@allow(CityOperator)
 async def create_merchant(body: MerchantIn, attempt: Idempotent, service: CurrentService) -> Response:
     """Register a merchant; tokens of its people carry its id."""
     async with service.work() as work:
@@ -178,8 +188,21 @@ async def list_merchants(service: CurrentService, after: After = FIRST_ID, limit
     return MerchantsOut(merchants=page, next=page[-1].id if len(page) == limit else None)
 
 
+@router.put("/v1/merchants/{id}/closing", responses=problem_responses(404))
+@allow(CityOperator)
+async def close_merchant(
+    id_: Annotated[UUID, Path(alias="id")], body: ClosingIn, service: CurrentService
+) -> MerchantOut:
+    """Close all offers of a merchant, or open them again. It goes on taking vouchers that are out."""
+    async with service.work() as work:
+        found = await offers.close_merchant(work.conn, id_, body.reason)
+    if found is None:
+        raise not_found("merchant")
+    return MerchantOut.model_validate(found)
+
+
 @router.get("/v1/merchants/{id}/statement", responses=problem_responses(404))
-@allow(AnyOf(MerchantPolicy, Operator))
+@allow(AnyOf(MerchantPolicy, CityOperator))
 async def read_statement(
     id_: Annotated[UUID, Path(alias="id")],
     since: Annotated[AnyZone, Query(alias="from")],
@@ -210,7 +233,7 @@ async def read_statement(
 
 
 @router.post("/v1/offers", status_code=201, response_model=OfferOut, responses=problem_responses(404, 409))
-@allow(Operator)
+@allow(CityOperator)
 async def create_offer(body: OfferIn, attempt: Idempotent, service: CurrentService) -> Response:
     """Put an offer up with its stock."""
     async with service.work() as work:
@@ -248,7 +271,7 @@ async def read_offer(offer_id: UUID, service: CurrentService) -> OfferOut:
 
 
 @router.put("/v1/offers/{offer_id}/stock", responses=problem_responses(404, 409))
-@allow(Operator)
+@allow(CityOperator)
 async def set_stock(offer_id: UUID, body: StockIn, service: CurrentService) -> OfferOut:
     """Set the total stock; never below what is held and sold."""
     async with service.work() as work:
@@ -260,6 +283,18 @@ async def set_stock(offer_id: UUID, body: StockIn, service: CurrentService) -> O
             title = "库存已变动 / Stock has moved on"
             raise conflict("stock_moved_on", title, current_version=found.version, held=found.held, sold=found.sold)
         return OfferOut.of(found)
+
+
+@router.put("/v1/offers/{offer_id}/closing", responses=problem_responses(404))
+@allow(CityOperator)
+async def close_offer(offer_id: UUID, body: ClosingIn, service: CurrentService) -> OfferOut:
+    """Close an offer, or open it again: no new redemptions; vouchers that are out stay good till their end."""
+    async with service.work() as work:
+        await offers.close_offer(work.conn, offer_id, body.reason)
+        found = await offers.offer(work.conn, offer_id)
+    if found is None:
+        raise not_found("offer")
+    return OfferOut.of(found)
 
 
 def _minute(clock: str | None, default: int) -> int:

@@ -25,6 +25,7 @@ class Parts:
     desk: Desk
     counter: Counter
     redeemer: Batcher[Wish, Answer]
+    undo_days_max: int
 
 
 class Rewards(Service):

@@ -10,12 +10,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.rewards.api.parts import LAST_ID, After, CurrentParts, CurrentService, Limit, merchant_id, rider_id
 from services.rewards.domain import QR_PREFIX, Redemption, shown
 from services.rewards.store import redemptions
+from services.rewards.usecases import redemptions as usecases
 from services.rewards.usecases import vouchers
 from services.rewards.usecases.redemptions import Wish
 from services.rewards.usecases.vouchers import Verdict
-from shared.kit.auth import AnyOf, Caller, Merchant, Operator, Rider, allow, policy_router
+from shared.events.outside import Code, Words
+from shared.kit.auth import AnyOf, Caller, CityOperator, Merchant, Rider, allow, policy_router
 from shared.kit.http import ApiProblem, busy, conflict, not_found, problem_responses, too_many
 from shared.kit.idempotency import Idempotent, StoredResponse
+from shared.kit.masking import masked
 
 router = policy_router(tags=["redemptions"])
 
@@ -29,11 +32,12 @@ class RedemptionOut(BaseModel):
     merchant_id: UUID
     offer_name: str
     price: int
-    state: Literal["requested", "issued", "used", "expired", "refused", "cancelled"]
+    state: Literal["requested", "issued", "used", "expired", "refused", "cancelled", "undone"]
     reason: str | None
     requested_at: datetime
     expires_at: datetime | None = Field(description="of an issued voucher")
     ended_at: datetime | None
+    undone_at: datetime | None = Field(None, description="when an operator undid its use; `reason` says why")
 
     @staticmethod
     def of(redemption: Redemption) -> "RedemptionOut":
@@ -50,7 +54,21 @@ class RedemptionOut(BaseModel):
             requested_at=redemption.requested_at,
             expires_at=redemption.deadline_at if redemption.state == "issued" else None,
             ended_at=redemption.ended_at,
+            undone_at=redemption.undone_at,
         )
+
+
+class UndoIn(BaseModel):
+    """Why a voucher's use is undone: kept, and shown to its rider."""
+
+    model_config = ConfigDict(extra="forbid")
+    reason: Words = Field(min_length=3, max_length=500, pattern=r"^[^\x00-\x1f]*$")
+
+
+class UndoneOut(RedemptionOut):
+    """With who undid it."""
+
+    undone_by: str
 
 
 class VoucherOut(RedemptionOut):
@@ -71,7 +89,7 @@ class CodeIn(BaseModel):
     """What was typed or scanned."""
 
     model_config = ConfigDict(extra="forbid")
-    code: str = Field(min_length=1, max_length=80)
+    code: Code = Field(min_length=1, max_length=80)
 
 
 class VerifiedOut(BaseModel):
@@ -122,7 +140,7 @@ async def read_mine(
 
 
 @router.get("/v1/redemptions/{redemption_id}", responses=problem_responses(404))
-@allow(AnyOf(Rider, Operator))
+@allow(AnyOf(Rider, CityOperator))
 async def read_redemption(
     redemption_id: UUID, caller: Caller, service: CurrentService, parts: CurrentParts
 ) -> VoucherOut:
@@ -137,6 +155,18 @@ async def read_redemption(
         code = parts.desk.codes.open(redemption.id, sealed)
     public = RedemptionOut.of(redemption).model_dump()
     return VoucherOut(**public, code=code and shown(code), qr=code and QR_PREFIX + code)
+
+
+@router.post("/v1/redemptions/{redemption_id}/undo", responses=problem_responses(404, 409))
+@allow(CityOperator, body_max=2_000)
+async def undo(
+    redemption_id: UUID, body: UndoIn, caller: Caller, service: CurrentService, parts: CurrentParts
+) -> UndoneOut:
+    """Undo a voucher's use that was pressed by mistake: piece and points come back. Again: the same answer."""
+    async with service.work() as work:
+        done = await usecases.undo(work, redemption_id, masked(body.reason), caller.id, parts.undo_days_max)
+    assert done.undone_by is not None, "an undone redemption names who did it"
+    return UndoneOut(**RedemptionOut.of(done).model_dump(), undone_by=done.undone_by)
 
 
 @router.post("/v1/vouchers/verify", responses=problem_responses(404, 409), tags=["vouchers"])

@@ -7,6 +7,8 @@ CREATE TABLE merchants (
     name text NOT NULL,
     address text NOT NULL,
     active boolean NOT NULL DEFAULT true,
+    -- why nobody can redeem here any more; vouchers that are out stay good
+    closed_reason text,
     created_at timestamptz NOT NULL
 );
 
@@ -30,6 +32,7 @@ CREATE TABLE offers (
     opens_minute smallint NOT NULL DEFAULT 0 CHECK (opens_minute BETWEEN 0 AND 1439),
     closes_minute smallint NOT NULL DEFAULT 1440 CHECK (closes_minute BETWEEN 1 AND 2880),
     voucher_minutes integer NOT NULL CHECK (voucher_minutes > 0),
+    closed_reason text,
     created_at timestamptz NOT NULL,
     CONSTRAINT offers_stock_adds_up CHECK (free + held + sold = stock),
     CHECK (valid_from < valid_until),
@@ -47,7 +50,7 @@ CREATE TABLE redemptions (
     merchant_id uuid NOT NULL,
     offer_name text NOT NULL,
     price integer NOT NULL CHECK (price >= 0),
-    state text NOT NULL CHECK (state IN ('requested', 'issued', 'used', 'expired', 'refused', 'cancelled')),
+    state text NOT NULL CHECK (state IN ('requested', 'issued', 'used', 'expired', 'refused', 'cancelled', 'undone')),
     reason text,
     requested_on date NOT NULL,
     requested_at timestamptz NOT NULL,
@@ -55,9 +58,13 @@ CREATE TABLE redemptions (
     deadline_at timestamptz NOT NULL,
     issued_at timestamptz,
     ended_at timestamptz,
+    -- by an operator, who said why in `reason`; when it was used stays in ended_at
+    undone_at timestamptz,
+    undone_by text,
     -- the code itself is nowhere: a keyed hash to find it by, and a sealed copy to show its rider again
     code_hash bytea UNIQUE,
     code_sealed bytea,
+    CHECK ((state = 'undone') = (undone_at IS NOT NULL AND undone_by IS NOT NULL)),
     CHECK ((state IN ('issued', 'used', 'expired')) <= (code_hash IS NOT NULL)),
     CHECK ((state IN ('requested', 'issued')) = (ended_at IS NULL))
 );

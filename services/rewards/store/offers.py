@@ -10,35 +10,37 @@ from shared.kit.db import Connection
 
 _COLUMNS = """o.id, o.version, o.merchant_id, m.name AS merchant_name, m.active AS merchant_active, o.name,
        o.description, o.price, o.donated_by, o.stock, o.free, o.held, o.sold, o.per_rider_max, o.per_day_max,
-       o.valid_from, o.valid_until, o.opens_minute, o.closes_minute, o.voucher_minutes"""
+       o.valid_from, o.valid_until, o.opens_minute, o.closes_minute, o.voucher_minutes,
+       coalesce(o.closed_reason, m.closed_reason) AS closed_reason"""
 SQL_ADD_MERCHANT = """
 INSERT INTO merchants (id, version, name, address, created_at) VALUES ($1, 1, $2, $3, now())
-RETURNING id, version, name, address, active
+RETURNING id, version, name, address, active, closed_reason
 """
 SQL_MERCHANTS = """
-SELECT id, version, name, address, active FROM merchants WHERE id > $1 ORDER BY id LIMIT $2
+SELECT id, version, name, address, active, closed_reason FROM merchants WHERE id > $1 ORDER BY id LIMIT $2
 """
-SQL_MERCHANT = "SELECT id, version, name, address, active FROM merchants WHERE id = $1"
+SQL_MERCHANT = "SELECT id, version, name, address, active, closed_reason FROM merchants WHERE id = $1"
 SQL_ADD_OFFER = """
 INSERT INTO offers (id, version, merchant_id, name, description, price, donated_by, stock, free, per_rider_max,
                     per_day_max, valid_from, valid_until, opens_minute, closes_minute, voucher_minutes, created_at)
 VALUES ($1, 1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10, $11, $12, $13, $14, now())
 """
-SQL_OFFER = f"SELECT {_COLUMNS} FROM offers o JOIN merchants m ON m.id = o.merchant_id WHERE o.id = $1"  # noqa: S608 # constants only
+SQL_OFFER = f"SELECT {_COLUMNS} FROM offers o JOIN merchants m ON m.id = o.merchant_id WHERE o.id = $1"
 SQL_OFFERS = f"""
 SELECT {_COLUMNS}
 FROM offers o JOIN merchants m ON m.id = o.merchant_id
-WHERE o.id > $1 AND m.active AND o.valid_from <= now() AND now() < o.valid_until
+WHERE o.id > $1 AND m.active AND m.closed_reason IS NULL AND o.closed_reason IS NULL
+  AND o.valid_from <= now() AND now() < o.valid_until
   AND ($2::uuid IS NULL OR o.merchant_id = $2)
 ORDER BY o.id LIMIT $3
-"""  # noqa: S608 # constants only
+"""
 # In id order, so that batches with offers in common wait for each other instead of deadlocking. NO KEY: a redemption
 # that refers to the offer doesn't have to wait.
 SQL_LOCK_OFFERS = f"""
 SELECT {_COLUMNS}
 FROM offers o JOIN merchants m ON m.id = o.merchant_id
 WHERE o.id = ANY($1::uuid[]) ORDER BY o.id FOR NO KEY UPDATE OF o
-"""  # noqa: S608 # constants only
+"""
 SQL_TAKEN_BY_RIDERS = """
 SELECT r.offer_id, r.rider_id, count(*)
 FROM unnest($1::uuid[], $2::uuid[]) AS wanted (offer_id, rider_id)
@@ -74,7 +76,14 @@ UPDATE offers SET stock = $2, free = $2 - held - sold, version = version + 1
 WHERE id = $1 AND version = $3 AND $2 >= held + sold
 RETURNING version
 """
-SQL_CLOCK = "SELECT now()"
+SQL_RETURN_STOCK = "UPDATE offers SET sold = sold - 1, free = free + 1 WHERE id = $1"
+SQL_CLOSE_OFFER = """
+UPDATE offers SET closed_reason = $2, version = version + 1 WHERE id = $1 AND closed_reason IS DISTINCT FROM $2
+"""
+SQL_CLOSE_MERCHANT = """
+UPDATE merchants SET version = version + (closed_reason IS DISTINCT FROM $2)::int, closed_reason = $2 WHERE id = $1
+RETURNING id, version, name, address, active, closed_reason
+"""
 
 
 class StockMoved(RuntimeError):
@@ -98,12 +107,6 @@ class NewOffer:
     opens_minute: int
     closes_minute: int
     voucher_minutes: int
-
-
-async def database_now(conn: Connection) -> datetime:
-    """The instant at which the transaction began, by the clock that all replicas share."""
-    now: datetime = await conn.fetchval(SQL_CLOCK)
-    return now
 
 
 async def add_merchant(conn: Connection, id_: UUID, name: str, address: str) -> Merchant:
@@ -200,3 +203,19 @@ async def move_stock(conn: Connection, freed: Mapping[UUID, int], sold: Mapping[
 async def set_stock(conn: Connection, id_: UUID, stock: int, version: int) -> bool:
     """Set the total; False when the offer moved on or more than that is held and sold already."""
     return await conn.fetchval(SQL_SET_STOCK, id_, stock, version) is not None
+
+
+async def return_stock(conn: Connection, id_: UUID) -> None:
+    """One sold piece is free again."""
+    await conn.execute(SQL_RETURN_STOCK, id_)
+
+
+async def close_offer(conn: Connection, id_: UUID, reason: str | None) -> None:
+    """Close an offer, or open it again where there is no reason."""
+    await conn.execute(SQL_CLOSE_OFFER, id_, reason)
+
+
+async def close_merchant(conn: Connection, id_: UUID, reason: str | None) -> Merchant | None:
+    """Close all of a merchant's offers, or open them again; None: there is no such merchant."""
+    row = await conn.fetchrow(SQL_CLOSE_MERCHANT, id_, reason)
+    return None if row is None else Merchant(*row)

@@ -3,13 +3,17 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import get_args
 from uuid import UUID
 
 from services.rewards.domain import Redemption, State
+from shared.kit import counters
 from shared.kit.db import Connection
+from shared.kit.erasure import Leaver
+from shared.kit.resealing import Sealed, uuid_after
 
 _COLUMNS = """r.id, r.version, r.rider_id, r.offer_id, r.merchant_id, r.offer_name, r.price, r.state, r.reason,
-          r.requested_at, r.deadline_at, r.issued_at, r.ended_at"""
+          r.requested_at, r.deadline_at, r.issued_at, r.ended_at, r.undone_at, r.undone_by"""
 SQL_ADD_REDEMPTIONS = f"""
 INSERT INTO redemptions AS r (id, version, rider_id, offer_id, merchant_id, offer_name, price, state, requested_on,
                               requested_at, deadline_at, issued_at, code_hash, code_sealed)
@@ -19,7 +23,7 @@ FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::text[], $7::int[
             $10::bytea[], $11::bytea[])
     AS new (id, rider_id, offer_id, merchant_id, offer_name, price, state, deadline_s, code_hash, code_sealed)
 RETURNING {_COLUMNS}
-"""  # noqa: S608 # constants only
+"""
 SQL_LOCK_REQUESTED = """
 SELECT id FROM redemptions WHERE id = ANY($1::uuid[]) AND state = 'requested' ORDER BY id FOR UPDATE
 """
@@ -30,13 +34,13 @@ SET state = 'issued', version = r.version + 1, issued_at = now(), code_hash = ne
 FROM unnest($1::uuid[], $2::bytea[], $3::bytea[]) AS new (id, code_hash, code_sealed), offers o
 WHERE r.id = new.id AND r.state = 'requested' AND o.id = r.offer_id
 RETURNING {_COLUMNS}
-"""  # noqa: S608 # constants only
+"""
 SQL_REFUSE = f"""
 UPDATE redemptions r SET state = 'refused', version = r.version + 1, reason = new.reason, ended_at = now()
 FROM unnest($1::uuid[], $2::text[]) AS new (id, reason)
 WHERE r.id = new.id AND r.state = 'requested'
 RETURNING {_COLUMNS}
-"""  # noqa: S608 # constants only
+"""
 # Rows that another replica or a counter has in hand are left to the next turn
 SQL_END_DUE = f"""
 WITH due AS (
@@ -49,22 +53,35 @@ SET state = CASE r.state WHEN 'requested' THEN 'cancelled' ELSE 'expired' END,
     version = r.version + 1, ended_at = now()
 FROM due WHERE r.id = due.id
 RETURNING {_COLUMNS}
-"""  # noqa: S608 # constants only
+"""
 SQL_BY_CODE = f"""
 SELECT {_COLUMNS}, o.opens_minute, o.closes_minute
 FROM redemptions r JOIN offers o ON o.id = r.offer_id WHERE r.code_hash = ANY($1::bytea[]) FOR UPDATE OF r
-"""  # noqa: S608 # constants only
-SQL_SEALED_CODES = "SELECT id, code_sealed FROM redemptions WHERE state = 'issued' AND code_sealed IS NOT NULL"
-SQL_RENEW_CODE = "UPDATE redemptions SET code_hash = $3, code_sealed = $4 WHERE id = $1 AND code_sealed = $2"
+"""
+SQL_SEALED_CODES = """
+SELECT id, code_sealed FROM redemptions
+WHERE state = 'issued' AND code_sealed IS NOT NULL AND id > $1 ORDER BY id LIMIT $2
+"""
+SQL_RENEW_CODES = """
+UPDATE redemptions r SET code_hash = n.code_hash, code_sealed = n.code_sealed
+FROM unnest($1::uuid[], $2::bytea[], $3::bytea[], $4::bytea[]) AS n (id, before, code_hash, code_sealed)
+WHERE r.id = n.id AND r.code_sealed = n.before
+"""
 SQL_USE = f"""
 UPDATE redemptions r SET state = 'used', version = r.version + 1, ended_at = now()
 WHERE r.id = $1 AND r.merchant_id = $2 AND r.state = 'issued' AND r.deadline_at > now()
 RETURNING {_COLUMNS}
-"""  # noqa: S608 # constants only
-SQL_REDEMPTION = f"SELECT {_COLUMNS}, r.code_sealed FROM redemptions r WHERE r.id = $1"  # noqa: S608 # constants only
+"""
+SQL_UNDO = f"""
+UPDATE redemptions r
+SET state = 'undone', version = r.version + 1, reason = $2, undone_at = now(), undone_by = $3
+WHERE r.id = $1 AND r.state = 'used' AND r.ended_at > now() - make_interval(days => $4)
+RETURNING {_COLUMNS}
+"""
+SQL_REDEMPTION = f"SELECT {_COLUMNS}, r.code_sealed FROM redemptions r WHERE r.id = $1"
 SQL_OF_RIDER = f"""
 SELECT {_COLUMNS} FROM redemptions r WHERE r.rider_id = $1 AND r.id < $2 ORDER BY r.id DESC LIMIT $3
-"""  # noqa: S608 # constants only
+"""
 # The row of the merchant is the lock that makes attempts follow each other: parallel guesses don't slip past the limit
 SQL_ATTEMPTS = """
 INSERT INTO voucher_attempts AS a (merchant_id, window_from, wrong) VALUES ($1, now(), 0)
@@ -80,26 +97,13 @@ FROM redemptions
 WHERE merchant_id = $1 AND state = 'used' AND ended_at >= $2 AND ended_at < $3
 GROUP BY offer_id, offer_name, price ORDER BY offer_name, offer_id, price
 """
-SQL_TALLIES = """
-WITH states AS (
-    SELECT offer_id, count(*) FILTER (WHERE state IN ('requested', 'issued')) AS held,
-           count(*) FILTER (WHERE state = 'used') AS sold
-    FROM redemptions GROUP BY offer_id
-), stock AS (
-    SELECT coalesce(sum(stock), 0) AS stock_total, coalesce(sum(free), 0) AS free, coalesce(sum(o.held), 0) AS held,
-           coalesce(sum(o.sold), 0) AS sold,
-           count(*) FILTER (WHERE (o.held, o.sold) <> (coalesce(s.held, 0), coalesce(s.sold, 0))) AS imbalance
-    FROM offers o LEFT JOIN states s ON s.offer_id = o.id
-), counts AS (
-    SELECT count(*) FILTER (WHERE state = 'requested') AS requested, count(*) FILTER (WHERE state = 'issued') AS issued,
-           count(*) FILTER (WHERE state = 'used') AS used, count(*) FILTER (WHERE state = 'expired') AS expired,
-           count(*) FILTER (WHERE state = 'refused') AS refused,
-           count(*) FILTER (WHERE state = 'cancelled') AS cancelled,
-           coalesce(sum(price) FILTER (WHERE state = 'used'), 0) AS points_spent,
-           coalesce(sum(price) FILTER (WHERE state IN ('requested', 'issued')), 0) AS points_held
-    FROM redemptions
-)
-SELECT * FROM stock, counts
+SQL_CODES_ERASE = """
+UPDATE redemptions SET code_sealed = NULL WHERE rider_id = ANY($1::uuid[]) AND code_sealed IS NOT NULL
+"""
+SQL_STOCK = """
+SELECT coalesce(sum(stock), 0)::bigint AS stock_total, coalesce(sum(free), 0)::bigint AS free,
+       coalesce(sum(held), 0)::bigint AS held, coalesce(sum(sold), 0)::bigint AS sold
+FROM offers
 """
 
 
@@ -181,19 +185,26 @@ async def by_code(conn: Connection, code_hashes: Sequence[bytes]) -> tuple[Redem
     return None if row is None else (Redemption(*row[:-2]), row[-2], row[-1])
 
 
-async def sealed_codes(conn: Connection) -> list[tuple[UUID, bytes]]:
-    """(redemption, sealed code) of all vouchers that can still be used."""
-    return [(row["id"], row["code_sealed"]) for row in await conn.fetch(SQL_SEALED_CODES)]
+async def sealed_codes(conn: Connection, after: str, most: int) -> list[Sealed]:
+    """Codes of vouchers that can still be used."""
+    rows = await conn.fetch(SQL_SEALED_CODES, uuid_after(after), most)
+    return [Sealed(str(row["id"]), "", str(row["id"]), row["code_sealed"]) for row in rows]
 
 
-async def renew_code(conn: Connection, id_: UUID, before: bytes, code_hash: bytes, sealed: bytes) -> None:
-    """Exchange hash and seal of a code that has not changed meanwhile."""
-    await conn.execute(SQL_RENEW_CODE, id_, before, code_hash, sealed)
+async def renew_codes(conn: Connection, codes: Sequence[tuple[UUID, bytes, bytes, bytes]]) -> None:
+    """Exchange (id, sealed before, hash, sealed) of codes that have not changed meanwhile."""
+    await conn.execute(SQL_RENEW_CODES, *map(list, zip(*codes, strict=True)))
 
 
 async def use(conn: Connection, id_: UUID, merchant_id: UUID) -> Redemption | None:
     """Issued → used at this merchant; None where it isn't issued (any more) or its time is over."""
     row = await conn.fetchrow(SQL_USE, id_, merchant_id)
+    return None if row is None else Redemption(*row)
+
+
+async def undo(conn: Connection, id_: UUID, reason: str, by: str, days_max: int) -> Redemption | None:
+    """Used → undone; None where it isn't used, or was used longer ago."""
+    row = await conn.fetchrow(SQL_UNDO, id_, reason, by, days_max)
     return None if row is None else Redemption(*row)
 
 
@@ -206,6 +217,11 @@ async def redemption(conn: Connection, id_: UUID) -> tuple[Redemption, bytes | N
 async def of_rider(conn: Connection, rider_id: UUID, before: UUID, limit: int) -> list[Redemption]:
     """A page of a rider's redemptions, newest first."""
     return [Redemption(*row) for row in await conn.fetch(SQL_OF_RIDER, rider_id, before, limit)]
+
+
+async def forget(conn: Connection, leavers: Sequence[Leaver]) -> None:
+    """Nobody is shown riders' codes any more. What was redeemed stays, under a bare id: merchants are paid by it."""
+    await conn.execute(SQL_CODES_ERASE, [one.rider_id for one in leavers])
 
 
 async def wrong_attempts(conn: Connection, merchant_id: UUID, window_s: int) -> int:
@@ -225,7 +241,13 @@ async def statement(conn: Connection, merchant_id: UUID, since: datetime, until:
 
 
 async def tallies(conn: Connection) -> dict[str, int]:
-    """Pieces, and points for prices. `imbalance`: offers whose stock their redemptions don't explain."""
-    row = await conn.fetchrow(SQL_TALLIES)
-    assert row is not None  # aggregates: always one row
-    return {name: int(value) for name, value in row.items()}
+    """Pieces of all offers, redemptions by state, and points for prices, as they are kept."""
+    stock = await conn.fetchrow(SQL_STOCK)
+    assert stock is not None  # aggregates: always one row
+    kept = await counters.kept(conn, "redemptions", "points")
+    return {
+        **dict(stock),
+        **{state: kept.of("redemptions", state) for state in get_args(State)},
+        "points_spent": kept.of("points", "used"),
+        "points_held": kept.of("points", "requested") + kept.of("points", "issued"),
+    }

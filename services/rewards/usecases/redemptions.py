@@ -23,6 +23,7 @@ from shared.kit.work import Event, Work
 CREATED = 201
 _TITLES = {
     "merchant_inactive": "商户已停止服务 / The merchant is not active",
+    "offer_closed": "不再提供 / No longer offered",
     "not_valid_now": "不在有效期内 / Not valid now",
     "rider_quota_used": "您的名额已用完 / Your quota is used",
     "day_quota_used": "今日名额已用完 / Today's quota is used",
@@ -98,8 +99,7 @@ async def redeem(desk: Desk, work: Work, wishes: Sequence[Wish]) -> list[Answer 
 
 async def _take(desk: Desk, work: Work, wishes: Sequence[Wish]) -> dict[keys.Key, Redemption | ApiProblem]:
     locked = await offers.lock_offers(work.conn, {wish.offer_id for wish in wishes})
-    now = await offers.database_now(work.conn)
-    today: date = now.astimezone(desk.zone).date()
+    today: date = work.now.astimezone(desk.zone).date()
     wanted = {(wish.offer_id, wish.rider_id) for wish in wishes if wish.offer_id in locked}
     taken = await offers.taken(work.conn, locked, wanted, today)
     outcomes: dict[keys.Key, Redemption | ApiProblem] = {}
@@ -108,9 +108,10 @@ async def _take(desk: Desk, work: Work, wishes: Sequence[Wish]) -> dict[keys.Key
         offer = locked.get(wish.offer_id)
         if offer is None:
             outcomes[wish.key] = not_found("offer")
-        elif (reason := taken[offer.id].take(offer, wish.rider_id, now)) is not None:
+        elif (reason := taken[offer.id].take(offer, wish.rider_id, work.now)) is not None:
             metrics.REFUSALS.labels(reason).inc()
-            outcomes[wish.key] = conflict(reason, _TITLES[reason], free=max(0, taken[offer.id].free))
+            why = offer.closed_reason or "" if reason == "offer_closed" else ""
+            outcomes[wish.key] = conflict(reason, _TITLES[reason], why, free=max(0, taken[offer.id].free))
         else:
             granted[wish.key] = _new(desk, offer, wish.rider_id)
     if granted:
@@ -172,6 +173,28 @@ async def sweep(work: Work, rows_max: int) -> int:
     return len(ended)
 
 
+async def undo(work: Work, id_: UUID, reason: str, by: str, days_max: int) -> Redemption:
+    """Undo a redemption that was pressed by mistake: the piece is free again, points follow by the event.
+
+    The same answer again where it is undone already.
+
+    Raises:
+        ApiProblem: 404 no such redemption; 409 `not_undoable` with its state, or when it was used too long ago.
+    """
+    undone = await redemptions.undo(work.conn, id_, reason, by, days_max)
+    if undone is not None:
+        await offers.return_stock(work.conn, undone.offer_id)
+        publish(work, undone)
+        return undone
+    found = await redemptions.redemption(work.conn, id_)
+    if found is None:
+        raise not_found("redemption")
+    if found[0].state == "undone":
+        return found[0]
+    detail = f"only a voucher that was used within {days_max} days can be undone"
+    raise conflict("not_undoable", "不能撤销 / Can't be undone", detail, state=found[0].state)
+
+
 def publish(work: Work, redemption: Redemption, cause: Event[Any] | None = None) -> None:
     """Tell a redemption's state."""
     body = RedemptionChanged(
@@ -184,7 +207,7 @@ def publish(work: Work, redemption: Redemption, cause: Event[Any] | None = None)
         state=redemption.state,
         reason=redemption.reason,
         expires_at=redemption.deadline_at if redemption.state == "issued" else None,
-        changed_at=redemption.ended_at or redemption.issued_at or redemption.requested_at,
+        changed_at=redemption.undone_at or redemption.ended_at or redemption.issued_at or redemption.requested_at,
     )
     work.publish(REDEMPTION_CHANGED, body, version=redemption.version, cause=cause)
     metrics.REDEMPTIONS.labels(redemption.state).inc()

@@ -52,8 +52,7 @@ async def _verify(counter: Counter, work: Work, merchant_id: UUID, entered: str)
     redemption, opens_minute, closes_minute = found
     if redemption.merchant_id != merchant_id:
         return Verdict("other_merchant")
-    now = await offers.database_now(work.conn)
-    if redemption.state == "issued" and not is_open(opens_minute, closes_minute, now.astimezone(counter.zone)):
+    if redemption.state == "issued" and not is_open(opens_minute, closes_minute, work.now.astimezone(counter.zone)):
         return Verdict("closed_now", redemption)
     used = await redemptions.use(work.conn, redemption.id, merchant_id)
     if used is None:

@@ -9,16 +9,18 @@ from fastapi.responses import JSONResponse
 from pydantic import AwareDatetime, BaseModel
 
 from services.riders import domain, store, usecases
-from services.riders.api.conventions import CurrentService, In, Name, not_when_overloaded, problem_of
+from services.riders.api.conventions import After, CurrentService, In, Limit, Name, not_when_overloaded, problem_of
 from services.riders.domain import Refusal
 from shared.events.common import CompanyCode
-from shared.kit.auth import Operator, Sealer, allow, policy_router
+from shared.kit.auth import CityOperator, Sealer, allow, policy_router
 from shared.kit.db import ACQUIRE_TIMEOUT_S
 from shared.kit.http import not_found, problem_responses
 from shared.kit.idempotency import Idempotent
 from shared.kit.service import Service
 
 router = policy_router(tags=["companies"])
+KEYS_SHOWN = 100
+"""Of years of rotations; far more than may be good at a time."""
 OverlapHours = Annotated[float | None, Query(ge=0, le=24 * 31, description="then the older keys end by themselves")]
 
 
@@ -70,13 +72,13 @@ class KeyStateOut(BaseModel):
 
 
 class CompanyDetailOut(CompanyOut):
-    """A company and its keys, without their content."""
+    """A company and its newest keys, without their content; those that are good are always among them."""
 
     keys: list[KeyStateOut]
 
 
 @router.post("/v1/companies", status_code=201, response_model=CompanyCreatedOut, responses=problem_responses(409))
-@allow(Operator)
+@allow(CityOperator)
 async def create_company(body: CompanyIn, service: CurrentService) -> Response:
     """Register a company. The signing key in the answer is told only this once; lost: make a new one."""
     not_when_overloaded(service)
@@ -89,22 +91,23 @@ async def create_company(body: CompanyIn, service: CurrentService) -> Response:
 
 
 @router.get("/v1/companies")
-@allow(Operator)
-async def list_companies(service: CurrentService) -> list[CompanyOut]:
-    """All companies."""
+@allow(CityOperator)
+async def list_companies(service: CurrentService, after: After = "", limit: Limit = 200) -> list[CompanyOut]:
+    """Companies by code; go on behind the last one's code."""
     async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-        return [CompanyOut.model_validate(_company_fields(company)) for company in await store.companies(conn)]
+        found = await store.companies(conn, after, limit)
+    return [CompanyOut.model_validate(_company_fields(company)) for company in found]
 
 
 @router.get("/v1/companies/{code}", responses=problem_responses(404))
-@allow(Operator)
+@allow(CityOperator)
 async def read_company(code: CompanyCode, service: CurrentService) -> CompanyDetailOut:
     """One company and its keys."""
     async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
         company = (await store.companies_by_code(conn, [code])).get(code)
         if company is None:
             raise not_found("company")
-        keys = await store.keys(conn, company.company_id)
+        keys = await store.keys(conn, company.company_id, KEYS_SHOWN)
     states = [
         KeyStateOut(key_id=key.key_id, active=key.active, created_at=key.created_at, expires_at=key.expires_at)
         for key in keys
@@ -113,7 +116,7 @@ async def read_company(code: CompanyCode, service: CurrentService) -> CompanyDet
 
 
 @router.put("/v1/companies/{code}", responses=problem_responses(404))
-@allow(Operator)
+@allow(CityOperator)
 async def update_company(code: CompanyCode, body: CompanyUpdateIn, service: CurrentService) -> CompanyOut:
     """Rename, suspend or resume a company."""
     not_when_overloaded(service)
@@ -125,7 +128,7 @@ async def update_company(code: CompanyCode, body: CompanyUpdateIn, service: Curr
 
 
 @router.post("/v1/companies/{code}/keys", status_code=201, response_model=KeyOut, responses=problem_responses(404, 409))
-@allow(Operator)
+@allow(CityOperator)
 async def add_key(
     code: CompanyCode, attempt: Idempotent, service: CurrentService, overlap_hours: OverlapHours = None
 ) -> Response:
@@ -146,7 +149,7 @@ async def add_key(
 
 
 @router.delete("/v1/companies/{code}/keys/{key_id}", status_code=204, responses=problem_responses(404))
-@allow(Operator)
+@allow(CityOperator)
 async def revoke_key(code: CompanyCode, key_id: UUID, service: CurrentService) -> None:
     """End a key; within seconds no service accepts it."""
     async with service.work() as work:

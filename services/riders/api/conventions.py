@@ -2,20 +2,24 @@
 
 from typing import Annotated
 
-from fastapi import Depends
+from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.riders.domain import Refusal
+from shared.events.outside import ONE_LINE, Code
 from shared.kit.http import ApiProblem, busy
 from shared.kit.service import Service, current_service
 
 CurrentService = Annotated[Service, Depends(current_service)]
-Name = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f]*\S[^\x00-\x1f]*$")]
+After = Annotated[Code, Query(max_length=64, description="code of the last one of the page before")]
+Limit = Annotated[int, Query(ge=1, le=1_000)]
+Name = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f]*\S[^\x00-\x1f]*$"), ONE_LINE]
 _STATUS = {
     "company_suspended": 403,
     "unknown_company": 403,
     "company_exists": 409,
     "rider_erased": 409,
+    "event_known": 409,
     "too_many_keys": 409,
 }
 

@@ -1,5 +1,6 @@
 """HTTP: riders and outlets, for their company."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 from uuid import UUID
 
@@ -7,15 +8,18 @@ from fastapi import Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from services.riders import domain, store, usecases
-from services.riders.api.conventions import CurrentService, In, Name, not_when_overloaded, problem_of
+from services.riders.api.conventions import After, CurrentService, In, Limit, Name, not_when_overloaded, problem_of
 from services.riders.domain import Refusal, Registered, Rider
 from shared.events.common import CompanyCode, ExternalId
 from shared.events.inbound_riders import RiderSubmission
+from shared.events.outside import LEGIBLE, Code
+from shared.events.personal import number_mark
 from shared.kit import auth
-from shared.kit.auth import AnyOf, Caller, Operator, allow, policy_router
+from shared.kit.auth import AnyOf, Caller, CityOperator, allow, policy_router
 from shared.kit.db import ACQUIRE_TIMEOUT_S
 from shared.kit.http import not_found, problem_responses, unprocessable
-from shared.kit.http.items import EACH, ItemProblem, Malformed
+from shared.kit.http.events import Stated, StatedEvents
+from shared.kit.http.items import EACH, ItemProblem, Malformed, of_event
 from shared.kit.service import Service
 
 router = policy_router(tags=["riders"])
@@ -47,7 +51,7 @@ class OutletIn(In):
 
     code: ExternalId
     name: Name
-    address: Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f]*$")] = ""
+    address: Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f]*$"), LEGIBLE] = ""
     active: bool = True
 
 
@@ -106,34 +110,43 @@ class OutletsOut(BaseModel):
 
 
 @router.post("/v1/riders:batch", responses=problem_responses(413))
-@allow(auth.Company)
-async def register_riders(body: RidersIn, caller: Caller, service: CurrentService) -> RidersOut:
-    """Register or change up to 1,000 riders; each has its own result, the good ones count."""
-    return await _register(body, caller.company_code, service)
+@allow(auth.Company, events="riders")
+async def register_riders(body: RidersIn, caller: Caller, service: CurrentService, stated: StatedEvents) -> RidersOut:
+    """Register or change up to 1,000 riders; each has its own result, the good ones count.
+
+    As a batch of CloudEvents too: one result per event, in their order; an event that came before is `unchanged`,
+    whatever has been said of the rider since.
+    """
+    return await _register(body, caller.company_code, service, stated)
 
 
 @router.post("/v1/riders:replay", responses=problem_responses(413))
-@allow(Operator, timeout_s=30.0)
+@allow(CityOperator, timeout_s=30.0)
 async def replay_riders(
     body: RidersIn,
     service: CurrentService,
     company: Annotated[CompanyCode, Query(description="whose riders they are")],
 ) -> RidersOut:
     """Register riders from an operator's file that are not known yet; known ones are `unchanged`, whatever it says."""
-    return await _register(body, company, service, only_new=True)
+    return await _register(body, company, service, (), only_new=True)
 
 
-async def _register(body: RidersIn, company: str, service: Service, *, only_new: bool = False) -> RidersOut:
+async def _register(
+    body: RidersIn, company: str, service: Service, stated: Sequence[Stated], *, only_new: bool = False
+) -> RidersOut:
     not_when_overloaded(service)
-    good = [(at, item) for at, item in enumerate(body.riders) if isinstance(item, RiderIn)]
-    registrations = [usecases.registration(company, item) for _, item in good]
+    place = usecases.place_of(company)
+    events = stated or [Stated()] * len(body.riders)
+    riders = [of_event(item, event) for item, event in zip(body.riders, events, strict=True)]
+    good = [(at, item) for at, item in enumerate(riders) if isinstance(item, RiderIn)]
+    registrations = [usecases.registration(company, item, events[at].id_at(place)) for at, item in good]
     async with service.work() as work:
         outcomes = await usecases.register(work, registrations, only_new=only_new) if registrations else []
     items = [
         RiderItemOut(external_id=item.external_id, status="refused", problem=ItemProblem.of(item))
         if isinstance(item, Malformed)
         else RiderItemOut(external_id=item.external_id, status="unchanged")
-        for item in body.riders
+        for item in riders
     ]
     for (at, item), outcome in zip(good, outcomes, strict=True):
         items[at] = _rider_item(item.external_id, outcome)
@@ -142,7 +155,7 @@ async def _register(body: RidersIn, company: str, service: Service, *, only_new:
 
 @router.put("/v1/riders/{external_id:path}", responses=problem_responses(403, 409))
 @allow(auth.Company)
-async def put_rider(external_id: str, body: RiderIn, caller: Caller, service: CurrentService) -> RiderOut:
+async def put_rider(external_id: Code, body: RiderIn, caller: Caller, service: CurrentService) -> RiderOut:
     """Register or change one rider. The body names the rider too, since the signature covers only the body."""
     if external_id != body.external_id:
         raise unprocessable(
@@ -157,9 +170,26 @@ async def put_rider(external_id: str, body: RiderIn, caller: Caller, service: Cu
     return _rider_out(Rider(outcome.rider_id, one.company, one.external_id, one.facts, outcome.version))
 
 
+@router.get("/v1/riders", responses=problem_responses(404))
+@allow(CityOperator)
+async def find_rider(
+    service: CurrentService,
+    company: Annotated[CompanyCode, Query(description="whose rider")],
+    external_id: Annotated[ExternalId, Query(description="the company's own number of the rider")],
+) -> RiderOut:
+    """A rider by their company's number; an erased one too."""
+    async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        found = await store.rider_by_external_id(conn, company, external_id)
+        if found is None:
+            found = await store.rider_by_external_id(conn, company, number_mark(company, external_id))
+    if found is None:
+        raise not_found("rider")
+    return _rider_out(found)
+
+
 @router.get("/v1/riders/{rider:path}", responses=problem_responses(404))
-@allow(AnyOf(auth.Company, auth.Rider, Operator))
-async def read_rider(rider: str, caller: Caller, service: CurrentService) -> RiderOut:
+@allow(AnyOf(auth.Company, auth.Rider, CityOperator))
+async def read_rider(rider: Code, caller: Caller, service: CurrentService) -> RiderOut:
     """A company asks by its own number, an operator or the rider himself by rider id. Others get 404."""
     async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
         if caller.kind == "company":
@@ -175,13 +205,17 @@ async def read_rider(rider: str, caller: Caller, service: CurrentService) -> Rid
 
 
 @router.delete("/v1/riders/{rider_id}", status_code=204, responses=problem_responses(404))
-@allow(AnyOf(auth.Rider, Operator))
+@allow(AnyOf(auth.Rider, CityOperator))
 async def erase_rider(rider_id: UUID, caller: Caller, service: CurrentService) -> None:
-    """Erase who the rider is, for good: name gone, consent withdrawn, no longer active."""
+    """Erase who the rider is, for good and in every service: name, words and photos gone, no longer active.
+
+    Again changes nothing. How far it is, operators see at /ops/<service>/erasures/{rider_id} of each service.
+    """
     if not (caller.has("operator") or caller.is_self(rider_id)):
         raise not_found("rider")
+    assert service.erasure is not None, "app.py has said how riders are forgotten"
     async with service.work() as work:
-        rider = await usecases.erase(work, rider_id)
+        rider = await usecases.erase(work, service.erasure, rider_id)
     if rider is None:
         raise not_found("rider")
 
@@ -211,10 +245,12 @@ async def save_outlets(body: OutletsIn, caller: Caller, service: CurrentService)
 
 @router.get("/v1/outlets")
 @allow(auth.Company)
-async def list_outlets(caller: Caller, service: CurrentService) -> list[OutletOut]:
-    """The company's outlets."""
+async def list_outlets(
+    caller: Caller, service: CurrentService, after: After = "", limit: Limit = 200
+) -> list[OutletOut]:
+    """The company's outlets by code; go on behind the last one's code."""
     async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-        found = await store.outlets(conn, caller.company_code)
+        found = await store.outlets(conn, caller.company_code, after, limit)
     return [OutletOut(code=one.code, name=one.name, address=one.address, active=one.active) for one in found]
 
 

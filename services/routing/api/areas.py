@@ -1,25 +1,34 @@
 """Areas: import of versions for operators, reading for people."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.responses import StreamingResponse
 from geojson_pydantic import Feature, MultiPolygon, Polygon
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.routing import domain
-from services.routing.api.map_in_force import AreaCode, CurrentRouting, MapInForce
+from services.routing.api.map_in_force import CurrentRouting, MapInForce
 from services.routing.domain import NOTICE, AreaVersion, Level
-from services.routing.usecases import maps, versions
-from shared.events.common import Datum
-from shared.kit.auth import Caller, Operator, Person, allow, policy_router
+from services.routing.usecases import exports, maps, reports, versions
+from services.routing.usecases.taking_over import Succession, takeover_json
+from shared.events.common import AreaCode, Datum
+from shared.events.outside import Code, Line
+from shared.kit.areas.carrying import carry_all
+from shared.kit.auth import Caller, CityOperator, Person, allow, policy_router
 from shared.kit.http import not_found, problem_responses
 
 router: APIRouter = policy_router(tags=["areas"])
 
+NEWER_THAN_ALL = UUID(int=2**128 - 1)
+CHILDREN_SHOWN = 1_000
 FEATURES_MAX = 1_000
+EXPORTS_PER_MINUTE = 6
+"""Of the map as a file, for one person. It changes only with the map: who asks with If-None-Match isn't counted."""
 FEATURES_BYTES_MAX = 8_000_000
 # Checking 20,000 grids takes seconds, not milliseconds.
 ACTIVATION_TIMEOUT_S = 120.0
@@ -29,9 +38,10 @@ class VersionIn(BaseModel):
     """A new draft."""
 
     model_config = ConfigDict(extra="forbid")
-    label: Annotated[str, Field(min_length=1, max_length=200)]
+    label: Annotated[Line, Field(min_length=1, max_length=200)]
     level: Level = Field(Level.GRID, description="of features that name none")
     datum: Datum = Field("wgs84", description="of the coordinates that will be uploaded; CGCS2000 is wgs84")
+    beside: UUID | None = Field(None, description="a draft whose areas this one begins with, e.g. to try what joins it")
 
 
 class VersionOut(BaseModel):
@@ -71,10 +81,10 @@ class AreaProperties(BaseModel):
     """What a feature says about its area; other properties are ignored."""
 
     model_config = ConfigDict(extra="ignore")
-    code: Annotated[str, Field(pattern=AreaCode)]
-    name: Annotated[str, Field(min_length=1, max_length=200)]
+    code: AreaCode
+    name: Annotated[Line, Field(min_length=1, max_length=200)]
     level: Level | None = None
-    parent_code: Annotated[str, Field(pattern=AreaCode)] | None = None
+    parent_code: AreaCode | None = None
     fictional: bool = Field(False, description="invented borders, shown as 虚构边界")
 
 
@@ -103,11 +113,31 @@ class AddedOut(BaseModel):
     repaired: list[FindingOut]
 
 
+class SuccessionIn(BaseModel):
+    """Who takes over an area that the new map lacks; several lines where it is divided."""
+
+    model_config = ConfigDict(extra="forbid")
+    old_code: AreaCode
+    new_code: AreaCode
+    share: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 1.0
+
+
+class VanishingOut(BaseModel):
+    """An area of the map in force before that the new one lacks; the preferred successor first."""
+
+    code: str
+    level: str
+    successors: list[str]
+
+
 class ActivateIn(BaseModel):
     """How to put a version in force."""
 
     model_config = ConfigDict(extra="forbid")
     strict: bool = Field(False, description="refuse when anything is found")
+    mapping: Annotated[list[SuccessionIn], Field(max_length=100_000)] = []
+    accept: bool = Field(False, description="let areas vanish that the mapping names no successor for")
+    dry_run: bool = Field(False, description="check everything, change nothing")
 
 
 class ActivatedOut(BaseModel):
@@ -115,6 +145,8 @@ class ActivatedOut(BaseModel):
 
     version: VersionOut
     findings: dict[str, Any]
+    vanishing: list[VanishingOut]
+    changed: int = Field(description="areas that came, went or moved in the tree")
 
 
 class AreaOut(BaseModel):
@@ -151,33 +183,39 @@ class AreaPage(BaseModel):
 
 
 class AreaDetail(AreaOut):
-    """One area with what stands above and below it; the geometry is WGS-84 GeoJSON."""
+    """One area with what stands above and below it; the geometry is WGS-84 GeoJSON.
+
+    Of very many `children` the first by code; all of them are pages of /v1/areas with `parent`.
+    """
 
     path: list[AreaOut]
     children: list[AreaOut]
     geometry: dict[str, Any] | None
 
 
-@router.post("/v1/areas/versions", status_code=201)
-@allow(Operator)
+@router.post("/v1/areas/versions", status_code=201, responses=problem_responses(404, 409))
+@allow(CityOperator)
 async def create_version(body: VersionIn, caller: Caller, service: CurrentRouting) -> VersionOut:
-    """Begin an import."""
+    """Begin an import; 409 `not_a_draft` where it shall begin with what is none."""
     async with service.work() as work:
-        version = await versions.create(work, body.label, body.level, body.datum, caller.actor)
+        version = await versions.create(work, body.label, body.level, body.datum, caller.actor, body.beside)
     return VersionOut.of(version, None)
 
 
 @router.get("/v1/areas/versions")
-@allow(Operator)
+@allow(CityOperator)
 async def list_versions(
-    service: CurrentRouting, areas: MapInForce, limit: Annotated[int, Query(ge=1, le=200)] = 50
+    service: CurrentRouting,
+    areas: MapInForce,
+    after: Annotated[UUID, Query(description="version_id of the last one of the page before")] = NEWER_THAN_ALL,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> list[VersionOut]:
-    """All imports, the newest first."""
-    return [VersionOut.of(version, areas.version_id) for version in await versions.newest(service, limit)]
+    """Imports, the newest first; go on behind the last one's version_id."""
+    return [VersionOut.of(version, areas.version_id) for version in await versions.newest(service, after, limit)]
 
 
 @router.post("/v1/areas/versions/{version_id}/features", responses=problem_responses(404, 409))
-@allow(Operator, body_max=FEATURES_BYTES_MAX, timeout_s=30.0)
+@allow(CityOperator, body_max=FEATURES_BYTES_MAX, timeout_s=30.0)
 async def add_features(version_id: UUID, body: FeaturesIn, service: CurrentRouting) -> AddedOut:
     """Add a chunk to a draft: all of it or nothing; the same chunk again changes nothing."""
     added = await versions.add_features(service, version_id, [_feature(feature) for feature in body.features])
@@ -186,19 +224,37 @@ async def add_features(version_id: UUID, body: FeaturesIn, service: CurrentRouti
 
 
 @router.delete("/v1/areas/versions/{version_id}", status_code=204, responses=problem_responses(409))
-@allow(Operator, timeout_s=30.0)
+@allow(CityOperator, timeout_s=30.0)
 async def discard_draft(version_id: UUID, service: CurrentRouting) -> None:
     """Remove a draft and its areas. Again, or of none: nothing happens."""
     await versions.discard(service, version_id)
 
 
 @router.post("/v1/areas/versions/{version_id}/activate", responses=problem_responses(404, 409))
-@allow(Operator, timeout_s=ACTIVATION_TIMEOUT_S)
+@allow(CityOperator, body_max=FEATURES_BYTES_MAX, timeout_s=ACTIVATION_TIMEOUT_S)
 async def activate(version_id: UUID, body: ActivateIn, caller: Caller, service: CurrentRouting) -> ActivatedOut:
-    """Check a version for overlaps and holes, and put it in force for all processes."""
-    version, findings = await versions.activate(service, version_id, caller.actor, strict=body.strict)
-    await service.areas.refresh()
-    return ActivatedOut(version=VersionOut.of(version, version.version_id), findings=versions.findings_json(findings))
+    """Check a version for overlaps and holes, and put it in force for all processes; 409 where areas would vanish."""
+    version, findings, takeover = await versions.activate(
+        service,
+        version_id,
+        caller.actor,
+        strict=body.strict,
+        mapping=[Succession(one.old_code, one.new_code, one.share) for one in body.mapping],
+        accept=body.accept,
+        dry_run=body.dry_run,
+    )
+    if not body.dry_run:
+        await service.areas.refresh()
+        await service.known_areas.refresh()
+        await reports.find_neighbours(service)
+        if service.by_area is not None:
+            await carry_all(service.by_area, service.work)
+    return ActivatedOut(
+        version=VersionOut.of(version, service.areas.value.version_id),
+        findings=versions.findings_json(findings),
+        vanishing=[VanishingOut.model_validate(one) for one in takeover_json(takeover)],
+        changed=len(takeover.changed),
+    )
 
 
 @router.get("/v1/areas")
@@ -206,8 +262,8 @@ async def activate(version_id: UUID, body: ActivateIn, caller: Caller, service: 
 async def list_areas(
     areas: MapInForce,
     level: Level | None = None,
-    parent: Annotated[str | None, Query(pattern=AreaCode)] = None,
-    after: Annotated[str, Query(max_length=32)] = "",
+    parent: AreaCode | None = None,
+    after: Annotated[Code, Query(max_length=32)] = "",
     limit: Annotated[int, Query(ge=1, le=1_000)] = 200,
 ) -> AreaPage:
     """Areas of the map in force, by code."""
@@ -216,24 +272,33 @@ async def list_areas(
     return AreaPage(version_id=areas.version_id, areas=[AreaOut.of(area) for area in found[:limit]], next=rest)
 
 
-@router.get("/v1/areas/export.geojson", response_class=Response, responses={200: {"content": {maps.MEDIA_TYPE: {}}}})
+@router.get("/v1/areas/export.geojson", response_class=Response, responses={200: {"content": {exports.MEDIA_TYPE: {}}}})
 @allow(Person, timeout_s=30.0)
 async def export_grids(
+    request: Request,
+    caller: Caller,
     areas: MapInForce,
-    within: Annotated[str, Query(max_length=32, description="codes that begin so")] = "",
+    service: CurrentRouting,
+    within: Annotated[AreaCode | None, Query(description="only grids of this area")] = None,
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
     """The grids of the map in force as GeoJSON, WGS-84, for maps."""
-    tag = f'"{areas.version_id}:{within}"'
-    headers = {"ETag": tag, "Cache-Control": "private, max-age=60"}
-    if if_none_match == tag:
+    tag = f'W/"{areas.version_id}:{within or ""}"'  # weak: packed or not, it is the same map
+    headers = {"ETag": tag, "Cache-Control": "private, max-age=60", "Vary": "Accept-Encoding"}
+    if tag in _tags(if_none_match):
         return Response(status_code=304, headers=headers)
-    return Response(await maps.export_grids(areas, within), media_type=maps.MEDIA_TYPE, headers=headers)
+    if service.limiter is not None:
+        await service.limiter.check(f"map:{caller.key}", per_minute=EXPORTS_PER_MINUTE)
+    packed = await service.exports.get(areas, service.tree, within)
+    if not _takes_gzip(request.headers.get("accept-encoding", "")):
+        return StreamingResponse(_paced(exports.unpacked(packed)), media_type=exports.MEDIA_TYPE, headers=headers)
+    headers |= {"Content-Encoding": "gzip", "Content-Length": str(len(packed))}
+    return StreamingResponse(_paced(exports.pieces(packed)), media_type=exports.MEDIA_TYPE, headers=headers)
 
 
 @router.get("/v1/areas/{code}", responses=problem_responses(404))
 @allow(Person)
-async def read_area(code: str, areas: MapInForce, service: CurrentRouting) -> AreaDetail:
+async def read_area(code: AreaCode, areas: MapInForce, service: CurrentRouting) -> AreaDetail:
     """One area of the map in force."""
     area = areas.areas.get(code)
     if area is None:
@@ -241,9 +306,28 @@ async def read_area(code: str, areas: MapInForce, service: CurrentRouting) -> Ar
     return AreaDetail(
         **AreaOut.of(area).model_dump(),
         path=_told(domain.ancestors(areas.areas, area)),
-        children=_told(maps.list_areas(areas, None, code, "", len(areas.areas))),
+        children=_told(maps.list_areas(areas, None, code, "", CHILDREN_SHOWN)),
         geometry=await maps.geometry(service.pool, areas, code),
     )
+
+
+async def _paced(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Piece by piece as they are sent, without a thread for each."""
+    for piece in pieces:
+        yield piece
+
+
+def _tags(if_none_match: str | None) -> set[str]:
+    """The tags of the header, all of them as weak ones: so they are compared here (RFC 9110, 13.1.2)."""
+    return {f"W/{tag.strip().removeprefix('W/')}" for tag in (if_none_match or "").split(",")}
+
+
+def _takes_gzip(accepted: str) -> bool:
+    for offer in accepted.lower().split(","):
+        coding, _, weight = offer.partition(";")
+        if coding.strip() in ("gzip", "x-gzip", "*"):
+            return not re.fullmatch(r"q=0(\.0{0,3})?", weight.replace(" ", ""))
+    return False
 
 
 def _told(areas: Sequence[domain.Area]) -> list[AreaOut]:

@@ -8,8 +8,6 @@ from services.routing.domain import Area, AreaMap
 from services.routing.usecases.current_map import RoutingService
 from shared.kit.service import Service, current_service
 
-AreaCode = r"^[0-9A-Za-z][0-9A-Za-z_-]{0,31}$"
-
 
 def routing_service(service: Annotated[Service, Depends(current_service)]) -> RoutingService:
     """The running service with its map."""

@@ -1,24 +1,26 @@
 """Asking where a place belongs, the manual queue, and who answers where."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from services.routing import domain
-from services.routing.api.map_in_force import AreaCode, CurrentRouting, invented
+from services.routing.api.map_in_force import CurrentRouting, invented
 from services.routing.usecases import reports, responsibilities
-from shared.events.common import Datum
+from shared.events.common import AnyZone, AreaCode, Datum
 from shared.events.inbound_reports import ACCURACY_M_MAX
+from shared.events.outside import PLAIN_FORM, Code, RowId, Words
 from shared.kit.auth import AnyOf, Caller, Dispatcher, Operator, Person, allow, policy_router
-from shared.kit.http import problem_responses
+from shared.kit.http import forbidden, problem_responses
+from shared.kit.http.problems import validation_problem
 
 router: APIRouter = policy_router(tags=["routing"])
 
-_Code = Annotated[str, Field(pattern=AreaCode)]
-_Kind = Annotated[str, Field(pattern=r"^[a-z][a-z_]{0,39}$")]
+_Kind = Annotated[str, Field(pattern=r"^[a-z][a-z_]{0,39}$"), PLAIN_FORM]
 
 
 class Located(BaseModel):
@@ -51,7 +53,7 @@ class AssignIn(BaseModel):
     """The grid that a report belongs to."""
 
     model_config = ConfigDict(extra="forbid")
-    grid_code: _Code
+    grid_code: AreaCode
 
 
 class RouteOut(BaseModel):
@@ -84,9 +86,9 @@ class ResponsibilityBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     department_kind: _Kind
-    area_code: _Code
-    department: Annotated[str, Field(min_length=1, max_length=64, description="code of the department")]
-    name: Annotated[str, Field(max_length=200)] = ""
+    area_code: AreaCode
+    department: Annotated[Code, Field(min_length=1, max_length=64, description="code of the department")]
+    name: Annotated[Words, Field(max_length=200)] = ""
 
 
 class ResponsibilityKey(BaseModel):
@@ -94,7 +96,7 @@ class ResponsibilityKey(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     department_kind: _Kind
-    area_code: _Code
+    area_code: AreaCode
 
 
 class ResponsibilitiesIn(BaseModel):
@@ -103,14 +105,15 @@ class ResponsibilitiesIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
     put: Annotated[list[ResponsibilityBody], Field(max_length=5_000)] = []
     remove: Annotated[list[ResponsibilityKey], Field(max_length=5_000)] = []
-    expected_revision: int | None = None
+    expected_revision: RowId | None = None
 
 
 class ResponsibilitiesOut(BaseModel):
-    """All responsibilities."""
+    """A page of responsibilities by kind and area; go on behind `next`."""
 
     revision: int
     responsibilities: list[ResponsibilityBody]
+    next: ResponsibilityKey | None = Field(description="`after_kind` and `after_area`; null: this was the last page")
 
 
 class RevisionOut(BaseModel):
@@ -127,7 +130,7 @@ async def locate(
     lat: Annotated[float, Query(ge=-90, le=90, allow_inf_nan=False)],
     datum: Datum = "wgs84",
     accuracy_m: Annotated[float, Query(ge=0, le=ACCURACY_M_MAX, allow_inf_nan=False)] = 0.0,
-    kind: Annotated[str | None, Query(max_length=40, description="of report: names the department, too")] = None,
+    kind: Annotated[Code | None, Query(max_length=40, description="of report: names the department, too")] = None,
 ) -> Located:
     """The grid of a place and the other grids that its accuracy circle reaches."""
     areas = service.areas.value
@@ -153,16 +156,20 @@ async def locate(
 @router.get("/v1/routing/unroutable")
 @allow(AnyOf(Dispatcher, Operator))
 async def list_unroutable(
+    caller: Caller,
     service: CurrentRouting,
-    after_time: AwareDatetime | None = None,
+    after_time: AnyZone | None = None,
     after_report: UUID | None = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> list[WaitingOut]:
-    """The manual queue, the longest waiting first; go on behind the last one's waiting_since and report_id."""
+    """The manual queue near the caller's areas, the longest waiting first.
+
+    Go on behind the last one's waiting_since and report_id.
+    """
     after = (after_time, after_report) if after_time is not None and after_report is not None else None
     return [
         WaitingOut(report_id=item.report_id, reason=item.reason, waiting_since=item.waiting_since, report=item.report)
-        for item in await reports.waiting(service, after, limit)
+        for item in await reports.waiting(service, caller, after, limit)
     ]
 
 
@@ -177,9 +184,16 @@ async def assign(report_id: UUID, body: AssignIn, caller: Caller, service: Curre
 
 @router.get("/v1/routing/responsibilities")
 @allow(Operator)
-async def read_responsibilities(service: CurrentRouting) -> ResponsibilitiesOut:
-    """Which department answers where."""
-    revision, rows = await responsibilities.read(service)
+async def read_responsibilities(
+    caller: Caller,
+    service: CurrentRouting,
+    after_kind: Annotated[Code, Query(max_length=40)] = "",
+    after_area: Annotated[Code, Query(max_length=32)] = "",
+    limit: Annotated[int, Query(ge=1, le=5_000)] = 1_000,
+) -> ResponsibilitiesOut:
+    """Which department answers where, in the caller's areas."""
+    revision, rows = await responsibilities.read(service, caller.covers, (after_kind, after_area), limit)
+    last = rows[-1] if len(rows) == limit else None
     return ResponsibilitiesOut(
         revision=revision,
         responsibilities=[
@@ -191,16 +205,33 @@ async def read_responsibilities(service: CurrentRouting) -> ResponsibilitiesOut:
             )
             for row in rows
         ],
+        next=last and ResponsibilityKey(department_kind=last.department_kind, area_code=last.area_code),
     )
 
 
-@router.put("/v1/routing/responsibilities", responses=problem_responses(409))
+@router.put("/v1/routing/responsibilities", responses=problem_responses(403, 409))
 @allow(Operator)
 async def change_responsibilities(body: ResponsibilitiesIn, caller: Caller, service: CurrentRouting) -> RevisionOut:
     """Save and remove responsibilities; reports are routed by them within seconds."""
+    _refuse_twice(body.put)
     put = [domain.Responsibility(r.department_kind, r.area_code, r.department, r.name) for r in body.put]
     remove = [(key.department_kind, key.area_code) for key in body.remove]
+    named = {*(one.area_code for one in body.put), *(key.area_code for key in body.remove)}
+    if foreign := sorted(code for code in named if not caller.covers(code)):
+        raise forbidden("区域不在您的辖区内 / Not your areas: " + ", ".join(foreign[:20]))
     async with service.work() as work:
         revision = await responsibilities.change(work, put, remove, caller.actor, body.expected_revision)
     await service.areas.refresh()
     return RevisionOut(revision=revision)
+
+
+def _refuse_twice(given: Sequence[ResponsibilityBody]) -> None:
+    """Raises the 422 for those that name the same as one before: which of the two holds, nobody could tell."""
+    seen: dict[tuple[str, str], int] = {}
+    errors = [
+        {"loc": ("body", "put", at), "msg": f"names the same kind and area as item {first}", "type": "stands_twice"}
+        for at, one in enumerate(given)
+        if (first := seen.setdefault((one.department_kind, one.area_code), at)) != at
+    ]
+    if errors:
+        raise validation_problem(errors)

@@ -77,9 +77,16 @@ CREATE TABLE unroutable (
     report_id uuid PRIMARY KEY REFERENCES routes,
     reason text NOT NULL,
     waiting_since timestamptz NOT NULL,
+    near text,
     report jsonb NOT NULL
 );
+COMMENT ON COLUMN unroutable.near IS 'nearest grid: whose people see the report; null: those of the whole city';
 CREATE INDEX unroutable_waiting ON unroutable (waiting_since, report_id);
+-- the same near one grid; and what waits near grids that a new map lacks
+CREATE INDEX unroutable_near ON unroutable (near, waiting_since, report_id);
+-- how long the oldest of each level has waited is asked several times a minute
+CREATE INDEX unroutable_level ON unroutable ((report ->> 'level'), waiting_since);
+CREATE INDEX unroutable_rider ON unroutable ((report ->> 'rider_id'));
 
 -- migrate:down
 -- Forward only: a later migration corrects.

@@ -16,11 +16,17 @@ SQL_ADD_VERSION = """
 INSERT INTO area_versions (version_id, label, level, datum, state, version, created_at, created_by)
 VALUES ($1, $2, $3, $4, 'draft', 1, $5, $6)
 """
+SQL_VERSION = """
+SELECT v.*, count(a.code) AS areas, count(a.code) FILTER (WHERE a.level = 'grid') AS grids
+FROM area_versions v LEFT JOIN areas a USING (version_id) WHERE v.version_id = $1 GROUP BY v.version_id
+"""
+# ids rise with time; areas of other versions than the page's aren't counted
 SQL_VERSIONS = """
 SELECT v.*, count(a.code) AS areas, count(a.code) FILTER (WHERE a.level = 'grid') AS grids
-FROM area_versions v LEFT JOIN areas a USING (version_id)
-WHERE $1::uuid IS NULL OR v.version_id = $1
-GROUP BY v.version_id ORDER BY v.created_at DESC, v.version_id DESC LIMIT $2
+FROM (SELECT * FROM area_versions WHERE version_id < $1 ORDER BY version_id DESC LIMIT $2) v
+LEFT JOIN areas a USING (version_id)
+GROUP BY v.version_id, v.label, v.level, v.datum, v.state, v.version, v.created_at, v.created_by, v.activated_at
+ORDER BY v.version_id DESC
 """
 # Locks the draft: chunks of one version go in one after the other, and none after the activation
 SQL_TOUCH_DRAFT = """
@@ -30,6 +36,10 @@ SQL_ADD_AREAS = """
 INSERT INTO areas (version_id, code, level, name, parent_code, polygon, square_metres, fictional)
 SELECT $1, t.* FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::float8[], $8::bool[]) AS t
 ON CONFLICT (version_id, code) DO NOTHING RETURNING code
+"""
+SQL_COPY_AREAS = """
+INSERT INTO areas (version_id, code, level, name, parent_code, polygon, square_metres, fictional)
+SELECT $2, code, level, name, parent_code, polygon, square_metres, fictional FROM areas WHERE version_id = $1
 """
 SQL_AREAS_OF_CODES = "SELECT * FROM areas WHERE version_id = $1 AND code = ANY($2::text[])"
 SQL_AREAS = "SELECT * FROM areas WHERE version_id = $1 ORDER BY code"
@@ -59,14 +69,14 @@ async def add_version(conn: Connection, version: AreaVersion) -> None:
     )
 
 
-async def versions(conn: Connection, limit: int) -> list[AreaVersion]:
-    """The newest versions first."""
-    return [_version(row) for row in await conn.fetch(SQL_VERSIONS, None, limit)]
+async def versions(conn: Connection, before: UUID, limit: int) -> list[AreaVersion]:
+    """The next versions before an id, the newest first."""
+    return [_version(row) for row in await conn.fetch(SQL_VERSIONS, before, limit)]
 
 
 async def version_of(conn: Connection, version_id: UUID) -> AreaVersion | None:
     """One version with its counts."""
-    row = await conn.fetchrow(SQL_VERSIONS, version_id, 1)
+    row = await conn.fetchrow(SQL_VERSION, version_id)
     return None if row is None else _version(row)
 
 
@@ -74,6 +84,11 @@ async def touch_draft(conn: Connection, version_id: UUID) -> int | None:
     """Lock a draft against others until the transaction ends; its new version, None where it is no draft."""
     version: int | None = await conn.fetchval(SQL_TOUCH_DRAFT, version_id)
     return version
+
+
+async def copy_areas(conn: Connection, version_id: UUID, to: UUID) -> None:
+    """Give the new draft `to` all areas of a version."""
+    await conn.execute(SQL_COPY_AREAS, version_id, to)
 
 
 async def add_areas(conn: Connection, version_id: UUID, areas: Sequence[StoredArea]) -> set[str]:

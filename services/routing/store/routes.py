@@ -1,15 +1,20 @@
 """Where each report went, and those that wait for a person."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 
 from services.routing.domain import StoredRoute
+from shared.events.personal import COARSE_DECIMALS
+from shared.kit import counters
 from shared.kit.db import Connection
+from shared.kit.erasure import Leaver
+from shared.kit.merging import Place, merged
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,30 +27,73 @@ class Waiting:
     report: dict[str, Any]
 
 
+BEFORE_ALL: Place = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
 SQL_KNOWN = "SELECT report_id FROM routes WHERE report_id = ANY($1::uuid[])"
 ROUTE_COLUMNS = (
     "report_id", "version", "outcome", "reason", "grid_code", "alternatives", "department", "area_version", "routed_at",
 )  # fmt: skip
 SQL_QUEUE = """
-INSERT INTO unroutable (report_id, reason, waiting_since, report)
-SELECT t.report_id, t.reason, $4, t.report::jsonb FROM unnest($1::uuid[], $2::text[], $3::text[])
-     AS t (report_id, reason, report)
+INSERT INTO unroutable (report_id, reason, waiting_since, near, report)
+SELECT t.report_id, t.reason, $5, t.near, t.report::jsonb FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[])
+     AS t (report_id, reason, near, report)
 """
 SQL_ASSIGN = """
 UPDATE routes SET version = version + 1, outcome = 'routed', reason = NULL, grid_code = $2, department = $3,
     area_version = $4, routed_at = $5, assigned_by = $6
 WHERE report_id = $1 AND outcome = 'unroutable' RETURNING version
 """
-SQL_TAKE_FROM_QUEUE = "DELETE FROM unroutable WHERE report_id = $1 RETURNING report"
+SQL_TAKE_FROM_QUEUE = """
+DELETE FROM unroutable WHERE report_id = $1 AND ($2::text[] IS NULL OR near = ANY($2)) RETURNING report
+"""
+# The thing in the street still needs a grid: its place stays, coarse; the words and photos of who saw it go.
+SQL_QUEUE_ERASE = """
+UPDATE unroutable SET report = report || jsonb_build_object(
+    'text', '', 'photos', '[]'::jsonb, 'external_id', 'erased',
+    'lng', round((report ->> 'lng')::numeric, $2), 'lat', round((report ->> 'lat')::numeric, $2))
+WHERE report ->> 'rider_id' = ANY($1::text[])
+"""
 SQL_ROUTE = "SELECT * FROM routes WHERE report_id = $1"
 SQL_WAITING = """
-SELECT report_id, reason, waiting_since, report FROM unroutable
-WHERE $1::timestamptz IS NULL OR (waiting_since, report_id) > ($1, $2::uuid)
+SELECT report_id, reason, waiting_since, report FROM unroutable WHERE (waiting_since, report_id) > ($1, $2)
 ORDER BY waiting_since, report_id LIMIT $3
 """
-SQL_TALLIES = """
-SELECT count(*) FILTER (WHERE outcome = 'routed') AS routed,
-       count(*) FILTER (WHERE outcome = 'unroutable') AS unroutable FROM routes
+SQL_WAITING_NEAR = """
+SELECT mine.code, u.waiting_since, u.report_id
+FROM unnest($1::text[], $2::timestamptz[], $3::uuid[]) AS mine (code, waiting_since, report_id)
+CROSS JOIN LATERAL (
+    SELECT waiting_since, report_id FROM unroutable
+    WHERE near = mine.code AND (waiting_since, report_id) > (mine.waiting_since, mine.report_id)
+    ORDER BY waiting_since, report_id LIMIT $4
+) u
+ORDER BY mine.code, u.waiting_since, u.report_id
+"""
+SQL_WAITING_OF = """
+SELECT report_id, reason, waiting_since, report FROM unroutable WHERE report_id = ANY($1::uuid[])
+ORDER BY waiting_since, report_id
+"""
+SQL_NOWHERE_NEAR = """
+SELECT report_id, report FROM unroutable WHERE near IS NULL AND report_id > $1 ORDER BY report_id LIMIT $2
+"""
+SQL_SET_NEAR = """
+UPDATE unroutable u SET near = t.near FROM unnest($1::uuid[], $2::text[]) AS t (report_id, near)
+WHERE u.report_id = t.report_id
+"""
+SQL_AT = "SELECT near, count(*) AS n FROM unroutable WHERE near = ANY($1::text[]) GROUP BY near"
+SQL_NEAR_VANISHED = """
+SELECT u.report_id, u.report FROM known_areas k JOIN unroutable u ON u.near = k.code WHERE NOT k.in_force
+ORDER BY u.report_id LIMIT $1 FOR UPDATE OF u SKIP LOCKED
+"""
+# Not by a map that is older than the known areas: this would find the same rows for ever
+SQL_MOVE_NEAR = """
+UPDATE unroutable u SET near = t.near FROM unnest($1::uuid[], $2::text[]) AS t (report_id, near)
+WHERE u.report_id = t.report_id AND EXISTS (SELECT FROM known_areas k WHERE k.code = t.near AND k.in_force)
+RETURNING u.report_id
+"""
+# One look into the index a level. `now()`: waiting_since is the database's time, too.
+SQL_OLDEST_AGES = """
+SELECT level, coalesce((SELECT extract(epoch FROM now() - waiting_since)::float8 FROM unroutable
+                        WHERE report ->> 'level' = level ORDER BY waiting_since LIMIT 1), 0) AS age_s
+FROM unnest($1::text[]) AS level
 """
 
 
@@ -69,15 +117,21 @@ async def add(conn: Connection, routes: Sequence[StoredRoute]) -> set[UUID]:
     return {row[0] for row in new}
 
 
-async def queue(conn: Connection, reports: Sequence[tuple[UUID, str, str]], since: datetime) -> None:
-    """Put reports (id, reason, body as JSON text) in the manual queue."""
+async def queue(conn: Connection, reports: Sequence[tuple[UUID, str, str | None, str]], since: datetime) -> None:
+    """Put reports (id, reason, nearest grid, body as JSON text) in the manual queue."""
     if reports:
         await conn.execute(SQL_QUEUE, *(list(column) for column in zip(*reports, strict=True)), since)
 
 
-async def take_from_queue(conn: Connection, report_id: UUID) -> dict[str, Any] | None:
-    """Remove a report from the manual queue; its body, None where it doesn't wait (any more)."""
-    report: dict[str, Any] | None = await conn.fetchval(SQL_TAKE_FROM_QUEUE, report_id)
+async def forget(conn: Connection, leavers: Sequence[Leaver]) -> None:
+    """Take riders' words and photos off reports in the manual queue."""
+    await conn.execute(SQL_QUEUE_ERASE, [str(one.rider_id) for one in leavers], COARSE_DECIMALS)
+
+
+async def take_from_queue(conn: Connection, report_id: UUID, areas: Collection[str] | None) -> dict[str, Any] | None:
+    """Remove a report from the manual queue; its body, None where it doesn't wait (any more) near these areas."""
+    near = None if areas is None else list(areas)
+    report: dict[str, Any] | None = await conn.fetchval(SQL_TAKE_FROM_QUEUE, report_id, near)
     return report
 
 
@@ -101,17 +155,60 @@ async def route_of(conn: Connection, report_id: UUID) -> StoredRoute | None:
     return None if row is None else _route(row)
 
 
-async def waiting(conn: Connection, after: tuple[datetime, UUID] | None, limit: int) -> list[Waiting]:
-    """The manual queue, the longest waiting first, from behind the given place on."""
-    since, report_id = after or (None, None)
-    rows = await conn.fetch(SQL_WAITING, since, report_id, limit)
+async def waiting(
+    conn: Connection, after: tuple[datetime, UUID] | None, limit: int, areas: Collection[str] | None
+) -> list[Waiting]:
+    """The manual queue near these areas (None: everywhere), the longest waiting first, from behind a place on."""
+    if areas is None:
+        rows = await conn.fetch(SQL_WAITING, *(after or BEFORE_ALL), limit)
+    else:
+        async with conn.transaction(isolation="repeatable_read", readonly=True):
+            found = await merged(areas, after or BEFORE_ALL, limit, partial(_near, conn))
+            rows = await conn.fetch(SQL_WAITING_OF, [report_id for _, report_id in found])
     return [Waiting(row["report_id"], row["reason"], row["waiting_since"], row["report"]) for row in rows]
+
+
+async def _near(conn: Connection, codes: Sequence[str], after: Sequence[Place], step: int) -> list[tuple[str, Place]]:
+    places = [since for since, _ in after], [report_id for _, report_id in after]
+    rows = await conn.fetch(SQL_WAITING_NEAR, codes, *places, step)
+    return [(code, (since, report_id)) for code, since, report_id in rows]
+
+
+async def oldest_ages(conn: Connection, levels: Sequence[str]) -> dict[str, float]:
+    """Seconds for which the oldest report of each level has waited in the manual queue, 0 where none does."""
+    return {row["level"]: row["age_s"] for row in await conn.fetch(SQL_OLDEST_AGES, list(levels))}
+
+
+async def nowhere_near(conn: Connection, after: UUID, limit: int) -> list[tuple[UUID, dict[str, Any]]]:
+    """Waiting reports (id, body) whose nearest grid isn't known, by id."""
+    rows = await conn.fetch(SQL_NOWHERE_NEAR, after, limit)
+    return [(row["report_id"], row["report"]) for row in rows]
+
+
+async def set_near(conn: Connection, near: Sequence[tuple[UUID, str]]) -> None:
+    """Note the nearest grids of waiting reports."""
+    await conn.execute(SQL_SET_NEAR, [report_id for report_id, _ in near], [grid for _, grid in near])
+
+
+async def at(conn: Connection, codes: Sequence[str]) -> dict[str, int]:
+    """How many reports wait near each of these grids, as far as any does."""
+    return {row["near"]: row["n"] for row in await conn.fetch(SQL_AT, list(codes))}
+
+
+async def near_vanished(conn: Connection, most: int) -> list[tuple[UUID, dict[str, Any]]]:
+    """Waiting reports (id, body), locked, whose nearest grid is out of force."""
+    return [(row["report_id"], row["report"]) for row in await conn.fetch(SQL_NEAR_VANISHED, most)]
+
+
+async def move_near(conn: Connection, near: Sequence[tuple[UUID, str]]) -> int:
+    """Note the nearest grids of waiting reports as far as the grids are in force; of how many."""
+    return len(await conn.fetch(SQL_MOVE_NEAR, [report_id for report_id, _ in near], [grid for _, grid in near]))
 
 
 async def tallies(conn: Connection) -> dict[str, int]:
     """Reports by outcome, for the reconciliation."""
-    row = await conn.fetchrow(SQL_TALLIES)
-    return {"routed": row["routed"], "unroutable": row["unroutable"]} if row is not None else {}
+    kept = await counters.kept(conn, "outcome")
+    return {name: kept.of("outcome", name) for name in ("routed", "unroutable")}
 
 
 def _route(row: asyncpg.Record) -> StoredRoute:

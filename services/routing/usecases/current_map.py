@@ -13,6 +13,7 @@ from services.routing.domain import EMPTY, AreaMap, Level
 from services.routing.store import areas as area_store
 from services.routing.store import responsibilities as responsibility_store
 from services.routing.store.areas import StoredArea
+from services.routing.usecases.exports import Exports
 from shared.catalog import Catalogue
 from shared.geo.index import PolygonIndex
 from shared.kit import clock
@@ -43,7 +44,7 @@ class CurrentMap:
                 departments = await _departments(conn)
                 self.value = replace(self.value, revision=revision, departments=departments)
         metrics.MAP_GRIDS.set(len(self.value.grids))
-        metrics.MAP_ASKED.set(clock.unix_s())
+        metrics.MAP_ASKED.set(clock.unix_s())  # process clock: a gauge
 
     async def follow(self) -> None:
         """Refresh for ever. While the database is away the old map stays in force."""
@@ -68,6 +69,7 @@ class RoutingService(Service):
 
     areas: CurrentMap
     catalogue: Catalogue
+    exports: Exports
 
 
 async def _departments(conn: Connection) -> dict[tuple[str, str], str]:

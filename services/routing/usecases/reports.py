@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from services.routing import metrics
 from services.routing.domain import Area, AreaMap, Level, Place, Route, StoredRoute
 from services.routing.store import routes as route_store
-from services.routing.usecases.current_map import RoutingService
+from services.routing.usecases.current_map import CurrentMap, RoutingService
 from shared.catalog import Catalogue
 from shared.events.report_received import ReportReceived
 from shared.events.report_routed import REPORT_ROUTED, ReportRouted
@@ -17,6 +18,9 @@ from shared.kit import clock
 from shared.kit.auth import Principal
 from shared.kit.http import ApiProblem, conflict, forbidden, not_found, unprocessable
 from shared.kit.work import Event, Work
+
+NEIGHBOURS_AT_ONCE = 1_000
+CARRIED_AT_ONCE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +60,14 @@ async def route_reports(router: Router, work: Work, events: Sequence[Event[Repor
             for report, route in zip(reports, routes, strict=True)
         ],
     )
-    waiting: list[tuple[UUID, str, str]] = []
+    waiting: list[tuple[UUID, str, str | None, str]] = []
     for event, report, route in zip(by_report.values(), reports, routes, strict=True):
         if report.report_id not in fresh:
             continue
         work.publish(REPORT_ROUTED, _routed(report, route), version=1, cause=event)
         metrics.TIME_TO_ROUTED.observe((now - report.received_at).total_seconds())
         if route.outcome == "unroutable":
-            waiting.append((report.report_id, route.reason or "", report.model_dump_json()))
+            waiting.append((report.report_id, route.reason or "", route.near, report.model_dump_json()))
     await route_store.queue(work.conn, waiting, now)
     _count(routes)
 
@@ -77,17 +81,48 @@ def locate(
     service: RoutingService, lng: float, lat: float, datum: Datum, accuracy_m: float, kind: str | None
 ) -> tuple[Place, Route]:
     """Where a place belongs now; the place comes back as WGS-84."""
-    found = None if kind is None else service.catalogue.kind(kind, clock.now())
+    found = None if kind is None else service.catalogue.kind(kind, clock.now())  # process clock: only an answer
     place = Place(*point_to_wgs84(lng, lat, datum), accuracy_m, None if found is None else found.department_kind)
     return place, service.areas.value.route([place])[0]
 
 
 async def waiting(
-    service: RoutingService, after: tuple[datetime, UUID] | None, limit: int
+    service: RoutingService, caller: Principal, after: tuple[datetime, UUID] | None, limit: int
 ) -> list[route_store.Waiting]:
-    """The manual queue, the longest waiting first."""
+    """The manual queue near the caller's areas, the longest waiting first."""
     async with service.pool.acquire() as conn:
-        return await route_store.waiting(conn, after, limit)
+        return await route_store.waiting(conn, after, limit, _near(caller))
+
+
+async def find_neighbours(service: RoutingService) -> None:
+    """Give reports that came before there was a map to those who are nearest; a repetition does the rest."""
+    areas, after = service.areas.value, UUID(int=0)
+    while areas.locator is not None:
+        async with service.pool.acquire() as conn:
+            found = await route_store.nowhere_near(conn, after, NEIGHBOURS_AT_ONCE)
+            if not found:
+                return
+            await route_store.set_near(conn, _nearest(areas, found))
+        after = found[-1][0]
+
+
+async def carry_queue(current: CurrentMap, work: Work) -> int:
+    """Give reports near grids that a new map lacks to those who are nearest by it; how many. Bounded; 0: none is left,
+    or this process has not the new map yet."""
+    found = await route_store.near_vanished(work.conn, CARRIED_AT_ONCE)
+    return await route_store.move_near(work.conn, _nearest(current.value, found)) if found else 0
+
+
+def _nearest(areas: AreaMap, waiting: Sequence[tuple[UUID, dict[str, Any]]]) -> list[tuple[UUID, str]]:
+    if areas.locator is None:
+        return []
+    numbers = areas.locator.nearest([body["lng"] for _, body in waiting], [body["lat"] for _, body in waiting])
+    return [(id_, areas.grids[n].code) for (id_, _), n in zip(waiting, numbers, strict=True) if n is not None]
+
+
+def _near(caller: Principal) -> frozenset[str] | None:
+    """Grids whose neighbourhood is the caller's; None: also what is near no grid."""
+    return None if caller.covers_city else caller.tree.below(caller.areas)
 
 
 async def assign_grid(router: Router, work: Work, caller: Principal, report_id: UUID, grid_code: str) -> StoredRoute:
@@ -101,9 +136,9 @@ async def assign_grid(router: Router, work: Work, caller: Principal, report_id: 
     grid = _grid(router.areas, grid_code)
     if not caller.covers(grid.code):
         raise forbidden("网格不在您的辖区内 / The grid is not in your area")
-    body = await route_store.take_from_queue(work.conn, report_id)
+    body = await route_store.take_from_queue(work.conn, report_id, _near(caller))
     if body is None:
-        return await _assigned_before(work, report_id, grid_code)
+        return await _assigned_before(work, caller, report_id, grid_code)
     report = ReportReceived.model_validate(body)
     route = router.areas.at_grid(grid, router.department_kind(report))
     stored = StoredRoute(
@@ -117,9 +152,9 @@ async def assign_grid(router: Router, work: Work, caller: Principal, report_id: 
     return replace(stored, version=version)
 
 
-async def _assigned_before(work: Work, report_id: UUID, grid_code: str) -> StoredRoute:
+async def _assigned_before(work: Work, caller: Principal, report_id: UUID, grid_code: str) -> StoredRoute:
     route = await route_store.route_of(work.conn, report_id)
-    if route is None:
+    if route is None or route.grid_code is None or not caller.covers(route.grid_code):
         raise not_found("report")
     if route.grid_code != grid_code:
         raise conflict(
@@ -167,7 +202,7 @@ def _routed(report: ReportReceived, route: Route) -> ReportRouted:
 
 def _count(routes: Sequence[Route]) -> None:
     unroutable = sum(route.outcome == "unroutable" for route in routes)
-    ambiguous = sum(bool(route.alternatives) for route in routes)
+    ambiguous = sum(bool(route.alternatives) and route.outcome == "routed" for route in routes)
     metrics.ROUTED.labels(outcome="unroutable").inc(unroutable)
     metrics.ROUTED.labels(outcome="ambiguous").inc(ambiguous)
     metrics.ROUTED.labels(outcome="unambiguous").inc(len(routes) - unroutable - ambiguous)

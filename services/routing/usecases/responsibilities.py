@@ -1,6 +1,6 @@
 """Changing which department answers where."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from services.routing.domain import Responsibility
 from services.routing.store import areas
@@ -9,12 +9,23 @@ from shared.kit.http import conflict
 from shared.kit.service import Service
 from shared.kit.work import Work
 
+PAGE_ROWS = 1_000
 
-async def read(service: Service) -> tuple[int, list[Responsibility]]:
-    """The revision and all responsibilities as of then."""
+
+async def read(
+    service: Service, covers: Callable[[str], bool], after: tuple[str, str], limit: int
+) -> tuple[int, list[Responsibility]]:
+    """The revision, and the next responsibilities of covered areas as of then."""
+    found: list[Responsibility] = []
     async with service.pool.acquire() as conn, conn.transaction(isolation="repeatable_read", readonly=True):
         _, revision = await areas.in_force(conn)
-        return revision, await store.everything(conn)
+        while len(found) < limit:
+            page = await store.page(conn, after, PAGE_ROWS)
+            found += [one for one in page if covers(one.area_code)]
+            if len(page) < PAGE_ROWS:
+                break
+            after = page[-1].department_kind, page[-1].area_code
+    return revision, found[:limit]
 
 
 async def change(

@@ -12,7 +12,9 @@ import shapely
 from services.routing.domain import Area, AreaVersion, Level, missing_parents, parent_code
 from services.routing.store import areas as area_store
 from services.routing.store.areas import StoredArea
+from services.routing.usecases.taking_over import Succession, Takeover, carry_out, check, plan
 from shared.geo import checks
+from shared.geo.circles import circles
 from shared.geo.datum import Datum, to_wgs84
 from shared.geo.metres import square_metres
 from shared.kit.db import Pool
@@ -91,17 +93,31 @@ class Findings:
         return not (self.overlaps_total or self.holes_total or self.without_parent_total)
 
 
-async def create(work: Work, label: str, level: Level, datum: Datum, by: str) -> AreaVersion:
-    """Begin a draft."""
+async def create(
+    work: Work, label: str, level: Level, datum: Datum, by: str, beside: UUID | None = None
+) -> AreaVersion:
+    """Begin a draft, empty or with the areas that the draft `beside` has by now; that one stays as it is.
+
+    Raises:
+        ApiProblem: 404 no such draft; 409 it is none.
+    """
     version = AreaVersion(new_id(), label, level, datum, "draft", 1, work.now, by, None)
     await area_store.add_version(work.conn, version)
-    return version
+    if beside is None:
+        return version
+    other = await area_store.version_of(work.conn, beside)
+    if other is None:
+        raise not_found("version")
+    if other.state != "draft":
+        raise not_a_draft()
+    await area_store.copy_areas(work.conn, beside, version.version_id)
+    return await area_store.version_of(work.conn, version.version_id) or version
 
 
-async def newest(service: Service, limit: int) -> list[AreaVersion]:
-    """The newest versions first."""
+async def newest(service: Service, before: UUID, limit: int) -> list[AreaVersion]:
+    """The next versions before an id, the newest first."""
     async with service.pool.acquire() as conn:
-        return await area_store.versions(conn, limit)
+        return await area_store.versions(conn, before, limit)
 
 
 async def add_features(service: Service, version_id: UUID, features: Sequence[Feature]) -> Added:
@@ -140,12 +156,24 @@ async def discard(service: Service, version_id: UUID) -> None:
             raise conflict("not_a_draft", "版本已生效 / The version is no draft", "reports were routed by it")
 
 
-async def activate(service: Service, version_id: UUID, by: str, *, strict: bool) -> tuple[AreaVersion, Findings]:
+async def activate(
+    service: Service,
+    version_id: UUID,
+    by: str,
+    *,
+    strict: bool = False,
+    mapping: Sequence[Succession] = (),
+    accept: bool = False,
+    dry_run: bool = False,
+) -> tuple[AreaVersion, Findings, Takeover]:
     """Check a version and put it in force; an earlier version again, too. Readers see the old or the new map, whole.
 
+    `mapping` says who takes over areas that vanish; `accept` lets the others vanish. A dry run checks everything that
+    is checked without changing anything; areas that vanish are then an answer and no refusal.
+
     Raises:
-        ApiProblem: 404 no such version; 409 `version_changed` while it was checked, or `map_has_findings` when strict;
-            422 it has no grid, or areas name parents that it lacks.
+        ApiProblem: 404 no such version; 409 `version_changed` while it was checked, `map_has_findings` when strict, or
+            `areas_vanish`; 422 it has no grid, parents lack or go in a circle, or `invalid_mapping`.
     """
     version = await _version(service.pool, version_id)
     async with service.pool.acquire() as conn:
@@ -156,15 +184,26 @@ async def activate(service: Service, version_id: UUID, by: str, *, strict: bool)
     parents, lost = missing_parents(area for area, _ in stored)
     if lost:
         raise _invalid([Finding(code, "names a parent that the version lacks") for code in lost])
+    if round_ := circles({area.code: area.parent_code for area, _ in stored}):
+        raise _invalid([Finding(code, "is above itself: a circle of parents") for code in round_])
     findings = await asyncio.to_thread(_check, grids)
     if strict and not findings.clean:
         raise conflict("map_has_findings", "地图有重叠或空洞 / Overlaps or holes", findings=findings_json(findings))
+    areas = [*(area for area, _ in stored), *parents]
+    if dry_run:
+        async with service.pool.acquire() as conn:
+            takeover = await plan(conn, areas, mapping)
+        check(takeover, accept=True)
+        return version, findings, takeover
     async with service.work() as work:
         await _put_in_force(work, version, parents, by)
+        takeover = await plan(work.conn, areas, mapping)
+        check(takeover, accept=accept)
+        await carry_out(work, takeover, version_id)
         activated = await area_store.version_of(work.conn, version_id)
     if activated is None:
         raise not_found("version")
-    return activated, findings
+    return activated, findings, takeover
 
 
 async def _put_in_force(work: Work, version: AreaVersion, parents: Sequence[Area], by: str) -> None:
@@ -255,6 +294,8 @@ def _polygon(feature: Feature, datum: Datum) -> tuple[shapely.Geometry | None, s
         raise ValueError(f"not readable: {str(bad)[:120]}") from bad
     if checks.out_of_range(raw):
         raise ValueError("coordinates are no longitude and latitude in degrees")
+    if checks.exchanged(raw):
+        raise ValueError("longitude and latitude look exchanged: longitude comes first")
     polygon, problem = checks.repair(raw)
     if datum != "wgs84":
         polygon = shapely.transform(polygon, lambda xy: np.column_stack(to_wgs84(xy[:, 0], xy[:, 1], datum)))

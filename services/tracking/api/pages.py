@@ -5,7 +5,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,14 +18,13 @@ from services.tracking.api.parts import CurrentService, Parts
 from services.tracking.api.problems import PROBLEMS
 from services.tracking.domain import SHOWN_ROLES, STATES
 from services.tracking.store.figures import Count
+from shared.events.outside import Code
 from shared.kit.auth import Public, allow, policy_router
 from shared.kit.clock import now
 
 router = policy_router(tags=["pages"])
 Lang = Annotated[Literal["zh", "en"], Query(description="language of the page")]
 TEMPLATES = Path(__file__).parents[1] / "templates"
-CHINA = timezone(timedelta(hours=8))
-"""Asia/Shanghai: one zone, no summer time."""
 _STYLE = (TEMPLATES / "style.css").read_text("utf-8")
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 # Only the one style sheet of the page itself, known by its hash; no script at all.
@@ -40,8 +39,8 @@ _TEMPLATES = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, un
 @allow(Public)
 async def landing(service: CurrentService, lang: Lang = "zh") -> HTMLResponse:
     """What the suite is and how much went through it."""
-    overview = await service.parts.overview.get(service.pool)
-    return _page("landing.html", lang, service.parts, "/", progress=overview.progress, by_state=overview.by_state)
+    overview = await service.parts.overview.get()
+    return _page("landing.html", lang, service.parts, "/", progress=overview.progress, by_state=overview.cases.by_state)
 
 
 @router.get("/city", response_class=HTMLResponse, include_in_schema=False)
@@ -49,8 +48,9 @@ async def landing(service: CurrentService, lang: Lang = "zh") -> HTMLResponse:
 async def city(service: CurrentService, lang: Lang = "zh") -> HTMLResponse:
     """The city's cases at a glance, without any rider."""
     parts = service.parts
-    overview = await parts.overview.get(service.pool)
-    states = [Count(name, overview.by_state.get(name, 0)) for name in STATES if name not in _BEFORE_A_CASE]
+    overview = await parts.overview.get()
+    cases = overview.cases
+    states = [Count(name, cases.by_state.get(name, 0)) for name in STATES if name not in _BEFORE_A_CASE]
     return _page(
         "city.html",
         lang,
@@ -59,22 +59,23 @@ async def city(service: CurrentService, lang: Lang = "zh") -> HTMLResponse:
         progress=overview.progress,
         states=_bars(states),
         state_names=STATES,
-        kinds=_bars([Count(_kind_name(parts, one.name, lang), one.number) for one in overview.by_kind]),
-        streets=_bars(overview.by_street),
-        by_street=all(_STREET_CODE.fullmatch(one.name) for one in overview.by_street),
+        kinds=_bars([Count(_kind_name(parts, one.name, lang), one.number) for one in cases.by_kind]),
+        streets=_bars(cases.by_street),
+        by_street=all(_STREET_CODE.fullmatch(one.name) for one in cases.by_street),
         latest=[(case, _kind_name(parts, case.kind, lang), STATES[case.state]) for case in overview.latest],
     )
 
 
 @router.get("/r/{token}", response_class=HTMLResponse, include_in_schema=False)
 @allow(Public)
-async def report(token: str, service: CurrentService, lang: Lang = "zh") -> HTMLResponse:
+async def report(token: Code, service: CurrentService, lang: Lang = "zh") -> HTMLResponse:
     """One report's way, for whoever holds its link."""
     parts = service.parts
     report_id = domain.report_of(parts.link_keys, token)
     journey = await usecases.read_journey(service.pool, report_id) if report_id else None
     if journey is None:
         return _page("missing.html", lang, parts, f"/r/{token}" if report_id else "/", status=404, words=_NO_REPORT)
+    at = now()  # process clock: shown only
     return _page(
         "report.html",
         lang,
@@ -86,13 +87,13 @@ async def report(token: str, service: CurrentService, lang: Lang = "zh") -> HTML
         steps=domain.timeline(journey),
         roles=SHOWN_ROLES,
         old=journey.report.at - journey.report.seen_at > _TOLD_SOON,
-        overdue=journey.case is not None and journey.state in _AT_WORK and journey.case.due_at < now(),
+        overdue=journey.case is not None and journey.state in _AT_WORK and journey.case.due_at < at,
     )
 
 
 @router.get("/problems/{code}", response_class=HTMLResponse, include_in_schema=False)
 @allow(Public)
-async def problem(code: str, service: CurrentService, lang: Lang = "zh") -> HTMLResponse:
+async def problem(code: Code, service: CurrentService, lang: Lang = "zh") -> HTMLResponse:
     """What a problem's code means, at the address that the problem has as its `type`."""
     found = PROBLEMS.get(code)
     if found is None:
@@ -130,7 +131,7 @@ def _bars(counts: Sequence[Count]) -> list[Bar]:
 
 
 def _kind_name(parts: Parts, code: str, lang: str) -> str:
-    kind = parts.catalogue.kind(code, now())
+    kind = parts.catalogue.kind(code, now())  # process clock: a name on a page
     if kind is None:
         return code
     return kind.name_en if lang == "en" else kind.name_zh
@@ -147,7 +148,8 @@ def _page(template: str, lang: str, parts: Parts, path: str, status: int = 200, 
         "style": _STYLE,
         "t": text,
         "pick": lambda pair: text(*pair),
-        "at": _local,
+        "at": lambda at: at.astimezone(settings.city_zone).strftime("%Y-%m-%d %H:%M:%S"),
+        "zone": settings.city_timezone,
         "path": path,
         "suffix": "?lang=en" if lang == "en" else "",
         "city": text(settings.city_name_zh, settings.city_name_en),
@@ -155,7 +157,3 @@ def _page(template: str, lang: str, parts: Parts, path: str, status: int = 200, 
     }
     body = _TEMPLATES.get_template(template).render({**common, **values})
     return HTMLResponse(body, status, {"Content-Security-Policy": _CSP})
-
-
-def _local(at: datetime) -> str:
-    return at.astimezone(CHINA).strftime("%Y-%m-%d %H:%M:%S")

@@ -6,8 +6,9 @@ from typing import Annotated
 from fastapi import Depends
 
 from services.tracking.settings import Settings
-from services.tracking.usecases import OverviewCache
+from services.tracking.usecases import Overview
 from shared.catalog import Catalogue
+from shared.kit.http.shared_answer import SharedAnswer
 from shared.kit.service import Service, current_service
 
 
@@ -17,7 +18,7 @@ class Parts:
 
     settings: Settings
     catalogue: Catalogue
-    overview: OverviewCache
+    overview: SharedAnswer[Overview]
     link_keys: tuple[bytes, ...]
 
 

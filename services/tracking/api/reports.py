@@ -16,9 +16,10 @@ from services.tracking.api.parts import CurrentService
 from services.tracking.domain import STATES, Journey
 from services.tracking.store import figures
 from services.tracking.store.journeys import ExportRow
-from shared.events.common import CompanyCode
+from shared.events.common import AnyZone, CompanyCode
 from shared.kit import auth
-from shared.kit.auth import AnyOf, Caller, Operator, Principal, allow, policy_router
+from shared.kit.auth import AnyOf, Caller, CityOperator, Operator, Principal, allow, policy_router
+from shared.kit.cells import neutral
 from shared.kit.db import ACQUIRE_TIMEOUT_S
 from shared.kit.http import forbidden, not_found, problem_responses, unprocessable
 
@@ -72,7 +73,9 @@ class ProgressOut(BaseModel):
     closed: int
     points_posted: int = Field(description="reports whose points are credited")
     points: int = Field(description="whole points credited")
-    settled: int
+    settled: int = Field(
+        description="at most so many: the smaller of ended cases' reports and of ended points' reports"
+    )
 
 
 class HopOut(BaseModel):
@@ -86,7 +89,7 @@ class HopOut(BaseModel):
 
 
 class HopsOut(BaseModel):
-    """All hops in the order of the journey."""
+    """All hops in the order of the journey, of the newest 500 reports at most."""
 
     hops: list[HopOut]
 
@@ -132,7 +135,7 @@ async def read_report(report_id: UUID, caller: Caller, service: CurrentService) 
     response_class=StreamingResponse,
     responses={200: {"content": {"application/x-ndjson": {}, "text/csv": {}}}, **problem_responses(403)},
 )
-@allow(AnyOf(auth.Company, Operator), timeout_s=EXPORT_TIMEOUT_S)
+@allow(AnyOf(auth.Company, CityOperator), timeout_s=EXPORT_TIMEOUT_S)
 async def export(
     caller: Caller,
     service: CurrentService,
@@ -143,7 +146,8 @@ async def export(
 ) -> StreamingResponse:
     """Where each report of a company stands, by report id.
 
-    external_id, report_id, grid_code (empty: unroutable), ambiguous, case_id, state, points (credited).
+    external_id, report_id, grid_code (the case's by now; empty: unroutable), ambiguous, case_id, state, points
+    (credited). In CSV a cell that a spreadsheet would take for a formula begins with an apostrophe.
     """
     wanted = _company(caller, company)
     if wanted is None:
@@ -157,7 +161,7 @@ async def export(
 
 
 @router.get("/v1/tracking/progress", responses=problem_responses(403))
-@allow(AnyOf(auth.Company, Operator))
+@allow(AnyOf(auth.Company, CityOperator))
 async def progress(caller: Caller, service: CurrentService, company: CompanyCode | None = None) -> ProgressOut:
     """How far reports have come: of one company, or for an operator of all."""
     wanted = _company(caller, company)
@@ -167,8 +171,8 @@ async def progress(caller: Caller, service: CurrentService, company: CompanyCode
 
 
 @router.get("/v1/tracking/hops")
-@allow(Operator, timeout_s=30.0)
-async def hops(service: CurrentService, since: AwareDatetime | None = None) -> HopsOut:
+@allow(CityOperator, timeout_s=30.0)
+async def hops(service: CurrentService, since: AnyZone | None = None) -> HopsOut:
     """Median and 99th percentile of each hop, from the stages' own event times; for reports received since `since`."""
     async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
         found = await figures.hops(conn, since)
@@ -178,7 +182,9 @@ async def hops(service: CurrentService, since: AwareDatetime | None = None) -> H
 def _may_see(caller: Principal, journey: Journey) -> bool:
     if caller.kind == "company":
         return caller.company_code == journey.report.company
-    return caller.has("operator") or caller.is_self(journey.report.rider_id)
+    if caller.is_self(journey.report.rider_id):
+        return True
+    return caller.has("operator") and (caller.covers_city or caller.covers_any(domain.grids_of(journey)))
 
 
 def _company(caller: Principal, asked: str | None) -> str | None:
@@ -223,5 +229,6 @@ def _csv(rows: Sequence[ExportRow]) -> bytes:
     writer = csv.writer(out)
     for row in rows:
         ambiguous = "true" if row.ambiguous else "false"
-        writer.writerow((row.external_id, row.report_id, row.grid_code, ambiguous, row.case_id, row.state, row.points))
+        number, grid = neutral(row.external_id), neutral(row.grid_code or "")
+        writer.writerow((number, row.report_id, grid, ambiguous, row.case_id, row.state, row.points))
     return out.getvalue().encode()

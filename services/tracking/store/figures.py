@@ -1,41 +1,27 @@
-"""Counts and durations over all reports."""
+"""Counts over all reports, which are kept, and durations of the newest ones."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from services.tracking.domain import CaseState
+from services.tracking.domain import STATES, CaseState
+from shared.kit import counters
+from shared.kit.counters import Kept
 from shared.kit.db import Connection
 
-SQL_PROGRESS = """
-SELECT count(*) AS received,
-       count(*) FILTER (WHERE o.outcome = 'routed') AS routed,
-       count(*) FILTER (WHERE o.outcome = 'unroutable') AS unroutable,
-       count(l.case_id) AS in_case,
-       count(*) FILTER (WHERE c.state = 'closed') AS closed,
-       count(*) FILTER (WHERE m.movement = 'posted') AS points_posted,
-       coalesce(sum(m.amount) FILTER (WHERE m.movement = 'posted'), 0)::bigint AS points,
-       count(*) FILTER (WHERE o.outcome = 'unroutable' OR (c.state IN ('closed', 'invalid')
-                          AND m.movement IN ('posted', 'voided', 'refused', 'reversed'))) AS settled
-FROM reports r
-LEFT JOIN (SELECT DISTINCT ON (report_id) report_id, outcome FROM routings ORDER BY report_id, version DESC) o
-     USING (report_id)
-LEFT JOIN case_reports l USING (report_id)
-LEFT JOIN cases c USING (case_id)
-LEFT JOIN (SELECT DISTINCT ON (report_id) report_id, movement, amount FROM movements ORDER BY report_id, version DESC) m
-     USING (report_id)
-WHERE $1::text IS NULL OR r.company = $1
-"""
-
-# Each stage's own event time: what the stage wrote as it happened, not when it was heard here.
+# Each stage's own event time: what the stage wrote as it happened, not when it was heard here. Of the newest reports
+# only, found by their ids, which rise with time: percentiles of a sample cost the same in every year.
 SQL_HOPS = """
-WITH stages AS (
+WITH newest AS MATERIALIZED (
+    SELECT report_id, at FROM reports ORDER BY report_id DESC LIMIT $2
+), stages AS (
     SELECT r.at AS accepted,
            (SELECT min(at) FROM routings o WHERE o.report_id = r.report_id AND o.outcome = 'routed') AS routed,
            l.at AS in_case,
            (SELECT min(at) FROM movements m WHERE m.report_id = r.report_id AND m.movement = 'held') AS held,
            (SELECT max(at) FROM case_steps s WHERE s.case_id = l.case_id AND s.step = 'closed') AS closed,
            (SELECT min(at) FROM movements m WHERE m.report_id = r.report_id AND m.movement = 'posted') AS posted
-    FROM reports r LEFT JOIN case_reports l USING (report_id)
+    FROM newest r
+    LEFT JOIN LATERAL (SELECT case_id, at FROM case_reports WHERE report_id = r.report_id LIMIT 1) l ON true
     WHERE ($1::timestamptz IS NULL OR r.at >= $1)
 ), hops (hop, place, seconds) AS (
     SELECT 'accepted_to_routed', 1, extract(epoch FROM routed - accepted) FROM stages
@@ -51,31 +37,16 @@ SELECT hop, count(seconds) AS reports,
        (percentile_cont(0.99) WITHIN GROUP (ORDER BY seconds) * 1000)::float8 AS p99_ms
 FROM hops GROUP BY hop, place ORDER BY place
 """
-
-SQL_CASES_BY_STATE = "SELECT state, count(*) AS number FROM cases GROUP BY state"
-SQL_CASES_BY_KIND = """
-SELECT kind AS name, count(*) AS number FROM cases GROUP BY kind ORDER BY number DESC, kind LIMIT $1
-"""
-SQL_CASES_BY_STREET = """
-SELECT CASE WHEN grid_code ~ '^[0-9]{12,}$' THEN left(grid_code, 9) ELSE grid_code END AS name, count(*) AS number
-FROM cases GROUP BY 1 ORDER BY number DESC, name LIMIT $1
-"""
 SQL_LATEST_CASES = """
 SELECT case_id, version, state, kind, level, grid_code, department, lng, lat, report_count, opened_at, due_at,
        changed_at
 FROM cases ORDER BY case_id DESC LIMIT $1
 """
-
-SQL_TALLIES = """
-SELECT (SELECT count(*) FROM reports) AS received,
-       (SELECT count(DISTINCT report_id) FROM routings WHERE outcome = 'routed') AS routed,
-       (SELECT count(*) FROM case_reports) AS in_case,
-       (SELECT count(*) FROM cases) AS cases,
-       (SELECT count(*) FROM case_steps) AS case_steps,
-       (SELECT count(*) FROM cases WHERE state = 'closed') AS closed,
-       (SELECT count(DISTINCT report_id) FROM movements WHERE movement = 'held') AS held,
-       (SELECT count(DISTINCT report_id) FROM movements WHERE movement = 'posted') AS posted
-"""
+HOPS_REPORTS_MAX = 500
+_OF_REPORTS = (
+    "received", "routed", "unroutable", "in_case", "closed", "invalid", "points posted", "points voided",
+    "points refused", "points reversed", "credited",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,30 +82,36 @@ class Count:
     number: int
 
 
+@dataclass(frozen=True, slots=True)
+class CasesAtAGlance:
+    """Numbers of cases by state, the most frequent kinds by code, the streets with the most cases by code (9 digits).
+
+    Where codes aren't of the national numbering, a grid stands for its street.
+    """
+
+    by_state: dict[str, int]
+    by_kind: list[Count]
+    by_street: list[Count]
+
+
 async def progress(conn: Connection, company: str | None) -> Progress:
     """Counts of reports, of one company or of all."""
-    row = await conn.fetchrow(SQL_PROGRESS, company)
-    return Progress(**row) if row else Progress(0, 0, 0, 0, 0, 0, 0, 0)
+    return _progress(await counters.kept(conn, *_OF_REPORTS), company)
 
 
 async def hops(conn: Connection, since: datetime | None) -> list[Hop]:
-    """Durations from stage to stage of reports received since an instant."""
-    return [Hop(**row) for row in await conn.fetch(SQL_HOPS, since)]
+    """Durations from stage to stage, of the newest HOPS_REPORTS_MAX reports or those of them received since then."""
+    return [Hop(**row) for row in await conn.fetch(SQL_HOPS, since, HOPS_REPORTS_MAX)]
 
 
-async def cases_by_state(conn: Connection) -> dict[str, int]:
-    """Numbers of cases."""
-    return {row["state"]: row["number"] for row in await conn.fetch(SQL_CASES_BY_STATE)}
-
-
-async def cases_by_kind(conn: Connection, rows_max: int) -> list[Count]:
-    """The most frequent kinds, by code."""
-    return [Count(**row) for row in await conn.fetch(SQL_CASES_BY_KIND, rows_max)]
-
-
-async def cases_by_street(conn: Connection, rows_max: int) -> list[Count]:
-    """The streets with the most cases, by code (9 digits); grids, where codes aren't of the national numbering."""
-    return [Count(**row) for row in await conn.fetch(SQL_CASES_BY_STREET, rows_max)]
+async def cases_at_a_glance(conn: Connection, rows_max: int) -> CasesAtAGlance:
+    """What the city's page shows of cases."""
+    kept = await counters.kept(conn, "state", "kind", "street")
+    return CasesAtAGlance(
+        {state: n for state, n in kept.by_label("state").items() if state in STATES},
+        _most(kept.by_label("kind"), rows_max),
+        _most(kept.by_label("street"), rows_max),
+    )
 
 
 async def latest_cases(conn: Connection, rows_max: int) -> list[CaseState]:
@@ -144,5 +121,37 @@ async def latest_cases(conn: Connection, rows_max: int) -> list[CaseState]:
 
 async def tallies(conn: Connection) -> dict[str, int]:
     """Counts for the reconciliation: received, routed, in_case, cases, case_steps, closed, held, posted."""
-    row = await conn.fetchrow(SQL_TALLIES)
-    return dict(row) if row else {}
+    kept = await counters.kept(conn, "received", "routed", "in_case", "state", "steps", "points held", "points posted")
+    return {
+        "received": kept.total("received"),
+        "routed": kept.total("routed"),
+        "in_case": kept.total("in_case"),
+        "cases": kept.total("state"),
+        "case_steps": kept.of("steps"),
+        "closed": kept.of("state", "closed"),
+        "held": kept.total("points held"),
+        "posted": kept.total("points posted"),
+    }
+
+
+def _progress(kept: Kept, company: str | None) -> Progress:
+    def of(*whats: str) -> int:
+        return kept.total(*whats, label=company)
+
+    # A report is settled when its case has ended and so have its points; each number alone may be ahead of the other.
+    ended = min(of("closed", "invalid"), of("points posted", "points voided", "points refused"))
+    return Progress(
+        received=of("received"),
+        routed=of("routed"),
+        unroutable=of("unroutable"),
+        in_case=of("in_case"),
+        closed=of("closed"),
+        points_posted=of("points posted") - of("points reversed"),
+        points=of("credited"),
+        settled=of("unroutable") + ended,
+    )
+
+
+def _most(numbers: dict[str, int], rows_max: int) -> list[Count]:
+    ordered = sorted(numbers.items(), key=lambda one: (-one[1], one[0]))
+    return [Count(name, number) for name, number in ordered[:rows_max]]

@@ -13,7 +13,7 @@ SQL_REPORT = """
 SELECT report_id, company, external_id, rider_id, kind, level, lng, lat, seen_at, at FROM reports WHERE report_id = $1
 """
 SQL_ROUTINGS = """
-SELECT report_id, version, outcome, reason, grid_code, grid_name, ambiguous, department, at FROM routings
+SELECT report_id, version, company, outcome, reason, grid_code, grid_name, ambiguous, department, at FROM routings
 WHERE report_id = $1 ORDER BY version
 """
 SQL_CASE = """
@@ -21,17 +21,27 @@ SELECT c.case_id, c.version, c.state, c.kind, c.level, c.grid_code, c.department
        c.opened_at, c.due_at, c.changed_at
 FROM case_reports l JOIN cases c USING (case_id) WHERE l.report_id = $1
 """
+# The first steps whole; of a crowded case's later ones those that people took, and the report's own.
 SQL_STEPS = """
-SELECT case_id, version, step, state, actor_name, actor_role, report_id, grid_code, note, at FROM case_steps
-WHERE case_id = $1 ORDER BY version
+SELECT case_id, version, step, state, actor_name, actor_role, report_id, grid_code, note, at,
+       rider_id FROM (
+    (SELECT * FROM case_steps WHERE case_id = $1 AND version <= 100)
+    UNION
+    (SELECT * FROM case_steps WHERE case_id = $1 AND version > 100 AND step NOT IN ('attached', 'repeated')
+     ORDER BY version DESC LIMIT 400)
+    UNION
+    (SELECT * FROM case_steps
+     WHERE case_id = $1 AND version = (SELECT version FROM case_reports WHERE report_id = $2))
+) told ORDER BY version
 """
 SQL_MOVEMENTS = """
-SELECT report_id, version, movement, amount, reason, at FROM movements WHERE report_id = $1 ORDER BY version
+SELECT report_id, version, company, movement, amount, reason, at FROM movements WHERE report_id = $1 ORDER BY version
 """
 
 # By pages of the primary key: no transaction stays open while a slow reader downloads.
 SQL_EXPORT = """
-SELECT r.external_id, r.report_id, CASE WHEN o.outcome = 'routed' THEN o.grid_code END AS grid_code,
+SELECT r.external_id, r.report_id,
+       coalesce(c.grid_code, CASE WHEN o.outcome = 'routed' THEN o.grid_code END) AS grid_code,
        coalesce(o.ambiguous, false) AS ambiguous, l.case_id,
        coalesce(c.state, o.outcome, 'received') AS state,
        CASE WHEN m.movement = 'posted' THEN m.amount ELSE 0 END AS points
@@ -48,7 +58,7 @@ ORDER BY r.report_id
 
 @dataclass(frozen=True, slots=True)
 class ExportRow:
-    """Where one report stands. `points` are those credited; `grid_code` is none while the report is unroutable."""
+    """Where one report stands. `points` are those credited; `grid_code` is the case's by now; none while unroutable."""
 
     external_id: str
     report_id: UUID
@@ -71,7 +81,7 @@ async def journey(conn: Connection, report_id: UUID) -> Journey | None:
     if found is None:
         return Journey(report, routings, movements=movements)
     case = CaseState(**found)
-    steps = [CaseStep(**one) for one in await conn.fetch(SQL_STEPS, case.case_id)]
+    steps = [CaseStep(**one) for one in await conn.fetch(SQL_STEPS, case.case_id, report_id)]
     return Journey(report, routings, case, steps, movements)
 
 

@@ -5,8 +5,9 @@ from dataclasses import fields
 from operator import attrgetter
 from uuid import UUID
 
-from services.tracking.domain import CaseState, CaseStep, Movement, ReceivedReport, Routing
+from services.tracking.domain import CaseReport, CaseState, CaseStep, Movement, ReceivedReport, Routing
 from shared.kit.db import Connection
+from shared.kit.resealing import Sealed, uuid_after
 
 SQL_ADD_REPORTS = """
 INSERT INTO reports (report_id, company, external_id, rider_id, kind, level, lng, lat, seen_at, at)
@@ -16,39 +17,57 @@ ON CONFLICT DO NOTHING
 """
 
 SQL_ADD_ROUTINGS = """
-INSERT INTO routings (report_id, version, outcome, reason, grid_code, grid_name, ambiguous, department, at)
-SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bool[], $8::text[],
-                     $9::timestamptz[])
+INSERT INTO routings (report_id, version, company, outcome, reason, grid_code, grid_name, ambiguous, department, at)
+SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+                     $8::bool[], $9::text[], $10::timestamptz[])
 ON CONFLICT DO NOTHING
 """
 
+# The street in which the map has the grid; the grid itself where the map has no street above it; by the national
+# numbering only where the map says nothing of what is above. Decided when the case comes to a grid, and kept: a number
+# that was counted in one street leaves the same one. In key order, so that two processes never wait for each other in a
+# circle.
 SQL_UPSERT_CASES = """
+WITH new AS (
+    SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+                         $8::float8[], $9::float8[], $10::int[], $11::timestamptz[], $12::timestamptz[],
+                         $13::timestamptz[])
+        AS n (case_id, version, state, kind, level, grid_code, department, lng, lat, report_count, opened_at, due_at,
+              changed_at)
+), places AS MATERIALIZED (
+    SELECT grid_code, coalesce(
+        (SELECT above.code FROM unnest(k.path || k.code) AS way (code)
+         JOIN known_areas above ON above.code = way.code AND above.level = 'street' LIMIT 1),
+        CASE WHEN k.path <> '{}' OR grid_code !~ '^[0-9]{12,}$' THEN grid_code ELSE left(grid_code, 9) END) AS street
+    FROM (SELECT DISTINCT grid_code FROM new) own LEFT JOIN known_areas k ON k.code = grid_code
+)
 INSERT INTO cases (case_id, version, state, kind, level, grid_code, department, lng, lat, report_count, opened_at,
-                   due_at, changed_at)
-SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-                     $8::float8[], $9::float8[], $10::int[], $11::timestamptz[], $12::timestamptz[], $13::timestamptz[])
+                   due_at, changed_at, street)
+SELECT new.*, street FROM new JOIN places USING (grid_code) ORDER BY case_id
 ON CONFLICT (case_id) DO UPDATE SET version = excluded.version, state = excluded.state,
+    street = CASE WHEN cases.grid_code = excluded.grid_code THEN cases.street ELSE excluded.street END,
     grid_code = excluded.grid_code, department = excluded.department, report_count = excluded.report_count,
     due_at = excluded.due_at, changed_at = excluded.changed_at
 WHERE cases.version < excluded.version
 """
 
 SQL_ADD_STEPS = """
-INSERT INTO case_steps (case_id, version, step, state, actor_name, actor_role, report_id, grid_code, note, at)
+INSERT INTO case_steps (case_id, version, step, state, actor_name, actor_role, report_id, grid_code, note, at,
+                        rider_id)
 SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::uuid[], $8::text[],
-                     $9::text[], $10::timestamptz[])
+                     $9::text[], $10::timestamptz[], $11::uuid[])
 ON CONFLICT DO NOTHING
 """
 
 SQL_ADD_CASE_REPORTS = """
-INSERT INTO case_reports (report_id, case_id, at)
-SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[])
+INSERT INTO case_reports (report_id, case_id, company, version, at)
+SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::timestamptz[])
 ON CONFLICT DO NOTHING
 """
 
 SQL_ADD_MOVEMENTS = """
-INSERT INTO movements (report_id, version, movement, amount, reason, at)
-SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::bigint[], $5::text[], $6::timestamptz[])
+INSERT INTO movements (report_id, version, company, movement, amount, reason, at)
+SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::timestamptz[])
 ON CONFLICT DO NOTHING
 """
 
@@ -60,9 +79,14 @@ WHERE companies.version < excluded.version
 """
 
 SQL_SEALED = """
-SELECT c.code, k ->> 0 AS key_id, k ->> 1 AS sealed FROM companies c, jsonb_array_elements(c.keys) k
+SELECT c.company_id::text, c.code, k ->> 0, k ->> 1
+FROM (SELECT company_id, code, keys FROM companies WHERE company_id > $1 ORDER BY company_id LIMIT $2) c
+CROSS JOIN jsonb_array_elements(c.keys) k ORDER BY 1
 """
 SQL_COMPANY_KEYS = "SELECT keys FROM companies WHERE code = $1 AND active"
+
+
+Row = ReceivedReport | Routing | CaseState | CaseStep | CaseReport | Movement
 
 
 async def add_reports(conn: Connection, rows: Sequence[ReceivedReport]) -> None:
@@ -80,19 +104,19 @@ async def add_routings(conn: Connection, rows: Sequence[Routing]) -> None:
 async def upsert_cases(conn: Connection, rows: Sequence[CaseState]) -> None:
     """The latest states; at most one per case. An older version changes nothing."""
     if rows:
-        # In key order, so that two processes never wait for each other in a circle.
-        ordered = sorted(rows, key=lambda row: row.case_id)
-        await conn.execute(SQL_UPSERT_CASES, *_columns(_values(ordered)))
+        await conn.execute(SQL_UPSERT_CASES, *_columns(_values(rows)))
 
 
 async def add_steps(conn: Connection, rows: Sequence[CaseStep]) -> None:
-    """Steps of cases, and for those that brought a report, which case the report belongs to."""
-    if not rows:
-        return
-    await conn.execute(SQL_ADD_STEPS, *_columns(_values(rows)))
-    links = [(row.report_id, row.case_id, row.at) for row in rows if row.report_id is not None]
-    if links:
-        await conn.execute(SQL_ADD_CASE_REPORTS, *_columns(links))
+    """Steps of cases."""
+    if rows:
+        await conn.execute(SQL_ADD_STEPS, *_columns(_values(rows)))
+
+
+async def add_case_reports(conn: Connection, rows: Sequence[CaseReport]) -> None:
+    """Which case reports belong to; after the cases themselves."""
+    if rows:
+        await conn.execute(SQL_ADD_CASE_REPORTS, *_columns(_values(rows)))
 
 
 async def add_movements(conn: Connection, rows: Sequence[Movement]) -> None:
@@ -114,12 +138,12 @@ async def company_keys(conn: Connection, code: str) -> list[tuple[str, str]]:
     return [(key_id, sealed) for key_id, sealed in found or []]
 
 
-async def sealed(conn: Connection) -> list[tuple[str, str, str]]:
-    """(company, key id, sealed) of all companies' keys."""
-    return [(row["code"], row["key_id"], row["sealed"]) for row in await conn.fetch(SQL_SEALED)]
+async def sealed(conn: Connection, after: str, most: int) -> list[Sealed]:
+    """Companies' keys."""
+    return [Sealed(*row) for row in await conn.fetch(SQL_SEALED, uuid_after(after), most)]
 
 
-def _values(rows: Sequence[ReceivedReport | Routing | CaseState | CaseStep | Movement]) -> Iterable[tuple[object, ...]]:
+def _values(rows: Sequence[Row]) -> Iterable[tuple[object, ...]]:
     # Not dataclasses.astuple, which copies every value: ten times slower.
     return map(attrgetter(*(field.name for field in fields(rows[0]))), rows)
 

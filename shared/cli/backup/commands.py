@@ -48,14 +48,19 @@ def restore(
     unsealed: Annotated[
         bool, typer.Option("--unsealed", help="though the sealing key is lost: companies get new keys afterwards")
     ] = False,
+    erased_list: Annotated[
+        Path | None,
+        typer.Option("--erased", help="删除名单 / who has left since: `beegrid riders export-erased`", exists=True),
+    ] = None,
 ) -> None:
     """恢复 / A backup into an empty suite of the same version. Everything is checked before anything is written."""
-    from shared.cli.backup import seals
+    from shared.cli.backup import erased, seals
     from shared.cli.backup.manifest import read_manifest
     from shared.cli.backup.places import find_places
     from shared.cli.backup.returning import check_files, check_target, put_back
 
     manifest = read_manifest(folder)
+    left = erased.read(erased_list) if erased_list is not None else []
     places = find_places()
     with _progress() as progress:
         check_files(folder, manifest, progress)
@@ -69,7 +74,7 @@ def restore(
             progress.stop()
             out.print("[green]可以恢复 / Sound, and the suite may take it[/green]; 未写入 / nothing was written")
             return
-        asyncio.run(put_back(places, folder, manifest, progress))
+        asyncio.run(put_back(places, folder, manifest, progress, left))
     rows = sum(facts.rows for _, _, facts in manifest.tables())
     out.print(
         f"[green]已恢复并核对 / Restored and verified[/green]: {sum(1 for _ in manifest.tables())} tables with {rows} "
@@ -78,6 +83,12 @@ def restore(
         soft_wrap=True,
         highlight=False,
     )
+    if erased_list is None:
+        out.print(
+            "[yellow]没有删除名单 / No list of erased riders[/yellow]: who left after the backup is back. Erase them "
+            "again, or restore with --erased",
+            soft_wrap=True,
+        )
     if manifest.kafka.users:
         out.print("需要新的 Kafka 密码 / These need new Kafka passwords, which no backup can hold:")
         for user in sorted({user.split(".")[0] for user in manifest.kafka.users}):  # `.2`: the second of a rotation

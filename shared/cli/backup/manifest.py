@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from shared.cli.client import CliError
+from shared.cli.whole_files import whole_bytes, whole_text
 
 FORMAT_VERSION = 1
 NAME = "manifest.json"
@@ -121,8 +122,10 @@ def file_hash(path: Path) -> FileFacts:
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Make the folder a backup: the catalogue, and the catalogue's own hash as `sha256sum -c` reads it."""
     text = manifest.model_dump_json(indent=1).encode()
-    (folder / SEAL).write_text(f"{hashlib.sha256(text).hexdigest()}  {NAME}\n")
-    (folder / NAME).write_bytes(text)
+    with whole_text(folder / SEAL) as target:
+        target.write(f"{hashlib.sha256(text).hexdigest()}  {NAME}\n")
+    with whole_bytes(folder / NAME) as whole:
+        whole.write(text)
 
 
 def read_manifest(folder: Path) -> Manifest:

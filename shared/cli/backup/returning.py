@@ -2,13 +2,15 @@
 
 import asyncio
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 
 import asyncpg
 from confluent_kafka import KafkaException
 from rich.progress import Progress
 
-from shared.cli.backup import tables, tail
+from shared.cli.backup import erased, tables, tail
+from shared.cli.backup.erased import Erased
 from shared.cli.backup.manifest import Manifest, damaged
 from shared.cli.backup.photos import FOLDER, Photos
 from shared.cli.backup.places import Places
@@ -58,23 +60,22 @@ async def check_target(places: Places, manifest: Manifest) -> None:
 def _check_kafka(places: Places, manifest: Manifest) -> None:
     reader = tail.Reader(places.cluster)
     prefix = places.cluster.topic_prefix
-    try:
-        holding = sorted({topic for (topic, _), (first, after) in reader.ends().items() if after > first})
-        _refuse_occupied([f"topic {topic}" for topic in holding])
-        narrow = [
-            f"{topic.removeprefix(prefix)}: {count}, {manifest.kafka.partitions[topic.removeprefix(prefix)]} needed"
-            for topic, count in reader.partitions().items()
-            if count < manifest.kafka.partitions.get(topic.removeprefix(prefix), 0)
-        ]
-    finally:
-        reader.close()
+    holding = sorted({topic for (topic, _), (first, after) in reader.ends().items() if after > first})
+    _refuse_occupied([f"topic {topic}" for topic in holding])
+    narrow = [
+        f"{topic.removeprefix(prefix)}: {count}, {manifest.kafka.partitions[topic.removeprefix(prefix)]} needed"
+        for topic, count in reader.partitions().items()
+        if count < manifest.kafka.partitions.get(topic.removeprefix(prefix), 0)
+    ]
     if narrow:
         raise CliError(
             "分区不足 / Topics have fewer partitions than in the backup", _some(narrow), hint="add partitions"
         )
 
 
-async def put_back(places: Places, folder: Path, manifest: Manifest, progress: Progress) -> None:
+async def put_back(
+    places: Places, folder: Path, manifest: Manifest, progress: Progress, left: Sequence[Erased] = ()
+) -> None:
     """Load and compare. Rows count only when all of them are there and equal, and Kafka has the unread records.
 
     Raises:
@@ -90,7 +91,7 @@ async def put_back(places: Places, folder: Path, manifest: Manifest, progress: P
         for code in manifest.kafka.companies:
             # the password is nobody's: the operator is told to give a new one
             await asyncio.to_thread(provision_company, places.cluster, code, secrets.token_urlsafe(24))
-        await _load(places, folder, manifest, progress)
+        await _load(places, folder, manifest, progress, left)
     except KafkaException as error:
         raise CliError("Kafka 没有应答 / Kafka doesn't answer", str(error), hint="`beegrid doctor`") from error
     except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
@@ -105,7 +106,7 @@ async def put_back(places: Places, folder: Path, manifest: Manifest, progress: P
         ) from error
 
 
-async def _load(places: Places, folder: Path, manifest: Manifest, progress: Progress) -> None:
+async def _load(places: Places, folder: Path, manifest: Manifest, progress: Progress, left: Sequence[Erased]) -> None:
     schemas = registry.services()
     async with tables.connected(places.postgres_url) as conn, conn.transaction():
         present = await tables.tables(conn, schemas)
@@ -121,6 +122,7 @@ async def _load(places: Places, folder: Path, manifest: Manifest, progress: Prog
                 hint="nothing was kept; report it with both servers' versions",
             )
         await tables.set_letters_apart(conn, schemas)
+        await erased.enter(conn, schemas, left)
         task = progress.add_task("未读记录 / Unread records", total=manifest.kafka.records)
         await asyncio.to_thread(tail.publish, places.cluster, folder / tail.PATH, lambda: progress.advance(task))
 

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
 
+from shared.cli.backup import days
 from shared.cli.backup.manifest import FileFacts, Manifest, RowHash, SchemaFacts, SequenceFacts, TableFacts, table_path
 from shared.cli.client import CliError
 from shared.cli.migrate import TABLE as MIGRATIONS_TABLE
+from shared.events import registry
 
 if TYPE_CHECKING:
     Connection: TypeAlias = asyncpg.Connection[asyncpg.Record]
@@ -25,7 +27,7 @@ else:
     Connection = asyncpg.Connection
 
 # Tables that migrations fill, and with how many rows: so many are no content of anybody's.
-SEEDED = {("points", "rules"): 1}
+SEEDED = {("points", "rules"): 1} | {(service, "outbox_state"): 1 for service in registry.services()}
 # Letters keep their place in the Kafka of before: moved below zero, no new record can have the same.
 KAFKA_BEFORE = 1_000_000
 LOCK_TRIES = 5
@@ -46,12 +48,12 @@ SESSION = {
 }
 
 SQL_TABLES = """
-SELECT n.nspname AS schema, c.relname AS name,
+SELECT n.nspname AS schema, c.relname AS name, c.relkind = 'p' AS partitioned,
        array_agg(a.attname::text ORDER BY a.attnum) FILTER (WHERE a.attgenerated = '') AS columns
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-WHERE c.relkind = 'r' AND n.nspname = ANY($1::text[]) AND c.relname <> $2
-GROUP BY 1, 2 ORDER BY 1, 2
+WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND n.nspname = ANY($1::text[]) AND c.relname <> $2
+GROUP BY 1, 2, 3 ORDER BY 1, 2
 """
 SQL_REFERENCES = """
 SELECT DISTINCT child.relname AS child, n.nspname AS schema, parent.relname AS parent
@@ -67,11 +69,12 @@ WHERE c.relkind = 'S' AND n.nspname = ANY($1::text[]) ORDER BY 1, 2
 
 @dataclass(frozen=True)
 class TableName:
-    """A table of a service, with the columns that are written (generated ones are not)."""
+    """A table of a service, with the columns that are written (generated ones are not); partitions are no tables."""
 
     schema: str
     name: str
     columns: tuple[str, ...]
+    partitioned: bool = False
 
     @property
     def quoted(self) -> str:
@@ -104,11 +107,13 @@ async def snapshot(
 
     At that instant no outbox changes: writers wait, for milliseconds, while `meanwhile` runs. So whatever is on Kafka
     then is either still in an outbox of the snapshot or was committed before it: `meanwhile` reads where topics end.
+    No inbox makes or drops a day until the block ends: what it moves between partitions would be in neither.
     """
     async with connected(url) as reader, connected(url) as gate:
-        await _close_outboxes(gate, schemas)
         reading = reader.transaction(isolation="repeatable_read", readonly=True)
         await reading.start()
+        await reader.execute(f"LOCK TABLE {_each(schemas, 'inbox')} IN ACCESS SHARE MODE")
+        await _close_outboxes(gate, schemas)
         await reader.execute("SELECT 1")  # this takes the snapshot
         await meanwhile()
         await gate.execute("ROLLBACK")
@@ -118,9 +123,13 @@ async def snapshot(
             await reading.rollback()
 
 
+def _each(schemas: Sequence[str], table: str) -> str:
+    return ", ".join(f'"{schema}".{table}' for schema in schemas)
+
+
 async def _close_outboxes(gate: Connection, schemas: Sequence[str]) -> None:
     """Wait until nobody is writing into an outbox, and keep it so. Gives up after a while rather than block writers."""
-    names = ", ".join(f'"{schema}".outbox' for schema in schemas)
+    names = _each(schemas, "outbox")
     for attempt in range(LOCK_TRIES):
         try:
             await gate.execute(f"BEGIN; LOCK TABLE {names} IN SHARE MODE")
@@ -140,7 +149,10 @@ async def _close_outboxes(gate: Connection, schemas: Sequence[str]) -> None:
 async def tables(conn: Connection, schemas: Sequence[str]) -> list[TableName]:
     """All tables of the services, without the list of migrations; those that others refer to come first."""
     rows = await conn.fetch(SQL_TABLES, list(schemas), MIGRATIONS_TABLE)
-    found = {(row["schema"], row["name"]): TableName(row["schema"], row["name"], tuple(row["columns"])) for row in rows}
+    found = {
+        (row["schema"], row["name"]): TableName(row["schema"], row["name"], tuple(row["columns"]), row["partitioned"])
+        for row in rows
+    }
     order: TopologicalSorter[tuple[str, str]] = TopologicalSorter(dict.fromkeys(sorted(found), ()))
     for row in await conn.fetch(SQL_REFERENCES, list(schemas)):
         order.add((row["schema"], row["child"]), (row["schema"], row["parent"]))
@@ -206,6 +218,11 @@ async def content(conn: Connection, table: TableName) -> TableFacts:
 
 
 async def _copy_from(conn: Connection, table: TableName, take: Callable[[bytes], Coroutine[Any, Any, None]]) -> None:
+    if table.partitioned:  # COPY names no partitioned table
+        columns = ", ".join(f'"{column}"' for column in table.columns)
+        query = f"SELECT {columns} FROM {table.quoted}"  # noqa: S608 names from the catalogue
+        await conn.copy_from_query(query, output=take, format="text")
+        return
     await conn.copy_from_table(
         table.name, schema_name=table.schema, columns=list(table.columns), output=take, format="text"
     )
@@ -233,6 +250,10 @@ async def copy_in(
         wanted = manifest.schemas[table.schema].tables[table.name]
         if (table.schema, table.name) in SEEDED:
             await conn.execute(f"DELETE FROM {table.quoted}")  # noqa: S608 names from the catalogue
+        if table.name == "inbox":
+            await days.make(conn, table.schema, folder / table_path(table.schema, table.name))
+        # Kept numbers come from the backup like everything else: nothing is counted a second time.
+        await conn.execute(f"ALTER TABLE {table.quoted} DISABLE TRIGGER USER")
         await conn.copy_to_table(
             table.name,
             schema_name=table.schema,
@@ -242,6 +263,7 @@ async def copy_in(
         )
         if (found := await content(conn, table)) != wanted:
             differing.append(f"{table.schema}.{table.name}: {found.rows} rows, {wanted.rows} in the backup")
+        await conn.execute(f"ALTER TABLE {table.quoted} ENABLE TRIGGER USER")
         told(f"{table.schema}.{table.name}")
     for schema, facts in manifest.schemas.items():
         for name, state in facts.sequences.items():

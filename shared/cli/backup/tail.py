@@ -10,43 +10,27 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import OffsetSpec
 
 from shared.cli.client import CliError
 from shared.cli.provision import connect_admin
 from shared.cli.topology import Cluster
 from shared.events import registry
-from shared.kit import clock
-from shared.kit.decode import Decoder, with_id
+from shared.kit.decode import Decoder
 
 TIMEOUT_S = 30.0
-READ_RECORDS = 1_000
-SILENT_S = 60.0
 PATH = "kafka/tail.ndjson"
 Place = tuple[str, int]
 """(topic as on the cluster, partition)"""
 
 
 class Reader:
-    """Positions and records of one installation's topics, as the cluster's administrator."""
+    """Positions of one installation's groups and ends of its topics, as the cluster's administrator."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._admin = connect_admin(cluster.bootstrap, cluster.admin)
-        self._consumer = Consumer(
-            {
-                **cluster.admin.config(cluster.bootstrap),
-                "group.id": f"{cluster.topic_prefix}backup",
-                "enable.auto.commit": False,
-                "auto.offset.reset": "error",
-                "log_level": 0,
-            }
-        )
-
-    def close(self) -> None:
-        """Let the connection go."""
-        self._consumer.close()
 
     def partitions(self) -> dict[str, int]:
         """Number of partitions of each topic of the installation."""
@@ -105,52 +89,6 @@ class Reader:
             }
         return found
 
-    def records(self, positions: Mapping[Place, int], ends: Mapping[Place, tuple[int, int]]) -> Iterator[bytes]:
-        """One JSON line a record from each position up to the end, a partition's records in their order."""
-        wanted = {
-            place: (max(positions[place], first), end)
-            for place, (first, end) in ends.items()
-            if place in positions and max(positions[place], first) < end
-        }
-        for (topic, number), (start, end) in sorted(wanted.items()):
-            self._consumer.assign([TopicPartition(topic, number, start)])
-            yield from self._partition(topic, number, end)
-
-    def _partition(self, topic: str, number: int, end: int) -> Iterator[bytes]:
-        heard_s = clock.monotonic_s()
-        while True:
-            for message in self._consumer.consume(READ_RECORDS, timeout=1.0):
-                if (error := message.error()) is not None:
-                    raise KafkaException(error)
-                if (message.offset() or 0) >= end:
-                    return
-                yield orjson.dumps(self._told(message), option=orjson.OPT_APPEND_NEWLINE)
-                heard_s = clock.monotonic_s()
-            [at] = self._consumer.position([TopicPartition(topic, number)])
-            if at.offset >= end:
-                return
-            if clock.monotonic_s() - heard_s > SILENT_S:
-                raise CliError(
-                    "Kafka 没有应答 / Kafka gives no records",
-                    f"{topic} {number} stands at {at.offset} of {end}",
-                    hint="is the broker reachable? Then take the backup again",
-                )
-
-    def _told(self, message: Any) -> dict[str, Any]:
-        name = message.topic().removeprefix(self._cluster.topic_prefix)
-        headers = tuple(message.headers() or ())
-        if name.startswith("inbound.") and not name.endswith(".dlq"):
-            # its place will be another one: the id that its consumers know must travel with it
-            headers = with_id(headers, message.partition(), message.offset(), message.timestamp()[1])
-        return {
-            "topic": name,
-            "partition": message.partition(),
-            "timestamp_ms": message.timestamp()[1],
-            "key": _text(message.key()),
-            "value": _text(message.value()),
-            "headers": [[header, _text(value)] for header, value in headers],
-        }
-
 
 def publish(cluster: Cluster, file: Path, told: Callable[[], None]) -> int:
     """Send a tail's records to their partitions in their order, and wait for every acknowledgement; how many.
@@ -208,12 +146,6 @@ def users(names: Sequence[str], user_prefix: str) -> list[str]:
 def _places(counts: Mapping[str, int]) -> Iterator[Place]:
     for name, count in counts.items():
         yield from ((name, number) for number in range(count))
-
-
-def _text(value: bytes | str | None) -> str | None:
-    if value is None:
-        return None
-    return base64.b64encode(value.encode() if isinstance(value, str) else value).decode()
 
 
 def _bytes(text: str | None) -> bytes | None:

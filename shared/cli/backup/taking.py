@@ -2,13 +2,15 @@
 
 import asyncio
 import hashlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
+from aiokafka.errors import KafkaError
 from confluent_kafka import KafkaException
 from rich.progress import Progress
 
-from shared.cli.backup import seals, tables, tail
+from shared.cli.backup import seals, tables, tail, unread
 from shared.cli.backup.manifest import (
     FORMAT_VERSION,
     FileFacts,
@@ -37,7 +39,7 @@ async def take(places: Places, folder: Path, progress: Progress) -> Manifest:
             f"{type(error).__name__}: {error}",
             hint=f"{folder} is no backup: remove it, look at the server or the disk, then take it again",
         ) from error
-    except KafkaException as error:
+    except (KafkaException, KafkaError) as error:
         raise CliError(
             "Kafka 没有应答 / Kafka doesn't answer",
             str(error),
@@ -49,28 +51,25 @@ async def _take(places: Places, folder: Path, progress: Progress) -> Manifest:
     schemas = registry.services()
     reader = await asyncio.to_thread(tail.Reader, places.cluster)
     files: dict[str, FileFacts] = {}
-    try:
-        positions = await asyncio.to_thread(reader.positions)
-        ends: dict[tail.Place, tuple[int, int]] = {}
+    positions = await asyncio.to_thread(reader.positions)
+    ends: dict[tail.Place, tuple[int, int]] = {}
 
-        async def read_ends() -> None:
-            ends.update(await asyncio.to_thread(reader.ends))
+    async def read_ends() -> None:
+        ends.update(await asyncio.to_thread(reader.ends))
 
-        async with tables.snapshot(places.postgres_url, schemas, read_ends) as conn:
-            taken_at = clock.now()
-            applied = await tables.migrations(conn, schemas)
-            present = await tables.tables(conn, schemas)
-            copied: dict[tuple[str, str], TableFacts] = {}
-            task = progress.add_task("数据表 / Tables", total=len(present))
-            for table in present:
-                path = table_path(table.schema, table.name)
-                copied[table.schema, table.name], files[path] = await tables.copy_out(conn, table, folder / path)
-                progress.advance(task)
-            counted = await tables.sequences(conn, schemas)
-        unread = await asyncio.to_thread(_keep_tail, reader, positions, ends, folder, files, progress)
-        partitions = reader.partitions()
-    finally:
-        reader.close()
+    async with tables.snapshot(places.postgres_url, schemas, read_ends) as conn:
+        taken_at = clock.now()
+        applied = await tables.migrations(conn, schemas)
+        present = await tables.tables(conn, schemas)
+        copied: dict[tuple[str, str], TableFacts] = {}
+        task = progress.add_task("数据表 / Tables", total=len(present))
+        for table in present:
+            path = table_path(table.schema, table.name)
+            copied[table.schema, table.name], files[path] = await tables.copy_out(conn, table, folder / path)
+            progress.advance(task)
+        counted = await tables.sequences(conn, schemas)
+    kept_back = await _keep_tail(unread.records(places.cluster, positions, ends), folder, files, progress)
+    partitions = await asyncio.to_thread(reader.partitions)
     store = Photos(places.photos_url)
     # listed after the snapshot: whatever it refers to is there
     names = await asyncio.to_thread(store.names)
@@ -80,7 +79,7 @@ async def _take(places: Places, folder: Path, progress: Progress) -> Manifest:
         format_version=FORMAT_VERSION,
         taken_at=taken_at,
         schemas=tables.schema_facts(applied, copied, counted),
-        kafka=_kafka_facts(places.cluster, unread, partitions),
+        kafka=_kafka_facts(places.cluster, kept_back, partitions),
         photos=len(kept),
         sealing=await asyncio.to_thread(seals.needed),
         files=files | kept,
@@ -89,20 +88,13 @@ async def _take(places: Places, folder: Path, progress: Progress) -> Manifest:
     return manifest
 
 
-def _keep_tail(
-    reader: tail.Reader,
-    positions: dict[tail.Place, int],
-    ends: dict[tail.Place, tuple[int, int]],
-    folder: Path,
-    files: dict[str, FileFacts],
-    progress: Progress,
-) -> int:
+async def _keep_tail(lines: AsyncIterator[bytes], folder: Path, files: dict[str, FileFacts], progress: Progress) -> int:
     task = progress.add_task("未读记录 / Unread records", total=None)
     digest, size, count = hashlib.sha256(), 0, 0
     path = folder / tail.PATH
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as target:
-        for line in reader.records(positions, ends):
+        async for line in lines:
             target.write(line)
             digest.update(line)
             size += len(line)

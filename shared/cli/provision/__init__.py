@@ -13,11 +13,13 @@ from .kafka import (
     scram_users,
 )
 from .postgres import app_role, database_url, drop_database, other_database, owner_role, provision_postgres
+from .quotas import Quota
 
 __all__ = [
     "AclSpec",
     "Changes",
     "KafkaAdmin",
+    "Quota",
     "TopicSpec",
     "app_role",
     "client_config",

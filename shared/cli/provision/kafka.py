@@ -33,9 +33,13 @@ from confluent_kafka.admin import (
 
 from shared.kit import clock
 
+from .quotas import Quota, set_quotas
+
 TIMEOUT_S = 30.0
 SCRAM_ITERATIONS = 4096
 DAY_MS = 86_400_000
+DLQ_MORE_BYTES = 131_072
+TIMESTAMPS = "LogAppendTime"
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,14 @@ class TopicSpec:
     max_message_bytes: int = 1_048_576
     cleanup_policy: str = "delete"
     dlq: bool = True
-    dlq_retention_ms: int = 30 * DAY_MS
+    dlq_retention_ms: int = 7 * DAY_MS
+
+    def partner(self) -> "TopicSpec | None":
+        """The dead-letter partner. Its records may be larger: they have the record whole, and why it is there."""
+        if not self.dlq:
+            return None
+        most = self.max_message_bytes + DLQ_MORE_BYTES
+        return TopicSpec(f"{self.name}.dlq", 1, self.dlq_retention_ms, most, "delete", dlq=False)
 
 
 @dataclass(frozen=True)
@@ -86,6 +97,8 @@ class AclSpec:
     groups: Sequence[str] = ()
     group_prefixes: Sequence[str] = ()
     transactional_ids: Sequence[str] = ()
+    quota: Quota | None = None
+    """How much the user may send; None: no limit."""
 
 
 @dataclass
@@ -122,7 +135,7 @@ def provision_kafka(
     user_prefix: str = "",
     replication_factor: int = 1,
 ) -> Changes:
-    """Creates topics, sets users' passwords, and gives each user of `acls` exactly its rights below `prefix`.
+    """Creates topics, sets users' passwords, gives each user of `acls` exactly its rights below `prefix` and its quota.
 
     Rights that an earlier run has given and the spec no longer names are taken away. `users` maps names to passwords;
     an `AclSpec` may name a user that isn't in it. Partitions are only ever added. Returns when the cluster shows the
@@ -134,6 +147,7 @@ def provision_kafka(
     _users(client, {user_prefix + name: password for name, password in users.items()})
     for spec in acls:
         _rights(client, f"User:{user_prefix}{spec.user}", prefix, set(_bindings(spec, prefix, user_prefix)), changes)
+    set_quotas(bootstrap, admin, {user_prefix + spec.user: spec.quota for spec in acls if spec.quota is not None})
     return changes
 
 
@@ -185,18 +199,20 @@ def connect_admin(bootstrap: str, admin: KafkaAdmin, timeout_s: float = TIMEOUT_
 
 def _wanted_topics(prefix: str, topics: Iterable[TopicSpec]) -> Iterable[NewTopic]:
     for topic in topics:
-        yield _new_topic(prefix + topic.name, topic.partitions, topic, topic.retention_ms)
-        if topic.dlq:
-            yield _new_topic(f"{prefix}{topic.name}.dlq", 1, topic, topic.dlq_retention_ms, "delete")
+        yield _new_topic(prefix, topic)
+        if partner := topic.partner():
+            yield _new_topic(prefix, partner)
 
 
-def _new_topic(name: str, partitions: int, spec: TopicSpec, retention_ms: int, cleanup: str | None = None) -> NewTopic:
+def _new_topic(prefix: str, spec: TopicSpec) -> NewTopic:
     config = {
-        "retention.ms": str(retention_ms),
+        "retention.ms": str(spec.retention_ms),
         "max.message.bytes": str(spec.max_message_bytes),
-        "cleanup.policy": cleanup or spec.cleanup_policy,
+        "cleanup.policy": spec.cleanup_policy,
+        # The broker's time: with the producer's, a record of a wrong clock would be deleted at once, or never.
+        "message.timestamp.type": TIMESTAMPS,
     }
-    return NewTopic(name, partitions, config=config)
+    return NewTopic(prefix + spec.name, spec.partitions, config=config)
 
 
 def _topics(client: AdminClient, wanted: Sequence[NewTopic], replication_factor: int, changes: Changes) -> None:

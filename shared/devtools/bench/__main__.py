@@ -1,6 +1,7 @@
 """Five hops, intake's outbox → routing → cases → points → notifications, every service its own process.
 
     python -m shared.devtools.bench [--reports 40000] [--seconds 8] [--only-throughput]
+    python -m shared.devtools.bench --aged 5000000 [--ground DIR]    cost of an event at 0 and at so many reports
 
 Prints a table, writes build/bench.json, and fails when any count is not what it must be: a fast wrong run is worthless.
 """
@@ -25,10 +26,14 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from shared.cli.whole_files import whole_text
+from shared.devtools.bench import third_year
 from shared.devtools.bench.load import Sent, commit_at_once, commit_paced, register, reports, riders
 from shared.devtools.bench.storage import storage
+from shared.devtools.bench.sweeping import sweep_rate
 from shared.devtools.bench.yardstick import Yardstick, measure
 from shared.devtools.city import feature_collection, grids
+from shared.devtools.infra.errors import InfraError
 from shared.devtools.infra.suite import start_infra
 from shared.devtools.infra.watchdog import Guard
 from shared.devtools.installation import ROOT, Installation
@@ -41,8 +46,18 @@ OFFERED = (0.15, 0.5)
 GOALS = {0.15: 120.0, 0.5: 150.0}
 RATIO_GOAL = 1.2
 SETTLE_S = 120.0
+REPORTS = 60_000
+ROUNDS = 3
+TURN_REPORTS = 6_000
+MANY = 1_000_000
+"""From so many reports on, a comparison has several turns."""
 
-SQL_COUNT_MESSAGES = "SELECT count(*) FROM notifications.messages"
+# as it is kept: counting costs the server what is measured here
+SQL_COUNT_MESSAGES = "SELECT coalesce(sum(n), 0)::bigint FROM notifications.counters WHERE what = 'messages'"
+SQL_LAST_TOLD = """
+SELECT extract(epoch FROM max(pg_xact_commit_timestamp(xmin)))::float8
+FROM notifications.messages WHERE created_at > now() - interval '1 hour'
+"""
 SQL_LATENCY = """
 SELECT rider_id, extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8 AS told_s
 FROM notifications.messages WHERE rider_id = ANY($1::uuid[])
@@ -73,9 +88,13 @@ class Bench:
         self.intake = intake
         self.console = console
         self.total = 0
+        self.there_before = 0
+        """Messages that no run has made."""
 
     async def put_in_city(self) -> None:
-        """Import the demo city through routing's own address."""
+        """Import the demo city through routing's own address, unless the map is there."""
+        if await self.admin.fetchval("SELECT version_id FROM routing.current_map") is not None:
+            return
         token = self.suite.operator_token()
         base = self.suite.services["routing"].url
         async with httpx.AsyncClient(base_url=base, headers={"authorization": f"Bearer {token}"}, timeout=60) as client:
@@ -89,14 +108,20 @@ class Bench:
             (await client.post(f"/v1/areas/versions/{version}/activate", json={})).raise_for_status()
         await asyncio.sleep(2.5)
 
+    async def close(self) -> None:
+        """Give its connections back."""
+        await self.admin.close()
+        await self.intake.close()
+
     async def until_told(self, count: int) -> None:
         """Wait until that many messages are committed, with a progress bar."""
         deadline_s = clock.monotonic_s() + SETTLE_S
         start = self.total
         with Progress(console=self.console, transient=True) as progress:
             bar = progress.add_task("五跳 / five hops", total=count - start)
-            while (told := await self.admin.fetchval(SQL_COUNT_MESSAGES)) < count:
+            while (told := await self.admin.fetchval(SQL_COUNT_MESSAGES) - self.there_before) < count:
                 progress.update(bar, completed=told - start)
+                self.suite.check()
                 if clock.monotonic_s() > deadline_s:
                     counts = dict(await self.admin.fetchrow(SQL_COUNTS) or {})
                     raise SystemExit(f"only {told} of {count} events arrived within {SETTLE_S:.0f} s: {counts}")
@@ -109,10 +134,8 @@ class Bench:
         before = self._cpu_s()
         began_s = await commit_at_once(self.intake, rows)
         await self.until_told(self.total + len(rows))
-        last = await self.admin.fetchval(
-            "SELECT extract(epoch FROM max(pg_xact_commit_timestamp(xmin)))::float8 FROM notifications.messages"
-        )
         spent = {name: (s - before[name]) / len(rows) * 1e6 for name, s in self._cpu_s().items()}
+        last = await self.admin.fetchval(SQL_LAST_TOLD)
         return len(rows) / (last - began_s), spent
 
     async def paced(self, offered: float, per_second: float, rider_ids: Sequence[UUID]) -> Paced:
@@ -187,8 +210,8 @@ def _cpu_of(pid: int) -> float:
         return 0.0
 
 
-async def measure_all(suite: Suite, options: argparse.Namespace, console: Console) -> dict[str, object]:
-    """The whole benchmark; returns what bench.json holds."""
+async def begin(suite: Suite, options: argparse.Namespace, console: Console) -> tuple[Bench, Pool, list[UUID]]:
+    """A warm suite with a map; the benchmark, what registers riders, and riders to report."""
     installation = suite.installation
     postgres = installation.infra.postgres
     if postgres is None:
@@ -198,16 +221,27 @@ async def measure_all(suite: Suite, options: argparse.Namespace, console: Consol
     intake = await asyncpg.create_pool(installation.dsn("intake"), min_size=2, max_size=4, init=prepare_connection)
     tellers = await asyncpg.create_pool(installation.dsn("riders"), min_size=1, max_size=2, init=prepare_connection)
     bench = Bench(suite, admin, intake, console)
+    bench.there_before = await admin.fetchval(SQL_COUNT_MESSAGES)
+    known = await admin.fetchval("SELECT count(*) FROM points.accounts")
     await bench.put_in_city()
     people = riders(options.reports)
     warm = riders(3_000)
     suite.add("riders")
     await register(tellers, [*people, *warm])
-    await _until_known(admin, len(people) + len(warm))
+    await until_known(bench, known + len(people) + len(warm))
     suite.services["riders"].stop()
     del suite.services["riders"]
     console.print("warm-up …")
     await bench.throughput(warm)
+    return bench, tellers, people
+
+
+async def measure_all(suite: Suite, options: argparse.Namespace, console: Console) -> dict[str, object]:
+    """The whole benchmark; returns what bench.json holds."""
+    bench, tellers, people = await begin(suite, options, console)
+    admin, installation = bench.admin, suite.installation
+    postgres = installation.infra.postgres
+    assert postgres is not None  # asked for at the beginning
     runs = []
     spent: dict[str, float] = {}
     for start in range(0, options.reports, options.reports // options.rounds):
@@ -220,6 +254,7 @@ async def measure_all(suite: Suite, options: argparse.Namespace, console: Consol
     paced = [] if options.only_throughput else await _paced(bench, yard, options, tellers, admin, console)
     result = await bench.reconcile()
     result["storage"] = await storage(admin, installation, HOPS, bench.total)
+    result["sweep_rows_per_s"] = round(await sweep_rate(suite))
     return {
         "yardstick": {"y_tps": round(yard.y_tps), "l_ms": yard.l_ms},
         "five_hops": {
@@ -250,7 +285,7 @@ async def _paced(
         known = await admin.fetchval("SELECT count(*) FROM points.accounts")
         bench.suite.add("riders")
         await register(tellers, people)
-        await _until_known(admin, known + len(people))
+        await until_known(bench, known + len(people))
         bench.suite.services["riders"].stop()
         del bench.suite.services["riders"]
         paced = await bench.paced(offered, offered * yard.y_tps, people)
@@ -260,10 +295,15 @@ async def _paced(
     return found
 
 
-async def _until_known(admin: Pool, count: int) -> None:
+async def until_known(bench: Bench, count: int) -> None:
+    """Wait until points and notifications know so many riders."""
+    deadline_s = clock.monotonic_s() + SETTLE_S
     for table in ("points.accounts", "notifications.riders"):
         query = f"SELECT count(*) FROM {table}"  # noqa: S608 own names
-        while await admin.fetchval(query) < count:  # noqa: ASYNC110 another process makes it true
+        while (known := await bench.admin.fetchval(query)) < count:
+            bench.suite.check()
+            if clock.monotonic_s() > deadline_s:
+                raise SystemExit(f"{table} has only {known} of {count} riders after {SETTLE_S:.0f} s")
             await asyncio.sleep(0.1)
 
 
@@ -287,13 +327,26 @@ def show(result: dict[str, object], console: Console) -> None:
 def main() -> int:
     """Exit status 1 when counts don't reconcile or a goal is missed by `--strict`."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--reports", type=int, default=60_000)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--reports", type=int, help=f"default {REPORTS:,}; with --aged of each turn, {TURN_REPORTS:,}")
+    parser.add_argument(
+        "--rounds", type=int, help=f"default {ROUNDS}; with --aged turns of each side, 1 of few reports"
+    )
     parser.add_argument("--seconds", type=int, default=8)
     parser.add_argument("--only-throughput", action="store_true")
+    parser.add_argument("--aged", type=int, default=0, help="compare with a suite that has so many reports")
+    parser.add_argument("--ground", type=Path, help="where that suite's data are, or are to stay for the next time")
+    parser.add_argument("--setting", action="append", default=[], help="NAME=VALUE, tried for all services' roles")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench.json")
     options = parser.parse_args()
+    options.reports = options.reports or (TURN_REPORTS if options.aged else REPORTS)
+    options.rounds = options.rounds or (ROUNDS if not options.aged or options.aged >= MANY else 1)
     console = Console()
+    if options.aged:
+        try:
+            return third_year.run(options, console, begin)
+        except InfraError as error:
+            console.print(f"[red]{error}")
+            return 1
     with (
         tempfile.TemporaryDirectory(prefix="beegrid-bench-") as folder,
         start_infra(postgres_settings={"track_commit_timestamp": "on"}) as infra,
@@ -304,9 +357,15 @@ def main() -> int:
         logs.mkdir(parents=True, exist_ok=True)
         suite = Suite(installation, infra.guard or Guard(), logs)
         suite.start(HOPS)
-        result = asyncio.run(measure_all(suite, options, console))
-        suite.stop()
-    options.out.write_text(json.dumps(result, indent=1, ensure_ascii=False, default=str))
+        try:
+            result = asyncio.run(measure_all(suite, options, console))
+        except InfraError as error:
+            console.print(f"[red]{error}")
+            return 1
+        finally:
+            suite.stop()
+    with whole_text(options.out) as target:
+        target.write(json.dumps(result, indent=1, ensure_ascii=False, default=str))
     show(result, console)
     console.print(f"{result['counts']}\nwritten: {options.out}")
     return 0 if result["reconciled"] else 1

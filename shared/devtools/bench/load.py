@@ -13,7 +13,7 @@ from shared.events.rider_changed import RIDER_CHANGED, RiderChanged
 from shared.kit import clock
 from shared.kit.db import Pool
 from shared.kit.ids import new_id
-from shared.kit.work import OutboxRow, Work, insert_outbox
+from shared.kit.work import OutboxRow, begin, insert_outbox
 
 COMPANY = "bench"
 KINDS: tuple[tuple[str, Level], ...] = (
@@ -41,7 +41,7 @@ async def register(pool: Pool, rider_ids: Sequence[UUID]) -> None:
     """Tell of riders through the riders service's outbox."""
     for start in range(0, len(rider_ids), 1_000):
         async with pool.acquire() as conn, conn.transaction():
-            work = Work(conn)
+            work = await begin(conn)
             for rider_id in rider_ids[start : start + 1_000]:
                 body = RiderChanged(
                     rider_id=rider_id, company=COMPANY, external_id=str(rider_id), kind="courier", consent=True,

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shared.devtools.capacity import model
+from shared.cli.whole_files import whole_text
+from shared.devtools.capacity import model, staying, third_year
 from shared.devtools.capacity.model import PLACES, Measured, Place, Plan, plan
 from shared.devtools.capacity.simulation import Equipment, Limit, first_limit, rush_hour
 from shared.devtools.installation import ROOT
@@ -118,6 +119,8 @@ def document(bench: Mapping[str, Any]) -> str:
             "## 规模 / Sizes\n",
             _plan_rows(plans),
             _assumptions(PLACES[0]),
+            "## 留下什么 / What stays\n",
+            staying.section(bench),
             "## 高峰模拟 / A rush hour, simulated\n",
             "With the sizes above: the hour at the planned peak, then again with more and more load until a report\n"
             "waits longer than a minute.\n",
@@ -130,12 +133,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status 1 where there is no measurement."""
     parser = argparse.ArgumentParser(prog="python -m shared.devtools.capacity", description=__doc__)
     parser.add_argument("--bench", type=Path, default=ROOT / "build" / "bench.json")
+    parser.add_argument("--aged", type=Path, default=ROOT / "build" / "bench-aged.json")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "capacity.md")
     options = parser.parse_args(arguments)
     if not options.bench.is_file():
         print(f"{options.bench} is missing: run `make bench` first", file=sys.stderr)
         return 1
-    options.out.write_text(document(json.loads(options.bench.read_text())), encoding="utf-8")
+    page = document(json.loads(options.bench.read_text()))
+    if options.aged.is_file():
+        page += "\n" + third_year.section(json.loads(options.aged.read_text()))
+    with whole_text(options.out) as target:
+        target.write(page)
     print(f"written: {options.out}")
     return 0
 

@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import httpx
@@ -20,7 +21,7 @@ from rich.console import Console
 from shared.devtools.demo import city_day, gifts, live, people, reconcile, stream
 from shared.devtools.demo.door import Door, DoorError
 from shared.devtools.demo.target import Target
-from shared.devtools.infra.process import InfraError
+from shared.devtools.infra.errors import InfraError
 from shared.devtools.suite import running_suite
 from shared.devtools.up import STATE, addresses, stop_on_signals, watch
 from shared.kit import clock
@@ -60,8 +61,14 @@ class Interrupted(Exception):
     """Ctrl-C in the middle of the day."""
 
 
-async def day(target: Target, options: Options, console: Console, stop: threading.Event) -> bool:
-    """The whole day; True when everything reconciles."""
+async def day(
+    target: Target,
+    options: Options,
+    console: Console,
+    stop: threading.Event,
+    check: Callable[[], None] = lambda: None,
+) -> bool:
+    """The whole day; True when everything reconciles. `check` raises when a process that the day needs has died."""
     door = Door(target)
     try:
         work = asyncio.create_task(_day(door, options, console))
@@ -70,6 +77,11 @@ async def day(target: Target, options: Options, console: Console, stop: threadin
             if stop.is_set():
                 work.cancel()
                 raise Interrupted
+            try:
+                check()
+            except InfraError:
+                work.cancel()
+                raise
         return work.result()
     finally:
         await door.close()
@@ -200,7 +212,7 @@ def main() -> int:
         with running_suite(
             state, console.print, port=options.port, overrides=INVENTED, persistent=False, address=STATE
         ) as suite:
-            good = asyncio.run(day(Target.of(suite), options, console, stop))
+            good = asyncio.run(day(Target.of(suite), options, console, stop, suite.check))
             console.print(f"{verdict(good)}  ({clock.monotonic_s() - began_s:.0f} s)")
             if options.keep and not stop.is_set():
                 addresses(suite, console)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from aiokafka import AIOKafkaProducer
 
 from shared.cli.topology import company_user, provision_company
-from shared.devtools.city import feature_collection, grids
+from shared.devtools.city import Area, feature_collection, grids
 from shared.devtools.demo.door import Door
 from shared.devtools.demo.target import Target
 from shared.events.common import RiderKind
@@ -51,10 +51,10 @@ def person_name(number: int) -> str:
     return SURNAMES[number % len(SURNAMES)] + GIVEN[(number // len(SURNAMES)) % len(GIVEN)]
 
 
-async def import_city(door: Door) -> int:
-    """Import the demo city's grids and put them into force; returns their number."""
+async def import_city(door: Door, more: Sequence[Area] = ()) -> int:
+    """Import the demo city's grids and put them into force, with `more` areas; returns their number."""
     version = (await door.post("/v1/areas/versions", {"label": "钱塘 虚构边界 / invented cells"}))["version_id"]
-    features = feature_collection(grids())["features"]
+    features = feature_collection([*grids(), *more])["features"]
     for start in range(0, len(features), FEATURES_PER_REQUEST):
         part = {"type": "FeatureCollection", "features": features[start : start + FEATURES_PER_REQUEST]}
         await door.post(f"/v1/areas/versions/{version}/features", part)

@@ -108,7 +108,7 @@ def _spoil(body: dict[str, Any], number: int, company: Company, chance: random.R
     if way == 0:
         body["kind"] = "part-99999"
     elif way == 1:
-        body["place"]["accuracy_m"] = 500
+        body["place"]["lat"] = 500
     elif way == 2:
         body["occurred_at"] = (clock.now() + timedelta(hours=3)).isoformat()
     elif way == 3:

@@ -332,7 +332,7 @@ def document(root: Path) -> dict[str, Any]:
 
 
 def _pattern() -> str:
-    (field,) = CompanyCode.__metadata__  # type: ignore[attr-defined]  # Annotated keeps it there
+    field = CompanyCode.__metadata__[0]  # type: ignore[attr-defined]  # Annotated keeps it there
     return str(next(item.pattern for item in field.metadata if getattr(item, "pattern", None)))
 
 

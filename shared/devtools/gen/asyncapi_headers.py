@@ -84,6 +84,30 @@ DEAD_LETTER_HEADERS: dict[str, Any] = {
         "dlq-code": {"type": "string", "description": "reason for machines, a word that doesn't change"},
         "dlq-detail": {"type": "string", "description": "reason for people; holds no value of the body"},
         "dlq-attempts": {"type": "string", "pattern": "^[0-9]+$", "description": "how often it was tried"},
+        "dlq-cut": {
+            "type": "string",
+            "pattern": "^[0-9]+$",
+            "description": "only of a value that is longer than this topic takes: its whole length in bytes",
+        },
+        "dlq-content": {
+            "type": "string",
+            "enum": ["left_out", "counted", "erased"],
+            "description": (
+                "only where value, key and headers aren't here. left_out and counted: the topic has too many dead "
+                "letters; what was refused is still on it at these offsets, and can be sent again, also under the "
+                "same ce_id. erased: its rider has been erased."
+            ),
+        },
+        "dlq-records": {
+            "type": "string",
+            "pattern": "^[0-9]+$",
+            "description": "only of counted ones: how many records this tells of, from dlq-offset to dlq-last-offset",
+        },
+        "dlq-last-offset": {
+            "type": "string",
+            "pattern": "^[0-9]+$",
+            "description": "only of counted ones: the last offset. Others that lie between may have taken effect",
+        },
         "dlq-at": {"type": "string", "format": "date-time", "description": "when it was given up"},
         "dlq-status": {
             "type": "string",
@@ -104,8 +128,8 @@ DEAD_LETTER_WORDS = (
     "value is left "
     "out), the key, and the `dlq-*` headers with the reason, all UTF-8 text. The value can be anything, also not "
     "JSON. The "
-    "service's database keeps the record whole until an operator replays or discards it "
-    "(`/ops/<service>/dead-letters`); "
+    "service's database keeps the record until an operator replays or discards it "
+    "(`/ops/<service>/dead-letters`), whole while its topic has not too many; "
     "this topic only tells others about it."
 )
 
@@ -117,8 +141,23 @@ SUBMISSION_HEADERS: dict[str, Any] = {
             "maxLength": 200,
             "description": (
                 "企业自己的记录编号,建议填写 / the company's own id of this record, recommended: the same ce_id "
-                "sent again has no "
+                "of the same ce_source sent again has no "
                 "second effect. Without it the record's place on the topic is its id."
+            ),
+        },
+        "ce_source": {
+            "type": "string",
+            "description": (
+                "企业内部的来源 / which of the company's systems speaks. Two systems that number their records alike "
+                "state one each: only source and id together name an event."
+            ),
+        },
+        "content-type": {
+            "type": "string",
+            "description": (
+                "`application/cloudevents+json`: the value is a whole CloudEvent in structured mode, the body is its "
+                "`data` (or `data_base64`), and `specversion`, `id`, `source` and `type` must be there. Anything else, "
+                "or none: the value is the body."
             ),
         },
         "traceparent": CLOUD_EVENT_HEADERS["properties"]["traceparent"],
@@ -126,9 +165,11 @@ SUBMISSION_HEADERS: dict[str, Any] = {
 }
 
 SUBMISSION_WORDS = (
-    "A company's record needs no header. CloudEvents headers are welcome; those not listed are ignored. Which "
-    "company speaks is "
-    "told by the topic's name alone, which only that company's user may write."
+    "A company's record needs no header. CloudEvents are welcome in binary mode (headers) and in structured mode "
+    "(content-type); attributes that are not listed are ignored. Which company speaks is "
+    "told by the topic's name alone, which only that company's user may write. Batches may be packed with gzip, "
+    "snappy, lz4 or zstd: from up to 32 MiB, to no less than a hundredth. One that can't be unpacked is one dead "
+    "letter for all its records."
 )
 
 HEADER_EXAMPLE_ID = "0199a2c4-01c0-71c0-81c0-5f0c7be101c0"

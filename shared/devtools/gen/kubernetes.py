@@ -10,6 +10,7 @@ import yaml
 from shared.devtools.gen.files import Generated
 from shared.devtools.gen.modules import service_names
 from shared.devtools.kube import messaging, network, plan, routes, workloads
+from shared.events import registry
 
 Yaml = dict[str, Any]
 FOLDER = "k8s/base/generated"
@@ -87,17 +88,22 @@ def companies(codes: Sequence[str]) -> dict[str, str]:
         source,
         files,
         patches=[
-            {
-                "target": {"kind": "KafkaUser", "name": user},
-                "patch": yaml.dump(
-                    [{"op": "replace", "path": "/spec/authorization/acls", "value": rights}],
-                    Dumper=_Plain,
-                    sort_keys=False,
-                ),
-            }
-            for user, rights in messaging.changed_rights(codes).items()
+            *(
+                _patch("KafkaUser", user, [{"op": "replace", "path": "/spec/authorization/acls", "value": rights}])
+                for user, rights in messaging.changed_rights(codes).items()
+            ),
+            *(
+                _patch("ScaledObject", service, changes)
+                for service in registry.services()
+                if (changes := workloads.company_scaling(service, codes))
+            ),
         ],
     )
+
+
+def _patch(kind: str, name: str, changes: Sequence[Yaml]) -> Yaml:
+    text = yaml.dump(list(changes), Dumper=_Plain, sort_keys=False)
+    return {"target": {"kind": kind, "name": name}, "patch": text}
 
 
 def systems(codes: Sequence[str]) -> dict[str, str]:

@@ -15,6 +15,7 @@ PARTIES = {
     "city-system": ("城市系统", "city systems"),
 }
 JOURNEYS = {
+    "map": ("地图启用", "A map comes into force"),
     "registration": ("报到", "A company and its riders become known"),
     "report": ("随手拍", "From a rider's photo to a closed case"),
     "redemption": ("积分兑换", "From points to a gift"),

@@ -83,9 +83,26 @@ NEXT: Mapping[str, Pair] = {
         "请求体必须是 UTF-8 编码的 JSON，detail 指出第几个字符出错。",
         "Send JSON in UTF-8; `detail` tells at which character it breaks.",
     ),
+    "malformed_event": (
+        "按 detail 改正 CloudEvent 的属性；每条都要有 specversion、id、source、type 和 data。",
+        "Correct the attribute that `detail` names; every event has specversion, id, source, type and data.",
+    ),
+    "event_known": (
+        "同一 source 和 id 的事件已经收到过：内容不同须换用新的 id；若当时被拒收，由平台运维处理死信。",
+        "An event of this source and id came before: give new content a new id. One that was refused on Kafka waits "
+        "with the operator.",
+    ),
+    "malformed_encoding": (
+        "Content-Encoding 须与请求体的实际压缩方式一致，且内容完整。",
+        "Send whole data of the coding that Content-Encoding names.",
+    ),
+    "unsupported_encoding": (
+        "换用响应头 Accept-Encoding 所列的压缩方式，或不压缩。",
+        "Pack the body in one of the ways in the answer's Accept-Encoding, or not at all.",
+    ),
     "unsupported_media_type": (
-        "JSON 请求体使用 Content-Type: application/json；照片使用 detail 所列的类型。",
-        "Send JSON bodies as `Content-Type: application/json`, photos as one of the types in `detail`.",
+        "换用 detail 所列的类型；JSON 请求体使用 Content-Type: application/json。",
+        "Send it under one of the types in `detail`; JSON bodies as `Content-Type: application/json`.",
     ),
     "rate_limited": (
         "等待 Retry-After 所示的秒数后再试，并放慢请求频率。",
@@ -133,8 +150,9 @@ NEXT: Mapping[str, Pair] = {
         "Leave the query string out: the signature of a body does not cover it.",
     ),
     "replayed_request": (
-        "该 webhook-id 已经处理过：换用新的编号重新签名，不要重放旧请求。",
-        "The webhook-id was used before: sign again with a new one.",
+        "该 webhook-id 已用于其他请求，或已经生效而首次的响应未保留：核对结果后，新请求使用新的编号签名。",
+        "The webhook-id came with another request before, or took effect and its answer is not kept: look at the "
+        "result, and sign what is new with a new id.",
     ),
     "idempotency_conflict": (
         "同一编号或 Idempotency-Key 已用于其他内容：重试须原样发送，新内容须用新编号。",
@@ -170,6 +188,14 @@ NEXT: Mapping[str, Pair] = {
         "先上传照片，用返回的编号上报；未使用的照片保留 24 小时。",
         "Upload the photo first and use its id within 24 hours.",
     ),
+    "areas_vanish": (
+        "新地图没有 codes 所列的区域：用承接表说明由谁承接，或确认放弃。",
+        "The new map lacks the areas in `codes`: name who takes them over in a mapping, or accept that they vanish.",
+    ),
+    "invalid_mapping": (
+        "按 errors 逐行改正承接表；现行地图未变。",
+        "Correct the lines in `errors`; the map in force is as it was.",
+    ),
     "not_a_draft": (
         "该版本已生效或曾经生效：请新建一个版本。",
         "The version is or was in force: make a new one.",
@@ -179,6 +205,12 @@ NEXT: Mapping[str, Pair] = {
         "Mend the overlaps and holes in `findings`, or activate without strict.",
     ),
     "unknown_code": ("请顾客出示当前券码并核对输入。", "Compare what was entered with the voucher's code."),
+    "wrong_code": (
+        "输入最近一封邮件里的验证码；每个验证码最多试五次。",
+        "Enter the code of the last mail; a code may be tried five times.",
+    ),
+    "code_expired": ("重新获取验证码，用新邮件里的那个。", "Ask for another code and use the one of the new mail."),
+    "verified_already": ("该地址已验证，无需再做什么。", "The address is verified; nothing is left to do."),
     "voucher_used": (
         "该券不能再次使用，核销时间见 ended_at。",
         "It can't be used again; `ended_at` tells when it was.",

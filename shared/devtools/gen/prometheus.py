@@ -65,6 +65,8 @@ def _healthy_series(services: list[str]) -> Iterator[tuple[str, str]]:
         yield f"beegrid_relay_leader{{{at}}}", f"1x{DAY_MIN}"
         yield f"beegrid_outbox_rows{{{at}}}", f"3x{DAY_MIN}"
         yield f"beegrid_outbox_oldest_age_seconds{{{at}}}", f"0.1x{DAY_MIN}"
+        yield f"beegrid_outbox_held_rows{{{at}}}", f"0x{DAY_MIN}"
+        yield f"beegrid_inbox_days_ahead{{{at}}}", f"7x{DAY_MIN}"
         yield f'beegrid_postgres_connections{{{at},state="busy"}}', f"2x{DAY_MIN}"
         yield f"beegrid_postgres_connections_max{{{at}}}", f"8x{DAY_MIN}"
         yield f"beegrid_jwks_failures_in_a_row{{{at}}}", f"0x{DAY_MIN}"
@@ -76,6 +78,7 @@ def _healthy_series(services: list[str]) -> Iterator[tuple[str, str]]:
             yield f'beegrid_consumer_records_total{{{of},outcome="handled"}}', steady
             yield f'beegrid_consumer_records_total{{{of},outcome="rejected"}}', f"0+1x{DAY_MIN}"
             yield f'beegrid_dead_letters_open{{{of},status="rejected"}}', f"2x{DAY_MIN}"
+            yield f'beegrid_dead_letters_over_bound{{{of},how="left_out"}}', f"0x{DAY_MIN}"
     for level in ("emergency", "hazard", "routine"):
         for state in ("soon", "overdue"):
             yield f'beegrid_cases_deadlines{{job="beegrid-cases",level="{level}",state="{state}"}}', f"0x{DAY_MIN}"
@@ -83,10 +86,15 @@ def _healthy_series(services: list[str]) -> Iterator[tuple[str, str]]:
     yield f"beegrid_points_ledger_sum_points{{{points}}}", f"0x{DAY_MIN}"
     yield f"beegrid_points_ledger_unbalanced_accounts{{{points}}}", f"0x{DAY_MIN}"
     yield f"beegrid_points_ledger_checked_timestamp_seconds{{{points}}}", now
+    yield f"beegrid_points_ledger_round_timestamp_seconds{{{points}}}", now
+    yield f"beegrid_points_settlement_oldest_age_seconds{{{points}}}", f"0x{DAY_MIN}"
+    yield 'beegrid_notifications_crowd_oldest_age_seconds{job="beegrid-notifications"}', f"20x{DAY_MIN}"
     routing = 'job="beegrid-routing",instance="routing:8080"'
     yield f"beegrid_routing_map_checked_timestamp_seconds{{{routing}}}", now
     yield f'beegrid_routing_reports_total{{{routing},outcome="unambiguous"}}', steady
     yield f'beegrid_routing_reports_total{{{routing},outcome="unroutable"}}', f"0+1x{DAY_MIN}"
+    for level in ("emergency", "hazard", "routine"):
+        yield f'beegrid_routing_unroutable_oldest_age_seconds{{{routing},level="{level}"}}', f"300x{DAY_MIN}"
     yield 'beegrid_riders_company_key_made_timestamp_seconds{job="beegrid-riders",company="sf"}', f"0x{DAY_MIN}"
     lane = 'job="beegrid-notifications",lane="webhook"'
     yield f'beegrid_notifications_deliveries{{{lane},state="dead"}}', f"0x{DAY_MIN}"

@@ -29,6 +29,12 @@ CLOCKS = frozenset(
     }
 )
 CLOCK_FILE = "shared/kit/clock.py"
+PROCESS_CLOCKS = frozenset({"shared.kit.clock.now", "shared.kit.clock.unix_s"})
+REASON = "# process clock:"
+UNIT, UNIT_FILE = "shared.kit.work.Work", "shared/kit/work.py"
+# The places that may name a zone: the setting, and what stands for it where nobody has set one.
+ZONE_FILES = frozenset({"shared/kit/settings.py", "shared/catalog/loader.py"})
+ZONE_IN_SQL = re.compile(r"\bTIME\s+ZONE\s+'(?!UTC')", re.IGNORECASE)
 # What a domain may know besides the standard library: the catalogue's and the contracts' words for values. They are
 # data without behaviour; a second set of the same words would only have to be kept equal by hand.
 DOMAIN_KNOWS = ("shared.catalog", "shared.events", "shared.geo")
@@ -56,6 +62,29 @@ def _names(tree: ast.Module) -> dict[str, str]:
     return names
 
 
+def city_zone(root: Path) -> Iterator[str]:
+    """Only the setting names a time zone: a day, a quiet hour or a time on a page that ends elsewhere is wrong."""
+    for source in sources(root, "services", "shared"):
+        if source.name in ZONE_FILES or source.name.startswith("shared/devtools/"):
+            continue
+        names = _names(source.tree)
+        for node in ast.walk(source.tree):
+            if not isinstance(node, ast.Call) or not node.args:
+                continue
+            head, _, rest = dotted(node.func).partition(".")
+            full = ".".join(part for part in (names.get(head, ""), rest) if part)
+            fixed = full == "datetime.timezone" or (
+                full == "zoneinfo.ZoneInfo" and isinstance(node.args[0], ast.Constant)
+            )
+            if fixed:
+                yield source.at(node.lineno, "a fixed time zone; take the setting's city_zone")
+    for folder in ("services", "shared"):
+        for path in sorted((root / folder).rglob("*.sql")):
+            for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+                if ZONE_IN_SQL.search(line):
+                    yield f"{path.relative_to(root).as_posix()}:{number}: a fixed time zone in SQL; take it as a value"
+
+
 def clock(root: Path) -> Iterator[str]:
     """Only kit/clock.py reads the clock: replicas with a wrong clock, replay and tests depend on it."""
     for source in sources(root, "services", "shared"):
@@ -69,6 +98,23 @@ def clock(root: Path) -> Iterator[str]:
             full = ".".join(part for part in (names.get(head, ""), rest) if part)
             if full in CLOCKS:
                 yield source.at(node.lineno, f"{full} is read outside {CLOCK_FILE}")
+
+
+def database_clock(root: Path) -> Iterator[str]:
+    """A service decides by the database's clock (`work.now`, `database_now`, SQL's `now()`), and says beside each other
+    look at a clock what for: a replica whose own is wrong must end, refuse, delete or settle nothing."""
+    for source in sources(root, "services", "shared/kit"):
+        names = _names(source.tree)
+        for node in ast.walk(source.tree):
+            if isinstance(node, ast.Call) and names.get(dotted(node.func)) == UNIT and source.name != UNIT_FILE:
+                yield source.at(node.lineno, "a unit of work by the process's clock; take begin(conn)")
+            if not source.name.startswith("services/") or not isinstance(node, ast.Attribute | ast.Name):
+                continue
+            head, _, rest = dotted(node).partition(".")
+            full = ".".join(part for part in (names.get(head, ""), rest) if part)
+            reason = source.comments.get(node.lineno, "").partition(REASON)[2]
+            if full in PROCESS_CLOCKS and isinstance(node.ctx, ast.Load) and not reason.strip():
+                yield source.at(node.lineno, f"{full} without `{REASON} <what for>`; decide by the database's clock")
 
 
 def _sql_texts(source: Source) -> Iterator[ast.Constant | ast.JoinedStr]:

@@ -7,6 +7,8 @@ from shared.devtools.house import code_rules, place_rules
 
 RULES: dict[str, Callable[[Path], Iterator[str]]] = {
     "clock": code_rules.clock,
+    "database_clock": code_rules.database_clock,
+    "city_zone": code_rules.city_zone,
     "sql_place": code_rules.sql_place,
     "sizes": code_rules.sizes,
     "domain_pure": code_rules.domain_pure,

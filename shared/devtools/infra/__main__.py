@@ -8,7 +8,7 @@ import sys
 import threading
 from pathlib import Path
 
-from .process import InfraError
+from .errors import InfraError
 from .suite import EVERYTHING, start_infra
 
 

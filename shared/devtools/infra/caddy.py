@@ -7,7 +7,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from .process import InfraError, ManagedProcess, ServerSpec, answers
+from .errors import InfraError
+from .ports import answers, listens
+from .process import ManagedProcess, ServerSpec
 from .watchdog import Guard
 
 # First block of the file: no admin interface, no certificates, nothing kept outside the temporary folder.
@@ -46,7 +48,7 @@ def start_caddy(
         argv=[str(_program()), "run", "--config", str(file), "--adapter", "caddyfile"],
         home=home,
         log=log or guard.folder / f"{name}.log",
-        ready=lambda _pid: answers(port),
+        ready=lambda pid: answers(port) and listens(pid, port),
         env=environment,
         ready_timeout_s=15,
         grace_s=5,

@@ -16,9 +16,11 @@ from confluent_kafka import KafkaException
 
 from shared.cli.provision import KafkaAdmin, connect_admin
 
+from .errors import InfraError
 from .kafka_files import class_archive, classpath, find_java
 from .paths import Access, cache_folder, load_access
-from .process import InfraError, ManagedProcess, ServerSpec, answers, free_port
+from .ports import answers, free_port
+from .process import ManagedProcess, ServerSpec
 from .watchdog import Guard
 
 log = logging.getLogger(__name__)
@@ -70,6 +72,8 @@ JVM = [
     "-Djava.awt.headless=true",
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
 ]
+BRIEF = ["-XX:TieredStopAtLevel=1"]
+"""Compile once and quickly: the second compiler pays only in a broker that works for many minutes."""
 LOG = [
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
     "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSXXX",
@@ -94,11 +98,19 @@ class Kafka(ManagedProcess):
         self.admin_password = password
 
 
-def start_kafka(guard: Guard, state: Path | None = None, heap_mib: int = 512, proxy_port: int | None = None) -> Kafka:
+def start_kafka(
+    guard: Guard,
+    state: Path | None = None,
+    heap_mib: int = 512,
+    proxy_port: int | None = None,
+    *,
+    brief: bool = False,
+) -> Kafka:
     """Starts Kafka and returns when it answers the admin user (2–4 s; the first time ever 20–60 s for the jars).
 
     Without `state` the log vanishes with the run; with `state` log, ports and password stay. `proxy_port`: of a proxy
-    on this machine; clients that come through it are told its address, and so never leave it. Raises InfraError.
+    on this machine; clients that come through it are told its address, and so never leave it. `brief`: for tests, which
+    never ask a broker for its best speed. Raises InfraError.
     """
     java, jars = find_java(), classpath()
     archive = class_archive(java, jars)
@@ -121,8 +133,8 @@ def start_kafka(guard: Guard, state: Path | None = None, heap_mib: int = 512, pr
     properties = _write_properties(home, access, proxied)
     if not (home / "log" / "meta.properties").exists():
         _format(java, jars, properties, access.password)
-    heap = [f"-Xmx{heap_mib}m", f"-Xms{heap_mib // 2}m"]
-    spec = _spec("kafka", home, log_file, port, access.password, [java, *heap, *classes, *_arguments(home, jars)])
+    machine = [java, f"-Xmx{heap_mib}m", f"-Xms{heap_mib // 2}m", *(BRIEF if brief else []), *classes]
+    spec = _spec("kafka", home, log_file, port, access.password, [*machine, *_arguments(home, jars)])
     server = Kafka(spec, guard, port, access.password, proxied[0] if proxied else None)
     server.start()
     return server

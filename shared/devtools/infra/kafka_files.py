@@ -8,8 +8,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from .errors import InfraError
 from .paths import cache_folder
-from .process import InfraError
 
 VERSION = "4.3.1"
 # Kafka's jars bring slf4j 1.7 without a binding: without one the log stays empty.

@@ -7,7 +7,7 @@ import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from .process import free_port, port_free
+from .ports import free_port, reserve_port
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class Access:
 def load_access(file: Path | None, ports: int) -> Access:
     """Ports and password from the file, or new ones (written to the file when one is given).
 
-    A kept port that somebody else has taken meanwhile is replaced with a warning.
+    All are reserved for this process. A kept port that somebody else has taken meanwhile is replaced with a warning.
     """
     if file is None or not file.exists():
         access = Access([], secrets.token_hex(16))
@@ -39,18 +39,11 @@ def load_access(file: Path | None, ports: int) -> Access:
         access = Access(**json.loads(file.read_text()))
     for index in range(ports):
         if index == len(access.ports):
-            access.ports.append(_unused(access.ports))
-        elif not port_free(access.ports[index]):
+            access.ports.append(free_port())
+        elif not reserve_port(access.ports[index]):
             log.warning("port %d is taken, using another one", access.ports[index])
-            access.ports[index] = _unused(access.ports)
+            access.ports[index] = free_port()
     if file is not None:
         file.touch(mode=0o600)
         file.write_text(json.dumps(asdict(access)))
     return access
-
-
-def _unused(ports: list[int]) -> int:
-    port = free_port()
-    while port in ports:
-        port = free_port()
-    return port

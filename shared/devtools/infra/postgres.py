@@ -14,8 +14,9 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
+from .errors import InfraError
 from .paths import cache_folder, load_access
-from .process import InfraError, ManagedProcess, ServerSpec
+from .process import ManagedProcess, ServerSpec
 from .records import open_to_all
 from .watchdog import Guard
 

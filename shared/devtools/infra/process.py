@@ -3,9 +3,7 @@
 import contextlib
 import os
 import queue
-import random
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -17,17 +15,11 @@ from pathlib import Path
 
 from shared.kit import clock
 
+from .errors import InfraError
 from .records import ProcessRecord, end_processes, members, send, start_mark
 from .watchdog import Guard
 
 LOG_TAIL_LINES = 25
-# Below the range from which the system takes ports for outgoing connections: otherwise a client that keeps connecting
-# while the server is down may get the server's port as its own.
-PORTS = range(18_000, 32_000)
-
-
-class InfraError(RuntimeError):
-    """A local server can't be found, didn't start, or went away; the text says why and shows the end of its log."""
 
 
 @dataclass
@@ -62,6 +54,7 @@ class ManagedProcess:
         self.spec = spec
         self._guard = guard
         self._child: subprocess.Popen[bytes] | None = None
+        self._ending = False
 
     @property
     def pid(self) -> int:
@@ -74,6 +67,17 @@ class ManagedProcess:
     def running(self) -> bool:
         """Whether the process lives (also when paused)."""
         return self._child is not None and self._child.poll() is None
+
+    @property
+    def died(self) -> bool:
+        """Whether it was started and has ended, and nobody here ended it."""
+        child = self._child
+        return child is not None and not self._ending and child.poll() is not None
+
+    def obituary(self) -> str:
+        """What to say of a process that died: its name, its exit status and the end of its log."""
+        code = None if self._child is None else self._child.returncode
+        return f"{self.spec.name} has ended with {code}; the end of its log:\n{self.log_tail()}"
 
     def start(self) -> None:
         """Starts the server and returns when it is ready. Raises InfraError with the log's end otherwise."""
@@ -168,6 +172,7 @@ class ManagedProcess:
 
     def _reap_while(self, work: Callable[[], None]) -> None:
         """A dead child stays a zombie until we wait for it; `members` doesn't count zombies."""
+        self._ending = True
         try:
             work()
         finally:
@@ -177,31 +182,7 @@ class ManagedProcess:
             if not self.running:
                 self._child = None
                 self._guard.remove(self.spec.name)
-
-
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody uses now; nothing reserves it. Raises InfraError when none is found."""
-    for port in random.sample(PORTS, 200):
-        if port_free(port):
-            return port
-    raise InfraError(f"no free port between {PORTS.start} and {PORTS.stop}")
-
-
-def port_free(port: int) -> bool:
-    """Whether a server could listen on this port of 127.0.0.1 now."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
-def answers(port: int) -> bool:
-    """Whether something accepts connections on this port. Raises OSError when not."""
-    with socket.create_connection(("127.0.0.1", port), timeout=1):
-        return True
+            self._ending = False
 
 
 class _Spawner:

@@ -10,9 +10,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+from .errors import InfraError
 from .kafka import Kafka, start_kafka
 from .postgres import Postgres, start_postgres
-from .process import InfraError
 from .valkey import Valkey, start_valkey
 from .watchdog import Guard
 
@@ -79,12 +79,14 @@ def start_infra(
     want: Collection[str] = EVERYTHING,
     postgres_settings: Mapping[str, str] | None = None,
     kafka_proxy_port: int | None = None,
+    *,
+    brief: bool = False,
 ) -> Infra:
     """Starts what is wanted ("postgres", "kafka", "valkey") and isn't named in the environment.
 
     Without `state_dir` nothing survives; with it Postgres and Kafka keep their data there, all keep their address.
-    A server named in the environment is neither started nor stopped. `kafka_proxy_port`: see `start_kafka`.
-    Raises InfraError; nothing is left running then.
+    A server named in the environment is neither started nor stopped. `kafka_proxy_port`, `brief`: see
+    `start_kafka`. Raises InfraError; nothing is left running then.
     """
     if unknown := set(want) - EVERYTHING:
         raise ValueError(f"unknown servers: {', '.join(sorted(unknown))}")
@@ -93,7 +95,7 @@ def start_infra(
     if "postgres" in want and not infra.postgres_admin_url:
         starters["postgres"] = lambda guard: _add_postgres(infra, guard, state_dir, postgres_settings)
     if "kafka" in want and not infra.kafka_bootstrap:
-        starters["kafka"] = lambda guard: _add_kafka(infra, guard, state_dir, kafka_proxy_port)
+        starters["kafka"] = lambda guard: _add_kafka(infra, guard, state_dir, kafka_proxy_port, brief)
     if "valkey" in want and not infra.redis_url:
         starters["valkey"] = lambda guard: _add_valkey(infra, guard, state_dir)
     if not starters:
@@ -130,8 +132,8 @@ def _add_postgres(infra: Infra, guard: Guard, state: Path | None, settings: Mapp
     infra.postgres_admin_url = infra.postgres.admin_url
 
 
-def _add_kafka(infra: Infra, guard: Guard, state: Path | None, proxy_port: int | None) -> None:
-    infra.kafka = start_kafka(guard, state, proxy_port=proxy_port)
+def _add_kafka(infra: Infra, guard: Guard, state: Path | None, proxy_port: int | None, brief: bool) -> None:
+    infra.kafka = start_kafka(guard, state, proxy_port=proxy_port, brief=brief)
     infra.kafka_bootstrap = infra.kafka.bootstrap
     infra.kafka_admin_user = infra.kafka.admin_user
     infra.kafka_admin_password = infra.kafka.admin_password

@@ -5,8 +5,9 @@ import shutil
 import socket
 from pathlib import Path
 
+from .errors import InfraError
 from .paths import load_access
-from .process import InfraError, ManagedProcess, ServerSpec
+from .process import ManagedProcess, ServerSpec
 from .watchdog import Guard
 
 

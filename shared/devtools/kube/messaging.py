@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from shared.cli.provision import AclSpec, TopicSpec
+from shared.cli.provision import AclSpec, Quota, TopicSpec
+from shared.cli.provision.kafka import TIMESTAMPS
 from shared.cli.topology import acl_specs, company_user, system_acl, topic_specs
 from shared.devtools.kube import plan
 
@@ -27,7 +28,7 @@ def users() -> list[Yaml]:
 def company_users(companies: Sequence[str]) -> list[Yaml]:
     """The companies' own users."""
     wanted = {company_user(code) for code in companies}
-    return [_user(spec.user, acls(spec)) for spec in acl_specs(companies) if spec.user in wanted]
+    return [_user(spec.user, acls(spec), spec.quota) for spec in acl_specs(companies) if spec.user in wanted]
 
 
 def system_users(systems: Sequence[str]) -> list[Yaml]:
@@ -63,7 +64,8 @@ def _lag_reader() -> list[Yaml]:
     return [_acl("topic", "", "prefix", "Describe"), _acl("group", "", "prefix", "Describe")]
 
 
-def _user(name: str, rights: list[Yaml]) -> Yaml:
+def _user(name: str, rights: list[Yaml], quota: Quota | None = None) -> Yaml:
+    limits = {"producerByteRate": quota.bytes_per_s, "requestPercentage": quota.request_percentage} if quota else None
     return {
         "apiVersion": "kafka.strimzi.io/v1",
         "kind": "KafkaUser",
@@ -71,29 +73,30 @@ def _user(name: str, rights: list[Yaml]) -> Yaml:
         "spec": {
             "authentication": {"type": "scram-sha-512"},
             "authorization": {"type": "simple", "acls": rights},
+            **({"quotas": limits} if limits else {}),
         },
     }
 
 
 def _with_partner(spec: TopicSpec) -> list[Yaml]:
-    found = [_topic(spec.name, spec.partitions, spec.retention_ms, spec, spec.cleanup_policy)]
-    return [*found, _topic(f"{spec.name}.dlq", 1, spec.dlq_retention_ms, spec, "delete")] if spec.dlq else found
+    return [_topic(one) for one in (spec, spec.partner()) if one is not None]
 
 
-def _topic(name: str, partitions: int, retention_ms: int, spec: TopicSpec, cleanup: str) -> Yaml:
-    full = plan.TOPIC_PREFIX + name
+def _topic(spec: TopicSpec) -> Yaml:
+    full = plan.TOPIC_PREFIX + spec.name
     return {
         "apiVersion": "kafka.strimzi.io/v1",
         "kind": "KafkaTopic",
         "metadata": {"name": full, "labels": {**IN_CLUSTER, **plan.PART_OF}},
         "spec": {
             "topicName": full,
-            "partitions": partitions,
+            "partitions": spec.partitions,
             "replicas": 3,
             "config": {
-                "retention.ms": retention_ms,
+                "retention.ms": spec.retention_ms,
                 "max.message.bytes": spec.max_message_bytes,
-                "cleanup.policy": cleanup,
+                "cleanup.policy": spec.cleanup_policy,
+                "message.timestamp.type": TIMESTAMPS,
                 "min.insync.replicas": 2,
             },
         },

@@ -58,14 +58,24 @@ OBJECTS = _pods("object-store", ("app.kubernetes.io/name", "object-store"))
 VALKEY = _pods("valkey", ("app.kubernetes.io/name", plan.VALKEY))
 EVERYBODY = Party("everybody")
 DNS = Party("dns", (("k8s-app", "kube-dns"),), namespace="kube-system")
+# Parties elsewhere are named by namespace and pod: whoever may come in from a whole namespace comes in with everything
+# that anybody puts there.
 # Where the pods of a Gateway's class run; Envoy Gateway puts all of them into its own namespace.
 GATEWAY_CLASSES = {"eg": "envoy-gateway-system"}
-GATEWAY = Party("gateway", namespace=GATEWAY_CLASSES["eg"])
-MONITORING = Party("monitoring", namespace="monitoring")
+# Of all pods in there those of our own Gateway, by the labels that Envoy Gateway gives them.
+GATEWAY = Party(
+    "gateway",
+    (
+        ("gateway.envoyproxy.io/owning-gateway-name", plan.GATEWAY),
+        ("gateway.envoyproxy.io/owning-gateway-namespace", plan.NAMESPACE),
+    ),
+    namespace=GATEWAY_CLASSES["eg"],
+)
+PROMETHEUS = Party("prometheus", (("app.kubernetes.io/name", "prometheus"),), namespace="monitoring")
 TRACES = Party("traces", namespace="observability")
-KEDA = Party("keda", namespace="keda")
-CNPG = Party("cnpg-operator", namespace="cnpg-system")
-STRIMZI = Party("strimzi-operator", namespace="strimzi")
+KEDA = Party("keda", (("app", "keda-operator"),), namespace="keda")
+CNPG = Party("cnpg-operator", (("app.kubernetes.io/name", "cloudnative-pg"),), namespace="cnpg-system")
+STRIMZI = Party("strimzi-operator", (("strimzi.io/kind", "cluster-operator"),), namespace="strimzi")
 INTERNET = Party("internet", outside=("0.0.0.0/0", *PRIVATE))
 # The API server and a city's object store have no labels, and often private addresses.
 ANYWHERE = Party("anywhere", outside=("0.0.0.0/0",))
@@ -83,7 +93,7 @@ def ways(services: Iterable[str]) -> list[Way]:
         Way(EVERYBODY, DNS, (53,), "names", udp=True),
         Way(EVERYBODY, DNS, (53,), "names too long for UDP"),
         Way(GATEWAY, SERVICES, (plan.PORT,), "requests from the front door"),
-        Way(MONITORING, SERVICES, (plan.PORT,), "metrics"),
+        Way(PROMETHEUS, SERVICES, (plan.METRICS_PORT,), "metrics"),
         Way(SERVICES, KAFKA, (plan.KAFKA_PORT,), "events"),
         Way(SERVICES, POSTGRES, (plan.POSTGRES_PORT,), "state"),
         Way(SERVICES, VALKEY, (plan.VALKEY_PORT,), "rate limits and caches"),
@@ -100,7 +110,7 @@ def ways(services: Iterable[str]) -> list[Way]:
         Way(KAFKA, ANYWHERE, (443, 6443), "the API server: in which zone am I"),
         Way(POSTGRES, POSTGRES, (plan.POSTGRES_PORT, 8000), "replication"),
         Way(CNPG, POSTGRES, (plan.POSTGRES_PORT, 8000), "the operator"),
-        Way(MONITORING, POSTGRES, (9187,), "metrics"),
+        Way(PROMETHEUS, POSTGRES, (9187,), "metrics"),
         Way(POSTGRES, ANYWHERE, (443, 6443), "the API server; backups to the object store"),
     ]
     for name in services:
@@ -121,7 +131,7 @@ def toolbox_ways() -> list[Way]:
         Way(TOOLBOX, KAFKA, (plan.KAFKA_PORT,), "topics, users, what consumers had not yet read"),
         Way(TOOLBOX, POSTGRES, (plan.POSTGRES_PORT,), "backups"),
         Way(TOOLBOX, OBJECTS, (3900,), "photos in this namespace's object store"),
-        Way(TOOLBOX, SERVICES, (plan.PORT,), "health and metrics"),
+        Way(TOOLBOX, SERVICES, (plan.METRICS_PORT,), "metrics"),
         # Envoy's pods listen 10000 above a listener's port
         Way(TOOLBOX, GATEWAY, (10080, 10443), "the front door, where its address leads back into the cluster"),
         Way(TOOLBOX, ANYWHERE, (443,), "the front door; photos in the city's object store"),

@@ -1,5 +1,6 @@
 """What the manifests need to know beyond the registry: sizes, names and times."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from shared.events import registry
@@ -7,6 +8,8 @@ from shared.events.registry import AnyTopic
 
 IMAGE = "beegrid"
 PORT = 8080
+# Of /metrics alone: a network policy knows ports and no paths
+METRICS_PORT = 9464
 USER = 10001
 TOPIC_PREFIX = "beegrid."
 # The cluster's own names
@@ -14,11 +17,17 @@ KAFKA, POSTGRES, VALKEY = "beegrid", "beegrid-postgres", "beegrid-valkey"
 KAFKA_PORT, POSTGRES_PORT, VALKEY_PORT, OTLP_PORT = 9093, 5432, 6379, 4318
 KAFKA_OUTSIDE_PORT = 9094
 NAMESPACE = "beegrid"
+# Of the overlays' Gateway
+GATEWAY = "beegrid"
 # With its namespace: KEDA's operator, which asks for lag, resolves names from its own
 KAFKA_BOOTSTRAP = f"{KAFKA}-kafka-bootstrap.{NAMESPACE}.svc:{KAFKA_PORT}"
+# What KEDA speaks with Kafka, whose fourth version refuses anything older than 2.1; KEDA's own default is 1.0.0
+KAFKA_PROTOCOL = "2.8.0"
 # The operator's pod (k8s/components/toolbox) and the user with which it administers Kafka
 TOOLBOX, KAFKA_ADMIN = "toolbox", "beegrid-admin"
 PART_OF = {"app.kubernetes.io/part-of": "beegrid"}
+# What a ScaledObject goes by: lag, or cpu where a service has no topic yet
+SCALED_BY = "beegrid.dev/scaled-by"
 SERVICE_LABEL = {"beegrid.dev/role": "service"}
 # Times, s. The pod lives longer than all that a stopping process may do: tell balancers, finish requests, finish
 # handlers, close the pool.
@@ -40,7 +49,8 @@ class Size:
 
 SIZES = {
     "cases": Size(200, 256),
-    "intake": Size(200, 512),
+    # two processes that decode photos may take 384 Mi each; uploads that wait for them, 128 Mi
+    "intake": Size(200, 1280),
     "notifications": Size(150, 256),
     "points": Size(150, 256),
     "rewards": Size(100, 256, pods_max=4),
@@ -58,6 +68,15 @@ def size(service: str) -> Size:
 def scaling_topics(service: str) -> list[AnyTopic]:
     """Topics by whose lag a service is scaled: those that more than one pod can share."""
     return [topic for topic in registry.consumed_by(service) if topic.partitions > 1]
+
+
+def scaling_names(service: str, companies: Iterable[str] = ()) -> dict[str, AnyTopic]:
+    """The topics on the broker by whose lag a service is scaled, with each company's own, by their whole names."""
+    return {
+        TOPIC_PREFIX + topic.name.replace("{company}", code): topic
+        for topic in scaling_topics(service)
+        for code in (companies if topic.is_family else ("",))
+    }
 
 
 def group_of(service: str, topic: AnyTopic) -> str:

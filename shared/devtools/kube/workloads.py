@@ -1,5 +1,6 @@
 """One service in Kubernetes: Deployment, Service, ServiceAccount, disruption budget and scaling."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from shared.devtools.gen.settings_doc import settings_class
@@ -81,7 +82,10 @@ def container(service: str) -> Yaml:
         "name": "service",
         "image": plan.IMAGE,
         "args": [f"services.{service}"],
-        "ports": [{"name": "http", "containerPort": plan.PORT}],
+        "ports": [
+            {"name": "http", "containerPort": plan.PORT},
+            {"name": "metrics", "containerPort": plan.METRICS_PORT},
+        ],
         "env": environment(service),
         "envFrom": [{"configMapRef": {"name": "beegrid"}}],
         "startupProbe": probe("/startupz", period_s=2, failures=60),
@@ -140,6 +144,7 @@ def environment(service: str) -> list[Yaml]:
     found = [
         secret("POSTGRES_PASSWORD", f"{service}-postgres", "password"),
         {"name": "BEEGRID_POSTGRES_DSN", "value": url},
+        {"name": "BEEGRID_METRICS_PORT", "value": str(plan.METRICS_PORT)},
         {"name": "BEEGRID_KAFKA_USERNAME", "value": service},
         secret("BEEGRID_KAFKA_PASSWORD", service, "password"),
         secret("VALKEY_PASSWORD", plan.VALKEY, "password"),
@@ -227,21 +232,32 @@ def budget(service: str) -> Yaml:
     }
 
 
+def _fallback(service: str) -> Yaml:
+    """For when KEDA can't ask Kafka: the number that a normal day needs."""
+    pods_min = plan.size(service).pods_min
+    return {"failureThreshold": 4, "replicas": pods_min, "behavior": "currentReplicasIfHigher"}
+
+
 def scaling(service: str) -> Yaml:
-    """By lag, never beyond what partitions can share; slowly down, because every change stops the whole group."""
+    """By lag, never beyond what partitions can share; slowly down, because every change stops the whole group.
+
+    A service that hears from companies alone is scaled by CPU until there is a company with topics of its own.
+    """
     size = plan.size(service)
-    topics = plan.scaling_topics(service)
+    names = plan.scaling_names(service)
+    by_cpu = {"type": "cpu", "metricType": "Utilization", "metadata": {"value": "150"}}
     return {
         "apiVersion": "keda.sh/v1alpha1",
         "kind": "ScaledObject",
-        "metadata": {"name": service, "labels": plan.labels(service)},
+        "metadata": {
+            "name": service,
+            "labels": plan.labels(service, **{plan.SCALED_BY: "lag" if names else "cpu"}),
+        },
         "spec": {
             "scaleTargetRef": {"name": service},
-            "pollingInterval": 15,
             "minReplicaCount": size.pods_min,
-            "maxReplicaCount": min([size.pods_max, *(topic.partitions for topic in topics)]),
-            # KEDA can't ask Kafka: hold the number that a normal day needs
-            "fallback": {"failureThreshold": 4, "replicas": size.pods_min, "behavior": "currentReplicasIfHigher"},
+            "maxReplicaCount": min([size.pods_max, *(topic.partitions for topic in plan.scaling_topics(service))]),
+            **({"fallback": _fallback(service)} if names else {}),
             "advanced": {
                 "horizontalPodAutoscalerConfig": {
                     "behavior": {
@@ -256,18 +272,38 @@ def scaling(service: str) -> Yaml:
                     }
                 }
             },
-            "triggers": [_trigger(service, topic) for topic in topics],
+            "triggers": [_trigger(service, name, topic) for name, topic in names.items()] or [by_cpu],
         },
     }
 
 
-def _trigger(service: str, topic: AnyTopic) -> Yaml:
+def company_scaling(service: str, companies: Sequence[str]) -> list[Yaml]:
+    """What a JSON patch does to the service's ScaledObject for companies' own topics; [] where it hears none."""
+    plain = plan.scaling_names(service)
+    own = {name: topic for name, topic in plan.scaling_names(service, companies).items() if name not in plain}
+    triggers = [_trigger(service, name, topic) for name, topic in own.items()]
+    if not triggers:
+        return []
+    if plain:
+        return [{"op": "add", "path": "/spec/triggers/-", "value": trigger} for trigger in triggers]
+    # fallback and a CPU trigger exclude each other
+    return [
+        {"op": "replace", "path": f"/metadata/labels/{plan.SCALED_BY.replace('/', '~1')}", "value": "lag"},
+        {"op": "add", "path": "/spec/fallback", "value": _fallback(service)},
+        {"op": "replace", "path": "/spec/triggers", "value": triggers},
+    ]
+
+
+def _trigger(service: str, name: str, topic: AnyTopic) -> Yaml:
     metadata = {
         "bootstrapServers": plan.KAFKA_BOOTSTRAP,
         "consumerGroup": plan.group_of(service, topic),
+        # without a topic, a group that has committed nothing yet counts every record of the cluster
+        "topic": name,
         "lagThreshold": str(plan.size(service).lag_per_pod),
         "offsetResetPolicy": "earliest",
+        # and with one, every record that the topic ever had
+        "scaleToZeroOnInvalidOffset": "true",
+        "version": plan.KAFKA_PROTOCOL,
     }
-    if not topic.is_family:  # a family: all topics that the group has offsets for
-        metadata["topic"] = plan.TOPIC_PREFIX + topic.name
     return {"type": "kafka", "metadata": metadata, "authenticationRef": {"name": "beegrid-kafka-lag"}}

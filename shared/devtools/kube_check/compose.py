@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,7 @@ def check(root: Path) -> list[str]:
     return [
         *complete(parts),
         *settings(parts),
+        *trusting(parts, whole["networks"]),
         *careful(parts),
         *bare_secrets(root),
         *same_broker(root, parts.get("kafka", {})),
@@ -105,6 +107,19 @@ def settings(parts: dict[str, Yaml]) -> Iterator[str]:
         yield from check_container(f"compose: {name}", part.get("command") or [], values)
         if part.get("command") == ["shared.cli.setup"]:
             yield from (f"compose: {name}: required {missing} isn't set" for missing in missing_passwords(values))
+
+
+def trusting(parts: dict[str, Yaml], networks: dict[str, Yaml]) -> Iterator[str]:
+    """Services believe the front door's own address, which no other container can get, and nobody else's."""
+    own = {name: of.get("ipv4_address") for name, of in (parts[FRONT_DOOR].get("networks") or {}).items() if of}
+    for name, part in parts.items():
+        told = (part.get("environment") or {}).get("BEEGRID_TRUSTED_PROXIES")
+        if told is not None and told not in own.values():
+            yield f"compose: {name} believes {told}, and the front door is {', '.join(map(str, own.values()))}"
+    for name, address in own.items():
+        others = [ip_network(pool["ip_range"]) for pool in networks[name]["ipam"]["config"] if "ip_range" in pool]
+        if not others or any(ip_address(address) in one for one in others):
+            yield f"compose: network {name} may give {address}, which is the front door's, to another container"
 
 
 def careful(parts: dict[str, Yaml]) -> Iterator[str]:

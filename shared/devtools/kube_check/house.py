@@ -109,21 +109,16 @@ def scaled(objects: Sequence[Yaml]) -> Iterator[str]:
         one["spec"].get("topicName", one["metadata"]["name"]): one["spec"]["partitions"]
         for one in of_kind(objects, "KafkaTopic")
     }
-    families = {
-        plan.group_of(service, topic): topic.partitions
-        for topic in registry.topics()
-        if topic.is_family
-        for service in topic.consumers
-    }
     pods_max = 0
     for one in of_kind(objects, "ScaledObject"):
         spec = one["spec"]
         pods_max += spec["maxReplicaCount"] + 1  # one more while rolling
-        if not spec.get("fallback", {}).get("replicas"):
+        by_lag = [trigger["metadata"] for trigger in spec["triggers"] if trigger["type"] == "kafka"]
+        if by_lag and not spec.get("fallback", {}).get("replicas"):
             yield f"{name_of(one)}: needs a fallback for when Kafka doesn't tell the lag"
-        for trigger in (trigger["metadata"] for trigger in spec["triggers"]):
-            about = trigger.get("topic") or trigger["consumerGroup"]
-            limit = partitions.get(about) or families.get(about)
+        for trigger in by_lag:
+            about = trigger.get("topic", "")
+            limit = partitions.get(about)
             if limit is None:
                 yield f"{name_of(one)}: no KafkaTopic {about}"
             elif spec["maxReplicaCount"] > limit:

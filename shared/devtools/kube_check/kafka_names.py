@@ -1,11 +1,14 @@
 """Hosts, ports, groups, topics and words of Kafka, KEDA and Prometheus are those that the cluster has."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 from shared.devtools.kube import plan
 from shared.devtools.kube_check.render import Yaml, containers, name_of, of_kind, pods
+from shared.events.registry import AnyTopic
 
 # The words of KEDA's Kafka scaler; anything else fails in the operator's log only.
+OLDEST_PROTOCOL = (2, 1)
 SASL_WORDS = {"none", "plaintext", "scram_sha256", "scram_sha512", "gssapi", "oauthbearer"}
 
 
@@ -36,23 +39,45 @@ def _namespace(one: Yaml) -> str:
 
 
 def triggers(objects: Sequence[Yaml]) -> Iterator[str]:
-    """KEDA's operator resolves names in its own namespace; groups and topics are those of the registry."""
+    """KEDA's operator resolves names in its own namespace; groups and topics are those of the registry, and all."""
     there = bootstraps(objects, qualified=True)
+    topics = {str(one["spec"].get("topicName", one["metadata"]["name"])) for one in of_kind(objects, "KafkaTopic")}
     for one in of_kind(objects, "ScaledObject"):
         service = one["spec"]["scaleTargetRef"]["name"]
-        known = {
-            (plan.group_of(service, topic), "" if topic.is_family else plan.TOPIC_PREFIX + topic.name)
+        wanted = {
+            (plan.group_of(service, topic), name)
             for topic in plan.scaling_topics(service)
+            for name in topics
+            if family(topic).fullmatch(name)
         }
+        found = set()
         for trigger in one["spec"]["triggers"]:
-            told = trigger["metadata"]
-            if trigger["type"] != "kafka":
-                continue
-            if told["bootstrapServers"] not in there:
-                yield f"{name_of(one)}: bootstrapServers {told['bootstrapServers']} must be one of {sorted(there)}"
-            group, topic = told["consumerGroup"], told.get("topic", "")
-            if (group, topic) not in known:
-                yield f"{name_of(one)}: {service} has no group {group} on {topic or 'a family'}"
+            if trigger["type"] == "kafka":
+                told = trigger["metadata"]
+                found.add((told["consumerGroup"], told.get("topic", "")))
+                yield from (f"{name_of(one)}: {fault}" for fault in _faults(told, there))
+        for group, topic in sorted(found - wanted):
+            yield f"{name_of(one)}: {service} has no group {group} on {topic or 'a family'}"
+        for group, topic in sorted(wanted - found):
+            yield f"{name_of(one)}: no trigger for {group} on {topic}"
+
+
+def _faults(told: Yaml, there: set[str]) -> Iterator[str]:
+    if told["bootstrapServers"] not in there:
+        yield f"bootstrapServers {told['bootstrapServers']} must be one of {sorted(there)}"
+    if not told.get("topic"):
+        yield "a trigger without topic counts all topics while its group has committed nothing"
+    if told.get("scaleToZeroOnInvalidOffset") != "true":
+        yield f"{told.get('topic')}: while its group has committed nothing, all that was ever written counts"
+    stated = re.fullmatch(r"(\d+)\.(\d+)\.\d+", told.get("version", "1.0.0"))
+    if stated is None or tuple(map(int, stated.groups())) < OLDEST_PROTOCOL:
+        yield f"{told.get('topic')}: version must be stated, 2.1.0 or newer: Kafka 4 speaks nothing older"
+
+
+def family(topic: AnyTopic) -> re.Pattern[str]:
+    """The names that a topic, or each of a family's, has on the broker."""
+    before, _, after = (plan.TOPIC_PREFIX + topic.name).partition("{company}")
+    return re.compile(re.escape(before) + ("[a-z][a-z0-9-]+" + re.escape(after) if topic.is_family else ""))
 
 
 def sasl(objects: Sequence[Yaml]) -> Iterator[str]:

@@ -7,11 +7,24 @@ from pathlib import Path
 from shared.devtools.gen.modules import service_names
 from shared.devtools.kube import network, plan, routes
 from shared.devtools.kube_check.render import Yaml, is_service, name_of, of_kind, pods
+from shared.kit.proxies import Proxies
+
+TRUSTED = "BEEGRID_TRUSTED_PROXIES"
+# The widest network that a cluster's pods plausibly have, by version of IP
+PREFIX_MIN = {4: 16, 6: 48}
 
 
 def check(objects: Sequence[Yaml], root: Path) -> list[str]:
     """Findings about policies and routes."""
-    return [*undeclared(objects, root), *unrouted(objects, root), *unselected(objects), *unadmitted(objects)]
+    return [
+        *undeclared(objects, root),
+        *unrouted(objects, root),
+        *unselected(objects),
+        *unadmitted(objects),
+        *crowded(objects),
+        *forgeable(objects),
+        *unread(objects),
+    ]
 
 
 def undeclared(objects: Sequence[Yaml], root: Path) -> Iterator[str]:
@@ -61,8 +74,70 @@ def unselected(objects: Sequence[Yaml]) -> Iterator[str]:
 
 
 def unadmitted(objects: Sequence[Yaml]) -> Iterator[str]:
-    """The front door's pods run where policies expect them, which its class decides."""
+    """The front door's pods run where policies expect them, which its class decides, and have its name as a label."""
     for one in of_kind(objects, "Gateway"):
+        if one["metadata"]["name"] != plan.GATEWAY:
+            yield f"{name_of(one)}: policies admit the pods of {plan.GATEWAY} only"
         name = one["spec"]["gatewayClassName"]
         if network.GATEWAY_CLASSES.get(name) != network.GATEWAY.namespace:
             yield f"{name_of(one)}: class {name}, and policies admit {network.GATEWAY.namespace} only"
+
+
+def crowded(objects: Sequence[Yaml]) -> Iterator[str]:
+    """Nobody is let in because of the namespace alone: anybody may be put there."""
+    for one in of_kind(objects, "NetworkPolicy"):
+        for rule in one["spec"].get("ingress") or ():
+            for peer in rule.get("from") or ():
+                if "namespaceSelector" in peer and not peer.get("podSelector"):
+                    yield f"{name_of(one)}: lets in every pod of {json.dumps(peer['namespaceSelector'])}"
+
+
+def forgeable(objects: Sequence[Yaml]) -> Iterator[str]:
+    """Each overlay says whose X-Forwarded-For is believed: pods', never strangers'.
+
+    More pods than the front door's have addresses in it. So both hold together: the network is believed, and policies
+    let no other pod come to the port on which it is.
+    """
+    told = [one["data"][TRUSTED] for one in of_kind(objects, "ConfigMap") if TRUSTED in one.get("data", {})]
+    if len(told) != 1:
+        yield f"{TRUSTED}: the overlay must set it, once"
+        return
+    networks = Proxies.parse(told[0]).networks
+    for network_ in networks:
+        if network_.is_global or network_.prefixlen < PREFIX_MIN[network_.version]:
+            yield f"{TRUSTED}: {network_} is wider than a cluster's pod network, or a public one"
+    services = [one["spec"]["template"]["metadata"]["labels"] for one, _ in pods(objects) if is_service(one)]
+    policies = of_kind(objects, "NetworkPolicy") if networks else []
+    for one in policies:
+        selector = one["spec"].get("podSelector") or {}
+        wanted = selector.get("matchLabels", {}).items()
+        if not any(wanted <= labels.items() for labels in services):
+            continue
+        for rule in one["spec"].get("ingress") or ():
+            if _opens(rule, plan.PORT) and rule.get("from") != [network.GATEWAY.peer()]:
+                way = f"come to port {plan.PORT}, where {told[0]} is believed"
+                yield f"{name_of(one)}: lets others than the front door {way}"
+
+
+def _opens(rule: Yaml, port: int) -> bool:
+    """Whether a rule lets somebody come to a port; a named one counts as open."""
+    ports: list[Yaml] = rule.get("ports") or [{}]
+    for one in ports:
+        first = one.get("port")
+        if not isinstance(first, int) or first <= port <= one.get("endPort", first):
+            return True
+    return False
+
+
+def unread(objects: Sequence[Yaml]) -> Iterator[str]:
+    """Prometheus asks on the port that policies open to it, and services have it."""
+    ports = {
+        (port["name"], port["containerPort"])
+        for one, pod in pods(objects)
+        if is_service(one)
+        for port in pod["containers"][0]["ports"]
+    }
+    for one in of_kind(objects, "PodMonitor"):
+        for endpoint in one["spec"]["podMetricsEndpoints"]:
+            if (endpoint.get("port"), plan.METRICS_PORT) not in ports:
+                yield f"{name_of(one)}: asks on {endpoint.get('port')}, and policies open {plan.METRICS_PORT} to it"

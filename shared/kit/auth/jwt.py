@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -12,7 +13,10 @@ import jwt
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from shared.events.common import AREA_CODE
+from shared.events.outside import Code, Words
 from shared.kit import clock, metrics
+from shared.kit.areas import NO_MAP, AreaTree
 from shared.kit.auth.principal import ROLES, Kind, Principal
 from shared.kit.http.problems import ApiProblem, ServiceBusy, unauthorized
 
@@ -32,17 +36,17 @@ class Claims(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="ignore")
 
-    sub: str = Field(min_length=1, max_length=128)
+    sub: Code = Field(min_length=1, max_length=128)
     iss: str
     aud: str | list[str]
     exp: int | float
     nbf: int | float | None = None
     iat: int | float | None = None
-    name: str = Field("", max_length=200)
-    roles: list[str] = Field(default_factory=list, max_length=50)
+    name: Words = Field("", max_length=200)
+    roles: list[Code] = Field(default_factory=list, max_length=50)
     areas: list[str] = Field(default_factory=list, max_length=200)
-    company: str | None = Field(None, max_length=32)
-    merchant_id: str | None = Field(None, max_length=64)
+    company: Code | None = Field(None, max_length=32)
+    merchant_id: Code | None = Field(None, max_length=64)
 
 
 class Jwks:
@@ -113,10 +117,13 @@ class Jwks:
 class JwtVerifier:
     """Decides whom a token speaks for."""
 
-    def __init__(self, keys: Jwks, *, issuer: str, audience: str) -> None:
+    def __init__(
+        self, keys: Jwks, *, issuer: str, audience: str, tree: Callable[[], AreaTree] = lambda: NO_MAP
+    ) -> None:
         self._keys = keys
         self._issuer = issuer
         self._audience = audience
+        self._tree = tree
 
     async def verify(self, token: str) -> Principal:
         """The person of a genuine, current token for us. Raises the 401 problem `token_…`, ServiceBusy without keys."""
@@ -131,7 +138,7 @@ class JwtVerifier:
             raise _invalid("expired", "token_expired")
         if any(start is not None and start > now_s + LEEWAY_S for start in (claims.nbf, claims.iat)):
             raise _invalid("not valid yet")
-        return _principal(claims)
+        return _principal(claims, self._tree())
 
     async def _genuine_claims(self, token: str) -> Claims:
         if len(token) > _TOKEN_CHARS_MAX:
@@ -165,8 +172,7 @@ _SIGNATURE_ONLY: Any = {
 }
 
 
-# What `areas import` takes as a code, from two characters on: whoever covers "3" would cover half of the country.
-_AREA = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{1,31}")
+_AREA = re.compile(AREA_CODE)
 
 
 def _usable_keys(document: Any) -> dict[str, jwt.PyJWK]:
@@ -186,12 +192,14 @@ def _usable_keys(document: Any) -> dict[str, jwt.PyJWK]:
     return keys
 
 
-def _principal(claims: Claims) -> Principal:
+def _principal(claims: Claims, tree: AreaTree) -> Principal:
     if not all(_AREA.fullmatch(area) for area in claims.areas):
         raise _invalid("areas are not area codes")
     roles = frozenset(claims.roles) & ROLES
     kind: Kind = "operator" if "operator" in roles else "person"
-    return Principal(kind, claims.sub, claims.company, roles, tuple(claims.areas), claims.merchant_id, claims.name)
+    return Principal(
+        kind, claims.sub, claims.company, roles, tuple(claims.areas), claims.merchant_id, claims.name, tree
+    )
 
 
 def _invalid(detail: str, code: str = "token_invalid") -> ApiProblem:

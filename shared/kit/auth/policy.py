@@ -6,11 +6,12 @@
     @allow(AnyOf(GridWorker, Dispatcher))
     async def read_case(case_id: UUID, caller: Caller) -> CaseOut: ...
 
-A policy decides about the kind of caller. Which rows it may see is the handler's: `caller.covers(area)`, `is_self(id)`.
+A policy decides about the kind of caller, and leaves the handler only the roles that it lets in. Which rows those may
+see is the handler's: `caller.covers(area)`, `is_self(id)`.
 """
 
-from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Protocol, TypeVar, cast
 
 from fastapi import APIRouter, Depends, FastAPI
@@ -19,14 +20,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from shared.kit.auth.jwt import JwtVerifier
+from shared.kit.auth.once import Handle, answered_once
 from shared.kit.auth.principal import ANONYMOUS, ROLES, Principal
 from shared.kit.auth.replay import ReplayGuard
-from shared.kit.auth.signature import SignatureVerifier, is_signed
+from shared.kit.auth.signature import SignatureVerifier, content_hash, is_signed
+from shared.kit.http.body_models import bound_errors, items_max
+from shared.kit.http.encodings import unpacked
+from shared.kit.http.events import plain
 from shared.kit.http.limits import Allowance, Limiter
-from shared.kit.http.middleware import allow_body, allow_time
+from shared.kit.http.middleware import allow_body, allow_time, weigh_json
 from shared.kit.http.problems import ApiProblem, bad_request, forbidden, not_json, problem_responses, unauthorized
+from shared.kit.proxies import UNKNOWN, bucket
 
 _MARK = "__beegrid_rule__"
+_READS = frozenset({"GET", "HEAD"})
 _BEARER, _SIGNATURE = "bearer", "companySignature"
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
@@ -39,11 +46,13 @@ class MissingPolicy(TypeError):
 class Policy:
     """Who may call a route.
 
-    `roles`: a token with any of these; `any_person`: any valid token; `company`: a signature; `public`: everybody.
+    `roles`: a token with any of these; `city_roles`: one with any of these whose areas leave nothing of the city out;
+    `any_person`: any valid token; `company`: a signature; `public`: everybody.
     """
 
     name: str
     roles: frozenset[str] = frozenset()
+    city_roles: frozenset[str] = frozenset()
     any_person: bool = False
     company: bool = False
     public: bool = False
@@ -51,7 +60,7 @@ class Policy:
     @property
     def person(self) -> bool:
         """Whether a token can satisfy it."""
-        return self.any_person or bool(self.roles)
+        return self.any_person or bool(self.roles | self.city_roles)
 
     def admits(self, principal: Principal) -> bool:
         """The decision itself."""
@@ -59,7 +68,24 @@ class Policy:
             return True
         if principal.kind == "company":
             return self.company
-        return principal.kind in ("person", "operator") and (self.any_person or bool(self.roles & principal.roles))
+        if principal.kind not in ("person", "operator"):
+            return False
+        if self.any_person or self.roles & principal.roles:
+            return True
+        return bool(self.city_roles & principal.roles) and principal.covers_city
+
+    def narrowed(self, principal: Principal) -> Principal:
+        """The caller with those of their roles alone that the policy lets in.
+
+        What one role is let in with is no way for another: an operator of one grid who rides as well comes to what is
+        for riders and the city's operators as a rider.
+        """
+        if principal.kind not in ("person", "operator"):
+            return principal
+        kept = principal.roles if self.any_person else principal.roles & (self.roles | self.city_roles)
+        if not principal.covers_city:
+            kept -= self.city_roles - self.roles
+        return replace(principal, roles=kept, kind="operator" if "operator" in kept else "person")
 
 
 def AnyOf(*policies: Policy) -> Policy:
@@ -69,6 +95,7 @@ def AnyOf(*policies: Policy) -> Policy:
     return Policy(
         "|".join(policy.name for policy in policies),
         frozenset[str]().union(*(policy.roles for policy in policies)),
+        frozenset[str]().union(*(policy.city_roles for policy in policies)),
         any(policy.any_person for policy in policies),
         any(policy.company for policy in policies),
     )
@@ -90,27 +117,47 @@ Department = _role("department")
 Verifier = _role("verifier")
 Merchant = _role("merchant")
 Operator = _role("operator")
+CityOperator = Policy("city_operator", city_roles=frozenset({"operator"}))
+"""For what belongs to no area: an operator whose areas leave nothing of the city out, or who has none."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A route's policy and what else is enforced before its body is read. `body_max` in bytes."""
+    """A route's policy and what else is enforced before its body is read. `body_max` in bytes, as sent and unpacked.
+
+    `event`, `events`: which CloudEvents it takes, see shared/kit/http/events.py.
+    """
 
     policy: Policy
     body_max: int | None = None
     limited: bool = True
     timeout_s: float | None = None
+    answer_kept: bool = True
+    event: bool = False
+    events: str | None = None
 
 
 def allow(
-    policy: Policy, *, body_max: int | None = None, limited: bool = True, timeout_s: float | None = None
+    policy: Policy,
+    *,
+    body_max: int | None = None,
+    limited: bool = True,
+    timeout_s: float | None = None,
+    answer_kept: bool = True,
+    event: bool = False,
+    events: str | None = None,
 ) -> Callable[[Endpoint], Endpoint]:
-    """Declares who may call the route; stands directly above the function, below the router's decorator."""
+    """Declares who may call the route; stands directly above the function, below the router's decorator.
+
+    `answer_kept` False: the answer has a secret, so that a signed request sent again is refused instead of answered.
+    `event`: one CloudEvent may be sent as well; `events`: a batch of them, whose data becomes this list of the body.
+    """
 
     def mark(endpoint: Endpoint) -> Endpoint:
         if hasattr(endpoint, _MARK):
             raise MissingPolicy(f"{endpoint.__name__} has two policies")
-        setattr(endpoint, _MARK, Rule(policy, body_max, limited, timeout_s))
+        bound_errors(endpoint)
+        setattr(endpoint, _MARK, Rule(policy, body_max, limited, timeout_s, answer_kept, event, events))
         return endpoint
 
     return mark
@@ -123,6 +170,8 @@ class Authenticator:
     jwt: JwtVerifier
     signatures: SignatureVerifier | None = None
     replay: ReplayGuard | None = None
+    erased: Callable[[str], Awaitable[bool]] | None = None
+    """Whether a rider's id is on the list of those who left: their tokens outlive them at the issuer."""
 
     async def principal(self, request: Request, policy: Policy) -> Principal:
         """Who asks, as far as the policy cares.
@@ -137,15 +186,20 @@ class Authenticator:
         if signed and policy.company:
             return await self._company(request)
         if token is not None and policy.person:
-            return await self.jwt.verify(token)
+            return await self._person(token)
         challenge = 'Bearer realm="beegrid"' if policy.person else 'StandardWebhooks realm="beegrid"'
         raise unauthorized("credentials_missing", f"needs {_needs(policy)}", challenge)
+
+    async def _person(self, token: str) -> Principal:
+        principal = await self.jwt.verify(token)
+        if self.erased is not None and principal.has("rider") and await self.erased(principal.id):
+            raise forbidden("the rider's data was erased")
+        return principal
 
     async def _company(self, request: Request) -> Principal:
         if self.signatures is None or self.replay is None:
             raise MissingPolicy("a route for companies, and no key ring")  # create_app refuses this before
-        principal, request_id = await self.signatures.verify(request)
-        await self.replay.accept(principal.id, request_id)
+        principal, request.state.signed = await self.signatures.verify(request)
         return principal
 
 
@@ -160,7 +214,10 @@ class PolicyRoute(APIRoute):
         policy = rule.policy
         if not policy.public:
             extra = {"x-policy": policy.name, "security": _security(policy), **(options.get("openapi_extra") or {})}
-            automatic = problem_responses(401, 403, 422, 429, 503)
+            # 400: a token and a signature at once; 409: a signed request's id came with another one. No id of a read's
+            # is kept
+            once = policy.company and not set(options.get("methods") or _READS) <= _READS
+            automatic = problem_responses(*(400,) * policy.company, 401, 403, *(409,) * once, 422, 429, 503)
         else:
             extra = {"x-policy": policy.name, "security": [], **(options.get("openapi_extra") or {})}
             automatic = problem_responses(422, 429, 503)
@@ -173,7 +230,8 @@ class PolicyRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's handler, behind the guard."""
         handler, rule = super().get_route_handler(), self.rule
-        takes_json = self.body_field is not None
+        takes_json, events_max = self.body_field is not None, items_max(self.endpoint, rule.events)
+        takes_body = takes_json or "requestBody" in (self.openapi_extra or {})
 
         async def guarded(request: Request) -> Response:
             if rule.body_max is not None:
@@ -183,9 +241,15 @@ class PolicyRoute(APIRoute):
             allowance = await _admit(request, rule)
             if takes_json and _has_body(request) and not _says_json(request):
                 raise not_json()
-            if "idempotency-key" in request.headers:
-                await request.body()  # kept by the request: a form would else be consumed before its hash is taken
-            response = await handler(request)
+            if takes_body:
+                request = await _opened(request)
+            if takes_json or "idempotency-key" in request.headers:
+                body = await request.body()  # kept by the request: a form would else be consumed before it is hashed
+                if takes_json:
+                    weigh_json(request.scope, body)
+            if takes_json:
+                request = await plain(request, event=rule.event, events=rule.events, items_max=events_max)
+            response = await _handle(request, rule, handler)
             if allowance is not None:
                 response.headers.update(allowance.headers())
             return response
@@ -255,7 +319,7 @@ async def _admit(request: Request, rule: Rule) -> Allowance | None:
             # guessing is limited by address, since there is no principal to count for
             await state.limiter.check(_address_key(request))
         raise
-    request.state.principal = principal
+    request.state.principal = rule.policy.narrowed(principal)
     allowance = None
     if rule.limited:
         key = principal.key if principal.kind != "anonymous" else _address_key(request)
@@ -263,6 +327,25 @@ async def _admit(request: Request, rule: Rule) -> Allowance | None:
     if not rule.policy.admits(principal):
         raise forbidden(f"needs {_needs(rule.policy)}")
     return allowance
+
+
+async def _handle(request: Request, rule: Rule, handler: Handle) -> Response:
+    """The handler's answer; that of a signed request once, and the same again. Limits were asked before: a request
+    that they refuse has used no id. A read has no effect: sent again, it is answered with what is so now."""
+    signed, replay = getattr(request.state, "signed", None), cast(_State, request.app.state).auth.replay
+    if signed is None or replay is None or request.method in _READS:
+        return await handler(request)
+    return await answered_once(replay, signed, request, handler, keep=rule.answer_kept)
+
+
+async def _opened(request: Request) -> Request:
+    """The request with its body unpacked. Packed again for another attempt, its bytes may differ (gzip has a time in
+    it): a signed one is the same request nevertheless."""
+    opened = await unpacked(request)
+    signed = getattr(request.state, "signed", None)
+    if opened is not request and signed is not None:
+        request.state.signed = replace(signed, content_hash=content_hash(request, await opened.body()))
+    return opened
 
 
 def _has_body(request: Request) -> bool:
@@ -275,7 +358,7 @@ def _says_json(request: Request) -> bool:
 
 
 def _address_key(request: Request) -> str:
-    return f"address:{request.client.host if request.client else 'unknown'}"
+    return f"address:{bucket(request.client.host if request.client else UNKNOWN)}"
 
 
 def _bearer(request: Request) -> str | None:
@@ -309,6 +392,9 @@ SECURITY_SCHEMES: dict[str, Any] = {
         "in": "header",
         "name": "webhook-signature",
         "description": "Standard Webhooks: beegrid-company, webhook-id, webhook-timestamp and webhook-signature "
-        "(v1, HMAC-SHA-256 of id.timestamp.body; without a body of the request line). A new webhook-id per attempt.",
+        "(v1, HMAC-SHA-256 of id.timestamp.body, the body's bytes as they are sent, so packed ones where there is a "
+        "Content-Encoding; without a body of the request line). After 429, 503 or no answer send "
+        "the same request with the same webhook-id, signed with a new timestamp: it takes effect once, and for an hour "
+        "gets its first answer again, with Idempotency-Replayed. A read sent again is read again.",
     },
 }

@@ -1,9 +1,11 @@
 """Who is asking: established once per request from a token or a signature, never from a path or a body."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Literal
 from uuid import UUID
 
+from shared.kit.areas import NO_MAP, AreaTree
 from shared.kit.http.problems import forbidden
 
 Kind = Literal["company", "person", "operator", "anonymous"]
@@ -14,8 +16,8 @@ ROLES = frozenset({"rider", "grid_worker", "dispatcher", "department", "verifier
 class Principal:
     """A caller whose identity was verified (or nobody).
 
-    `id`: the rider's or user's id, or the company's code. `areas`: prefixes of area codes ("330114" covers the whole
-    district); () covers nothing. `company`: the code of the company that signed, or that a person works for.
+    `id`: the rider's or user's id, or the company's code. `areas`: codes of areas, each with all that lies in it by
+    `tree`; () covers nothing. `company`: the code of the company that signed, or that a person works for.
     """
 
     kind: Kind
@@ -25,11 +27,13 @@ class Principal:
     areas: tuple[str, ...] = ()
     merchant_id: str | None = None
     name: str = ""
+    tree: AreaTree = field(default=NO_MAP, compare=False, repr=False)
+    """The city's areas as they were known when the request came."""
 
     @property
     def key(self) -> str:
-        """Unique over all kinds: "company:MT", "person:<id>". For limits and idempotency keys."""
-        return f"{self.kind}:{self.id}"
+        """Unique over all kinds: "company:MT", "person:<id>", whatever their roles. For limits and idempotency keys."""
+        return f"{'person' if self.kind == 'operator' else self.kind}:{self.id}"
 
     @property
     def actor(self) -> str:
@@ -37,14 +41,26 @@ class Principal:
         return f"{min(self.roles, default=self.kind)}:{self.id}"
 
     def has(self, role: str) -> bool:
-        """Whether the caller holds the role."""
+        """Whether the caller holds the role; in a handler, one that its policy lets in (see `Policy.narrowed`)."""
         return role in self.roles
 
     def covers(self, area_code: str) -> bool:
         """Whether the area lies in one of the caller's. An operator without areas covers the city."""
         if self.kind == "operator" and not self.areas:
             return True
-        return any(area_code.startswith(area) for area in self.areas)
+        line = self.tree.line(area_code)
+        return any(area in line for area in self.areas)
+
+    @property
+    def covers_city(self) -> bool:
+        """Whether the caller answers for the whole city: an operator without areas, or areas that leave nothing out."""
+        if self.kind == "operator" and not self.areas:
+            return True
+        return self.kind in ("person", "operator") and self.tree.is_whole(self.areas)
+
+    def covers_any(self, area_codes: Iterable[str]) -> bool:
+        """Whether one of the areas lies in one of the caller's."""
+        return any(self.covers(code) for code in area_codes)
 
     def is_self(self, person_id: UUID | str) -> bool:
         """Whether the caller is this very person."""

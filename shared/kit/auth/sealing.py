@@ -4,8 +4,6 @@ import base64
 import binascii
 import hashlib
 import os
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -79,15 +77,9 @@ class Sealer:
             return None
         return None if key == self.keys[0].id else self.seal(secret, company, key_id)
 
-    def count(self, rows: Iterable[tuple[str, str, str]]) -> Counter[str]:
-        """How many of these (company, key id, sealed) each key has sealed, by key's id; `unknown`: none of ours."""
-        found: Counter[str] = Counter()
-        for company, key_id, sealed in rows:
-            try:
-                found[self._open(sealed, company, key_id)[0]] += 1
-            except SealBroken:
-                found["unknown"] += 1
-        return found
+    def key_of(self, sealed: str, company: str, key_id: str) -> str:
+        """The id of the sealing key it is under. Raises SealBroken."""
+        return self._open(sealed, company, key_id)[0]
 
     def _open(self, sealed: str, company: str, key_id: str) -> tuple[str, bytes]:
         """The id of the key that has sealed it, and the secret."""

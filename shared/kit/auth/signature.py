@@ -1,7 +1,7 @@
 """Companies' signed requests: Standard Webhooks (HMAC-SHA-256) with the company's code beside.
 
     beegrid-company: MT
-    webhook-id: <new for each attempt>      webhook-timestamp: <unix seconds>
+    webhook-id: <one for each message>      webhook-timestamp: <unix seconds, of this attempt>
     webhook-signature: v1,<base64 of HMAC-SHA-256(secret, id "." timestamp "." body)> [more, separated by spaces]
 
 A request without a body signs its request line ("GET /v1/riders?page=2") in the body's place, since otherwise one
@@ -21,17 +21,21 @@ from starlette.requests import Request
 
 from shared.kit import clock
 from shared.kit.auth.principal import Principal
+from shared.kit.auth.replay import CHALLENGE, SignedRequest, expired
+from shared.kit.http.encodings import coding_of
+from shared.kit.http.middleware import check_announced_body, doubt_body, know_body
 from shared.kit.http.problems import ApiProblem, bad_request, unauthorized
 from shared.kit.ids import new_id
 
 SIGNATURE_HEADERS = ("beegrid-company", "webhook-id", "webhook-timestamp", "webhook-signature")
 TOLERANCE_S = 300
-_CHALLENGE = 'StandardWebhooks realm="beegrid"'
 _COMPANY = re.compile(r"[A-Za-z0-9_-]{1,32}")
-_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+_REQUEST_ID = re.compile(r"[!-~]{1,128}")
+# Dots separate what is signed. An id with ".1790000000" in it could be cut there: the same bytes, signed once, would be
+# a request of another id, at that time, and with the rest before its body
+_CUT_AT_A_TIME = re.compile(r"\.[0-9]{10,12}(?:\.|$)")
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 _SIGNATURES_MAX = 5
-_NO_KEY = b"\x00" * 32
 _CACHED_COMPANIES_MAX = 1_000
 
 
@@ -71,22 +75,30 @@ class SignatureVerifier:
         self._keyring = keyring
         self._tolerance_s = tolerance_s
 
-    async def verify(self, request: Request) -> tuple[Principal, str]:
-        """The company and the request's id, which the caller still has to check for replay. Raises the 401 problem.
+    async def verify(self, request: Request) -> tuple[Principal, SignedRequest]:
+        """The company, and what the caller still has to check for replay. Raises the 401, 415 and 429 problems.
 
-        Reads the body, exactly as it arrived; the request keeps it for the route.
+        The headers are judged first: nothing of a body is read for a company that has no key, or that is too large, or
+        packed in a way that nobody unpacks, or from an address that sent too much for nothing. Then the body, exactly
+        as it arrived, packed or not; the request keeps it.
         """
         company, request_id, timestamp, signatures = self._headers(request)
         if abs(clock.unix_s() - int(timestamp)) > self._tolerance_s:
-            raise _refused("signature_expired", f"webhook-timestamp is more than {self._tolerance_s} s off")
-        payload = await _payload(request)
-        keys = await self._keyring.keys(company)
-        # an unknown company costs the same time and gets the same answer as a wrong key
-        genuine = [_digest(key, request_id, timestamp, payload) for key in keys or [_NO_KEY]]
-        matches = [hmac.compare_digest(one, given) for one in genuine for given in signatures]
-        if not keys or not any(matches):
+            raise expired(self._tolerance_s)
+        # An unknown company gets the same answer as a wrong key, only sooner: codes are no secret, memory is scarce
+        if not (keys := await self._keyring.keys(company)):
             raise _refused("signature_invalid", "no active key of this company made this signature")
-        return Principal(kind="company", id=company, company=company, name=company), request_id
+        check_announced_body(request.scope)
+        coding_of(request.headers)
+        doubt_body(request.scope)
+        payload = await _payload(request)
+        genuine = [_digest(key, request_id, timestamp, payload) for key in keys]
+        matches = [hmac.compare_digest(one, given) for one in genuine for given in signatures]
+        if not any(matches):
+            raise _refused("signature_invalid", "no active key of this company made this signature")
+        know_body(request.scope)
+        signed = SignedRequest(company, request_id, content_hash(request, payload), int(timestamp))
+        return Principal(kind="company", id=company, company=company, name=company), signed
 
     def _headers(self, request: Request) -> tuple[str, str, str, list[bytes]]:
         values = [request.headers.getlist(name) for name in SIGNATURE_HEADERS]
@@ -95,7 +107,9 @@ class SignatureVerifier:
             raise _refused("signature_missing", f"exactly one each of {', '.join(SIGNATURE_HEADERS)}")
         company, request_id, timestamp, signature = (given[0] for given in values)
         if not (_COMPANY.fullmatch(company) and _REQUEST_ID.fullmatch(request_id) and _TIMESTAMP.fullmatch(timestamp)):
-            raise _refused("signature_malformed", "company, id (8 to 64 of A-Z a-z 0-9 _ -) or timestamp")
+            raise _refused("signature_malformed", "company, id (1 to 128 visible ASCII characters) or timestamp")
+        if _CUT_AT_A_TIME.search(request_id):
+            raise _refused("signature_malformed", "an id may have dots, but no unix time between them")
         return company, request_id, timestamp, _signatures(signature)
 
 
@@ -117,6 +131,13 @@ def signed_headers(
     return dict(zip(SIGNATURE_HEADERS, values, strict=True))
 
 
+def content_hash(request: Request, payload: bytes) -> bytes:
+    """What makes a signed request the same as another one: its method, address and body."""
+    content = hashlib.sha256(_request_line(request.method, _target(request)) + b"\n")
+    content.update(payload)
+    return content.digest()
+
+
 def is_signed(request: Request) -> bool:
     """Whether the request claims to be signed by a company."""
     return any(name in request.headers for name in SIGNATURE_HEADERS)
@@ -124,12 +145,16 @@ def is_signed(request: Request) -> bool:
 
 async def _payload(request: Request) -> bytes:
     body = await request.body()
-    query = request.scope.get("query_string", b"").decode("latin-1")
-    if body and query:
+    if body and request.scope.get("query_string"):
         raise bad_request("query_not_signed", "签名请求不得带查询参数 / A signed body goes without a query string")
-    # raw_path is what was sent; path is already unquoted
+    return body or _request_line(request.method, _target(request))
+
+
+def _target(request: Request) -> str:
+    """Path and query as they were sent: `path` is already unquoted."""
     path = (request.scope.get("raw_path") or request.url.path.encode()).decode("latin-1").partition("?")[0]
-    return body or _request_line(request.method, f"{path}?{query}" if query else path)
+    query = request.scope.get("query_string", b"").decode("latin-1")
+    return f"{path}?{query}" if query else path
 
 
 def _request_line(method: str, target: str) -> bytes:
@@ -137,7 +162,9 @@ def _request_line(method: str, target: str) -> bytes:
 
 
 def _digest(key: bytes, request_id: str, timestamp: str, payload: bytes) -> bytes:
-    return hmac.new(key, f"{request_id}.{timestamp}.".encode() + payload, hashlib.sha256).digest()
+    made = hmac.new(key, f"{request_id}.{timestamp}.".encode(), hashlib.sha256)
+    made.update(payload)  # apart: put together they would be a second copy of a photo
+    return made.digest()
 
 
 def _signatures(header: str) -> list[bytes]:
@@ -156,4 +183,4 @@ def _signatures(header: str) -> list[bytes]:
 
 
 def _refused(code: str, detail: str) -> ApiProblem:
-    return unauthorized(code, detail, _CHALLENGE)
+    return unauthorized(code, detail, CHALLENGE)

@@ -10,17 +10,24 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from fastapi_problem.error import Problem
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
 from shared.kit.auth.policy import SECURITY_SCHEMES, Authenticator, MissingPolicy, policies, rules
+from shared.kit.http import events
+from shared.kit.http.bodies import BodyBudget
+from shared.kit.http.encodings import KNOWN
 from shared.kit.http.limits import Limiter
 from shared.kit.http.middleware import RequestMiddleware
 from shared.kit.http.probes import Health, probes_router
 from shared.kit.http.problems import problem_handler
+from shared.kit.proxies import Proxies
 from shared.kit.tracing import TracingMiddleware
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 OPENAPI_PATH = "/openapi.json"
+BODIES_MAX = 48_000_000
 TIMEOUT_S = 4.5  # no caller waits longer than five seconds, whatever is broken behind
 
 
@@ -36,8 +43,11 @@ def create_app(
     lifespan: Lifespan | None = None,
     timeout_s: float = TIMEOUT_S,
     static: Mapping[str, Path] | None = None,
+    proxies: Proxies | None = None,
+    bodies_max: int = BODIES_MAX,
 ) -> FastAPI:
-    """An app whose every route is behind a policy. `static`: URL path → folder, public.
+    """An app whose every route is behind a policy. `static`: URL path → folder, public. `proxies`: none are trusted.
+    `bodies_max`: bytes of all bodies that are held at once.
 
     Raises MissingPolicy for a route without a policy, or for companies' routes without a key ring and a replay guard.
     """
@@ -53,16 +63,28 @@ def create_app(
     app.state.auth = auth
     app.state.limiter = limiter
     app.state.unguarded = frozenset({OPENAPI_PATH, *(static or {})})
-    handler = problem_handler()
+    app.state.render_problem = handler = problem_handler()
+
+    async def render(request: Request, error: Exception) -> Response:
+        """Not in a thread, as a plain function would be: a refusal for want of memory must not need one."""
+        return handler(request, error)
+
     for kind in (Problem, HTTPException, RequestValidationError, TimeoutError):
-        app.add_exception_handler(kind, handler)
+        app.add_exception_handler(kind, render)
     app.include_router(probes_router(health))
     for router in routers:
         app.include_router(router)
     for path, folder in (static or {}).items():
         app.mount(path, StaticFiles(directory=folder))
     app.add_middleware(TracingMiddleware)
-    app.add_middleware(RequestMiddleware, body_max=body_max, timeout_s=timeout_s)  # added last: outermost
+    # added last: outermost
+    app.add_middleware(
+        RequestMiddleware,
+        body_max=body_max,
+        timeout_s=timeout_s,
+        proxies=proxies or Proxies(),
+        budget=BodyBudget(bodies_max),
+    )
     app.openapi = lambda: _openapi(app, body_max)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
     _check(app, auth)
     return app
@@ -93,7 +115,12 @@ def _openapi(app: FastAPI, body_max: int) -> dict[str, Any]:
     for path, methods, rule in rules(app):
         for method in methods:
             if body := document["paths"].get(path, {}).get(method.lower(), {}).get("requestBody"):
-                body["description"] = f"At most {rule.body_max or body_max:,} bytes."
+                body["description"] = (
+                    f"At most {rule.body_max or body_max:,} bytes, also unpacked: Content-Encoding may be {KNOWN}."
+                )
+                if rule.event or rule.events:
+                    operation = document["paths"][path][method.lower()]
+                    events.document(operation, schemas, event=rule.event, events=rule.events)
     app.openapi_schema = document
     return document
 

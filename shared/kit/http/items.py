@@ -8,11 +8,17 @@ The OpenAPI document shows the items' own schema.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
+from shared.kit import json_bounds
+from shared.kit.http.events import Stated
 from shared.kit.http.problems import ApiProblem, validation_problem
+
+Item = TypeVar("Item")
+NAMED_MAX = 50
+"""Errors of one item that are made into Python objects: there may be hundreds of items."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +52,24 @@ class ItemProblem(BaseModel):
         )
 
 
+def of_event(item: Item | Malformed, event: Stated) -> Item | Malformed:
+    """An item of a batch of CloudEvents, or why its event is none."""
+    return item if event.problem is None else Malformed(None, event.problem)
+
+
 def _tolerate(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
     try:
         return handler(value)
     except ValidationError as error:
         given = value.get("external_id") if isinstance(value, Mapping) else None
         readable = given if isinstance(given, str) and len(given) <= 64 and given.isprintable() else None
-        return Malformed(readable, validation_problem([dict(one) for one in error.errors(include_url=False)]))
+        return Malformed(readable, _problem_of(error))
+
+
+def _problem_of(error: ValidationError) -> ApiProblem:
+    if (one := json_bounds.too_many(error, NAMED_MAX)) is not None:
+        return validation_problem([{"type": one.type, "loc": (), "msg": one.message(), "ctx": one.context}])
+    return validation_problem([dict(each) for each in error.errors(include_url=False)])
 
 
 EACH = WrapValidator(_tolerate)

@@ -16,9 +16,12 @@ from rfc9457.openapi import problem_response
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from shared.kit import json_bounds
+
 MEDIA_TYPE = "application/problem+json"
 _RESERVED = frozenset({"type", "title", "status", "detail", "code"})
 _LEAVES_MAX = 1_000
+ERRORS_LISTED_MAX = 20
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 # pydantic's own messages of these kinds quote what was sent
 _QUOTING_KINDS = frozenset({"uuid_parsing", "union_tag_invalid", "url_parsing", "json_invalid", "decimal_parsing"})
@@ -39,7 +42,7 @@ _STATUS_TITLES = {
     503: "服务繁忙，请稍后重试 / Busy, try again later",
 }
 # Python 3.13 has other phrases for these; a code stays what it is.
-_STATUS_CODES = {413: "content_too_large", 422: "unprocessable_entity"}
+_STATUS_CODES = {413: "content_too_large", 422: "unprocessable_entity", 503: "busy"}
 
 
 class ApiProblem(Problem):
@@ -120,9 +123,37 @@ def unprocessable(code: str, title: str, detail: str = "", **extras: object) -> 
     return ApiProblem(422, code, title, detail, extras)
 
 
+def malformed_json(detail: str) -> ApiProblem:
+    """400: no JSON at all. `detail` quotes nothing of the body."""
+    return bad_request("malformed_json", "不是有效的 JSON / Malformed JSON", detail)
+
+
+def malformed_event(detail: str) -> ApiProblem:
+    """400: sent as a CloudEvent, and none. `detail` names the attribute at fault."""
+    return bad_request("malformed_event", "不是有效的 CloudEvent / Malformed CloudEvent", detail)
+
+
+def malformed_encoding(coding: str) -> ApiProblem:
+    """400: a body that can't be unpacked with what its Content-Encoding says."""
+    detail = f"the body is not whole {coding} data"
+    return bad_request("malformed_encoding", "压缩内容已损坏 / Broken compression", detail)
+
+
+def unknown_encoding(known: str) -> ApiProblem:
+    """415: a Content-Encoding that nobody here unpacks; Accept-Encoding says which may be sent (RFC 9110, 12.5.3)."""
+    detail = f"Content-Encoding may be one of: {known}"
+    headers = {"Accept-Encoding": known}
+    return ApiProblem(415, "unsupported_encoding", "不支持的压缩方式 / Unsupported encoding", detail, headers=headers)
+
+
 def not_json() -> ApiProblem:
     """415: a body under another name than JSON's."""
-    return ApiProblem(415, "unsupported_media_type", _STATUS_TITLES[415], "send Content-Type: application/json")
+    return not_taken("application/json")
+
+
+def not_taken(taken: str) -> ApiProblem:
+    """415: a content type that this route doesn't take. `taken`: those that it does."""
+    return ApiProblem(415, "unsupported_media_type", _STATUS_TITLES[415], f"send it as Content-Type: {taken}")
 
 
 def too_many(retry_after_s: int, headers: Mapping[str, str] | None = None) -> ApiProblem:
@@ -149,13 +180,27 @@ def from_status(status: int, detail: str = "", headers: Mapping[str, str] | None
 
 
 def validation_problem(errors: Iterable[Mapping[str, Any]]) -> ApiProblem:
-    """422 `validation_failed` from pydantic's error dicts: which field and why, never the value that was sent."""
+    """422 `validation_failed` from pydantic's error dicts: which field and why, never the value that was sent.
+
+    All are counted, the first ERRORS_LISTED_MAX listed.
+    """
+    found = list(errors)
     listed = [
-        {"field": _field(error["loc"]), "problem": _harmless(error), "kind": str(error["type"])} for error in errors
+        {"field": _field(error["loc"]), "problem": _harmless(error), "kind": str(error["type"])}
+        for error in found[:ERRORS_LISTED_MAX]
     ]
-    return ApiProblem(
-        422, "validation_failed", _STATUS_TITLES[422], f"{len(listed)} field(s) not acceptable", {"errors": listed}
-    )
+    detail = f"{json_bounds.count_of(found)} field(s) not acceptable"
+    return ApiProblem(422, "validation_failed", _STATUS_TITLES[422], detail, {"errors": listed})
+
+
+def shapeless(error: json_bounds.Shapeless) -> ApiProblem:
+    """422 for JSON of a shape that no model has."""
+    return validation_problem([{"type": "shape", "loc": ("body",), "msg": str(error)}])
+
+
+def too_many_items(items_max: int) -> ApiProblem:
+    """422 for a batch of more items than its route takes."""
+    return validation_problem([{"type": "too_long", "loc": ("body",), "msg": f"at most {items_max} items"}])
 
 
 def _field(loc: Sequence[int | str]) -> str:
@@ -185,15 +230,11 @@ def _leaves(value: object) -> Iterator[str]:
             yield text
 
 
-def _malformed_json(detail: str) -> ApiProblem:
-    return bad_request("malformed_json", "不是有效的 JSON / Malformed JSON", detail)
-
-
 def _from_http_exception(_handler: ExceptionHandler, _request: Request, exc: HTTPException) -> Problem:
     if exc.status_code == 400 and isinstance(exc.__cause__, ValueError | RecursionError):
         # the framework's words for what its JSON parser raised beside syntax errors
         texts = {UnicodeDecodeError: "not UTF-8", RecursionError: "nested too deeply"}
-        return _malformed_json(f"the body: {texts.get(type(exc.__cause__), 'a number has too many digits')}")
+        return malformed_json(f"the body: {texts.get(type(exc.__cause__), 'a number has too many digits')}")
     detail = "" if exc.detail == http.HTTPStatus(exc.status_code).phrase else str(exc.detail)
     return from_status(exc.status_code, detail, exc.headers)
 
@@ -203,7 +244,7 @@ def _from_validation(_handler: ExceptionHandler, _request: Request, exc: Request
     for error in errors:
         if error["type"] == "json_invalid":
             why = error.get("ctx", {}).get("error", "")  # the parser's words: they quote nothing of the body
-            return _malformed_json(f"the body is not JSON: {why} at character {error['loc'][-1]}")
+            return malformed_json(f"the body is not JSON: {why} at character {error['loc'][-1]}")
     return validation_problem(errors)
 
 
@@ -230,6 +271,6 @@ def _example(status: int) -> dict[str, Any]:
         missing = {"type": "missing", "loc": ("body", "kind"), "msg": "Field required"}
         return validation_problem([missing]).marshal()
     # as they are really sent, so that their addresses lead somewhere
-    usual = {400: _malformed_json("the body is not JSON"), 401: unauthorized("credentials_missing")}
+    usual = {400: malformed_json("the body is not JSON"), 401: unauthorized("credentials_missing")}
     usual |= {415: not_json(), 429: too_many(1), 503: busy()}
     return usual.get(status, from_status(status)).marshal()

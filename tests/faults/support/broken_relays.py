@@ -4,13 +4,12 @@ import asyncio
 import random
 from collections.abc import Sequence
 
-import asyncpg
-from aiokafka import AIOKafkaProducer
-
 from shared.kit.db import Connection
-from shared.kit.relay import SQL_DELETE, SQL_OLDEST, Relay, RelayError
+from shared.kit.relay import SQL_DELETE, SQL_OLDEST, Relay
+from shared.kit.sending import RelayError, Row, Sent
 
 ROWS = 40
+BYTES = 1_000_000
 
 
 class DeletesFirst(Relay):
@@ -18,20 +17,20 @@ class DeletesFirst(Relay):
 
     rounds = 0
 
-    async def _lead(self, conn: Connection, producer: AIOKafkaProducer) -> None:
+    async def _lead(self, conn: Connection) -> None:
         while True:
-            rows = await conn.fetch(SQL_OLDEST, 0, ROWS)
+            rows = await conn.fetch(SQL_OLDEST, 0, [], [], ROWS, BYTES)
             await conn.execute(SQL_DELETE, [row["id"] for row in rows])
             if rows:
                 self.rounds += 1
                 if self.rounds == 3:
                     raise RelayError("killed between delete and send")
-                await self._send(producer, rows)
+                await self._send(rows)
             await asyncio.sleep(0.02)
 
 
 class Unordered(Relay):
     """Sends every row by itself, whichever comes first."""
 
-    async def _send(self, producer: AIOKafkaProducer, rows: Sequence[asyncpg.Record]) -> None:
-        await super()._send(producer, random.Random(1).sample(list(rows), len(rows)))
+    async def _send(self, rows: Sequence[Row]) -> Sent:
+        return await super()._send(random.Random(1).sample(list(rows), len(rows)))

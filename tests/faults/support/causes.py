@@ -39,11 +39,18 @@ def _burns(alert: str) -> tuple[str, ...]:
 GROUPS: tuple[tuple[Cause, ...], ...] = (
     (Cause(processes.a_killed_process, ("ServiceDown page routing", "ConsumerSilent page routing"), small=True),),
     (Cause(events.an_unreadable_record, ("DeadLettersOpen ticket routing",), small=True),),
+    (Cause(events.events_that_kafka_refuses, ("OutboxRefused page routing", "OutboxRefused ticket routing")),),
     (Cause(objectives.intake_refuses_and_is_slow, (*_burns("IntakeAvailabilityBurn"), *_burns("IntakeLatencyBurn"))),),
     (Cause(objectives.riders_are_told_late, _burns("TimeToNotifiedBurn")),),
     (
         Cause(objectives.reports_are_routed_late, _burns("TimeToRoutedBurn")),
         Cause(business.reports_from_elsewhere, ("ReportsUnroutable ticket",)),
+    ),
+    (
+        Cause(
+            business.reports_that_nobody_looks_at,
+            ("UnroutableWaiting page emergency", "UnroutableWaiting ticket hazard"),
+        ),
     ),
     (Cause(objectives.points_are_posted_late, _burns("PointsPostedBurn")),),
     (
@@ -55,7 +62,11 @@ GROUPS: tuple[tuple[Cause, ...], ...] = (
         Cause(processes.a_pool_that_waits_for_a_lock, ("PostgresPoolExhausted page riders",)),
         Cause(business.a_locked_map, ("RoutingMapStale page routing",)),
     ),
-    (Cause(events.kinds_that_nobody_knows, ("RecordsRefused ticket intake",)),),
+    (
+        Cause(events.kinds_that_nobody_knows, ("RecordsRefused ticket intake",)),
+        Cause(events.a_company_with_too_many_letters, ("DeadLettersOverBound ticket suda",)),
+    ),
+    (Cause(events.days_that_nobody_made, ("InboxDaysMissing ticket routing",)),),
     (Cause(events.old_records_behind_a_lock, ("ConsumerLagging ticket routing", "ConsumerLagging page routing")),),
     (
         Cause(
@@ -70,7 +81,14 @@ GROUPS: tuple[tuple[Cause, ...], ...] = (
         ),
     ),
     (Cause(business.points_from_nowhere, ("LedgerUnbalanced page points",)),),
+    (
+        Cause(
+            business.crowds_that_nobody_serves,
+            ("CrowdUnfinished ticket points", "CrowdUnfinished ticket notifications"),
+        ),
+    ),
     (Cause(business.a_key_of_two_years, ("CompanyKeyOld ticket laohao",)),),
+    (Cause(business.an_erasure_that_one_service_missed, ("ErasureNotWhole ticket cases",)),),
     (
         Cause(
             business.a_company_that_does_not_answer, ("DeliveriesDead ticket webhook", "DeliveriesLate ticket webhook")

@@ -8,7 +8,7 @@ from datetime import timedelta
 from shared.events.report_received import REPORT_RECEIVED
 from shared.kit import clock
 from tests.faults.support.database import ask
-from tests.faults.support.kafka import Raw, RawProducer
+from tests.faults.support.kafka import Raw, RawProducer, producers_time
 from tests.faults.support.raw_events import event, received
 from tests.faults.support.servers import revive
 from tests.faults.support.watched import Watched, repeated, session, shown, until, usurped
@@ -26,6 +26,34 @@ SQL_QUEUE_OLD = """
 INSERT INTO outbox (event_id, topic, key, version, occurred_at, payload)
 VALUES (gen_random_uuid(), 'intake.report-received.v1.dlq', 'nobody', 0, now() - interval '5 minutes', '{}');
 SELECT 1
+"""
+SQL_QUEUE_REFUSED = """
+INSERT INTO outbox (event_id, topic, key, version, occurred_at, payload) VALUES
+    (gen_random_uuid(), 'riders.company-changed.v1', 'nobody', 0, now(), '{}'),
+    (gen_random_uuid(), 'intake.report-received.v1.dlq', 'nobody', 0, now(), decode(repeat('78', 6000000), 'hex'));
+SELECT 1
+"""
+SQL_GIVE_UP = """
+UPDATE outbox_held SET discarded_at = now(), discarded_by = 'test', reason = 'test' WHERE discarded_at IS NULL;
+UPDATE outbox_holds SET next_try_at = now(); SELECT 1
+"""
+DAYS_AHEAD = "beegrid_inbox_days_ahead"
+SQL_NO_DAYS = """
+DO $$
+DECLARE
+    one date;
+BEGIN
+    FOR one IN SELECT day FROM inbox_days() AS day WHERE day > (now() AT TIME ZONE 'UTC')::date LOOP
+        EXECUTE format('DROP TABLE inbox_d%s', to_char(one, 'YYYYMMDD'));
+    END LOOP;
+END
+$$; SELECT 1
+"""
+SQL_DAYS = """
+DO $$ BEGIN WHILE roll_inbox('22 days') IS NOT NULL LOOP END LOOP; END $$; SELECT 1
+"""
+SQL_OVER_BOUND = """
+INSERT INTO dead_letter_ranges VALUES ('inbound.suda.reports.v1', 0, 1, 9000, 9000, 'not_json', now(), now()); SELECT 1
 """
 SQL_TAKEN = """
 INSERT INTO routes (report_id, version, outcome, alternatives, grid_code, routed_at)
@@ -45,6 +73,17 @@ async def an_unreadable_record(watched: Watched) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
+async def events_that_kafka_refuses(watched: Watched) -> AsyncIterator[None]:
+    """Routing has no right to one of them, and the other is too large; until somebody gives them up."""
+    dsn = watched.home.dsn("routing")
+    await asyncio.to_thread(ask, dsn, SQL_QUEUE_REFUSED)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(ask, dsn, SQL_GIVE_UP)
+
+
+@asynccontextmanager
 async def kinds_that_nobody_knows(watched: Watched) -> AsyncIterator[None]:
     """A company sends another catalogue's kinds; then the right ones again."""
     town = watched.town
@@ -54,17 +93,43 @@ async def kinds_that_nobody_knows(watched: Watched) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
+async def a_company_with_too_many_letters(watched: Watched) -> AsyncIterator[None]:
+    """So many that its records are only counted, until the last of them is old."""
+    dsn = watched.home.dsn("intake")
+    await asyncio.to_thread(ask, dsn, SQL_OVER_BOUND)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(ask, dsn, "DELETE FROM dead_letter_ranges; SELECT 1")
+
+
+@asynccontextmanager
+async def days_that_nobody_made(watched: Watched) -> AsyncIterator[None]:
+    """The inbox of routing has no partitions from tomorrow on, until somebody makes them."""
+    owner = watched.owner("routing")
+    await asyncio.to_thread(ask, owner, SQL_NO_DAYS)
+    await watched.measured_anew("routing", DAYS_AHEAD)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(ask, owner, SQL_DAYS)
+        await watched.measured_anew("routing", DAYS_AHEAD)
+
+
+@asynccontextmanager
 async def old_records_behind_a_lock(watched: Watched) -> AsyncIterator[None]:
     """The consumer comes to what is ten minutes old, and can't go on: somebody holds the row that it must write."""
     first, stuck, then = received(), received(), clock.now() - OLD
     # more than two batches, of which only the first takes effect, and the last one's last record waits
     repetitions = [event(REPORT_RECEIVED, first, at=then)] * 1_100
     # on one partition, hence in this order
-    records = [Raw(raw.topic, "one key", raw.value, raw.headers) for raw in repetitions]
+    old_ms = int(then.timestamp() * 1000)
+    records = [Raw(raw.topic, "one key", raw.value, raw.headers, old_ms) for raw in repetitions]
     last = event(REPORT_RECEIVED, stuck, at=then)
     async with session(watched.owner("routing"), SQL_TAKEN.format(stuck.report_id)):
-        producer = RawProducer(watched.home)
-        await asyncio.to_thread(producer.send_all, [*records, Raw(last.topic, "one key", last.value, last.headers)])
+        records.append(Raw(last.topic, "one key", last.value, last.headers, old_ms))
+        with producers_time(watched.home, REPORT_RECEIVED.name):
+            await asyncio.to_thread(RawProducer(watched.home).send_all, records)
         yield
         # The lock's own time limit ends the batch, which is fetched again: the runbook calls it an outage.
         routing = watched.suite.services["routing"]

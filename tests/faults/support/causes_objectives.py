@@ -64,15 +64,21 @@ async def points_are_posted_late(watched: Watched) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _late(watched: Watched, alert: str, service: str, made: Callable[[timedelta], Raw]) -> AsyncIterator[None]:
+async def _late(
+    watched: Watched, alert: str, service: str, made: Callable[[timedelta], Raw | list[Raw]]
+) -> AsyncIterator[None]:
     """Late events; afterwards so many in time that the share of late ones is small again."""
     producer = RawProducer(watched.home)
 
     async def send(count: int, ago: timedelta) -> None:
-        raws = [made(ago) for _ in range(count)]
+        raws = [raw for _ in range(count) for raw in _flat(made(ago))]
         await asyncio.to_thread(producer.send_all, raws)
         await asyncio.to_thread(wait_consumed, watched.home, service, [raws[0].topic], PATIENCE_S)
 
     async with repeated(lambda: send(10, LATE), every_s=2.0):
         yield
     await watched.outweigh(alert, lambda: send(GOOD_AT_ONCE, timedelta()))
+
+
+def _flat(made: Raw | list[Raw]) -> list[Raw]:
+    return made if isinstance(made, list) else [made]

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from shared.cli.provision import client_config, connect_admin
+from shared.cli.provision.kafka import TIMESTAMPS
 from shared.devtools.installation import Installation
 from shared.kit import clock
 from shared.kit.kafka import REQUEST_BYTES_MAX
-from shared.kit.relay import partition_of
+from shared.kit.sending import partition_of
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -37,6 +39,8 @@ class Raw:
     key: str
     value: bytes
     headers: Headers = ()
+    timestamp_ms: int = 0
+    """When it came to the broker, by the producer; 0: now."""
 
 
 def _config(installation: Installation, **more: Any) -> dict[str, Any]:
@@ -108,7 +112,15 @@ class RawProducer:
 
         key = raw.key.encode()
         partition = partition_of(key, self._counts[name])
-        self._producer.produce(name, raw.value, key, partition=partition, headers=list(raw.headers), on_delivery=told)
+        self._producer.produce(
+            name,
+            raw.value,
+            key,
+            partition=partition,
+            headers=list(raw.headers),
+            on_delivery=told,
+            timestamp=raw.timestamp_ms,
+        )
         self._producer.poll(0)
         return done
 
@@ -121,6 +133,25 @@ class RawProducer:
     def flush(self) -> None:
         """Wait for the broker."""
         assert self._producer.flush(60) == 0, "the broker takes nothing"
+
+
+@contextlib.contextmanager
+def producers_time(installation: Installation, topic: str) -> Iterator[None]:
+    """The broker believes producers when a record of this topic came, as it does nowhere else."""
+    _stamp(installation, topic, "CreateTime")
+    try:
+        yield
+    finally:
+        _stamp(installation, topic, TIMESTAMPS)
+
+
+def _stamp(installation: Installation, topic: str, kind: str) -> None:
+    cluster = installation.cluster
+    entry = ConfigEntry("message.timestamp.type", kind, incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, installation.topic_prefix + topic, incremental_configs=[entry])
+    admin = connect_admin(cluster.bootstrap, cluster.admin)  # nobody answers for one that is gone
+    [done] = admin.incremental_alter_configs([resource]).values()
+    done.result(20)
 
 
 def group_of(installation: Installation, service: str, topic: str) -> str:
@@ -141,9 +172,17 @@ def lag(installation: Installation, service: str, topic: str) -> int:
 def wait_consumed(installation: Installation, service: str, topics: Sequence[str], limit_s: float) -> None:
     """Wait until the group of each topic has committed its end."""
     deadline_s = clock.monotonic_s() + limit_s
-    while left := {topic: n for topic in topics if (n := lag(installation, service, topic))}:
+    while left := {topic: n for topic in topics if (n := _lag_by_now(installation, service, topic))}:
         assert clock.monotonic_s() < deadline_s, f"not consumed within {limit_s} s: {left}"
         time.sleep(0.2)
+
+
+def _lag_by_now(installation: Installation, service: str, topic: str) -> int | str:
+    """The lag, or why a broker that has just come back can't say."""
+    try:
+        return lag(installation, service, topic)
+    except KafkaException as error:
+        return str(error)
 
 
 def rewind(installation: Installation, service: str, topic: str, limit_s: float = 30.0) -> None:

@@ -16,7 +16,7 @@ import asyncpg
 import httpx
 import redis
 
-from shared.devtools.infra.process import InfraError
+from shared.devtools.infra.errors import InfraError
 from shared.devtools.infra.watchdog import Guard
 from shared.devtools.installation import Installation
 from shared.devtools.suite import ServiceProcess, Suite
@@ -68,7 +68,12 @@ SQL_LEDGER = {
         GROUP BY hold_id HAVING count(DISTINCT entry_id) > 1
     """,
 }
-SQL_REDEEMED = "SELECT hold_id::text, amount FROM entries WHERE to_account = 'redeemed'"
+# what an operator undid was paid and given back
+SQL_REDEEMED = """
+SELECT hold_id::text, sum(CASE to_account WHEN 'redeemed' THEN amount ELSE -amount END)::int FROM entries
+WHERE 'redeemed' IN (from_account, to_account) GROUP BY hold_id
+HAVING sum(CASE to_account WHEN 'redeemed' THEN amount ELSE -amount END) <> 0
+"""
 SQL_LATE = """
 SELECT id::text, extract(epoch FROM ended_at - deadline_at)::float8 FROM redemptions
 WHERE state IN ('expired', 'cancelled')
@@ -136,28 +141,30 @@ class Market:
         case_id = case_id or new_id()
         at = clock.now() - timedelta(days=case_id.int % 700)
         report = CaseReport(report_id=case_id, rider_id=rider_id, company="sf-express", ordinal=1)
-        body = CaseChanged.model_validate(
-            {
-                "case_id": case_id,
-                "state": "closed",
-                "transition": "closed",
-                "kind": KIND,
-                "level": "hazard",
-                "grid_code": "330114001001001",
-                "department": None,
-                "lng": 120.4,
-                "lat": 30.3,
-                "reports": (report,),
-                "attached_report": None,
-                "changed_at": clock.now(),
-                "opened_at": at,
-                "due_at": clock.now(),
-            }
-        )
-        envelope = Envelope(new_id(), CASE_CHANGED.name, "/beegrid/cases", str(case_id), 1, clock.now())
-        self._producer.send(
-            Raw(CASE_CHANGED.name, str(case_id), body.model_dump_json().encode(), tuple(to_headers(envelope)))
-        )
+        steps = (("opened", "open", report, at), ("closed", "closed", None, clock.now()))
+        for version, (transition, state, brought, changed_at) in enumerate(steps, 1):
+            body = CaseChanged.model_validate(
+                {
+                    "case_id": case_id,
+                    "state": state,
+                    "transition": transition,
+                    "kind": KIND,
+                    "level": "hazard",
+                    "grid_code": "330114001001001",
+                    "department": None,
+                    "lng": 120.4,
+                    "lat": 30.3,
+                    "report": brought,
+                    "report_count": 1,
+                    "changed_at": changed_at,
+                    "opened_at": at,
+                    "due_at": clock.now(),
+                }
+            )
+            envelope = Envelope(new_id(), CASE_CHANGED.name, "/beegrid/cases", str(case_id), version, changed_at)
+            self._producer.send(
+                Raw(CASE_CHANGED.name, str(case_id), body.model_dump_json().encode(), tuple(to_headers(envelope)))
+            )
 
     def told(self) -> None:
         """Wait until the broker has all that was told."""
@@ -278,7 +285,7 @@ class Watch:
         self._looking.result()
 
     def _run(self) -> None:
-        while not self._done.wait(0.1):
+        while not self._done.wait(0.02):
             self.problems.update(self._market.stock_problems())
             self.looks += 1
 

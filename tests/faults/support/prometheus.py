@@ -12,7 +12,8 @@ from typing import Any
 import yaml
 
 from shared.devtools.gen.prometheus import job
-from shared.devtools.infra.process import ManagedProcess, ServerSpec, free_port
+from shared.devtools.infra.ports import free_port
+from shared.devtools.infra.process import ManagedProcess, ServerSpec
 from shared.devtools.infra.watchdog import Guard
 from shared.devtools.installation import ROOT
 from shared.kit import clock

@@ -8,7 +8,7 @@ import threading
 from concurrent.futures import Future
 from enum import StrEnum
 
-from shared.devtools.infra.process import free_port
+from shared.devtools.infra.ports import free_port
 
 CHUNK_BYTES = 64 * 1024
 CHUNKS_WAITING_MAX = 256

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from shared.devtools.city import grids
 from shared.events.account_changed import ACCOUNT_CHANGED, AccountChanged
-from shared.events.case_changed import CASE_CHANGED, CaseChanged, CaseReport
+from shared.events.case_changed import CASE_CHANGED, CaseChanged, CaseReport, CaseState, CaseTransition
 from shared.events.envelope import Envelope, to_headers
 from shared.events.report_received import ReportReceived
 from shared.events.topic import Topic
@@ -18,10 +18,10 @@ COMPANY = "suda"
 KIND = "part-01001"
 
 
-def event(topic: Topic[Any], body: Any, at: datetime | None = None) -> Raw:
-    """The first event of its key, `at` that time or now."""
+def event(topic: Topic[Any], body: Any, at: datetime | None = None, version: int = 1) -> Raw:
+    """An event of its key, the first if not said otherwise, `at` that time or now."""
     key = topic.key_of(body)
-    envelope = Envelope(new_id(), topic.name, f"/beegrid/{topic.producer}", key, 1, at or clock.now())
+    envelope = Envelope(new_id(), topic.name, f"/beegrid/{topic.producer}", key, version, at or clock.now())
     return Raw(topic.name, key, body.model_dump_json().encode(), tuple(to_headers(envelope)))
 
 
@@ -66,22 +66,28 @@ def told_of_points(ago: timedelta = timedelta()) -> Raw:
     return event(ACCOUNT_CHANGED, body)
 
 
-def closed_case(ago: timedelta = timedelta()) -> Raw:
-    """A case with one report that was closed some time ago."""
-    at = clock.now() - ago
-    body = CaseChanged(
-        case_id=new_id(),
-        state="closed",
-        transition="closed",
-        kind=KIND,
-        level="hazard",
-        grid_code="330114000000001",
-        department=None,
-        lng=120.4,
-        lat=30.3,
-        reports=(CaseReport(report_id=new_id(), rider_id=new_id(), company=COMPANY, ordinal=1),),
-        changed_at=at,
-        opened_at=at,
-        due_at=at + timedelta(days=1),
-    )
-    return event(CASE_CHANGED, body)
+def closed_case(ago: timedelta = timedelta()) -> list[Raw]:
+    """A case with one report that was opened and closed some time ago."""
+    at, case_id = clock.now() - ago, new_id()
+    report = CaseReport(report_id=new_id(), rider_id=new_id(), company=COMPANY, ordinal=1)
+
+    def step(version: int, transition: CaseTransition, state: CaseState, brought: CaseReport | None) -> Raw:
+        body = CaseChanged(
+            case_id=case_id,
+            state=state,
+            transition=transition,
+            kind=KIND,
+            level="hazard",
+            grid_code="330114000000001",
+            department=None,
+            lng=120.4,
+            lat=30.3,
+            report=brought,
+            report_count=1,
+            changed_at=at,
+            opened_at=at,
+            due_at=at + timedelta(days=1),
+        )
+        return event(CASE_CHANGED, body, version=version)
+
+    return [step(1, "opened", "open", report), step(2, "closed", "closed", None)]

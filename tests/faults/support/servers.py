@@ -31,7 +31,7 @@ def own_servers() -> Iterator[tuple[Infra, Proxy]]:
     named = {name: os.environ.pop(name) for name in Infra("x", "x", "x", "x", "x").environment() if name in os.environ}
     proxy = Proxy()
     try:
-        infra = start_infra(kafka_proxy_port=proxy.port)
+        infra = start_infra(kafka_proxy_port=proxy.port, brief=not FULL)
     except BaseException:
         proxy.close()
         raise
@@ -64,11 +64,8 @@ def revive(process: ManagedProcess) -> None:
 @contextlib.contextmanager
 def installed(infra: Infra, folder: Path, services: Sequence[str]) -> Iterator[Installation]:
     """A fresh installation whose topics begin at offset 0; only these services have schemas, which saves seconds."""
-    made = Installation(infra, folder, name=f"f{secrets.token_hex(4)}")
-    made.services = tuple(services)
-    made.set_up()
-    try:
-        yield made
-    finally:
-        heal(infra)
-        made.remove()
+    with Installation.fresh(infra, folder, "f", services) as made:
+        try:
+            yield made
+        finally:
+            heal(infra)

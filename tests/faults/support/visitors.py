@@ -73,6 +73,11 @@ class Visitors:
         """Those that began then or later."""
         return [visit for visit in self.visits if visit.at_s >= at_s]
 
+    def ready(self) -> bool:
+        """Do all processes call themselves ready?"""
+        services = (self.riders, self.intake, self.routing)
+        return all(httpx.get(f"{url}/readyz", timeout=PATIENCE_S).status_code == 200 for url in services)
+
     def _run(self, turn: Any, every_s: float, rng: random.Random) -> None:
         with httpx.Client(timeout=PATIENCE_S) as http:
             number = 0

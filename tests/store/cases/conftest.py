@@ -9,12 +9,13 @@ import orjson
 import pytest
 
 from services.cases import domain, usecases
+from services.cases.duplicates import DuplicateRule
 from services.cases.usecases import Rules, likeness
 from shared.catalog import Catalogue
 from shared.events.report_routed import ReportRouted
 from shared.kit.db import Connection, Pool
 from shared.kit.ids import new_id
-from shared.kit.work import Event, Record, Work, insert_outbox
+from shared.kit.work import Event, Record, Work, begin, insert_outbox
 
 SEEN_AT = datetime(2026, 3, 1, 8, tzinfo=UTC)
 METRE_NORTH = 1 / 111_320
@@ -30,14 +31,14 @@ class Cases:
 
     async def report(self, *events: Event[ReportRouted]) -> Work:
         async with self.pool.acquire() as conn, conn.transaction():
-            work = Work(conn)
+            work = await begin(conn)
             await usecases.take_routed_reports(work, self.rules, events)
             await insert_outbox(conn, work.rows)
             return work
 
     async def take(self, person: domain.Person, *wishes: usecases.Wish) -> list[domain.Taken | domain.Refused]:
         async with self.pool.acquire() as conn, conn.transaction():
-            work = Work(conn)
+            work = await begin(conn)
             results = await usecases.take_steps(work, self.rules, person, wishes)
             await insert_outbox(conn, work.rows)
             return results
@@ -64,7 +65,7 @@ async def truncate(conn: Connection | Pool) -> None:
 
 @pytest.fixture
 def cases(pool: Pool) -> Cases:
-    duplicates = domain.DuplicateRule(30, 48, 0.6, likeness)
+    duplicates = DuplicateRule(30, 48, 0.6, likeness)
     return Cases(pool, Rules(Catalogue.load(), duplicates, timedelta(hours=24), timedelta(days=7)))
 
 

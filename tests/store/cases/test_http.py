@@ -50,17 +50,40 @@ async def test_the_way_of_a_case(client: httpx.AsyncClient, cases: Any, routed: 
     assert [item["case_id"] for item in listed["items"]] == [str(case_id)]
     way = [(worker, "claim"), (worker, "handle"), (verifier, "verify"), (dispatcher, "close")]
     for version, (who, word) in enumerate(way, start=2):
-        answer = await client.post(f"/v1/cases/{case_id}/{word}", json={"note": "已看"}, headers=who)
+        answer = await client.post(f"/v1/cases/{case_id}/{word}", json={"note": "已看，电138 0013 8000"}, headers=who)
         assert (answer.status_code, answer.json()["version"]) == (200, version)
     reporter = as_(rider, "rider")
     seen = (await client.get(f"/v1/cases/{case_id}", headers=reporter)).json()
     assert [step["step"] for step in seen["steps"]] == ["opened", "claimed", "handled", "verified", "closed"]
+    assert seen["steps"][-1]["note"] == "已看，电***"
     assert seen["words"] == []
     assert (await client.get(f"/v1/cases/{case_id}", headers=worker)).json()["words"][0]["text"] == "井盖破损"
     reopened = await client.post(f"/v1/cases/{case_id}/reopen", headers=reporter)
     assert reopened.json()["state"] == "open"
     again = (await client.get(f"/v1/cases/{case_id}", headers=worker)).json()["steps"][-1]
     assert again["actor"] == {"name": None, "role": "rider"}
+
+
+async def test_what_a_reporter_writes_is_not_for_other_reporters(
+    client: httpx.AsyncClient, cases: Any, routed: Any, as_: Any
+) -> None:
+    case_id, writer = await open_case(cases, routed)
+    other = routed()
+    await cases.report(other)
+    await cases.pool.execute("UPDATE cases SET state = 'closed', live = false WHERE case_id = $1", case_id)
+    answer = await client.post(
+        f"/v1/cases/{case_id}/reopen", json={"note": "我家在三单元"}, headers=as_(writer, "rider")
+    )
+    assert answer.status_code == 200, answer.text
+    readers = {
+        "writer": as_(writer, "rider"), "other": as_(str(other.data.rider_id), "rider"),
+        "worker": as_("w1", "grid_worker", GRID),
+    }  # fmt: skip
+    told = {
+        name: (await client.get(f"/v1/cases/{case_id}", headers=who)).json()["steps"][-1]["note"]
+        for name, who in readers.items()
+    }
+    assert told == {"writer": "我家在三单元", "other": "", "worker": "我家在三单元"}
 
 
 async def test_refusals(client: httpx.AsyncClient, cases: Any, routed: Any, as_: Any) -> None:

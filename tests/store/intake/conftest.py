@@ -26,7 +26,7 @@ from shared.kit import clock
 from shared.kit.auth import Sealer
 from shared.kit.db import Pool
 from shared.kit.ids import new_id
-from shared.kit.work import Event, Record, Rejection, Work, insert_outbox
+from shared.kit.work import Event, Record, Rejection, Work, begin, insert_outbox
 
 SEALER = Sealer("a" * 43 + "=")
 SPACE = UUID(int=7)
@@ -53,7 +53,7 @@ class Intake:
     @contextlib.asynccontextmanager
     async def work(self) -> AsyncIterator[Work]:
         async with self.pool.acquire() as conn, conn.transaction():
-            work = Work(conn)
+            work = await begin(conn)
             yield work
             await insert_outbox(conn, work.rows)
 
@@ -89,7 +89,9 @@ class Intake:
 async def intake(installation: Installation, pool_for: Callable[[str], Any]) -> Intake:
     owner = await asyncpg.connect(installation.dsn("intake", owner_role))
     try:
-        await owner.execute("TRUNCATE companies, riders, reports, photos, outbox")
+        await owner.execute(
+            "TRUNCATE counters, dead_letters, erased_riders, companies, riders, reports, photos, outbox"
+        )
     finally:
         await owner.close()
     made = Intake(await pool_for("intake"))

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import httpx
@@ -15,16 +16,19 @@ from aiokafka import AIOKafkaProducer
 
 from services.intake.app import build as build_intake
 from services.intake.settings import Settings
+from services.intake.usecases import photos
 from services.riders.app import build as build_riders
 from shared.cli.provision import owner_role
 from shared.cli.topology import provision_company
 from shared.devtools.installation import Installation
+from shared.events.case_changed import CaseChanged
 from shared.events.envelope import Envelope, to_headers
 from shared.kit import clock
 from shared.kit.auth import signed_headers
 from shared.kit.ids import new_id
 from shared.kit.service import Service
 from shared.kit.settings import KitSettings
+from shared.kit.work import Event, Record
 from tests.unit.intake.test_imaging import encoded, gps, picture, png_claiming
 
 CODE = "feima"
@@ -35,6 +39,9 @@ REPORT = {
     "place": {"lng": 120.2, "lat": 30.3, "datum": "gcj02"},
     "occurred_at": "2026-11-20T08:00:00Z",
 }
+
+
+CASE = new_id()
 
 
 class Suite:
@@ -62,9 +69,9 @@ class Suite:
         return await self.clients[service].request(method, path, content=raw, headers=headers)
 
     async def person(
-        self, service: str, method: str, path: str, sub: str, roles: list[str], **options: Any
+        self, service: str, method: str, path: str, sub: str, roles: list[str], *areas: str, **options: Any
     ) -> httpx.Response:
-        token = self.installation.identity.token(sub, "某人", roles)
+        token = self.installation.identity.token(sub, "某人", roles, areas)
         headers = {"authorization": f"Bearer {token}", **options.pop("headers", {})}
         return await self.clients[service].request(method, path, headers=headers, **options)
 
@@ -81,7 +88,7 @@ async def suite(
         "intake": "companies, riders, reports, photos, outbox",
     }.items():
         owner = await asyncpg.connect(installation.dsn(name, owner_role))
-        await owner.execute(f"TRUNCATE {tables} CASCADE")
+        await owner.execute(f"TRUNCATE counters, dead_letters, erased_riders, {tables} CASCADE")
         await owner.close()
     folder: Path = tmp_path_factory.mktemp("photos")
 
@@ -139,7 +146,7 @@ async def test_a_company_files_a_report_once(suite: Suite) -> None:
     ("change", "status", "code"),
     [
         ({"place": None}, 422, "validation_failed"),
-        ({"place": {"lng": 120, "lat": 30, "datum": "gcj02", "accuracy_m": 201}}, 422, "validation_failed"),
+        ({"place": {"lng": 120, "lat": 30, "datum": "gcj02", "accuracy_m": "near"}}, 422, "validation_failed"),
         ({"place": {"lng": 120, "lat": 30, "datum": "mars"}}, 422, "validation_failed"),
         ({"occurred_at": "2999-01-01T00:00:00Z"}, 422, "occurred_in_future"),
         ({"kind": "part-99999"}, 422, "unknown_kind"),
@@ -232,7 +239,7 @@ async def test_photos(suite: Suite) -> None:
         (await upload(content, "text/html")).json()["code"],
     ]
     assert told == ["not_an_image", "too_many_pixels", "photo_truncated", "photo_empty", "unsupported_media_type"]
-    assert (await upload(b"\xff" * (13 * 1024 * 1024))).status_code == 413
+    assert (await upload(b"\xff" * (17 * 1024 * 1024))).status_code == 413
     path = f"/v1/photos/{first.json()['photo_id']}"
     seen = [
         (await suite.person("intake", "GET", path, sub, [role])).status_code
@@ -243,8 +250,41 @@ async def test_photos(suite: Suite) -> None:
         "intake", "POST", "/v1/reports", {**REPORT, "external_id": "p1", "photos": [first.json()["photo_id"]]}
     )
     assert filed.status_code == 201, filed.text
-    shown = await suite.person("intake", "GET", path, "w1", ["grid_worker"], params={"size": "thumbnail"})
-    assert (shown.status_code, shown.headers["content-type"]) == (200, "image/jpeg")
+    report_id = filed.json()["report_id"]
+
+    async def seen_by(sub: str, role: str, *areas: str) -> int:
+        answer = await suite.person("intake", "GET", path, sub, [role], *areas, params={"size": "thumbnail"})
+        assert answer.status_code in (403, 404) or answer.headers["content-type"] == "image/jpeg"
+        return answer.status_code
+
+    here, there = "330114001001001", "330114001001002"
+    assert [await seen_by("w1", "grid_worker", here), await seen_by("op1", "operator")] == [404, 200], "no case yet"
+    for number, (grid, alternatives) in enumerate([(here, (there,)), (here, ()), (there, ())], start=1):
+        transition, attached = ("opened", report_id) if number == 1 else ("claimed", None)
+        changed = case_changed(CASE, number, transition, grid, alternatives, attached)
+        async with suite.services["intake"].work() as work:
+            await photos.follow_cases(work, [changed])
+            await photos.follow_cases(work, [changed])
+        expected = {1: [200, 200], 2: [200, 404], 3: [404, 200]}[number]
+        assert [await seen_by("w1", "grid_worker", here), await seen_by("w2", "verifier", there)] == expected
+        async with suite.services["intake"].work() as work:  # late, as after a rebalance
+            await photos.follow_cases(work, [case_changed(CASE, 1, "opened", "330105", (), report_id)])
+        assert [await seen_by("w3", "dispatcher", "330105"), await seen_by("w4", "merchant", there)] == [404, 403]
+        assert await seen_by("d1", "dispatcher", "330114") == 200 == await seen_by("o1", "operator", "330114")
+
+
+def case_changed(
+    case_id: UUID, version: int, transition: str, grid: str, alternatives: tuple[str, ...], attached: str | None
+) -> Event[CaseChanged]:
+    body = CaseChanged.model_validate({
+        "case_id": case_id, "state": "open", "transition": transition, "kind": "part-01001", "level": "hazard",
+        "grid_code": grid, "alternatives": alternatives, "department": None, "lng": 120.5, "lat": 30.3,
+        "report_count": 1, "report": attached and {
+            "report_id": attached, "rider_id": new_id(), "company": CODE, "ordinal": 1
+        }, "changed_at": clock.now(), "opened_at": clock.now(), "due_at": clock.now(),
+    })  # fmt: skip
+    record = Record("cases.case-changed.v1", 0, version, str(case_id).encode(), b"", ())
+    return Event(new_id(), body, str(case_id), version, body.changed_at, record)
 
 
 async def test_reports_over_kafka(suite: Suite) -> None:
@@ -276,7 +316,9 @@ async def test_reports_over_kafka(suite: Suite) -> None:
 
 
 async def test_overload_is_told(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(suite.services["intake"].relay, "depth", 10**9)
+    relay = suite.services["intake"].relay
+    # the relay itself looks each second, and would find fewer
+    monkeypatch.setattr(type(relay), "depth", property(lambda _: 10**9, lambda _, __: None), raising=False)
     answer = await suite.signed("intake", "POST", "/v1/reports", {**REPORT, "external_id": "o1"})
     assert answer.status_code == 503 and int(answer.headers["retry-after"]) > 0
 

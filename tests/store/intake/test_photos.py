@@ -10,7 +10,6 @@ from services.intake.store import photos as store
 from services.intake.store.objects import PhotoObjects, StoreUnavailable
 from services.intake.usecases.imaging import PhotoWorkers
 from services.intake.usecases.photos import Photos
-from shared.kit import clock
 from shared.kit.ids import new_id
 from tests.store.intake.conftest import Intake, report, rider_id
 from tests.unit.intake.test_imaging import encoded, picture
@@ -25,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def photos(intake: Intake, folder: Path) -> Photos:
-    return Photos(lambda: intake.pool, PhotoObjects(f"file://{folder}"), PhotoWorkers(1, 4))
+    return Photos(lambda: intake.pool, PhotoObjects(f"file://{folder}"), PhotoWorkers(1, 4, memory_mb=384, seconds=10))
 
 
 def objects(folder: Path) -> int:
@@ -85,7 +84,7 @@ async def test_a_purge_that_broke_off_is_finished(photos: Photos, intake: Intake
     record, _ = await photos.keep(OWNER, content)
     await age(intake)
     async with intake.pool.acquire() as conn:
-        await store.mark_orphans(conn, clock.now() - ORPHAN_AGE, 10)
+        await store.mark_orphans(conn, ORPHAN_AGE, 10)
     again, fresh = await photos.keep(OWNER, content)
     assert fresh and again.photo_id != record.photo_id
     assert await photos.purge() == 1

@@ -5,26 +5,20 @@ import hashlib
 import io
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from statistics import median
 
-import asyncpg
 import pytest
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 from redis.asyncio import Redis
 
-from shared.cli.migrate import migrate
-from shared.cli.provision import app_role, database_url, drop_database, owner_role, provision_postgres
 from shared.devtools.identity import AUDIENCE, ISSUER, Identity
 from shared.devtools.infra.suite import Infra
-from shared.devtools.installation import KIT_MIGRATIONS
 from shared.kit import clock, idempotency
 from shared.kit.auth import (
     Authenticator,
-    Caller,
-    Company,
     Jwks,
     JwtVerifier,
     Principal,
@@ -33,15 +27,14 @@ from shared.kit.auth import (
     SignatureVerifier,
     allow,
     policy_router,
-    signed_headers,
 )
 from shared.kit.db import Pool
-from shared.kit.http import ApiProblem, RateLimiter, ServiceBusy, Unlimited
+from shared.kit.http import ApiProblem, RateLimiter, Unlimited
 from shared.kit.http.app import create_app
 from shared.kit.http.limits import REDIS_PATIENCE_S
 from shared.kit.idempotency import Idempotent, StoredResponse
 from shared.kit.log import configure_logging
-from tests.unit.kit.web import ELE, MT_NEW, MT_OLD, Keys, Well, bearer, client_of
+from tests.unit.kit.web import Keys, Well, bearer, client_of
 
 RIDER = Principal("person", "r1")
 
@@ -49,77 +42,6 @@ RIDER = Principal("person", "r1")
 @pytest.fixture(scope="module", autouse=True)
 def _quiet_logs() -> None:
     configure_logging("test", "WARNING", io.StringIO())  # structlog's default draws tracebacks for seconds
-
-
-@pytest.fixture(scope="module")
-def dsn(infra: Infra) -> Iterator[str]:
-    name = f"kit{secrets.token_hex(4)}"
-    prefix = f"{name}_"
-    passwords = {"kit_owner": "owner", "kit_app": "app"}
-    provision_postgres(infra.postgres_admin_url, name, ["kit"], passwords, role_prefix=prefix)
-    migrate(database_url(infra.postgres_admin_url, name, owner_role("kit", prefix), "owner"), "kit", [KIT_MIGRATIONS])
-    yield database_url(infra.postgres_admin_url, name, app_role("kit", prefix), "app")
-    drop_database(infra.postgres_admin_url, name, ["kit"], prefix)
-
-
-@pytest.fixture
-async def pool(dsn: str) -> AsyncIterator[Pool]:
-    async with asyncpg.create_pool(dsn, min_size=2, max_size=8) as made:
-        await made.execute("DELETE FROM request_ids")
-        await made.execute("DELETE FROM idempotency_keys")
-        yield made
-
-
-@pytest.fixture
-async def guards(pool: Pool) -> AsyncIterator[list[ReplayGuard]]:
-    """Two replicas of a service."""
-    made = [ReplayGuard(lambda: pool), ReplayGuard(lambda: pool)]
-    for guard in made:
-        await guard.start()
-    yield made
-    for guard in made:
-        await guard.stop()
-
-
-async def accepted(guard: ReplayGuard, company: str, request_id: str) -> bool:
-    try:
-        await guard.accept(company, request_id)
-    except ApiProblem as problem:
-        if (problem.status, problem.code) != (409, "replayed_request"):
-            raise
-        return False
-    return True
-
-
-async def test_each_request_id_passes_once_whatever_the_replica(guards: list[ReplayGuard], pool: Pool) -> None:
-    ids = [f"request-{n}" for n in range(300)]
-    tries = [accepted(guard, "MT", one) for one in ids for guard in (*guards, *guards)]
-    results = await asyncio.gather(*tries)
-    assert sum(results) == len(ids)
-    assert await accepted(guards[0], "ELE", ids[0])  # ids are each company's own
-    assert not await accepted(guards[1], "ELE", ids[0])
-    assert await pool.fetchval("SELECT count(*) FROM request_ids") == len(ids) + 1
-
-
-async def test_purge_forgets_only_the_old(guards: list[ReplayGuard], pool: Pool) -> None:
-    await pool.execute(
-        "INSERT INTO request_ids SELECT 'MT', 'old-' || n, now() - interval '61 minutes' "
-        "FROM generate_series(1, 6000) n"
-    )
-    await pool.execute("INSERT INTO request_ids VALUES ('MT', 'recent', now() - interval '59 minutes')")
-    assert await guards[0].purge() == 6_000
-    assert not await accepted(guards[0], "MT", "recent")
-    assert await accepted(guards[0], "MT", "old-1")
-
-
-async def test_replay_guard_refuses_when_it_cannot_know(dsn: str) -> None:
-    pool = await asyncpg.create_pool(dsn, min_size=1, max_size=1)
-    guard = ReplayGuard(lambda: pool)
-    await guard.start()
-    pool.terminate()
-    with pytest.raises((ServiceBusy, asyncpg.InterfaceError)):
-        await guard.accept("MT", "request-0")
-    await guard.stop()
 
 
 async def attempt(pool: Pool, key: str, body: bytes, answer: bytes, gate: asyncio.Event | None = None) -> bytes:
@@ -170,15 +92,13 @@ async def test_failed_first_leaves_the_key_to_the_second(pool: Pool) -> None:
     assert await second == b"second"
 
 
-async def test_unstored_claims_and_purge(pool: Pool) -> None:
+async def test_unstored_claims(pool: Pool) -> None:
     async with pool.acquire() as conn:
         await idempotency.remembered(conn, RIDER, "key-00005", b"x")
         with pytest.raises(ApiProblem, match="Unfinished"):
             await idempotency.remembered(conn, RIDER, "key-00005", b"x")
         with pytest.raises(RuntimeError):
             await idempotency.store(conn, RIDER, "key-unclaimed", 200, b"")
-        await conn.execute("UPDATE idempotency_keys SET created_at = now() - interval '3 days'")
-        assert await idempotency.purge(conn) == 1
     assert StoredResponse(201, b"{}").response().headers["idempotency-replayed"] == "true"
 
 
@@ -188,12 +108,6 @@ class Out(BaseModel):
 
 def routes(pool: Pool, made: list[int]) -> APIRouter:
     router = policy_router()
-
-    @router.post("/v1/reports", status_code=202)
-    @allow(Company)
-    async def file(body: dict[str, str], caller: Caller) -> str:
-        made.append(1)
-        return caller.company_code
 
     @router.post("/v1/offers", status_code=201, response_model=Out)
     @allow(Rider)
@@ -205,70 +119,6 @@ def routes(pool: Pool, made: list[int]) -> APIRouter:
             return await attempt.store(conn, 201, Out(number=len(made)))
 
     return router
-
-
-async def test_only_the_company_itself_speaks_for_a_company(
-    pool: Pool, guards: list[ReplayGuard], infra: Infra, tmp_path: Path
-) -> None:
-    """1,000 signed requests pass; replayed, late, changed, foreign and revoked ones don't, nor after FLUSHALL."""
-    keys, made, at_once = Keys(), list[int](), asyncio.Semaphore(32)
-    jwt = JwtVerifier(Jwks(Identity.open(tmp_path).jwks_url), issuer=ISSUER, audience=AUDIENCE)
-    limiter = RateLimiter.from_url(infra.redis_url, service="kit-proof", per_minute=60_000)
-    apps = [
-        create_app(
-            title="kit",
-            version="1",
-            health=Well(),
-            routers=[routes(pool, made)],
-            limiter=limiter,
-            auth=Authenticator(jwt, SignatureVerifier(keys), guard),
-            body_max=10_000,
-        )
-        for guard in guards
-    ]
-    bodies = [f'{{"external_id": "r{n}"}}'.encode() for n in range(1_000)]
-    sent = [
-        signed_headers(company="MT", secret=(MT_NEW, MT_OLD)[n % 2], method="POST", target="/v1/reports", body=body)
-        for n, body in enumerate(bodies)
-    ]
-
-    async with client_of(apps[0]) as one, client_of(apps[1]) as two:
-
-        async def post(client_at: int, headers: dict[str, str], body: bytes) -> tuple[int, str]:
-            json_headers = headers | {"content-type": "application/json"}
-            async with at_once:
-                answer = await (one, two)[client_at % 2].post("/v1/reports", headers=json_headers, content=body)
-            return answer.status_code, answer.json()["code"] if answer.status_code >= 400 else answer.json()
-
-        first = await asyncio.gather(*(post(n, h, b) for n, (h, b) in enumerate(zip(sent, bodies, strict=True))))
-        assert first == [(202, "MT")] * 1_000
-        flusher = Redis.from_url(infra.redis_url)
-        await flusher.flushall()
-        await flusher.aclose()
-        replayed = await asyncio.gather(*(post(n + 1, h, b) for n, (h, b) in enumerate(zip(sent, bodies, strict=True))))
-        assert replayed == [(409, "replayed_request")] * 1_000
-        now = int(clock.unix_s())
-        for offset_s in (-360, 360):
-            late = signed_headers(
-                company="MT",
-                secret=MT_NEW,
-                method="POST",
-                target="/v1/reports",
-                body=bodies[0],
-                timestamp=now + offset_s,
-            )
-            assert await post(0, late, bodies[0]) == (401, "signature_expired")
-        fresh = signed_headers(company="MT", secret=MT_NEW, method="POST", target="/v1/reports", body=bodies[0])
-        assert await post(0, fresh, bodies[1]) == (401, "signature_invalid")
-        assert await post(0, fresh | {"beegrid-company": "ELE"}, bodies[0]) == (401, "signature_invalid")
-        foreign = signed_headers(company="MT", secret=ELE, method="POST", target="/v1/reports", body=bodies[0])
-        assert await post(0, foreign, bodies[0]) == (401, "signature_invalid")
-        assert await post(0, fresh, bodies[0]) == (202, "MT")  # a refused request doesn't burn its id
-        keys.by_company["MT"].remove(MT_OLD)
-        revoked = signed_headers(company="MT", secret=MT_OLD, method="POST", target="/v1/reports", body=bodies[0])
-        assert await post(0, revoked, bodies[0]) == (401, "signature_invalid")
-    assert len(made) == 1_001
-    await limiter.aclose()
 
 
 async def test_idempotent_route(pool: Pool, guards: list[ReplayGuard], tmp_path: Path) -> None:

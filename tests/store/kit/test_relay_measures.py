@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from shared.devtools.infra.process import free_port
+from shared.devtools.infra.ports import free_port
 from shared.devtools.installation import Installation
 from shared.kit import metrics
 from shared.kit.db import Pool
@@ -23,6 +23,7 @@ async def test_depth_and_age_are_known_without_kafka(
 ) -> None:
     pool = await pool_for("points")
     event_id = new_id()
+    await pool.execute("DELETE FROM outbox")  # what other tests have left would be older in the order of ids
     await pool.execute(SQL_QUEUE, event_id)
     told = {name.removeprefix("BEEGRID_").lower(): value for name, value in installation.environment("points").items()}
     told = {name: value for name, value in told.items() if name in KitSettings.model_fields}

@@ -1,16 +1,21 @@
 """Empty tables, the service's own role, and settings that let webhooks reach this machine."""
 
+from collections.abc import Iterator
+
 import asyncpg
 import pytest
+from aiosmtpd.controller import Controller
 
 from services.notifications.settings import Settings
 from shared.cli.provision import owner_role
+from shared.devtools.infra.ports import free_port
 from shared.devtools.installation import Installation
+from tests.store.notifications.mail import Mailbox
 from tests.store.notifications.stage import Stage
 
 TABLES = (
     "messages, riders, companies, company_keys, preferences, channels, webhooks, deliveries, delivery_attempts, "
-    "inbox, outbox, dead_letters"
+    "channel_codes, code_limits, inbox, outbox, dead_letters, case_reporters, crowds"
 )
 
 
@@ -35,7 +40,17 @@ async def stage(installation: Installation, pool_for, settings: Settings) -> Sta
     """Emptied before the test by the owner, since the service's own role can't truncate."""
     owner = await asyncpg.connect(installation.dsn("notifications", owner_role))
     try:
-        await owner.execute(f"TRUNCATE {TABLES}")
+        await owner.execute(f"TRUNCATE counters, dead_letters, erased_riders, {TABLES}")
     finally:
         await owner.close()
     return Stage(await pool_for("notifications"), settings)
+
+
+@pytest.fixture
+def mailbox() -> Iterator[tuple[Mailbox, int]]:
+    """A real SMTP server."""
+    box, port = Mailbox(), free_port()
+    controller = Controller(box, hostname="127.0.0.1", port=port)
+    controller.start()
+    yield box, port
+    controller.stop()

@@ -12,7 +12,7 @@ from standardwebhooks import Webhook as Verifier
 
 from services.notifications.domain import Delivery
 from services.notifications.settings import Settings
-from services.notifications.store import deliveries
+from services.notifications.store import deliveries, reporters
 from shared.events.account_changed import ACCOUNT_CHANGED, AccountChanged
 from shared.events.case_changed import CASE_CHANGED, CaseChanged, CaseReport
 from shared.events.common import Actor
@@ -21,7 +21,7 @@ from shared.events.redemption_changed import REDEMPTION_CHANGED, RedemptionChang
 from shared.events.rider_changed import RIDER_CHANGED, RiderChanged
 from shared.kit.db import Pool
 from shared.kit.ids import new_id
-from shared.kit.work import Event, Record, Work
+from shared.kit.work import Event, Record, Work, begin
 
 NOON = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)
 GRID = "330114001001001"
@@ -44,17 +44,34 @@ def moved(rider: UUID, movement: str = "held", **values: Any) -> Event[AccountCh
     return event(ACCOUNT_CHANGED, body)
 
 
-def stepped(transition: str, riders: Sequence[UUID], company: str = "mt", **values: Any) -> Event[CaseChanged]:
-    """A case event."""
-    reports = tuple(
-        CaseReport(report_id=new_id(), rider_id=rider, company=company, ordinal=i + 1) for i, rider in enumerate(riders)
-    )
+def stepped(transition: str, report_count: int = 1, case_id: UUID | None = None, **values: Any) -> Event[CaseChanged]:
+    """A step of a case."""
     defaults: dict[str, Any] = {
-        "case_id": new_id(), "state": "claimed", "transition": transition, "kind": "local-gas-smell",
-        "level": "emergency", "grid_code": GRID, "department": "gas", "lng": 120.3, "lat": 30.3, "reports": reports,
-        "actor": Actor(id="w1", name="王芳", role="grid_worker"), "changed_at": NOON, "opened_at": NOON, "due_at": NOON,
+        "case_id": case_id or new_id(), "state": "claimed", "transition": transition, "kind": "local-gas-smell",
+        "level": "emergency", "grid_code": GRID, "department": "gas", "lng": 120.3, "lat": 30.3,
+        "report_count": report_count, "actor": Actor(id="w1", name="王芳", role="grid_worker"), "changed_at": NOON,
+        "opened_at": NOON, "due_at": NOON,
     }  # fmt: skip
     return event(CASE_CHANGED, CaseChanged(**(defaults | values)), version=3)
+
+
+def reported(
+    riders: Sequence[UUID], company: str = "mt", case_id: UUID | None = None, start: int = 1
+) -> list[Event[CaseChanged]]:
+    """The steps with which these riders' reports opened a case or joined it, from an ordinal on."""
+    case_id = case_id or new_id()
+    return [
+        stepped(
+            "opened" if ordinal == 1 else "attached",
+            ordinal,
+            case_id,
+            state="open",
+            level="hazard",
+            actor=None,
+            report=CaseReport(report_id=new_id(), rider_id=rider, company=company, ordinal=ordinal),
+        )
+        for ordinal, rider in enumerate(riders, start)
+    ]
 
 
 def redeemed(rider: UUID, state: str, **values: Any) -> Event[RedemptionChanged]:
@@ -91,18 +108,26 @@ class Stage:
     async def hear(self, handler: Handle, *events: Event[Any]) -> None:
         """One batch in one transaction."""
         async with self.pool.acquire() as conn, conn.transaction():
-            await handler(Work(conn), list(events))
+            await handler(await begin(conn), list(events))
 
     @contextlib.asynccontextmanager
     async def work(self) -> AsyncIterator[Work]:
         """A transaction of HTTP."""
         async with self.pool.acquire() as conn, conn.transaction():
-            yield Work(conn)
+            yield await begin(conn)
 
     async def rows(self, query: str, *values: Any) -> list[dict[str, Any]]:
         """Look into the tables."""
         async with self.pool.acquire() as conn:
             return [dict(row) for row in await conn.fetch(query, *values)]
+
+    async def case(self, riders: Sequence[UUID], company: str = "mt") -> UUID:
+        """A case that these riders reported."""
+        case_id = new_id()
+        known = [reporters.Reporter(case_id, company, n, rider, new_id()) for n, rider in enumerate(riders, 1)]
+        async with self.pool.acquire() as conn:
+            await reporters.add(conn, known, NOON)
+        return case_id
 
     async def hurry(self) -> None:
         """Make every waiting delivery and paused webhook due."""

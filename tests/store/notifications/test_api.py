@@ -14,13 +14,14 @@ from fastapi import FastAPI
 
 from services.notifications.app import build
 from services.notifications.settings import Settings
-from services.notifications.usecases import telling
+from services.notifications.usecases import cases, telling
 from shared.devtools.installation import Installation
 from shared.events.account_changed import ACCOUNT_CHANGED
 from shared.events.company_changed import CompanyKey
 from shared.events.envelope import Envelope, to_headers
 from shared.kit.auth import Sealer, signed_headers
 from shared.kit.ids import new_id
+from tests.store.notifications.mail import Mailbox, codes, with_gateway
 from tests.store.notifications.stage import Receiver, Stage, company_is, moved, rider_is, stepped
 
 SECRET = b"k" * 32
@@ -41,8 +42,8 @@ async def web(settings: Settings, stage: Stage) -> AsyncIterator[httpx.AsyncClie
 def token(installation: Installation) -> Any:
     """Authorization headers."""
 
-    def made(sub: object, *roles: str) -> dict[str, str]:
-        return {"authorization": "Bearer " + installation.identity.token(str(sub), "某人", roles)}
+    def made(sub: object, *roles: str, areas: tuple[str, ...] = ()) -> dict[str, str]:
+        return {"authorization": "Bearer " + installation.identity.token(str(sub), "某人", roles, areas=areas)}
 
     return made
 
@@ -145,6 +146,8 @@ async def test_a_rider_reads_page_by_page_in_the_own_language(web: httpx.AsyncCl
         ("GET", "/v1/inbox", ["grid_worker"]),
         ("POST", f"/v1/inbox/{UUID(int=1)}/read", ["operator"]),
         ("PUT", "/v1/preferences", ["merchant"]),
+        ("POST", f"/v1/preferences/channels/{UUID(int=1)}/code", ["operator"]),
+        ("POST", f"/v1/preferences/channels/{UUID(int=1)}/verify", ["merchant"]),
         ("PUT", "/v1/webhooks", ["rider"]),
         ("GET", "/v1/webhooks", ["rider"]),
         ("GET", "/v1/notifications/deliveries", ["rider"]),
@@ -161,7 +164,7 @@ async def test_nobody_else_may(web: httpx.AsyncClient, token: Any, method: str, 
 async def test_preferences(web: httpx.AsyncClient, token: Any) -> None:
     mine = token(new_id(), "rider")
     empty = (await web.get("/v1/preferences", headers=mine)).json()
-    assert empty == {"language": None, "quiet_hours": None, "channels": [], "version": 0}
+    assert empty == {"language": None, "quiet_hours": None, "channels": [], "version": 0, "code_wait_s": 0}
     body = {
         "language": "en", "quiet_hours": {"begin": "22:00", "end": "07:00"}, "version": 0,
         "channels": [{"kind": "wecom", "address": "wecombot://abcdefgh12345678", "topics": ["case"]}],
@@ -184,6 +187,16 @@ async def test_preferences(web: httpx.AsyncClient, token: Any) -> None:
         assert "169.254" not in refused.text
 
 
+async def test_an_address_that_is_named_twice_is_one_channel(web: httpx.AsyncClient, token: Any) -> None:
+    mine = token(new_id(), "rider")
+    one = {"kind": "wecom", "address": "wecombot://abcdefgh12345678", "topics": ["case", "case"]}
+    other = {**one, "address": "wecombot://abcdefgh12345679", "topics": ["rewards"]}
+    body = {"version": 0, "channels": [one, other, {**one, "topics": ["points", "points"]}]}
+    saved = (await web.put("/v1/preferences", headers=mine, json=body)).json()["channels"]
+    shown = [(channel["address"], channel["topics"]) for channel in saved]
+    assert sorted(shown) == [("wecom://***5678", ["points"]), ("wecom://***5679", ["rewards"])]
+
+
 async def test_a_company_sets_its_webhook_and_is_told(web: httpx.AsyncClient, stage: Stage, token: Any) -> None:
     await know_company(stage)
     await know_company(stage, "other", b"o" * 32)
@@ -198,7 +211,8 @@ async def test_a_company_sets_its_webhook_and_is_told(web: httpx.AsyncClient, st
         test = await web.post("/v1/webhooks/test", **signed("POST", "/v1/webhooks/test", {}))
         assert test.status_code == 202
         await stage.hear(
-            lambda work, events: telling.tell_cases(stage.settings, work, events), stepped("closed", [new_id()])
+            lambda work, events: cases.tell_cases(stage.settings, work, events),
+            stepped("closed", 1, await stage.case([new_id()])),
         )
 
         async def both() -> bool:
@@ -231,7 +245,8 @@ async def test_an_operator_sees_and_retries_what_is_dead(web: httpx.AsyncClient,
     await web.put("/v1/webhooks", **signed("PUT", "/v1/webhooks", {"url": "http://127.0.0.1:9/"}))
     for _ in range(3):
         await stage.hear(
-            lambda work, events: telling.tell_cases(stage.settings, work, events), stepped("closed", [new_id()])
+            lambda work, events: cases.tell_cases(stage.settings, work, events),
+            stepped("closed", 1, await stage.case([new_id()])),
         )
     await stage.rows("UPDATE deliveries SET state = 'dead', reason = 'x', attempts = 8")
     first = (await web.get("/v1/notifications/deliveries?state=dead&limit=2", headers=operator)).json()
@@ -260,6 +275,57 @@ async def test_operators_channels(web: httpx.AsyncClient, token: Any) -> None:
     assert (made.status_code, made.json()) == (201, same.json())
     listed = (await web.get("/v1/notifications/channels", headers=operator)).json()
     assert [one["address"] for one in listed] == ["dingtalk://***7890"]
+    more = {**operator, "idempotency-key": "add-channel-2"}
+    other = await web.post("/v1/notifications/channels", headers=more, json={**body, "area": "330105"})
+    assert other.status_code == 201
+    first = (await web.get("/v1/notifications/channels?limit=1", headers=operator)).json()
+    rest = await web.get(f"/v1/notifications/channels?limit=1&after={first[0]['channel_id']}", headers=operator)
+    assert {first[0]["area"], rest.json()[0]["area"]} == {"330114", "330105"}
+    last = await web.get(f"/v1/notifications/channels?after={rest.json()[0]['channel_id']}", headers=operator)
+    assert last.json() == []
+    mine = token("op", "operator", areas=("330105",))
+    seen = (await web.get("/v1/notifications/channels?limit=1", headers=mine)).json()
+    assert [one["area"] for one in seen] == ["330105"], "what isn't the caller's takes no place of a page"
+    foreign = f"/v1/notifications/channels/{listed[0]['channel_id']}"
+    assert (await web.delete(foreign, headers=mine)).status_code == 404
     path = f"/v1/notifications/channels/{listed[0]['channel_id']}"
     assert (await web.delete(path, headers=operator)).status_code == 204
     assert (await web.delete(path, headers=operator)).status_code == 404
+
+
+async def test_a_rider_verifies_an_address(
+    settings: Settings, stage: Stage, token: Any, mailbox: tuple[Mailbox, int]
+) -> None:
+    """As a screen does it: the address, the code, the notifications."""
+    mine, other = token(new_id(), "rider"), token(new_id(), "rider")
+    app = build(with_gateway(settings, mailbox[1])).app()
+    transport = httpx.ASGITransport(app)
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://test") as web:
+        body = {"version": 0, "channels": [{"kind": "mail", "address": "zhang@example.cn"}]}
+        chosen = (await web.put("/v1/preferences", headers=mine, json=body)).json()
+        [channel] = chosen["channels"]
+        assert (channel["verified"], chosen["code_wait_s"]) == (False, 0)
+        path = f"/v1/preferences/channels/{channel['channel_id']}"
+        assert (await web.post(f"{path}/code", headers=other)).status_code == 404
+        assert (await web.post(f"{path}/verify", headers=other, json={"code": "12345678"})).status_code == 404
+        asked = await web.post(f"{path}/code", headers=mine)
+        assert (asked.status_code, asked.json()) == (202, {"wait_s": 60, "valid_s": 900})
+        again = await web.post(f"{path}/code", headers=mine)
+        assert (again.status_code, again.headers["retry-after"]) == (429, "60")
+        assert 0 < (await web.get("/v1/preferences", headers=mine)).json()["code_wait_s"] <= 60
+
+        async def arrived() -> Any:
+            return codes(mailbox[0])
+
+        [code] = await eventually(arrived)
+        wrong = await web.post(f"{path}/verify", headers=mine, json={"code": f"{(int(code) + 1) % 10**8:08}"})
+        assert (wrong.status_code, wrong.json()["code"]) == (422, "wrong_code")
+        spaced = f" {code[:4]} {code[4:]}"
+        good = await web.post(f"{path}/verify", headers=mine, json={"code": spaced})
+        assert (good.status_code, good.json()["verified"]) == (200, True)
+        assert (await web.get("/v1/preferences", headers=mine)).json()["channels"][0]["verified"]
+        needless = await web.post(f"{path}/code", headers=mine)
+        assert (needless.status_code, needless.json()["code"]) == (409, "verified_already")
+        await stage.rows("UPDATE channels SET verified_at = NULL")
+        late = await web.post(f"{path}/verify", headers=mine, json={"code": code})
+        assert (late.status_code, late.json()["code"]) == (409, "code_expired")

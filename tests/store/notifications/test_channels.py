@@ -1,94 +1,32 @@
 """Mail and group bots: through apprise, in quiet hours not, and not faster than the bot takes them."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Iterator
-from datetime import time, timedelta
-from email import message_from_bytes
+from datetime import datetime, time, timedelta
 from email.header import decode_header, make_header
 from functools import partial
 from typing import Any
-from uuid import UUID
 
 import pytest
-from aiosmtpd.controller import Controller
-from pydantic import SecretStr
 
-from services.notifications.domain import Channel, ChannelKind, ChannelParcel, Outcome
+from services.notifications.domain import Channel, Outcome
 from services.notifications.outbound import channel as outbound
-from services.notifications.outbound.channel import ChannelSender
 from services.notifications.store import people
-from services.notifications.texts import Texts
-from services.notifications.usecases import preferences, sending, telling
+from services.notifications.usecases import cases, preferences, sending, telling
 from services.notifications.usecases.preferences import Outdated, UnknownChannel, WantedChannel
-from shared.catalog import Catalogue
-from shared.devtools.infra.process import free_port
+from shared.devtools.infra.ports import free_port
 from shared.kit import clock
-from shared.kit.auth import Sealer
 from shared.kit.ids import new_id
+from tests.store.notifications.mail import Mailbox, choose, hold, mailing, sealer, turn
 from tests.store.notifications.stage import NOON, Stage, moved, rider_is, stepped
 
 
-class Mailbox:
-    """A mail server's memory; `answer` is what it says to a message."""
+def at(monkeypatch: pytest.MonkeyPatch, now: datetime) -> None:
+    """The database's time, as far as sending asks for it."""
 
-    def __init__(self) -> None:
-        self.mails: list[Any] = []
-        self.answer = "250 OK"
+    async def database_now(_conn: Any) -> datetime:
+        return now
 
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # aiosmtpd's name
-        """Called for each message."""
-        if self.answer.startswith("250"):
-            self.mails.append((envelope.rcpt_tos, message_from_bytes(envelope.content)))
-        return self.answer
-
-
-@pytest.fixture
-def mailbox() -> Iterator[tuple[Mailbox, int]]:
-    """A real SMTP server."""
-    box, port = Mailbox(), free_port()
-    controller = Controller(box, hostname="127.0.0.1", port=port)
-    controller.start()
-    yield box, port
-    controller.stop()
-
-
-def sealer(stage: Stage) -> Sealer:
-    return Sealer(stage.settings.sealing_key.get_secret_value())
-
-
-@contextlib.asynccontextmanager
-async def mailing(stage: Stage, port: int) -> AsyncIterator[ChannelSender]:
-    gateway = SecretStr(f"mailto://127.0.0.1:{port}?from=beegrid@example.cn&mode=insecure&smtp=127.0.0.1")
-    settings = stage.settings.model_copy(update={"mail_gateway": gateway, "channel_timeout_s": 3.0})
-    sender = ChannelSender(settings, sealer(stage), Texts(Catalogue.load()))
-    try:
-        yield sender
-    finally:
-        await sender.aclose()
-
-
-async def choose(stage: Stage, rider: UUID, kind: ChannelKind, address: str, **values: Any) -> UUID:
-    """The rider's preferences with one channel; its id."""
-    wanted = WantedChannel(None, kind, address, ("points", "case", "rewards"))
-    defaults: dict[str, Any] = {"language": None, "quiet": None, "version": 0}
-    async with stage.work() as work:
-        saved = await preferences.replace(work, sealer(stage), rider, channels=[wanted], **(defaults | values))
-    return saved.channels[0].channel_id
-
-
-async def turn(stage: Stage, sender: ChannelSender) -> int:
-    parcels = await sending.claim_channels(stage.pool, stage.settings)
-
-    async def one(parcel: ChannelParcel) -> None:
-        await sending.settle_channel(stage.pool, parcel.delivery, await sender.send(parcel))
-
-    await asyncio.gather(*map(one, parcels))
-    return len(parcels)
-
-
-async def hold(stage: Stage, *riders: UUID) -> None:
-    await stage.hear(partial(telling.tell_movements, stage.settings), *map(moved, riders))
+    monkeypatch.setattr(sending, "database_now", database_now)
 
 
 async def test_a_mail_arrives_in_the_riders_language(stage: Stage, mailbox: tuple[Mailbox, int]) -> None:
@@ -153,28 +91,27 @@ async def test_addresses_are_sealed_at_rest(stage: Stage) -> None:
 async def test_quiet_hours_put_off_without_an_attempt(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     rider = new_id()
     await choose(stage, rider, "mail", "zhang@example.cn", quiet=(time(11), time(13)))
-    monkeypatch.setattr(clock, "now", lambda: NOON)
+    at(monkeypatch, NOON)
     async with stage.pool.acquire() as conn, conn.transaction():
         work = telling.Work(conn, now=NOON)
         await telling.tell_movements(stage.settings, work, [moved(rider)])
     assert await sending.claim_channels(stage.pool, stage.settings) == []
     [waiting] = await stage.deliveries("pending")
     assert (waiting.attempts, waiting.next_attempt_at) == (0, NOON + timedelta(hours=1))
-    monkeypatch.setattr(clock, "now", lambda: NOON + timedelta(hours=1))
+    at(monkeypatch, NOON + timedelta(hours=1))
     assert len(await sending.claim_channels(stage.pool, stage.settings)) == 1
 
 
 async def test_a_group_bot_gets_twenty_a_minute(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten messages at once leave three seconds apart, whoever claims them, and none is counted as a failure."""
-    bot = Channel(new_id(), "dingtalk", "sealed", "h", ("emergency",), "zh", "330114")
+    bot = Channel(new_id(), "dingtalk", "sealed", "h", ("emergency",), "zh", "330114", verified=True)
     async with stage.pool.acquire() as conn:
         await people.put_channel(conn, bot, None, NOON)
     start = clock.now()
-    await stage.hear(partial(telling.tell_cases, stage.settings), *(stepped("opened", [new_id()]) for _ in range(10)))
+    await stage.hear(partial(cases.tell_cases, stage.settings), *(stepped("opened") for _ in range(10)))
     left: list[int] = []
     for second in range(0, 31):
-        at = start + timedelta(seconds=second, milliseconds=500)
-        monkeypatch.setattr(clock, "now", lambda at=at: at)
+        at(monkeypatch, start + timedelta(seconds=second, milliseconds=500))
         both = await asyncio.gather(*(sending.claim_channels(stage.pool, stage.settings) for _ in range(2)))
         for parcel in [parcel for claimed in both for parcel in claimed]:
             left.append(second)
@@ -190,9 +127,9 @@ async def test_apprise_runs_in_a_thread_and_its_failures_are_outcomes(
 
     names: list[str] = []
 
-    def notify(kind: str, url: str, title: str, body: str) -> tuple[bool, str]:
+    def notify(*_: Any) -> Outcome:
         names.append(threading.current_thread().name)
-        return False, "the channel didn't take it"
+        return Outcome(False, "the channel didn't take it")
 
     monkeypatch.setattr(outbound, "_notify", notify)
     rider = new_id()

@@ -10,13 +10,14 @@ from standardwebhooks import Webhook as Verifier
 
 from services.notifications.outbound.webhook import WebhookSender
 from services.notifications.store import deliveries, webhooks
-from services.notifications.usecases import sealing, sending, telling
+from services.notifications.usecases import cases, sealing, sending, telling
 from services.notifications.usecases import webhooks as usecases
 from services.notifications.usecases.preferences import SEALED_FOR
 from shared.kit import clock
 from shared.kit.auth import Sealer
 from shared.kit.ids import new_id
-from tests.store.notifications.stage import Receiver, Stage, company_is, stepped
+from shared.kit.resealing import Progress, Resealing
+from tests.store.notifications.stage import Receiver, Stage, company_is, reported, stepped
 
 
 @pytest.fixture
@@ -52,8 +53,11 @@ async def _one(stage: Stage, sender: WebhookSender, parcel: sending.WebhookParce
 
 
 async def step(stage: Stage, *companies: str, reports: int = 2, transition: str = "claimed") -> None:
-    events = [stepped(transition, [new_id() for _ in range(reports)], company) for company in companies]
-    await stage.hear(partial(telling.tell_cases, stage.settings), *events)
+    events = [
+        stepped(transition, reports, await stage.case([new_id() for _ in range(reports)], company))
+        for company in companies
+    ]
+    await stage.hear(partial(cases.tell_cases, stage.settings), *events)
 
 
 async def test_a_company_learns_of_its_own_reports_signed(stage: Stage, sender: WebhookSender) -> None:
@@ -73,12 +77,15 @@ async def test_a_company_learns_of_its_own_reports_signed(stage: Stage, sender: 
 async def test_an_attached_report_is_told_alone(stage: Stage, sender: WebhookSender) -> None:
     async with Receiver().listening() as receiver:
         receiver.secrets = [await register(stage, receiver.url)]
-        told = stepped("attached", [new_id(), new_id()])
-        added = told.data.reports[1].report_id
-        told = stepped("attached", [], reports=told.data.reports, attached_report=added)
-        await stage.hear(partial(telling.tell_cases, stage.settings), told)
+        opened, attached = reported([new_id(), new_id()])
+        for event in (opened, attached):  # a turn each: what one turn sends arrives in any order
+            await stage.hear(partial(cases.tell_cases, stage.settings), event)
+            await turn(stage, sender)
+        told = stepped("claimed", 2, opened.data.case_id)
+        await stage.hear(partial(cases.tell_cases, stage.settings), told)
         await turn(stage, sender)
-    assert receiver.taken[0]["data"]["report_ids"] == [str(added)]
+    first, second = (str(event.data.report.report_id) for event in (opened, attached))
+    assert [body["data"]["report_ids"] for body in receiver.taken] == [[first], [second], [first, second]]
 
 
 async def test_a_changed_body_does_not_verify(stage: Stage, sender: WebhookSender) -> None:
@@ -143,10 +150,10 @@ async def test_after_eight_attempts_a_delivery_is_dead_visible_and_can_be_retrie
         assert dead.reason == "8 attempts failed, the last one: answered 503"
         async with stage.pool.acquire() as conn:
             attempts = (await deliveries.attempts(conn, [dead.delivery_id]))[dead.delivery_id]
-            figures = await deliveries.figures(conn, clock.now())
+            figures = await deliveries.figures(conn)
             assert await deliveries.retry(conn, [dead.delivery_id], clock.now(), 8) == [dead.delivery_id]
         assert [(one.attempt, one.outcome, one.status) for one in attempts] == [(n, "retry", 503) for n in range(1, 9)]
-        assert [(lane, state, n) for lane, state, n, _ in figures] == [("webhook", "dead", 1)]
+        assert [(lane, state, n) for lane, state, n, _ in figures if n] == [("webhook", "dead", 1)]
         receiver.answers, receiver.secrets = [200], [secret]
         await stage.hurry()
         await turn(stage, sender)
@@ -271,11 +278,17 @@ async def test_a_switched_off_webhook_gives_up_what_waits(stage: Stage) -> None:
         assert await webhooks.tellable(conn) == {}
 
 
-async def test_what_cannot_be_delivered_in_time_is_given_up(stage: Stage) -> None:
+async def test_what_cannot_be_delivered_in_time_is_given_up(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     await register(stage, "http://127.0.0.1:9/")
     await step(stage, "mt")
     async with stage.pool.acquire() as conn:
-        await conn.execute("UPDATE deliveries SET created_at = $1", clock.now() - timedelta(hours=73))
+        await conn.execute("UPDATE deliveries SET created_at = $1", clock.now() - timedelta(hours=71))
+        # this replica's clock is three hours ahead, and decides nothing
+        monkeypatch.setattr(clock, "_OFFSET", timedelta(hours=3))
+        await sending.sweep(stage.pool, stage.settings)
+        assert await stage.deliveries("dead") == []
+        await conn.execute("UPDATE deliveries SET created_at = created_at - interval '2 hours'")
+    monkeypatch.setattr(clock, "_OFFSET", timedelta(0))
     await sending.sweep(stage.pool, stage.settings)
     assert (await stage.deliveries("dead"))[0].reason == "not deliverable in time; never tried"
 
@@ -301,8 +314,9 @@ async def test_secrets_and_addresses_go_under_the_new_sealing_key(stage: Stage) 
         )
     both, only_new = Sealer(f"{'b' * 43}=,{old}"), Sealer("b" * 43 + "=")
     for key in reversed(both.keys):
-        async with stage.work() as work:
-            assert await sealing.reseal(both, work, True) == {key.id: 3}
+        resealing = Resealing(sealing.secrets(both), stage.work)
+        assert await resealing.count() == {key.id: 3}
+        assert await resealing.renew("", 10.0) == Progress(3, 0 if key is both.keys[0] else 3, None)
     async with stage.pool.acquire() as conn:
         found = await webhooks.webhook(conn, "mt")
         address = await conn.fetchval("SELECT sealed FROM channels")

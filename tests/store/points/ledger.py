@@ -1,6 +1,6 @@
 """Drives the points use cases as the kit does: a batch, a transaction, the outbox."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -9,15 +9,18 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import orjson
 
-from services.points import store, usecases
-from services.points.usecases import Terms
+from services.points import usecases
+from services.points.store import ledger as store
+from services.points.usecases import cases
+from services.points.usecases.cases import Terms
 from shared.catalog import Catalogue
 from shared.events.account_changed import AccountChanged
 from shared.events.case_changed import CASE_CHANGED, CaseChanged, CaseReport
 from shared.events.redemption_changed import REDEMPTION_CHANGED, RedemptionChanged
 from shared.events.rider_changed import RIDER_CHANGED, RiderChanged
+from shared.kit import counters
 from shared.kit.ids import new_id
-from shared.kit.work import Event, Record, Rejection, Work, insert_outbox
+from shared.kit.work import Event, Record, Rejection, begin, insert_outbox
 
 NOON = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)  # noon in China
 GAS, MANHOLE, WELL = "local-gas-smell", "part-01001", "part-01024"
@@ -39,7 +42,7 @@ def event(topic: Any, body: Any, version: int = 1) -> Event[Any]:
 
 
 class Case:
-    """Makes the events of one case, each with the whole list of reports."""
+    """Makes the events of one case. A rider who reports it again repeats, and isn't counted twice."""
 
     def __init__(self, kind: str = GAS, opened_at: datetime = NOON) -> None:
         self.id, self.kind, self.opened_at = new_id(), kind, opened_at
@@ -49,12 +52,15 @@ class Case:
 
     def report(self, rider: UUID, at: datetime | None = None) -> Event[CaseChanged]:
         """Opened by the first report, attached by any other."""
-        added = CaseReport(report_id=new_id(), rider_id=rider, company="mt", ordinal=len(self.reports) + 1)
+        before = next((one.ordinal for one in self.reports if one.rider_id == rider), None)
+        count = len({one.rider_id for one in self.reports})
+        added = CaseReport(report_id=new_id(), rider_id=rider, company="mt", ordinal=before or count + 1)
         self.reports.append(added)
-        return self.step("attached" if added.ordinal > 1 else "opened", self.state, at, added.report_id)
+        transition = "repeated" if before else "attached" if count else "opened"
+        return self.step(transition, self.state, at, added)
 
     def step(
-        self, transition: str, state: str, at: datetime | None = None, attached: UUID | None = None
+        self, transition: str, state: str, at: datetime | None = None, report: CaseReport | None = None
     ) -> Event[CaseChanged]:
         """Any transition, to any state."""
         self.version += 1
@@ -70,9 +76,11 @@ class Case:
                 "department": "street",
                 "lng": 120.3,
                 "lat": 30.3,
-                "reports": tuple(self.reports),
-                "attached_report": attached if transition == "attached" else None,
-                "changed_at": at or self.opened_at + timedelta(minutes=self.version),
+                "report": report,
+                "report_count": len({one.rider_id for one in self.reports}),
+                "changed_at": self.opened_at
+                if transition == "opened"
+                else at or self.opened_at + timedelta(minutes=self.version),
                 "opened_at": self.opened_at,
                 "due_at": self.opened_at + timedelta(hours=6),
             }
@@ -124,22 +132,22 @@ class Ledger:
         """One batch per topic, as consumers get them; each its own transaction."""
         for topic, hear in (
             (RIDER_CHANGED, usecases.follow_riders),
-            (CASE_CHANGED, lambda work, batch: usecases.follow_cases(TERMS, work, batch)),
+            (CASE_CHANGED, lambda work, batch: cases.follow_cases(TERMS, work, batch)),
             (REDEMPTION_CHANGED, usecases.follow_redemptions),
         ):
             batch = [e for e in events if e.topic == topic.name]
             if batch:
                 async with self.pool.acquire() as conn, conn.transaction():
-                    work = Work(conn)
+                    work = await begin(conn)
                     await hear(work, batch)
                     await insert_outbox(conn, work.rows)
                     self.rejections += work.rejections
 
-    async def reverse(self, hold_id: UUID) -> None:
-        """As an operator."""
+    async def reverse(self, hold_id: UUID, covers: Callable[[str], bool] = lambda _: True) -> None:
+        """As an operator, of the whole city unless `covers` says otherwise."""
         async with self.pool.acquire() as conn, conn.transaction():
-            work = Work(conn)
-            await usecases.reverse(work, hold_id, "wrong")
+            work = await begin(conn)
+            await usecases.reverse(work, hold_id, "wrong", covers)
             await insert_outbox(conn, work.rows)
 
     async def balances(self, rider_id: UUID) -> tuple[int, int, int]:
@@ -152,6 +160,7 @@ class Ledger:
         """The reconciliation's figures; sound in every test."""
         async with self.pool.acquire() as conn:
             figures = await store.tallies(conn)
+            assert await counters.differences(conn) == []
         assert figures["imbalance"] == 0 and figures["ledger_sum"] == 0, figures
         return figures
 
@@ -173,5 +182,8 @@ class Ledger:
 
 async def empty(owner: asyncpg.Connection, keep_rules: Iterable[int] = (1,)) -> None:
     """Empty the service's tables; needs the owner's rights."""
-    await owner.execute("TRUNCATE accounts, holds, entries, earnings, outbox, inbox, idempotency_keys")
+    await owner.execute(
+        "TRUNCATE counters, dead_letters, erased_riders, ledger_rounds, ledger_checkpoints, accounts, holds, entries, "
+        "earnings, cases, settlements, outbox, inbox, idempotency_keys"
+    )
     await owner.execute("DELETE FROM rules WHERE NOT version = ANY($1::bigint[])", list(keep_rules))

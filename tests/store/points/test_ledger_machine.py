@@ -18,7 +18,8 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from services.points import domain, store
+from services.points import domain
+from services.points.store import ledger as store
 from shared.cli.provision import owner_role
 from shared.devtools.installation import Installation
 from shared.kit.db import prepare_connection
@@ -51,6 +52,9 @@ class Model:
     inactive: set[UUID] = field(default_factory=set)
     rider_version: Counter[UUID] = field(default_factory=Counter)
     written_off: int = 0
+    place: dict[UUID, tuple[UUID, int]] = field(default_factory=dict)
+    posted_up_to: Counter[UUID] = field(default_factory=Counter)
+    voided_up_to: Counter[UUID] = field(default_factory=Counter)
 
     def hear(self, event: Any) -> None:
         """One event."""
@@ -61,15 +65,24 @@ class Model:
             if event.version > self.rider_version[body.rider_id]:
                 self.rider_version[body.rider_id] = event.version
                 (self.inactive.discard if body.active else self.inactive.add)(body.rider_id)
-        elif body.state == "invalid":
-            for report in body.reports:
-                self._invalid(report)
-        else:
-            for report in body.reports:
-                if body.state == "closed" or body.transition == "opened" or report.report_id == body.attached_report:
-                    self._hold(body, report)
-                if body.state == "closed" and self.state[report.report_id] == "held":
-                    self._post(report.report_id)
+        elif body.transition == "invalidated":
+            self.voided_up_to[body.case_id] = max(self.voided_up_to[body.case_id], body.report_count)
+            for hold in self._of_case(body):
+                self._invalid(hold)
+        elif body.transition == "closed":
+            self.posted_up_to[body.case_id] = max(self.posted_up_to[body.case_id], body.report_count)
+            for hold in self._of_case(body):
+                if self.state[hold] == "held":
+                    self._post(hold)
+        elif body.report is not None and body.report.report_id not in self.state:
+            self.place[body.report.report_id] = (body.case_id, body.report.ordinal)
+            if body.report.ordinal <= self.voided_up_to[body.case_id]:
+                self.state[body.report.report_id] = "voided"
+                return
+            self._hold(body, body.report)
+            held = self.state[body.report.report_id] == "held"
+            if held and body.report.ordinal <= self.posted_up_to[body.case_id]:
+                self._post(body.report.report_id)
 
     def reverse(self, hold: UUID) -> bool:
         """As an operator or an invalid case."""
@@ -86,17 +99,18 @@ class Model:
         self.state[hold] = state
         self.versions[self.owner[hold]] += 1
 
+    def _of_case(self, case: Any) -> list[UUID]:
+        return [hold for hold, (of, at) in self.place.items() if of == case.case_id and at <= case.report_count]
+
     def _hold(self, case: Any, report: Any) -> None:
         hold, who = report.report_id, report.rider_id
-        if hold in self.state:
-            return
         self.owner[hold] = who
-        earlier = {r.rider_id for r in case.reports if r.ordinal < report.ordinal}
         amount = points_of(case.kind)
-        if earlier:
-            amount = 0 if who in earlier or len(earlier) > CO_MAX else amount // 2
-        at = case.changed_at if case.transition == "attached" and report.ordinal > 1 else case.opened_at
-        day = at.astimezone(TERMS.zone).date()
+        if case.transition == "repeated":
+            amount = 0
+        elif report.ordinal > 1:
+            amount = 0 if report.ordinal - 1 > CO_MAX else amount // 2
+        day = case.changed_at.astimezone(TERMS.zone).date()
         over = self.promised[who, day] + amount > DAY_MAX or self.promised[who, day, case.kind] >= KIND_MAX
         self.amount[hold] = amount
         if amount == 0 or over:
@@ -113,9 +127,8 @@ class Model:
         self.available[who] += self.amount[hold]
         self._step(hold, "posted")
 
-    def _invalid(self, report: Any) -> None:
-        hold = report.report_id
-        if self.state.setdefault(hold, "voided") == "held":
+    def _invalid(self, hold: UUID) -> None:
+        if self.state[hold] == "held":
             self.pending[self.owner[hold]] -= self.amount[hold]
             self._step(hold, "voided")
         else:
@@ -352,4 +365,4 @@ def test_the_machine_sees_a_planted_bug(
 ) -> None:
     monkeypatch.setattr(*PLANTED[bug])
     with pytest.raises((AssertionError, asyncpg.PostgresError, store.LedgerConflict, BaseExceptionGroup)):
-        _run(machine, 4_000, always_the_same=True)
+        _run(machine, 12_000, always_the_same=True)

@@ -13,7 +13,10 @@ async def shop(installation: Installation, pool_for) -> Shop:
     """Emptied before the test by the owner, since the service's own role can't."""
     owner = await asyncpg.connect(installation.dsn("rewards", owner_role))
     try:
-        await owner.execute("TRUNCATE merchants, offers, redemptions, voucher_attempts, outbox, idempotency_keys")
+        await owner.execute(
+            "TRUNCATE counters, dead_letters, erased_riders, merchants, offers, redemptions, voucher_attempts, outbox, "
+            "idempotency_keys"
+        )
     finally:
         await owner.close()
     return Shop(await pool_for("rewards"))

@@ -19,12 +19,12 @@ from services.rewards.usecases.codes import Codes
 from services.rewards.usecases.redemptions import Answer, Desk, Wish
 from services.rewards.usecases.vouchers import Counter, Verdict
 from shared.events.account_changed import ACCOUNT_CHANGED, AccountChanged
-from shared.kit import clock
+from shared.kit import clock, counters
 from shared.kit.auth import Principal
 from shared.kit.batcher import Batcher
 from shared.kit.idempotency import Attempt
 from shared.kit.ids import new_id
-from shared.kit.work import Event, Record, Work, insert_outbox
+from shared.kit.work import Event, Record, begin, insert_outbox
 
 SQL_PAST = "UPDATE redemptions SET deadline_at = now() - interval '1 second' WHERE id = $1"
 
@@ -74,7 +74,7 @@ class Shop:
     async def redeem(self, *wishes: Wish) -> list[Answer | Exception]:
         """One batch."""
         async with self.pool.acquire() as conn, conn.transaction():
-            work = Work(conn)
+            work = await begin(conn)
             answers = await redeeming.redeem(self.desk, work, wishes)
             await insert_outbox(conn, work.rows)
         return answers
@@ -115,14 +115,14 @@ class Shop:
             record = Record(ACCOUNT_CHANGED.name, 0, 0, key.encode(), b"", ())
             events.append(Event(new_id(), body, key, 1, body.changed_at, record))
         async with self.pool.acquire() as conn, conn.transaction():
-            work = Work(conn)
+            work = await begin(conn)
             await redeeming.follow_accounts(self.desk, work, events)
             await insert_outbox(conn, work.rows)
 
     async def sweep(self, rows_max: int = 200) -> int:
         """One turn of the sweeper."""
         async with self.pool.acquire() as conn, conn.transaction():
-            work = Work(conn)
+            work = await begin(conn)
             ended = await redeeming.sweep(work, rows_max)
             await insert_outbox(conn, work.rows)
         return ended
@@ -130,7 +130,7 @@ class Shop:
     async def verify(self, merchant_id: UUID, code: str) -> Verdict:
         """At the counter."""
         async with self.pool.acquire() as conn, conn.transaction():
-            work = Work(conn)
+            work = await begin(conn)
             verdict = await vouchers.verify(self.counter, work, merchant_id, code)
             await insert_outbox(conn, work.rows)
         return verdict
@@ -156,9 +156,8 @@ class Shop:
     async def stock(self, offer: Offer) -> tuple[int, int, int]:
         """(free, held, sold); and the redemptions explain it."""
         async with self.pool.acquire() as conn:
-            figures = await redemptions.tallies(conn)
             found = await offers.offer(conn, offer.id)
-        assert figures["imbalance"] == 0, figures
+            assert await counters.differences(conn) == []
         assert found is not None
         return found.free, found.held, found.sold
 

@@ -16,7 +16,7 @@ from shared.events.inbound_riders import RiderSubmission
 from shared.kit.auth import Sealer
 from shared.kit.db import Pool
 from shared.kit.ids import new_id
-from shared.kit.work import Event, Record, Work, insert_outbox
+from shared.kit.work import Event, Record, Work, begin, insert_outbox
 
 SEALER = Sealer("a" * 43 + "=")
 NOW = datetime(2026, 11, 20, 8, tzinfo=UTC)
@@ -32,7 +32,7 @@ class Riders:
     @contextlib.asynccontextmanager
     async def work(self) -> AsyncIterator[Work]:
         async with self.pool.acquire() as conn, conn.transaction():
-            work = Work(conn)
+            work = await begin(conn)
             yield work
             await insert_outbox(conn, work.rows)
 
@@ -46,7 +46,10 @@ class Riders:
 async def riders(installation: Installation, pool_for: Callable[[str], Any]) -> Riders:
     owner = await asyncpg.connect(installation.dsn("riders", owner_role))
     try:
-        await owner.execute("TRUNCATE companies, company_keys, outlets, riders, rider_names, outbox CASCADE")
+        await owner.execute(
+            "TRUNCATE counters, dead_letters, erased_riders, companies, company_keys, outlets, riders, rider_names, "
+            "outbox CASCADE"
+        )
     finally:
         await owner.close()
     return Riders(await pool_for("riders"))

@@ -1,13 +1,17 @@
 """Importing areas over HTTP: drafts, chunks, checks, activation."""
 
 import asyncio
+from dataclasses import replace
 
 import httpx
 import pytest
 
+from services.routing.api.areas import EXPORTS_PER_MINUTE
 from services.routing.usecases.current_map import CurrentMap
 from shared.devtools.city import city, feature_collection, grids
+from shared.events.area_changed import AREA_CHANGED
 from shared.geo.datum import wgs84_to_gcj02
+from shared.kit.ids import new_id
 from tests.store.routing.conftest import Routing, box
 
 A, B, C = "330114001001001", "330114001001002", "330114001002001"
@@ -70,11 +74,14 @@ async def test_invalid_polygons_are_repaired_or_named(routing: Routing) -> None:
     assert added["repaired"][0]["code"] == A and "Self-intersection" in added["repaired"][0]["problem"]
     flat = feature(B, (120.0, 30.0), (120.01, 30.0), (120.02, 30.0))
     metres = feature(C, (500_000.0, 3_300_000.0), (500_100.0, 3_300_000.0), (500_100.0, 3_300_100.0))
+    exchanged = feature("X3", (43.8, 87.6), (43.8, 87.61), (43.81, 87.61))
     twice = feature("X1", (120.0, 30.0), (120.01, 30.0), (120.01, 30.01))
     nothing = {"type": "Feature", "properties": {"code": "X2", "name": "x"}, "geometry": None}
-    refused = await routing.call("POST", path, {"features": [flat, metres, twice, twice, nothing]}, status=422)
+    refused = await routing.call(
+        "POST", path, {"features": [flat, metres, exchanged, twice, twice, nothing]}, status=422
+    )
     problems = {error["code"]: error["problem"] for error in refused["errors"]}
-    assert set(problems) == {B, C, "X1", "X2"}
+    assert set(problems) == {B, C, "X1", "X2", "X3"} and "exchanged" in problems["X3"]
     assert "degrees" in problems[C] and "twice" in problems["X1"] and "needs a polygon" in problems["X2"]
     await routing.call("POST", path, {"features": [{**flat, "geometry": {"type": "Point"}}]}, status=422)
 
@@ -112,6 +119,104 @@ async def test_a_new_version_disturbs_nothing_until_it_is_activated(routing: Rou
     assert [str(row["version_id"]) for row in history] == [first, second, first]
 
 
+async def test_the_areas_of_the_map_in_force_are_published(routing: Routing) -> None:
+    first = await routing.put_in_force([box(A, 120.5, 30.3), box("G10", 120.51, 30.3, parent_code=A[:12])])
+    told = {row["area_code"]: row for row in await routing.published(AREA_CHANGED.name)}
+    assert set(told) == {"3301", "330114", A[:9], A[:12], A, "G10"}
+    assert told["G10"] == {
+        "version": 1, "area_code": "G10", "level": "grid", "path": ["3301", "330114", A[:9], A[:12]], "in_force": True,
+        "successors": [], "map_version": first,
+    }  # fmt: skip
+    assert routing.service.tree.covers("330114", "G10") and routing.service.tree.has_grid("G10")
+    # the same once more, and a map where one grid is elsewhere and one is gone: only what changed
+    assert (await routing.activate(first))["changed"] == 0
+    second = await routing.draft()
+    await routing.upload(second, [box(A, 120.5, 30.3, parent_code=B[:12]), box(B, 120.51, 30.3)])
+    refused = await routing.activate(second, status=409, strict=False)
+    assert (refused["code"], refused["total"], refused["codes"]) == ("areas_vanish", 1, ["G10"])
+    assert len(await routing.published(AREA_CHANGED.name)) == 6
+    await routing.activate(second)
+    again = (await routing.published(AREA_CHANGED.name))[6:]
+    assert {(row["area_code"], row["version"], row["in_force"]) for row in again} >= {("G10", 2, False), (B, 1, True)}
+    assert routing.service.tree.covers("330114", "G10") and not routing.service.tree.has_grid("G10")
+
+
+async def test_successors_are_named_carried_over_and_published(routing: Routing) -> None:
+    await routing.put_in_force([box(A, 120.5, 30.3), box(B, 120.51, 30.3)])
+    rows = [{"department_kind": kind, "area_code": A, "department": "D1"} for kind in ("gas", "water")]
+    rows.append({"department_kind": "gas", "area_code": C, "department": "D2"})
+    await routing.call("PUT", "/v1/routing/responsibilities", {"put": rows})
+    kept = await routing.call("POST", "/ops/routing/areas/dependents", {"codes": [A, B]})
+    assert kept == {"dependents": {"responsibilities": {A: 2}}}
+    other, third = "330105001001001", "330105001001002"
+    second = await routing.draft()
+    await routing.upload(second, [box(C, 120.5, 30.3), box(other, 120.51, 30.3), box(third, 120.52, 30.3)])
+    lines = [
+        {"old_code": A, "new_code": third, "share": 0.3}, {"old_code": A, "new_code": C, "share": 0.7},
+        {"old_code": B, "new_code": other},
+    ]  # fmt: skip
+    faulty = [
+        {"old_code": "G9", "new_code": C}, {"old_code": A, "new_code": "G9"}, {"old_code": A, "new_code": "330105"},
+        {"old_code": "330114", "new_code": C}, *lines[:1], *lines[:1],
+    ]  # fmt: skip
+    for dry_run in (True, False):
+        wrong = await routing.activate(second, status=422, mapping=faulty, dry_run=dry_run)
+        assert wrong["code"] == "invalid_mapping" and [error["line"] for error in wrong["errors"]] == [1, 2, 3, 4, 6]
+    before = await routing.published(AREA_CHANGED.name)
+    tried = await routing.activate(second, mapping=lines, accept=True, dry_run=True)
+    assert {one["code"]: one["successors"] for one in tried["vanishing"]}[A] == [C, third]
+    assert await routing.published(AREA_CHANGED.name) == before and routing.service.tree.has_grid(A)
+    refused = await routing.activate(second, status=409, mapping=lines)
+    assert refused["codes"] == [A[:12]], "the community has no successor yet"
+    await routing.activate(second, mapping=lines, accept=True)
+    told = {row["area_code"]: row for row in (await routing.published(AREA_CHANGED.name))[len(before) :]}
+    assert (told[A]["in_force"], told[A]["successors"]) == (False, [C, third])
+    found = (await routing.call("GET", "/v1/routing/responsibilities"))["responsibilities"]
+    where = {(one["department_kind"], one["area_code"]): one["department"] for one in found}
+    assert where == {("gas", C): "D2", ("gas", third): "D1", ("water", C): "D1", ("water", third): "D1"}
+    assert routing.service.tree.covers("330114001001", other), "who had B has the ground that took it over"
+
+
+async def test_imports_and_responsibilities_come_in_pages(routing: Routing) -> None:
+    made = [await routing.draft() for _ in range(5)]
+    seen: list[str] = []
+    while found_here := await routing.call(
+        "GET", "/v1/areas/versions", params={"limit": 2, **({"after": seen[-1]} if seen else {})}
+    ):
+        seen += [one["version_id"] for one in found_here]
+    assert seen[:5] == made[::-1]
+    await routing.put_in_force([box(A, 120.5, 30.3), box(B, 120.51, 30.3), box(C, 120.52, 30.3)])
+    rows = [{"department_kind": kind, "area_code": area, "department": "D"} for kind in "abc" for area in (A, B, C)]
+    await routing.call("PUT", "/v1/routing/responsibilities", {"put": rows})
+    for areas, of_mine in (((), 9), ((B,), 3)):
+        found: list[tuple[str, str]] = []
+        place: dict[str, str] = {}
+        while True:
+            params = {"limit": 2, **place}
+            page = await routing.call("GET", "/v1/routing/responsibilities", params=params, areas=areas)
+            found += [(one["department_kind"], one["area_code"]) for one in page["responsibilities"]]
+            if page["next"] is None:
+                break
+            place = {"after_kind": page["next"]["department_kind"], "after_area": page["next"]["area_code"]}
+        assert len(found) == of_mine and found == sorted(set(found))
+
+
+async def test_a_responsibility_that_stands_twice_is_refused_with_its_place(routing: Routing) -> None:
+    def line(area: str, department: str) -> dict[str, str]:
+        return {"department_kind": "gas", "area_code": area, "department": department}
+
+    for second in ("330114", "３３０１１４"):
+        body = {"put": [line("330114", "D1"), line("330115", "D2"), line(second, "D3")]}
+        refused = await routing.call("PUT", "/v1/routing/responsibilities", body, status=422)
+        told = [(one["field"], one["problem"]) for one in refused["errors"]]
+        assert told == [("body.put.2", "names the same kind and area as item 0")]
+    assert (await routing.call("GET", "/v1/routing/responsibilities"))["responsibilities"] == []
+    both = {"put": [line("330114", "D1")], "remove": [{"department_kind": "gas", "area_code": "330114"}] * 2}
+    await routing.call("PUT", "/v1/routing/responsibilities", both)
+    found = (await routing.call("GET", "/v1/routing/responsibilities"))["responsibilities"]
+    assert [one["department"] for one in found] == ["D1"]
+
+
 async def test_a_draft_can_be_removed_and_what_was_in_force_can_not(routing: Routing) -> None:
     first = await routing.put_in_force([box(A, 120.5, 30.3)])
     second = await routing.draft()
@@ -123,6 +228,28 @@ async def test_a_draft_can_be_removed_and_what_was_in_force_can_not(routing: Rou
     assert [row["version_id"] for row in await routing.call("GET", "/v1/areas/versions")] == [first]
     assert {str(row["version_id"]) for row in await routing.service.pool.fetch("SELECT * FROM areas")} == {first}
     await routing.call("DELETE", f"/v1/areas/versions/{first}", status=403, roles=("dispatcher",))
+
+
+async def test_a_draft_beside_another_has_its_areas_and_leaves_it_alone(routing: Routing) -> None:
+    in_force = await routing.put_in_force([box(A, 120.5, 30.3), box(B, 120.51, 30.3)])
+    draft = await routing.draft()
+    await routing.upload(draft, [box("S1", 120.5, 30.3, level="street", parent_code="S2")])
+    body = {"label": "copy", "level": "grid", "beside": draft}
+    copy = await routing.call("POST", "/v1/areas/versions", body, status=201)
+    assert (copy["state"], copy["areas"]) == ("draft", 1) and copy["version_id"] != draft
+    second = [box(A, 120.5, 30.3), box("S2", 120.51, 30.3, level="street", parent_code="S1")]
+    assert (await routing.upload(copy["version_id"], second))["added"] == 2
+    round_ = await routing.activate(copy["version_id"], dry_run=True, status=422)
+    assert {error["code"] for error in round_["errors"]} == {"S1", "S2"}
+    clash = [box("S1", 120.9, 30.3, level="street")]
+    assert (await routing.upload(copy["version_id"], clash, status=422))["errors"][0]["code"] == "S1"
+    versions = {one["version_id"]: one["areas"] for one in await routing.call("GET", "/v1/areas/versions")}
+    assert versions[draft] == 1
+    await routing.call("DELETE", f"/v1/areas/versions/{copy['version_id']}", status=204)
+    assert draft in {one["version_id"] for one in await routing.call("GET", "/v1/areas/versions")}
+    await routing.call("POST", "/v1/areas/versions", {**body, "beside": in_force}, status=409)
+    await routing.call("POST", "/v1/areas/versions", {**body, "beside": str(new_id())}, status=404)
+    assert len(await routing.call("GET", "/v1/areas/versions")) == 2, "what was refused leaves no draft"
 
 
 async def test_other_processes_notice_a_new_version_by_themselves(routing: Routing) -> None:
@@ -150,6 +277,16 @@ async def test_versions_that_cannot_route_are_refused(routing: Routing) -> None:
     await routing.upload(lost, [box("G1", 120.5, 30.3, parent_code="C9")])
     assert (await routing.activate(lost, status=422))["errors"][0]["code"] == "G1"
     await routing.activate("019b0000-0000-7000-8000-000000000000", status=404)
+
+
+async def test_parents_in_a_circle_are_refused_by_their_codes(routing: Routing) -> None:
+    for names in ({"A1": "A1"}, {"A1": "A2", "A2": "A1"}):
+        version = await routing.draft(level="district")
+        above = [replace(box(code, 120.5, 30.3, level="district"), parent_code=up) for code, up in names.items()]
+        await routing.upload(version, [*above, box("G1", 120.5, 30.3, parent_code="A1")])
+        for dry_run in (True, False):
+            refused = await routing.activate(version, status=422, dry_run=dry_run, accept=True)
+            assert [one["code"] for one in refused["errors"]] == list(names), "and not the grid below them"
 
 
 async def test_activating_what_changed_meanwhile_is_a_conflict(routing: Routing) -> None:
@@ -183,7 +320,22 @@ async def test_the_export_is_cached_by_version(routing: Routing) -> None:
         *feature_collection(grids()[:1])["features"][0]["properties"],
         "path",
     }
-    headers["If-None-Match"] = answer.headers["etag"]
+    assert answer.headers["content-encoding"] == "gzip"
+    plain = await routing.http.get("/v1/areas/export.geojson", headers={**headers, "Accept-Encoding": "gzip;q=0"})
+    assert "content-encoding" not in plain.headers
+    assert plain.json() == answer.json()
+    headers["If-None-Match"] = f'"another", {answer.headers["etag"]}'
+    assert (await routing.http.get("/v1/areas/export.geojson", headers=headers)).status_code == 304
+
+
+async def test_a_person_has_the_map_as_a_file_a_few_times_a_minute(routing: Routing) -> None:
+    token = routing.installation.identity.token("u2", "王工", ["rider"])
+    headers = {"Authorization": f"Bearer {token}"}
+    answers = [
+        await routing.http.get("/v1/areas/export.geojson", headers=headers) for _ in range(EXPORTS_PER_MINUTE + 1)
+    ]
+    assert [answer.status_code for answer in answers] == [200] * EXPORTS_PER_MINUTE + [429]
+    headers["If-None-Match"] = answers[0].headers["etag"]
     assert (await routing.http.get("/v1/areas/export.geojson", headers=headers)).status_code == 304
 
 

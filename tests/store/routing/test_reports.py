@@ -3,12 +3,18 @@
 import asyncio
 from collections.abc import Sequence
 
+import pytest
 from fastapi import FastAPI
 
+from services.routing.app import measure_waiting
+from services.routing.store import routes as route_store
+from services.routing.store.routes import SQL_OLDEST_AGES
 from services.routing.usecases import reports
 from shared.events.report_received import REPORT_RECEIVED, ReportReceived
 from shared.events.report_routed import ReportRouted
 from shared.kit import clock
+from shared.kit.db import Connection
+from shared.kit.metrics import REGISTRY
 from shared.kit.service import Service
 from shared.kit.work import Event
 from tests.store.routing.conftest import Routing, box, event, report, settings
@@ -45,6 +51,59 @@ async def test_a_batch_is_routed_and_published(routing: Routing) -> None:
     assert counts["tallies"] == {"routed": 3, "unroutable": 1}
 
 
+@pytest.mark.parametrize("accuracy_m", [None, 650.0])
+async def test_a_vague_place_is_published_and_assigned_by_a_person(routing: Routing, accuracy_m: float | None) -> None:
+    await routing.put_in_force(SQUARES)
+    body = report(120.505, 30.305, accuracy_m)
+    await handle(routing, [event(body)])
+    [waits] = await routing.published()
+    told = ReportRouted.model_validate(waits)
+    assert (told.outcome, told.reason, told.accuracy_m) == ("unroutable", "place_too_vague", accuracy_m)
+    assert told.alternatives == (A,)
+    foreign = {"roles": ["dispatcher"], "areas": [C]}
+    assert await routing.call("GET", "/v1/routing/unroutable", **foreign) == []
+    [queued] = await routing.call("GET", "/v1/routing/unroutable", roles=["dispatcher"], areas=[A])
+    assert (queued["reason"], queued["report"]["accuracy_m"]) == ("place_too_vague", accuracy_m)
+    path = f"/v1/routing/unroutable/{body.report_id}/assign"
+    await routing.call("POST", path, {"grid_code": A}, roles=["operator"])
+    routed = ReportRouted.model_validate((await routing.published())[-1])
+    assert (routed.outcome, routed.grid_code, routed.accuracy_m) == ("routed", A, accuracy_m)
+
+
+def shown(level: str) -> float | None:
+    return REGISTRY.get_sample_value("beegrid_routing_unroutable_oldest_age_seconds", {"level": level})
+
+
+async def test_how_long_the_oldest_report_of_each_level_has_waited_is_shown(routing: Routing) -> None:
+    await routing.put_in_force(SQUARES)
+    levels = ("emergency", "hazard", "hazard")
+    waiting = [report(121.5, 30.305).model_copy(update={"level": level}) for level in levels]
+    await handle(routing, [event(body) for body in waiting])
+    async with routing.service.pool.acquire() as conn:
+        for body, hours in zip(waiting, (1, 2, 30), strict=True):
+            await conn.execute(
+                "UPDATE unroutable SET waiting_since = now() - $2 * interval '1 hour' WHERE report_id = $1",
+                body.report_id, hours,
+            )  # fmt: skip
+        await measure_waiting(conn)
+        assert shown("emergency") == pytest.approx(3_600, abs=60)
+        assert shown("hazard") == pytest.approx(30 * 3_600, abs=60)
+        assert shown("routine") == 0
+        path = f"/v1/routing/unroutable/{waiting[2].report_id}/assign"
+        await routing.call("POST", path, {"grid_code": A})
+        await measure_waiting(conn)
+        assert shown("hazard") == pytest.approx(2 * 3_600, abs=60)
+
+
+async def test_asking_for_the_oldest_looks_into_an_index_and_at_no_history(routing: Routing) -> None:
+    async with routing.service.pool.acquire() as conn, conn.transaction():
+        await conn.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
+        rows = await conn.fetch(f"EXPLAIN {SQL_OLDEST_AGES}", ["emergency", "hazard"])
+    plan = "\n".join(row[0] for row in rows)
+    assert "using unroutable_level on unroutable" in plan, plan
+    assert "Sort" not in plan and "Seq Scan" not in plan and " routes" not in plan, plan
+
+
 async def test_the_same_report_under_another_event_id_changes_nothing(routing: Routing) -> None:
     await routing.put_in_force(SQUARES)
     body = report(120.505, 30.305)
@@ -58,10 +117,13 @@ async def test_without_a_map_everything_waits_and_a_person_assigns(routing: Rout
     await handle(routing, [event(body)])
     assert (await routing.published())[0]["reason"] == "no_active_map"
     await routing.put_in_force(SQUARES)
-    queue = await routing.call("GET", "/v1/routing/unroutable", roles=["dispatcher"])
+    assert await routing.call("GET", "/v1/routing/unroutable", roles=["dispatcher"]) == []
+    foreign = {"roles": ["dispatcher"], "areas": ["330105"]}
+    assert await routing.call("GET", "/v1/routing/unroutable", **foreign) == []
+    mine = {"roles": ["dispatcher"], "areas": ["330114001"]}
+    queue = await routing.call("GET", "/v1/routing/unroutable", **mine)
     assert [(item["report_id"], item["report"]["text"]) for item in queue] == [(str(body.report_id), "井盖丢失")]
     path = f"/v1/routing/unroutable/{body.report_id}/assign"
-    mine = {"roles": ["dispatcher"], "areas": ["330114001"]}
     await routing.call("POST", path, {"grid_code": C}, status=403, **mine)
     await routing.call("POST", path, {"grid_code": "330114001"}, status=422, **mine)
     await routing.call("POST", path, {"grid_code": A}, status=403, roles=["rider"], areas=["330114"])
@@ -103,7 +165,7 @@ async def test_responsibilities_are_changed_only_as_seen(routing: Routing) -> No
     first = await routing.call("PUT", path, {"put": [row], "expected_revision": 0})
     moved = await routing.call("PUT", path, {"put": [row], "expected_revision": 0}, status=409)
     assert moved["revision"] == first["revision"] == 1
-    assert await routing.call("GET", path) == {"revision": 1, "responsibilities": [row]}
+    assert await routing.call("GET", path) == {"revision": 1, "responsibilities": [row], "next": None}
     key = {"department_kind": "gas", "area_code": "330114"}
     await routing.call("PUT", path, {"remove": [key], "expected_revision": 1})
     assert (await routing.call("GET", path))["responsibilities"] == []
@@ -124,3 +186,42 @@ async def test_reports_from_kafka_are_routed(routing: Routing) -> None:
             assert clock.monotonic_s() < deadline_s, "not routed within 20 s"
             await asyncio.sleep(0.05)
     assert sorted({row["grid_code"] for row in await routing.published()}) == [A, B, C]
+
+
+async def test_a_page_of_the_queue_reads_a_row_a_grid_and_a_few_pages(routing: Routing) -> None:
+    """However many wait elsewhere, and however many grids an office has."""
+    await routing.put_in_force(SQUARES)
+    async with routing.service.pool.acquire() as conn:
+        await conn.execute(
+            "INSERT INTO routes (report_id, version, outcome, alternatives, routed_at) "
+            "SELECT gen_random_uuid(), 1, 'unroutable', '{}', now() FROM generate_series(1, 6000)"
+        )
+        # the first 4,000 wait elsewhere, the rest near one of a hundred grids
+        await conn.execute(
+            "INSERT INTO unroutable SELECT report_id, 'outside_every_grid', now() + n * interval '1 s', "
+            "CASE WHEN n <= 4000 THEN 'elsewhere' ELSE 'G' || n % 100 END, '{}' "
+            "FROM (SELECT report_id, row_number() OVER () AS n FROM routes) AS r"
+        )
+        await conn.execute("ANALYZE unroutable")
+        mine = [f"G{n}" for n in range(100)]
+        for _ in range(7):
+            before = await _rows_read(conn)
+            found = await route_store.waiting(conn, None, 51, mine)
+            read = await _rows_read(conn) - before
+        everything = await conn.fetch(
+            "SELECT report_id FROM unroutable WHERE near = ANY($1) ORDER BY waiting_since, report_id LIMIT 51", mine
+        )
+    assert [one.report_id for one in found] == [row[0] for row in everything]
+    assert read <= 100 + 5 * 51
+
+
+async def _rows_read(conn: Connection) -> int:
+    await conn.execute("SELECT pg_stat_force_next_flush()")
+    await conn.execute("SELECT pg_stat_clear_snapshot()")
+    return int(
+        await conn.fetchval(
+            "SELECT (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE schemaname = current_schema() "
+            "AND relname = 'unroutable') + (SELECT seq_tup_read FROM pg_stat_user_tables WHERE schemaname = "
+            "current_schema() AND relname = 'unroutable')"
+        )
+    )

@@ -17,9 +17,10 @@ from shared.events.account_changed import AccountChanged
 from shared.events.case_changed import CaseChanged
 from shared.events.report_received import ReportReceived
 from shared.events.report_routed import ReportRouted
+from shared.kit import counters
 from shared.kit.db import Connection, Pool, prepare_connection
 from shared.kit.ids import new_id
-from shared.kit.work import Event, Record, Work, insert_outbox
+from shared.kit.work import Event, Record, Work, begin, insert_outbox
 
 T0 = datetime(2026, 3, 1, 8, tzinfo=UTC)
 COMPANY = "feima"
@@ -75,8 +76,8 @@ class Story:
             "level": "hazard",
             "grid_code": "330114001002003",
             "department": "water",
-            "reports": [report],
-            "attached_report": self.report_id if transition == "opened" else None,
+            "report": report if transition == "opened" else None,
+            "report_count": 1,
             "actor": None if transition == "opened" else {"id": "w1", "name": "王芳", "role": "grid_worker"},
             "changed_at": T0,
             "opened_at": T0,
@@ -94,6 +95,7 @@ class Story:
                 "movement": movement,
                 "source": "report",
                 "source_id": self.report_id,
+                "company": self.company,
                 "amount": amount,
                 "pending": 0,
                 "available": 0,
@@ -138,7 +140,7 @@ class Tracking:
                 await self._hear(conn, batch)
 
     async def _hear(self, conn: Connection, batch: Batch) -> None:
-        work = Work(conn)
+        work = await begin(conn)
         await self.follow[batch[0]](work, batch[1])
         await insert_outbox(conn, work.rows)
 
@@ -148,9 +150,10 @@ class Tracking:
             transaction = conn.transaction()
             await transaction.start()
             try:
-                await conn.execute(f"TRUNCATE {', '.join(TABLES)}")
+                await conn.execute(f"TRUNCATE counters, dead_letters, erased_riders, {', '.join(TABLES)}")
                 for batch in batches:
                     await self._hear(conn, batch)
+                assert await counters.differences(conn) == []
                 return await self.state(conn, story)
             finally:
                 await transaction.rollback()

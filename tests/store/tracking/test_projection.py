@@ -11,8 +11,15 @@ import pytest
 
 from services.tracking.store import figures, journeys
 from shared.events.public_case_changed import PublicCaseChanged
+from shared.kit import counters
 from shared.kit.db import Pool
-from tests.store.tracking.conftest import T0, Story
+from shared.kit.ids import new_id
+from tests.store.tracking.conftest import T0, TABLES, Story
+
+SQL_READ_HERE = """
+SELECT coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables
+WHERE schemaname = current_schema() AND relname = 'case_reports'
+"""
 
 
 async def test_any_order_of_topics_ends_in_the_same_state(tracking: Any, pool: Pool) -> None:
@@ -57,6 +64,9 @@ async def test_progress_export_and_hops(tracking: Any, pool: Pool) -> None:
     company = "progress-co"
     whole, waiting, young = (Story(f"P-{n}", company) for n in range(3))
     lost = waiting.routed(1, outcome="unroutable", grid_code=None, reason="outside")
+    await tracking.owner.execute(
+        f"TRUNCATE counters, dead_letters, erased_riders, {', '.join(TABLES)}"
+    )  # durations are of all reports, other tests' too
     await tracking.hear(*whole.whole(), ("reports", [waiting.received, young.received]), ("routings", [lost]))
     async with pool.acquire() as conn:
         progress = await figures.progress(conn, company)
@@ -76,6 +86,26 @@ async def test_progress_export_and_hops(tracking: Any, pool: Pool) -> None:
     assert hops["case_to_held"].p50_ms == pytest.approx(100)
     assert hops["closed_to_posted"].p99_ms == pytest.approx(800)
     assert none == []
+
+
+async def test_the_end_of_a_crowd_reads_few_of_its_reports(tracking: Any, pool: Pool) -> None:
+    """However many reported it: what a close counts is kept, not read; and it is what history has."""
+    story, crowd = Story(company="crowd-1"), 1_500
+    steps = [
+        story.case(
+            n, "attached", "open", n, actor=None, report_count=n,
+            report={"report_id": new_id(), "rider_id": new_id(), "company": f"crowd-{n % 3}", "ordinal": n},
+        )
+        for n in range(2, crowd + 1)
+    ]  # fmt: skip
+    await tracking.hear(("cases", [story.case(1, "opened", "open", 0)]), ("cases", steps[:700]), ("cases", steps[700:]))
+    async with pool.acquire() as conn, conn.transaction():
+        before = await conn.fetchval(SQL_READ_HERE)
+        await tracking._hear(conn, ("cases", [story.case(crowd + 1, "closed", "closed", 9_000, report_count=crowd)]))
+        assert await conn.fetchval(SQL_READ_HERE) - before < 250
+        assert await counters.differences(conn) == []
+        kept = await counters.kept(conn, "closed")
+    assert [kept.of("closed", f"crowd-{n}") for n in range(3)] == [crowd // 3] * 3
 
 
 async def test_pages_of_an_export_meet(tracking: Any, pool: Pool) -> None:

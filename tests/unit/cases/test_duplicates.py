@@ -1,6 +1,8 @@
 """The duplicate rule and its search cells."""
 
 import math
+import random
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -8,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.cases import domain
-from services.cases.domain import Candidate, Case, DuplicateRule, Sighting
-from services.cases.usecases import likeness
+from services.cases import domain, duplicates
+from services.cases.domain import Candidate, Case, Sighting
+from services.cases.duplicates import DuplicateRule
+from services.cases.usecases import COMPARED_CHARACTERS, likeness
 
 NOW = datetime(2026, 3, 1, 8, tzinfo=UTC)
 LNG, LAT = 120.3, 30.3
@@ -61,36 +64,36 @@ def a_sighting(metres: float = 0, hours: float = 0, kind: str = "part-01001", te
     ],
 )
 def test_kind_place_and_time(sighting: Sighting, same: bool) -> None:
-    assert (domain.best_match(sighting, [a_candidate()], rule()) is not None) is same
+    assert (duplicates.best_match(sighting, [a_candidate()], rule()) is not None) is same
 
 
 def test_words_only_raise_the_confidence_and_only_where_both_have_some() -> None:
-    plain = domain.confidence(a_sighting(metres=10), a_candidate(), rule())
-    assert domain.confidence(a_sighting(metres=10, text="井盖破损"), a_candidate(), rule()) == plain
-    other = domain.confidence(a_sighting(metres=10, text="路灯不亮"), a_candidate("井盖破损"), rule())
-    same = domain.confidence(a_sighting(metres=10, text="这里井盖破损"), a_candidate("井盖破损"), rule())
+    plain = duplicates.confidence(a_sighting(metres=10), a_candidate(), rule())
+    assert duplicates.confidence(a_sighting(metres=10, text="井盖破损"), a_candidate(), rule()) == plain
+    other = duplicates.confidence(a_sighting(metres=10, text="路灯不亮"), a_candidate("井盖破损"), rule())
+    same = duplicates.confidence(a_sighting(metres=10, text="这里井盖破损"), a_candidate("井盖破损"), rule())
     assert plain <= other < same == pytest.approx(plain + 0.2)
 
 
 def test_a_programme_can_make_words_count() -> None:
     strict = rule(0.85)
-    assert domain.best_match(a_sighting(text="路灯不亮"), [a_candidate("井盖破损")], strict) is None
-    assert domain.best_match(a_sighting(text="井盖破损"), [a_candidate("井盖破损")], strict) is not None
+    assert duplicates.best_match(a_sighting(text="路灯不亮"), [a_candidate("井盖破损")], strict) is None
+    assert duplicates.best_match(a_sighting(text="井盖破损"), [a_candidate("井盖破损")], strict) is not None
 
 
 def test_the_nearest_case_wins_and_the_older_one_on_a_tie() -> None:
     near, far = a_candidate(number=2), a_candidate(lat=LAT + 20 * METRE_NORTH, number=1)
-    assert domain.best_match(a_sighting(metres=5), [far, near], rule()) is near
+    assert duplicates.best_match(a_sighting(metres=5), [far, near], rule()) is near
     older = a_candidate(number=1)
-    assert domain.best_match(a_sighting(), [near, older], rule()) is older
+    assert duplicates.best_match(a_sighting(), [near, older], rule()) is older
 
 
-def test_attaching_counts_on_also_for_the_same_rider() -> None:
+def test_attaching_counts_on_and_each_rider_once() -> None:
     candidate = a_candidate()
-    first = domain.attach(candidate, a_sighting(), NOW)
-    second = domain.attach(candidate, a_sighting(), NOW)
-    assert [r.ordinal for r in second.case.reports] == [1, 2]
-    assert (first.case.version, second.case.version) == (2, 3)
+    steps = [domain.attach(candidate, replace(a_sighting(), rider_id=UUID(int=rider)), NOW) for rider in (2, 2, 3, 2)]
+    assert [step.step for step in steps] == ["attached", "repeated", "attached", "repeated"]
+    assert [step.report.ordinal for step in steps if step.report] == [2, 2, 3, 2]
+    assert [(step.case.version, step.case.report_count) for step in steps] == [(2, 2), (3, 2), (4, 3), (5, 3)]
 
 
 @given(place=PLACES, bearing=st.floats(0, 2 * math.pi), metres=st.floats(0, 30))
@@ -118,3 +121,29 @@ def test_locks_are_per_kind_and_fit_into_64_bits() -> None:
     locks = {domain.place_lock(kind, cell) for kind in ("a", "b") for cell in range(1000)}
     assert len(locks) == 2000
     assert all(-(2**63) <= lock < 2**63 for lock in locks)
+
+
+def test_words_are_compared_only_where_they_can_change_the_answer() -> None:
+    compared: list[str] = []
+
+    def similarity(one: str, other: str) -> float:
+        compared.append(other)
+        return likeness(one, other)
+
+    loose, strict = DuplicateRule(30, 48, 0.6, similarity), DuplicateRule(30, 48, 0.9, similarity)
+    assert duplicates.best_match(a_sighting(text="井盖"), [a_candidate("井盖")], loose) is not None
+    assert compared == []
+    assert duplicates.best_match(a_sighting(text="井盖"), [a_candidate("井盖")], strict) is not None
+    assert compared == ["井盖"]
+    compared.clear()
+    crowd = [a_candidate("井盖", LAT + n * METRE_NORTH / 50, n + 1) for n in range(1_000)]
+    assert duplicates.best_match(a_sighting(text="井盖"), crowd, loose) is crowd[0]
+    assert len(compared) == duplicates.COMPARED_MAX
+
+
+def test_long_words_cost_no_more_than_short_ones() -> None:
+    """What is compared ends somewhere: two texts of 2,000 characters took seconds."""
+    chosen = random.Random(5)
+    one, other = ("".join(chosen.choices("的一是不了在人有我", k=20_000)) for _ in range(2))
+    assert likeness(one, other) == likeness(one[:COMPARED_CHARACTERS], other[:COMPARED_CHARACTERS])
+    assert COMPARED_CHARACTERS <= 64  # rapidfuzz compares up to here in one machine word

@@ -10,9 +10,10 @@ import pytest
 
 from services.cases import domain
 from services.cases.api import STEP_OF
-from services.cases.domain import TABLE, Actor, Case, Order, Person, Refused, Report, State, Step
+from services.cases.domain import TABLE, Actor, Case, Order, Person, Refused, State, Step
 from shared.events.case_changed import CaseState, CaseTransition
 from shared.events.common import Level
+from shared.kit.areas import NO_MAP
 from shared.kit.auth.principal import ROLES
 
 NOW = datetime(2026, 3, 1, 8, tzinfo=UTC)
@@ -21,7 +22,7 @@ WEEK = timedelta(days=7)
 RIDER = UUID(int=7)
 GRID = "330114001002003"
 STATES: tuple[State, ...] = get_args(State)
-ORDERED = [step for step in TABLE if step not in ("opened", "attached")]
+ORDERED = [step for step, rule in TABLE.items() if rule.roles]
 
 
 def a_case(state: State = "open", **changes: object) -> Case:
@@ -40,15 +41,18 @@ def a_case(state: State = "open", **changes: object) -> Case:
         opened_at=NOW,
         due_at=NOW + LIMIT,
         changed_at=NOW,
-        reports=(Report(UUID(int=9), RIDER, "feima", 1),),
     )
     return replace(case, **changes)  # type: ignore[arg-type]  # tests change any field
 
 
 def a_person(role: str, person_id: str = "p1", areas: tuple[str, ...] = ("330114",)) -> Person:
     if role == "rider":
-        return Person(str(RIDER), "Rider", frozenset({"rider"}), lambda _: False)
-    return Person(person_id, "王芳", frozenset({role}), lambda code: code.startswith(areas))
+        return Person(str(RIDER), "Rider", frozenset({"rider"}), lambda _: False, frozenset({UUID(int=1)}))
+
+    def covers(code: str) -> bool:
+        return any(NO_MAP.covers(area, code) for area in areas)
+
+    return Person(person_id, "王芳", frozenset({role}), covers, frozenset(), covers)
 
 
 def take(case: Case, order: Order, person: Person, at: datetime = NOW) -> domain.Taken:
@@ -75,7 +79,11 @@ def test_every_combination_of_state_and_role(step: Step) -> None:
         else:
             with pytest.raises(Refused) as refused:
                 take(a_case(state), Order(step), a_person(role))
-            assert refused.value.code == ("wrong_state" if role in rule.roles else "forbidden"), (state, role)
+            expected = "wrong_state" if role in rule.roles else "not_found" if role == "merchant" else "forbidden"
+            assert refused.value.code == (expected if role != "rider" or role in rule.roles else "forbidden"), (
+                state,
+                role,
+            )
 
 
 @pytest.mark.parametrize("step", ORDERED)
@@ -84,7 +92,7 @@ def test_nobody_acts_outside_his_areas_and_no_stranger_on_a_report(step: Step) -
     for role in TABLE[step].roles:
         person = a_person(role, areas=("330105",))
         if role == "rider":
-            person = Person("someone-else", "", frozenset({"rider"}), lambda _: True)
+            person = Person("someone-else", "", frozenset({"rider"}), lambda _: True, frozenset({UUID(int=2)}))
         with pytest.raises(Refused) as refused:
             take(a_case(state), Order(step), person)
         assert refused.value.code == "not_found"
@@ -92,7 +100,7 @@ def test_nobody_acts_outside_his_areas_and_no_stranger_on_a_report(step: Step) -
 
 def test_the_handler_does_not_verify_himself() -> None:
     handled = take(a_case("claimed"), Order("handled"), a_person("grid_worker", "p1")).case
-    both = Person("p1", "王芳", frozenset({"grid_worker", "verifier"}), lambda _: True)
+    both = Person("p1", "王芳", frozenset({"grid_worker", "verifier"}), lambda _: True, dispatches_to=lambda _: True)
     for step in ("verified", "rework_ordered"):
         with pytest.raises(Refused) as refused:
             take(handled, Order(step), both)
@@ -111,6 +119,57 @@ def test_a_claim_settles_which_grid_it_is() -> None:
     with pytest.raises(Refused) as second:
         take(claimed, Order("claimed"), a_person("grid_worker", areas=(other,)))
     assert (second.value.code, second.value.state) == ("wrong_state", "claimed")
+
+
+def test_a_case_goes_only_to_a_grid_of_the_map_that_the_person_covers() -> None:
+    there, gone, foreign = "330114001002009", "330114001002010", "330105001001001"
+    case = a_case("returned")
+    dispatcher = replace(a_person("dispatcher"), dispatches_to=lambda code: code == there)
+    assert take(case, Order("redispatched", grid_code=there), dispatcher).case.grid_code == there
+    at_home = replace(case, grid_code=there)
+    assert take(at_home, Order("redispatched", department="D9"), dispatcher).case.department == "D9"
+    for grid in (gone, foreign, "nonsense", None):  # None: the case's own, which the map has left
+        with pytest.raises(Refused) as refused:
+            take(case, Order("redispatched", grid_code=grid), dispatcher)
+        assert refused.value.code == "wrong_grid"
+    ambiguous = a_case(alternatives=(gone, there))
+    worker = replace(a_person("grid_worker", areas=(gone, there)), dispatches_to=lambda code: code == there)
+    assert take(ambiguous, Order("claimed"), worker).case.grid_code == there
+    with pytest.raises(Refused):
+        take(ambiguous, Order("claimed", grid_code=gone), worker)
+
+
+def test_a_case_between_grids_goes_only_to_one_of_the_persons_own() -> None:
+    mine = "330114001002009"
+    case = a_case("returned", alternatives=(mine,))
+    with pytest.raises(Refused) as refused:
+        take(case, Order("redispatched", department="D9"), a_person("dispatcher", areas=(mine,)))
+    assert refused.value.code == "wrong_grid"
+    order = Order("redispatched", grid_code=mine)
+    assert take(case, order, a_person("dispatcher", areas=(mine,))).case.grids == (mine,)
+
+
+def test_a_citys_operator_without_areas_has_no_other_office_in_it() -> None:
+    both = replace(
+        a_person("operator"), roles=frozenset({"operator", "verifier"}), covers=lambda _: True, has_areas=False
+    )
+    with pytest.raises(Refused) as refused:
+        take(a_case("handled"), Order("verified"), both)
+    assert refused.value.code == "forbidden"
+    assert take(a_case("verified"), Order("closed"), both).actor == Actor("p1", "王芳", "operator")
+    assert take(a_case("handled"), Order("verified"), replace(both, has_areas=True)).case.state == "verified"
+
+
+def test_an_office_elsewhere_or_none_of_cases_shows_nothing() -> None:
+    rider = a_person("rider")
+    case = a_case()
+    assert domain.may_see(case, rider) and not domain.works_on(case, rider)
+    at_a_counter = replace(rider, roles=frozenset({"rider", "merchant"}), covers=lambda _: True)
+    assert domain.may_see(case, at_a_counter) and not domain.works_on(case, at_a_counter)
+    assert not domain.may_see(case, replace(at_a_counter, reported=frozenset()))
+    elsewhere = replace(rider, roles=frozenset({"rider", "verifier"}), covers=lambda code: code == "330105")
+    assert domain.may_see(case, elsewhere) and not domain.works_on(case, elsewhere)
+    assert domain.works_on(case, a_person("verifier"))
 
 
 def test_a_colleague_does_not_finish_a_claimed_case_but_the_department_does() -> None:

@@ -4,6 +4,7 @@ import csv
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -123,3 +124,11 @@ def test_a_city_may_ship_its_own_files_whole(tmp_path: Path) -> None:
     # Spreadsheet programs write a byte order mark and CRLF.
     (tmp_path / "rules.csv").write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
     assert len(Catalogue.load(tmp_path)) == 408
+
+
+def test_a_rule_begins_at_midnight_of_the_city() -> None:
+    beijing = datetime(1999, 12, 31, 16, tzinfo=UTC)
+    urumqi = Catalogue.load(zone=ZoneInfo("Asia/Urumqi"))
+    assert Catalogue.load().kind("part-01001", beijing) is not None
+    assert urumqi.kind("part-01001", beijing) is None
+    assert urumqi.kind("part-01001", beijing.replace(hour=18)) is not None

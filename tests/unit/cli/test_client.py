@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from shared.cli import client as module
-from shared.cli import companies, main, operations
+from shared.cli import companies, main, operations, outbox
 from shared.cli.client import Address, Client, CliError, find_suite
 from shared.cli.main import app
 from shared.devtools.identity import Identity
@@ -114,6 +114,7 @@ class Services:
         self.unsealed: dict[str, int] = {}
         self.troubles: dict[str, dict[str, str]] = {}
         self.letters: list[dict[str, Any]] = []
+        self.ranges: list[dict[str, Any]] = []
         self.posted: list[tuple[str, Any]] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
@@ -136,6 +137,8 @@ class Services:
             self.posted.append((path, json.loads(request.content)))
             done = [{"topic": "t", "key": "k", "ids": [1], "done": True, "detail": ""}]
             return httpx.Response(200, json={"discarded": 1} if path.endswith("discard") else done)
+        if path.endswith("/dead-letter-ranges"):
+            return httpx.Response(200, json=self.ranges if service == "cases" else [])
         return httpx.Response(200, json=self.letters if service == "cases" else [])
 
     def _companies(self, request: httpx.Request) -> httpx.Response:
@@ -151,7 +154,7 @@ class Services:
 
 LETTER = {
     "id": 7, "topic": "t", "partition": 0, "offset": 1, "key": "k", "status": "dead", "code": "failed",
-    "detail": "boom", "attempts": 6, "created_at": "2026-03-02T04:00:00+00:00",
+    "detail": "boom", "attempts": 6, "created_at": "2026-03-02T04:00:00+00:00", "content": "kept",
 }  # fmt: skip
 
 
@@ -160,7 +163,7 @@ def services(monkeypatch: pytest.MonkeyPatch) -> Services:
     """The commands talk to these."""
     played = Services()
     monkeypatch.setattr(operations, "find_suite", lambda: Address("http://suite", "t"))
-    for place in (operations, companies):
+    for place in (operations, companies, outbox):
         monkeypatch.setattr(place, "connect", lambda: Client("http://suite", "t", httpx.MockTransport(played)))
     return played
 
@@ -231,6 +234,23 @@ def test_dead_letters_are_replayed_only_with_apply_and_a_reason(services: Servic
     assert run("deadletters", "replay", "cases", "--all", "--reason", "mended", "--apply").exit_code == 0
     assert run("deadletters", "discard", "cases", "7", "--reason", "a test", "--apply").exit_code == 0
     assert [body.get("ids") for _, body in services.posted] == [[7], None, [7]]
+
+
+def test_letters_without_content_and_what_is_only_counted_are_shown_and_given_up(services: Services) -> None:
+    services.letters = [LETTER, {**LETTER, "id": 8, "content": "left_out"}, {**LETTER, "id": 9, "content": "erased"}]
+    services.ranges = [
+        {"topic": "inbound.suda.reports.v1", "partition": 2, "first_offset": 17, "last_offset": 4711, "records": 4003,
+         "code": "not_json", "first_at": "2026-05-01T08:00:00+08:00", "last_at": "2026-05-01T09:00:00+08:00"}
+    ]  # fmt: skip
+    listed = run("deadletters", "list").output
+    assert "too many" in listed and "erased" in listed
+    assert "4003" in listed and "17–4711" in listed
+    wanted = ["discard", "cases", "--without-content", "t", "--reason", "sent again"]
+    assert "2 条" in run("deadletters", *wanted).output
+    assert services.posted == []
+    run("deadletters", *wanted, "--apply")
+    assert services.posted == [("/ops/cases/dead-letters/discard", {"ids": [8, 9], "reason": "sent again"})]
+    assert isinstance(run("deadletters", *wanted, "7").exception, CliError)
 
 
 def test_outbox(services: Services) -> None:

@@ -8,98 +8,17 @@ import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
-from typer.testing import CliRunner
 
 from shared.cli import report_files, reports
 from shared.cli.client import Client, CliError
-from shared.cli.main import app
 from shared.cli.report_files import Reject, Row, moment, parse
+from tests.unit.cli.played import HEADER, Suite, row, run, written
 
-HEADER = "id,lng,lat,datum,kind,occurred_at,rider,text"
-
-
-class Suite:
-    """Takes reports once by number; knows riders; the first `down` requests of a kind find it away."""
-
-    def __init__(self) -> None:
-        self.reports: dict[str, dict[str, Any]] = {}
-        self.riders: set[str] = {"r1"}
-        self.lazy_riders: set[str] = set()
-        self.down = 0
-        self.settled_lag = 2
-        self.requests: list[tuple[str, int]] = []
-        self.stuck = False
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        """Answer as the front door does."""
-        path = request.url.path
-        if request.method == "POST" and self.down > 0:
-            self.down -= 1
-            if self.down % 2:
-                raise httpx.ConnectError("away")
-            return httpx.Response(503, json={"title": "busy", "code": "busy", "detail": "x", "status": 503})
-        if path.startswith("/v1/companies/"):
-            if path.endswith("/mt"):
-                return httpx.Response(200, json={"code": "mt", "active": True})
-            return httpx.Response(404, json={"title": "not found", "code": "not_found", "detail": "x", "status": 404})
-        if path == "/v1/tracking/progress":
-            self.settled_lag = max(0, self.settled_lag - 1) if not self.stuck else 9
-            count = len(self.reports)
-            return httpx.Response(
-                200, json={"received": count, "unroutable": 0, "in_case": max(0, count - self.settled_lag)}
-            )
-        if path == "/v1/riders:replay":
-            riders = json.loads(request.content)["riders"]
-            assert all(rider["consent_at"] and rider["name"] for rider in riders)
-            self.lazy_riders |= {rider["external_id"] for rider in riders}
-            return httpx.Response(200, json={"items": []})
-        assert path == "/v1/reports:replay"
-        assert request.url.params["company"] == "mt"
-        sent = json.loads(request.content)["reports"]
-        self.requests.append((path, len(sent)))
-        items = [self._take(one) for one in sent]
-        self.riders |= self.lazy_riders  # known a moment later
-        return httpx.Response(200, json={"items": items})
-
-    def _take(self, report: dict[str, Any]) -> dict[str, Any]:
-        number = report["external_id"]
-        if report["rider"] not in self.riders:
-            return {
-                "status": "refused",
-                "problem": {"code": "unknown_rider", "detail": "not registered", "field": "rider"},
-            }
-        status = "repeated" if number in self.reports else "accepted"
-        self.reports[number] = report
-        return {"external_id": number, "status": status}
-
-
-@pytest.fixture
-def suite(monkeypatch: pytest.MonkeyPatch) -> Suite:
-    """The command talks to it."""
-    played = Suite()
-    monkeypatch.setattr(reports, "connect", lambda: Client("http://suite", "t", httpx.MockTransport(played)))
-    monkeypatch.setattr(reports.time, "sleep", lambda _s: None)
-    return played
-
-
-def written(path: Path, *rows: str, encoding: str = "utf-8") -> Path:
-    path.write_text("\n".join([HEADER, *rows]) + "\n", encoding=encoding)
-    return path
-
-
-def row(number: int, **values: str) -> str:
-    cells = {
-        "id": f"a{number}", "lng": "120.3", "lat": "30.3", "datum": "GCJ02", "kind": "part-01001",
-        "occurred_at": "2019-03-05 08:30", "rider": "r1", "text": "井盖松动",
-    } | values  # fmt: skip
-    return ",".join(cells.values())
-
-
-def run(*words: str) -> Any:
-    return CliRunner().invoke(app, ["reports", *words])
+BEIJING = ZoneInfo("Asia/Shanghai")
 
 
 def test_every_good_row_arrives_once_and_bad_ones_are_told_beside(suite: Suite, tmp_path: Path) -> None:
@@ -290,24 +209,24 @@ def test_the_rate_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_moments(text: str, utc: str | None) -> None:
-    found = moment(text)
+    found = moment(text, BEIJING)
     assert (found is None) == (utc is None)
     if found is not None:
-        assert found.astimezone(report_files.ZoneInfo("UTC")).strftime("%Y-%m-%dT%H:%M:%S") == utc
+        assert found.astimezone(ZoneInfo("UTC")).strftime("%Y-%m-%dT%H:%M:%S") == utc
 
 
 def test_a_row_without_a_table_of_kinds_keeps_its_kind() -> None:
     cells = dict(zip(HEADER.split(","), row(1).split(","), strict=True))
-    taken = parse(2, cells, None)
+    taken = parse(2, cells, None, BEIJING)
     assert isinstance(taken, Row)
     assert taken.body["kind"] == "part-01001"
-    assert isinstance(parse(2, cells | {"kind": ""}, None), Reject)
+    assert isinstance(parse(2, cells | {"kind": ""}, None, BEIJING), Reject)
 
 
 def test_a_text_that_was_cut_at_a_comma_is_refused_and_empty_cells_are_not() -> None:
     lines = [HEADER, row(1) + ",the rest of it", row(2) + ",,"]
     read = report_files.read_rows(io.BytesIO("\n".join(lines).encode()), "utf-8")
-    cut, kept = (parse(line, cells, None) for line, cells in read)
+    cut, kept = (parse(line, cells, None, BEIJING) for line, cells in read)
     assert isinstance(cut, Reject)
     assert "more cells than columns" in cut.reason
     assert isinstance(kept, Row)

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from shared.devtools.infra import caddy, kafka, kafka_files, suite
+from shared.devtools.infra.errors import InfraError
 from shared.devtools.infra.paths import Access, load_access
-from shared.devtools.infra.process import PORTS, InfraError, free_port, port_free
+from shared.devtools.infra.ports import PORTS, free_port, port_free
 
 
 def test_ports_and_password_stay(tmp_path: Path) -> None:

@@ -1,8 +1,12 @@
 """The one file of a form."""
 
+import base64
+import binascii
+
 import pytest
 
 from services.intake.api.multipart import MultipartError, first_file
+from shared.kit import clock
 
 TYPE = 'multipart/form-data; boundary="x1"'
 FIELD = b'--x1\r\nContent-Disposition: form-data; name="note"\r\n\r\nhello\r\n'
@@ -26,3 +30,83 @@ def test_what_is_no_form_with_a_file(body: bytes) -> None:
 def test_no_boundary() -> None:
     with pytest.raises(MultipartError):
         first_file("multipart/form-data", FILE)
+
+
+PHOTO = b"\xff\xd8" + bytes(range(256)) * 10 + b"\n--x\r\n\r\n\xff\xd9"
+NAMED = b'Content-Disposition: form-data; name="file"; filename="a.jpg"'
+ODD_FORMS: dict[str, tuple[str, bytes]] = {
+    "bare line feeds": (TYPE, b"--x1\n" + NAMED + b"\nContent-Type: image/jpeg\n\n" + PHOTO + b"\n--x1--\n"),
+    "line feeds in the head only": (TYPE, b"--x1\r\n" + NAMED + b"\n\n" + PHOTO + b"\r\n--x1--"),
+    "no line break at the end": (TYPE, FIELD + FILE + PHOTO + b"\r\n--x1--"),
+    "no line break before the last boundary": (TYPE, FIELD + FILE + PHOTO + b"--x1--\r\n"),
+    "unquoted boundary": ("multipart/form-data; boundary=x1", FILE + PHOTO + b"\r\n--x1--\r\n"),
+    "more parameters": ("Multipart/Form-Data; charset=utf-8; Boundary=x1; a=b", FILE + PHOTO + b"\r\n--x1--\r\n"),
+    "words around": (TYPE, b"a preamble\r\nof lines\r\n" + FILE + PHOTO + b"\r\n--x1--\r\nan epilogue --x1"),
+    "spaces behind the boundary": (TYPE, FILE.replace(b"x1\r", b"x1 \t\r") + PHOTO + b"\r\n--x1--\r\n"),
+    "no type of its own": (TYPE, b"--x1\r\n" + NAMED + b"\r\n\r\n" + PHOTO + b"\r\n--x1--\r\n"),
+    "a name in another script": (
+        TYPE,
+        b"--x1\r\nContent-Disposition: form-data; name=file; filename*=UTF-8''%E4%BA%95.jpg\r\n\r\n"
+        + PHOTO
+        + b"\r\n--x1--",
+    ),
+    "a name in bytes": (TYPE, b"--x1\r\n" + NAMED.replace(b"a.", b"\xe4\xff.") + b"\r\n\r\n" + PHOTO + b"\r\n--x1--"),
+    "a folded head": (TYPE, b"--x1\r\n" + NAMED.replace(b"; f", b";\r\n f") + b"\r\n\r\n" + PHOTO + b"\r\n--x1--"),
+    "no file name, a photo's type": (
+        TYPE,
+        FIELD
+        + b"--x1\r\nContent-Disposition: form-data; name=x\r\nContent-Type: image/jpg\r\n\r\n"
+        + PHOTO
+        + b"\r\n--x1--",
+    ),
+    "no file name, the field's": (
+        TYPE,
+        FIELD + b'--x1\r\nContent-Disposition: form-data; name="file"\r\n\r\n' + PHOTO + b"\r\n--x1--",
+    ),
+    "an empty file before": (TYPE, FILE.replace(b"a.jpg", b"") + b"\r\n" + FILE + PHOTO + b"\r\n--x1--"),
+    "an empty file before the field's name": (
+        TYPE,
+        FILE + b'\r\n--x1\r\nContent-Disposition: form-data; name="file"\r\n\r\n' + PHOTO + b"\r\n--x1--",
+    ),
+    "an empty file behind": (TYPE, FILE + PHOTO + b"\r\n" + FILE + b"\r\n--x1--"),
+    "Base64": (
+        TYPE,
+        FILE.replace(b"\r\n\r\n", b"\r\nContent-Transfer-Encoding: BASE64\r\n\r\n")
+        + base64.encodebytes(PHOTO).replace(b"\n", b"\r\n")
+        + b"\r\n--x1--",
+    ),
+    "quoted-printable": (
+        TYPE,
+        FILE.replace(b"\r\n\r\n", b"\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n")
+        + binascii.b2a_qp(PHOTO, istext=False)
+        + b"\r\n--x1--",
+    ),
+    "binary": (
+        TYPE,
+        FILE.replace(b"\r\n\r\n", b"\r\nContent-Transfer-Encoding: binary\r\n\r\n") + PHOTO + b"\r\n--x1--",
+    ),
+    "a boundary that begins as a line of the file": (TYPE, FILE + PHOTO + b"\r\n--x10\r\n--x1--"),
+}
+
+
+@pytest.mark.parametrize("form", ODD_FORMS)
+def test_odd_framing_is_read_where_it_is_plain(form: str) -> None:
+    kind, body = ODD_FORMS[form]
+    expected = PHOTO + b"\r\n--x10" if "begins as" in form else PHOTO
+    assert first_file(kind, body) == expected
+
+
+def test_a_form_of_empty_files_has_an_empty_one_and_bad_base64_is_none() -> None:
+    assert first_file(TYPE, FIELD + FILE + b"\r\n" + FILE + b"\r\n--x1--") == b""
+    with pytest.raises(MultipartError):
+        first_file(TYPE, FILE.replace(b"\r\n\r\n", b"\r\nContent-Transfer-Encoding: base64\r\n\r\n") + b"a\r\n--x1--")
+
+
+def test_boundaries_without_end_cost_little() -> None:
+    body = FILE + b"y" + b"--x1" * 2_000_000
+    started_s = clock.monotonic_s()
+    with pytest.raises(MultipartError):
+        first_file(TYPE, body)
+    with pytest.raises(MultipartError):
+        first_file(TYPE, b"--x1\r\n\r\n" * 1_000_000)
+    assert clock.monotonic_s() - started_s < 0.5

@@ -1,5 +1,6 @@
 """Records of companies as they may really come."""
 
+import base64
 from types import SimpleNamespace
 
 import orjson
@@ -79,3 +80,101 @@ def test_whatever_reading_raises_becomes_a_dead_letter(monkeypatch: pytest.Monke
     item = decoded()
     assert isinstance(item, Unreadable)
     assert item.detail == "OverflowError"
+
+
+def structured(**changes: object) -> bytes:
+    event = {"specversion": "1.0", "id": "17", "source": "/dispatch/a", "type": "report", "data": BODY}
+    return orjson.dumps({name: value for name, value in {**event, **changes}.items() if value is not ...})
+
+
+def read(value: bytes, *headers: tuple[str, bytes | None]) -> Event[object] | Unreadable:
+    decoder = Decoder(INBOUND_REPORTS, "t.")
+    raw = SimpleNamespace(
+        topic="t.inbound.suda.reports.v1", partition=0, offset=7, timestamp=1_000, key=b"r-1", value=value,
+        headers=headers,
+    )  # fmt: skip
+    [item] = decoder.decode([decoder.record(raw)])  # type: ignore[arg-type]  # as much of a record as is read
+    return item
+
+
+STRUCTURED = ("Content-Type", b"application/cloudevents+json; charset=UTF-8")
+
+
+def test_two_sources_with_one_number_are_two_events() -> None:
+    first, second = (decoded((("ce_id", b"17"), ("ce_source", source))) for source in (b"/a", b"/b"))
+    assert isinstance(first, Event)
+    assert isinstance(second, Event)
+    assert first.id != second.id
+    assert decoded((("ce_source", b"/a"), ("ce_id", b"17"))).id == first.id  # type: ignore[union-attr]  # it is readable
+
+
+def test_structured_mode_is_the_same_event_as_binary_mode() -> None:
+    plain = decoded((("ce_id", b"17"), ("ce_source", b"/dispatch/a")))
+    whole = read(structured(traceparent=f"00-{'a' * 32}-{'b' * 16}-01", count=3), STRUCTURED)
+    assert isinstance(plain, Event)
+    assert isinstance(whole, Event)
+    assert (whole.id, whole.data, whole.key, whole.company) == (plain.id, plain.data, "r-1", "suda")
+    assert whole.traceparent == f"00-{'a' * 32}-{'b' * 16}-01"
+    coded = base64.b64encode(orjson.dumps(BODY)).decode()
+    again = read(structured(data=..., data_base64=coded), STRUCTURED)
+    assert isinstance(again, Event)
+    assert (again.id, again.data) == (plain.id, plain.data)
+
+
+def test_a_structured_record_is_kept_as_it_came_and_read_again_from_that() -> None:
+    item = read(structured(), STRUCTURED)
+    assert isinstance(item, Event)
+    assert item.record.headers == (STRUCTURED,)
+    [again] = Decoder(INBOUND_REPORTS, "t.").decode([item.record])
+    assert again.id == item.id  # type: ignore[union-attr]  # it is readable
+
+
+@pytest.mark.parametrize(
+    "time",
+    ["2026-11-29T08:00:00Z", "2026-11-29t08:00:00.25z", "2016-12-31T23:59:60Z", "2017-01-01 07:59:60.5+08:00"],
+)
+def test_times_of_rfc_3339_are_taken_however_they_are_written(time: str) -> None:
+    assert isinstance(read(structured(time=time), STRUCTURED), Event)
+
+
+@pytest.mark.parametrize("time", ["2026-11-29T08:60:00Z", "2026-11-29T08:00:61Z", "2026-11-60T08:00:00Z"])
+def test_other_sixtieths_are_no_times(time: str) -> None:
+    item = read(structured(time=time), STRUCTURED)
+    assert isinstance(item, Unreadable) and "time is no time" in item.detail
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (b"{", "not JSON"),
+        (b"[]", "one JSON object"),
+        (structured(id=...), "attribute id is missing"),
+        (structured(source=...), "attribute source is missing"),
+        (structured(id=""), "id is empty"),
+        (structured(id="x" * 201), "id has more than"),
+        (structured(specversion="0.3"), "specversion"),
+        (structured(time="nonsense"), "time is no time"),
+        (structured(type=["report"]), "attribute type is neither"),
+        (structured(data=...), "exactly one of data"),
+        (structured(data_base64="e30="), "exactly one of data"),
+        (structured(data=..., data_base64="%"), "data_base64"),
+        (structured(datacontenttype="text/csv"), "datacontenttype"),
+    ],
+)
+def test_a_faulty_structured_event_is_refused_with_the_attributes_name(value: bytes, told: str) -> None:
+    item = read(value, STRUCTURED)
+    assert isinstance(item, Unreadable)
+    assert item.code == "envelope"
+    assert told in item.detail
+
+
+def test_the_body_of_a_structured_event_is_checked_like_any_other() -> None:
+    item = read(structured(data={**BODY, "kind": 7}), STRUCTURED)
+    assert isinstance(item, Unreadable)
+    assert (item.code, "kind" in item.detail) == ("schema", True)
+
+
+def test_a_batch_of_cloudevents_is_refused_with_a_reason() -> None:
+    item = read(b"[]", ("content-type", b"application/cloudevents-batch+json"))
+    assert isinstance(item, Unreadable)
+    assert item.code == "envelope"

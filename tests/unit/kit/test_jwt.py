@@ -82,7 +82,6 @@ async def test_genuine_tokens_of_each_algorithm(tmp_path: Path) -> None:
         {"roles": "operator"},
         {"areas": ["330114'"]},
         {"areas": [""]},
-        {"areas": ["3"]},
         {"areas": ["１２"]},
     ],
 )

@@ -12,6 +12,7 @@ from shared.kit.auth import (
     AnyOf,
     Authenticator,
     Caller,
+    CityOperator,
     Company,
     Department,
     Dispatcher,
@@ -51,6 +52,7 @@ NAMED: dict[str, Policy] = {
     "operator": Operator,
     "rider-or-company": AnyOf(Rider, Company),
 }
+OFFICES = AnyOf(GridWorker, Verifier)
 
 
 def routes() -> APIRouter:
@@ -100,6 +102,44 @@ async def test_matrix_of_policies_and_callers(tmp_path: Path) -> None:
                 assert answer.status_code == (401 if impossible else 403), (name, role, answer.text)
                 if answer.status_code == 401:
                     assert answer.headers["www-authenticate"]
+
+
+async def test_a_role_is_no_way_for_another(tmp_path: Path) -> None:
+    """What a handler sees of somebody with two roles is what its policy lets in, whoever they are besides."""
+    router = policy_router()
+    asked = {"mixed": AnyOf(Rider, CityOperator), "anybody": AnyOf(Person, CityOperator), "offices": OFFICES}
+    for name, policy in asked.items():
+
+        async def who(caller: Caller) -> dict[str, Any]:
+            return {"roles": sorted(caller.roles), "kind": caller.kind, "key": caller.key, "G1": caller.covers("G1")}
+
+        router.add_api_route(f"/v1/{name}", allow(policy)(who), methods=["GET"], name=name)
+    identity = Identity.open(tmp_path)
+    both = ["operator", "rider", "verifier"]
+    async with client_of(app_of([router], tmp_path)) as client:
+
+        async def seen(path: str, *areas: str) -> tuple[list[str], str, bool]:
+            answer = await client.get(path, headers=bearer(identity.token("u1", "某", both, areas)))
+            assert answer.status_code == 200, answer.text
+            found = answer.json()
+            assert found["key"] == "person:u1", "the same person, whatever the route lets in"
+            return found["roles"], found["kind"], found["G1"]
+
+        assert await seen("/v1/mixed") == (["operator", "rider"], "operator", True)
+        assert await seen("/v1/mixed", "G2") == (["rider"], "person", False)
+        assert await seen("/v1/anybody", "G2") == (["rider", "verifier"], "person", False)
+        assert await seen("/v1/anybody") == (both, "operator", True)
+        assert await seen("/v1/offices") == (["verifier"], "person", False)
+        assert await seen("/v1/offices", "G1") == (["verifier"], "person", True)
+
+
+async def test_a_signed_read_that_is_sent_again_is_answered_again(tmp_path: Path) -> None:
+    signed = signed_headers(company="MT", secret=MT_NEW, method="GET", target="/v1/company")
+    async with client_of(app_of([routes()], tmp_path)) as client:
+        answers = [await client.get("/v1/company", headers=signed) for _ in range(2)]
+    assert [one.status_code for one in answers] == [200, 200]
+    assert not any("idempotency-replayed" in one.headers for one in answers), "with what is so now"
+    assert answers[0].json() == answers[1].json() == {"key": "company:MT", "actor": "company:MT"}
 
 
 def test_route_without_policy_fails_at_import() -> None:

@@ -3,15 +3,18 @@
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
+from uuid import UUID
 
 import httpx
 from fastapi import APIRouter, FastAPI
 
 from shared.devtools.identity import AUDIENCE, ISSUER, Identity
 from shared.kit.auth import Authenticator, Jwks, JwtVerifier, ReplayGuard, SignatureVerifier
+from shared.kit.auth.replay import Claim, KeptAnswer, SignedRequest
 from shared.kit.http import Limiter, Unlimited
 from shared.kit.http.app import create_app
 from shared.kit.http.problems import conflict
+from shared.kit.proxies import Proxies
 
 MT_OLD, MT_NEW, ELE = b"old-secret-of-mt-" * 2, b"new-secret-of-mt-" * 2, b"secret-of-ele----" * 2
 
@@ -27,15 +30,23 @@ class Keys:
 
 
 class Seen:
-    """A replay guard in memory."""
+    """A replay guard in memory, that waits for nobody."""
 
     def __init__(self) -> None:
-        self.ids: set[tuple[str, str]] = set()
+        self.hashes: dict[tuple[str, str], bytes] = {}
+        self.answers: dict[tuple[str, str], KeptAnswer] = {}
 
-    async def accept(self, company: str, request_id: str) -> None:
-        if (company, request_id) in self.ids:
+    async def begin(self, request: SignedRequest) -> Claim | KeptAnswer:
+        key = (request.company, request.request_id)
+        if self.hashes.setdefault(key, request.content_hash) != request.content_hash:
             raise conflict("replayed_request", "replayed")
-        self.ids.add((company, request_id))
+        return self.answers.get(key) or Claim(*key, UUID(int=0))
+
+    async def finish(self, claim: Claim, answer: KeptAnswer) -> None:
+        self.answers[claim.company, claim.request_id] = answer
+
+    async def release(self, claim: Claim) -> None:
+        del self.hashes[claim.company, claim.request_id]
 
 
 class Well:
@@ -65,6 +76,7 @@ def app_of(
     health: Well | None = None,
     body_max: int = 1_000,
     timeout_s: float = 2.0,
+    proxies: Proxies | None = None,
 ) -> FastAPI:
     """An app whose people's tokens come from `Identity.open(folder)`."""
     identity = Identity.open(folder)
@@ -78,6 +90,7 @@ def app_of(
         limiter=limiter or Unlimited(),
         body_max=body_max,
         timeout_s=timeout_s,
+        proxies=proxies,
     )
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import get_args
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -12,11 +13,12 @@ from shared.events.account_changed import AccountChanged
 from shared.events.case_changed import CaseTransition
 from shared.events.redemption_changed import RedemptionChanged
 
-TEXTS = Texts(Catalogue.load())
+TEXTS = Texts(Catalogue.load(), ZoneInfo("Asia/Shanghai"))
 SAMPLE = {
     "grid_code": "330114001001001", "amount": 50, "pending": 120, "available": 70, "reason": "already_reported",
     "kind": "local-gas-smell", "by": "王芳", "role": "grid_worker", "note": "请补拍一张照片", "offer": "热饮券",
     "price": 30, "expires_at": "2026-03-02T04:00:00+00:00", "due_at": "2026-03-02T04:30:00+00:00",
+    "code": "12345678", "minutes": 15,
 }  # fmt: skip
 
 
@@ -74,8 +76,13 @@ def test_an_old_message_still_reads() -> None:
 def test_a_bad_file_is_refused_at_start(tmp_path: Path, name: str, content: str) -> None:
     (tmp_path / name).write_text(content, encoding="utf-8")
     with pytest.raises(TextError):
-        Texts(Catalogue.load(), tmp_path)
+        Texts(Catalogue.load(), ZoneInfo("Asia/Shanghai"), tmp_path)
 
 
 def test_no_template_asks_for_an_id() -> None:
     assert not any(IDS & names for names in TEMPLATES.values())
+
+
+def test_times_are_those_of_the_city() -> None:
+    texts = Texts(Catalogue.load(), ZoneInfo("Asia/Urumqi"))
+    assert "2026-03-02 10:00" in texts.render("voucher_issued", SAMPLE, "zh")[1]

@@ -11,11 +11,11 @@ from shared.kit.ids import new_id
 DAY = date(2026, 3, 2)
 START = datetime(2026, 1, 1, tzinfo=UTC)
 RULE = Rule(1, START, points_per_day_max=100, kind_reports_per_day_max=2, co_reporters_max=2)
-ME, YOU, THEY, LAST = (new_id() for _ in range(4))
+ME = new_id()
 
 
 def claim(rider: UUID = ME, amount: int = 50, kind: str = "gas", refusal: str | None = None) -> Claim:
-    return Claim(new_id(), rider, new_id(), "330114001001001", kind, amount, DAY, refusal, RULE)
+    return Claim(new_id(), rider, new_id(), "330114001001001", kind, amount, DAY, refusal, RULE, 1, "feima")
 
 
 def book(*claims: Claim, **balances: int) -> Book:
@@ -24,23 +24,23 @@ def book(*claims: Claim, **balances: int) -> Book:
 
 
 @pytest.mark.parametrize(
-    ("riders", "expected"),
+    ("ordinal", "repeated", "expected"),
     [
-        ([ME], (51, None)),
-        ([ME, YOU], (25, None)),
-        ([ME, YOU, THEY], (25, None)),
-        ([ME, YOU, THEY, LAST], (0, "co_reporters_max")),
-        ([ME, ME], (0, "already_reported")),
-        ([ME, YOU, YOU, THEY], (25, None)),
+        (1, False, (51, None)),
+        (2, False, (25, None)),
+        (3, False, (25, None)),
+        (4, False, (0, "co_reporters_max")),
+        (1, True, (0, "already_reported")),
+        (4, True, (0, "already_reported")),
     ],
 )
-def test_shares_of_a_case(riders: list[UUID], expected: tuple[int, str | None]) -> None:
-    assert share(riders, len(riders) - 1, 51, 50, RULE) == expected
+def test_shares_of_a_case(ordinal: int, repeated: bool, expected: tuple[int, str | None]) -> None:
+    assert share(ordinal, repeated, 51, 50, RULE) == expected
 
 
 def test_a_kind_without_points_says_so() -> None:
-    assert share([ME], 0, 0, 50, RULE) == (0, "no_points")
-    assert share([ME, YOU], 1, 1, 50, RULE) == (0, "no_points")
+    assert share(1, False, 0, 50, RULE) == (0, "no_points")
+    assert share(2, False, 1, 50, RULE) == (0, "no_points")
 
 
 def test_the_rule_in_force() -> None:

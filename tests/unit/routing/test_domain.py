@@ -1,6 +1,7 @@
 """The tree of areas, the responsible department, and decisions about places."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from services.routing.domain import (
     NO_MAP,
     OUTSIDE,
+    VAGUE,
     Area,
     AreaMap,
     Level,
@@ -32,6 +34,10 @@ class Fixed:
     ) -> Sequence[tuple[int, ...]]:
         assert len(lng) == len(lat) == len(radius_m) == len(self.answers)
         return self.answers
+
+    def nearest(self, lng: Sequence[float], lat: Sequence[float]) -> Sequence[int | None]:
+        assert len(lng) == len(lat) == sum(not answer for answer in self.answers)
+        return [1] * len(lng)
 
 
 def tree() -> list[Area]:
@@ -134,3 +140,31 @@ def test_the_most_specific_area_answers(area: str, expected: str) -> None:
 def test_nobody_responsible_and_no_kind_give_no_department() -> None:
     assert map_with((0,)).route(places(1))[0].department is None
     assert map_with((0,), departments={("water", "3301"): "x"}).route(places(1, kind=None))[0].department is None
+
+
+@pytest.mark.parametrize("accuracy_m", [None, 200.5, 650.0])
+def test_a_vague_place_waits_for_a_person_with_the_grids_around(accuracy_m: float | None) -> None:
+    vague = [replace(place, accuracy_m=accuracy_m) for place in places(2)]
+    near, far = map_with((2, 0), ()).route(vague)
+    assert (near.near, far.near) == (GRIDS[2], GRIDS[1]), "the nearest grid's people look after it"
+    assert (near.outcome, near.reason, near.grid, near.department) == ("unroutable", VAGUE, None, None)
+    assert near.alternatives == ("330114001002001", "330114001001001")
+    assert (far.outcome, far.reason, far.alternatives) == ("unroutable", OUTSIDE, ())
+
+
+def test_no_circle_is_looked_at_that_is_wider_than_any_place_is_trusted() -> None:
+    asked: list[float] = []
+
+    class Asked:
+        def candidates(
+            self, lng: Sequence[float], lat: Sequence[float], radius_m: Sequence[float]
+        ) -> list[tuple[int, ...]]:
+            asked.extend(radius_m)
+            return [()] * len(lng)
+
+        def nearest(self, lng: Sequence[float], lat: Sequence[float]) -> list[int | None]:
+            return [None] * len(lng)
+
+    made = replace(map_with((0,)), locator=Asked())
+    made.route([replace(place, accuracy_m=each) for place, each in zip(places(3), (None, 90_000.0, 15.0), strict=True)])
+    assert asked == [200.0, 200.0, 15.0]

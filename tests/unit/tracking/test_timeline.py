@@ -1,9 +1,11 @@
 """The journey of a report as people read it, and the link to it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,7 +27,7 @@ def received() -> ReceivedReport:
 
 def routing(version: int = 1, outcome: str = "routed", ambiguous: bool = False) -> Routing:
     grid = "330114001002003" if outcome == "routed" else None
-    return Routing(REPORT, version, outcome, None, grid, None, ambiguous, "water", at(version))
+    return Routing(REPORT, version, "feima", outcome, None, grid, None, ambiguous, "water", at(version))
 
 
 def step(version: int, name: str, role: str | None = "grid_worker", report_id: UUID | None = None) -> CaseStep:
@@ -45,14 +47,14 @@ def test_every_step_in_the_order_of_time_whatever_the_order_of_arrival() -> None
             [routing(2), routing(1, "unroutable")],
             case("closed"),
             shuffled,
-            [Movement(REPORT, 4, "posted", 50, None, at(60))],
+            [Movement(REPORT, 4, "feima", "posted", 50, None, at(60))],
         )
         assert [one.key for one in domain.timeline(journey)] == expected
 
 
 def test_steps_of_one_instant_follow_the_journey() -> None:
     opened = CaseStep(CASE, 1, "opened", "open", None, None, REPORT, "g", "", T0)
-    journey = Journey(received(), steps=[opened], movements=[Movement(REPORT, 1, "held", 50, None, T0)])
+    journey = Journey(received(), steps=[opened], movements=[Movement(REPORT, 1, "feima", "held", 50, None, T0)])
     assert [one.key for one in domain.timeline(journey)] == ["received", "opened", "points_held"]
 
 
@@ -79,9 +81,9 @@ def test_reports_of_others_are_told_apart_from_the_own() -> None:
 
 def test_points_say_amount_and_reason() -> None:
     moves = [
-        Movement(REPORT, 1, "held", 50, None, at(1)),
-        Movement(REPORT, 2, "refused", 0, "already_reported", at(2)),
-        Movement(REPORT, 3, "refused", 0, "some_new_reason", at(3)),
+        Movement(REPORT, 1, "feima", "held", 50, None, at(1)),
+        Movement(REPORT, 2, "feima", "refused", 0, "already_reported", at(2)),
+        Movement(REPORT, 3, "feima", "refused", 0, "some_new_reason", at(3)),
     ]
     texts = [one.zh for one in domain.timeline(Journey(received(), movements=moves))][1:]
     assert "50" in texts[0]
@@ -114,3 +116,13 @@ def test_a_changed_link_is_no_link() -> None:
     for place in range(len(token)):
         other = "A" if token[place] != "A" else "B"
         assert domain.report_of((KEY,), token[:place] + other + token[place + 1 :]) is None
+
+
+@pytest.mark.parametrize(
+    ("role", "actor", "shown"),
+    [("rider", UUID(int=9), True), ("rider", UUID(int=8), False), ("rider", None, False), ("verifier", None, True)],
+)
+def test_what_another_rider_wrote_is_for_the_office_alone(role: str, actor: UUID | None, shown: bool) -> None:
+    taken = replace(step(2, "info_given", role), rider_id=actor)
+    notes = [one.note for one in domain.timeline(Journey(received(), steps=[taken]))]
+    assert notes == ["", "备注" if shown else ""]

@@ -1,4 +1,4 @@
-"""All SQL of the ledger. A batch costs the same few statements whatever its size."""
+"""Accounts, holds, entries and rules. A batch costs the same few statements whatever its size."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,10 @@ from datetime import date, datetime
 from uuid import UUID
 
 from services.points.domain import Account, Book, DayUse, Hold, Rule
+from services.points.store import rounds
+from shared.kit import counters
 from shared.kit.db import Connection
+from shared.kit.erasure import Leaver
 from shared.kit.ids import new_id
 
 # In id order, so that two processes with riders in common wait for each other instead of deadlocking
@@ -16,7 +19,7 @@ FROM accounts WHERE rider_id = ANY($1::uuid[]) ORDER BY rider_id FOR NO KEY UPDA
 """
 SQL_OPEN_ACCOUNTS = "INSERT INTO accounts (rider_id) SELECT unnest($1::uuid[]) ON CONFLICT DO NOTHING"
 SQL_HOLDS = """
-SELECT id, source, rider_id, case_id, grid_code, kind, amount, state, reason, state
+SELECT id, source, rider_id, case_id, grid_code, kind, amount, state, reason, company, state, ordinal
 FROM holds WHERE id = ANY($1::uuid[])
 """
 SQL_EARNINGS = """
@@ -28,6 +31,11 @@ SQL_RULES = """
 SELECT version, effective_from, points_per_day_max, kind_reports_per_day_max, co_reporters_max, set_by, reason
 FROM rules ORDER BY effective_from
 """
+SQL_RULES_PAGE = """
+SELECT version, effective_from, points_per_day_max, kind_reports_per_day_max, co_reporters_max, set_by, reason
+FROM rules WHERE version > $1 ORDER BY version LIMIT $2
+"""
+SQL_RULES_LAST = "SELECT max(version) FROM rules"
 # Each update names the state it was decided on: with the accounts locked a miss can only be a defect, and the caller
 # rolls back on it. New rows come by COPY, which costs the server and the client half of what INSERT from arrays does.
 SQL_END_HOLDS = """
@@ -47,8 +55,13 @@ SELECT * FROM unnest($1::uuid[], $2::date[], $3::text[], $4::bigint[], $5::int[]
 ON CONFLICT (rider_id, earned_on, kind)
 DO UPDATE SET points = e.points + excluded.points, reports = e.reports + excluded.reports
 """
+_COUNTED = (
+    "balance", "moved held", "moved posted", "moved voided", "moved reversed", "holds report", "holds redemption",
+    "entries", "accounts",
+)  # fmt: skip
 HOLD_COLUMNS = (
-    "id", "source", "rider_id", "case_id", "grid_code", "kind", "amount", "state", "reason", "made_at", "ended_at",
+    "id", "source", "rider_id", "case_id", "grid_code", "kind", "amount", "state", "reason", "company", "made_at",
+    "ended_at", "ordinal",
 )  # fmt: skip
 ENTRY_COLUMNS = (
     "rider_id", "version", "line", "entry_id", "hold_id", "movement", "from_account", "to_account", "amount", "made_at",
@@ -59,6 +72,7 @@ SELECT * FROM unnest($1::uuid[], $2::boolean[], $3::bigint[]) ORDER BY 1
 ON CONFLICT (rider_id) DO UPDATE SET active = excluded.active, rider_version = excluded.rider_version
 WHERE a.rider_version < excluded.rider_version
 """
+SQL_ACCOUNTS_ERASE = "UPDATE accounts SET active = false WHERE rider_id = ANY($1::uuid[]) AND active"
 SQL_ACCOUNT = """
 SELECT rider_id, version, pending, available, reserved, active, version FROM accounts WHERE rider_id = $1
 """
@@ -74,60 +88,6 @@ INSERT INTO rules (version, effective_from, points_per_day_max, kind_reports_per
                    reason, set_at)
 SELECT $1, $2, $3, $4, $5, $6, $7, $8 WHERE $1 = 1 + (SELECT max(version) FROM rules)
 ON CONFLICT DO NOTHING RETURNING version
-"""
-SQL_TALLIES = """
-SELECT
-    (SELECT count(*) FROM holds WHERE source = 'report') AS reports,
-    (SELECT count(*) FROM holds WHERE source = 'report' AND state = 'refused') AS reports_refused,
-    (SELECT count(*) FROM holds WHERE state = 'held') AS holds_open,
-    coalesce(sum(amount) FILTER (WHERE from_account = 'issuance'), 0) AS held,
-    coalesce(sum(amount) FILTER (WHERE movement = 'posted' AND to_account = 'available'), 0) AS posted,
-    coalesce(sum(amount) FILTER (WHERE movement = 'voided' AND to_account = 'issuance'), 0) AS voided,
-    coalesce(sum(amount) FILTER (WHERE movement = 'reversed'), 0) AS reversed,
-    coalesce(sum(amount) FILTER (WHERE from_account = 'written_off'), 0) AS written_off,
-    coalesce(sum(amount) FILTER (WHERE to_account = 'redeemed'), 0) AS redeemed,
-    coalesce(sum(amount) FILTER (WHERE from_account = 'issuance'), 0)
-        - coalesce(sum(amount) FILTER (WHERE to_account = 'issuance'), 0) AS outstanding,
-    count(*) AS entries
-FROM entries
-"""
-# ledger_sum adds every account up, the house's derived and the riders' as stored: 0 unless value appeared or vanished
-SQL_BALANCES = """
-WITH riders AS (
-    SELECT coalesce(sum(pending), 0) AS pending, coalesce(sum(available), 0) AS available,
-           coalesce(sum(reserved), 0) AS reserved, count(*) AS accounts
-    FROM accounts
-), house AS (
-    SELECT coalesce(sum(CASE WHEN to_account IN ('issuance', 'redeemed', 'written_off') THEN amount ELSE 0 END
-                      - CASE WHEN from_account IN ('issuance', 'redeemed', 'written_off') THEN amount ELSE 0 END), 0)
-        AS balance
-    FROM entries
-)
-SELECT pending, available, reserved, accounts, pending + available + reserved + balance AS ledger_sum
-FROM riders, house
-"""
-# Accounts whose stored balances aren't the sums of their entries, or whose open holds don't explain what is in suspense
-SQL_IMBALANCE = """
-WITH lines AS (
-    SELECT rider_id, to_account AS account, amount FROM entries
-    UNION ALL
-    SELECT rider_id, from_account, -amount FROM entries
-), sums AS (
-    SELECT rider_id, coalesce(sum(amount) FILTER (WHERE account = 'pending'), 0) AS pending,
-           coalesce(sum(amount) FILTER (WHERE account = 'available'), 0) AS available,
-           coalesce(sum(amount) FILTER (WHERE account = 'reserved'), 0) AS reserved
-    FROM lines GROUP BY rider_id
-), suspense AS (
-    SELECT rider_id, coalesce(sum(amount) FILTER (WHERE source = 'report'), 0) AS pending,
-           coalesce(sum(amount) FILTER (WHERE source = 'redemption'), 0) AS reserved
-    FROM holds WHERE state = 'held' GROUP BY rider_id
-)
-SELECT count(*) FROM accounts a
-LEFT JOIN sums s USING (rider_id)
-LEFT JOIN suspense h USING (rider_id)
-WHERE (a.pending, a.available, a.reserved)
-          <> (coalesce(s.pending, 0), coalesce(s.available, 0), coalesce(s.reserved, 0))
-   OR (a.pending, a.reserved) <> (coalesce(h.pending, 0), coalesce(h.reserved, 0))
 """
 
 
@@ -183,8 +143,8 @@ async def write_book(conn: Connection, book: Book, now: datetime) -> list[UUID]:
     """
     made = [
         # a hold made and ended in one batch arrives in its last state
-        (h.id, h.source, h.rider_id, h.case_id, h.grid_code, h.kind, h.amount, h.state, h.reason, now,
-         None if h.state == "held" else now)
+        (h.id, h.source, h.rider_id, h.case_id, h.grid_code, h.kind, h.amount, h.state, h.reason, h.company, now,
+         None if h.state == "held" else now, h.ordinal)
         for h in book.holds.values()
         if h.loaded_state is None
     ]  # fmt: skip
@@ -235,6 +195,17 @@ async def rules(conn: Connection) -> list[Rule]:
     return [Rule(*row) for row in await conn.fetch(SQL_RULES)]
 
 
+async def rules_page(conn: Connection, after: int, limit: int) -> list[Rule]:
+    """The next rules after a version, by version."""
+    return [Rule(*row) for row in await conn.fetch(SQL_RULES_PAGE, after, limit)]
+
+
+async def last_rule(conn: Connection) -> int:
+    """The newest version."""
+    version: int = await conn.fetchval(SQL_RULES_LAST)
+    return version
+
+
 async def add_rule(conn: Connection, rule: Rule, now: datetime) -> bool:
     """Append a rule as the next version; False if that version or instant is taken already."""
     added = await conn.fetchval(
@@ -249,6 +220,11 @@ async def add_rule(conn: Connection, rule: Rule, now: datetime) -> bool:
         now,
     )
     return added is not None
+
+
+async def forget(conn: Connection, leavers: Sequence[Leaver]) -> None:
+    """End spending. The ledger stays whole: it knows riders by bare ids, which lead to nobody after an erasure."""
+    await conn.execute(SQL_ACCOUNTS_ERASE, [one.rider_id for one in leavers])
 
 
 async def project_riders(conn: Connection, riders: Iterable[tuple[UUID, bool, int]]) -> None:
@@ -274,21 +250,39 @@ async def entries(conn: Connection, rider_id: UUID, before: tuple[int, int], lim
 
 
 async def tallies(conn: Connection) -> dict[str, int]:
-    """Totals in points, and counts; in a sound ledger `imbalance` and `ledger_sum` are 0."""
-    totals = await conn.fetchrow(SQL_TALLIES)
-    assert totals is not None  # an aggregate always has a row
-    return {name: int(value) for name, value in totals.items()} | await balances(conn)
+    """Totals in points, and counts, as they are kept. `ledger_sum` adds every account up, the house's and the riders'.
 
-
-async def balances(conn: Connection) -> dict[str, int]:
-    """The riders' balances in points, and what is 0 in a sound ledger: `ledger_sum` in points, `imbalance` in accounts.
-
-    Each is one statement, so one snapshot; reads all entries.
+    It is 0 in a sound ledger, and so is `imbalance`: accounts and holds that the rounds found not explained by entries.
     """
-    row = await conn.fetchrow(SQL_BALANCES)
-    assert row is not None  # an aggregate always has a row
-    figures = {name: int(value) for name, value in row.items()}
-    return figures | {"imbalance": int(await conn.fetchval(SQL_IMBALANCE))}
+    kept = await counters.kept(conn, *_COUNTED)
+    state = await rounds.round_under_way(conn)
+    balances = {name: kept.of("balance", name) for name in ("pending", "available", "reserved")}
+    held = kept.of("moved held", "issuance pending")
+    voided = kept.of("moved voided", "pending issuance")
+    refunded, written_off = (
+        kept.of("moved reversed", "redeemed available"),
+        kept.of("moved reversed", "written_off issuance"),
+    )
+    reversed_ = kept.total("moved reversed") - refunded
+    redeemed = kept.of("moved posted", "reserved redeemed") - refunded
+    outstanding = held - voided - reversed_
+    return {
+        "reports": kept.total("holds report"),
+        "reports_refused": kept.of("holds report", "refused"),
+        "holds_open": kept.total("holds report", "holds redemption", label="held"),
+        "held": held,
+        "posted": kept.of("moved posted", "pending available"),
+        "voided": voided,
+        "reversed": reversed_,
+        "written_off": written_off,
+        "redeemed": redeemed,
+        "outstanding": outstanding,
+        "entries": kept.of("entries"),
+        **balances,
+        "accounts": kept.of("accounts"),
+        "ledger_sum": sum(balances.values()) + redeemed - outstanding - written_off,
+        "imbalance": max(state.wrong, state.wrong_last) if state is not None else 0,
+    }
 
 
 async def _lock(conn: Connection, riders: Collection[UUID]) -> dict[UUID, Account]:

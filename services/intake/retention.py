@@ -1,0 +1,20 @@
+"""How long the tables of intake keep their rows."""
+
+from shared.kit.retention import Table, Way
+
+TABLES = (
+    Table("companies", "what is known of a company", Way.BOUNDED, "as the company", "whose signatures are good"),
+    Table("riders", "what is known of a rider", Way.BOUNDED, "as the rider's account", "who may report"),
+    Table(
+        "reports", "a number that its sender has used, and a hash of what it said", Way.STAYS, "as long as the suite",
+        "a report is accepted once per number of its sender, however late it is sent again; place and words aren't "
+        "kept", per_report=1.0,
+    ),
+    Table(
+        "photos", "an uploaded photo; the pixels are in the object store", Way.STAYS,
+        "used by a report: as the report; else one day",
+        "evidence of the case; what no report uses is removed with its pixels by intake's own task", per_report=1.0,
+    ),
+    Table("photo_cases", "where a case with photos is now", Way.STAYS, "as the photos", "whose people may see them",
+          per_report=0.9),
+)  # fmt: skip

@@ -1,0 +1,176 @@
+"""Steps of cases: who is told of them. Everybody at once where they are few, some at a time where they are a crowd."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from services.notifications.domain import CASE_STEPS, Message
+from services.notifications.settings import Settings
+from services.notifications.store import deliveries, reporters, webhooks
+from services.notifications.store.reporters import Crowd, Reporter
+from services.notifications.usecases.telling import note, parameters, tell
+from shared.events.case_changed import CaseChanged
+from shared.kit.areas import NO_MAP, AreaTree
+from shared.kit.work import Event, Work
+
+WEBHOOK_TEMPLATE = "report_status"
+TOLD_AT_ONCE_MAX = 20
+"""Reporters of one case who are told with the event; more are left to `tell_crowd`."""
+TOLD_PER_TRANSACTION = 1_000
+REPORT_IDS_MAX = 100
+"""Reports that a company's webhook names; it knows all its others from the deliveries of their own steps."""
+
+
+async def tell_cases(
+    settings: Settings, work: Work, events: Sequence[Event[CaseChanged]], tree: AreaTree = NO_MAP
+) -> None:
+    """Cases: each reporter once a step, companies' webhooks every step, operators' channels each emergency.
+
+    Reporters are kept from the steps that bring their reports. A report of a rider who reported the thing before brings
+    no new reporter: points refuse it, and that is what the rider is told.
+    """
+    await reporters.add(work.conn, [one for event in events if (one := _reporter(event.data)) is not None], work.now)
+    steps = [(event, template) for event in events if (template := _template(event)) is not None]
+    hooks = await webhooks.tellable(work.conn)
+    known = await _known(work, [event for event in events if hooks or _template(event)])
+    lines = [
+        line
+        for event, template in steps
+        if not _is_crowded(event)
+        for line in _lines(_crowd(event, template), _until(event, known[event.data.case_id]))
+    ]
+    await tell(settings, work, lines)
+    crowds = [_crowd(event, template) for event, template in steps if _is_crowded(event)]
+    await reporters.queue(work.conn, crowds, work.now)
+    emergencies = [_emergency(event, tree) for event in events if _is_new_emergency(event.data)]
+    await deliveries.queue_emergencies(
+        work.conn, emergencies, attempts_allowed=settings.delivery_attempts_max, now=work.now
+    )
+    if hooks:
+        crowded = {event.data.case_id for event in events if _is_crowded(event)}
+        for one in await reporters.of_companies(work.conn, crowded, hooks, REPORT_IDS_MAX):
+            known[one.case_id].append(one)
+        rows = [row for event in events for row in _webhook_rows(event, hooks, known[event.data.case_id])]
+        await deliveries.queue_webhooks(work.conn, rows, attempts_allowed=settings.delivery_attempts_max, now=work.now)
+
+
+async def tell_crowd(settings: Settings, work: Work) -> bool:
+    """Tell the next reporters of a crowded case of its step. False: nobody waits whom nobody else tells."""
+    crowd = await reporters.next_crowd(work.conn)
+    if crowd is None:
+        return False
+    page = await reporters.page(work.conn, crowd, TOLD_PER_TRANSACTION)
+    await tell(settings, work, _lines(crowd, page))
+    if len(page) < TOLD_PER_TRANSACTION:
+        await reporters.told(work.conn, crowd)
+    else:
+        await reporters.go_on(work.conn, crowd, page[-1])
+    return True
+
+
+def _reporter(case: CaseChanged) -> Reporter | None:
+    report = case.report
+    if report is None or case.transition == "repeated":
+        return None
+    return Reporter(case.case_id, report.company, report.ordinal, report.rider_id, report.report_id)
+
+
+def _is_crowded(event: Event[CaseChanged]) -> bool:
+    return event.data.report_count > TOLD_AT_ONCE_MAX
+
+
+async def _known(work: Work, events: Sequence[Event[CaseChanged]]) -> dict[UUID, list[Reporter]]:
+    """The reporters of those steps that are told at once, of which at least one needs them."""
+    known: dict[UUID, list[Reporter]] = defaultdict(list)
+    few = {event.data.case_id for event in events if not _is_crowded(event)}
+    for one in await reporters.of_cases(work.conn, few, TOLD_AT_ONCE_MAX):
+        known[one.case_id].append(one)
+    return known
+
+
+def _template(event: Event[CaseChanged]) -> str | None:
+    return CASE_STEPS.get(event.data.transition)
+
+
+def _until(event: Event[CaseChanged], known: Sequence[Reporter]) -> list[Reporter]:
+    """Who had reported when the step was taken."""
+    return [one for one in known if one.ordinal <= event.data.report_count]
+
+
+def _crowd(event: Event[CaseChanged], template: str) -> Crowd:
+    data = event.data
+    values = {
+        "kind": data.kind,
+        "grid_code": data.grid_code,
+        "by": data.actor.name if data.actor else "",
+        "role": data.actor.role if data.actor else "system",
+        "note": note(data.note),
+        "case_id": data.case_id,
+    }
+    return Crowd(event.id, data.case_id, data.report_count, template, parameters(template, values), event.occurred_at)
+
+
+def _lines(crowd: Crowd, told: Sequence[Reporter]) -> list[Message]:
+    return [
+        Message(
+            one.rider_id,
+            crowd.event_id,
+            "case",
+            crowd.template,
+            {**crowd.params, "report_id": one.report_id},
+            crowd.created_at,
+        )
+        for one in told
+    ]
+
+
+def _is_new_emergency(data: CaseChanged) -> bool:
+    return data.level == "emergency" and data.transition == "opened"
+
+
+def _emergency(event: Event[CaseChanged], tree: AreaTree) -> tuple[UUID, Sequence[str], str, Mapping[str, Any]]:
+    data = event.data
+    params = {"kind": data.kind, "grid_code": data.grid_code, "due_at": data.due_at, "case_id": data.case_id}
+    # an ambiguous place may be in another office's grid: there it is as urgent
+    areas = dict.fromkeys(code for grid in (data.grid_code, *data.alternatives) for code in tree.line(grid))
+    return event.id, tuple(areas), "emergency_opened", params
+
+
+def _webhook_rows(
+    event: Event[CaseChanged], hooks: Mapping[str, UUID], known: Sequence[Reporter]
+) -> list[tuple[UUID, UUID, str, Mapping[str, Any]]]:
+    """One delivery a company with its own reports; of a step that brought a report, only that report."""
+    data = event.data
+    ours: dict[str, list[UUID]] = defaultdict(list)
+    if data.report is not None:
+        ours[data.report.company].append(data.report.report_id)
+    else:
+        for one in _until(event, known):
+            if one.report_id not in ours[one.company]:
+                ours[one.company].append(one.report_id)
+    return [
+        (event.id, hooks[company], WEBHOOK_TEMPLATE, _webhook_body(event, report_ids[:REPORT_IDS_MAX]))
+        for company, report_ids in ours.items()
+        if company in hooks
+    ]
+
+
+def _webhook_body(event: Event[CaseChanged], report_ids: Sequence[UUID]) -> Mapping[str, Any]:
+    data = event.data
+    return {
+        "type": "report.status_changed",
+        "timestamp": data.changed_at,
+        "data": {
+            "case_id": data.case_id,
+            "sequence": event.version,
+            "transition": data.transition,
+            "state": data.state,
+            "kind": data.kind,
+            "grid_code": data.grid_code,
+            "department": data.department,
+            "due_at": data.due_at,
+            "changed_at": data.changed_at,
+            "report_ids": report_ids,
+        },
+    }

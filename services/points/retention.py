@@ -1,0 +1,36 @@
+"""How long the tables of points keep their rows."""
+
+from datetime import timedelta
+
+from shared.kit.retention import Sweep, Table, Way
+
+TABLES = (
+    Table("accounts", "a rider's balances", Way.BOUNDED, "as long as the suite", "the ledger's heads"),
+    Table(
+        "holds", "points that a report or a redemption has set aside", Way.STAYS, "as long as the suite",
+        "a reversal may come years later and must find what it reverses", per_report=1.0,
+    ),
+    Table(
+        "cases", "what was decided of a case's points", Way.STAYS, "as the holds",
+        "a report that is heard late, and a second verdict, must meet the first", per_report=0.8,
+    ),
+    Table(
+        "settlements", "a verdict on a crowded case that is being carried out", Way.DRAINED, "until all are settled",
+        "a verdict on 100,000 reports is carried out in bounded transactions, and each hold ends once",
+    ),
+    Table(
+        "entries", "a movement between two accounts", Way.STAYS, "as long as the suite",
+        "points are value: a balance is the sum of its entries, and nobody may change or delete one", per_report=2.0,
+    ),
+    Table(
+        "earnings", "what a rider was promised on one day for one kind", Way.SWEPT, "60 days",
+        "the daily caps ask for the day of the report, and no report is taken that is older",
+        Sweep("earned_on", timedelta(days=60)), per_report=1.0,
+    ),
+    Table("rules", "the programme's rules from an instant on", Way.BOUNDED, "as long as the suite", "explains entries"),
+    Table("ledger_rounds", "how far the ledger's check has come", Way.BOUNDED, "one row", "a new leader goes on there"),
+    Table(
+        "ledger_checkpoints", "what an account's entries came to", Way.BOUNDED, "as the account",
+        "recent movements are checked without reading all former ones",
+    ),
+)  # fmt: skip

@@ -1,0 +1,135 @@
+"""SQL of cases' verdicts and of their settlement. Few statements a batch, whatever its size."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from services.points.domain import Act, CaseVerdict
+from shared.kit.db import Connection
+
+# Inserts or locks, in the order of the ids: what is heard of one case at a time is heard one after the other.
+SQL_LOCK_CASES = """
+INSERT INTO cases AS c (case_id) SELECT unnest($1::uuid[])
+ON CONFLICT (case_id) DO UPDATE SET posted_up_to = c.posted_up_to
+RETURNING case_id, posted_up_to, voided_up_to
+"""
+SQL_DECIDE = """
+UPDATE cases c SET posted_up_to = n.posted_up_to, voided_up_to = n.voided_up_to
+FROM unnest($1::uuid[], $2::int[], $3::int[]) AS n (case_id, posted_up_to, voided_up_to) WHERE c.case_id = n.case_id
+"""
+SQL_SETTLING = "SELECT DISTINCT case_id FROM settlements WHERE case_id = ANY($1::uuid[])"
+SQL_TO_SETTLE = """
+SELECT h.case_id, h.id, h.rider_id, h.ordinal FROM unnest($1::uuid[], $2::int[], $3::int[]) AS c (case_id, after, up_to)
+CROSS JOIN LATERAL (
+    SELECT case_id, id, rider_id, ordinal FROM holds
+    WHERE case_id = c.case_id AND ordinal > c.after AND ordinal <= c.up_to AND amount > 0 AND source = 'report'
+    ORDER BY ordinal LIMIT $4
+) h
+"""
+SQL_QUEUE = """
+INSERT INTO settlements (case_id, case_version, act, up_to, grid_code, changed_at, traceparent, queued_at)
+SELECT *, $8::timestamptz
+FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::int[], $5::text[], $6::timestamptz[], $7::text[])
+ON CONFLICT DO NOTHING
+"""
+# One process a settlement, and a case's verdicts in their order.
+SQL_NEXT = """
+SELECT s.case_id, s.case_version, s.act, s.up_to, s.settled_up_to, s.grid_code, s.changed_at, s.traceparent
+FROM settlements s
+WHERE NOT EXISTS (SELECT FROM settlements e WHERE e.case_id = s.case_id AND e.case_version < s.case_version)
+ORDER BY s.queued_at LIMIT 1 FOR UPDATE OF s SKIP LOCKED
+"""
+SQL_OLDEST_AGE = "SELECT extract(epoch FROM now() - min(queued_at))::float8 FROM settlements"
+SQL_VOIDED_UP_TO = "SELECT voided_up_to FROM cases WHERE case_id = $1"
+SQL_GO_ON = "UPDATE settlements SET settled_up_to = $3 WHERE case_id = $1 AND case_version = $2"
+SQL_SETTLED = "DELETE FROM settlements WHERE case_id = $1 AND case_version = $2"
+
+
+@dataclass(frozen=True, slots=True)
+class ToSettle:
+    """A hold that a verdict may end."""
+
+    case_id: UUID
+    hold_id: UUID
+    rider_id: UUID
+    ordinal: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """A verdict on a crowded case, and how far it is carried out."""
+
+    case_id: UUID
+    case_version: int
+    act: Act
+    up_to: int
+    settled_up_to: int
+    grid_code: str
+    changed_at: datetime
+    traceparent: str | None
+
+
+async def lock(conn: Connection, case_ids: Collection[UUID]) -> dict[UUID, CaseVerdict]:
+    """What was decided of these cases, locked; a case is made where it is new."""
+    rows = await conn.fetch(SQL_LOCK_CASES, sorted(case_ids))
+    return {row[0]: CaseVerdict(row[1], row[2]) for row in rows}
+
+
+async def decide(conn: Connection, verdicts: Sequence[tuple[UUID, CaseVerdict]]) -> None:
+    """Write what was decided of locked cases."""
+    if verdicts:
+        await conn.execute(
+            SQL_DECIDE,
+            [case_id for case_id, _ in verdicts],
+            [verdict.posted_up_to for _, verdict in verdicts],
+            [verdict.voided_up_to for _, verdict in verdicts],
+        )
+
+
+async def settling(conn: Connection, case_ids: Collection[UUID]) -> set[UUID]:
+    """Those of the cases whose last verdict is still being carried out."""
+    return {row[0] for row in await conn.fetch(SQL_SETTLING, list(case_ids))}
+
+
+async def to_settle(conn: Connection, ranges: Sequence[tuple[UUID, int, int]], most: int) -> list[ToSettle]:
+    """At most so many holds of each case, of its reporters after one ordinal up to another, in order; not locked."""
+    columns = zip(*ranges, strict=True)
+    return [ToSettle(*row) for row in await conn.fetch(SQL_TO_SETTLE, *map(list, columns), most)]
+
+
+async def queue(conn: Connection, settlements: Sequence[Settlement], now: datetime) -> None:
+    """Leave verdicts to be carried out some holds at a time."""
+    if settlements:
+        rows = [
+            (s.case_id, s.case_version, s.act, s.up_to, s.grid_code, s.changed_at, s.traceparent) for s in settlements
+        ]
+        await conn.execute(SQL_QUEUE, *map(list, zip(*rows, strict=True)), now)
+
+
+async def next_settlement(conn: Connection) -> Settlement | None:
+    """The oldest that nobody works on, locked."""
+    row = await conn.fetchrow(SQL_NEXT)
+    return None if row is None else Settlement(*row)
+
+
+async def oldest_age_s(conn: Connection) -> float:
+    """Seconds for which the oldest settlement has waited or been under way, 0 where there is none."""
+    found: float | None = await conn.fetchval(SQL_OLDEST_AGE)
+    return found or 0.0
+
+
+async def voided_up_to(conn: Connection, case_id: UUID) -> int:
+    """Up to which reporter a case's points were voided, whatever was decided before."""
+    found: int | None = await conn.fetchval(SQL_VOIDED_UP_TO, case_id)
+    return found or 0
+
+
+async def go_on(conn: Connection, settlement: Settlement, settled_up_to: int) -> None:
+    """Remember how far a settlement has come."""
+    await conn.execute(SQL_GO_ON, settlement.case_id, settlement.case_version, settled_up_to)
+
+
+async def settled(conn: Connection, settlement: Settlement) -> None:
+    """Nothing of it is left."""
+    await conn.execute(SQL_SETTLED, settlement.case_id, settlement.case_version)

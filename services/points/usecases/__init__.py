@@ -1,0 +1,169 @@
+"""Lock the accounts, let the Book decide, write it, publish one event per movement: in the caller's transaction."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from services.points import metrics
+from services.points.domain import Book, Hold, Movement, Rule
+from services.points.store import ledger as store
+from services.points.store import rounds
+from shared.events.account_changed import ACCOUNT_CHANGED, AccountChanged
+from shared.events.redemption_changed import RedemptionChanged
+from shared.events.rider_changed import RiderChanged
+from shared.kit import counters
+from shared.kit.db import Connection
+from shared.kit.http import conflict, not_found
+from shared.kit.work import Event, Work, database_now
+
+CHECK_EVERY_S = 5.0
+TURNS_A_ROUND = int(12 * 3600 / CHECK_EVERY_S)
+RECENT = timedelta(minutes=3)
+"""More than the minute between two looks, so that what commits late is seen by the next one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What a movement follows from: an event, or a verdict that is being settled."""
+
+    traceparent: str | None
+    grid_code: str | None
+    changed_at: datetime
+
+    @staticmethod
+    def of(event: Event[Any], grid_code: str | None = None) -> "Cause":
+        """An event whose body says when it happened; `grid_code` of a case: where it lies now."""
+        return Cause(event.traceparent, grid_code, event.data.changed_at)
+
+
+async def follow_redemptions(work: Work, events: Sequence[Event[RedemptionChanged]]) -> None:
+    """Reserve a requested redemption's price or refuse it, pay it when used, give it back when it comes to nothing.
+
+    What an operator undid was paid: it is given back as a reversal, which the ledger keeps beside the payment.
+    """
+    priced = [(cause, event.data) for cause, event in enumerate(events) if event.data.price > 0]
+    priced = [(cause, redemption) for cause, redemption in priced if redemption.state != "issued"]
+    if not priced:
+        return
+    book = await store.open_book(work.conn, {r.rider_id for _, r in priced}, {r.redemption_id for _, r in priced})
+    for cause, redemption in priced:
+        if redemption.state in ("requested", "used", "undone"):
+            book.spend(redemption.redemption_id, redemption.rider_id, redemption.price, cause)
+        if redemption.state in ("used", "undone"):
+            book.post(redemption.redemption_id, cause)
+            if redemption.state == "undone":
+                book.refund(redemption.redemption_id, redemption.reason or "undone", cause)
+            if book.holds[redemption.redemption_id].state not in ("posted", "reversed"):
+                work.reject(events[cause], "unpaid_voucher", "a voucher was used whose points are not held")
+        elif redemption.state != "requested":
+            absent = Hold(redemption.redemption_id, "redemption", redemption.rider_id, None, None, "", 0, "voided")
+            book.void(absent, redemption.reason or redemption.state, cause)
+    await save(work, book, [Cause.of(event) for event in events])
+
+
+async def follow_riders(work: Work, events: Sequence[Event[RiderChanged]]) -> None:
+    """Keep who may spend."""
+    newest: dict[UUID, tuple[bool, int]] = {}
+    for event in events:
+        if event.version > newest.get(event.data.rider_id, (True, 0))[1]:
+            newest[event.data.rider_id] = (event.data.active, event.version)
+    await store.project_riders(work.conn, [(rider, *state) for rider, state in newest.items()])
+
+
+async def reverse(work: Work, hold_id: UUID, reason: str, covers: Callable[[str], bool]) -> None:
+    """Take posted points of a report back. `covers`: whether whoever asks answers for a grid.
+
+    Raises:
+        ApiProblem: 404 no such hold in these areas; 409 `not_reversible` with its state, where nothing is posted to
+            take back.
+    """
+    seen = await store.hold(work.conn, hold_id)
+    if seen is None or not covers(seen.grid_code or ""):
+        raise not_found("hold")
+    book = await store.open_book(work.conn, {seen.rider_id}, {hold_id})
+    if not book.reverse(hold_id, reason, -1):
+        hold = book.holds[hold_id]
+        raise conflict(
+            "not_reversible",
+            "积分不能冲正 / Can't be reversed",
+            "only posted points of a report can be taken back",
+            state=hold.state,
+            source=hold.source,
+        )
+    await save(work, book, ())
+
+
+async def set_rule(work: Work, rule: Rule) -> None:
+    """Append a rule.
+
+    Raises:
+        ApiProblem: 409 `rule_moved_on` when `rule.version` isn't the next one or its instant is taken.
+    """
+    if not await store.add_rule(work.conn, rule, work.now):
+        current = await store.last_rule(work.conn)
+        raise conflict("rule_moved_on", "规则已被他人修改 / Rules have changed", current_version=current)
+
+
+async def check_shares(conn: Connection) -> None:
+    """Go on with the round: as many shares as end it within half a day, each its own transaction."""
+    kept = await counters.kept(conn, "entries", "holds report", "holds redemption")
+    entries, holds = kept.of("entries"), kept.total("holds report", "holds redemption")
+    shares = entries // rounds.SHARE_ENTRIES + holds // rounds.SHARE_HOLDS
+    if (now := await rounds.round_under_way(conn)) is None:
+        await rounds.begin(conn, await database_now(conn))
+        now = await rounds.round_under_way(conn)
+    for _ in range(1 + shares // TURNS_A_ROUND):
+        if now is not None:
+            async with conn.transaction():
+                now = await rounds.check_share(conn, now, await database_now(conn))
+    if now is not None and now.finished_at is not None:
+        metrics.LEDGER_ROUND.set(now.finished_at.timestamp())
+
+
+async def check_recent(conn: Connection) -> int:
+    """How many accounts that moved in the last minutes their entries don't explain."""
+    riders = await rounds.recent_riders(conn, await database_now(conn) - RECENT)
+    return await rounds.recent_wrong(conn, riders)
+
+
+async def save(work: Work, book: Book, causes: Sequence[Cause]) -> None:
+    """Write a book and publish its movements; a movement's `cause` is its place among the causes, -1: a person."""
+    entry_ids = await store.write_book(work.conn, book, work.now)
+    for movement, entry_id in zip(book.movements, entry_ids, strict=True):
+        cause = causes[movement.cause] if movement.cause >= 0 else None
+        work.publish(
+            ACCOUNT_CHANGED,
+            _told(movement, entry_id, cause, work.now),
+            version=movement.version,
+            traceparent=cause.traceparent if cause else None,
+        )
+        if cause is not None and movement.name == "posted" and movement.hold.source == "report":
+            metrics.TIME_TO_POSTED.observe((work.now - cause.changed_at).total_seconds())
+    for (name, source), count in Counter((m.name, m.hold.source) for m in book.movements).items():
+        metrics.MOVEMENTS.labels(name, source).inc(count)
+    for reason, count in Counter(m.reason for m in book.movements if m.name == "refused").items():
+        metrics.REFUSALS.labels(reason or "").inc(count)
+
+
+def _told(movement: Movement, entry_id: UUID, cause: Cause | None, now: datetime) -> AccountChanged:
+    hold = movement.hold
+    # a case may have moved to another grid since its points were held
+    grid_code = cause.grid_code if cause is not None and hold.source == "report" else hold.grid_code
+    return AccountChanged(
+        rider_id=hold.rider_id,
+        entry_id=entry_id,
+        movement=movement.name,
+        source=hold.source,
+        source_id=hold.id,
+        case_id=hold.case_id,
+        company=hold.company,
+        grid_code=grid_code,
+        amount=movement.amount,
+        reason=movement.reason,
+        pending=movement.pending,
+        available=movement.available,
+        changed_at=now,
+    )

@@ -1,0 +1,169 @@
+"""Riders earn with the steps of cases; a verdict on a crowded case is carried out some holds at a time."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from services.points.domain import Act, Book, CaseVerdict, Claim, Rule, rule_at, share
+from services.points.store import cases as case_store
+from services.points.store import ledger as store
+from services.points.store.cases import Settlement
+from services.points.usecases import Cause, save
+from shared.catalog import Catalogue, Kind
+from shared.events.case_changed import CaseChanged, CaseReport
+from shared.kit.work import Event, Work
+
+SETTLED_AT_ONCE_MAX = 20
+"""Holds of one case that are settled with the event; more are left to `settle`."""
+SETTLED_PER_TRANSACTION = 500
+ACTS: dict[str, Act] = {"closed": "post", "invalidated": "void"}
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What points are reckoned by, besides the rules in the database."""
+
+    catalogue: Catalogue
+    zone: ZoneInfo
+    """Where a day begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What one event of a case does to the ledger: a report's claim, or a verdict."""
+
+    cause: int
+    case_id: UUID
+    claim: Claim | None = None
+    act: Act | None = None
+    up_to: int = 0
+
+
+async def follow_cases(terms: Terms, work: Work, events: Sequence[Event[CaseChanged]]) -> None:
+    """Hold points for new reports, post them when the case is closed, give them back when it is invalid.
+
+    What is decided of a case is remembered, so that a report which is heard after its case's verdict meets it.
+    Reopening takes nothing back: only an invalid case does. A kind that the catalogue lacks is refused as
+    `unknown_kind`.
+    """
+    steps = await _steps(terms, work, events)
+    if not steps:
+        return
+    verdicts = await case_store.lock(work.conn, {step.case_id for step in steps})
+    up_to: Counter[UUID] = Counter()
+    for step in steps:
+        if step.act is not None:
+            up_to[step.case_id] = max(up_to[step.case_id], step.up_to)
+    crowded, due = await _due(work, up_to)
+    claims = [step.claim for step in steps if step.claim is not None]
+    book = await store.open_book(
+        work.conn,
+        {claim.rider_id for claim in claims} | {one.rider_id for one in due},
+        {claim.report_id for claim in claims} | {one.hold_id for one in due},
+        {(claim.rider_id, claim.on) for claim in claims},
+    )
+    queued = [
+        _settlement(events[step.cause], step)
+        for step in steps
+        if not _take(book, step, verdicts[step.case_id], step.case_id in crowded)
+    ]
+    await case_store.decide(work.conn, [(case_id, verdicts[case_id]) for case_id in up_to])
+    await case_store.queue(work.conn, queued, work.now)
+    await save(work, book, [Cause.of(event, event.data.grid_code) for event in events])
+
+
+async def settle(work: Work) -> bool:
+    """Carry a verdict on a crowded case out on its next holds. False: nothing waits that nobody else works on.
+
+    What a later verdict voids is not posted first: it waits for that verdict's own settlement.
+    """
+    settlement = await case_store.next_settlement(work.conn)
+    if settlement is None:
+        return False
+    after = settlement.settled_up_to
+    if settlement.act == "post":
+        after = max(after, await case_store.voided_up_to(work.conn, settlement.case_id))
+    reach = (settlement.case_id, after, settlement.up_to)
+    due = await case_store.to_settle(work.conn, [reach], SETTLED_PER_TRANSACTION)
+    book = await store.open_book(work.conn, {one.rider_id for one in due}, {one.hold_id for one in due})
+    book.settle(settlement.act, [one.hold_id for one in due], 0)
+    if len(due) < SETTLED_PER_TRANSACTION:
+        await case_store.settled(work.conn, settlement)
+    else:
+        await case_store.go_on(work.conn, settlement, due[-1].ordinal)
+    await save(work, book, [Cause(settlement.traceparent, settlement.grid_code, settlement.changed_at)])
+    return True
+
+
+async def _steps(terms: Terms, work: Work, events: Sequence[Event[CaseChanged]]) -> list[_Step]:
+    rules: list[Rule] | None = None
+    steps: list[_Step] = []
+    for cause, event in enumerate(events):
+        case = event.data
+        if case.transition in ACTS:
+            steps.append(_Step(cause, case.case_id, act=ACTS[case.transition], up_to=case.report_count))
+        elif case.report is not None:
+            kind = terms.catalogue.kind(case.kind, case.opened_at)
+            if kind is None:
+                work.reject(event, "unknown_kind", f"the catalogue has no kind {case.kind!r}")
+                continue
+            rules = rules or await store.rules(work.conn)
+            steps.append(_Step(cause, case.case_id, claim=_claim(terms, rules, case, case.report, kind)))
+    return steps
+
+
+async def _due(work: Work, up_to: Counter[UUID]) -> tuple[set[UUID], list[case_store.ToSettle]]:
+    """Which of the cases with a verdict are settled later, and the stored holds of the others."""
+    if not up_to:
+        return set(), []
+    crowded = await case_store.settling(work.conn, up_to)
+    ranges = [(case_id, 0, ordinal) for case_id, ordinal in up_to.items() if case_id not in crowded]
+    due = await case_store.to_settle(work.conn, ranges, SETTLED_AT_ONCE_MAX + 1) if ranges else []
+    crowded |= {case_id for case_id, n in Counter(one.case_id for one in due).items() if n > SETTLED_AT_ONCE_MAX}
+    return crowded, [one for one in due if one.case_id not in crowded]
+
+
+def _take(book: Book, step: _Step, verdict: CaseVerdict, crowded: bool) -> bool:
+    """Let a step take effect; False where that is left to `settle`."""
+    if step.claim is not None:
+        book.take(step.claim, verdict, step.cause)
+    elif step.act == "void":
+        verdict.voided_up_to = max(verdict.voided_up_to, step.up_to)
+    else:
+        verdict.posted_up_to = max(verdict.posted_up_to, step.up_to)
+    if step.act is None:
+        return True
+    if not crowded:
+        book.settle(step.act, book.of_case(step.case_id, step.up_to), step.cause)
+    return not crowded
+
+
+def _claim(terms: Terms, rules: Sequence[Rule], case: CaseChanged, report: CaseReport, kind: Kind) -> Claim:
+    at: datetime = case.changed_at
+    rule = rule_at(rules, at)
+    amount, refusal = share(report.ordinal, case.transition == "repeated", kind.points, kind.co_reporter_percent, rule)
+    return Claim(
+        report_id=report.report_id,
+        rider_id=report.rider_id,
+        case_id=case.case_id,
+        grid_code=case.grid_code,
+        kind=case.kind,
+        amount=amount,
+        on=at.astimezone(terms.zone).date(),
+        refusal=refusal,
+        rule=rule,
+        ordinal=report.ordinal,
+        company=report.company,
+    )
+
+
+def _settlement(event: Event[Any], step: _Step) -> Settlement:
+    assert step.act is not None, "only a verdict is left to be settled"
+    case = event.data
+    return Settlement(
+        step.case_id, event.version, step.act, step.up_to, 0, case.grid_code, case.changed_at, event.traceparent
+    )

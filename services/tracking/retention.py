@@ -1,0 +1,19 @@
+"""How long the tables of tracking keep their rows."""
+
+from shared.kit.retention import Table, Way
+
+TABLES = (
+    Table("companies", "what is known of a company", Way.BOUNDED, "as the company", "whose signatures are good"),
+    Table(
+        "reports", "a report", Way.STAYS, "as long as the suite", "its reporter may read every step at any time",
+        per_report=1.0,
+    ),
+    Table("routings", "where a report was routed", Way.STAYS, "as the report", "a step", per_report=1.0),
+    Table("cases", "a case as it is now", Way.STAYS, "as long as the suite", "the city's public pages", per_report=0.9),
+    Table("case_steps", "a step of a case", Way.STAYS, "as the case", "what a reporter reads", per_report=4.0),
+    Table("case_reports", "that a report belongs to a case", Way.STAYS, "as the report", "whose steps to show",
+          per_report=1.0),
+    Table("case_crowds", "how many of a company's reports came late to a crowded case", Way.STAYS, "as the case",
+          "a crowd's end is counted without its reports"),
+    Table("movements", "points for a report", Way.STAYS, "as the report", "a step", per_report=2.0),
+)  # fmt: skip

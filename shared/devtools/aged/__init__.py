@@ -1,0 +1,1 @@
+"""`python -m shared.devtools.aged`: a suite as it is in a city's third year."""

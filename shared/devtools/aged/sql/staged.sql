@@ -1,0 +1,3 @@
+ALTER TABLE aged.reports ADD PRIMARY KEY (n);
+
+ANALYZE aged.reports, aged.movements;

@@ -1,0 +1,305 @@
+"""The same events on an empty suite and on one with three years of reports: no event, no statement costs more.
+
+Both suites lie on one Postgres and one Kafka, and run in turn: empty, aged, aged, empty … So whatever the machine does
+beside it meets both. Work beside it makes an event dearer, never cheaper: each side's cheapest turn is compared.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+from uuid import UUID
+
+import asyncpg
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from shared.cli.provision import app_role, drop_database
+from shared.cli.whole_files import whole_text
+from shared.devtools.aged.ground import Ground, installation, prepare, servers
+from shared.devtools.bench.asking import Asked, Rush, ask
+from shared.devtools.infra.suite import Infra
+from shared.devtools.infra.watchdog import Guard
+from shared.devtools.installation import Installation
+from shared.devtools.suite import Suite
+from shared.kit.db import Pool
+
+DEARER_MAX = 0.15
+STATEMENT_MS_MAX = 100.0
+LISTED = 15
+PAGE_MS_MAX = 50.0
+EMPTY, AGED = "empty", "aged"
+# Services that no hop needs, for what they ask of their tables.
+OTHERS = ("riders", "rewards")
+# What services' own roles ran on the aged ground.
+SQL_LONGEST = """
+SELECT r.rolname AS role, left(regexp_replace(s.query, '\\s+', ' ', 'g'), 160) AS statement, s.calls,
+       s.max_exec_time AS max_ms, s.mean_exec_time AS mean_ms
+FROM pg_stat_statements s JOIN pg_roles r ON r.oid = s.userid JOIN pg_database d ON d.oid = s.dbid
+WHERE d.datname = current_database() AND r.rolname LIKE '%\\_app'
+ORDER BY s.max_exec_time DESC
+"""
+SQL_COUNTED = """
+SELECT (SELECT sum(n) FROM routing.counters WHERE what = 'outcome')::bigint AS routed,
+       (SELECT sum(n) FROM cases.counters WHERE what = 'reports')::bigint AS in_cases,
+       (SELECT sum(n) FROM points.counters WHERE what = 'holds report')::bigint AS held,
+       (SELECT sum(n) FROM notifications.counters WHERE what = 'messages')::bigint AS told,
+       (SELECT count(*) FROM routing.dead_letters WHERE status IN ('dead', 'parked', 'rejected'))
+           + (SELECT count(*) FROM cases.dead_letters WHERE status IN ('dead', 'parked', 'rejected'))
+           + (SELECT count(*) FROM points.dead_letters WHERE status IN ('dead', 'parked', 'rejected'))
+           + (SELECT count(*) FROM notifications.dead_letters WHERE status IN ('dead', 'parked', 'rejected')) AS dead
+"""
+
+
+class Runs(Protocol):
+    """What is needed of the benchmark."""
+
+    suite: Suite
+    admin: Pool
+    total: int
+
+    async def throughput(self, rider_ids: Sequence[UUID]) -> tuple[float, dict[str, float]]:
+        """Events per second, and CPU µs of each process per event."""
+
+    async def close(self) -> None:
+        """Give its connections back."""
+
+
+Begin = Callable[[Suite, argparse.Namespace, Console], Awaitable[tuple[Runs, Pool, list[UUID]]]]
+
+
+@dataclass
+class Side:
+    """One of the two suites: CPU µs an event by process and events a second of each turn; what it answered."""
+
+    spent: list[dict[str, float]] = field(default_factory=list)
+    per_second: list[float] = field(default_factory=list)
+    asked: list[Asked] = field(default_factory=list)
+    rush: Rush | None = None
+
+    @property
+    def cost(self) -> dict[str, float]:
+        """CPU µs an event by process, of the cheapest turn."""
+        return min(self.spent, key=lambda turn: sum(turn.values()))
+
+
+@dataclass
+class Comparison:
+    """Both sides, and the longest statements on the aged one. `reconciled`: every report of the run arrived once."""
+
+    ground: Ground
+    empty: Side
+    aged: Side
+    statements: list[dict[str, Any]] = field(default_factory=list)
+    reconciled: bool = True
+    settings: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def dearer(self) -> float:
+        """By which part an event costs more on the aged side, over all processes."""
+        return sum(self.aged.cost.values()) / sum(self.empty.cost.values()) - 1
+
+    @property
+    def offenders(self) -> list[dict[str, Any]]:
+        """Statements that took too long."""
+        return [one for one in self.statements if one["max_ms"] > STATEMENT_MS_MAX]
+
+    @property
+    def slow_pages(self) -> list[Asked]:
+        """What people open and waited too long for."""
+        return [one for one in self.aged.asked if one.service == "tracking" and one.p99_ms > PAGE_MS_MAX]
+
+    @property
+    def good(self) -> bool:
+        """Whether all goals are met; one turn of each side says nothing of a few percent."""
+        dear = len(self.aged.spent) > 1 and self.dearer > DEARER_MAX
+        return self.reconciled and not dear and not self.offenders and not self.slow_pages
+
+    def facts(self) -> dict[str, Any]:
+        """What bench-aged.json holds."""
+        return {
+            "ground": asdict(self.ground),
+            "cpu_us_per_event": {EMPTY: self.empty.cost, AGED: self.aged.cost},
+            "turns": {
+                name: [
+                    {"cpu_us": sum(spent.values()), "per_second": rate}
+                    for spent, rate in zip(side.spent, side.per_second, strict=True)
+                ]
+                for name, side in ((EMPTY, self.empty), (AGED, self.aged))
+            },
+            "dearer": self.dearer,
+            "statements": self.statements,
+            "asked": {EMPTY: [asdict(one) for one in self.empty.asked], AGED: [asdict(one) for one in self.aged.asked]},
+            "rush": None if self.aged.rush is None else asdict(self.aged.rush),
+            "reconciled": self.reconciled,
+            "settings": self.settings,
+            "good": self.good,
+        }
+
+
+def run(options: argparse.Namespace, console: Console, begin: Begin) -> int:
+    """Load or find the ground, compare, write bench-aged.json; exit status 1 where a goal is missed."""
+    with _folder(options.ground) as folder:
+        with Progress(console=console) as progress:
+            bar = progress.add_task(f"{options.aged:,} 条上报 / reports", total=None)
+            ground = prepare(folder, options.aged, lambda done, all_: progress.update(bar, completed=done, total=all_))
+        console.print(f"ground: {ground.reports:,} reports until {ground.until}, loaded in {ground.took_s:.0f} s")
+        with servers(folder, {"track_commit_timestamp": "on"}) as infra:
+            found = asyncio.run(_Turns(options, console, begin, infra, folder).compare(ground))
+    file = options.out.with_name("bench-aged.json")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with whole_text(file) as target:
+        target.write(json.dumps(found.facts(), indent=1, ensure_ascii=False))
+    show(found, console)
+    console.print(f"written: {file}")
+    return 0 if found.good else 1
+
+
+@contextlib.contextmanager
+def _folder(kept: Path | None) -> Iterator[Path]:
+    if kept is not None:
+        yield kept
+        return
+    with tempfile.TemporaryDirectory(prefix="beegrid-ground-") as folder:
+        # Postgres never runs as root, and must be able to enter
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+class _Turns:
+    """The suites of both sides, one of which runs at a time."""
+
+    def __init__(self, options: argparse.Namespace, console: Console, begin: Begin, infra: Infra, folder: Path) -> None:
+        self.options = options
+        self.console = console
+        self.begin = begin
+        self.infra = infra
+        self.logs: Path = options.out.parent / "bench-logs"
+        self.logs.mkdir(parents=True, exist_ok=True)
+        empty = Installation(infra, folder / "empty", name=EMPTY)
+        # of a run that ended before its time
+        drop_database(infra.postgres_admin_url, empty.name, list(empty.services), empty.role_prefix)
+        self.installations = {EMPTY: empty, AGED: installation(infra, folder)}
+        self.settings = dict(one.partition("=")[::2] for one in options.setting)
+
+    async def compare(self, ground: Ground) -> Comparison:
+        """Take the turns."""
+        found = Comparison(ground, Side(), Side(), settings=self.settings)
+        sides = {EMPTY: found.empty, AGED: found.aged}
+        await self._unpin(self.installations[AGED])
+        for name, made in self.installations.items():
+            await asyncio.to_thread(made.set_up)
+            await self._pin(made, name)
+        for name in self.installations:
+            await self._sql(name, "CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+        await self._sql(AGED, "SELECT pg_stat_statements_reset()")
+        turns = [name for number in range(self.options.rounds) for name in (EMPTY, AGED)[:: 1 - 2 * (number % 2)]]
+        for number, name in enumerate(turns):
+            last = name not in turns[number + 1 :]
+            found.reconciled &= await self._turn(name, sides[name], last)
+        found.statements = _beside(*[await self._sql(name, SQL_LONGEST) for name in (AGED, EMPTY)])
+        await asyncio.to_thread(self.installations[EMPTY].remove)
+        return found
+
+    async def _turn(self, name: str, side: Side, last: bool) -> bool:
+        """One side's hops, measured; in its last turn everything else starts as well, and is asked."""
+        made = self.installations[name]
+        suite = Suite(made, self.infra.guard or Guard(), self.logs)
+        try:
+            await asyncio.to_thread(suite.start, ("intake", "routing", "cases", "points", "notifications"))
+            before = (await self._sql(name, SQL_COUNTED))[0]
+            bench, tellers, people = await self.begin(suite, self.options, self.console)
+            rate, spent = await bench.throughput(people)
+            after = (await self._sql(name, SQL_COUNTED))[0]
+            side.per_second.append(round(rate, 1))
+            side.spent.append(spent)
+            self.console.print(f"{name}: {rate:,.0f} events/s, {sum(spent.values()):,.0f} µs of CPU an event")
+            if last:
+                for other in OTHERS:
+                    suite.add(other)
+                side.asked, side.rush = await ask(suite, bench.admin, suite.operator_token())
+            await tellers.close()
+            await bench.close()
+            came = [after[what] - (before[what] or 0) for what in ("routed", "in_cases", "held", "told")]
+            return after["dead"] == 0 and set(came) == {bench.total}
+        finally:
+            await asyncio.to_thread(suite.stop)
+
+    async def _unpin(self, made: Installation) -> None:
+        """What an earlier run tried on a ground that stays; `set_up` then says again what is delivered."""
+        for service in made.services:
+            role = app_role(service, made.role_prefix)
+            await self._sql(AGED, f"ALTER ROLE {role} IN DATABASE {made.name} RESET ALL")
+
+    async def _pin(self, made: Installation, database: str) -> None:
+        """Settings to try, for the running services' roles."""
+        for service in made.services:
+            role = app_role(service, made.role_prefix)
+            for name, value in self.settings.items():
+                await self._sql(database, f"ALTER ROLE {role} IN DATABASE {made.name} SET {name} = '{value}'")
+
+    async def _sql(self, name: str, statement: str) -> list[asyncpg.Record]:
+        made = self.installations[name]
+        base = self.infra.postgres_admin_url.rsplit("/", 1)[0]
+        conn = await asyncpg.connect(f"{base}/{made.name}", command_timeout=None)
+        try:
+            return await conn.fetch(statement)
+        finally:
+            await conn.close()
+
+
+def _beside(aged: Sequence[asyncpg.Record], empty: Sequence[asyncpg.Record]) -> list[dict[str, Any]]:
+    """The longest statements on the aged side, with what they took on the empty one (None: they were not run there)."""
+    at_0 = {(row["role"].partition("_")[2], row["statement"]): row for row in empty}
+    found = []
+    for row in aged[:LISTED]:
+        was = at_0.get((row["role"].partition("_")[2], row["statement"]))
+        found.append(
+            {
+                "service": row["role"].removeprefix(f"{AGED}_").removesuffix("_app"),
+                "statement": row["statement"],
+                "calls": row["calls"],
+                "max_ms": row["max_ms"],
+                "mean_ms": row["mean_ms"],
+                "max_ms_at_0": was and was["max_ms"],
+                "mean_ms_at_0": was and was["mean_ms"],
+            }
+        )
+    return found
+
+
+def show(found: Comparison, console: Console) -> None:
+    """Costs side by side, what was asked, then the longest statements."""
+    young, aged = found.empty.cost, found.aged.cost
+    table = Table(title=f"CPU µs / event: 0 … {found.ground.reports:,} 条上报 / reports")
+    for title in ("process", "at 0", f"at {found.ground.reports:,}"):
+        table.add_column(title, justify="right" if title != "process" else "left")
+    for name in young:
+        table.add_row(name, f"{young[name]:.1f}", f"{aged[name]:.1f}")
+    table.add_row("sum", f"{sum(young.values()):.1f}", f"{sum(aged.values()):.1f}")
+    console.print(table)
+    console.print(f"{found.dearer:+.1%} (goal ≤ {DEARER_MAX:.0%}); reconciled: {found.reconciled}")
+    pages = Table("service", "path", "p50 ms at 0", "p50 ms", "p99 ms at 0", "p99 ms", title="asked over HTTP")
+    at_0 = {(one.service, one.path, one.areas): one for one in found.empty.asked}
+    for one in found.aged.asked:
+        was = at_0[one.service, one.path, one.areas]
+        path = f"{one.path} ({one.areas})" if one.areas else one.path
+        row = (one.service, path, str(was.p50_ms), str(one.p50_ms), str(was.p99_ms), str(one.p99_ms))
+        pages.add_row(*row, style="red" if one in found.slow_pages else "default")
+    console.print(pages)
+    if found.aged.rush is not None:
+        rush = found.aged.rush
+        console.print(f"{rush.askers} at once: {rush.reads} read(s) of the database, slowest {rush.slowest_ms} ms")
+    longest = Table("service", "max ms at 0", "max ms", "mean ms at 0", "mean ms", "calls", "statement")
+    for slow in found.statements:
+        colour = "red" if slow["max_ms"] > STATEMENT_MS_MAX else "default"
+        times = ("max_ms_at_0", "max_ms", "mean_ms_at_0", "mean_ms")
+        shown = ["–" if slow[name] is None else f"{slow[name]:.1f}" for name in times]
+        longest.add_row(slow["service"], *shown, str(slow["calls"]), slow["statement"], style=colour)
+    console.print(longest)

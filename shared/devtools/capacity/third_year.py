@@ -1,0 +1,86 @@
+"""The section on a city in its third year, from build/bench-aged.json, which `make bench` writes as well."""
+
+from collections.abc import Mapping
+from typing import Any
+
+PAGES = ("/city", "/", "/v1/tracking/progress", "/v1/tracking/hops")
+
+
+def section(found: Mapping[str, Any]) -> str:
+    """The section. Raises KeyError where `found` isn't what the benchmark writes."""
+    ground = found["ground"]
+    n = f"{ground['reports']:,}"
+    return "\n".join(
+        [
+            "## 第三年 / The third year\n",
+            f"The same events on an empty suite and on one with {n} reports of three years, on the same servers, in "
+            f"turn; of each the cheapest turn counts. Loading took {ground['took_s']:.0f} s; counts reconciled: "
+            f"{found['reconciled']}.\n",
+            _costs(found, n),
+            "Milliseconds over HTTP, one asker after the other, Redis flushed before each, and figures read from the "
+            "database for each (a running suite reads them every three seconds):\n",
+            _pages(found, n),
+            _rush(found),
+            f"The longest statements of the services' own roles at {n} reports, of all their calls:\n",
+            _statements(found),
+        ]
+    )
+
+
+def _costs(found: Mapping[str, Any], n: str) -> str:
+    empty, aged = found["cpu_us_per_event"]["empty"], found["cpu_us_per_event"]["aged"]
+    rows = "".join(f"| {name} | {empty[name]:.0f} | {aged[name]:.0f} |\n" for name in empty)
+    turns = {
+        name: ", ".join(f"{turn['per_second']:,.0f}" for turn in found["turns"][name]) for name in ("empty", "aged")
+    }
+    return (
+        f"| CPU µs an event | at 0 | at {n} |\n|---|---|---|\n{rows}"
+        f"| all | {sum(empty.values()):.0f} | {sum(aged.values()):.0f} |\n"
+        f"| events a second, by turn | {turns['empty']} | {turns['aged']} |\n\n"
+        f"An event costs {found['dearer']:+.1%} (goal: at most +15 %).\n"
+    )
+
+
+def _pages(found: Mapping[str, Any], n: str) -> str:
+    at_0 = {(one["service"], one["path"]): one for one in found["asked"]["empty"]}
+    rows = ""
+    status: list[tuple[float, str]] = []
+    for one in found["asked"]["aged"]:
+        was = at_0[one["service"], one["path"]]
+        if one["path"].startswith("/ops/") or one["path"] == "/metrics":
+            status.append((one["p99_ms"], f"{one['service']} {one['path']}"))
+        else:
+            ratio = one["p50_ms"] / was["p50_ms"]
+            rows += (
+                f"| {one['service']} | `{one['path']}` | {was['p50_ms']:.1f} | {one['p50_ms']:.1f} | {ratio:.2f} | "
+                f"{was['p99_ms']:.1f} | {one['p99_ms']:.1f} |\n"
+            )
+    slowest, where = max(status)
+    return (
+        f"| service | address | p50 at 0 | p50 at {n} | ratio | p99 at 0 | p99 at {n} |\n"
+        "|---|---|---|---|---|---|---|\n"
+        f"{rows}\nOperators' status, dead letters and gauges of all services: {slowest:.1f} ms at most ({where}).\n"
+    )
+
+
+def _rush(found: Mapping[str, Any]) -> str:
+    rush = found["rush"]
+    return (
+        f"{rush['askers']} who open `/city` at the same moment after Redis was flushed cause {rush['reads']} reading "
+        f"of the database; the last one waited {rush['slowest_ms']:.0f} ms.\n"
+    )
+
+
+def _statements(found: Mapping[str, Any]) -> str:
+    def ms(value: float | None) -> str:
+        return "–" if value is None else f"{value:.1f}"
+
+    rows = "".join(
+        f"| {one['service']} | {ms(one['max_ms_at_0'])} | {ms(one['max_ms'])} | {ms(one['mean_ms_at_0'])} | "
+        f"{ms(one['mean_ms'])} | {one['calls']:,} | `{one['statement'][:90].replace('|', chr(92) + '|')}` |\n"
+        for one in found["statements"][:10]
+    )
+    return (
+        "| service | longest at 0, ms | longest, ms | mean at 0, ms | mean, ms | calls | statement |\n"
+        f"|---|---|---|---|---|---|---|\n{rows}"
+    )

@@ -1,0 +1,67 @@
+"""What a service keeps by area: counted before a new map comes into force, carried over to successors afterwards."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+
+import structlog
+
+from shared.kit.areas.following import KnownAreas
+from shared.kit.db import Connection, is_transient
+from shared.kit.work import Work
+
+log = structlog.get_logger(__name__)
+CARRY_EVERY_S = 10.0
+
+Count = Callable[[Connection, Sequence[str]], Awaitable[dict[str, dict[str, int]]]]
+"""What is kept under each of these codes: number by code, by the name of the thing."""
+Carry = Callable[[Work], Awaitable[int]]
+"""Carries a bounded number of rows to the successors of their areas; how many. 0: none is left."""
+
+
+Begin = Callable[[], AbstractAsyncContextManager[Work]]
+"""Begins a transaction with an outbox."""
+
+
+@dataclass(frozen=True)
+class ByArea:
+    """A service's two answers. `carry` finds by itself what lies in an area that vanished, so it may stop anywhere,
+    be repeated, and finds also what came late."""
+
+    count: Count
+    carry: Carry | None = None
+
+
+async def carry_forever(
+    by_area: ByArea,
+    known: KnownAreas,
+    leading: Callable[[], bool],
+    work: Callable[[], AbstractAsyncContextManager[Work]],
+) -> None:
+    """Carry over in the one process that leads, a batch a transaction, until nothing is left; then look again."""
+    while True:
+        await asyncio.sleep(CARRY_EVERY_S)
+        if not (leading() and known.tree.vanished):
+            continue
+        try:
+            moved = await carry_all(by_area, work)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            log.warning("areas_not_carried", error=type(error).__name__)
+        else:
+            if moved:
+                log.info("areas_carried", rows=moved)
+
+
+async def carry_all(by_area: ByArea, work: Begin) -> int:
+    """Batch after batch until one is empty; how many rows in all."""
+    total = 0
+    while by_area.carry is not None:
+        async with work() as unit:
+            moved = await by_area.carry(unit)
+        if not moved:
+            break
+        total += moved
+    return total

@@ -1,0 +1,30 @@
+"""What a route's models say of its body, read from the function that handles it."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, get_type_hints
+
+from pydantic import BaseModel
+
+from shared.kit import json_bounds
+
+
+def bound_errors(endpoint: Callable[..., Any]) -> None:
+    """Let the models of a body name no more errors than are worth it: FastAPI makes an object of each."""
+    for name, kind in endpoint.__annotations__.items():
+        if name != "return" and isinstance(kind, type) and issubclass(kind, BaseModel):
+            endpoint.__annotations__[name] = Annotated[kind, json_bounds.FEW_ERRORS]
+
+
+def items_max(endpoint: Callable[..., Any], events: str | None) -> int:
+    """How many events a batch may have, by the list of the body's model that takes them; 0 for a route of none.
+
+    Raises TypeError where the model doesn't say.
+    """
+    if events is None:
+        return 0
+    for kind in get_type_hints(endpoint).values():
+        listed = getattr(kind, "model_fields", {}).get(events)
+        for bound in listed.metadata if listed is not None else ():
+            if isinstance(most := getattr(bound, "max_length", None), int):
+                return most
+    raise TypeError(f"{endpoint.__qualname__}: its body has no list {events} with a max_length")

@@ -1,0 +1,214 @@
+"""CloudEvents over HTTP, with the meaning that they have on Kafka: a route sees their data as its plain JSON body.
+
+`@allow(…, event=True)`: a route takes one event, in structured or binary mode. `@allow(…, events="reports")`: a batch,
+the data of whose events becomes the list `reports` of the body. What events say of themselves comes beside it:
+
+    async def file_report(body: ReportIn, stated: StatedEvent) -> …
+    async def file_reports(body: ReportsIn, stated: StatedEvents) -> …     # [] for a plain body
+
+An event of a batch that is none stands as null in the list, and in `stated` with the problem: it costs no other.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+from urllib.parse import unquote_to_bytes
+from uuid import UUID
+
+from fastapi import Depends
+from starlette.requests import Request
+
+from shared.events.envelope import EnvelopeError, valid_traceparent
+from shared.kit import json_bounds
+from shared.kit.cloudevents import BATCHED, STRUCTURED, check_attributes, event_id, media_type, read_object
+from shared.kit.http.problems import ApiProblem, malformed_event, malformed_json, not_taken, shapeless, too_many_items
+
+_SCOPE_KEY = "beegrid.events"
+_PREFIX = "ce-"
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """What an event says of itself; nothing where the body was no event."""
+
+    source: str = ""
+    id: str = ""
+    traceparent: str | None = None
+    problem: ApiProblem | None = None
+    """Why it is none."""
+
+    def id_at(self, place: str) -> UUID | None:
+        """Its id in this suite, the same as on Kafka. `place`: the topic where it could have come as well."""
+        return event_id(place, self.source, self.id) if self.id else None
+
+
+class _Plain(Request):
+    """A request as if its events' data had been sent as plain JSON."""
+
+    def __init__(self, request: Request, raw: bytes, found: Any) -> None:
+        super().__init__(request.scope, request.receive)
+        self._raw = raw
+        self._found = found
+
+    async def body(self) -> bytes:
+        """As it was sent."""
+        return self._raw
+
+    async def json(self) -> Any:
+        """The data."""
+        return self._found
+
+
+async def plain(request: Request, *, event: bool, events: str | None, items_max: int) -> Request:
+    """The request with a plain body, what its events say kept beside it. `event`, `events`: what the route takes,
+    `items_max`: of a batch.
+
+    Raises the 400 problems for what is no JSON or no event, the 415 problem for a mode that the route doesn't take,
+    the 422 problem for a shape that no model has and for a batch of too many.
+    """
+    kind = media_type(request.headers.get("content-type"))
+    if kind not in (STRUCTURED, BATCHED):
+        if event or events:
+            request.scope[_SCOPE_KEY] = _binary(request, alone=event)
+        return _shaped(request, await request.body())
+    if not (event if kind == STRUCTURED else events):
+        taken = ["application/json", *[STRUCTURED] * event, *[BATCHED] * (events is not None)]
+        raise not_taken(", ".join(taken))
+    raw = await request.body()
+    try:
+        found = json_bounds.read(raw)
+    except json_bounds.Shapeless as error:
+        raise shapeless(error) from error
+    except (ValueError, RecursionError) as error:
+        raise malformed_json(f"the body is not JSON: {type(error).__name__}") from error
+    if kind == STRUCTURED:
+        stated, data = _read(found)
+        if stated.problem is not None:
+            raise stated.problem
+        request.scope[_SCOPE_KEY] = [stated]
+        return _Plain(request, raw, data)
+    if not isinstance(found, list):
+        raise malformed_event("a batch of CloudEvents is a JSON array")
+    if len(found) > items_max:
+        raise too_many_items(items_max)
+    read = [_read(one) for one in found]
+    request.scope[_SCOPE_KEY] = [stated for stated, _ in read]
+    return _Plain(request, raw, {events: [data for _, data in read]})
+
+
+def _shaped(request: Request, raw: bytes) -> Request:
+    """The request with its body read, where that must be looked at; what is no JSON is told by who reads it next."""
+    if not json_bounds.needs_check(raw):
+        return request
+    try:
+        return _Plain(request, raw, json_bounds.read(raw))
+    except json_bounds.Shapeless as error:
+        raise shapeless(error) from error
+    except (ValueError, RecursionError):
+        return request
+
+
+def _read(found: Any) -> tuple[Stated, Any]:
+    """One event of a body and its data, None where it is none."""
+    try:
+        attributes, data = read_object(found)
+        if isinstance(data, bytes):
+            data = _json(data)
+    except EnvelopeError as error:
+        return Stated(problem=malformed_event(str(error))), None
+    return _stated(attributes), data
+
+
+def _json(data: bytes) -> Any:
+    try:
+        return json_bounds.read(data)
+    except json_bounds.Shapeless as error:
+        raise EnvelopeError(f"data_base64: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise EnvelopeError("data_base64 is no JSON") from error
+
+
+def _stated(attributes: Mapping[str, str]) -> Stated:
+    trace = valid_traceparent(attributes.get("traceparent"))
+    return Stated(attributes.get("source", ""), attributes.get("id", ""), trace)
+
+
+def _binary(request: Request, *, alone: bool) -> list[Stated]:
+    """What headers say of the body: as on Kafka none is needed, and those that are there must be right."""
+    names = {name for name in request.headers if name.startswith(_PREFIX)}
+    if not names:
+        return []
+    if not alone:
+        raise malformed_event(f"headers tell of one event: send a batch as {BATCHED}")
+    attributes: dict[str, str] = {}
+    for name in names:
+        values = request.headers.getlist(name)
+        if len(values) > 1:
+            raise malformed_event("an attribute's header is there twice")
+        try:
+            attributes[name.removeprefix(_PREFIX)] = unquote_to_bytes(values[0].encode("latin-1")).decode()
+        except UnicodeDecodeError as error:
+            raise malformed_event("an attribute's header is not UTF-8") from error
+    try:
+        check_attributes(attributes)
+    except EnvelopeError as error:
+        raise malformed_event(str(error)) from error
+    return [_stated(attributes)]
+
+
+async def _one(request: Request) -> Stated:
+    return next(iter(request.scope.get(_SCOPE_KEY, ())), Stated())
+
+
+async def _each(request: Request) -> list[Stated]:
+    found: list[Stated] = request.scope.get(_SCOPE_KEY, [])
+    return found
+
+
+StatedEvent = Annotated[Stated, Depends(_one)]
+StatedEvents = Annotated[list[Stated], Depends(_each)]
+
+
+def document(operation: dict[str, Any], schemas: Mapping[str, Any], *, event: bool, events: str | None) -> None:
+    """Declare in an operation of an OpenAPI document what a route takes beside plain JSON."""
+    content = operation["requestBody"]["content"]
+    schema = content["application/json"]["schema"]
+    if event:
+        content[STRUCTURED] = {"schema": _envelope(schema)}
+        operation.setdefault("parameters", []).extend(_HEADERS)
+    if events:
+        items = schemas[schema["$ref"].rpartition("/")[2]]["properties"][events]
+        bounds = {name: items[name] for name in ("minItems", "maxItems") if name in items}
+        content[BATCHED] = {"schema": {"type": "array", "items": _envelope(items["items"]), **bounds}}
+
+
+def _envelope(data: dict[str, Any]) -> dict[str, Any]:
+    text = {"type": "string", "minLength": 1}
+    return {
+        "type": "object",
+        "description": "CloudEvents 1.0, structured. The same source and id is the same event, here and on Kafka.",
+        "required": ["specversion", "id", "source", "type", "data"],
+        "properties": {
+            "specversion": {"type": "string", "enum": ["1.0"]},
+            "id": {**text, "maxLength": 200},
+            "source": text,
+            "type": text,
+            "time": {"type": "string", "format": "date-time"},
+            "datacontenttype": {"type": "string", "enum": ["application/json"]},
+            "data": data,
+        },
+    }
+
+
+_HEADERS = [
+    {
+        "name": f"{_PREFIX}{name}",
+        "in": "header",
+        "required": False,
+        "schema": {"type": "string", **bounds},
+        "description": f"CloudEvents 1.0 in binary mode: the event's {name}; percent-encoded. The signature of a body "
+        "covers no header: structured mode is covered.",
+    }
+    for name, bounds in (("specversion", {"enum": ["1.0"]}), ("id", {"minLength": 1, "maxLength": 200}),
+                         ("source", {"minLength": 1}))
+]  # fmt: skip

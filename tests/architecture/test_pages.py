@@ -1,0 +1,80 @@
+"""Every list over HTTP is a keyset page: no route answers with all there is, for there is more of it every year."""
+
+import copy
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from shared.devtools.gen.files import ROOT
+from shared.events import registry
+
+OPENAPI = ROOT / "docs/openapi"
+# Routes that answer with a list which cannot grow, and what bounds it.
+BOUNDED: Mapping[str, str] = {
+    "cases /v1/cases/{case_id}": "at most 500 steps and 20 words, whoever reported it",
+    "notifications /v1/preferences": "a rider's channels, which are few by the model that takes them",
+    "rewards /v1/merchants/{id}/statement": "a line an offer of one merchant",
+    "riders /v1/companies/{code}": "the newest hundred keys of one company",
+    "routing /v1/areas/{code}": "the areas above one, and its first thousand children",
+    "routing /v1/routing/locate": "the areas around one place",
+    "tracking /v1/tracking/reports/{report_id}": "at most 500 steps of a case, and the report's own",
+    "tracking /v1/tracking/hops": "the six hops there are",
+    **{f"{service} /ops/{service}/keys": "the sealing keys of the settings" for service in registry.services()},
+    **{f"{service} /ops/{service}/dead-letters/{{letter_id}}": "one letter or none" for service in registry.services()},
+}
+
+
+def documents() -> dict[str, Any]:
+    """The OpenAPI documents by service."""
+    return {file.stem: json.loads(file.read_text()) for file in sorted(OPENAPI.glob("*.json"))}
+
+
+def unpaged(document: Mapping[str, Any]) -> Iterator[str]:
+    """Paths that answer a GET with a list, or an object with a list in it, and take no limit or no place to go on."""
+    for path, methods in document["paths"].items():
+        asked = methods.get("get")
+        if asked is None or not any(_lists(document, schema) for schema in _answers(asked)):
+            continue
+        names = {one["name"] for one in asked.get("parameters", ()) if one["in"] == "query"}
+        if "limit" not in names or not any(name.startswith(("after", "cursor")) for name in names):
+            yield path
+
+
+def _answers(operation: Mapping[str, Any]) -> list[Any]:
+    content = operation["responses"].get("200", {}).get("content", {})
+    return [one["schema"] for media, one in content.items() if media == "application/json"]
+
+
+def _lists(document: Mapping[str, Any], schema: Mapping[str, Any]) -> bool:
+    schema = _resolved(document, schema)
+    if schema.get("type") == "array":
+        return True
+    options = [_resolved(document, one) for one in schema.get("properties", {}).values()]
+    return any(kind.get("type") == "array" for option in options for kind in (option, *option.get("anyOf", ())))
+
+
+def _resolved(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    while "$ref" in schema:
+        schema = document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
+    return schema
+
+
+@pytest.mark.parametrize("service", list(documents()))
+def test_every_list_is_a_page(service: str) -> None:
+    found = {f"{service} {path}" for path in unpaged(documents()[service])}
+    assert found <= set(BOUNDED), f"without `after` and `limit`: {sorted(found - set(BOUNDED))}"
+
+
+def test_nothing_is_excused_that_needs_no_excuse() -> None:
+    found = {f"{service} {path}" for service, document in documents().items() for path in unpaged(document)}
+    assert set(BOUNDED) <= found
+
+
+@pytest.mark.parametrize(("service", "path"), [("riders", "/v1/companies"), ("points", "/v1/points/rules")])
+def test_a_list_that_loses_its_pages_is_found(service: str, path: str) -> None:
+    spoilt = copy.deepcopy(documents()[service])
+    asked = spoilt["paths"][path]["get"]
+    asked["parameters"] = [one for one in asked["parameters"] if one["name"] != "limit"]
+    assert path in set(unpaged(spoilt))

@@ -1,0 +1,95 @@
+"""A company with much in many partitions takes its share of each turn and of the memory, never another's."""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import asyncpg
+import pytest
+
+from shared.cli.provision import app_role
+from shared.devtools.infra.suite import Infra
+from shared.devtools.installation import ROOT, Installation
+from shared.kit import clock, unpacking
+from tests.messaging import test_strangers
+from tests.messaging.strangers import PAYLOAD_AT, inbound, packed, producer, send_batch, submission
+from tests.messaging.test_strangers import GOOD, OTHER, STRANGER, Door, smallest_pod_bytes
+
+door = test_strangers.door
+PARTITIONS = 6
+OTHERS = f"SELECT count(*) FROM effects WHERE key LIKE '{OTHER}%'"
+LETTERS = "SELECT count(*) FROM dead_letters"
+
+
+@pytest.fixture
+def own_installation(infra: Infra, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """One for each test: what a test leaves unread would be the next one's backlog."""
+    with Installation.fresh(infra, tmp_path_factory.mktemp("fair"), "f") as made:
+        yield made
+
+
+async def strangers_fill(door: Door, batch: bytearray) -> None:
+    """The same batch in each of the stranger's partitions."""
+    async with producer(door.installation, door.settings, request_timeout_ms=120_000) as by:
+        for partition in range(PARTITIONS):
+            await send_batch(by, inbound(door.installation, STRANGER), partition, bytearray(batch))
+
+
+async def until(conn: Any, query: str, count: int, within_s: float) -> None:
+    began_s, found = clock.monotonic_s(), 0
+    while clock.monotonic_s() - began_s < within_s:
+        if (found := await conn.fetchval(query)) >= count:
+            return
+        await asyncio.sleep(0.1)
+    pytest.fail(f"{found} of {count} after {within_s} s: {query}")
+
+
+async def test_poison_in_every_partition_of_one_company_holds_up_no_other(door: Door) -> None:
+    await strangers_fill(door, packed([b"{}"] * 200_000))
+    await door.other_sends()
+    async with door.open() as service:
+        await until(service.pool, OTHERS, GOOD, 15)
+        # ten times the burials would be most of each turn
+        assert await service.pool.fetchval(LETTERS) < GOOD
+
+
+async def test_a_backlog_in_every_partition_of_one_company_holds_up_no_other(door: Door) -> None:
+    every = "SELECT count(*) FROM effects"
+    await strangers_fill(door, packed(submission(n, secrets.token_hex(12) + "x" * 1_760) for n in range(17_000)))
+    async with door.open() as service:
+        await until(service.pool, every, 500, 20)
+        begun = await service.pool.fetchval(every)
+        await door.other_sends()
+        await until(service.pool, OTHERS, GOOD, 20)
+        assert await service.pool.fetchval(every) - begun < 6 * GOOD
+
+
+@pytest.mark.parametrize("size", [130_000, 8_000_000])
+async def test_batches_below_the_bound_fit_into_the_pod_and_the_others_go_on(door: Door, size: int) -> None:
+    """Legal ones, in all partitions at once; their records are dead letters, which cost the most memory."""
+    count = unpacking.UNPACKED_BYTES_MAX // (size + 100)
+    some = size // 80  # what zstd can't shrink: a hundredth is the least
+    batch = packed(b"{" + secrets.token_hex(some).encode() + b"x" * (size - 2 * some) for _ in range(count))
+    assert unpacking.bound(len(batch) - PAYLOAD_AT) == unpacking.UNPACKED_BYTES_MAX
+    await strangers_fill(door, batch)
+    await door.other_sends()
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.messaging.bombed", str(limit := smallest_pod_bytes()),
+        cwd=ROOT, env={**os.environ, **door.installation.environment("intake")}, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert child.stdout is not None
+    conn = await asyncpg.connect(door.installation.dsn("intake", app_role))
+    try:
+        await until(conn, OTHERS, GOOD, 40)
+        await until(conn, LETTERS, PARTITIONS * count, 60)
+    finally:
+        await conn.close()
+        with contextlib.suppress(ProcessLookupError):
+            child.terminate()
+        said = await child.stdout.read()
+    assert await child.wait() == 0
+    assert int(said.split()[-1]) * 1024 < limit

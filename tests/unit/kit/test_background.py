@@ -1,0 +1,39 @@
+"""A service's tasks have names of their own: one that took another's would run in its place."""
+
+from datetime import timedelta
+
+import pytest
+
+from services.notifications.app import build
+from services.notifications.settings import Settings
+from shared.kit.service import OWN_TASKS, Service
+from shared.kit.settings import KitSettings
+
+SETTINGS = {
+    "postgres_dsn": "postgresql://nobody@127.0.0.1/none",
+    "kafka_bootstrap": "127.0.0.1:1",
+    "kafka_username": "x",
+    "kafka_password": "x",
+    "redis_url": "redis://127.0.0.1/0",
+    "jwks_url": "file:///dev/null",
+    "sealing_key": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+}
+
+
+async def task() -> None:
+    """Nothing."""
+
+
+@pytest.mark.parametrize("name", ["sweep", *sorted(OWN_TASKS)])
+async def test_a_name_is_taken_once(name: str) -> None:
+    service = Service("points", KitSettings.model_validate(SETTINGS), title="test")
+    if name not in OWN_TASKS:
+        service.background(name, task)
+    with pytest.raises(ValueError, match="already"):
+        service.background(name, task)
+
+
+async def test_a_setting_says_how_long_messages_stay() -> None:
+    service = build(Settings.model_validate(SETTINGS | {"message_kept_days": 7}))
+    assert service._ages["messages"] == timedelta(days=7)
+    assert "sweep" in service._background

@@ -1,0 +1,118 @@
+"""Phones with any signs between any digits are masked; numbers of things, sums, moments and addresses stay."""
+
+import unicodedata
+from datetime import UTC, datetime
+from itertools import pairwise
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from shared.kit.masking import masked
+
+PHONES = [
+    "138:0013:8000", "138、0013、8000", "138(0013)8000", "[138]0013-8000", "138*0013*8000", "138|0013|8000",
+    "138~0013~8000", "13 800 138 000", "138 00 13 80 00", "138.00.13.80.00", "138 001 38 000", "138+0013+8000",
+    "①③⑧⓪⓪①③⑧⓪⓪⓪", "❶❸❽⓿⓿❶❸❽⓿⓿⓿", "1️⃣3️⃣8️⃣0️⃣0️⃣1️⃣3️⃣8️⃣0️⃣0️⃣0️⃣", "¹³⁸⁰⁰¹³⁸⁰⁰⁰", "138📞0013📞8000",
+    "138；0013；8000", "【138】0013-8000",
+    "1.3.8.0.0.1.3.8.0.0.0", "1、3、8、0、0、1、3、8、0、0、0", "138，001，38，000",
+]  # fmt: skip
+BEFORE = [
+    "",
+    "请拨",
+    "电话号",
+    "手机号：",
+    "手机号码是 ",
+    "号码 ",
+    "微信号",
+    "打这个号",
+    "我的号：",
+    "在3号",
+    "三号",
+    "没信号",
+    "5G",
+    "在 2-",
+    "No",
+    "tel:",
+]
+NO_PHONES = [
+    "工单号 15020260501", "杆号15012345678", "150 2000 3000 元", "门牌 1391-2345-678", "编号：13800138000",
+    "案件 138 0013 8000", "单号13800138000", "流水号: 13800138000", "工单号码是13800138000", "箱号 138-0013-8000",
+    "晚 19:00-21:00 300 人", "1985/3/12 1380", "15.11.2026 123", "19-11-28 13005", "139.196.135.10",
+    "131.123456,46.123",
+    "13、14、15、16、17、1栋", "13,800,138,000", "1500~2000、300人", "330114 131 001 001 01", "120.13800138000",
+    "suda-r-138:0013:8000",
+    "13 800 138 000 元", "138 0013 8000万", "13:30、14:00、123 人",
+]  # fmt: skip
+SIGNS = [" ", "-", "_", "、", "*", "|", "~", "+", "#", " - ", "\u3000", "；", "…", "\u200b ", "🙂", "＊", "!"]
+digits = st.text("0123456789", min_size=9, max_size=9)
+phones = st.builds(lambda second, rest: f"1{second}{rest}", st.sampled_from("3456789"), digits)
+
+
+@pytest.mark.parametrize("before", BEFORE)
+def test_every_grouping_is_masked(before: str) -> None:
+    for phone in [*PHONES, "13800138000", "138 0013 8000"]:
+        shown = masked(f"{before}{phone}。")
+        assert shown.startswith(before) and shown.endswith("***。"), (before, phone, shown)
+        assert not [one for one in shown[len(before) :] if unicodedata.digit(one, None) is not None], (phone, shown)
+        assert masked(shown) == shown
+
+
+@pytest.mark.parametrize("text", NO_PHONES)
+def test_what_has_as_many_digits_and_is_no_phone_stays(text: str) -> None:
+    assert masked(text) == text
+    assert masked(f"井盖坏了，{text}，请处理") == f"井盖坏了，{text}，请处理"
+
+
+@example("13110000000", [2, 3, 4], " - ", False)
+@given(phones, st.lists(st.integers(1, 10), max_size=10, unique=True), st.sampled_from(SIGNS), st.booleans())
+def test_a_phone_is_masked_wherever_the_signs_stand(phone: str, cuts: list[int], sign: str, wide: bool) -> None:
+    places = [0, *sorted(cuts), 11]
+    groups = [phone[start:end] for start, end in pairwise(places)]
+    numbers = [int(one) for one in groups[:-1]]
+    if len(groups) >= 5 and len({len(one) for one in groups[:-1]}) == 1 and numbers == sorted(set(numbers)):
+        return  # houses one after the other
+    if sign.strip() == "-" and len(groups) >= 3 and len(groups[0]) in {2, 4} and len(groups[1]) <= 2:
+        return  # a day
+    text = sign.join(groups)
+    if wide:
+        text = "".join(chr(ord(one) + 0xFEE0) if one.isdigit() else one for one in text)
+    assert masked(f"请拨{text}联系") == "请拨***联系"
+
+
+@given(
+    st.sampled_from(["工单", "工单号", "编号", "单号：", "杆号", "案件 ", "灯杆号", "门牌 ", "箱号是"]),
+    phones,
+    st.sampled_from(["{}{}{}", "{} {} {}", "{}-{}-{}", "{}:{}:{}", "{}、{}、{}"]),
+)
+def test_the_number_of_a_thing_stays(label: str, number: str, shape: str) -> None:
+    text = f"{label}{shape.format(number[:3], number[3:7], number[7:])}坏了"
+    assert masked(text) == text
+
+
+@given(
+    st.datetimes(datetime(1990, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001  # given a zone there
+    st.datetimes(datetime(1990, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001  # and there
+    st.integers(1, 999),
+    st.sampled_from([
+        "{0:%Y-%m-%d} {2}", "{0:%Y-%m-%d %H:%M:%S}", "{0:%Y/%m/%d}、{1:%Y/%m/%d}", "{0:%H:%M}-{1:%H:%M} {2} 人",
+        "{0:%d.%m.%Y} {2}", "{0:%y-%m-%d} {1:%H:%M} {2}", "{0:%Y-%m-%dT%H:%M:%S}Z", "{0:%H:%M}、{1:%H:%M}、{2}",
+        "{0:%Y.%m.%d}-{1:%Y.%m.%d}", "{0:%m-%d %H:%M}",
+    ]),
+)  # fmt: skip
+def test_moments_stay(one: datetime, other: datetime, count: int, shape: str) -> None:
+    text = shape.format(one, other, count)
+    assert masked(text) == text
+
+
+@given(st.integers(10, 99_999_999_999), st.sampled_from([" ", ",", "，"]), st.sampled_from(["元", " 元", "万元", "块"]))
+def test_sums_stay(amount: int, sign: str, currency: str) -> None:
+    text = f"{amount:,}".replace(",", sign) + currency
+    if sign in text:
+        assert masked(f"花了{text}") == f"花了{text}"
+
+
+@given(st.tuples(*[st.integers(0, 255)] * 4))
+def test_addresses_of_computers_stay(parts: tuple[int, ...]) -> None:
+    text = ".".join(map(str, parts))
+    assert masked(text) == text

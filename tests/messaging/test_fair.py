@@ -65,7 +65,8 @@ async def test_a_backlog_in_every_partition_of_one_company_holds_up_no_other(doo
         begun = await service.pool.fetchval(every)
         await door.other_sends()
         await until(service.pool, OTHERS, GOOD, 20)
-        assert await service.pool.fetchval(every) - begun < 6 * GOOD
+        # a few turns pass until their first fetch is answered; taken in its turn, each partition would be 17 of these
+        assert await service.pool.fetchval(every) - begun < 12 * GOOD
 
 
 @pytest.mark.parametrize("size", [130_000, 8_000_000])

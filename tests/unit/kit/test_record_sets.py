@@ -1,6 +1,5 @@
 """Batches that no broker would take and some that it does: read as far as they can be, never raised out of a fetch."""
 
-import gc
 import random
 import struct
 import tracemalloc
@@ -26,7 +25,7 @@ from shared.kit.record_sets import (
     Records,
     RecordSets,
 )
-from shared.kit.shares import ALLOWANCE, OPEN_BYTES_MAX, ROOM, Allowance, Answer
+from shared.kit.shares import ALLOWANCE, OPEN_BYTES_MAX, Allowance, Answer, Room
 from shared.kit.unpacking import NotUnpacked, unpack
 from tests.messaging.strangers import EIGHT_EMPTY_BLOCKS, HOLLOW, LAST_DELTA_AT, headed, numbered, packed, submission
 
@@ -209,10 +208,11 @@ def test_an_answer_ends_after_many_records_however_small() -> None:
 
 
 @pytest.fixture
-def empty_room() -> None:
-    """Nothing is open but what the test opens: other tests leave sets half read, until the collector comes by."""
-    gc.collect()
-    assert ROOM.open_bytes == 0
+def room(monkeypatch: pytest.MonkeyPatch) -> Room:
+    """One of its own: stopped consumers of other tests have batches half read."""
+    own = Room()
+    monkeypatch.setattr(record_sets, "ROOM", own)
+    return own
 
 
 def large() -> bytes:
@@ -223,15 +223,14 @@ def large() -> bytes:
     return content
 
 
-@pytest.mark.usefixtures("empty_room")
-def test_a_batch_is_opened_only_where_there_is_room_beside_those_that_are() -> None:
+def test_a_batch_is_opened_only_where_there_is_room_beside_those_that_are(room: Room) -> None:
     begun = []
     for _ in range(2):
         sets = RecordSets(large())
         assert sets.fits()
         begun.append(iter(sets.next_batch()))
         assert next(begun[-1]).value
-    assert 0.9 * OPEN_BYTES_MAX < ROOM.open_bytes <= OPEN_BYTES_MAX
+    assert 0.9 * OPEN_BYTES_MAX < room.open_bytes <= OPEN_BYTES_MAX
     third = RecordSets(large())
     assert third.has_next()  # it has come, and waits
     assert not third.fits()
@@ -242,7 +241,7 @@ def test_a_batch_is_opened_only_where_there_is_room_beside_those_that_are() -> N
     begun.pop()
     assert third.fits()
     begun.clear()
-    assert ROOM.open_bytes == 0
+    assert room.open_bytes == 0
 
 
 def whole_answer(content: bytes) -> Answer:
@@ -255,8 +254,7 @@ def whole_answer(content: bytes) -> Answer:
     return Answer(place, assignment=assignment, partition_records=records, backoff=0.1)
 
 
-@pytest.mark.usefixtures("empty_room")
-def test_an_answer_gives_no_more_bytes_than_are_allowed_and_goes_on_where_it_stopped() -> None:
+def test_an_answer_gives_no_more_bytes_than_are_allowed_and_goes_on_where_it_stopped(room: Room) -> None:
     one = whole_answer(bytes(packed([bytes(1_000_000)] * 7 + [b"small"] * 600)))
     taken = []
     for expected in (2, 2, 2, 501):
@@ -265,9 +263,9 @@ def test_an_answer_gives_no_more_bytes_than_are_allowed_and_goes_on_where_it_sto
         ALLOWANCE.reset(token)
         assert len(taken[-1]) == expected
     assert [record.offset for part in taken for record in part] == list(range(507))
-    assert ROOM.open_bytes > 0
+    assert room.open_bytes > 0
     del one
-    assert ROOM.open_bytes == 0  # whatever dropped it
+    assert room.open_bytes == 0  # whatever dropped it
 
 
 @pytest.mark.parametrize("codec", PACKERS)

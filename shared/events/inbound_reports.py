@@ -14,6 +14,8 @@ ACCURACY_M_MAX = 200
 _ACCURACY_M_SENSE = 100_000
 TEXT_LENGTH_MAX = 2_000
 PHOTOS_MAX = 6
+PhotoName = Annotated[Code, Field(max_length=64), Impersonal()]
+"""A photo's id as the company writes it, in whatever form of a UUID."""
 
 
 def _known_accuracy(value: float | None) -> float | None:
@@ -41,7 +43,7 @@ class ReportSubmission(EventModel):
     place: SubmittedPlace
     occurred_at: AnyZone = Field(description="when it was seen; not in the future")
     text: Annotated[Words, Field(max_length=TEXT_LENGTH_MAX), Personal("words", "what the rider saw")] = ""
-    photos: Annotated[tuple[Annotated[Code, Impersonal()], ...], Field(max_length=PHOTOS_MAX)] = Field(
+    photos: Annotated[tuple[PhotoName, ...], Field(max_length=PHOTOS_MAX)] = Field(
         (), description="ids of uploaded photos"
     )
 

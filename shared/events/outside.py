@@ -59,9 +59,9 @@ def _unseen(one: str) -> bool:
 
 def plain(value: Any) -> Any:
     """A code or number in its plain form (NFKC), without spaces around it; what is no text is left as it is."""
-    if not isinstance(value, str) or value.isascii():
+    if not isinstance(value, str):
         return value
-    return unicodedata.normalize("NFKC", value).strip()
+    return (value if value.isascii() else unicodedata.normalize("NFKC", value)).strip(" ")
 
 
 def cleaned(text: str) -> str:

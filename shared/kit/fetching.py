@@ -95,6 +95,7 @@ class Fetching:
             ConsumerStoppedError: the consumer has been stopped.
         """
         try:
+            _go_on_fetching(consumer)
             if self._astray:
                 await _back_to_committed(consumer)
                 self._astray = False
@@ -270,6 +271,22 @@ def _hold_fetches(consumer: AIOKafkaConsumer, wait_ms: int) -> None:
     worked on leaves that partition out, and then its next records wait until that fetch returns: half a second a hop.
     """
     consumer._fetcher._fetch_max_wait_ms = wait_ms  # there is no other place
+
+
+def _go_on_fetching(consumer: AIOKafkaConsumer) -> None:
+    """Begin aiokafka's task that fetches again where it has ended: nobody asks it, and the consumer would be deaf.
+
+    Raises:
+        Exception: what has ended it.
+    """
+    fetcher = consumer._fetcher  # as in _hold_fetches
+    ended: asyncio.Task[None] = fetcher._fetch_task
+    if not ended.done() or ended.cancelled() or (error := ended.exception()) is None:
+        return
+    # what has raised in one of these would raise again
+    fetcher._pending_tasks = {task for task in fetcher._pending_tasks if not task.done()}
+    fetcher._fetch_task = asyncio.create_task(fetcher._fetch_requests_routine())
+    raise error
 
 
 async def _back_to_committed(consumer: AIOKafkaConsumer, *partitions: TopicPartition) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from aiokafka.consumer.fetcher import FetchResult
+from aiokafka.consumer.fetcher import Fetcher, FetchResult
 from aiokafka.errors import TopicAuthorizationFailedError
 from aiokafka.record.default_records import DefaultRecordBatch
 
@@ -134,3 +134,22 @@ async def test_a_partition_that_can_not_be_fetched_holds_up_no_other(
             assert service.consumers[test_strangers.INBOUND_REPORTS.name].fetching._failures == 0
         forbidden = False
         await until_settled(service.pool, GOOD + 5 + 6, 0)
+
+
+async def test_a_consumer_whose_fetching_has_ended_begins_again(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    """aiokafka asks nobody about the task that fetches for it; a consumer without one hears nothing, for ever."""
+    failures, fetch = 0, Fetcher._proc_fetch_request
+
+    async def failing(self: Any, assignment: Any, node_id: int, request: Any) -> Any:
+        nonlocal failures
+        found = await fetch(self, assignment, node_id, request)
+        if self._records and failures < 3:
+            failures += 1
+            raise RuntimeError("a fault of the fetcher's")
+        return found
+
+    monkeypatch.setattr(Fetcher, "_proc_fetch_request", failing)
+    await door.other_sends()
+    async with door.open() as service:
+        await asyncio.wait_for(until_settled(service.pool, GOOD, 0), 30)
+    assert failures == 3

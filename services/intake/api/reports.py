@@ -13,7 +13,7 @@ from services.intake.domain import Refusal, Submission
 from services.intake.usecases import reports as usecases
 from services.intake.usecases.reports import Outcome
 from shared.events.common import AnyZone, CompanyCode, ExternalId
-from shared.events.inbound_reports import PHOTOS_MAX, TEXT_LENGTH_MAX, ReportSubmission, SubmittedPlace
+from shared.events.inbound_reports import PHOTOS_MAX, TEXT_LENGTH_MAX, PhotoName, ReportSubmission, SubmittedPlace
 from shared.events.outside import Code, Words
 from shared.kit.auth import AnyOf, Caller, CityOperator, Company, Principal, Rider, allow, policy_router
 from shared.kit.db import ACQUIRE_TIMEOUT_S
@@ -40,7 +40,9 @@ class ReportIn(BaseModel):
     place: SubmittedPlace
     occurred_at: AnyZone = Field(description="when it was seen; not in the future")
     text: Annotated[Words, Field(max_length=TEXT_LENGTH_MAX)] = ""
-    photos: Annotated[tuple[Code, ...], Field(max_length=PHOTOS_MAX)] = Field((), description="ids of uploaded photos")
+    photos: Annotated[tuple[PhotoName, ...], Field(max_length=PHOTOS_MAX)] = Field(
+        (), description="ids of uploaded photos"
+    )
 
 
 class ReportItemIn(ReportSubmission):

@@ -155,8 +155,8 @@ async def _register(
 
 @router.put("/v1/riders/{external_id:path}", responses=problem_responses(403, 409))
 @allow(auth.Company)
-async def put_rider(external_id: Code, body: RiderIn, caller: Caller, service: CurrentService) -> RiderOut:
-    """Register or change one rider. The body names the rider too, since the signature covers only the body."""
+async def put_rider(external_id: ExternalId, body: RiderIn, caller: Caller, service: CurrentService) -> RiderOut:
+    """Register or change one rider. The body names the rider too, as on the topic and in batches."""
     if external_id != body.external_id:
         raise unprocessable(
             "external_id_mismatch", "编号不一致 / Numbers differ", "path and body name different riders"

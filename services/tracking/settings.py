@@ -14,6 +14,9 @@ from shared.kit.settings import KitSettings
 class Settings(KitSettings):
     """What a city may want otherwise."""
 
+    batch_records_max: int = Field(
+        200, ge=1, le=5000, description="records handled in one transaction; its statements write into many indexes"
+    )
     catalogue_path: Path | None = Field(None, description="folder with the city's own kinds; none: the shipped ones")
     link_key: SecretStr | None = Field(
         None, description="32 bytes, base64: makes reporters' links; none: derived from the sealing key"

@@ -108,7 +108,7 @@ FIRST = UUID(int=0)
 LAST = UUID(int=2**128 - 1)
 SHARE_ACCOUNTS_MAX = 500
 # Entries of one rider lie far apart: each is a page of its own, from disk where years of them don't fit into memory.
-SHARE_ENTRIES = 100
+SHARE_ENTRIES = 40
 SHARE_HOLDS = 1_000
 RECENT_RIDERS_MAX = 20_000
 RECENT_SHARE_RIDERS = 200

@@ -25,7 +25,7 @@ CLOSED = Counter(
 DEADLINES = Gauge(
     "beegrid_cases_deadlines",
     "Live cases whose time limit is nearly over (soon: less than a quarter is left) or over (overdue), by level, "
-    "of the 20,000 most urgent ones.",
+    "of the 8,000 most urgent ones.",
     ("level", "state"),
     registry=REGISTRY,
 )

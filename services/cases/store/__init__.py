@@ -112,7 +112,7 @@ SELECT level, CASE WHEN due_at <= $1 THEN 'overdue' ELSE 'soon' END AS state, co
 FROM (SELECT level, due_at, opened_at, paused_at FROM cases WHERE live ORDER BY due_at LIMIT $2) urgent
 WHERE paused_at IS NULL AND due_at - $1 < (due_at - opened_at) / 4 GROUP BY 1, 2
 """
-URGENT_MAX = 20_000
+URGENT_MAX = 8_000
 
 
 class Overtaken(RuntimeError):

@@ -9,6 +9,8 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 TIMEOUT_S = 10.0
+READS_AT_ONCE = 16
+"""Each is a whole photo in memory, until its connection has it."""
 Size = Literal["full", "thumbnail"]
 
 
@@ -23,6 +25,7 @@ class PhotoObjects:
         """`file:///folder` or `s3://bucket/prefix`; nothing is touched before `open` or the first use."""
         self._url = url
         self._opened: ObjectStore | None = None
+        self._reads = asyncio.Semaphore(READS_AT_ONCE)
 
     async def open(self) -> None:
         """Make the folder, or fail at start-up where the address or its rights are wrong. Raises OSError, BaseError."""
@@ -46,7 +49,7 @@ class PhotoObjects:
     async def get(self, photo_id: UUID, size: Size) -> bytes:
         """One object's bytes. Raises StoreUnavailable; FileNotFoundError where there is none."""
         try:
-            async with asyncio.timeout(TIMEOUT_S):
+            async with asyncio.timeout(TIMEOUT_S), self._reads:
                 found = await obstore.get_async(self._store, _path(photo_id, size))
                 return bytes(await found.bytes_async())
         except FileNotFoundError:

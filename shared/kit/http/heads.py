@@ -6,7 +6,9 @@ what is kept, so that a connection may be ahead of it by what is read at once, a
 
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from shared.kit.http.unread import ReadAnswers
 
 HEAD_BYTES_MAX = 64 * 1024
 """Address, names and values together. As much as uvicorn's other parser takes; a token has less than 2 KiB."""
@@ -17,7 +19,7 @@ class _HeadTooLarge(Exception):
     """Ends the parsing; uvicorn takes it for a request that can't be read."""
 
 
-class BoundedHeads(HttpToolsProtocol):
+class BoundedHeads(ReadAnswers):
     """Uvicorn's protocol; a request of more than HEAD_BYTES_MAX before its body gets 414 or 431 and no more is read."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from aiosmtpd.controller import Controller
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -21,11 +22,13 @@ from pydantic import SecretStr
 
 from services.notifications.outbound import channel
 from services.notifications.outbound.guard import Forbidden, Guard
-from services.notifications.outbound.tls import SERVER_NAME, context
+from services.notifications.outbound.tls import SERVER_NAME, Ways, context
 from services.notifications.settings import Settings
 from services.notifications.texts import Texts
+from shared.devtools.infra.ports import free_port
 from shared.kit import clock
 from shared.kit.auth import Sealer
+from tests.store.notifications.mail import Mailbox
 from tests.unit.notifications.test_bots import ADDRESSES
 
 NAME = "localhost"
@@ -161,6 +164,31 @@ async def test_bots_go_the_ways_of_the_settings_too(
             outcome = await asyncio.to_thread(channel._notify, kind, ADDRESSES[kind], "标题", "内容", 5.0, ways)
             assert outcome.ok == (trusted is not None), outcome
     assert asked == ([f"{NAME}:{port}"] * 2 if proxied else [])
+
+
+async def test_mail_trusts_the_authorities_that_the_system_does(
+    authority: tuple[Path, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A city's own gateway has a certificate of its own authority: SSL_CERT_FILE names it."""
+    ca_file, serving = authority
+    box = Mailbox()
+    server = Controller(box, hostname="127.0.0.1", port=free_port(), ssl_context=serving)
+    server.start()
+    try:
+        url = (
+            f"mailtos://{NAME}:{server.port}?smtp={NAME}&mode=ssl&from=beegrid@example.cn&to=li@example.cn&cto=5&rto=5"
+        )
+        for trusted in (ca_file, None):
+            if trusted is None:
+                monkeypatch.delenv("SSL_CERT_FILE")
+            else:
+                monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+            ways = cast(Ways, None)  # of what goes over HTTP
+            outcome = await asyncio.to_thread(channel._notify, "mail", url, "标题", "内容", 5.0, ways)
+            assert outcome.ok == (trusted is not None), outcome
+    finally:
+        server.stop()
+    assert [to for to, _ in box.mails] == [["li@example.cn"]]
 
 
 async def test_a_private_address_is_refused_with_a_proxy_too() -> None:

@@ -18,6 +18,11 @@ HEADERS_MAX = 256
 """Of one record. CloudEvents and traces take a dozen. A turn of 500 records makes some 25 MB of so many at most."""
 HEADER_BYTES_MAX = 16 * 1024
 """Of one record's headers together: a name that is not UTF-8 becomes four times as long."""
+RECORD_BYTES_MAX = 1024 * 1024
+"""Of one record, four times what a topic takes. Packed, thirty megabytes travel in a few kilobytes; each copy of them,
+in the letter and on the way to it, would be a tenth of a small pod. Of a larger one so much of the value is kept."""
+KEY_BYTES_MAX = 64 * 1024
+"""Of a larger record's key; a larger key is left out."""
 KEPT_BYTES_MAX = 5 * 1024 * 1024
 """Of the bytes that can't be read as a record: as much as a batch may travel in."""
 PADDING = bytes(64)
@@ -53,10 +58,12 @@ class Plain:
 
 
 def modest(content: bytearray, at: int, end: int) -> bool:
-    """Whether the fast reader may have the record that begins behind its length at `at`: its headers are few.
+    """Whether the fast reader may have the record that begins behind its length at `at`: it is small, its headers few.
 
     It says nothing about whether the record is whole. `content`: PADDING stands behind it.
     """
+    if end - at > RECORD_BYTES_MAX:
+        return False
     _, at = decode_varint(content, at)  # attributes; the fast reader takes them for a number too
     _, at = decode_varint(content, at)
     _, at = decode_varint(content, at)
@@ -95,24 +102,33 @@ def with_care(content: bytearray, size: int, at: int, number: int, delta: int) -
             return
         at = start + length
         stamp_ms = latest_ms if stamped else None
-        record = _record(bytes(view[start:at]), base, base + max(delta, place), first_ms, stamp_ms)
+        expected = base + max(delta, place)
+        record = _record(view[start:at], base, expected, first_ms, stamp_ms)
         yield record
         delta = record.offset - base + 1
 
 
-def _record(content: bytes, base: int, expected: int, first_ms: int, stamp_ms: int | None) -> Plain:
-    """One record; broken where its fields don't fit into it, or its headers are too many or not all named in UTF-8."""
+def _record(content: memoryview, base: int, expected: int, first_ms: int, stamp_ms: int | None) -> Plain:
+    """One record; broken where its fields don't fit into it, are too large, or its headers too many or not in UTF-8."""
     stamped = int(stamp_ms is not None)
     headers: tuple[tuple[str, bytes | None], ...] = ()
-    why = None
+    code, why = "headers", None
     try:
         at = 1  # attributes: unused
         since_ms, at = _number(content, at)
         delta, at = _number(content, at)
-        key, at = _bytes(content, at)
-        value, at = _bytes(content, at)
+        key_size, key_at = _number(content, at)
+        value_size, value_at = _number(content, key_at + max(0, key_size))
+        at = value_at + max(0, value_size)
         count, first = _number(content, at)
-        if count > HEADERS_MAX or len(content) - at > HEADER_BYTES_MAX:
+        if len(content) > RECORD_BYTES_MAX and (key_size > KEY_BYTES_MAX or value_size > RECORD_BYTES_MAX):
+            code = "too_large"
+            why = (
+                f"a key of {key_size} and a value of {value_size} bytes, of which the first are here; the topic has all"
+            )
+            key_size = -1 if key_size > KEY_BYTES_MAX else key_size
+            value_size = min(value_size, RECORD_BYTES_MAX)
+        elif count > HEADERS_MAX or len(content) - at > HEADER_BYTES_MAX:
             why = f"{count} headers of {len(content) - at} bytes, without which it stands here: too many"
         else:
             headers, why, at = _headers(content, first, count)
@@ -122,12 +138,14 @@ def _record(content: bytes, base: int, expected: int, first_ms: int, stamp_ms: i
         detail = f"the record's fields don't fit: {type(error).__name__}"
         broken = Broken.of(content[:KEPT_BYTES_MAX], "unreadable_record", detail)
         return Plain(expected, stamp_ms if stamp_ms is not None else first_ms, stamped, None, broken)
+    key = None if key_size < 0 else bytes(content[key_at : key_at + key_size])
+    value = None if value_size < 0 else bytes(content[value_at : value_at + value_size])
     if why is not None:
-        value = Broken.of(value or b"", "headers", why)
+        value = Broken.of(value or b"", code, why)
     return Plain(base + delta, stamp_ms if stamp_ms is not None else first_ms + since_ms, stamped, key, value, headers)
 
 
-def _headers(content: bytes, at: int, count: int) -> tuple[tuple[tuple[str, bytes | None], ...], str | None, int]:
+def _headers(content: memoryview, at: int, count: int) -> tuple[tuple[tuple[str, bytes | None], ...], str | None, int]:
     """Headers, what is wrong with one whose name had to be escaped, and where they end."""
     if count < 0:
         raise ValueError("nonsensical number of headers")
@@ -142,16 +160,16 @@ def _headers(content: bytes, at: int, count: int) -> tuple[tuple[tuple[str, byte
     return tuple(found), "the name of a header is not UTF-8" if foreign else None, at
 
 
-def _bytes(content: bytes, at: int) -> tuple[bytes | None, int]:
+def _bytes(content: memoryview, at: int) -> tuple[bytes | None, int]:
     length, at = _number(content, at)
     if length < 0:
         return None, at
     if at + length > len(content):
         raise ValueError("longer than its record")
-    return content[at : at + length], at + length
+    return bytes(content[at : at + length]), at + length
 
 
-def _number(content: bytes, at: int) -> tuple[int, int]:
+def _number(content: memoryview, at: int) -> tuple[int, int]:
     """A number and where it ends; aiokafka's function knows no end."""
     if at >= len(content):
         raise ValueError("the record ends before its fields")

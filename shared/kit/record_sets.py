@@ -194,7 +194,7 @@ class Batch:
     def _records(self, native: _Native, content: bytearray, count: int) -> Iterator[Any]:
         """Each record as it says itself; with care from where one has too many headers or the fast reader raises."""
         size, at, number, delta = len(content) - len(PADDING), _HEADER_BYTES, 0, 0
-        why = "many headers"
+        why = "large, or many headers"
         try:
             fast = iter(native)
             while number < count and at < size:

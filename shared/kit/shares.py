@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from aiokafka.consumer.fetcher import FetchResult
 
-from shared.kit.unpacking import UNPACKED_BYTES_MAX
+from shared.kit.unpacking import SMALL_BYTES, UNPACKED_BYTES_MAX
 
 if TYPE_CHECKING:
     from aiokafka import ConsumerRecord
 
 TURN_BYTES_MAX = 8 * 1024 * 1024
 """Of the records of one turn: keys, values and headers. A turn ends before a record like the last would exceed it."""
-OPEN_BYTES_MAX = 2 * UNPACKED_BYTES_MAX
-"""Of unpacked batches that are being read in one process: two companies may have the largest open at once."""
+OPEN_BYTES_MAX = UNPACKED_BYTES_MAX + SMALL_BYTES
+"""Of unpacked batches that are being read in one process: one of the largest, and one such as companies really send."""
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.util import calc_crc32c
 
 from shared.kit import record_reading, record_sets, unpacking
-from shared.kit.record_reading import HEADER_BYTES_MAX, HEADERS_MAX, Broken
+from shared.kit.record_reading import HEADER_BYTES_MAX, HEADERS_MAX, RECORD_BYTES_MAX, Broken
 from shared.kit.record_sets import (
     CORRUPT_SEEN_MAX,
     FAILURES_MAX,
@@ -25,7 +25,7 @@ from shared.kit.record_sets import (
     Records,
     RecordSets,
 )
-from shared.kit.shares import ALLOWANCE, OPEN_BYTES_MAX, Allowance, Answer, Room
+from shared.kit.shares import ALLOWANCE, Allowance, Answer, Room
 from shared.kit.unpacking import NotUnpacked, unpack
 from tests.messaging.strangers import EIGHT_EMPTY_BLOCKS, HOLLOW, LAST_DELTA_AT, headed, numbered, packed, submission
 
@@ -116,6 +116,39 @@ def test_headers_are_counted_before_they_are_made(codec: int, headers: int, leng
     if why:
         assert (broken.value.code, bytes(broken.value)) == ("headers", submission(1))
         assert broken.value.detail.startswith(why)
+
+
+@pytest.mark.parametrize("codec", PACKERS)
+def test_a_record_far_beyond_what_a_topic_takes_is_cut(codec: int) -> None:
+    """Thirty megabytes of it travel in a few kilobytes; its neighbours stay as they are."""
+    size, key = 20_000_000, b"k" * 100
+    made = DefaultRecordBatchBuilder(2, codec, 0, -1, -1, 0, 1 << 27)
+    made.append(0, 1_000, b"first", submission(1), [])
+    made.append(1, 1_001, key, b"{" + b"x" * size, [("name", b"x")])
+    made.append(2, 1_002, b"k" * size, b"v" * RECORD_BYTES_MAX, [])
+    made.append(3, 1_003, b"last", submission(2), [])
+    content = bytes(made.build())
+    with (
+        mock.patch.object(unpacking, "UNPACKED_BYTES_MAX", 3 * size),
+        mock.patch.object(unpacking, "SMALL_BYTES", 3 * size),
+    ):
+        one = RecordSets(content).next_batch()
+        records = []
+        tracemalloc.start()
+        for record in one:
+            records.append(record)
+            if record.offset == 0:
+                tracemalloc.reset_peak()
+                open_bytes = tracemalloc.get_traced_memory()[0]
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak - open_bytes < 4 * RECORD_BYTES_MAX
+    assert [(r.offset, r.timestamp) for r in records] == [(n, 1_000 + n) for n in range(4)]
+    assert (records[0].value, records[3].value, records[3].key) == (submission(1), submission(2), b"last")
+    assert (records[1].key, bytes(records[1].value)) == (key, b"{" + b"x" * (RECORD_BYTES_MAX - 1))
+    assert records[2].key is None
+    assert {r.value.code for r in records[1:3]} == {"too_large"}
+    assert f"a value of {size + 1} bytes" in records[1].value.detail
 
 
 def test_headers_are_bounded_in_bytes_too() -> None:
@@ -224,23 +257,19 @@ def large() -> bytes:
 
 
 def test_a_batch_is_opened_only_where_there_is_room_beside_those_that_are(room: Room) -> None:
-    begun = []
-    for _ in range(2):
-        sets = RecordSets(large())
-        assert sets.fits()
-        begun.append(iter(sets.next_batch()))
-        assert next(begun[-1]).value
-    assert 0.9 * OPEN_BYTES_MAX < room.open_bytes <= OPEN_BYTES_MAX
-    third = RecordSets(large())
-    assert third.has_next()  # it has come, and waits
-    assert not third.fits()
+    begun = iter(RecordSets(large()).next_batch())
+    assert next(begun).value
+    assert 0.9 * unpacking.UNPACKED_BYTES_MAX < room.open_bytes <= unpacking.UNPACKED_BYTES_MAX
+    assert RecordSets(bytes(packed([b"{}"] * 1_000))).fits()  # as companies send them
+    second = RecordSets(large())
+    assert second.has_next()  # it has come, and waits
+    assert not second.fits()
     assert RecordSets(signed(batch())).fits()  # nothing to unpack
     follows = RecordSets(signed(batch()) + large())
     list(follows.next_batch())
     assert not follows.has_next()  # it is fetched again
-    begun.pop()
-    assert third.fits()
-    begun.clear()
+    del begun
+    assert second.fits()
     assert room.open_bytes == 0
 
 

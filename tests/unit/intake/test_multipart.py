@@ -2,9 +2,11 @@
 
 import base64
 import binascii
+import time
 
 import pytest
 
+from services.intake.api import multipart
 from services.intake.api.multipart import MultipartError, first_file
 from shared.kit import clock
 
@@ -110,3 +112,52 @@ def test_boundaries_without_end_cost_little() -> None:
     with pytest.raises(MultipartError):
         first_file(TYPE, b"--x1\r\n\r\n" * 1_000_000)
     assert clock.monotonic_s() - started_s < 0.5
+
+
+def parts_of(head: bytes) -> bytes:
+    """A form of as many parts as are read, each with as large a head as is read."""
+    return (b"--x1\r\n" + head[:4_000] + b"\r\n\r\nzz\r\n") * 49 + b"--x1--"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b'Content-Disposition: form-data; a="' + b";" * 4_000,
+        b"Content-Disposition: form-data" + b";" * 4_000,
+        b"Content-Disposition: form-data; " + b'a="\\";' * 1_000,
+        b"Content-Disposition: form-data;" + b" " * 4_000,
+        b'Content-Type: a/b; a="' + b";" * 4_000,
+        b"".join(b"%x:1\n" % n for n in range(1_000)),
+        b"a:1" + b"\n " * 2_000,
+    ],
+)
+def test_parts_heads_cost_little_whatever_is_in_them(head: bytes) -> None:
+    started_s = time.process_time()
+    with pytest.raises(MultipartError):
+        first_file(TYPE, parts_of(head))
+    assert time.process_time() - started_s < 0.5
+
+
+@pytest.mark.parametrize("more", ['; a="' + ";" * 60_000, ";" * 60_000, "; a=" + "b" * 512, '; a="' + ';"";' * 15_000])
+def test_a_long_content_type_is_refused_before_it_is_read(more: str) -> None:
+    started_s = time.process_time()
+    with pytest.raises(MultipartError, match="at most 512 characters"):
+        first_file(TYPE + more, FILE + PHOTO + b"\r\n--x1--")
+    assert time.process_time() - started_s < 0.1
+
+
+@pytest.mark.parametrize(
+    ("head", "likelihood"),
+    [
+        ('form-data; name="f"; filename="a;b=c.jpg"', 3),
+        ('form-data; note="; filename=x"; name=f', 0),
+        ('form-data; name="x"; FileName = a.jpg', 3),
+        ('form-data; name="a\\"; filename=b"', 0),
+        ("form-data; filename*0*=UTF-8''%E4; filename*1=.jpg", 3),
+        ('form-data; filename="&#20013;&#25991;.jpg', 3),
+        ("form-data; name= file ", 1),
+        ('form-data;filename;name="file"', 1),
+    ],
+)
+def test_parameters_are_read_with_their_quotes(head: str, likelihood: int) -> None:
+    assert multipart._Part({"content-disposition": head}, 0, 0).likelihood == likelihood

@@ -50,7 +50,7 @@ def build(settings: Settings | None = None) -> Service:
     )
     parts = Parts(settings, sealer, texts, WebhookSender(settings, sealer), ChannelSender(settings, sealer, texts))
     service.parts = parts
-    service.key_ring = CachedKeyRing(partial(_signing_keys, service, sealer))
+    service.key_ring = CachedKeyRing(partial(_signing_keys, service, sealer), codes=partial(_company_codes, service))
     service.consumes(ACCOUNT_CHANGED, partial(handlers.on_account_changed, settings))
     service.consumes(CASE_CHANGED, partial(handlers.on_case_changed, settings, service.known_areas))
     service.consumes(REDEMPTION_CHANGED, partial(handlers.on_redemption_changed, settings))
@@ -79,6 +79,11 @@ async def _signing_keys(service: Service, sealer: Sealer, company: str) -> list[
     async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
         sealed = await people.company_keys(conn, company)
     return [sealer.unseal(one, company, str(key_id)) for key_id, one in sealed]
+
+
+async def _company_codes(service: Service) -> set[str]:
+    async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        return await people.company_codes(conn)
 
 
 async def _measure_crowds(conn: Connection) -> None:

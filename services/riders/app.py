@@ -23,7 +23,10 @@ def build(settings: KitSettings | None = None) -> Service:
     sealer = Sealer(settings.sealing_key.get_secret_value())
     service = Service("riders", settings, title="BeeGrid riders")
     service.keeps(*TABLES)
-    service.key_ring = CachedKeyRing(partial(usecases.signing_keys, lambda: service.pool, sealer))
+    service.key_ring = CachedKeyRing(
+        partial(usecases.signing_keys, lambda: service.pool, sealer),
+        codes=partial(usecases.company_codes, lambda: service.pool),
+    )
     service.consumes(INBOUND_RIDERS, on_rider_submission)
     service.include(companies.router)
     service.include(riders.router)

@@ -44,6 +44,7 @@ SELECT k.key_id, k.sealed, k.active, k.created_at, k.expires_at
 FROM company_keys k JOIN companies c USING (company_id)
 WHERE c.code = $1 AND k.active ORDER BY k.created_at DESC, k.key_id DESC
 """
+SQL_COMPANY_CODES = "SELECT code FROM companies"
 SQL_KEY_INSERT = """
 INSERT INTO company_keys (key_id, company_id, sealed, active, created_at) VALUES ($1, $2, $3, true, $4)
 """
@@ -190,6 +191,11 @@ async def active_keys(conn: Connection, company_id: UUID) -> list[CompanyKey]:
 async def active_keys_by_code(conn: Connection, code: str) -> list[CompanyKey]:
     """The keys with which a company may sign, newest first; none for an unknown company."""
     return [_key(row) for row in await conn.fetch(SQL_KEYS_ACTIVE_BY_CODE, code)]
+
+
+async def company_codes(conn: Connection) -> set[str]:
+    """The codes of all companies."""
+    return {row["code"] for row in await conn.fetch(SQL_COMPANY_CODES)}
 
 
 async def insert_key(conn: Connection, key_id: UUID, company_id: UUID, sealed: str, now: datetime) -> None:

@@ -140,6 +140,12 @@ async def signing_keys(pool: Callable[[], Pool], sealer: Sealer, company: str) -
     return [sealer.unseal(key.sealed, company, str(key.key_id)) for key in keys]
 
 
+async def company_codes(pool: Callable[[], Pool]) -> set[str]:
+    """The codes of all companies."""
+    async with pool().acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        return await store.company_codes(conn)
+
+
 async def register(
     work: Work,
     registrations: Sequence[Registration],

@@ -28,7 +28,10 @@ def build(settings: Settings | None = None) -> TrackingService:
     overview = SharedAnswer(lambda: usecases.read_overview(service.pool), settings.overview_seconds)
     service.parts = Parts(settings, catalogue, overview, settings.link_keys())
     sealer = Sealer(settings.sealing_key.get_secret_value())
-    service.key_ring = CachedKeyRing(partial(usecases.signing_keys, lambda: service.pool, sealer))
+    service.key_ring = CachedKeyRing(
+        partial(usecases.signing_keys, lambda: service.pool, sealer),
+        codes=partial(usecases.company_codes, lambda: service.pool),
+    )
     service.seals(usecases.secrets(sealer))
     service.consumes(REPORT_RECEIVED, handlers.on_report_received)
     service.consumes(REPORT_ROUTED, handlers.on_report_routed)

@@ -126,6 +126,12 @@ async def signing_keys(pool_of: Callable[[], Pool], sealer: Sealer, company: str
     return [sealer.unseal(sealed, company, key_id) for key_id, sealed in keys]
 
 
+async def company_codes(pool: Callable[[], Pool]) -> set[str]:
+    """The codes of all active companies."""
+    async with pool().acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        return await projections.company_codes(conn)
+
+
 def secrets(sealer: Sealer) -> Secrets:
     """Companies' keys, which follow the riders service's events."""
     return Secrets(projections.sealed, opened_by(sealer))

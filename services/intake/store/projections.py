@@ -45,6 +45,7 @@ FROM (SELECT company_id, code, keys FROM companies WHERE company_id > $1 ORDER B
 CROSS JOIN jsonb_array_elements(c.keys) k ORDER BY 1
 """
 SQL_COMPANY_KEYS = "SELECT version, keys FROM companies WHERE code = $1"
+SQL_COMPANY_CODES = "SELECT code FROM companies"
 SQL_RIDERS_BY_NUMBER = """
 SELECT r.rider_id, r.company, r.external_id, r.consent, r.active, NULL::boolean AS company_active
 FROM unnest($1::text[], $2::text[]) AS u (company, external_id)
@@ -94,6 +95,11 @@ async def erase_riders(conn: Connection, leavers: Sequence[Leaver]) -> None:
 async def companies_active(conn: Connection, codes: Collection[str]) -> dict[str, bool]:
     """Company code → active, of those that are known."""
     return {row["code"]: row["active"] for row in await conn.fetch(SQL_COMPANIES_ACTIVE, list(codes))}
+
+
+async def company_codes(conn: Connection) -> set[str]:
+    """The codes of all companies."""
+    return {row["code"] for row in await conn.fetch(SQL_COMPANY_CODES)}
 
 
 async def company_keys(conn: Connection, code: str) -> tuple[int, list[tuple[str, str]]]:

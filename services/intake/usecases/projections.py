@@ -59,3 +59,8 @@ class ProjectedKeys:
             kept = version, [self._sealer.unseal(text, company, key_id) for key_id, text in sealed]
             self._unsealed[company] = kept
         return kept[1]
+
+    async def codes(self) -> set[str]:
+        """The codes of all companies."""
+        async with self._pool().acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+            return await store.company_codes(conn)

@@ -48,6 +48,7 @@ SQL_COMPANY_KEYS = """
 SELECT k.key_id, k.sealed FROM companies c JOIN company_keys k USING (company_id)
 WHERE c.code = $1 AND c.active ORDER BY k.position
 """
+SQL_COMPANY_CODES = "SELECT code FROM companies WHERE active"
 SQL_COMPANY_KNOWN = "SELECT EXISTS (SELECT FROM companies WHERE code = $1 AND active)"
 SQL_PREFERENCES = "SELECT language, quiet_from, quiet_until, version FROM preferences WHERE rider_id = $1"
 SQL_CHANNELS = """
@@ -125,6 +126,11 @@ async def upsert_company(conn: Connection, company: Company) -> bool:
 async def company_keys(conn: Connection, code: str) -> list[tuple[UUID, str]]:
     """The active sealed keys of an active company, newest first; [] for any other."""
     return [(row["key_id"], row["sealed"]) for row in await conn.fetch(SQL_COMPANY_KEYS, code)]
+
+
+async def company_codes(conn: Connection) -> set[str]:
+    """The codes of all active companies."""
+    return {row["code"] for row in await conn.fetch(SQL_COMPANY_CODES)}
 
 
 async def company_known(conn: Connection, code: str) -> bool:

@@ -84,6 +84,7 @@ FROM (SELECT company_id, code, keys FROM companies WHERE company_id > $1 ORDER B
 CROSS JOIN jsonb_array_elements(c.keys) k ORDER BY 1
 """
 SQL_COMPANY_KEYS = "SELECT keys FROM companies WHERE code = $1 AND active"
+SQL_COMPANY_CODES = "SELECT code FROM companies WHERE active"
 
 
 Row = ReceivedReport | Routing | CaseState | CaseStep | CaseReport | Movement
@@ -130,6 +131,11 @@ async def upsert_company(
 ) -> None:
     """A company and its active keys (id, sealed secret), newest first; an older version changes nothing."""
     await conn.execute(SQL_UPSERT_COMPANY, company_id, code, version, active, keys)
+
+
+async def company_codes(conn: Connection) -> set[str]:
+    """The codes of all active companies."""
+    return {row["code"] for row in await conn.fetch(SQL_COMPANY_CODES)}
 
 
 async def company_keys(conn: Connection, code: str) -> list[tuple[str, str]]:

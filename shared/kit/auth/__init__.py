@@ -1,6 +1,7 @@
 """Who is asking (tokens, signatures) and who may (policies)."""
 
 from shared.kit.auth.jwt import Jwks, JwtVerifier
+from shared.kit.auth.key_ring import CachedKeyRing, KeyRing
 from shared.kit.auth.policy import (
     AnyOf,
     Authenticator,
@@ -27,7 +28,7 @@ from shared.kit.auth.policy import (
 from shared.kit.auth.principal import Principal
 from shared.kit.auth.replay import ReplayGuard
 from shared.kit.auth.sealing import SealBroken, Sealer, sealing_keys
-from shared.kit.auth.signature import CachedKeyRing, KeyRing, SignatureVerifier, signed_headers
+from shared.kit.auth.signature import SignatureVerifier, signed_headers
 
 __all__ = [
     "AnyOf",

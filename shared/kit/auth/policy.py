@@ -19,7 +19,9 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.requests import Request
 from starlette.responses import Response
 
+from shared.kit.auth.address import Address
 from shared.kit.auth.jwt import JwtVerifier
+from shared.kit.auth.key_ring import Ask
 from shared.kit.auth.once import Handle, answered_once
 from shared.kit.auth.principal import ANONYMOUS, ROLES, Principal
 from shared.kit.auth.replay import ReplayGuard
@@ -30,7 +32,6 @@ from shared.kit.http.events import plain
 from shared.kit.http.limits import Allowance, Limiter
 from shared.kit.http.middleware import allow_body, allow_time, weigh_json
 from shared.kit.http.problems import ApiProblem, bad_request, forbidden, not_json, problem_responses, unauthorized
-from shared.kit.proxies import UNKNOWN, bucket
 
 _MARK = "__beegrid_rule__"
 _READS = frozenset({"GET", "HEAD"})
@@ -173,10 +174,10 @@ class Authenticator:
     erased: Callable[[str], Awaitable[bool]] | None = None
     """Whether a rider's id is on the list of those who left: their tokens outlive them at the issuer."""
 
-    async def principal(self, request: Request, policy: Policy) -> Principal:
-        """Who asks, as far as the policy cares.
+    async def principal(self, request: Request, policy: Policy, ask: Ask | None = None) -> Principal:
+        """Who asks, as far as the policy cares. `ask`: before a company is looked up that nothing is known of.
 
-        Raises the problems of the verifiers, and 400 for two identities at once.
+        Raises the problems of the verifiers and of `ask`, and 400 for two identities at once.
         """
         if policy.public:
             return ANONYMOUS
@@ -184,22 +185,21 @@ class Authenticator:
         if token is not None and signed:
             raise bad_request("two_identities", "身份不明确 / Two identities", "a token or a signature, not both")
         if signed and policy.company:
-            return await self._company(request)
+            return await self._company(request, ask)
         if token is not None and policy.person:
-            return await self._person(token)
+            return await self.jwt.verify(token)
         challenge = 'Bearer realm="beegrid"' if policy.person else 'StandardWebhooks realm="beegrid"'
         raise unauthorized("credentials_missing", f"needs {_needs(policy)}", challenge)
 
-    async def _person(self, token: str) -> Principal:
-        principal = await self.jwt.verify(token)
+    async def check_erased(self, principal: Principal) -> None:
+        """Raises the 403 problem for a rider who left. Asks the database: after the limits."""
         if self.erased is not None and principal.has("rider") and await self.erased(principal.id):
             raise forbidden("the rider's data was erased")
-        return principal
 
-    async def _company(self, request: Request) -> Principal:
+    async def _company(self, request: Request, ask: Ask | None) -> Principal:
         if self.signatures is None or self.replay is None:
             raise MissingPolicy("a route for companies, and no key ring")  # create_app refuses this before
-        principal, request.state.signed = await self.signatures.verify(request)
+        principal, request.state.signed = await self.signatures.verify(request, ask)
         return principal
 
 
@@ -312,20 +312,21 @@ class _State(Protocol):
 async def _admit(request: Request, rule: Rule) -> Allowance | None:
     """Sets request.state.principal, or raises. Returns what is left of the caller's rate."""
     state = cast(_State, request.app.state)
+    address = Address(request, state.limiter)
     try:
-        principal = await state.auth.principal(request, rule.policy)
+        principal = await state.auth.principal(request, rule.policy, address.check if rule.limited else None)
     except ApiProblem as problem:
         if problem.status == 401 and rule.limited:
-            # guessing is limited by address, since there is no principal to count for
-            await state.limiter.check(_address_key(request))
+            await address.check()  # guessing: there is no principal to count for
         raise
     request.state.principal = rule.policy.narrowed(principal)
     allowance = None
     if rule.limited:
-        key = principal.key if principal.kind != "anonymous" else _address_key(request)
-        allowance = await state.limiter.check(key)
+        named = principal.kind != "anonymous"
+        allowance = await (state.limiter.check(principal.key) if named else address.check())
     if not rule.policy.admits(principal):
         raise forbidden(f"needs {_needs(rule.policy)}")
+    await state.auth.check_erased(principal)
     return allowance
 
 
@@ -355,10 +356,6 @@ def _has_body(request: Request) -> bool:
 def _says_json(request: Request) -> bool:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
-
-
-def _address_key(request: Request) -> str:
-    return f"address:{bucket(request.client.host if request.client else UNKNOWN)}"
 
 
 def _bearer(request: Request) -> str | None:

@@ -13,13 +13,11 @@ import binascii
 import hashlib
 import hmac
 import re
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable
-from typing import Protocol
 
 from starlette.requests import Request
 
 from shared.kit import clock
+from shared.kit.auth.key_ring import Ask, KeyRing
 from shared.kit.auth.principal import Principal
 from shared.kit.auth.replay import CHALLENGE, SignedRequest, expired
 from shared.kit.http.encodings import coding_of
@@ -36,36 +34,6 @@ _REQUEST_ID = re.compile(r"[!-~]{1,128}")
 _CUT_AT_A_TIME = re.compile(r"\.[0-9]{10,12}(?:\.|$)")
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 _SIGNATURES_MAX = 5
-_CACHED_COMPANIES_MAX = 1_000
-
-
-class KeyRing(Protocol):
-    """Where companies' secrets come from."""
-
-    async def keys(self, company: str) -> list[bytes]:
-        """All secrets of the company that are active now, [] for an unknown one. Revoked ones are left out."""
-        ...
-
-
-class CachedKeyRing:
-    """Keeps the answers of `load` for `ttl_s` seconds: the longest that a revoked key still works in this process."""
-
-    def __init__(self, load: Callable[[str], Awaitable[list[bytes]]], ttl_s: float = 2.0) -> None:
-        self._load = load
-        self._ttl_s = ttl_s
-        self._cached: OrderedDict[str, tuple[float, list[bytes]]] = OrderedDict()
-
-    async def keys(self, company: str) -> list[bytes]:
-        """The active secrets, at most `ttl_s` old."""
-        until_s, keys = self._cached.get(company, (0.0, []))
-        if clock.monotonic_s() < until_s:
-            return keys
-        keys = await self._load(company)
-        self._cached[company] = (clock.monotonic_s() + self._ttl_s, keys)
-        self._cached.move_to_end(company)
-        if len(self._cached) > _CACHED_COMPANIES_MAX:
-            self._cached.popitem(last=False)
-        return keys
 
 
 class SignatureVerifier:
@@ -75,8 +43,10 @@ class SignatureVerifier:
         self._keyring = keyring
         self._tolerance_s = tolerance_s
 
-    async def verify(self, request: Request) -> tuple[Principal, SignedRequest]:
+    async def verify(self, request: Request, ask: Ask | None = None) -> tuple[Principal, SignedRequest]:
         """The company, and what the caller still has to check for replay. Raises the 401, 415 and 429 problems.
+
+        `ask` may refuse to have a company looked up that nothing is known of yet, see KeyRing.
 
         The headers are judged first: nothing of a body is read for a company that has no key, or that is too large, or
         packed in a way that nobody unpacks, or from an address that sent too much for nothing. Then the body, exactly
@@ -86,7 +56,7 @@ class SignatureVerifier:
         if abs(clock.unix_s() - int(timestamp)) > self._tolerance_s:
             raise expired(self._tolerance_s)
         # An unknown company gets the same answer as a wrong key, only sooner: codes are no secret, memory is scarce
-        if not (keys := await self._keyring.keys(company)):
+        if not (keys := await self._keyring.keys(company, ask)):
             raise _refused("signature_invalid", "no active key of this company made this signature")
         check_announced_body(request.scope)
         coding_of(request.headers)

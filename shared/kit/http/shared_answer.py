@@ -19,10 +19,15 @@ class SharedAnswer(Generic[T]):
         self._asking: asyncio.Task[T] | None = None
         self._until_s = 0.0
 
+    @property
+    def is_fresh(self) -> bool:
+        """Whether `get` asks nothing: the question is being asked, or its answer still serves."""
+        return self._asking is not None and not (self._asking.done() and clock.monotonic_s() >= self._until_s)
+
     async def get(self) -> T:
         """The answer, at most `fresh_s` old. Raises what asking raised; a caller who leaves ends nobody's question."""
         asking = self._asking
-        if asking is None or (asking.done() and clock.monotonic_s() >= self._until_s):
+        if asking is None or not self.is_fresh:
             asking = self._asking = asyncio.create_task(self._keep())
         return await asyncio.shield(asking)
 

@@ -54,6 +54,7 @@ async def test_keys_follow_the_company_and_are_unsealed_once_a_version(intake: I
     assert keys == [b"2" * 32, b"1" * 32] and await ring.load("sf-express") is keys
     await intake.company(version=4, keys=(second,))
     assert await ring.load("sf-express") == [b"2" * 32]
+    assert "sf-express" in await ring.codes()
 
 
 async def test_a_projection_holds_no_key_in_clear(intake: Intake) -> None:

@@ -25,6 +25,7 @@ from shared.events.registry import services
 from shared.geo.index import PolygonIndex
 from shared.kit import service as kit_service
 from shared.kit.auth import Policy, Principal, policies, signed_headers
+from shared.kit.auth.key_ring import Ask
 from shared.kit.auth.policy import rules
 from shared.kit.auth.principal import ANONYMOUS, ROLES
 from shared.kit.ids import new_id
@@ -57,7 +58,7 @@ Who = tuple[str, str]
 
 
 class _Keys:
-    async def keys(self, company: str) -> list[bytes]:
+    async def keys(self, company: str, ask: Ask | None = None) -> list[bytes]:
         return [SECRET] if company in COMPANIES.values() else []
 
 

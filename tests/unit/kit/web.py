@@ -10,6 +10,7 @@ from fastapi import APIRouter, FastAPI
 
 from shared.devtools.identity import AUDIENCE, ISSUER, Identity
 from shared.kit.auth import Authenticator, Jwks, JwtVerifier, ReplayGuard, SignatureVerifier
+from shared.kit.auth.key_ring import Ask
 from shared.kit.auth.replay import Claim, KeptAnswer, SignedRequest
 from shared.kit.http import Limiter, Unlimited
 from shared.kit.http.app import create_app
@@ -25,7 +26,7 @@ class Keys:
     def __init__(self) -> None:
         self.by_company = {"MT": [MT_NEW, MT_OLD], "ELE": [ELE]}
 
-    async def keys(self, company: str) -> list[bytes]:
+    async def keys(self, company: str, ask: Ask | None = None) -> list[bytes]:
         return self.by_company.get(company, [])
 
 

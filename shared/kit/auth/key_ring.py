@@ -1,0 +1,87 @@
+"""Where companies' secrets come from: looked up once for all who ask at the same time, and kept for a moment.
+
+Anybody may name any company. A name that this process knows no key of is looked up only where the caller's address has
+requests left, so that invented names cost the database no more than the limit allows.
+"""
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Collection
+from functools import partial
+from typing import Protocol
+
+from shared.kit.http.problems import ApiProblem
+from shared.kit.http.shared_answer import SharedAnswer
+
+COMPANIES_MAX = 1_000
+"""How many are kept, of those with keys and of names without any each: invented names push no company out."""
+CODES_FRESH_S = 5.0
+
+Ask = Callable[[], Awaitable[object]]
+"""Asks whether a look-up is allowed; raises the 429 problem where it isn't."""
+Load = Callable[[str], Awaitable[list[bytes]]]
+Codes = Callable[[], Awaitable[Collection[str]]]
+_Answers = OrderedDict[str, SharedAnswer[list[bytes]]]
+
+
+class KeyRing(Protocol):
+    """Where companies' secrets come from."""
+
+    async def keys(self, company: str, ask: Ask | None = None) -> list[bytes]:
+        """All secrets of the company that are active now, [] for an unknown one. Revoked ones are left out.
+
+        `ask` comes before a look-up of a name that nothing is known of, and may refuse it by raising.
+        """
+        ...
+
+
+class CachedKeyRing:
+    """Keeps the answers of `load` for `ttl_s` seconds: the longest that a revoked key still works in this process.
+
+    A company whose keys were seen is looked up without asking. `codes`: all companies' codes, asked at most once in
+    CODES_FRESH_S where a look-up is refused, so that a company doesn't wait for what others send from its address.
+    """
+
+    def __init__(self, load: Load, ttl_s: float = 2.0, *, codes: Codes | None = None) -> None:
+        self._load = load
+        self._ttl_s = ttl_s
+        self._codes = None if codes is None else SharedAnswer(codes, CODES_FRESH_S)
+        self._known: _Answers = OrderedDict()
+        self._others: _Answers = OrderedDict()
+
+    async def keys(self, company: str, ask: Ask | None = None) -> list[bytes]:
+        """The active secrets, at most `ttl_s` old. Raises what `ask` and `load` raise."""
+        answer = self._at_hand(company)
+        if answer is None:
+            if ask is not None:
+                await self._check(company, ask)
+            # meanwhile somebody else may have begun to look
+            answer = self._at_hand(company) or SharedAnswer(partial(self._load, company), self._ttl_s)
+            _keep(self._others, company, answer)
+        keys = await answer.get()
+        if keys:
+            self._others.pop(company, None)
+            _keep(self._known, company, answer)
+        elif self._known.pop(company, None) is not None:
+            _keep(self._others, company, answer)
+        return keys
+
+    def _at_hand(self, company: str) -> SharedAnswer[list[bytes]] | None:
+        """What needs no permission: a company's whose keys were seen, or what is looked up now or was a moment ago."""
+        if (known := self._known.get(company)) is not None:
+            return known
+        other = self._others.get(company)
+        return other if other is not None and other.is_fresh else None
+
+    async def _check(self, company: str, ask: Ask) -> None:
+        try:
+            await ask()
+        except ApiProblem as refused:
+            if refused.status != 429 or self._codes is None or company not in await self._codes.get():
+                raise
+
+
+def _keep(answers: _Answers, company: str, answer: SharedAnswer[list[bytes]]) -> None:
+    answers[company] = answer
+    answers.move_to_end(company)
+    if len(answers) > COMPANIES_MAX:
+        answers.popitem(last=False)

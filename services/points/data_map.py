@@ -5,11 +5,12 @@ from shared.kit.data_map import RIDER_ID, STAFF, About, Columns, plain
 COLUMNS: Columns = {
     "accounts": {"rider_id": RIDER_ID},
     "holds": {
-        **plain("source company grid_code kind state"),
+        **plain("source company kind state"),
         "rider_id": RIDER_ID,
         "reason": About("words", "why points were refused or taken back", "the rider, operators", "stays: an office's"),
     },
     "entries": {**plain("movement from_account to_account"), "rider_id": RIDER_ID},
+    "cases": plain("grid_code"),
     "earnings": {**plain("kind"), "rider_id": RIDER_ID},
     "settlements": plain("act grid_code traceparent"),
     "ledger_rounds": plain("part"),

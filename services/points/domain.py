@@ -62,7 +62,6 @@ class Hold:
     source: Source
     rider_id: UUID
     case_id: UUID | None
-    grid_code: str | None
     kind: str
     amount: int
     state: HoldState
@@ -101,7 +100,6 @@ class Claim:
     report_id: UUID
     rider_id: UUID
     case_id: UUID
-    grid_code: str
     kind: str
     amount: int
     on: date
@@ -117,7 +115,6 @@ class Claim:
             source="report",
             rider_id=self.rider_id,
             case_id=self.case_id,
-            grid_code=self.grid_code,
             kind=self.kind,
             amount=self.amount,
             state="held",
@@ -138,7 +135,7 @@ class Line:
 
 @dataclass(slots=True)
 class Movement:
-    """One step of one account, with the balances after it. `cause` is the event's place in the batch, -1: a person."""
+    """One step of one account, with the balances after it. `cause`: the place of what it follows from."""
 
     hold: Hold
     name: HoldState
@@ -228,7 +225,7 @@ class Book:
             refusal = "rider_inactive"
         elif account.available < price:
             refusal = "insufficient_points"
-        hold = Hold(redemption_id, "redemption", rider_id, None, None, "", price, "held", refusal)
+        hold = Hold(redemption_id, "redemption", rider_id, None, "", price, "held", refusal)
         self.holds[hold.id] = hold
         self._move(hold, "refused" if refusal else "held", refusal, cause)
 

@@ -21,7 +21,6 @@ CREATE TABLE holds (
     source text NOT NULL CHECK (source IN ('report', 'redemption')),
     rider_id uuid NOT NULL,
     case_id uuid,
-    grid_code text,
     kind text NOT NULL DEFAULT '',
     amount bigint NOT NULL CHECK (amount >= 0),
     state text NOT NULL CHECK (state IN ('held', 'posted', 'voided', 'reversed', 'refused')),
@@ -40,12 +39,16 @@ CREATE TABLE holds (
 CREATE INDEX holds_to_settle ON holds (case_id, ordinal) WHERE amount > 0 AND source = 'report';
 
 -- What was decided of a case: up to which of its reporters points are posted, and up to which they are voided. A report
--- that is heard later finds it here; the row is the lock between the two.
+-- that is heard later finds it here; the row is the lock between the two. And where the case is, which decides whose
+-- office takes points back: a case may move at any time, so no hold keeps a grid of its own.
 CREATE TABLE cases (
     case_id uuid PRIMARY KEY,
+    grid_code text NOT NULL,
+    grid_version bigint NOT NULL CHECK (grid_version >= 1),
     posted_up_to integer NOT NULL DEFAULT 0,
     voided_up_to integer NOT NULL DEFAULT 0
 ) WITH (fillfactor = 70);
+COMMENT ON COLUMN cases.grid_version IS 'the step of the case that was last heard of its grid: an earlier one changes nothing';
 
 -- Verdicts on crowded cases, carried out some holds at a time; a row is gone when all are settled.
 CREATE TABLE settlements (

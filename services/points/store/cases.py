@@ -1,6 +1,6 @@
 """SQL of cases' verdicts and of their settlement. Few statements a batch, whatever its size."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -10,14 +10,18 @@ from shared.kit.db import Connection
 
 # Inserts or locks, in the order of the ids: what is heard of one case at a time is heard one after the other.
 SQL_LOCK_CASES = """
-INSERT INTO cases AS c (case_id) SELECT unnest($1::uuid[])
-ON CONFLICT (case_id) DO UPDATE SET posted_up_to = c.posted_up_to
+INSERT INTO cases AS c (case_id, grid_code, grid_version) SELECT * FROM unnest($1::uuid[], $2::text[], $3::bigint[])
+ON CONFLICT (case_id) DO UPDATE
+SET grid_code = CASE WHEN c.grid_version < excluded.grid_version THEN excluded.grid_code ELSE c.grid_code END,
+    grid_version = greatest(c.grid_version, excluded.grid_version)
 RETURNING case_id, posted_up_to, voided_up_to
 """
 SQL_DECIDE = """
 UPDATE cases c SET posted_up_to = n.posted_up_to, voided_up_to = n.voided_up_to
 FROM unnest($1::uuid[], $2::int[], $3::int[]) AS n (case_id, posted_up_to, voided_up_to) WHERE c.case_id = n.case_id
 """
+# Shared: two may take points of one case back, and none while the case moves away
+SQL_GRID_OF_CASE = "SELECT grid_code FROM cases WHERE case_id = $1 FOR SHARE"
 SQL_SETTLING = "SELECT DISTINCT case_id FROM settlements WHERE case_id = ANY($1::uuid[])"
 SQL_TO_SETTLE = """
 SELECT h.case_id, h.id, h.rider_id, h.ordinal FROM unnest($1::uuid[], $2::int[], $3::int[]) AS c (case_id, after, up_to)
@@ -47,6 +51,14 @@ SQL_SETTLED = "DELETE FROM settlements WHERE case_id = $1 AND case_version = $2"
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a case is after a step of it."""
+
+    version: int
+    grid_code: str
+
+
+@dataclass(frozen=True, slots=True)
 class ToSettle:
     """A hold that a verdict may end."""
 
@@ -70,10 +82,18 @@ class Settlement:
     traceparent: str | None
 
 
-async def lock(conn: Connection, case_ids: Collection[UUID]) -> dict[UUID, CaseVerdict]:
-    """What was decided of these cases, locked; a case is made where it is new."""
-    rows = await conn.fetch(SQL_LOCK_CASES, sorted(case_ids))
+async def lock(conn: Connection, places: Mapping[UUID, Place]) -> dict[UUID, CaseVerdict]:
+    """What was decided of these cases, locked; a case is made where it is new, and is where its newest step has it."""
+    ordered = sorted(places)
+    grids, versions = [places[one].grid_code for one in ordered], [places[one].version for one in ordered]
+    rows = await conn.fetch(SQL_LOCK_CASES, ordered, grids, versions)
     return {row[0]: CaseVerdict(row[1], row[2]) for row in rows}
+
+
+async def grid_of(conn: Connection, case_id: UUID) -> str | None:
+    """Where a case is, which it stays until the transaction ends; None: nothing was heard of it."""
+    found: str | None = await conn.fetchval(SQL_GRID_OF_CASE, case_id)
+    return found
 
 
 async def decide(conn: Connection, verdicts: Sequence[tuple[UUID, CaseVerdict]]) -> None:

@@ -19,7 +19,7 @@ FROM accounts WHERE rider_id = ANY($1::uuid[]) ORDER BY rider_id FOR NO KEY UPDA
 """
 SQL_OPEN_ACCOUNTS = "INSERT INTO accounts (rider_id) SELECT unnest($1::uuid[]) ON CONFLICT DO NOTHING"
 SQL_HOLDS = """
-SELECT id, source, rider_id, case_id, grid_code, kind, amount, state, reason, company, state, ordinal
+SELECT id, source, rider_id, case_id, kind, amount, state, reason, company, state, ordinal
 FROM holds WHERE id = ANY($1::uuid[])
 """
 SQL_EARNINGS = """
@@ -60,8 +60,8 @@ _COUNTED = (
     "entries", "accounts",
 )  # fmt: skip
 HOLD_COLUMNS = (
-    "id", "source", "rider_id", "case_id", "grid_code", "kind", "amount", "state", "reason", "company", "made_at",
-    "ended_at", "ordinal",
+    "id", "source", "rider_id", "case_id", "kind", "amount", "state", "reason", "company", "made_at", "ended_at",
+    "ordinal",
 )  # fmt: skip
 ENTRY_COLUMNS = (
     "rider_id", "version", "line", "entry_id", "hold_id", "movement", "from_account", "to_account", "amount", "made_at",
@@ -143,7 +143,7 @@ async def write_book(conn: Connection, book: Book, now: datetime) -> list[UUID]:
     """
     made = [
         # a hold made and ended in one batch arrives in its last state
-        (h.id, h.source, h.rider_id, h.case_id, h.grid_code, h.kind, h.amount, h.state, h.reason, h.company, now,
+        (h.id, h.source, h.rider_id, h.case_id, h.kind, h.amount, h.state, h.reason, h.company, now,
          None if h.state == "held" else now, h.ordinal)
         for h in book.holds.values()
         if h.loaded_state is None

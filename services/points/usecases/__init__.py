@@ -9,6 +9,7 @@ from uuid import UUID
 
 from services.points import metrics
 from services.points.domain import Book, Hold, Movement, Rule
+from services.points.store import cases as case_store
 from services.points.store import ledger as store
 from services.points.store import rounds
 from shared.events.account_changed import ACCOUNT_CHANGED, AccountChanged
@@ -27,7 +28,7 @@ RECENT = timedelta(minutes=3)
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """What a movement follows from: an event, or a verdict that is being settled."""
+    """What a movement follows from: an event, a verdict that is being settled, or a person who asked for it."""
 
     traceparent: str | None
     grid_code: str | None
@@ -59,7 +60,7 @@ async def follow_redemptions(work: Work, events: Sequence[Event[RedemptionChange
             if book.holds[redemption.redemption_id].state not in ("posted", "reversed"):
                 work.reject(events[cause], "unpaid_voucher", "a voucher was used whose points are not held")
         elif redemption.state != "requested":
-            absent = Hold(redemption.redemption_id, "redemption", redemption.rider_id, None, None, "", 0, "voided")
+            absent = Hold(redemption.redemption_id, "redemption", redemption.rider_id, None, "", 0, "voided")
             book.void(absent, redemption.reason or redemption.state, cause)
     await save(work, book, [Cause.of(event) for event in events])
 
@@ -81,10 +82,12 @@ async def reverse(work: Work, hold_id: UUID, reason: str, covers: Callable[[str]
             take back.
     """
     seen = await store.hold(work.conn, hold_id)
-    if seen is None or not covers(seen.grid_code or ""):
+    # A hold is for the office where its case is now, as its photos are; it may have been held elsewhere
+    grid_code = await case_store.grid_of(work.conn, seen.case_id) if seen is not None and seen.case_id else None
+    if seen is None or not covers(grid_code or ""):
         raise not_found("hold")
     book = await store.open_book(work.conn, {seen.rider_id}, {hold_id})
-    if not book.reverse(hold_id, reason, -1):
+    if not book.reverse(hold_id, reason, 0):
         hold = book.holds[hold_id]
         raise conflict(
             "not_reversible",
@@ -93,7 +96,7 @@ async def reverse(work: Work, hold_id: UUID, reason: str, covers: Callable[[str]
             state=hold.state,
             source=hold.source,
         )
-    await save(work, book, ())
+    await save(work, book, [Cause(None, grid_code, work.now)])
 
 
 async def set_rule(work: Work, rule: Rule) -> None:
@@ -130,17 +133,17 @@ async def check_recent(conn: Connection) -> int:
 
 
 async def save(work: Work, book: Book, causes: Sequence[Cause]) -> None:
-    """Write a book and publish its movements; a movement's `cause` is its place among the causes, -1: a person."""
+    """Write a book and publish its movements; a movement's `cause` is its place among the causes."""
     entry_ids = await store.write_book(work.conn, book, work.now)
     for movement, entry_id in zip(book.movements, entry_ids, strict=True):
-        cause = causes[movement.cause] if movement.cause >= 0 else None
+        cause = causes[movement.cause]
         work.publish(
             ACCOUNT_CHANGED,
             _told(movement, entry_id, cause, work.now),
             version=movement.version,
-            traceparent=cause.traceparent if cause else None,
+            traceparent=cause.traceparent,
         )
-        if cause is not None and movement.name == "posted" and movement.hold.source == "report":
+        if movement.name == "posted" and movement.hold.source == "report":
             metrics.TIME_TO_POSTED.observe((work.now - cause.changed_at).total_seconds())
     for (name, source), count in Counter((m.name, m.hold.source) for m in book.movements).items():
         metrics.MOVEMENTS.labels(name, source).inc(count)
@@ -148,10 +151,8 @@ async def save(work: Work, book: Book, causes: Sequence[Cause]) -> None:
         metrics.REFUSALS.labels(reason or "").inc(count)
 
 
-def _told(movement: Movement, entry_id: UUID, cause: Cause | None, now: datetime) -> AccountChanged:
+def _told(movement: Movement, entry_id: UUID, cause: Cause, now: datetime) -> AccountChanged:
     hold = movement.hold
-    # a case may have moved to another grid since its points were held
-    grid_code = cause.grid_code if cause is not None and hold.source == "report" else hold.grid_code
     return AccountChanged(
         rider_id=hold.rider_id,
         entry_id=entry_id,
@@ -160,7 +161,7 @@ def _told(movement: Movement, entry_id: UUID, cause: Cause | None, now: datetime
         source_id=hold.id,
         case_id=hold.case_id,
         company=hold.company,
-        grid_code=grid_code,
+        grid_code=cause.grid_code,
         amount=movement.amount,
         reason=movement.reason,
         pending=movement.pending,

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from services.points.domain import Act, Book, CaseVerdict, Claim, Rule, rule_at, share
 from services.points.store import cases as case_store
 from services.points.store import ledger as store
-from services.points.store.cases import Settlement
+from services.points.store.cases import Place, Settlement
 from services.points.usecases import Cause, save
 from shared.catalog import Catalogue, Kind
 from shared.events.case_changed import CaseChanged, CaseReport
@@ -21,6 +21,8 @@ SETTLED_AT_ONCE_MAX = 20
 """Holds of one case that are settled with the event; more are left to `settle`."""
 SETTLED_PER_TRANSACTION = 500
 ACTS: dict[str, Act] = {"closed": "post", "invalidated": "void"}
+MOVES = frozenset({"claimed", "redispatched", "carried_over"})
+"""Steps that may bring a case to another grid. (A claim settles which of the grids of an ambiguous place it is.)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +48,16 @@ class _Step:
 async def follow_cases(terms: Terms, work: Work, events: Sequence[Event[CaseChanged]]) -> None:
     """Hold points for new reports, post them when the case is closed, give them back when it is invalid.
 
-    What is decided of a case is remembered, so that a report which is heard after its case's verdict meets it.
+    What is decided of a case is remembered, so that a report which is heard after its case's verdict meets it; and so
+    is where the case has moved to.
     Reopening takes nothing back: only an invalid case does. A kind that the catalogue lacks is refused as
     `unknown_kind`.
     """
     steps = await _steps(terms, work, events)
+    places = _places(steps, events)
+    verdicts = await case_store.lock(work.conn, places) if places else {}
     if not steps:
         return
-    verdicts = await case_store.lock(work.conn, {step.case_id for step in steps})
     up_to: Counter[UUID] = Counter()
     for step in steps:
         if step.act is not None:
@@ -116,6 +120,18 @@ async def _steps(terms: Terms, work: Work, events: Sequence[Event[CaseChanged]])
     return steps
 
 
+def _places(steps: Sequence[_Step], events: Sequence[Event[CaseChanged]]) -> dict[UUID, Place]:
+    """Where the cases of these steps, and those that may have moved, are by the newest event of each."""
+    concerned = {step.case_id for step in steps}
+    concerned |= {event.data.case_id for event in events if event.data.transition in MOVES}
+    places: dict[UUID, Place] = {}
+    for event in events:
+        case = event.data
+        if case.case_id in concerned and (case.case_id not in places or places[case.case_id].version < event.version):
+            places[case.case_id] = Place(event.version, case.grid_code)
+    return places
+
+
 async def _due(work: Work, up_to: Counter[UUID]) -> tuple[set[UUID], list[case_store.ToSettle]]:
     """Which of the cases with a verdict are settled later, and the stored holds of the others."""
     if not up_to:
@@ -150,7 +166,6 @@ def _claim(terms: Terms, rules: Sequence[Rule], case: CaseChanged, report: CaseR
         report_id=report.report_id,
         rider_id=report.rider_id,
         case_id=case.case_id,
-        grid_code=case.grid_code,
         kind=case.kind,
         amount=amount,
         on=at.astimezone(terms.zone).date(),

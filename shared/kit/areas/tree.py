@@ -23,7 +23,8 @@ class AreaTree:
     """Answers what covers what. Immutable: a request or a batch takes one tree and asks it throughout.
 
     An area that went out of force keeps its last place, and lies in the areas that took it over, too: what is still
-    kept under its code stays its office's and is its successor's.
+    kept under its code stays its office's and is its successor's. Grids that took over a grid lie in that one, and in
+    those areas above it that are out of force as well.
     Without any map the national numbering decides, level by level; a code of another form then covers itself only.
     """
 
@@ -37,7 +38,7 @@ class AreaTree:
     def of(areas: Iterable[KnownArea]) -> "AreaTree":
         """The tree of these areas."""
         known = {area.code: area for area in areas}
-        inherited = _predecessors(known.values())
+        inherited = _predecessors(known)
         paths: dict[tuple[str, ...], tuple[str, ...]] = {}  # grids of one community share one tuple
         lines: dict[str, tuple[str, ...]] = {}
         below: dict[str, list[str]] = {}
@@ -88,16 +89,19 @@ class AreaTree:
 NO_MAP = AreaTree()
 
 
-def _predecessors(areas: Collection[KnownArea]) -> dict[str, tuple[str, ...]]:
-    """Grid → what covered the grids whose ground it took over.
+def _predecessors(known: Mapping[str, KnownArea]) -> dict[str, tuple[str, ...]]:
+    """Grid → what vanished of that which covered the grids whose ground it took over, and these grids.
 
-    Only grids: whoever had a district that became part of a larger one has its ground, not the larger one.
+    Only grids: whoever had a district that became part of a larger one has its ground, not the larger one. And only
+    what is out of force: an office that is still there has what the map gives it, not all of a neighbour's grid since
+    that took over a sliver of one of its own.
     """
     found: dict[str, list[str]] = {}
-    for area in areas:
+    for area in known.values():
         if area.level == "grid" and not area.in_force:
+            gone = [code for code in area.path if (above := known.get(code)) is not None and not above.in_force]
             for successor in area.successors:
-                found.setdefault(successor, []).extend((*area.path, area.code))
+                found.setdefault(successor, []).extend((*gone, area.code))
     return {code: tuple(dict.fromkeys(line)) for code, line in found.items()}
 
 

@@ -19,9 +19,8 @@ from tests.faults.support.kafka import read_topic
 State = dict[str, list[Any]]
 TABLES = {
     "accounts": "SELECT rider_id::text, version, pending, available, reserved, active, rider_version FROM accounts",
-    "holds": (
-        "SELECT id::text, source, rider_id::text, case_id::text, grid_code, kind, amount, state, reason FROM holds"
-    ),
+    "holds": "SELECT id::text, source, rider_id::text, case_id::text, kind, amount, state, reason FROM holds",
+    "cases": "SELECT case_id::text, grid_code, posted_up_to, voided_up_to FROM cases",
     "entries": "SELECT rider_id::text, hold_id::text, movement, line, from_account, to_account, amount FROM entries",
     "earnings": "SELECT rider_id::text, earned_on::text, kind, points, reports FROM earnings",
     "times each event took effect": "SELECT event_id::text, count(*) FROM witness GROUP BY event_id",

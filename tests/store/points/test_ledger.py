@@ -10,12 +10,13 @@ import pytest
 from services.points import usecases
 from services.points.domain import Rule
 from services.points.store import ledger as store
+from shared.events.case_changed import CaseChanged
 from shared.kit import counters
 from shared.kit.areas import AreaTree, KnownArea
 from shared.kit.auth import Principal
 from shared.kit.http import ApiProblem
 from shared.kit.ids import new_id
-from shared.kit.work import begin
+from shared.kit.work import Event, begin
 from tests.store.points.ledger import GAS, MANHOLE, NOON, WELL, Case, Ledger, points_of, redemption, rider
 
 GAS_POINTS = points_of(GAS)
@@ -210,6 +211,58 @@ async def test_the_office_that_took_a_grid_over_reverses_what_was_earned_there(l
     assert refused.value.status == 404
     await ledger.reverse(hold_id, offices["330105"].covers)
     assert await ledger.balances(someone) == (0, 0, 0)
+
+
+MOVES = {"claimed": "claimed", "redispatched": "open", "carried_over": "open"}
+HERE, THERE = "330114001001001", "330105001001001"
+
+
+def _at(grid: str, *steps: Event[CaseChanged]) -> list[Event[CaseChanged]]:
+    for one in steps:
+        one.data = one.data.model_copy(update={"grid_code": grid})
+    return list(steps)
+
+
+async def _who_may_reverse(ledger: Ledger, case: Case) -> list[str]:
+    """Those of the two districts that find the hold of the case's first report, asked last to first."""
+    tree = AreaTree.of([KnownArea(HERE, "grid", ("330114",), True), KnownArea(THERE, "grid", ("330105",), True)])
+    able = []
+    for code in ("330105", "330114"):
+        status = 200
+        try:
+            await ledger.reverse(case.reports[0].report_id, Principal("operator", "o", areas=(code,), tree=tree).covers)
+        except ApiProblem as problem:
+            status = problem.status
+        if status != 404:
+            able.append(code)
+    return able
+
+
+@pytest.mark.parametrize("moved", MOVES)
+@pytest.mark.parametrize("together", [True, False])
+async def test_the_office_where_the_case_is_now_reverses_its_points(ledger: Ledger, moved: str, together: bool) -> None:
+    someone, case = new_id(), Case()
+    steps = [case.report(someone), *_at(THERE, case.step(moved, MOVES[moved]), case.closed())]
+    for batch in [steps] if together else [[one] for one in steps]:
+        await ledger.deliver(*batch)
+    assert await _who_may_reverse(ledger, case) == ["330105"]
+    body = (await ledger.published(someone))[-1][1]
+    assert (body.movement, body.grid_code) == ("reversed", THERE), "whoever hears of it learns where the case is"
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_a_step_that_is_heard_late_moves_no_case_back(ledger: Ledger, together: bool) -> None:
+    _, case = await _with_points(ledger)
+    away, back = (_at(grid, case.step("redispatched", "open")) for grid in (THERE, HERE))
+    for batch in [back + away] if together else [back, away]:
+        await ledger.deliver(*batch)
+    assert await _who_may_reverse(ledger, case) == ["330114"]
+
+
+async def test_a_case_that_moves_after_its_verdict_takes_its_points_along(ledger: Ledger) -> None:
+    _, case = await _with_points(ledger)
+    await ledger.deliver(*_at(THERE, case.step("reopened", "open"), case.step("redispatched", "open")))
+    assert await _who_may_reverse(ledger, case) == ["330105"]
 
 
 @pytest.mark.parametrize(

@@ -333,7 +333,7 @@ def _ends_again(self: domain.Book, hold_id: UUID, cause: int) -> None:
 
 def _spends_without_looking(self: domain.Book, redemption_id: UUID, rider_id: UUID, price: int, cause: int) -> None:
     if redemption_id not in self.holds:
-        hold = domain.Hold(redemption_id, "redemption", rider_id, None, None, "", price, "held")
+        hold = domain.Hold(redemption_id, "redemption", rider_id, None, "", price, "held")
         self.holds[hold.id] = hold
         self._move(hold, "held", None, cause)
 

@@ -142,8 +142,9 @@ async def address(world: World) -> UUID:
 async def hold(world: World) -> UUID:
     hold_id = new_id()
     await world.pool.execute(
-        """INSERT INTO holds (id, source, rider_id, case_id, grid_code, amount, state, made_at, ended_at)
-           VALUES ($1, 'report', $2, $1, $3, 0, 'refused', now(), now())""",
+        """WITH its_case AS (INSERT INTO cases (case_id, grid_code, grid_version) VALUES ($1, $3, 1))
+           INSERT INTO holds (id, source, rider_id, case_id, amount, state, made_at, ended_at)
+           VALUES ($1, 'report', $2, $1, 0, 'refused', now(), now())""",
         hold_id, world.rider, GRID,
     )  # fmt: skip
     return hold_id

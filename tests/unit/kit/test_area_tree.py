@@ -69,6 +69,30 @@ def test_a_vanished_area_keeps_its_people_and_they_get_its_ground_only() -> None
     assert CITY.below(["330103"]) == {"330103", "330103001001001", "G1", "G10"}
 
 
+def test_an_office_that_is_still_there_gets_nothing_of_its_neighbour() -> None:
+    """A grid of D1 was recut: nearly all of it is A2, and a sliver went to B, which has been D2's all along."""
+    areas = [
+        KnownArea("HZ", "city", (), True),
+        KnownArea("D1", "district", ("HZ",), True),
+        KnownArea("S1", "street", ("HZ", "D1"), False, ("S2",)),
+        KnownArea("D2", "district", ("HZ",), True),
+        KnownArea("S2", "street", ("HZ", "D2"), True),
+        KnownArea("A", "grid", ("HZ", "D1", "S1"), False, ("A2", "B")),
+        KnownArea("A2", "grid", ("HZ", "D1"), True),
+        KnownArea("B", "grid", ("HZ", "D2", "S2"), True),
+        KnownArea("C", "grid", ("HZ", "D2", "unheard"), False, ("A2",)),
+    ]
+    tree = AreaTree.of(areas)
+    assert not tree.covers("D1", "B"), "D1 is there and has its own"
+    assert "D1" not in tree.line("B"), "its channels are told nothing of B's emergencies"
+    assert "B" not in tree.below(["D1"]), "a list shows what a look-up shows"
+    assert not Principal("person", "d", areas=("D1",), tree=tree).covers("B")
+    assert tree.covers("S1", "B") and tree.covers("A", "B"), "who had what vanished keeps its ground"
+    assert tree.covers("D1", "A") and tree.covers("D2", "A"), "what is kept under the old code is both's"
+    assert not tree.covers("D2", "A2"), "nor the other way round"
+    assert not tree.covers("unheard", "A2"), "whether it has vanished isn't known"
+
+
 def test_a_successor_covers_what_is_kept_under_the_codes_that_it_took_over() -> None:
     for new in ("G1", "G10", "330102", "330105", "HZ"):
         assert CITY.covers(new, "330103001001001"), new

@@ -15,7 +15,7 @@ ME = new_id()
 
 
 def claim(rider: UUID = ME, amount: int = 50, kind: str = "gas", refusal: str | None = None) -> Claim:
-    return Claim(new_id(), rider, new_id(), "330114001001001", kind, amount, DAY, refusal, RULE, 1, "feima")
+    return Claim(new_id(), rider, new_id(), kind, amount, DAY, refusal, RULE, 1, "feima")
 
 
 def book(*claims: Claim, **balances: int) -> Book:
@@ -79,7 +79,7 @@ def test_a_hold_ends_once_and_movements_are_numbered() -> None:
     for _ in range(2):
         held.earn(one, 0)
         held.post(one.report_id, 1)
-        held.void(Hold(one.report_id, "report", ME, None, None, "", 0, "voided"), "late", 2)
+        held.void(Hold(one.report_id, "report", ME, None, "", 0, "voided"), "late", 2)
     assert [(m.name, m.version, m.amount) for m in held.movements] == [("held", 1, 50), ("posted", 2, 50)]
     assert held.reverse(one.report_id, "wrong", 3) and not held.reverse(one.report_id, "wrong", 3)
     account = held.accounts[ME]
@@ -95,7 +95,7 @@ def test_a_hold_ends_once_and_movements_are_numbered() -> None:
     ],
 )
 def test_a_reversal_never_makes_a_balance_negative(available: int, lines: list[tuple[str, int]]) -> None:
-    hold = Hold(new_id(), "report", ME, new_id(), None, "gas", 50, "posted", None, "posted")
+    hold = Hold(new_id(), "report", ME, new_id(), "gas", 50, "posted", None, "posted")
     held = Book({ME: Account(ME, available=available)}, {hold.id: hold}, {})
     assert held.reverse(hold.id, "wrong", 0)
     assert [(line.from_account, line.amount) for line in held.movements[0].lines] == lines

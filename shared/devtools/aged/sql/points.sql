@@ -1,6 +1,5 @@
-INSERT INTO points.holds (id, source, rider_id, case_id, grid_code, kind, amount, state, reason, company, made_at, ended_at,
-                          ordinal)
-SELECT report_id, 'report', rider_id, case_id, grid_code, kind, amount,
+INSERT INTO points.holds (id, source, rider_id, case_id, kind, amount, state, reason, company, made_at, ended_at, ordinal)
+SELECT report_id, 'report', rider_id, case_id, kind, amount,
        CASE WHEN amount = 0 THEN 'refused' WHEN state = 'closed' THEN 'posted' WHEN state = 'invalid' THEN 'voided'
             ELSE 'held' END,
        CASE WHEN amount = 0 THEN 'no_points' WHEN state = 'invalid' THEN 'case_invalid' END, company,
@@ -8,8 +7,8 @@ SELECT report_id, 'report', rider_id, case_id, grid_code, kind, amount,
        CASE WHEN amount = 0 THEN joined_at WHEN ended_at IS NOT NULL THEN ended_at END + interval '1 second', ordinal
 FROM aged.reports WHERE n >= $1::bigint AND n < $2::bigint AND routed ORDER BY n;
 
-INSERT INTO points.cases (case_id, posted_up_to, voided_up_to)
-SELECT case_id, CASE state WHEN 'closed' THEN report_count ELSE 0 END, CASE state WHEN 'invalid' THEN report_count ELSE 0 END
+INSERT INTO points.cases (case_id, grid_code, grid_version, posted_up_to, voided_up_to)
+SELECT case_id, grid_code, 1, CASE state WHEN 'closed' THEN report_count ELSE 0 END, CASE state WHEN 'invalid' THEN report_count ELSE 0 END
 FROM aged.reports WHERE n >= $1::bigint AND n < $2::bigint AND routed AND ordinal = 1 ORDER BY n;
 
 INSERT INTO points.entries (rider_id, version, line, entry_id, hold_id, movement, from_account, to_account, amount, made_at)

@@ -10,6 +10,7 @@ from services.points.store import cases as case_store
 from services.points.store import ledger
 from services.points.usecases import cases
 from services.points.usecases.cases import Terms
+from services.points.usecases.checking import Checking
 from shared.catalog import Catalogue
 from shared.events.case_changed import CASE_CHANGED
 from shared.events.redemption_changed import REDEMPTION_CHANGED
@@ -17,6 +18,7 @@ from shared.events.rider_changed import RIDER_CHANGED
 from shared.kit import clock
 from shared.kit.db import Connection
 from shared.kit.service import Service
+from shared.kit.work import database_now
 
 LEDGER_EVERY_S = 60.0
 UNFINISHED_EVERY_S = 15.0
@@ -38,10 +40,13 @@ def build(settings: Settings | None = None) -> Service:
     service.consumes(RIDER_CHANGED, handlers.on_rider_changed)
     service.include(api.router)
     service.background("settle", partial(_settle_forever, service))
+    checking = Checking(
+        lambda: service.relay.leading, lambda: service.pool, database_now, clock.monotonic_s, asyncio.sleep
+    )
+    service.background("check-ledger", checking.run)
     service.erases(ledger.forget)
     service.tallies(ledger.tallies)
     service.measures("ledger", _measure_ledger, *metrics.LEDGER, every_s=LEDGER_EVERY_S)
-    service.measures("ledger-round", usecases.check_shares, metrics.LEDGER_ROUND, every_s=usecases.CHECK_EVERY_S)
     service.measures("settlements", _measure_settlements, metrics.SETTLEMENT_AGE, every_s=UNFINISHED_EVERY_S)
     return service
 

@@ -13,8 +13,13 @@ CREATE TABLE ledger_rounds (
     began_at timestamptz NOT NULL,
     wrong bigint NOT NULL,
     finished_at timestamptz,
-    wrong_last bigint NOT NULL
+    wrong_last bigint NOT NULL,
+    accounts bigint NOT NULL,
+    accounts_done bigint NOT NULL,
+    holds bigint NOT NULL,
+    holds_done bigint NOT NULL
 );
+COMMENT ON COLUMN ledger_rounds.accounts IS 'how many there were when the round began: the round is paced by which part is done';
 COMMENT ON COLUMN ledger_rounds.after_version IS 'inside one account of very many entries: up to which its sums are so far';
 COMMENT ON COLUMN ledger_rounds.finished_at IS 'when the last whole round ended; wrong_last is what it found';
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+from shared.kit import counters
 from shared.kit.db import Connection
 
 _SUMS = """
@@ -16,17 +17,20 @@ coalesce(sum(amount) FILTER (WHERE to_account = 'available'), 0)
 coalesce(sum(amount) FILTER (WHERE to_account = 'reserved'), 0)
     - coalesce(sum(amount) FILTER (WHERE from_account = 'reserved'), 0) AS reserved"""
 SQL_ROUND = """
-SELECT part, after_id, began_at, wrong, finished_at, wrong_last, after_version, pending, available, reserved
+SELECT part, after_id, began_at, wrong, finished_at, wrong_last, accounts, accounts_done, holds, holds_done,
+    after_version, pending, available, reserved
 FROM ledger_rounds
 """
 SQL_BEGIN = """
-INSERT INTO ledger_rounds (part, after_id, began_at, wrong, wrong_last) VALUES ('accounts', $1, $2, 0, 0)
+INSERT INTO ledger_rounds (part, after_id, began_at, wrong, wrong_last, accounts, accounts_done, holds, holds_done)
+VALUES ('accounts', $1, $2, 0, 0, $3, 0, $4, 0)
 ON CONFLICT DO NOTHING
 """
 # Only from where the share began: of two processes that both think they lead, one counts.
 SQL_ADVANCE = """
 UPDATE ledger_rounds SET part = $4, after_id = $5, began_at = $6, wrong = $7, finished_at = $8, wrong_last = $9,
-    after_version = $10, pending = $11, available = $12, reserved = $13
+    after_version = $10, pending = $11, available = $12, reserved = $13, accounts = $14, accounts_done = $15,
+    holds = $16, holds_done = $17
 WHERE part = $1 AND after_id = $2 AND after_version = $3
 """
 # An account's version counts its movements, so as many accounts are taken as have $3 movements together, at least one.
@@ -108,8 +112,9 @@ FIRST = UUID(int=0)
 LAST = UUID(int=2**128 - 1)
 SHARE_ACCOUNTS_MAX = 500
 # Entries of one rider lie far apart: each is a page of its own, from disk where years of them don't fit into memory.
-SHARE_ENTRIES = 40
-SHARE_HOLDS = 1_000
+SHARE_ENTRIES = 50
+# Of a hold what began it lies beside its neighbours', what ended it anywhere.
+SHARE_HOLDS = 50
 RECENT_RIDERS_MAX = 20_000
 RECENT_SHARE_RIDERS = 200
 Part = Literal["accounts", "account", "holds"]
@@ -125,11 +130,21 @@ class Round:
     wrong: int
     finished_at: datetime | None
     wrong_last: int
+    accounts: int = 0
+    """How many there were when the round began, and how many of them are done; holds likewise."""
+    accounts_done: int = 0
+    holds: int = 0
+    holds_done: int = 0
     after_version: int = 0
     """Inside one account (`part` account, `after_id` its rider): up to which version its sums are so far."""
     pending: int = 0
     available: int = 0
     reserved: int = 0
+
+    @property
+    def done(self) -> float:
+        """Which part of the round is done, 0 to 1: its two halves read about as much."""
+        return (_part(self.accounts_done, self.accounts) + _part(self.holds_done, self.holds)) / 2
 
 
 async def round_under_way(conn: Connection) -> Round | None:
@@ -138,9 +153,11 @@ async def round_under_way(conn: Connection) -> Round | None:
     return None if row is None else Round(**row)
 
 
-async def begin(conn: Connection, now: datetime) -> None:
-    """Begin the first round."""
-    await conn.execute(SQL_BEGIN, FIRST, now)
+async def begin(conn: Connection, at: datetime) -> Round:
+    """Begin the first round, unless another process has; the one under way."""
+    first = await _from_the_start(conn, at, None, 0)
+    await conn.execute(SQL_BEGIN, FIRST, at, first.accounts, first.holds)
+    return await round_under_way(conn) or first
 
 
 async def check_share(conn: Connection, now: Round, at: datetime) -> Round:
@@ -151,28 +168,31 @@ async def check_share(conn: Connection, now: Round, at: datetime) -> Round:
         SQL_ADVANCE, now.part, now.after_id, now.after_version,
         after.part, after.after_id, after.began_at, after.wrong, after.finished_at, after.wrong_last,
         after.after_version, after.pending, after.available, after.reserved,
+        after.accounts, after.accounts_done, after.holds, after.holds_done,
     )  # fmt: skip
     return after
 
 
-async def _accounts(conn: Connection, now: Round, _at: datetime) -> Round:
+async def _accounts(conn: Connection, now: Round, at: datetime) -> Round:
     found = await conn.fetch(SQL_ACCOUNTS_NEXT, now.after_id, SHARE_ACCOUNTS_MAX, SHARE_ENTRIES)
     if found and found[0]["version"] > SHARE_ENTRIES:
         # entries that have no account lie between the accounts
         rider_id = found[0]["rider_id"]
         wrong = int(await conn.fetchval(SQL_ACCOUNTS_WRONG, now.after_id, UUID(int=rider_id.int - 1)))
-        return replace(now, part="account", after_id=rider_id, wrong=now.wrong + wrong)
+        return await _account(conn, replace(now, part="account", after_id=rider_id, wrong=now.wrong + wrong), at)
     upto = found[-1]["rider_id"] if found else LAST
     wrong = now.wrong + int(await conn.fetchval(SQL_ACCOUNTS_WRONG, now.after_id, upto))
     if found:
-        return replace(now, after_id=upto, wrong=wrong)
+        return replace(now, after_id=upto, wrong=wrong, accounts_done=now.accounts_done + len(found))
     return replace(now, part="holds", after_id=FIRST, wrong=wrong)
 
 
 async def _account(conn: Connection, now: Round, _at: datetime) -> Round:
     """A part of one account: of somebody who reports much, even that is years of history."""
     found = await conn.fetchrow(SQL_ACCOUNT_SLICE, now.after_id, now.after_version, SHARE_ENTRIES)
-    done = replace(now, part="accounts", after_version=0, pending=0, available=0, reserved=0)
+    done = replace(
+        now, part="accounts", accounts_done=now.accounts_done + 1, after_version=0, pending=0, available=0, reserved=0
+    )
     if found is None:
         return replace(done, wrong=now.wrong + 1)
     sums = (now.pending + found["pending"], now.available + found["available"], now.reserved + found["reserved"])
@@ -190,9 +210,21 @@ async def _account(conn: Connection, now: Round, _at: datetime) -> Round:
 async def _holds(conn: Connection, now: Round, at: datetime) -> Round:
     found = await conn.fetch(SQL_HOLDS_NEXT, now.after_id, SHARE_HOLDS)
     if not found:
-        return Round("accounts", FIRST, at, 0, at, now.wrong)
+        return await _from_the_start(conn, at, at, now.wrong)
     upto = found[-1]["id"]
-    return replace(now, after_id=upto, wrong=now.wrong + int(await conn.fetchval(SQL_HOLDS_WRONG, now.after_id, upto)))
+    wrong = now.wrong + int(await conn.fetchval(SQL_HOLDS_WRONG, now.after_id, upto))
+    return replace(now, after_id=upto, wrong=wrong, holds_done=now.holds_done + len(found))
+
+
+async def _from_the_start(conn: Connection, at: datetime, finished_at: datetime | None, wrong_last: int) -> Round:
+    kept = await counters.kept(conn, "accounts", "holds report", "holds redemption")
+    holds = kept.total("holds report", "holds redemption")
+    return Round("accounts", FIRST, at, 0, finished_at, wrong_last, accounts=kept.of("accounts"), holds=holds)
+
+
+def _part(done: int, of: int) -> float:
+    # what came since the round began lies at its end
+    return min(1.0, done / of) if of > 0 else 1.0
 
 
 async def recent_riders(conn: Connection, since: datetime) -> list[UUID]:

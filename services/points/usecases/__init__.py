@@ -15,13 +15,10 @@ from services.points.store import rounds
 from shared.events.account_changed import ACCOUNT_CHANGED, AccountChanged
 from shared.events.redemption_changed import RedemptionChanged
 from shared.events.rider_changed import RiderChanged
-from shared.kit import counters
 from shared.kit.db import Connection
 from shared.kit.http import conflict, not_found
 from shared.kit.work import Event, Work, database_now
 
-CHECK_EVERY_S = 5.0
-TURNS_A_ROUND = int(12 * 3600 / CHECK_EVERY_S)
 RECENT = timedelta(minutes=3)
 """More than the minute between two looks, so that what commits late is seen by the next one."""
 
@@ -108,22 +105,6 @@ async def set_rule(work: Work, rule: Rule) -> None:
     if not await store.add_rule(work.conn, rule, work.now):
         current = await store.last_rule(work.conn)
         raise conflict("rule_moved_on", "规则已被他人修改 / Rules have changed", current_version=current)
-
-
-async def check_shares(conn: Connection) -> None:
-    """Go on with the round: as many shares as end it within half a day, each its own transaction."""
-    kept = await counters.kept(conn, "entries", "holds report", "holds redemption")
-    entries, holds = kept.of("entries"), kept.total("holds report", "holds redemption")
-    shares = entries // rounds.SHARE_ENTRIES + holds // rounds.SHARE_HOLDS
-    if (now := await rounds.round_under_way(conn)) is None:
-        await rounds.begin(conn, await database_now(conn))
-        now = await rounds.round_under_way(conn)
-    for _ in range(1 + shares // TURNS_A_ROUND):
-        if now is not None:
-            async with conn.transaction():
-                now = await rounds.check_share(conn, now, await database_now(conn))
-    if now is not None and now.finished_at is not None:
-        metrics.LEDGER_ROUND.set(now.finished_at.timestamp())
 
 
 async def check_recent(conn: Connection) -> int:

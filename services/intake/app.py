@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from services.intake import handlers
+from services.intake import handlers, metrics
 from services.intake.api import photos as photos_api
 from services.intake.api import reports as reports_api
 from services.intake.api.inlets import Inlets, Intake
@@ -14,7 +14,7 @@ from services.intake.store.reports import tallies
 from services.intake.usecases import reports
 from services.intake.usecases.imaging import PhotoWorkers
 from services.intake.usecases.leaving import forget
-from services.intake.usecases.photos import Photos
+from services.intake.usecases.photos import REFUSED_EVERY_S, Photos, measure_refused
 from services.intake.usecases.projections import ProjectedKeys, secrets
 from services.intake.usecases.reports import Outcome
 from shared.catalog import Catalogue
@@ -67,5 +67,6 @@ def build(settings: Settings | None = None) -> Service:
     service.on_stop(workers.stop)
     service.background("purge-photos", photos.purge_forever)
     service.erases(forget, photos.purge_erased)
+    service.measures("photos-refused", measure_refused, metrics.PHOTOS_REFUSED, every_s=REFUSED_EVERY_S)
     service.tallies(tallies)
     return service

@@ -22,6 +22,7 @@ COLUMNS: Columns = {
         "owner": About("id", "who may use the photo", "the service", "deleted, with both objects"),
         "sha256": About("photo", "the same upload is kept once", "the service", "deleted"),
         "phash": About("photo", "finds reports that show one thing", "the service", "deleted"),
+        "leaver": RIDER_ID,
         "lng": PLACE,
         "lat": PLACE,
     },

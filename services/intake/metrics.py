@@ -28,4 +28,13 @@ PHOTO_DECODERS_ENDED = Counter(
     "Decoding processes that ended with a photo: at a limit of memory or time, or because its sender had gone.",
     registry=REGISTRY,
 )
-PHOTOS_PURGED = Counter("beegrid_intake_photos_purged_total", "Uploads that no report used in time.", registry=REGISTRY)
+PHOTOS_PURGED = Counter(
+    "beegrid_intake_photos_purged_total",
+    "Photos taken out of the object store: uploads that no report used in time, and those of erased riders.",
+    registry=REGISTRY,
+)
+PHOTOS_REFUSED = Gauge(
+    "beegrid_intake_photos_refused",
+    "Photos that the object store has refused to delete, tried again and again; named in the log (photo_purge_waits).",
+    registry=REGISTRY,
+)

@@ -12,7 +12,7 @@ rider's token is refused.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -30,6 +30,7 @@ log = structlog.get_logger(__name__)
 
 ROWS_PER_PASS = 200
 LOOK_EVERY_S = 2.0
+TRY_AGAIN_S = 60.0
 GAUGES_EVERY_S = 30.0
 DUE_AFTER_HOURS = 1
 
@@ -43,10 +44,15 @@ SQL_ERASED_AMONG = "SELECT rider_id, number FROM erased_riders WHERE rider_id = 
 # Who is being forgotten elsewhere is left alone; the transaction that holds them marks them.
 SQL_ERASED_OPEN = """
 SELECT rider_id, number, erased_at FROM erased_riders
-WHERE done_at IS NULL AND heard_at < now() - make_interval(secs => $1)
-ORDER BY heard_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED
+WHERE done_at IS NULL AND heard_at < now() - make_interval(secs => $1) AND next_try_at <= now()
+ORDER BY next_try_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED
 """
 SQL_ERASED_DONE = "UPDATE erased_riders SET done_at = now() WHERE rider_id = ANY($1::uuid[]) AND done_at IS NULL"
+# Those of whom something is left make room for the others.
+SQL_ERASED_LATER = """
+UPDATE erased_riders SET next_try_at = now() + make_interval(secs => $2)
+WHERE rider_id = ANY($1::uuid[]) AND done_at IS NULL
+"""
 SQL_ERASED_STATE = "SELECT erased_at, heard_at, done_at FROM erased_riders WHERE rider_id = $1"
 SQL_ERASED_PAGE = """
 SELECT rider_id, number, erased_at, heard_at, done_at FROM erased_riders WHERE rider_id > $1 ORDER BY rider_id LIMIT $2
@@ -86,8 +92,8 @@ class ErasureState:
 
 Forget = Callable[[Connection, Sequence[Leaver]], Awaitable[None]]
 """Removes what a service's own tables tell of riders; again changes nothing."""
-Finish = Callable[[Sequence[Leaver]], Awaitable[bool]]
-"""Removes what lies outside the database; False: not all is gone yet, ask again."""
+Finish = Callable[[Sequence[Leaver]], Awaitable[Collection[UUID]]]
+"""Removes what lies outside the database; returns the riders of whom something is still there: ask again for them."""
 
 
 class Erasure:
@@ -129,12 +135,16 @@ class Erasure:
             due = [Leaver(row["rider_id"], row["number"], row["erased_at"]) for row in rows]
             if due:
                 await self._pass(conn, due)
-        if not due or not (self._finish is None or await self._finish(due)):
+        if not due:
             return 0
+        waiting = set(await self._finish(due)) if self._finish is not None else set()
+        done = [one.rider_id for one in due if one.rider_id not in waiting]
         async with self._pool().acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-            await conn.execute(SQL_ERASED_DONE, [one.rider_id for one in due])
-        metrics.RIDERS_ERASED.inc(len(due))
-        return len(due)
+            await conn.execute(SQL_ERASED_DONE, done)
+            if waiting:
+                await conn.execute(SQL_ERASED_LATER, list(waiting), TRY_AGAIN_S)
+        metrics.RIDERS_ERASED.inc(len(done))
+        return len(done)
 
     async def _pass(self, conn: Connection, leavers: Sequence[Leaver]) -> None:
         if not leavers:

@@ -21,6 +21,18 @@ def read_id(text: str) -> UUID:
     return FastUUID(text)
 
 
+def one_form(text: str) -> str:
+    """Somebody's id in the one form in which it is stored and compared: of a UUID the canonical one, else as it is.
+
+    Whatever `UUID` reads is brought into that form, so that no id is one person where it is parsed and another where it
+    is compared as text.
+    """
+    try:
+        return str(UUID(text))
+    except ValueError:
+        return text
+
+
 def derived_id(*parts: str) -> UUID:
     """The same id for the same parts: for records that carry no event id of ours.
 

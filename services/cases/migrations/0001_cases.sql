@@ -75,8 +75,10 @@ CREATE TABLE steps (
     report_id uuid,
     note text NOT NULL,
     at timestamptz NOT NULL,
-    PRIMARY KEY (case_id, version)
+    PRIMARY KEY (case_id, version),
+    CONSTRAINT steps_riders_by_id CHECK (actor_role <> 'rider' OR actor_id = actor_id::uuid::text)
 );
+COMMENT ON CONSTRAINT steps_riders_by_id ON steps IS 'their erasure finds them by the canonical form of their id';
 
 -- What people did in a crowded case is found without its thousands of reports; ordinary cases have no row here.
 CREATE INDEX steps_of_people ON steps (case_id, version) WHERE version > 100 AND step NOT IN ('attached', 'repeated');

@@ -51,11 +51,19 @@ CREATE TABLE photos (
     state text NOT NULL CHECK (state IN ('uploading', 'stored', 'purging')),
     uploaded_at timestamptz NOT NULL,
     report_id uuid,
-    case_id uuid
+    case_id uuid,
+    leaver uuid,
+    tries smallint NOT NULL DEFAULT 0,
+    next_try_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT photos_leavers_go CHECK (leaver IS NULL OR state = 'purging')
 );
 COMMENT ON COLUMN photos.sha256 IS 'of the bytes as uploaded';
+COMMENT ON COLUMN photos.leaver IS 'the erased rider whose erasure waits until the objects are gone';
+COMMENT ON COLUMN photos.tries IS 'how often the object store has refused to delete the objects';
 CREATE UNIQUE INDEX photos_owner_sha256 ON photos (owner, sha256) WHERE state <> 'purging';
 CREATE INDEX photos_report ON photos (report_id) WHERE report_id IS NOT NULL;
+CREATE INDEX photos_purging ON photos (next_try_at) WHERE state = 'purging';
+CREATE INDEX photos_leaving ON photos (leaver) WHERE leaver IS NOT NULL;
 CREATE INDEX photos_orphans ON photos (uploaded_at) WHERE report_id IS NULL;
 
 -- Where a case of photos is now: whose people may see them. Once a case, however many photographed it.

@@ -58,7 +58,8 @@ class PhotoObjects:
             raise StoreUnavailable(type(error).__name__) from error
 
     async def delete(self, photo_id: UUID) -> None:
-        """Remove both objects; fine if they are gone. Raises StoreUnavailable."""
+        """Remove both objects; fine if they are gone. Raises StoreUnavailable, when it has tried both."""
+        refused: Exception | None = None
         for size in ("full", "thumbnail"):
             try:
                 async with asyncio.timeout(TIMEOUT_S):
@@ -66,7 +67,9 @@ class PhotoObjects:
             except FileNotFoundError:
                 continue
             except (BaseError, OSError, TimeoutError) as error:
-                raise StoreUnavailable(type(error).__name__) from error
+                refused = error
+        if refused is not None:
+            raise StoreUnavailable(type(refused).__name__) from refused
 
 
 def _opened(url: str) -> ObjectStore:

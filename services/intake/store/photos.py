@@ -52,16 +52,36 @@ UPDATE photos SET state = 'purging' WHERE photo_id IN (
     SELECT photo_id FROM photos WHERE report_id IS NULL AND state <> 'purging' AND uploaded_at < now() - $1::interval
     ORDER BY photo_id LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED)
 """
-SQL_PURGING = "SELECT photo_id FROM photos WHERE report_id IS NULL AND state = 'purging' ORDER BY photo_id LIMIT $1"
-# A company's upload is a rider's photo where the rider's report is the one that uses it.
-SQL_PHOTOS_ERASE = """
-UPDATE photos p SET state = 'purging', report_id = NULL, lng = NULL, lat = NULL
-WHERE p.photo_id IN (
-    SELECT photo_id FROM photos WHERE owner = ANY($2::text[]) AND state <> 'purging'
-    UNION ALL SELECT f.photo_id FROM reports r JOIN photos f ON f.report_id = r.report_id
-    WHERE r.rider_id = ANY($1::uuid[]))
+SQL_PURGING = """
+SELECT photo_id FROM photos WHERE state = 'purging' AND next_try_at <= now() ORDER BY next_try_at LIMIT $1
 """
-SQL_PHOTOS_PURGING = "SELECT EXISTS (SELECT FROM photos WHERE report_id IS NULL AND state = 'purging')"
+SQL_PURGING_OF = """
+SELECT photo_id FROM photos WHERE leaver = ANY($2::uuid[]) AND state = 'purging' AND next_try_at <= now()
+ORDER BY next_try_at LIMIT $1
+"""
+# A company's upload is a rider's photo where the rider's report is the one that uses it. An upload that goes already is
+# waited for as well.
+SQL_PHOTOS_ERASE = """
+UPDATE photos p SET state = 'purging', report_id = NULL, lng = NULL, lat = NULL, leaver = e.rider_id
+FROM (
+    SELECT f.photo_id, u.rider_id FROM unnest($1::uuid[], $2::text[]) AS u (rider_id, owner)
+    JOIN photos f ON f.owner = u.owner AND f.state <> 'purging'
+    UNION SELECT f.photo_id, u.rider_id FROM unnest($1::uuid[], $2::text[]) AS u (rider_id, owner)
+    JOIN photos f ON f.owner = u.owner AND f.state = 'purging' AND f.leaver IS NULL
+    UNION SELECT f.photo_id, r.rider_id FROM reports r JOIN photos f ON f.report_id = r.report_id
+    WHERE r.rider_id = ANY($1::uuid[])
+) AS e WHERE p.photo_id = e.photo_id
+"""
+SQL_LEAVERS_WITH_PHOTOS = "SELECT DISTINCT leaver FROM photos WHERE leaver = ANY($1::uuid[])"
+# One minute later, then two, at most a quarter of an hour: what a rider waits for, once the store lets it go.
+SQL_PURGE_LATER = """
+UPDATE photos SET tries = least(tries + 1, 1000),
+    next_try_at = now() + make_interval(secs => least(900, 60 * 2 ^ least(tries, 4)))
+WHERE photo_id IN (
+    SELECT photo_id FROM photos WHERE photo_id = ANY($1::uuid[]) AND state = 'purging'
+    ORDER BY photo_id FOR NO KEY UPDATE SKIP LOCKED)
+"""
+SQL_PHOTOS_REFUSED = "SELECT count(*) FROM photos WHERE state = 'purging' AND tries > 0"
 SQL_PURGED_DELETE = "DELETE FROM photos WHERE photo_id = ANY($1::uuid[]) AND state = 'purging'"
 
 
@@ -143,15 +163,30 @@ async def erase(conn: Connection, riders: Sequence[UUID]) -> None:
     await conn.execute(SQL_PHOTOS_ERASE, list(riders), [f"person:{rider}" for rider in riders])
 
 
-async def any_purging(conn: Connection) -> bool:
-    """Whether photos still have to go."""
-    waiting: bool = await conn.fetchval(SQL_PHOTOS_PURGING)
-    return waiting
+async def leavers_with_photos(conn: Connection, riders: Sequence[UUID]) -> set[UUID]:
+    """Those of the erased riders whose photos are not all gone yet."""
+    return {row["leaver"] for row in await conn.fetch(SQL_LEAVERS_WITH_PHOTOS, list(riders))}
 
 
 async def purging(conn: Connection, rows_max: int) -> list[UUID]:
-    """Photos that must go, also those that a crashed purge has left."""
+    """Photos that must go and are due, also those that a crashed purge has left."""
     return [row["photo_id"] for row in await conn.fetch(SQL_PURGING, rows_max)]
+
+
+async def purging_of(conn: Connection, riders: Sequence[UUID], rows_max: int) -> list[UUID]:
+    """The same of erased riders."""
+    return [row["photo_id"] for row in await conn.fetch(SQL_PURGING_OF, rows_max, list(riders))]
+
+
+async def purge_later(conn: Connection, ids: Sequence[UUID]) -> None:
+    """The store has refused to delete these photos' objects: leave them alone for a while."""
+    await conn.execute(SQL_PURGE_LATER, list(ids))
+
+
+async def refused(conn: Connection) -> int:
+    """How many photos wait whose objects the store has refused to delete."""
+    count: int = await conn.fetchval(SQL_PHOTOS_REFUSED)
+    return count
 
 
 async def delete_purged(conn: Connection, ids: Sequence[UUID]) -> None:

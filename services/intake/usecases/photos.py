@@ -20,6 +20,8 @@ from shared.kit.work import Event, Work
 
 PURGE_EVERY_S = 600.0
 PURGE_ROWS = 200
+DELETES_AT_ONCE = 8
+REFUSED_EVERY_S = 60.0
 log = structlog.get_logger(__name__)
 
 
@@ -64,34 +66,54 @@ class Photos:
         """Remove uploads that no report used within a day, every ten minutes."""
         while True:
             await asyncio.sleep(clock.jittered(PURGE_EVERY_S, most=1.5))
-            while await self.purge() == PURGE_ROWS:
+            while await self.purge():
                 pass
 
-    async def purge_erased(self, _leavers: Sequence[Leaver]) -> bool:
-        """Take photos of riders who left out of the object store; False: some are still there."""
-        while await self.purge() == PURGE_ROWS:
-            pass
+    async def purge_erased(self, leavers: Sequence[Leaver]) -> set[UUID]:
+        """Take photos of riders who left out of the object store; returns the riders who still have some there."""
+        riders = [one.rider_id for one in leavers]
+        gone = 1
+        while gone:
+            async with self._pool().acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+                going = await store.purging_of(conn, riders, PURGE_ROWS)
+            gone = await self._delete(going)
         async with self._pool().acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-            return not await store.any_purging(conn)
+            return await store.leavers_with_photos(conn, riders)
 
     async def purge(self) -> int:
         """One round, at most PURGE_ROWS photos; returns how many went. Safe beside another process's round."""
         async with self._pool().acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
             await store.mark_orphans(conn, domain.ORPHAN_AGE, PURGE_ROWS)
             going = await store.purging(conn, PURGE_ROWS)
-        gone: list[UUID] = []
-        for photo_id in going:
-            try:
-                await self.objects.delete(photo_id)
-            except StoreUnavailable as error:
-                log.warning("photo_purge_waits", error=str(error))
-                break
-            gone.append(photo_id)
-        if gone:
+        return await self._delete(going)
+
+    async def _delete(self, going: Sequence[UUID]) -> int:
+        """Delete photos' objects, then their rows; returns how many went. Those that can't be deleted wait."""
+        at_once = asyncio.Semaphore(DELETES_AT_ONCE)
+
+        async def deleted(photo_id: UUID) -> bool:
+            async with at_once:
+                try:
+                    await self.objects.delete(photo_id)
+                except StoreUnavailable as error:
+                    log.warning("photo_purge_waits", photo_id=str(photo_id), error=str(error))
+                    return False
+            return True
+
+        outcomes = await asyncio.gather(*(deleted(photo_id) for photo_id in going))
+        gone = [photo_id for photo_id, went in zip(going, outcomes, strict=True) if went]
+        kept = [photo_id for photo_id, went in zip(going, outcomes, strict=True) if not went]
+        if going:
             async with self._pool().acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
                 await store.delete_purged(conn, gone)
+                await store.purge_later(conn, kept)
             metrics.PHOTOS_PURGED.inc(len(gone))
         return len(gone)
+
+
+async def measure_refused(conn: Connection) -> None:
+    """Show how many photos the object store refuses to delete."""
+    metrics.PHOTOS_REFUSED.set(await store.refused(conn))
 
 
 async def follow_cases(work: Work, events: Sequence[Event[CaseChanged]]) -> None:

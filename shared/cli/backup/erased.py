@@ -14,7 +14,7 @@ from shared.cli.client import CliError
 SQL_ENTER = """
 INSERT INTO {schema}.erased_riders (rider_id, number, erased_at) SELECT * FROM
     unnest($1::uuid[], $2::text[], $3::timestamptz[])
-ON CONFLICT (rider_id) DO UPDATE SET done_at = NULL, heard_at = now()
+ON CONFLICT (rider_id) DO UPDATE SET done_at = NULL, heard_at = now(), next_try_at = now()
 """
 
 

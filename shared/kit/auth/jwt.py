@@ -5,13 +5,13 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
 
 import httpx
 import jwt
 import structlog
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from shared.events.common import AREA_CODE
 from shared.events.outside import Code, Words
@@ -19,6 +19,7 @@ from shared.kit import clock, metrics
 from shared.kit.areas import NO_MAP, AreaTree
 from shared.kit.auth.principal import ROLES, Kind, Principal
 from shared.kit.http.problems import ApiProblem, ServiceBusy, unauthorized
+from shared.kit.ids import one_form
 
 ALGORITHMS = ("EdDSA", "ES256", "RS256")
 LEEWAY_S = 30
@@ -36,7 +37,7 @@ class Claims(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="ignore")
 
-    sub: Code = Field(min_length=1, max_length=128)
+    sub: Annotated[Code, Field(min_length=1, max_length=128), AfterValidator(one_form)]
     iss: str
     aud: str | list[str]
     exp: int | float

@@ -16,8 +16,9 @@ ROLES = frozenset({"rider", "grid_worker", "dispatcher", "department", "verifier
 class Principal:
     """A caller whose identity was verified (or nobody).
 
-    `id`: the rider's or user's id, or the company's code. `areas`: codes of areas, each with all that lies in it by
-    `tree`; () covers nothing. `company`: the code of the company that signed, or that a person works for.
+    `id`: the rider's or user's id, a UUID in its canonical form, or the company's code. `areas`: codes of areas, each
+    with all that lies in it by `tree`; () covers nothing. `company`: the code of the company that signed, or that a
+    person works for.
     """
 
     kind: Kind

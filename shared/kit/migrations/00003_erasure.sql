@@ -8,10 +8,12 @@ CREATE TABLE erased_riders (
     number text NOT NULL,
     erased_at timestamptz NOT NULL,
     heard_at timestamptz NOT NULL DEFAULT now(),
-    done_at timestamptz
+    done_at timestamptz,
+    next_try_at timestamptz NOT NULL DEFAULT now()
 );
+COMMENT ON COLUMN erased_riders.next_try_at IS 'of the second pass: later where something of the rider can not be removed';
 CREATE INDEX erased_riders_number ON erased_riders (number);
-CREATE INDEX erased_riders_open ON erased_riders (heard_at) WHERE done_at IS NULL;
+CREATE INDEX erased_riders_open ON erased_riders (next_try_at) WHERE done_at IS NULL;
 -- those of the last hour, whom a gauge leaves out
 CREATE INDEX erased_riders_erased_at ON erased_riders (erased_at);
 

@@ -4,12 +4,16 @@ from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import httpx
 import pytest
 
+from services.cases import store
 from services.cases.app import build
 from services.cases.settings import Settings
 from shared.devtools.installation import Installation
+from shared.kit import clock
+from shared.kit.erasure import Leaver
 from shared.kit.ids import new_id
 
 GRID = "330114001002003"
@@ -62,6 +66,32 @@ async def test_the_way_of_a_case(client: httpx.AsyncClient, cases: Any, routed: 
     assert reopened.json()["state"] == "open"
     again = (await client.get(f"/v1/cases/{case_id}", headers=worker)).json()["steps"][-1]
     assert again["actor"] == {"name": None, "role": "rider"}
+
+
+async def test_what_a_rider_writes_goes_with_them_however_their_token_writes_their_id(
+    client: httpx.AsyncClient, cases: Any, routed: Any, as_: Any
+) -> None:
+    for place, form in enumerate(("{:s}", "urn:uuid:{:s}", "{{{:s}}}"), 1):
+        case_id, rider = await open_case(cases, routed, metres=1_000 * place)
+        await cases.pool.execute("UPDATE cases SET state = 'closed', live = false WHERE case_id = $1", case_id)
+        answer = await client.post(
+            f"/v1/cases/{case_id}/reopen", json={"note": "我是王小明"}, headers=as_(form.format(rider.upper()), "rider")
+        )
+        assert answer.status_code == 200, answer.text
+        async with cases.pool.acquire() as conn, conn.transaction():
+            await store.forget(conn, [Leaver(UUID(rider), "erased:x", clock.now())])
+        step = "SELECT actor_id, note FROM steps WHERE case_id = $1 AND step = 'reopened'"
+        assert tuple(await cases.pool.fetchrow(step, case_id)) == (rider, "（已删除 / erased）")
+
+
+async def test_no_step_of_a_rider_has_their_id_in_another_form(cases: Any) -> None:
+    for written in (str(new_id()).upper(), "W-7"):
+        with pytest.raises((asyncpg.CheckViolationError, asyncpg.DataError)):
+            await cases.pool.execute(
+                "INSERT INTO steps (case_id, version, step, state, actor_id, actor_role, note, at)"
+                " VALUES ($1, 1, 'reopened', 'open', $2, 'rider', '', now())",
+                new_id(), written,
+            )  # fmt: skip
 
 
 async def test_what_a_reporter_writes_is_not_for_other_reporters(

@@ -204,8 +204,8 @@ async def test_the_second_pass_finds_what_was_written_meanwhile_and_waits_for_wh
     async def forget(_conn: Connection, leavers: Sequence[Leaver]) -> None:
         passes.extend(one.rider_id for one in leavers if one.rider_id == rider)
 
-    async def finish(_leavers: Sequence[Leaver]) -> bool:
-        return outside.pop(0)
+    async def finish(_leavers: Sequence[Leaver]) -> set[UUID]:
+        return set() if outside.pop(0) else {rider}
 
     patient = Erasure(lambda: pool, 60.0, forget, finish)
     async with pool.acquire() as conn, conn.transaction():
@@ -218,6 +218,8 @@ async def test_the_second_pass_finds_what_was_written_meanwhile_and_waits_for_wh
     async with pool.acquire() as conn:
         state = await erasure.state_of(conn, rider)
     assert state is not None and state.done_at is None
+    assert await patient.settle() == 0 and outside  # it is left alone for a while
+    await pool.execute("UPDATE erased_riders SET next_try_at = now() WHERE rider_id = $1", rider)
     assert await patient.settle() == 1
     assert await patient.settle() == 0
     assert passes == [rider] * 3
@@ -225,3 +227,21 @@ async def test_the_second_pass_finds_what_was_written_meanwhile_and_waits_for_wh
     async with pool.acquire() as conn:
         state = await erasure.state_of(conn, rider)
     assert state is not None and state.done_at is not None
+
+
+async def test_riders_of_whom_something_is_left_hold_up_nobody(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(erasure, "ROWS_PER_PASS", 2)
+    stuck, free = {new_id() for _ in range(3)}, {new_id() for _ in range(2)}
+    await pool.execute("UPDATE erased_riders SET done_at = now() WHERE done_at IS NULL")
+
+    async def finish(leavers: Sequence[Leaver]) -> set[UUID]:
+        return {one.rider_id for one in leavers} & stuck
+
+    patient = Erasure(lambda: pool, 0.0, nothing, finish)
+    for rider in (*stuck, *free):
+        async with pool.acquire() as conn, conn.transaction():
+            await patient.take(conn, [Leaver(rider, "n", NOW)])
+    assert sum([await patient.settle() for _ in range(3)]) == 2
+    done = await pool.fetch("SELECT rider_id FROM erased_riders WHERE done_at IS NOT NULL")
+    assert {row["rider_id"] for row in done} & (stuck | free) == free
+    await pool.execute("DELETE FROM erased_riders WHERE rider_id = ANY($1::uuid[])", list(stuck))

@@ -4,6 +4,7 @@ import json
 import stat
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import jwt
@@ -62,6 +63,18 @@ async def test_genuine_tokens_of_each_algorithm(tmp_path: Path) -> None:
     assert (await check.verify(token(RSA, "RS256", "rsa"))).id == "r1"
     assert (await check.verify(token(EC, "ES256", "ec", aud=["other", AUDIENCE]))).id == "r1"
     assert (await check.verify(token(roles=["operator"]))).kind == "operator"
+
+
+RIDER = "01a22785-91fe-7c3a-a9b6-0a7c1d2e3f40"
+AS_ISSUERS_WRITE = [RIDER.upper(), f"urn:uuid:{RIDER}", f"{{{RIDER}}}", RIDER.replace("-", ""), RIDER]
+
+
+@pytest.mark.parametrize("sub", AS_ISSUERS_WRITE)
+async def test_an_id_has_one_form_however_the_issuer_writes_it(tmp_path: Path, sub: str) -> None:
+    person = await verifier(tmp_path).verify(token(sub=sub))
+    assert (person.id, person.key, person.actor) == (RIDER, f"person:{RIDER}", f"rider:{RIDER}")
+    assert person.is_self(UUID(RIDER))
+    assert (await verifier(tmp_path).verify(token(sub="W-7"))).id == "W-7", "no UUID: as it is"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,9 @@ class Settings(KitSettings):
     catalogue_path: Path | None = Field(None, description="the city's kinds of report; none: the shipped ones")
     webhook_http_allowed: bool = Field(False, description="plain http for webhooks: local tests only")
     webhook_hosts: tuple[str, ...] = Field(
-        (), description="only these hosts and their subdomains; empty: all public ones"
+        (),
+        description="only these hosts and their subdomains; empty: all public ones. With a proxy, these alone are "
+        "asked for by name, and nothing is resolved here",
     )
     webhook_networks_allowed: tuple[str, ...] = Field(
         (), description="private networks (CIDR) that webhooks may reach nevertheless"
@@ -23,8 +25,9 @@ class Settings(KitSettings):
     )
     outbound_proxy: SecretStr | None = Field(
         None,
-        description="http://[user:password@]host:port that webhooks and bots go out through; of webhooks it is asked "
-        "for checked addresses. Mail goes to the gateway straight",
+        description="http://[user:password@]host:port that webhooks and bots go out through. For webhooks it is asked "
+        "for checked addresses, which needs DNS here; or, with `BEEGRID_WEBHOOK_HOSTS`, for those names: it must "
+        "refuse private addresses then. Mail goes to the gateway straight",
     )
     webhook_timeout_s: float = Field(
         10.0, gt=0, le=60, description="for a whole attempt: resolve, connect, send, answer"

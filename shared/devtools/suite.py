@@ -146,14 +146,18 @@ class Suite:
         with whole_text(file, mode=FOR_THE_OWNER) as out:  # commands read it at any time
             json.dump(told, out, indent=1)
 
+    def parts(self) -> dict[str, ManagedProcess]:
+        """Every process of ours that the suite can't do without, by what people call it."""
+        infra = self.installation.infra
+        found = {"Postgres": infra.postgres, "Kafka": infra.kafka, "Valkey": infra.valkey, "Caddy": self.front_door}
+        return {**{name: part for name, part in found.items() if part is not None}, **self.services}
+
     def check(self) -> None:
         """For whoever waits for the suite: raises InfraError, with its log's end, when a part of it has died.
 
         What was stopped or killed through its handle has not died.
         """
-        infra = self.installation.infra
-        parts = [infra.postgres, infra.kafka, infra.valkey, self.front_door, *list(self.services.values())]
-        if dead := [part for part in parts if part is not None and part.died]:
+        if dead := [part for part in self.parts().values() if part.died]:
             raise InfraError("\n".join(part.obituary() for part in dead))
 
     def stop(self) -> None:

@@ -32,16 +32,13 @@ def stop_on_signals() -> threading.Event:
 
 
 def watch(suite: Suite, stop: threading.Event, console: Console, state: Path = STATE) -> None:
-    """Until told to stop: start anew what has ended, and as many processes of each service as `state` asks for."""
+    """Until `stop`: restart every part that has ended, and run as many processes of a service as `state` asks for."""
     while not stop.wait(WATCH_EVERY_S):
         replicas.follow(suite, state, console)
-        infra = suite.installation.infra
-        servers = {"Postgres": infra.postgres, "Kafka": infra.kafka, "Valkey": infra.valkey}
-        own = {name: server for name, server in servers.items() if server is not None}
-        for name, process in {**own, **suite.services}.items():
+        for name, process in suite.parts().items():
             if process.running or stop.is_set():
                 continue
-            console.print(f"[yellow]{name} 已退出，正在重启 / has ended, starts anew; log: {process.spec.log}")
+            console.print(f"[yellow]{name} 已退出，正在重启 / has ended, is being restarted; log: {process.spec.log}")
             try:
                 process.start()
             except InfraError as error:

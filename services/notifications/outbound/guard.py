@@ -1,13 +1,20 @@
-"""Where a webhook may go: checked when it is registered and again, on the resolved address, at every attempt."""
+"""Where a webhook may go: checked when it is registered and again, on the resolved address, at every attempt.
+
+Behind a proxy that alone resolves names the operator's list of hosts takes the place of the address's check.
+"""
 
 import asyncio
 import ipaddress
+import re
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 URL_LENGTH_MAX = 500
+# names as DNS has them, so that nobody reads another host in one than the list was asked about
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -22,10 +29,10 @@ class Unresolvable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A checked URL and the address to connect to."""
+    """A checked URL and where to connect to."""
 
     url: str
-    """With the address in the host's place."""
+    """With the address in the host's place, or with the name that the proxy is asked for."""
     host: str
     """For the Host header."""
     server_name: str
@@ -33,11 +40,17 @@ class Target:
 
 
 class Guard:
-    """The rules: scheme, allowed hosts, and private networks that are allowed nevertheless."""
+    """The rules: scheme, allowed hosts, and private networks that are allowed nevertheless.
 
-    def __init__(self, *, http_allowed: bool, hosts: Sequence[str], networks_allowed: Sequence[str]) -> None:
+    `proxied`: everything leaves through a proxy.
+    """
+
+    def __init__(
+        self, *, http_allowed: bool, hosts: Sequence[str], networks_allowed: Sequence[str], proxied: bool = False
+    ) -> None:
+        self._by_name = proxied and bool(hosts)
         self._schemes = ("https", "http") if http_allowed else ("https",)
-        self._hosts = tuple(host.lower().lstrip(".") for host in hosts)
+        self._hosts = tuple(host.lower().strip(".") for host in hosts)
         self._networks: tuple[Network, ...] = tuple(ipaddress.ip_network(one) for one in networks_allowed)
 
     def check(self, url: str) -> None:
@@ -56,14 +69,18 @@ class Guard:
             raise Forbidden("a URL needs a host and has neither user, password nor fragment")
         if self._hosts and not any(host == one or host.endswith("." + one) for one in self._hosts):
             raise Forbidden("the host isn't on the operator's list")
-        try:
-            literal = ipaddress.ip_address(host)
-        except ValueError:
-            return
-        self._check_address(literal)
+        literal = _literal(host)
+        if literal is not None:
+            self._check_address(literal)
+        elif not _NAME.fullmatch(host):
+            raise Forbidden("the host is no name")
 
     async def resolve(self, url: str) -> Target:
         """Check the URL, resolve its name once, check every address, and pin the connection to one of them.
+
+        With a proxy and a list of hosts nothing is resolved here: often only the proxy can, and what it is asked for
+        is a name on the operator's list, whose certificate is checked. Where such a name leads is for the proxy to
+        judge, which has to refuse private addresses.
 
         Raises:
             Forbidden: URL or any address isn't allowed.
@@ -73,6 +90,9 @@ class Guard:
         parts = urlsplit(url)
         host = (parts.hostname or "").lower().rstrip(".")
         port = parts.port or (443 if parts.scheme == "https" else 80)
+        # plain http has no certificate that proves whose the host is, which a name without a checked address needs
+        if self._by_name and parts.scheme == "https" and _literal(host) is None:
+            return Target(parts._replace(netloc=f"{host}:{port}").geturl(), parts.netloc, host)
         try:
             found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except OSError as error:
@@ -93,6 +113,14 @@ class Guard:
             return
         if not inner.is_global or inner.is_multicast or inner.is_reserved or inner.is_unspecified:
             raise Forbidden("the host's address isn't public")
+
+
+def _literal(host: str) -> Address | None:
+    """The address that stands in a name's place."""
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
 
 
 def _embedded(address: Address) -> Address:

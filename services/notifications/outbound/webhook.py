@@ -27,11 +27,12 @@ class WebhookSender:
             http_allowed=settings.webhook_http_allowed,
             hosts=settings.webhook_hosts,
             networks_allowed=settings.webhook_networks_allowed,
+            proxied=settings.outbound_proxy is not None,
         )
         self._sealer = sealer
         self._timeout_s = settings.webhook_timeout_s
         # no proxies from the environment and no kept connections: every attempt goes to the address that was checked,
-        # and a proxy of the settings is asked for that address, never for a name that it would look up itself
+        # and a proxy of the settings is asked for that address, or for a name that is on the operator's list
         ways = Ways.of(settings)
         self._client = httpx.AsyncClient(
             trust_env=False,

@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 import json
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -20,7 +22,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
 
-from services.notifications.outbound import channel
+from services.notifications.domain import Outcome, WebhookParcel
+from services.notifications.outbound import channel, webhook
 from services.notifications.outbound.guard import Forbidden, Guard
 from services.notifications.outbound.tls import SERVER_NAME, Ways, context
 from services.notifications.settings import Settings
@@ -87,8 +90,8 @@ async def receiver(
 
 
 @contextlib.asynccontextmanager
-async def proxy(asked: list[str]) -> AsyncIterator[str]:
-    """A forward proxy that knows CONNECT; what it was asked for."""
+async def proxy(asked: list[str], names: tuple[str, ...] = (NAME,)) -> AsyncIterator[str]:
+    """A forward proxy that knows CONNECT; what it was asked for. All `names` are here, others it refuses."""
 
     async def pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
@@ -102,7 +105,11 @@ async def proxy(asked: list[str]) -> AsyncIterator[str]:
         where = head.split(" ")[1]
         asked.append(where)
         host, _, port = where.rpartition(":")
-        inner_reader, inner_writer = await asyncio.open_connection(host, int(port))
+        if host not in (*names, "127.0.0.1"):
+            writer.write(b"HTTP/1.1 403 Forbidden\r\n\r\n")
+            writer.close()
+            return
+        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", int(port))
         writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
         await asyncio.gather(pump(reader, inner_writer), pump(inner_reader, writer))
 
@@ -139,8 +146,79 @@ async def test_a_private_authority_is_trusted_where_the_settings_say_so(
             await attempt(None, port, through)
         with pytest.raises(httpx.ConnectError):
             await attempt(ca_file, port, through, name="elsewhere.example")
-    # the proxy never gets a name to look up: between check and connection nothing can point elsewhere
+    # it gets no name to look up: between check and connection nothing can point elsewhere
     assert set(asked) == ({f"127.0.0.1:{port}"} if proxied else set())
+
+
+@pytest.fixture
+def no_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the proxy resolves names."""
+
+    def getaddrinfo(*_: object, **__: object) -> list[object]:
+        raise socket.gaierror("no such name")
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(webhook, "unsealed", lambda *_: [b"x" * 24])
+
+
+async def sent(url: str, ca_file: Path, through: str | None, hosts: tuple[str, ...]) -> Outcome:
+    """One attempt of the sender itself."""
+    settings = Settings.model_construct(
+        webhook_hosts=hosts, outbound_ca_file=ca_file, outbound_proxy=SecretStr(through) if through else None
+    )
+    sender = webhook.WebhookSender(settings, cast(Sealer, None))
+    parcel = SimpleNamespace(
+        webhook=SimpleNamespace(url=url), delivery=SimpleNamespace(params={}, delivery_id="d"), at=clock.now()
+    )
+    try:
+        return await sender.send(cast(WebhookParcel, parcel))
+    finally:
+        await sender.aclose()
+
+
+@pytest.mark.parametrize(
+    ("host", "good"),
+    [(NAME, True), (f"{NAME.upper()}.", True), (f"elsewhere.{NAME}", False), (f"refused.{NAME}", False)],
+)
+@pytest.mark.usefixtures("no_names")
+async def test_where_only_the_proxy_knows_names_listed_hosts_are_asked_for_by_name(
+    authority: tuple[Path, ssl.SSLContext], host: str, good: bool
+) -> None:
+    ca_file, serving = authority
+    asked: list[str] = []
+    async with receiver(serving) as port, proxy(asked, (NAME, f"elsewhere.{NAME}")) as address:
+        outcome = await sent(f"https://{host}:{port}/hook?a=b", ca_file, address, (NAME,))
+        assert asked == [f"{host.lower().rstrip('.')}:{port}"]
+    # elsewhere shows a certificate of another name
+    assert outcome.ok == good and not outcome.permanent, outcome
+    assert good or outcome.detail in {"no answer: ConnectError", "no answer: ProxyError"}
+
+
+@pytest.mark.parametrize(
+    ("url", "hosts", "permanent"),
+    [
+        (f"https://{NAME}", (), False),  # the guard needs its address, and has none
+        (f"https://{NAME}", ("example.com",), True),
+        ("https://127.0.0.1", ("127.0.0.1",), True),
+        ("https://[::ffff:127.0.0.1]", ("::ffff:127.0.0.1",), True),
+        ("https://evil.org%2f.example.com", ("example.com",), True),
+        ("https://evil.org\\.example.com", ("example.com",), True),
+    ],
+)
+@pytest.mark.usefixtures("no_names")
+async def test_the_proxy_is_asked_for_no_other_host(
+    authority: tuple[Path, ssl.SSLContext], url: str, hosts: tuple[str, ...], permanent: bool
+) -> None:
+    asked: list[str] = []
+    async with proxy(asked) as address:
+        outcome = await sent(f"{url}/hook", authority[0], address, hosts)
+    assert (outcome.ok, outcome.permanent, asked) == (False, permanent, []), outcome
+
+
+@pytest.mark.usefixtures("no_names")
+async def test_without_a_proxy_the_list_is_no_way_around_the_check(authority: tuple[Path, ssl.SSLContext]) -> None:
+    outcome = await sent(f"https://{NAME}/hook", authority[0], None, (NAME,))
+    assert outcome.detail == "the host has no address now"
 
 
 @pytest.mark.parametrize("kind", ["wecom", "dingtalk", "feishu"])

@@ -17,7 +17,7 @@ from shared.kit import inbox, letter_bounds, letters_told
 from shared.kit.db import Connection
 from shared.kit.headers import pack, unpack
 from shared.kit.letter_bounds import Bounds, Keeping
-from shared.kit.letters_of_erased import INBOUND, content_hours, erased_of, redacted, riders_of
+from shared.kit.letters_of_erased import INBOUND, content_hours, erased_of, redacted, riders_of_each
 from shared.kit.letters_told import DETAIL_LENGTH_MAX
 from shared.kit.work import OutboxRow, Record
 
@@ -169,7 +169,7 @@ async def bury(
     """
     if not burials:
         return []
-    riders = [riders_of(b.record) for b in burials]
+    riders = await riders_of_each(b.record for b in burials)
     burials = await _without_erased(conn, burials, riders)
     keepings = await letter_bounds.keepings(conn, [b.record for b in burials], bounds)
     over = [b for b, keeping in zip(burials, keepings, strict=True) if keeping is not Keeping.WHOLE]

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from shared.kit import metrics
 from shared.kit.db import Connection
-from shared.kit.letters_of_erased import DLQ, content_hours, forget_late, riders_of
+from shared.kit.letters_of_erased import DLQ, content_hours, forget_late, riders_of_each
 from shared.kit.sending import Refused, Row, Sent
 from shared.kit.work import Record
 
@@ -146,7 +146,7 @@ class Holds:
             await self._make(conn, one)
         rows = {row["id"]: row for row in (*(one.row for one in refused), *waiting)}
         if rows:
-            riders = [riders_of(_record(row)) for row in rows.values()]
+            riders = await riders_of_each(_record(row) for row in rows.values())
             holds = [self.of(row) for row in rows.values()]
             hours = [_content_hours(row, named) for row, named in zip(rows.values(), riders, strict=True)]
             await conn.execute(SQL_MOVE, list(rows), holds, [",".join(named) for named in riders], hours)

@@ -5,6 +5,7 @@ wrote the record, the mark of the company's number where a company did. Look-ups
 through bodies.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -22,6 +23,8 @@ from shared.kit.work import Event, Record, Work
 Handler: TypeAlias = Callable[[Work, Sequence[Event[Any]]], Awaitable[None]]
 INBOUND = "inbound."
 DLQ = ".dlq"
+REQUEST_NUMBERS_MAX = 4_000
+"""Of one request: four times as many as the largest batch has items."""
 _NUMBER_FIELDS = {"riders": "external_id", "reports": "rider"}
 
 SQL_LETTERS_OF = """
@@ -61,7 +64,7 @@ SQL_ERASED_HERE = "SELECT rider_id FROM erased_riders WHERE rider_id = ANY($1::u
 
 
 def riders_of(record: Record) -> list[str]:
-    """Whom a record tells of, as far as it can be read."""
+    """Whom a record tells of, as far as it can be read. Of a company's that is too large its key is."""
     if record.topic.startswith(INBOUND):
         return _marks_of(record)
     body = _body_of(record)
@@ -75,18 +78,27 @@ def riders_of(record: Record) -> list[str]:
     return sorted(one for one in named if one is not None)
 
 
+async def riders_of_each(records: Iterable[Record]) -> list[list[str]]:
+    """Whom each of the records tells of. Others go on between two of them: a turn of records that name a thousand
+    numbers each is work for seconds."""
+    found = []
+    for record in records:
+        found.append(riders_of(record))
+        await asyncio.sleep(0)
+    return found
+
+
 def content_hours(record: Record, named: Sequence[str]) -> int | None:
     """How long the content of a letter may stay, given whom it names; None: as long as the letter.
 
     What tells of a rider, and nobody can say of whom, no erasure would find: it stays no longer than on its topic.
     """
+    if record.topic.startswith(INBOUND):
+        if named and not _is_too_large(record):
+            return None
+        return min(topic.retention_hours for topic in _families_of(record.topic))
     if named:
         return None
-    if record.topic.startswith(INBOUND):
-        parts = record.topic.split(".")
-        family = ".".join([parts[0], "{company}", *parts[2:]])
-        families = {topic.name: topic.retention_hours for topic in registry.topics() if topic.is_family}
-        return families.get(family, min(families.values()))
     topic = next((one for one in registry.topics() if one.name == record.topic), None)
     if topic is None or not tells_of_riders(topic):
         return None
@@ -110,10 +122,26 @@ def _marks_of(record: Record) -> list[str]:
     field = _NUMBER_FIELDS.get(kind)
     if field is None:
         return []
-    marks = set(named_riders.marks_named(company, record.value or b"", (field,)))
+    value = b"" if _is_too_large(record) else record.value or b""
+    try:
+        marks = set(named_riders.marks_named(company, value, (field,), named_riders.MARKS_MAX, torn=True))
+    except named_riders.TooMany:
+        return []
     if kind == "riders" and record.key:
         marks |= set(named_riders.marks_of(company, record.key.decode(errors="ignore")))
     return sorted(marks) if len(marks) <= named_riders.MARKS_MAX else []
+
+
+def _is_too_large(record: Record) -> bool:
+    """Whether a company's record is larger than its topic takes: nobody reads its value, here neither."""
+    return len(record.value or b"") > min(topic.record_bytes_max for topic in _families_of(record.topic))
+
+
+def _families_of(topic: str) -> list[registry.AnyTopic]:
+    """The family of a company's topic; of one that nobody has declared all of them."""
+    families = [one for one in registry.topics() if one.is_family]
+    name = ".".join([INBOUND + "{company}", *topic.split(".")[2:]])
+    return [one for one in families if one.name == name] or families
 
 
 def numbers_named(company: str, body: bytes) -> list[str]:
@@ -121,7 +149,10 @@ def numbers_named(company: str, body: bytes) -> list[str]:
 
     In reports riders stand under `rider`, in registrations under `external_id`; by itself, in lists, in CloudEvents.
     """
-    return named_riders.marks_named(company, body, _NUMBER_FIELDS.values())
+    try:
+        return named_riders.marks_named(company, body, _NUMBER_FIELDS.values(), REQUEST_NUMBERS_MAX, torn=True)
+    except named_riders.TooMany:
+        return []
 
 
 async def erased_of(conn: Connection, riders: Iterable[str]) -> set[str]:

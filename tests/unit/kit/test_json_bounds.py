@@ -198,6 +198,6 @@ def test_a_field_inside_itself_is_read_once() -> None:
     body = b'{"rider":' * 300 + b"[" + b"1," * 1_000 + b"2]" + b"}" * 300
     assert sum(1 for _ in named_riders._numbers(body, frozenset({"rider"}))) <= 1_001
     wrapped = b'{"data_base64":' * 300 + b'["e30=",' + b'"e30=",' * 1_000 + b'"e30="]' + b"}" * 300
-    members_of = named_riders._members(wrapped)
+    members_of = named_riders._members(wrapped, frozenset({"data_base64"}))
     seen: set[int] = set()
     assert sum(1 for _, value in members_of for _ in named_riders._unwrapped(value, seen)) <= 1_002

@@ -16,6 +16,7 @@ from shared.events.common import Level
 from shared.events.report_received import REPORT_RECEIVED
 from shared.kit.areas.carrying import ByArea
 from shared.kit.db import Connection
+from shared.kit.http.open_answers import OpenAnswers
 
 WAITING_EVERY_S = 15.0
 
@@ -27,6 +28,7 @@ def build(settings: Settings | None = None) -> RoutingService:
     service.keeps(*TABLES)
     service.catalogue = Catalogue.load(settings.catalogue_path, settings.city_zone)
     service.exports = Exports()
+    service.open_exports = OpenAnswers(of_caller=areas.EXPORTS_OF_CALLER, of_all=areas.EXPORTS_OPEN)
     service.areas = CurrentMap(lambda: service.pool, settings.map_poll_s)
     service.consumes(REPORT_RECEIVED, partial(handlers.on_report_received, service.areas, service.catalogue))
     service.include(areas.router)

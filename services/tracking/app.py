@@ -5,6 +5,7 @@ from functools import partial
 from services.tracking import handlers, usecases
 from services.tracking.api import routers
 from services.tracking.api.parts import Parts, TrackingService
+from services.tracking.api.reports import EXPORTS_OF_CALLER, EXPORTS_OPEN
 from services.tracking.retention import TABLES
 from services.tracking.settings import Settings
 from services.tracking.store import figures, leaving
@@ -15,6 +16,7 @@ from shared.events.company_changed import COMPANY_CHANGED
 from shared.events.report_received import REPORT_RECEIVED
 from shared.events.report_routed import REPORT_ROUTED
 from shared.kit.auth import CachedKeyRing, Sealer
+from shared.kit.http.open_answers import OpenAnswers
 from shared.kit.http.shared_answer import SharedAnswer
 
 
@@ -26,7 +28,8 @@ def build(settings: Settings | None = None) -> TrackingService:
     service.keeps(*TABLES)
     # however many open a page at once, and with Redis empty: one of them reads
     overview = SharedAnswer(lambda: usecases.read_overview(service.pool), settings.overview_seconds)
-    service.parts = Parts(settings, catalogue, overview, settings.link_keys())
+    exports = OpenAnswers(of_caller=EXPORTS_OF_CALLER, of_all=EXPORTS_OPEN)
+    service.parts = Parts(settings, catalogue, overview, settings.link_keys(), exports)
     sealer = Sealer(settings.sealing_key.get_secret_value())
     service.key_ring = CachedKeyRing(
         partial(usecases.signing_keys, lambda: service.pool, sealer),

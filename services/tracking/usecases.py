@@ -22,7 +22,7 @@ from shared.kit.masking import masked
 from shared.kit.resealing import Secrets, opened_by
 from shared.kit.work import Event, Work
 
-EXPORT_PAGE_ROWS = 2_000
+EXPORT_PAGE_ROWS = 500
 CHART_ROWS = 10
 LATEST_ROWS = 12
 PLACE_DECIMALS = 4

@@ -1,13 +1,12 @@
 """Areas: import of versions for operators, reading for people."""
 
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request, Response
-from fastapi.responses import StreamingResponse
 from geojson_pydantic import Feature, MultiPolygon, Polygon
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -29,6 +28,9 @@ CHILDREN_SHOWN = 1_000
 FEATURES_MAX = 1_000
 EXPORTS_PER_MINUTE = 6
 """Of the map as a file, for one person. It changes only with the map: who asks with If-None-Match isn't counted."""
+EXPORTS_OF_CALLER = 2
+EXPORTS_OPEN = 100
+"""Of a process at once: each holds a piece and what waits to be read, unpacked ones a quarter of a megabyte."""
 FEATURES_BYTES_MAX = 8_000_000
 # Checking 20,000 grids takes seconds, not milliseconds.
 ACTIVATION_TIMEOUT_S = 120.0
@@ -291,9 +293,11 @@ async def export_grids(
         await service.limiter.check(f"map:{caller.key}", per_minute=EXPORTS_PER_MINUTE)
     packed = await service.exports.get(areas, service.tree, within)
     if not _takes_gzip(request.headers.get("accept-encoding", "")):
-        return StreamingResponse(_paced(exports.unpacked(packed)), media_type=exports.MEDIA_TYPE, headers=headers)
-    headers |= {"Content-Encoding": "gzip", "Content-Length": str(len(packed))}
-    return StreamingResponse(_paced(exports.pieces(packed)), media_type=exports.MEDIA_TYPE, headers=headers)
+        pieces = exports.unpacked(packed)
+    else:
+        pieces = exports.pieces(packed)
+        headers |= {"Content-Encoding": "gzip", "Content-Length": str(len(packed))}
+    return service.open_exports.stream(caller.key, _paced(pieces), media_type=exports.MEDIA_TYPE, headers=headers)
 
 
 @router.get("/v1/areas/{code}", responses=problem_responses(404))
@@ -311,7 +315,7 @@ async def read_area(code: AreaCode, areas: MapInForce, service: CurrentRouting) 
     )
 
 
-async def _paced(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+async def _paced(pieces: Iterator[bytes]) -> AsyncGenerator[bytes]:
     """Piece by piece as they are sent, without a thread for each."""
     for piece in pieces:
         yield piece

@@ -8,6 +8,7 @@ from fastapi import Depends
 from services.tracking.settings import Settings
 from services.tracking.usecases import Overview
 from shared.catalog import Catalogue
+from shared.kit.http.open_answers import OpenAnswers
 from shared.kit.http.shared_answer import SharedAnswer
 from shared.kit.service import Service, current_service
 
@@ -20,6 +21,7 @@ class Parts:
     catalogue: Catalogue
     overview: SharedAnswer[Overview]
     link_keys: tuple[bytes, ...]
+    exports: OpenAnswers
 
 
 class TrackingService(Service):

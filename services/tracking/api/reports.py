@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -26,6 +26,11 @@ from shared.kit.http import forbidden, not_found, problem_responses, unprocessab
 router = policy_router(tags=["tracking"])
 EXPORT_COLUMNS = ("external_id", "report_id", "grid_code", "ambiguous", "case_id", "state", "points")
 EXPORT_TIMEOUT_S = 600.0
+EXPORTS_PER_MINUTE = 6
+"""Of one company for one caller: who has all companies' exported needs one of each."""
+EXPORTS_OF_CALLER = 2
+EXPORTS_OPEN = 16
+"""Of a process at once: each holds a page of rows while a slow reader takes their time."""
 
 
 class StepOut(BaseModel):
@@ -148,12 +153,16 @@ async def export(
 
     external_id, report_id, grid_code (the case's by now; empty: unroutable), ambiguous, case_id, state, points
     (credited). In CSV a cell that a spreadsheet would take for a formula begins with an apostrophe.
+    A caller may have a company's export six times a minute, and two exports at once.
     """
     wanted = _company(caller, company)
     if wanted is None:
         raise unprocessable("company_missing", "请指明企业 / Name the company", "an operator names the company")
+    if service.limiter is not None:
+        await service.limiter.check(f"export:{caller.key}:{wanted}", per_minute=EXPORTS_PER_MINUTE)
     render, media = (_csv, "text/csv; charset=utf-8") if form == "csv" else (_ndjson, "application/x-ndjson")
-    return StreamingResponse(
+    return service.parts.exports.stream(
+        caller.key,
         _lines(usecases.export(service.pool, wanted), render, form == "csv"),
         media_type=media,
         headers={"Content-Disposition": f'attachment; filename="reports-{wanted}.{form}"'},
@@ -199,7 +208,7 @@ def _company(caller: Principal, asked: str | None) -> str | None:
 Render = Callable[[Sequence[ExportRow]], bytes]
 
 
-async def _lines(pages: AsyncIterator[Sequence[ExportRow]], render: Render, header: bool) -> AsyncIterator[bytes]:
+async def _lines(pages: AsyncIterator[Sequence[ExportRow]], render: Render, header: bool) -> AsyncGenerator[bytes]:
     if header:
         yield (",".join(EXPORT_COLUMNS) + "\r\n").encode()
     async for page in pages:

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from typing import cast
 
 import httpx
 import pytest
@@ -13,6 +14,7 @@ from shared.events.area_changed import AREA_CHANGED
 from shared.geo.datum import wgs84_to_gcj02
 from shared.kit.ids import new_id
 from tests.store.routing.conftest import Routing, box
+from tests.unit.kit.held import Held
 
 A, B, C = "330114001001001", "330114001001002", "330114001002001"
 
@@ -337,6 +339,24 @@ async def test_a_person_has_the_map_as_a_file_a_few_times_a_minute(routing: Rout
     assert [answer.status_code for answer in answers] == [200] * EXPORTS_PER_MINUTE + [429]
     headers["If-None-Match"] = answers[0].headers["etag"]
     assert (await routing.http.get("/v1/areas/export.geojson", headers=headers)).status_code == 304
+
+
+async def test_a_person_has_two_maps_open_that_they_read_slowly(routing: Routing) -> None:
+    await routing.put_in_force(grids()[:20])
+    token = routing.installation.identity.token("u3", "王工", ["rider"])
+    app = cast(httpx.ASGITransport, routing.http._transport).app
+
+    def asked(**more: str) -> Held:
+        return Held(app, "/v1/areas/export.geojson", {"Authorization": f"Bearer {token}", **more})
+
+    held = [asked(), asked(**{"Accept-Encoding": "gzip"})]
+    assert [await one.begun() for one in held] == [200, 200]
+    assert await asked().begun() == 429
+    assert (await routing.http.get("/v1/areas/export.geojson", headers=routing.headers("rider"))).status_code == 200
+    for one in held:
+        one.read()
+        assert await one.whole()
+    assert routing.service.open_exports.open == 0
 
 
 async def test_areas_are_listed_in_pages(routing: Routing) -> None:

@@ -7,13 +7,14 @@ from services.cases.domain import Case
 from services.cases.store import lock_cases
 from shared.kit.db import Connection
 
-# Live cases of grids that vanished and were taken over. Grids with a successor are few, and each is asked by the index.
+# Live cases of grids that vanished and were taken over. Codes meet codes: a place's grids compared to an array of all
+# that ever vanished would cost the one times the other.
 SQL_SUCCEEDED = """
 SELECT c.case_id FROM (
     SELECT c.case_id FROM known_areas k JOIN cases c ON c.live AND c.grid_code = k.code WHERE k.successors <> '{}'
     UNION
-    SELECT c.case_id FROM cases c WHERE c.live AND c.alternatives <> '{}'
-       AND c.alternatives && ARRAY(SELECT code FROM known_areas WHERE successors <> '{}')
+    SELECT c.case_id FROM cases c CROSS JOIN LATERAL unnest(c.alternatives) AS other
+    JOIN known_areas k ON k.code = other WHERE c.live AND c.alternatives <> '{}' AND k.successors <> '{}'
     LIMIT $1
 ) AS c
 """

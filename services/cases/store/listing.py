@@ -12,10 +12,14 @@ from shared.kit.areas import AreaTree
 from shared.kit.db import Connection
 from shared.kit.merging import Place, merged
 
+FIRST = UUID(int=0)
+"""Before all cases of one instant."""
 MANY = 20
 """Grids a row of the page from which on the city's list is looked at first: a look into each costs more."""
 FEW_GRIDS = 128
-"""Up to here ambiguous places are found grid by grid."""
+"""Up to here the database compares ambiguous places to the grids; with more, each row would cost all of them."""
+AMBIGUOUS_AT_ONCE = 2_000
+"""Ambiguous places that one statement reads where there are more grids than that."""
 
 # Live cases and those of one state have each their indexes
 _NEXT_IN_GRID = """
@@ -54,8 +58,8 @@ ORDER BY due_at, case_id LIMIT $4
 SQL_AMBIGUOUS_UNTIL = """
 SELECT due_at, case_id, alternatives FROM cases
 WHERE live AND alternatives <> '{}' AND ($5::text IS NULL OR state = $5)
-  AND (due_at, case_id) > ($1, $2) AND (due_at, case_id) < ($3, $4)
-ORDER BY due_at, case_id
+  AND (due_at, case_id) > ($1, $2) AND (due_at, case_id) < (coalesce($3::timestamptz, 'infinity'), $4)
+ORDER BY due_at, case_id LIMIT $6
 """
 
 
@@ -120,10 +124,24 @@ async def _ambiguous(
     """Live cases of ambiguous places that may be in these grids, as far as they belong before the end of the page."""
     if listing.state is not None and listing.state not in LIVE:
         return []
-    if len(own) == listing.rows_max and len(mine) > FEW_GRIDS:
-        rows = await conn.fetch(SQL_AMBIGUOUS_UNTIL, *listing.after, *own[-1], listing.state)
-        return [(row["due_at"], row["case_id"]) for row in rows if not mine.isdisjoint(row["alternatives"])]
+    if len(mine) > FEW_GRIDS:
+        full = len(own) == listing.rows_max
+        return await _ambiguous_until(conn, listing, mine, own[-1] if full else (listing.due_before, FIRST))
     rows = await conn.fetch(
         SQL_MAYBE_IN, list(mine), *listing.after, listing.rows_max, listing.due_before, listing.state
     )
     return [(row["due_at"], row["case_id"]) for row in rows]
+
+
+async def _ambiguous_until(
+    conn: Connection, listing: Listing, mine: frozenset[str], until: tuple[datetime | None, UUID]
+) -> list[Place]:
+    """The first of the city's that may be in these grids; of whom they are is asked here, a look-up a place."""
+    found: list[Place] = []
+    after, full = listing.after, True
+    while full and len(found) < listing.rows_max:
+        rows = await conn.fetch(SQL_AMBIGUOUS_UNTIL, *after, *until, listing.state, AMBIGUOUS_AT_ONCE)
+        found += [(due_at, case_id) for due_at, case_id, others in rows if not mine.isdisjoint(others)]
+        full = len(rows) == AMBIGUOUS_AT_ONCE
+        after = (rows[-1]["due_at"], rows[-1]["case_id"]) if rows else after
+    return found

@@ -8,11 +8,17 @@ from dataclasses import dataclass
 import structlog
 
 from shared.kit.areas.following import KnownAreas
+from shared.kit.areas.tree import AreaTree
 from shared.kit.db import Connection, is_transient
 from shared.kit.work import Work
 
 log = structlog.get_logger(__name__)
 CARRY_EVERY_S = 10.0
+LOOKS_UNTIL_STEADY = 60
+"""Looks in a row that find nothing, after which what the map moves counts as carried: ten minutes."""
+STEADY_EVERY = 30
+"""From then on every so many turns, each five minutes: areas that vanished stay known for good, and so would the looks.
+What comes late under their codes is its successors' to see and to be told of all the while."""
 
 Count = Callable[[Connection, Sequence[str]], Awaitable[dict[str, dict[str, int]]]]
 """What is kept under each of these codes: number by code, by the name of the thing."""
@@ -33,16 +39,44 @@ class ByArea:
     carry: Carry | None = None
 
 
+class Looks:
+    """Whether to look in a turn: each time after a new map or a find, seldom once nothing was found for a while."""
+
+    def __init__(self) -> None:
+        self._tree: AreaTree | None = None
+        self._empty = 0
+        self._turns = 0
+
+    def due(self, tree: AreaTree) -> bool:
+        """Whether this turn looks; it is due until `seen`."""
+        if tree is not self._tree:
+            self._tree, self._empty = tree, 0
+        self._turns += 1
+        return tree.vanished and (self._empty < LOOKS_UNTIL_STEADY or self._turns >= STEADY_EVERY)
+
+    def seen(self, moved: int) -> None:
+        """A look has ended and moved so many."""
+        self._empty = 0 if moved else self._empty + 1
+        self._turns = 0
+
+
 async def carry_forever(
     by_area: ByArea,
     known: KnownAreas,
     leading: Callable[[], bool],
     work: Callable[[], AbstractAsyncContextManager[Work]],
 ) -> None:
-    """Carry over in the one process that leads, a batch a transaction, until nothing is left; then look again."""
+    """Carry over in the one process that leads, a batch a transaction, until nothing is left; then look again.
+
+    Often after a new map, later every few minutes for what comes late.
+    """
+    looks = Looks()
     while True:
         await asyncio.sleep(CARRY_EVERY_S)
-        if not (leading() and known.tree.vanished):
+        if not leading():
+            looks = Looks()  # whoever led meanwhile may have stopped halfway
+            continue
+        if not looks.due(known.tree):
             continue
         try:
             moved = await carry_all(by_area, work)
@@ -51,6 +85,7 @@ async def carry_forever(
                 raise
             log.warning("areas_not_carried", error=type(error).__name__)
         else:
+            looks.seen(moved)
             if moved:
                 log.info("areas_carried", rows=moved)
 

@@ -9,6 +9,10 @@ from dataclasses import dataclass
 from shared.kit.db import Connection
 
 SQL_KEPT = "SELECT what, label, sum(n)::bigint AS n FROM counters WHERE what = ANY($1::text[]) GROUP BY what, label"
+SQL_MOST = """
+SELECT label, sum(n)::bigint AS n FROM counters WHERE what = $1
+GROUP BY label HAVING sum(n) > 0 ORDER BY 2 DESC, label COLLATE "C" LIMIT $2
+"""
 # One statement, so one snapshot: a number and what it counts change in the same transaction, so they are compared as
 # they were at one moment whatever is written meanwhile.
 SQL_DIFFERENCES = """
@@ -66,6 +70,11 @@ class Kept:
 async def kept(conn: Connection, *whats: str) -> Kept:
     """The numbers of these names: a few rows each, whatever they count."""
     return Kept({(row["what"], row["label"]): row["n"] for row in await conn.fetch(SQL_KEPT, whats)})
+
+
+async def most(conn: Connection, what: str, rows_max: int) -> list[tuple[str, int]]:
+    """The largest numbers of one name with their labels: where there may be thousands, few have to be carried."""
+    return [(row["label"], row["n"]) for row in await conn.fetch(SQL_MOST, what, rows_max)]
 
 
 async def differences(conn: Connection) -> list[Difference]:

@@ -60,7 +60,7 @@ async def city(service: CurrentService, lang: Lang = "zh") -> HTMLResponse:
         states=_bars(states),
         state_names=STATES,
         kinds=_bars([Count(_kind_name(parts, one.name, lang), one.number) for one in cases.by_kind]),
-        streets=_bars(cases.by_street),
+        streets=_bars([Count(one.name or _NO_AREA[lang == "en"], one.number) for one in cases.by_street]),
         by_street=all(_STREET_CODE.fullmatch(one.name) for one in cases.by_street),
         latest=[(case, _kind_name(parts, case.kind, lang), STATES[case.state]) for case in overview.latest],
     )
@@ -109,6 +109,7 @@ _NO_PROBLEM = (
     "没有这个问题代码：请核对地址中的代码与响应中的 code 是否一致。",
     "There is no such problem code: compare the address with the code in the answer.",
 )
+_NO_AREA = ("无上级辖区", "no area above")
 _STREET_CODE = re.compile(r"\d{9}")
 _BEFORE_A_CASE = frozenset({"received", "routed", "unroutable"})
 # A report that comes much later than it was seen was brought in from a file or kept by a phone without a network.

@@ -61,6 +61,7 @@ CREATE TABLE cases (
     due_at timestamptz NOT NULL,
     changed_at timestamptz NOT NULL
 ) WITH (fillfactor = 80);
+COMMENT ON COLUMN cases.street IS 'where it is counted: the street above its grid, else a larger area, else nothing';
 
 CREATE TABLE case_steps (
     case_id uuid NOT NULL,

@@ -84,9 +84,9 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class CasesAtAGlance:
-    """Numbers of cases by state, the most frequent kinds by code, the streets with the most cases by code (9 digits).
+    """Numbers of cases by state, the most frequent kinds by code, the streets with the most cases by code.
 
-    Where codes aren't of the national numbering, a grid stands for its street.
+    Where the map has no street above a grid, the district or a larger area stands for it; '' where there is none.
     """
 
     by_state: dict[str, int]
@@ -106,11 +106,11 @@ async def hops(conn: Connection, since: datetime | None) -> list[Hop]:
 
 async def cases_at_a_glance(conn: Connection, rows_max: int) -> CasesAtAGlance:
     """What the city's page shows of cases."""
-    kept = await counters.kept(conn, "state", "kind", "street")
+    kept = await counters.kept(conn, "state", "kind")
     return CasesAtAGlance(
         {state: n for state, n in kept.by_label("state").items() if state in STATES},
         _most(kept.by_label("kind"), rows_max),
-        _most(kept.by_label("street"), rows_max),
+        [Count(label, n) for label, n in await counters.most(conn, "street", rows_max)],
     )
 
 

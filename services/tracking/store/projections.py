@@ -23,10 +23,12 @@ SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[
 ON CONFLICT DO NOTHING
 """
 
-# The street in which the map has the grid; the grid itself where the map has no street above it; by the national
-# numbering only where the map says nothing of what is above. Decided when the case comes to a grid, and kept: a number
-# that was counted in one street leaves the same one. In key order, so that two processes never wait for each other in a
-# circle.
+# The street in which the map has the grid; where it has none above it, the district or the city; else the largest area
+# above; by the national numbering only where the map says nothing of what is above. Never the grid itself: a city's
+# page adds these numbers up, and a city has tens of thousands of grids. Without any area above it is counted under ''.
+# Decided when the case comes to a grid, and kept: a number that was counted in one street leaves the same one. What was
+# counted under none, or under the grid as once was done, is decided again with its next step. In key order, so that two
+# processes never wait for each other in a circle.
 SQL_UPSERT_CASES = """
 WITH new AS (
     SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
@@ -36,16 +38,18 @@ WITH new AS (
               changed_at)
 ), places AS MATERIALIZED (
     SELECT grid_code, coalesce(
-        (SELECT above.code FROM unnest(k.path || k.code) AS way (code)
-         JOIN known_areas above ON above.code = way.code AND above.level = 'street' LIMIT 1),
-        CASE WHEN k.path <> '{}' OR grid_code !~ '^[0-9]{12,}$' THEN grid_code ELSE left(grid_code, 9) END) AS street
+        (SELECT above.code FROM unnest(k.path || k.code) WITH ORDINALITY AS way (code, depth)
+         JOIN known_areas above ON above.code = way.code AND above.level IN ('street', 'district', 'city')
+         ORDER BY depth DESC LIMIT 1),
+        k.path[1], CASE WHEN grid_code ~ '^[0-9]{12,}$' THEN left(grid_code, 9) ELSE '' END) AS street
     FROM (SELECT DISTINCT grid_code FROM new) own LEFT JOIN known_areas k ON k.code = grid_code
 )
 INSERT INTO cases (case_id, version, state, kind, level, grid_code, department, lng, lat, report_count, opened_at,
                    due_at, changed_at, street)
 SELECT new.*, street FROM new JOIN places USING (grid_code) ORDER BY case_id
 ON CONFLICT (case_id) DO UPDATE SET version = excluded.version, state = excluded.state,
-    street = CASE WHEN cases.grid_code = excluded.grid_code THEN cases.street ELSE excluded.street END,
+    street = CASE WHEN cases.grid_code = excluded.grid_code AND cases.street NOT IN ('', cases.grid_code)
+        THEN cases.street ELSE excluded.street END,
     grid_code = excluded.grid_code, department = excluded.department, report_count = excluded.report_count,
     due_at = excluded.due_at, changed_at = excluded.changed_at
 WHERE cases.version < excluded.version

@@ -222,14 +222,16 @@ async def test_a_report_of_long_ago_tells_when_it_was_seen(
     assert "发现时间" not in (await client.get(link)).text
 
 
-async def test_grids_of_a_citys_own_numbering_are_not_called_streets(client: httpx.AsyncClient, tracking: Any) -> None:
+async def test_what_has_no_street_above_is_not_called_one(client: httpx.AsyncClient, tracking: Any) -> None:
     await tracking.hear(*Story("S-1").whole())
     assert "按街道" in (await client.get("/city")).text
     story = Story("S-2")
     routed, opened = story.routed(grid_code="W-001"), story.case(1, "opened", "open", 1, grid_code="W-001")
     await tracking.hear(("reports", [story.received]), ("routings", [routed]), ("cases", [opened]))
     page = (await client.get("/city")).text
-    assert "按网格" in page and "W-001" in page
+    assert "按辖区" in page and "无上级辖区" in page and "按街道" not in page
+    page = (await client.get("/city?lang=en")).text
+    assert "By area" in page and "no area above" in page
 
 
 @pytest.mark.parametrize("token", ["x", "A" * 43, "%E4%BD%A0"])

@@ -7,10 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Protocol
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from shared.cli import arguments
 from shared.cli.area_files import AreaFile, Columns, check, check_tree, chunks, read_areas
@@ -24,10 +21,11 @@ from shared.cli.map_changes import (
     read_mapping,
 )
 from shared.cli.map_projections import AreaFileError
+from shared.cli.screen import Cells, Screen, shown
 from shared.cli.tables import read_table
 
 areas_app = typer.Typer(help="区域与网格 / Areas and grids", no_args_is_help=True)
-out = Console()
+out = Screen()
 SHOWN_MAX = 20
 DEPARTMENT_COLUMNS = ("department_kind", "area_code", "department", "name")
 DEPARTMENTS_A_REQUEST = 1_000
@@ -105,7 +103,7 @@ def import_areas(
     try:
         found = read_areas(file, columns, layer=layer, encoding=encoding, crs=crs)
     except AreaFileError as bad:
-        out.print(f"[red]{escape(str(bad))}[/red]", soft_wrap=True)
+        out.print(f"[red]{shown(bad)}[/red]", soft_wrap=True)
         raise typer.Exit(1) from bad
     if version is None:  # a draft may have the parents already
         found.invalid.extend(check_tree(found.areas, level))
@@ -168,7 +166,7 @@ def _rehearse(going: _Going) -> None:
     except CliError as nobody:
         if nobody.status is not None:
             raise
-        out.print(f"仅检查了文件 / Only the file was checked: {escape(str(nobody))}", soft_wrap=True)
+        out.print(f"仅检查了文件 / Only the file was checked: {shown(nobody)}", soft_wrap=True)
         return
     if draft is None:
         raise typer.Exit(1)
@@ -226,7 +224,7 @@ def departments(
 @areas_app.command("versions")
 def versions() -> None:
     """列出各版本 / List the versions of the areas."""
-    table = Table("version", "label", "state", "areas", "grids", "activated")
+    table = Cells("version", "label", "state", "areas", "grids", "activated")
     table.columns[0].no_wrap = True
     table.columns[0].min_width = 36  # an id that is cut can't be used
     table.columns[1].overflow = "fold"
@@ -266,13 +264,13 @@ def _can_join(client: Client, version: str, datum: DatumName) -> bool:
     """
     known = {row["version_id"]: row for row in client.pages("/v1/areas/versions", "version_id")}
     if version not in known:
-        out.print(f"[red]没有这个版本 / No such version[/red]: {escape(version)}; beegrid areas versions")
+        out.print(f"[red]没有这个版本 / No such version[/red]: {shown(version)}; beegrid areas versions")
         return False
     if known[version]["state"] != "draft":
         out.print(f"[red]版本已生效 / No draft any more[/red]: {version}: leave out --version, a new one is made")
         return False
     if (theirs := known[version]["datum"]) != datum.value:
-        out.print(f"[red]坐标系不符 / Another datum[/red]: the draft is {theirs}, this file {datum.value}")
+        out.print(f"[red]坐标系不符 / Another datum[/red]: the draft is {shown(theirs)}, this file {datum.value}")
         return False
     return True
 
@@ -292,10 +290,10 @@ def send(client: Client, version: str, found: AreaFile, level: LevelName) -> Non
 
 def show(found: AreaFile, level: LevelName) -> bool:
     """Print what the file holds and what is wrong with it; whether neither overlaps nor holes were found."""
-    out.print(f"{len(found.areas)} areas, CRS {(found.crs or 'not stated')[:60]}", end="")
+    out.print(f"{len(found.areas)} areas, CRS {shown((found.crs or 'not stated')[:60])}", end="")
     out.print(" (reprojected to WGS-84)" if found.reprojected else "")
     for warning in found.warnings:
-        out.print(f"[yellow]{warning}[/yellow]")
+        out.print(f"[yellow]{shown(warning)}[/yellow]")
     _table("已修复 / Repaired", ("code", "problem and change"), found.repaired, shown_max=len(found.repaired))
     _table("无效 / Invalid", ("code", "problem"), found.invalid)
     overlaps, holes = check(found.areas, level)
@@ -308,7 +306,7 @@ def show(found: AreaFile, level: LevelName) -> bool:
 def _table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], shown_max: int = SHOWN_MAX) -> None:
     if not rows:
         return
-    table = Table(*header, title=f"{title}: {len(rows)}", title_justify="left")
+    table = Cells(*header, title=f"{title}: {len(rows)}", title_justify="left")
     for row in rows[:shown_max]:
         table.add_row(*row)
     if len(rows) > shown_max:

@@ -4,17 +4,16 @@ import secrets
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from shared.cli import arguments
 from shared.cli.client import connect
+from shared.cli.screen import Cells, Screen, shown
 from shared.kit.ids import new_id
 
 companies_app = typer.Typer(help="平台企业 / Companies and their keys", no_args_is_help=True)
-out = Console()
+out = Screen()
 # Wider than any terminal: a wrapped secret can't be copied.
-secret_out = Console(width=200, soft_wrap=True)
+secret_out = Screen(width=200, soft_wrap=True)
 
 Code = Annotated[
     str, typer.Argument(help="企业代码 / code: a-z, 0-9, -; begins with a letter", callback=arguments.code)
@@ -33,7 +32,7 @@ def add(code: Code, name: Annotated[str, typer.Option(help="名称 / name; the c
 @companies_app.command("list")
 def list_companies() -> None:
     """列出企业 / List the companies."""
-    table = Table("code", "name", "active", "version")
+    table = Cells("code", "name", "active", "version")
     for one in connect().pages("/v1/companies", "code"):
         table.add_row(one["code"], one["name"], "yes" if one["active"] else "no", str(one["version"]))
     out.print(table)
@@ -61,7 +60,7 @@ def rotate(
         return
     for key_id in older:
         client.delete(f"/v1/companies/{code}/keys/{key_id}")
-        out.print(f"已吊销 / Revoked {key_id}")
+        out.print(f"已吊销 / Revoked {shown(key_id)}")
 
 
 @companies_app.command("kafka")

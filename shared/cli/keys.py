@@ -6,18 +6,17 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from shared.cli import arguments, sealing
 from shared.cli.client import Client, CliError, connect
+from shared.cli.screen import Cells, Screen
 from shared.kit import clock
 from shared.kit.ids import new_id
 
 keys_app = typer.Typer(help="密钥 / Keys: list, rotate", no_args_is_help=True)
-out = Console()
+out = Screen()
 # Wider than any terminal: a wrapped secret can't be copied.
-secret_out = Console(width=200, soft_wrap=True)
+secret_out = Screen(width=200, soft_wrap=True)
 PAGE = 200
 
 
@@ -34,7 +33,7 @@ class Kind(StrEnum):
 def list_keys() -> None:
     """列出密钥 / Every key with its age and end; never a secret."""
     client = connect()
-    table = Table("kind", "whose", "key", "made", "ends / state")
+    table = Cells("kind", "whose", "key", "made", "ends / state")
     for column in table.columns:
         column.overflow = "fold"  # an id that is cut can't be used
     for company in client.pages("/v1/companies", "code"):

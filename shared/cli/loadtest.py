@@ -13,19 +13,18 @@ from urllib.parse import urlsplit
 import httpx
 import orjson
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from shared.cli import arguments
 from shared.cli.client import Client, CliError, find_suite
 from shared.cli.report_files import Row
 from shared.cli.reports import Riders, progress_of, settle
+from shared.cli.screen import Cells, Screen, shown
 from shared.kit import clock
 from shared.kit.auth import signed_headers
 from shared.kit.ids import new_id
 
-out = Console()
+out = Screen()
 LABEL = "【合成压测，非真实上报 / synthetic load test】"
 COMPANY = "loadtest"
 PATH = "/v1/reports:batch"
@@ -116,9 +115,9 @@ def loadtest(
     balance = balanced(before, progress_of(client, company), outcome.accepted)
     _report(outcome, balance, rate, client.get("/v1/tracking/hops", params={"since": began.isoformat()})["hops"])
     if told is not None:
-        out.print(f"[yellow]{told}[/yellow] → {told.hint}", soft_wrap=True)
+        out.print(f"[yellow]{shown(told)}[/yellow] → {shown(told.hint)}", soft_wrap=True)
     if problems := shortfalls(outcome, balance, rate):
-        out.print(f"[red]未通过 / Failed[/red]: {'; '.join(problems)}", soft_wrap=True)
+        out.print(f"[red]未通过 / Failed[/red]: {shown('; '.join(problems))}", soft_wrap=True)
         raise typer.Exit(1)
     out.print("[green]通过 / Passed[/green]: the rate was kept and every accepted report is accounted for")
 
@@ -299,7 +298,7 @@ def _key(client: Client, company: str) -> tuple[str, bytes]:
 
 
 def _report(outcome: Outcome, balance: Balance, rate: int, hops: list[dict[str, Any]]) -> None:
-    counts = Table("what", "reports", title="压测结果 / Load test", title_justify="left")
+    counts = Cells("what", "reports", title="压测结果 / Load test", title_justify="left")
     rows: list[tuple[str, str]] = [
         ("发送 / sent", f"{outcome.sent} ({outcome.rate:.1f}/s of {rate}/s)"),
         ("受理 / accepted", str(outcome.accepted)),
@@ -312,7 +311,7 @@ def _report(outcome: Outcome, balance: Balance, rate: int, hops: list[dict[str, 
     for row in rows:
         counts.add_row(*row)
     out.print(counts)
-    times = Table("ms", "p50", "p95", "p99")
+    times = Cells("ms", "p50", "p95", "p99")
     times.add_row("HTTP", *(f"{value * 1000:.0f}" for value in percentiles(outcome.answers_s)))
     for hop in hops:
         if hop["hop"] in HOPS and hop["p50_ms"] is not None:

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import httpx
 import typer
-from rich.console import Console
 
 from shared.cli.areas import areas_app
 from shared.cli.backup.commands import backup, restore
@@ -22,6 +21,7 @@ from shared.cli.recount import recount
 from shared.cli.reports import reports_app
 from shared.cli.riders import riders_app
 from shared.cli.scale import scale
+from shared.cli.screen import Screen, shown
 from shared.cli.systems import systems_app
 
 app = typer.Typer(
@@ -90,10 +90,10 @@ def _check_arguments(arguments: Sequence[str]) -> None:
         try:
             one.encode()
         except UnicodeEncodeError as error:
-            shown = one.encode("utf-8", "backslashreplace").decode()
+            written = one.encode("utf-8", "backslashreplace").decode()
             raise CliError(
                 "参数不是 UTF-8 / Not UTF-8",
-                f"argument {number}: {shown[:80]}",
+                f"argument {number}: {written[:80]}",
                 hint="rename the file, or type the name in UTF-8 (is LANG set to a UTF-8 locale?)",
             ) from error
 
@@ -118,8 +118,8 @@ def main() -> None:
 
 
 def _refuse(error: CliError) -> None:
-    err = Console(stderr=True)
-    err.print(f"[red]{error.title}[/red]", end="")
+    err = Screen(stderr=True)
+    err.print(f"[red]{shown(error.title)}[/red]", end="")
     err.print(f": {error.detail}" if error.detail else "", markup=False, highlight=False)
     if error.hint:
         err.print(f"→ {error.hint}", markup=False, highlight=False)

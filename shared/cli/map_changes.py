@@ -4,14 +4,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from rich.console import Console
-from rich.table import Table
-
 from shared.cli.client import CliError
+from shared.cli.screen import Cells, Screen
 from shared.cli.tables import read_table
 from shared.events.registry import services
 
-out = Console()
+out = Screen()
 COLUMNS = ("old_code", "new_code")
 MAPPING_HELP = "CSV with columns old_code, new_code and, where an area is divided, share (0 to 1)"
 MAPPING_ENCODING_HELP = "of the mapping file; Excel in Chinese saves gb18030"
@@ -116,7 +114,7 @@ def _share(text: str) -> float | None:
 def _show_vanishing(vanishing: Sequence[Mapping[str, Any]], kept: Dependents) -> None:
     if not vanishing:
         return
-    table = Table("code", "level", "successors", "kept there", title=f"将消失 / Vanishing: {len(vanishing)}")
+    table = Cells("code", "level", "successors", "kept there", title=f"将消失 / Vanishing: {len(vanishing)}")
     concerned = sorted(vanishing, key=lambda area: (area["code"] not in kept, bool(area["successors"]), area["code"]))
     for area in concerned[:SHOWN_MAX]:
         things = ", ".join(f"{number} {thing}" for thing, number in sorted(kept.get(area["code"], {}).items()))

@@ -7,15 +7,15 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import typer
-from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from shared.cli import arguments
 from shared.cli.client import Client, CliError, connect, find_suite
+from shared.cli.screen import Cells, Screen, folding, shown
 from shared.events import registry
 
 deadletters_app = typer.Typer(help="死信 / Records that could not take effect", no_args_is_help=True)
-out = Console()
+out = Screen()
 ROWS_MAX = 1_000
 # What to do about what readiness complains of, by its name; topics' names have dots.
 _STEPS = {
@@ -100,12 +100,12 @@ def doctor() -> None:
     """体检 / Is every service ready? Exit status 0 only then; each problem with what to do next."""
     found = check_all(connect())
     for name, address in silent_servers(find_suite().facts):
-        out.print(f"[red]{name} 没有应答 / nobody listens at {address}[/red]: look at that server first")
+        out.print(f"[red]{name} 没有应答 / nobody listens at {shown(address)}[/red]: look at that server first")
     if all("answer" in one.problems for one in found):
         raise CliError("没有服务应答 / No service answers", found[0].problems["answer"])
-    table = Table("service", "ready", "outbox", "lag", "dead letters")
+    table = Cells("service", "ready", "outbox", "lag", "dead letters")
     for one in found:
-        ready = "[red]no[/red]" if one.problems else "[green]yes[/green]"
+        ready = Text("no", style="red") if one.problems else Text("yes", style="green")
         asked = bool(one.status)
         table.add_row(
             one.service,
@@ -205,9 +205,9 @@ def replay(
         return
     body = {"ids": ids or None, "topic": topic or None, "reason": reason}
     outcomes = client.post(f"/ops/{service}/dead-letters/replay", body)
-    table = Table("topic", "key", "letters", "done", "detail")
+    table = Cells("topic", "key", "letters", "done", "detail")
     for one in outcomes:
-        done = "[green]yes[/green]" if one["done"] else "[red]no[/red]"
+        done = Text("yes", style="green") if one["done"] else Text("no", style="red")
         table.add_row(one["topic"], one["key"][:40], str(len(one["ids"])), done, one["detail"][:100])
     out.print(table)
     if not all(one["done"] for one in outcomes):
@@ -245,14 +245,6 @@ def discard(
         raise typer.Exit(1)
 
 
-def folding(*titles: str) -> Table:
-    """A table that breaks long values instead of cutting them: half a topic's name names none."""
-    table = Table(*titles)
-    for column in table.columns:
-        column.overflow = "fold"
-    return table
-
-
 def _letters(client: Client, service: str, topic: str = "") -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     while True:
@@ -288,4 +280,4 @@ def _preview(client: Client, service: str, ids: list[int] | None, topic: str) ->
     out.print(table)
     out.print(f"{len(found)} 条 / letter(s); 仅预览，加 --apply 执行 / only a preview: add --apply")
     if missing := sorted(set(ids or []) - {one["id"] for one in found}):
-        out.print(f"[yellow]不存在或已处理 / not open: {missing}[/yellow]")
+        out.print(f"[yellow]不存在或已处理 / not open: {shown(missing)}[/yellow]")

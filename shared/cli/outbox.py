@@ -3,12 +3,11 @@
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from shared.cli import arguments
 from shared.cli.client import Client, CliError, connect
-from shared.cli.operations import check_all, folding
+from shared.cli.operations import check_all
+from shared.cli.screen import Cells, Screen, folding, shown
 from shared.events import registry
 
 outbox_app = typer.Typer(
@@ -16,7 +15,7 @@ outbox_app = typer.Typer(
 )
 stuck_app = typer.Typer(help="Kafka 拒收的事件 / Events that Kafka refuses", invoke_without_command=True)
 outbox_app.add_typer(stuck_app, name="stuck")
-out = Console()
+out = Screen()
 PAGE = 1_000
 
 Service = Annotated[str, typer.Argument(help="服务 / the service that holds them", callback=arguments.service)]
@@ -30,7 +29,7 @@ def outbox(context: typer.Context) -> None:
     """待发布事件 / Events that are committed and not yet on Kafka, and records not yet consumed, by service."""
     if context.invoked_subcommand is not None:
         return
-    table = Table("service", "outbox", "refused or behind", "lag", "by topic")
+    table = Cells("service", "outbox", "refused or behind", "lag", "by topic")
     for one in check_all(connect()):
         lags = one.status.get("lag_records", {})
         behind = ", ".join(f"{topic} {n}" for topic, n in sorted(lags.items()) if n)
@@ -107,10 +106,10 @@ def _preview(client: Client, service: str, ids: list[int] | None) -> None:
     out.print(_table(found))
     out.print("仅预览，加 --apply 执行 / only a preview: add --apply")
     if missing := sorted(set(ids or []) - {one["id"] for _, one in found}):
-        out.print(f"[yellow]不存在或已发出 / not there any more: {missing}[/yellow]")
+        out.print(f"[yellow]不存在或已发出 / not there any more: {shown(missing)}[/yellow]")
 
 
-def _table(found: list[tuple[str, dict[str, Any]]]) -> Table:
+def _table(found: list[tuple[str, dict[str, Any]]]) -> Cells:
     table = folding("service", "id", "topic", "key", "reason", "events", "tries", "next try", "since")
     for service, one in found:
         table.add_row(

@@ -3,13 +3,12 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from shared.cli.client import CliError, connect
+from shared.cli.screen import Cells, Screen
 from shared.events import registry
 
-out = Console()
+out = Screen()
 TIMEOUT_S = 1800.0
 
 
@@ -25,7 +24,7 @@ def recount(
     if unknown := sorted(set(services or ()) - set(registry.services())):
         raise CliError("没有这个服务 / No such service", ", ".join(unknown), hint=", ".join(registry.services()))
     client = connect()
-    table = Table("service", "what", "label", "kept", "counted")
+    table = Cells("service", "what", "label", "kept", "counted")
     left = 0
     for name in services or registry.services():
         with out.status(f"{name} …"):

@@ -11,19 +11,19 @@ from typing import Annotated, Any, TextIO
 from zoneinfo import ZoneInfo
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from shared.cli import arguments
 from shared.cli.client import Client, CliError, connect
 from shared.cli.numbers import Numbers
 from shared.cli.report_files import COLUMNS, Reject, ReportFileError, Row, parse, read_kinds, read_rows
+from shared.cli.screen import Screen, shown
 from shared.cli.whole_files import whole_text
 from shared.kit import clock
 from shared.kit.cells import neutral
 
 reports_app = typer.Typer(help="上报的批量导入与导出 / Reports in and out", no_args_is_help=True)
-out = Console()
+out = Screen()
 BATCH = 500
 RIDERS_REMEMBERED = 100_000
 EXPORT_COLUMNS = ("external_id", "report_id", "grid_code", "ambiguous", "case_id", "state", "points")
@@ -89,7 +89,7 @@ def replay(
         out.print("[yellow]文件没有数据行 / The file has no rows[/yellow]")
         return
     if totals["refused"]:
-        out.print(f"[yellow]退回原因 / Reasons: {rejected_file(file)}[/yellow]", soft_wrap=True)
+        out.print(f"[yellow]退回原因 / Reasons: {shown(rejected_file(file))}[/yellow]", soft_wrap=True)
         if not totals["accepted"] + totals["repeated"]:
             out.print("[red]全部退回 / Every row was refused[/red]")
             raise typer.Exit(1)
@@ -126,7 +126,7 @@ def export(
                     writer.writerow(cells | {"ambiguous": "true" if row["ambiguous"] else "false"})
                     progress.advance(task)
         written = int(progress.tasks[task].completed)
-    out.print(f"[green]{written} 条 / reports[/green] → {file}", soft_wrap=True)
+    out.print(f"[green]{written} 条 / reports[/green] → {shown(file)}", soft_wrap=True)
 
 
 class Riders:

@@ -9,17 +9,16 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from shared.cli import arguments
 from shared.cli.client import Client, CliError, connect
+from shared.cli.screen import Cells, Screen, shown
 from shared.cli.whole_files import whole_text
 from shared.events import registry
 from shared.kit import clock
 
 riders_app = typer.Typer(help="骑手 / Riders: erasure", no_args_is_help=True)
-out = Console()
+out = Screen()
 COLUMNS = ("rider_id", "number", "erased_at")
 PAGE = 1_000
 WAIT_S = 180.0
@@ -87,7 +86,7 @@ def export_erased(
             if (after := page["next"]) is None:
                 break
     if str(file) != "-":
-        out.print(f"[green]已导出 / Exported[/green] {rows} → {file}", highlight=False)
+        out.print(f"[green]已导出 / Exported[/green] {rows} → {shown(file)}", highlight=False)
 
 
 def _found(client: Client, rider_id: UUID | None, company: str | None, number: str | None) -> str:
@@ -107,7 +106,7 @@ def _whole(states: list[dict[str, Any]]) -> bool:
 
 
 def _show(states: list[dict[str, Any]]) -> None:
-    table = Table("服务 / service", "已收到 / heard", "已删除 / erased")
+    table = Cells("服务 / service", "已收到 / heard", "已删除 / erased")
     for one in states:
         table.add_row(one["service"], one["heard_at"] or "-", one["done_at"] or "-")
     out.print(table)

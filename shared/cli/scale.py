@@ -4,13 +4,13 @@ import time
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from shared.cli.client import CliError, find_suite, suite_folder
+from shared.cli.screen import Screen
 from shared.events import registry
 from shared.kit import clock
 
-out = Console()
+out = Screen()
 PATIENCE_S = 120.0
 
 

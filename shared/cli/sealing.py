@@ -11,15 +11,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from shared.cli.client import Client, CliError, find_suite
+from shared.cli.screen import Screen, shown
 from shared.cli.whole_files import FOR_THE_OWNER, whole_text
 from shared.events import registry
 from shared.kit import clock
 
-out = Console()
-secret_out = Console(width=200, soft_wrap=True)
+out = Screen()
+secret_out = Screen(width=200, soft_wrap=True)
 SETTING = "BEEGRID_SEALING_KEY"
 FOLLOW_S_MAX = 60.0
 Told = dict[str, Any]
@@ -103,14 +102,14 @@ def _setting(title: str, what: str, apply: bool, change: Any, *, last: bool = Fa
     if file is None:
         out.print(f"{what} {SETTING} of all services, and roll it out", soft_wrap=True)
     elif not apply:
-        out.print(f"{what} {SETTING}, in {file}; 加 --apply 执行 / add --apply", soft_wrap=True)
+        out.print(f"{what} {SETTING}, in {shown(file)}; 加 --apply 执行 / add --apply", soft_wrap=True)
         return
     else:
         told = json.loads(file.read_text())
         told["sealing_key"] = change(told["sealing_key"])
         with whole_text(file, mode=FOR_THE_OWNER) as target:
             json.dump(told, target)
-        out.print(f"[green]已写入 / Written[/green] {file}: restart `make up`", soft_wrap=True)
+        out.print(f"[green]已写入 / Written[/green] {shown(file)}: restart `make up`", soft_wrap=True)
     if last:
         out.print("至此完成 / With that the rotation is over")
     else:

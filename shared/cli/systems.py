@@ -4,14 +4,14 @@ import secrets
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from shared.cli import arguments
 from shared.cli.client import CliError
+from shared.cli.screen import Screen
 
 systems_app = typer.Typer(help="城市业务系统 / City systems and their Kafka users", no_args_is_help=True)
 # Wider than any terminal: a wrapped secret can't be copied.
-secret_out = Console(width=200, soft_wrap=True)
+secret_out = Screen(width=200, soft_wrap=True)
 
 
 @systems_app.callback()

@@ -94,6 +94,17 @@ VIOLATIONS = {
         ("shared/kit/ids.py", "\nx = 1  # no" + "qa: S101\n", "without a reason"),
         ("shared/kit/ids.py", "\nx = 1  # TO" + "DO later\n", "left for later"),
     ],
+    "screens": [
+        ("shared/cli/riders.py", "\nfrom rich.table import Table\n", "rich.table.Table in a command"),
+        (
+            "shared/cli/riders.py",
+            "\ndef f() -> None:\n    from rich.console import Console as C\n",
+            "rich.console.Console",
+        ),
+        ("shared/cli/backup/commands.py", "\nimport rich.table as t\n", "rich.table in a command"),
+        ("shared/cli/riders.py", "\nfrom rich import print\n", "rich.print in a command"),
+        ("shared/cli/riders.py", "\nfrom rich import table\n", "rich.table in a command"),
+    ],
     "anatomy": [
         ("services/riders/utils.py", "", "drawer"),
         ("services/newcomer/domain.py", "", "app.py is missing"),
@@ -154,6 +165,10 @@ ALLOWED = {
     ),
     "clock": ("services/riders/domain.py", "\nfrom datetime import datetime\n\n\ndef f(now: datetime) -> None: ...\n"),
     "sql_place": ("services/riders/usecases.py", '\n\ndef f() -> None:\n    """Update the rider."""\n'),
+    "screens": (
+        "shared/cli/riders.py",
+        "\nfrom rich.text import Text\n\nfrom shared.cli.screen import Cells, Screen\n",
+    ),
     "excepts": ("shared/kit/ids.py", "\ntry:\n    pass\nexcept Exception:  # the caller asks again\n    pass\n"),
     "reasons": ("shared/kit/ids.py", "\nx = 1  # type: " + "ignore[misc]  # a stub is missing\n"),
 }

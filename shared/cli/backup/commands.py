@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from shared.cli.client import CliError
+from shared.cli.screen import Screen, shown
 
-out = Console()
+out = Screen()
 
 
 def backup(
@@ -36,7 +36,7 @@ def backup(
     out.print(
         f"[green]已备份 / Backed up[/green] {made.taken_at:%Y-%m-%d %H:%M:%S} UTC: {len(made.schemas)} schemas, "
         f"{sum(1 for _ in made.tables())} tables, {rows} rows, {made.photos} photos, "
-        f"{made.kafka.records} unread records, {size:,} bytes → {folder}",
+        f"{made.kafka.records} unread records, {size:,} bytes → {shown(folder)}",
         soft_wrap=True,
         highlight=False,
     )
@@ -68,7 +68,8 @@ def restore(
         unchecked = None if unsealed else seals.check(manifest.sealing)
         if unchecked is not None:
             progress.console.print(
-                f"[yellow]未核对密封 / Seals not checked[/yellow]: {unchecked}; later: beegrid doctor", soft_wrap=True
+                f"[yellow]未核对密封 / Seals not checked[/yellow]: {shown(unchecked)}; later: beegrid doctor",
+                soft_wrap=True,
             )
         if dry_run:
             progress.stop()

@@ -3,7 +3,6 @@
 import random
 import struct
 import tracemalloc
-from time import perf_counter
 from unittest import mock
 
 import pytest
@@ -27,7 +26,7 @@ from shared.kit.record_sets import (
 )
 from shared.kit.shares import ALLOWANCE, Allowance, Answer, Room
 from shared.kit.unpacking import NotUnpacked, unpack
-from tests.messaging.strangers import EIGHT_EMPTY_BLOCKS, HOLLOW, LAST_DELTA_AT, headed, numbered, packed, submission
+from tests.messaging.strangers import LAST_DELTA_AT, headed, numbered, packed, submission
 
 PACKERS = {1: gzip_encode, 2: snappy_encode, 3: lz4_encode, 4: zstd_encode}
 RECORDS = 5
@@ -365,37 +364,3 @@ def test_a_broken_record_at_the_end_of_many_is_not_looked_for_from_the_first() -
         found = codes(signed(content))
     assert (len(found), found[-1], set(found[:-1])) == (count, "unreadable_record", {"ok"})
     assert len(reads) == 1
-
-
-@pytest.mark.parametrize(("codec", "packed"), HOLLOW)
-def test_what_unpacks_to_nothing_takes_no_time_and_no_room(codec: int, packed: bytes) -> None:
-    """Five megabytes of blocks, frames or members with nothing in them."""
-    tracemalloc.start()
-    began = perf_counter()
-    try:
-        with pytest.raises(NotUnpacked):
-            unpack(codec, memoryview(packed))
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert perf_counter() - began < 1.0
-    assert peak < 2 * len(packed)
-
-
-def test_gzip_that_takes_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its pieces can't be counted from outside."""
-    monkeypatch.setattr(unpacking, "GZIP_CPU_S", 0.05)
-    slow = gzip_encode(b"")[:10] + EIGHT_EMPTY_BLOCKS * 50_000
-    with pytest.raises(NotUnpacked, match="takes more than"):
-        unpack(1, memoryview(slow))
-
-
-@pytest.mark.parametrize("size", [0, 1, 64 * 1024, 1024 * 1024, 3 * 1024 * 1024 + 1])
-def test_gzip_is_read_whole_in_any_number_of_members_or_not_at_all(size: int) -> None:
-    plain = random.Random(size).randbytes(size // 7 + 1) * 7
-    packed = bytes(gzip_encode(plain[:size]))
-    assert unpack(1, memoryview(packed), b"head") == b"head" + plain[:size]
-    assert unpack(1, memoryview(packed * 3)) == plain[:size] * 3
-    for wrong in (packed[:-1], packed + packed[:-9], packed + b"no gzip", b""):
-        with pytest.raises(NotUnpacked, match="broken"):
-            unpack(1, memoryview(wrong))

@@ -144,15 +144,15 @@ def _families_of(topic: str) -> list[registry.AnyTopic]:
     return [one for one in families if one.name == name] or families
 
 
-def numbers_named(company: str, body: bytes) -> list[str]:
-    """Marks of the numbers under which a company's request names riders; none where it can't be read.
+def numbers_named(company: str, body: bytes) -> list[str] | None:
+    """Marks of the numbers under which a company's request names riders, none where it is no JSON; None: too many.
 
     In reports riders stand under `rider`, in registrations under `external_id`; by itself, in lists, in CloudEvents.
     """
     try:
-        return named_riders.marks_named(company, body, _NUMBER_FIELDS.values(), REQUEST_NUMBERS_MAX, torn=True)
+        return named_riders.marks_named(company, body, _NUMBER_FIELDS.values(), REQUEST_NUMBERS_MAX, torn=False)
     except named_riders.TooMany:
-        return []
+        return None
 
 
 async def erased_of(conn: Connection, riders: Iterable[str]) -> set[str]:

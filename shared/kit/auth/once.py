@@ -34,7 +34,7 @@ async def answered_once(
         return claim.response()
     try:
         with working_on(claim):
-            response = await _answer(request, handle)
+            response, read = await _answer(request, handle)
     except BaseException:
         # 503, 429, an unexpected failure or a caller who left: unless a transaction was committed, nothing happened
         await guard.release(claim)
@@ -42,20 +42,22 @@ async def answered_once(
     if response.status_code in _NOT_WORKED_ON:
         await guard.release(claim)
     else:
-        riders = await _riders_of(signed, request) if keep else []
-        await guard.finish(claim, _kept(response, keep, riders))
+        riders = await _riders_of(signed, request) if keep and read else []
+        await guard.finish(claim, _kept(response, keep and riders is not None, riders or []))
     return response
 
 
-async def _answer(request: Request, handle: Handle) -> Response:
-    """The answer, also where it is a refusal that the handler raised; what is no refusal of the request is raised."""
+async def _answer(request: Request, handle: Handle) -> tuple[Response, bool]:
+    """The answer, also where it is a refusal that the handler raised, and whether it may name anybody: where the
+    framework refused the body, as no JSON or none of the route's, it names fields. What is no refusal of the request
+    is raised."""
     try:
-        return await handle(request)
+        return await handle(request), True
     except (Problem, HTTPException, RequestValidationError) as refusal:
         status = _status(refusal)
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _NOT_WORKED_ON:
             raise
-        return cast(Response, request.app.state.render_problem(request, refusal))
+        return cast(Response, request.app.state.render_problem(request, refusal)), isinstance(refusal, Problem)
 
 
 def _status(refusal: Problem | HTTPException | RequestValidationError) -> int:
@@ -64,8 +66,8 @@ def _status(refusal: Problem | HTTPException | RequestValidationError) -> int:
     return refusal.status if isinstance(refusal, Problem) else HTTPStatus.UNPROCESSABLE_ENTITY
 
 
-async def _riders_of(signed: SignedRequest, request: Request) -> list[str]:
-    """Whom the request names. Only JSON does: a photo is not read for that."""
+async def _riders_of(signed: SignedRequest, request: Request) -> list[str] | None:
+    """Whom the request names; None: too many. Only JSON does: a photo is not read for that."""
     if "json" not in request.headers.get("content-type", "").lower():
         return []
     return numbers_named(signed.company, await request.body())

@@ -1,15 +1,25 @@
 """Whom a record or request names, found in time and memory that nobody who sends it can choose."""
 
 import base64
+import gzip
 import json
 import time
 import tracemalloc
+from pathlib import Path
+from typing import Any, cast
 
+import httpx
 import pytest
+from fastapi import FastAPI
+from pydantic import BaseModel, ConfigDict
 
 from shared.events.personal import number_mark
+from shared.kit.auth import Caller, Company, allow, policy_router, signed_headers
+from shared.kit.auth.replay import KeptAnswer
+from shared.kit.http.problems import not_found
 from shared.kit.letters_of_erased import content_hours, riders_of, riders_of_each
 from shared.kit.work import Record
+from tests.unit.kit.web import MT_NEW, app_of, client_of
 
 LIMIT = 262_144
 REPORTS, RIDERS = "inbound.MT.reports.v1", "inbound.MT.riders.v1"
@@ -107,3 +117,71 @@ def test_a_name_is_found_in_whatever_form_it_was_sent(body: str, coding: str) ->
 
 async def test_a_turns_records_are_read_with_room_for_others_between() -> None:
     assert await riders_of_each([record(b'{"rider":"7"}'), record(b"{}")]) == [[SEVEN], []]
+
+
+class Body(BaseModel):
+    """What the route takes."""
+
+    model_config = ConfigDict(extra="forbid")
+    riders: list[str] = []
+    rider: list[str] = []
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> FastAPI:
+    router = policy_router()
+
+    @router.post("/v1/riders:batch")
+    @allow(Company)
+    async def take(body: Body, caller: Caller) -> dict[str, list[str]]:
+        if body.riders:
+            raise not_found("rider")
+        return {"taken": body.rider}
+
+    return app_of([router], tmp_path, body_max=2_000_000, timeout_s=30)
+
+
+async def sent(app: FastAPI, body: bytes) -> tuple[httpx.Response, KeptAnswer]:
+    """A signed request, packed; its answer, and what is kept of it."""
+    packed = gzip.compress(body)
+    target = "/v1/riders:batch"
+    headers = signed_headers(company="MT", secret=MT_NEW, method="POST", target=target, body=packed)
+    headers |= {"content-type": "application/json", "content-encoding": "gzip"}
+    got = await client_of(app).post(target, content=packed, headers=headers)
+    answers = cast(Any, app.state.auth.replay).answers
+    return got, answers["MT", headers["webhook-id"]]
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (filled(b"x", b'"external_id":"', size=1_900_000), "malformed_json"),
+        (filled(b'"rider":1,', size=1_900_000), "malformed_json"),
+        (b'{"rider":' * 5_000, "malformed_json"),
+        (b'{"odd":"7","rider":["7"]}', "validation_failed"),
+    ],
+)
+async def test_nobody_is_looked_for_in_a_request_that_was_refused_unread(app: FastAPI, body: bytes, code: str) -> None:
+    await sent(app, b"{}")
+    tracemalloc.start()
+    try:
+        got, kept = await sent(app, body)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (got.json()["code"], kept.body, list(kept.riders)) == (code, got.content, [])
+    assert peak < 6 * 2_000_000, peak
+
+
+async def test_an_answer_to_what_was_read_is_kept_with_whom_it_may_name(app: FastAPI) -> None:
+    got, kept = await sent(app, b'{"rider":["7"]}')
+    assert (got.status_code, kept.body, kept.riders) == (200, got.content, [SEVEN])
+    got, kept = await sent(app, b'{"riders":["x"],"rider":["7"]}')
+    assert (got.status_code, kept.body, kept.riders) == (404, got.content, [SEVEN])
+
+
+async def test_an_answer_that_may_name_too_many_is_not_kept(app: FastAPI) -> None:
+    got, kept = await sent(app, numbers(4_000))
+    assert (got.status_code, kept.body is None, len(kept.riders)) == (200, False, 4_000)
+    got, kept = await sent(app, numbers(4_001))
+    assert (got.status_code, kept.body, list(kept.riders)) == (200, None, [])

@@ -44,6 +44,29 @@ NO_PHONES = [
     "suda-r-138:0013:8000",
     "13 800 138 000 元", "138 0013 8000万", "13:30、14:00、123 人",
 ]  # fmt: skip
+LABELLED = [
+    "case {}", "Case No. {}", "case number: {}", "CASE-ID {}", "ticket #{}", "Ticket {}", "ticket号：{}", "grid {}",
+    "in grid {}", "assigned to case {}", "order {}", "your order no. is {}", "work order: {}", "report no. {}",
+    "Report #{}", "meter no {}", "house number {}", "工单 No. {}", "工单No.{}", "案件 ID：{}", "网格 number {}",
+    "见 case {}", "单据{}", "电表读数 {} 千瓦时", "Ｃａｓｅ　Ｎｏ．{}", "订单 № {}",
+]  # fmt: skip
+CALLED = [
+    "call {}", "tel {}", "tel. no. {}", "phone no. {}", "my no. {}", "No. {}", "no {}", "mobile number {}",
+    "contact #{}", "to order {}", "please order: {}", "to report {}", "report {}", "just in case {}",
+    "in case number {}", "In this case: {}", "call about case {}", "phone case {}", "phone order no. {}",
+    "手机no.{}", "电话 No. {}", "手机case {}", "请联系 order {}", "case worker {}", "grid staff: {}",
+    "ticket office, {}", "suitcase {}", "show-case {}", "border {}", "case{}", "工单 tel {}", "网格员 {}",
+    "案件 phone no. {}", "WeChat ID {}", "微信号 ID {}", "order hotline {}", "case +86 {}", "Order by calling {}",
+]  # fmt: skip
+READINGS = [
+    "15.2 16.3 17.4 18.5 19.6", "13.5 14.5 15.5 16.5", "13.5, 14.5, 15.5, 16.5", "13.5，14.5，15.5，16.5",
+    "130.5 131.2 132.8", "15.2 16.3 17.4 8.5 9.6", "13.5 14.5 15.5 16 mm", "13.5  14.5  15.5  16.5",
+    "13.25 14.5 15.5 16.5 17.5", "18.5 18.6 18.4 18.5 18.5 18.6 18.5",
+]  # fmt: skip
+NO_READINGS = [
+    "138.0013.8000", "13.8 00.1 38.0 00", "13.9 12.3 45.6 78", "139.1 234.5 678", "139 1.2 345.6 78",
+    "13.91 23.45 67.8",
+]  # fmt: skip
 SIGNS = [" ", "-", "_", "、", "*", "|", "~", "+", "#", " - ", "\u3000", "；", "…", "\u200b ", "🙂", "＊", "!"]
 digits = st.text("0123456789", min_size=9, max_size=9)
 phones = st.builds(lambda second, rest: f"1{second}{rest}", st.sampled_from("3456789"), digits)
@@ -88,6 +111,33 @@ def test_a_phone_is_masked_wherever_the_signs_stand(phone: str, cuts: list[int],
 def test_the_number_of_a_thing_stays(label: str, number: str, shape: str) -> None:
     text = f"{label}{shape.format(number[:3], number[3:7], number[7:])}坏了"
     assert masked(text) == text
+
+
+@pytest.mark.parametrize("label", LABELLED)
+def test_english_labels_name_things_too(label: str) -> None:
+    for number in ("13800138000", "159-1234-5678"):
+        text = label.format(number)
+        assert masked(text) == text
+        assert masked(f"灯坏了，{text} again") == f"灯坏了，{text} again"
+
+
+@pytest.mark.parametrize("label", CALLED)
+def test_english_words_that_name_nothing_hide_no_phone(label: str) -> None:
+    for phone in ("13800138000", "138.0013.8000", "138 0013 8000"):
+        for before in ("", "灯坏了，", "the lamp is broken "):
+            shown = masked(before + label.format(phone))
+            assert shown.endswith("***") and "8000" not in shown, (label, shown)
+
+
+@pytest.mark.parametrize("text", READINGS)
+def test_readings_stay(text: str) -> None:
+    for around in ("{}", "水位 {}", "水位 {} 米", "levels: {}."):
+        assert masked(around.format(text)) == around.format(text)
+
+
+@pytest.mark.parametrize("text", NO_READINGS)
+def test_a_phone_like_readings_is_masked(text: str) -> None:
+    assert masked(f"请拨 {text}。") == "请拨 ***。"
 
 
 @given(

@@ -18,13 +18,13 @@ HEADERS_MAX = 256
 """Of one record. CloudEvents and traces take a dozen. A turn of 500 records makes some 25 MB of so many at most."""
 HEADER_BYTES_MAX = 16 * 1024
 """Of one record's headers together: a name that is not UTF-8 becomes four times as long."""
-RECORD_BYTES_MAX = 1024 * 1024
-"""Of one record, four times what a topic takes. Packed, thirty megabytes travel in a few kilobytes; each copy of them,
-in the letter and on the way to it, would be a tenth of a small pod. Of a larger one so much of the value is kept."""
+RECORD_BYTES_MAX = 5 * 1024 * 1024
+"""Of one record: as much as a batch may travel in, so that what comes unpacked is whole. Packed, thirty megabytes
+travel in a few kilobytes, and each copy of them would be a tenth of a small pod: of such a value so many are kept."""
 KEY_BYTES_MAX = 64 * 1024
 """Of a larger record's key; a larger key is left out."""
-KEPT_BYTES_MAX = 5 * 1024 * 1024
-"""Of the bytes that can't be read as a record: as much as a batch may travel in."""
+KEPT_BYTES_MAX = RECORD_BYTES_MAX
+"""Of the bytes that can't be read as a record."""
 PADDING = bytes(64)
 """Behind a batch: aiokafka looks for the end of a number up to nine bytes behind it, and `modest` reads
 four numbers in a row."""

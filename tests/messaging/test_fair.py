@@ -77,6 +77,7 @@ async def test_a_backlog_in_every_partition_of_one_company_holds_up_no_other(doo
     [
         (130_000, (STRANGER, THIRD)),
         (1_000_000, (STRANGER, THIRD)),
+        (5_000_000, (STRANGER, THIRD)),
         (8_000_000, (STRANGER, THIRD)),
         (30_000_000, (THIRD,)),
     ],

@@ -261,7 +261,7 @@ async def test_a_long_backlog_of_one_company_holds_up_no_other(door: Door) -> No
         for number in range(backlog):
             assert made.append(timestamp=None, key=None, value=submission(number)) is not None
         await (await by.send_batch(made, topic, partition=0))
-        door.pause_s = 0.02
+        door.pause_s = 0.1  # twenty such pauses, so that there is a middle
         async with door.open() as service:
             await until_settled(service.pool, 500, 0)
             for number in range(late):

@@ -1,11 +1,13 @@
-"""A service's tasks have names of their own: one that took another's would run in its place."""
+"""A service's tasks: each has a name of its own, and ends when the process does."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
 
 from services.notifications.app import build
 from services.notifications.settings import Settings
+from shared.kit import service as kit_service
 from shared.kit.service import OWN_TASKS, Service
 from shared.kit.settings import KitSettings
 
@@ -31,6 +33,25 @@ async def test_a_name_is_taken_once(name: str) -> None:
         service.background(name, task)
     with pytest.raises(ValueError, match="already"):
         service.background(name, task)
+
+
+async def test_a_task_that_swallows_a_cancellation_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kit_service, "CANCEL_AGAIN_S", 0.05)
+    service, swallowed = Service("points", KitSettings.model_validate(SETTINGS), title="test"), []
+
+    async def deaf() -> None:
+        while True:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                swallowed.append(1)
+                if len(swallowed) == 3:
+                    raise
+
+    service._spawn("deaf", deaf)
+    await asyncio.sleep(0)
+    await asyncio.wait_for(service._cancel_tasks(), 5)
+    assert len(swallowed) == 3
 
 
 async def test_a_setting_says_how_long_messages_stay() -> None:

@@ -49,8 +49,7 @@ Task = Callable[[], Awaitable[None]]
 Tallies = Callable[[Connection], Awaitable[dict[str, int]]]
 MEASURE_EVERY_S = 2.0
 RELAY_SILENT_S = 60.0
-CANCEL_AGAIN_S = 1.0
-"""How long a task may take to end before it is asked once more."""
+CANCEL_AGAIN_S = 1.0  # how long a task may take to end before it is asked once more
 OWN_TASKS = frozenset({"relay", "measure", "sweep-old-rows", "roll-inbox", "certificates"})
 
 SQL_PING = "SELECT 1"
@@ -366,13 +365,12 @@ class Service:
         self._tasks[name] = asyncio.create_task(run(), name=name)
 
     async def _cancel_tasks(self) -> None:
-        tasks = list(self._tasks.values())
+        tasks = left = set(self._tasks.values())
         self._tasks = {}
-        left = set(tasks)
         while left:
             for task in left:
                 task.cancel()
-            # a library may swallow the first one: aiokafka does where a producer is being made at that moment
+            # a library may swallow the first one, as aiokafka does while it makes a producer
             _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_S)
         await asyncio.gather(*tasks, return_exceptions=True)
 

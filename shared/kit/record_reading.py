@@ -25,6 +25,8 @@ KEY_BYTES_MAX = 64 * 1024
 """Of a larger record's key; a larger key is left out."""
 KEPT_BYTES_MAX = RECORD_BYTES_MAX
 """Of the bytes that can't be read as a record."""
+LATEST_MS = 253_370_764_800_000
+"""Of a record's time: the year 9999, which is what clocks here can say."""
 PADDING = bytes(64)
 """Behind a batch: aiokafka looks for the end of a number up to nine bytes behind it, and `modest` reads
 four numbers in a row."""
@@ -142,7 +144,9 @@ def _record(content: memoryview, base: int, expected: int, first_ms: int, stamp_
     value = None if value_size < 0 else bytes(content[value_at : value_at + value_size])
     if why is not None:
         value = Broken.of(value or b"", code, why)
-    return Plain(base + delta, stamp_ms if stamp_ms is not None else first_ms + since_ms, stamped, key, value, headers)
+    # both are the sender's where the broker doesn't stamp; a sum that no column holds would stop whoever buries it
+    at_ms = stamp_ms if stamp_ms is not None else min(max(first_ms + since_ms, -1), LATEST_MS)
+    return Plain(base + delta, at_ms, stamped, key, value, headers)
 
 
 def _headers(content: memoryview, at: int, count: int) -> tuple[tuple[tuple[str, bytes | None], ...], str | None, int]:

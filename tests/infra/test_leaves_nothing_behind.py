@@ -121,3 +121,15 @@ def test_a_server_that_cannot_start_says_why_and_leaves_nothing() -> None:
     with pytest.raises(RuntimeError, match="no_such_setting"):
         start_infra(want={"postgres", "valkey"}, postgres_settings={"no_such_setting": "1"})
     assert set(records.runs_root().glob(mine)) <= before
+
+
+def test_the_last_run_takes_the_folder_of_all_runs_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "_temp_base", lambda: tmp_path)
+    (first, _), (last, _) = records.create_run(), records.create_run()
+    records.clean(first)
+    assert last.exists()
+    records.clean(last)
+    assert list(tmp_path.iterdir()) == []
+    third, _ = records.create_run()
+    records.clean(third)
+    assert list(tmp_path.iterdir()) == []

@@ -95,13 +95,19 @@ def create_run() -> tuple[Path, RunRecord]:
     """A new run folder with its record, owned by the calling process."""
     record = RunRecord(os.getpid(), start_mark(os.getpid()) or "")
     # Written before it gets its final name, so that a run folder always has a record.
-    fresh = Path(tempfile.mkdtemp(prefix=f"new-{os.getpid()}-", dir=runs_root()))
+    fresh = _fresh_folder()
     fresh.chmod(0o711)
     folder = fresh.with_name(fresh.name.replace("new-", "run-", 1))
     record.folders.append(str(folder))
     write_record(fresh, record)
     fresh.rename(folder)
     return folder, record
+
+
+def _fresh_folder() -> Path:
+    while True:
+        with contextlib.suppress(FileNotFoundError):  # the last run of others has just taken the root with it
+            return Path(tempfile.mkdtemp(prefix=f"new-{os.getpid()}-", dir=runs_root()))
 
 
 def write_record(folder: Path, record: RunRecord) -> None:
@@ -217,6 +223,8 @@ def _remove(folder: Path) -> None:
                 shutil.rmtree(folder, ignore_errors=True)
         if folder.exists():
             time.sleep(0.05)
+    with contextlib.suppress(OSError):  # others' runs are in it
+        folder.parent.rmdir()
 
 
 def sweep() -> list[str]:

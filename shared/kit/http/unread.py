@@ -1,7 +1,8 @@
 """A bound on answers that wait in this process to be read: who asks for photos and never reads them holds memory.
 
 Uvicorn hands an answer to its connection whole, and is done with it; what the other side doesn't read stays there, for
-as long as it keeps the connection open.
+as long as it keeps the connection open. Counted is what a connection is behind by more than the 64 KiB that a transport
+takes without a word; less than that is bounded by the number of connections.
 """
 
 import asyncio

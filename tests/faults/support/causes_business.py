@@ -87,16 +87,23 @@ async def reports_from_elsewhere(watched: Watched) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def reports_that_nobody_looks_at(watched: Watched) -> AsyncIterator[None]:
-    """Two reports have waited for a grid for hours; then somebody has named it."""
-    dsn = watched.home.dsn("routing")
-    ask(dsn, SQL_WAITING_LONG)
-    await watched.measured_anew("routing", WAITING)
+async def rows_of(watched: Watched, service: str, made: str, undone: str, gauge: str) -> AsyncIterator[None]:
+    """Rows that a statement writes, until another takes them back; the gauge has seen each."""
+    dsn = watched.home.dsn(service)
+    ask(dsn, made)
+    await watched.measured_again(service, gauge)
     try:
         yield
     finally:
-        ask(dsn, SQL_LOOKED_AT)
-        await watched.measured_anew("routing", WAITING)
+        ask(dsn, undone)
+        await watched.measured_again(service, gauge)
+
+
+@asynccontextmanager
+async def reports_that_nobody_looks_at(watched: Watched) -> AsyncIterator[None]:
+    """Two reports have waited for a grid for hours; then somebody has named it."""
+    async with rows_of(watched, "routing", SQL_WAITING_LONG, SQL_LOOKED_AT, WAITING):
+        yield
 
 
 @asynccontextmanager
@@ -109,14 +116,8 @@ async def a_locked_map(watched: Watched) -> AsyncIterator[None]:
 @asynccontextmanager
 async def cases_near_and_past_their_limits(watched: Watched) -> AsyncIterator[None]:
     """Three open cases of three levels; then they are closed."""
-    dsn = watched.home.dsn("cases")
-    ask(dsn, SQL_CASES)
-    await watched.measured_anew("cases", DEADLINES)
-    try:
+    async with rows_of(watched, "cases", SQL_CASES, SQL_CASES_CLOSED, DEADLINES):
         yield
-    finally:
-        ask(dsn, SQL_CASES_CLOSED)
-        await watched.measured_anew("cases", DEADLINES)
 
 
 @asynccontextmanager
@@ -124,12 +125,12 @@ async def points_from_nowhere(watched: Watched) -> AsyncIterator[None]:
     """An account with points that no entry explains."""
     dsn = watched.home.dsn("points")
     ask(dsn, SQL_VANISHED)
-    await watched.measured_anew("points", LEDGER)
+    await watched.measured_again("points", LEDGER)
     try:
         yield
     finally:
         ask(dsn, SQL_FOUND)
-        await watched.measured_anew("points", LEDGER)
+        await watched.measured_again("points", LEDGER)
 
 
 @asynccontextmanager
@@ -147,12 +148,12 @@ async def a_key_of_two_years(watched: Watched) -> AsyncIterator[None]:
     door, path = watched.town.door, f"/v1/companies/{OLD_COMPANY}"
     await door.post("/v1/companies", {"code": OLD_COMPANY, "name": "老号"})
     ask(watched.home.dsn("riders"), SQL_KEY_OLD)
-    await watched.measured_anew("riders", KEYS)
+    await watched.measured_again("riders", KEYS)
     yield
     [old] = (await door.get(path))["keys"]
     await door.post(f"{path}/keys", None, idempotency_key=str(new_id()))
     await door.delete(f"{path}/keys/{old['key_id']}")
-    await watched.measured_anew("riders", KEYS)
+    await watched.measured_again("riders", KEYS)
 
 
 @asynccontextmanager
@@ -163,10 +164,10 @@ async def an_erasure_that_one_service_missed(watched: Watched) -> AsyncIterator[
         if service != "cases":
             ask(watched.home.dsn(service), SQL_LEFT)
     for service in services:
-        await watched.measured_anew(service, FORGOTTEN)
+        await watched.measured_again(service, FORGOTTEN)
     yield
     ask(watched.home.dsn("cases"), SQL_LEFT)
-    await watched.measured_anew("cases", FORGOTTEN)
+    await watched.measured_again("cases", FORGOTTEN)
 
 
 @asynccontextmanager

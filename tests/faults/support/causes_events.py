@@ -108,12 +108,12 @@ async def days_that_nobody_made(watched: Watched) -> AsyncIterator[None]:
     """The inbox of routing has no partitions from tomorrow on, until somebody makes them."""
     owner = watched.owner("routing")
     await asyncio.to_thread(ask, owner, SQL_NO_DAYS)
-    await watched.measured_anew("routing", DAYS_AHEAD)
+    await watched.measured_again("routing", DAYS_AHEAD)
     try:
         yield
     finally:
         await asyncio.to_thread(ask, owner, SQL_DAYS)
-        await watched.measured_anew("routing", DAYS_AHEAD)
+        await watched.measured_again("routing", DAYS_AHEAD)
 
 
 @asynccontextmanager

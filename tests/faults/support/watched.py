@@ -82,7 +82,7 @@ class Watched:
         self.prometheus.watch(service, process.port)
         return process
 
-    async def measured_anew(self, service: str, gauge: str) -> None:
+    async def measured_again(self, service: str, gauge: str) -> None:
         """Have a figure that is measured once in minutes measured now: by taking the relay's lead away for a moment."""
         processes = [process for process in self.suite.services.values() if process.service == service]
         async with usurped(self.home.dsn(service), service):

@@ -2,17 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
-import uvicorn
 
 from shared.kit.http.heads import HEAD_BYTES_MAX
-from shared.kit.run import config_of
-from shared.kit.settings import KitSettings
+from tests.unit.kit.serving import served
 
-SETTINGS = SimpleNamespace(http_host="127.0.0.1", http_port=0, shutdown_grace_s=1.0)
 PIECE = b"x" * 65_536
 
 
@@ -29,15 +25,8 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
 
 @pytest.fixture
 async def port() -> AsyncIterator[int]:
-    config = config_of(cast(Any, echo), cast(KitSettings, SETTINGS))
-    config.lifespan = "off"
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.005)
-    yield server.servers[0].sockets[0].getsockname()[1]
-    server.should_exit = True
-    await serving
+    async with served(echo) as made:
+        yield made
 
 
 async def answer(port: int, *pieces: bytes) -> bytes:

@@ -13,7 +13,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.util import calc_crc32c
 
 from shared.kit import record_reading, record_sets, unpacking
-from shared.kit.record_reading import HEADER_BYTES_MAX, HEADERS_MAX, RECORD_BYTES_MAX, Broken
+from shared.kit.record_reading import HEADER_BYTES_MAX, HEADERS_MAX, LATEST_MS, RECORD_BYTES_MAX, Broken
 from shared.kit.record_sets import (
     CORRUPT_SEEN_MAX,
     FAILURES_MAX,
@@ -30,6 +30,7 @@ from tests.messaging.strangers import LAST_DELTA_AT, headed, numbered, packed, s
 
 PACKERS = {1: gzip_encode, 2: snappy_encode, 3: lz4_encode, 4: zstd_encode}
 RECORDS = 5
+FIRST_MS_AT = 27
 
 
 def batch(codec: int = 0, name: str = "name") -> bytearray:
@@ -148,6 +149,17 @@ def test_a_record_far_beyond_what_a_topic_takes_is_cut(codec: int) -> None:
     assert records[2].key is None
     assert {r.value.code for r in records[1:3]} == {"too_large"}
     assert f"a value of {size + 1} bytes" in records[1].value.detail
+
+
+def test_a_time_that_no_clock_has_is_brought_to_one_that_it_has() -> None:
+    """A sum of two numbers of the sender's: no column of a dead letter holds it."""
+    content = batch()
+    at = content.index(b"name", content.index(b"k2"))
+    content[at : at + 4] = b"n\xffme"  # is read with care
+    struct.pack_into(">q", content, FIRST_MS_AT, 2**63 - 1)
+    record = list(RecordSets(signed(content)).next_batch())[2]
+    assert isinstance(record.value, Broken)
+    assert record.timestamp == LATEST_MS
 
 
 def test_headers_are_bounded_in_bytes_too() -> None:

@@ -3,18 +3,14 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
-import uvicorn
 
 from shared.kit.http import unread
 from shared.kit.http.unread import Unread
-from shared.kit.run import config_of
-from shared.kit.settings import KitSettings
+from tests.unit.kit.serving import served
 
-SETTINGS = SimpleNamespace(http_host="127.0.0.1", http_port=0, shutdown_grace_s=1.0)
 ANSWER = bytes(8 << 20)
 ASK = b"GET / HTTP/1.1\r\nhost: kit\r\n\r\n"
 
@@ -28,15 +24,8 @@ async def large(scope: Any, receive: Any, send: Any) -> None:
 
 @pytest.fixture
 async def port() -> AsyncIterator[int]:
-    config = config_of(cast(Any, large), cast(KitSettings, SETTINGS))
-    config.lifespan = "off"
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.005)
-    yield server.servers[0].sockets[0].getsockname()[1]
-    server.should_exit = True
-    await serving
+    async with served(large) as made:
+        yield made
 
 
 async def asked(port: int) -> socket.socket:

@@ -34,7 +34,7 @@ from shared.kit.areas import AreaTree
 from shared.kit.db import Connection, prepare_connection
 from shared.kit.ids import new_id
 from shared.kit.work import Event
-from tests.store.reads import rows_read
+from tests.store.reads import analyze, rows_read
 from tests.store.tracking.conftest import Story, Tracking
 
 # on a machine that does much else the load alone takes minutes
@@ -85,8 +85,8 @@ async def _over(city: Installation) -> None:
     ):
         conn = await asyncpg.connect(city.dsn(service, owner_role))
         await conn.execute(sql, *values)
-        await conn.execute(f"VACUUM ANALYZE {table}")
         await conn.close()
+        await analyze(city, service, table)
 
 
 async def _as(city: Installation, service: str) -> asyncpg.Connection:

@@ -13,6 +13,7 @@ from shared.cli.provision import owner_role
 from shared.devtools.installation import Installation
 from shared.kit.areas import AreaTree, KnownArea
 from shared.kit.db import Connection, Pool
+from tests.store.reads import analyze
 
 FAR = datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0)
 GRIDS, AT_BORDERS = 20_000, 6_000
@@ -44,8 +45,7 @@ async def conn(installation: Installation, pool: Pool) -> AsyncIterator[Connecti
     await owner.execute("DELETE FROM cases")
     await owner.execute(SQL_LOAD, AT_BORDERS)
     await owner.execute(SQL_VANISHED, GRIDS)
-    await owner.execute("VACUUM ANALYZE cases")
-    await owner.execute("VACUUM ANALYZE known_areas")
+    await analyze(installation, "cases", "cases", "known_areas")
     async with pool.acquire() as conn:
         await conn.execute(f"SET statement_timeout = {PATIENCE_MS}")
         yield conn

@@ -8,8 +8,10 @@ import pytest
 
 from services.cases.domain import LIVE, Case, State
 from services.cases.store.listing import Listing, page
+from shared.devtools.installation import Installation
 from shared.kit.areas import AreaTree, KnownArea
 from shared.kit.db import Connection, Pool
+from tests.store.reads import analyze, rows_read
 
 FAR = datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0)
 GRIDS, CLOSED, LIVE_CASES = 300, 18_000, 3_000
@@ -37,31 +39,20 @@ CROSS JOIN LATERAL (
 CROSS JOIN LATERAL (SELECT CASE WHEN s.state IN ('returned', 'invalid') THEN 3 + 2 * (n % 9) ELSE n % $1 END AS grid) g
 CROSS JOIN LATERAL (SELECT timestamptz '2024-01-01' + n * interval '1 minute' AS at) t
 """
-SQL_READ = """
-SELECT (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE schemaname = current_schema() AND relname = 'cases')
-     + (SELECT seq_tup_read FROM pg_stat_user_tables WHERE schemaname = current_schema() AND relname = 'cases')
-"""
 
 
 @pytest.fixture
-async def conn(pool: Pool) -> AsyncIterator[Connection]:
+async def conn(pool: Pool, installation: Installation) -> AsyncIterator[Connection]:
     """Three years of a small city."""
     async with pool.acquire() as conn:
         await conn.execute("DELETE FROM cases")
         await conn.execute(SQL_LOAD, GRIDS, CLOSED, LIVE_CASES)
-        await conn.execute("ANALYZE cases")
+        await analyze(installation, "cases", "cases")
         yield conn
 
 
 def wanted(areas: tuple[str, ...] | None, state: State | None, after: tuple[datetime, UUID] = FAR) -> Listing:
     return Listing(areas, TREE, state, None, after, 51)
-
-
-async def rows_read(conn: Connection) -> int:
-    """Entries of indexes and rows of whole tables that were read so far."""
-    await conn.execute("SELECT pg_stat_force_next_flush()")
-    await conn.execute("SELECT pg_stat_clear_snapshot()")
-    return int(await conn.fetchval(SQL_READ))
 
 
 ASKED: list[tuple[tuple[str, ...] | None, State | None]] = [
@@ -95,9 +86,9 @@ async def looked(conn: Connection, listing: Listing) -> tuple[list[Case], int]:
     """A page, and the rows that were read for it once plans are those for any values."""
     for _ in range(6):
         await page(conn, listing)
-    before = await rows_read(conn)
+    before = await rows_read(conn, "cases")
     found = await page(conn, listing)
-    return found, await rows_read(conn) - before
+    return found, await rows_read(conn, "cases") - before
 
 
 async def test_pages_are_what_a_look_at_everything_finds(conn: Connection) -> None:

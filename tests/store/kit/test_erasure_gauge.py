@@ -10,7 +10,7 @@ from shared.cli.provision import owner_role
 from shared.devtools.installation import Installation
 from shared.kit import counters, erasure, metrics
 from shared.kit.db import Connection, Pool
-from tests.store.reads import rows_read
+from tests.store.reads import analyze, rows_read
 
 ERASED = 50_000
 NOT_NOW, NOW = timedelta(hours=2), timedelta()
@@ -42,9 +42,9 @@ async def _shown(conn: Connection) -> tuple[float, float]:
     return metrics.ERASURES_KNOWN._value.get(), metrics.ERASURES_DONE._value.get()
 
 
-async def test_the_list_is_not_read(owner: asyncpg.Connection, pool: Pool) -> None:
+async def test_the_list_is_not_read(installation: Installation, pool: Pool) -> None:
     await pool.execute(SQL_LEAVE, ERASED, NOT_NOW, True)
-    await owner.execute("VACUUM ANALYZE erased_riders")
+    await analyze(installation, "routing", "erased_riders")
     async with pool.acquire() as conn:
         before = await rows_read(conn, "erased_riders")
         assert await _shown(conn) == (ERASED, ERASED)

@@ -3,18 +3,16 @@
 from datetime import timedelta
 from uuid import UUID
 
-import asyncpg
 import pytest
 
 from services.notifications.store import deliveries, messages, webhooks
 from services.notifications.usecases import sending
-from shared.cli.provision import owner_role
 from shared.devtools.installation import Installation
 from shared.kit import counters
 from shared.kit.db import Connection
 from shared.kit.ids import new_id
 from tests.store.notifications.stage import NOON, Stage
-from tests.store.reads import rows_read
+from tests.store.reads import analyze, rows_read
 
 DEAD = 50_000
 SQL_ADD = """
@@ -35,9 +33,7 @@ async def test_what_is_dead_is_not_read(installation: Installation, stage: Stage
     hook = new_id()
     await stage.rows(SQL_ADD, "webhook", hook, "dead", DEAD)
     await stage.rows(SQL_ADD, "channel", new_id(), "dead", 3)
-    owner = await asyncpg.connect(installation.dsn("notifications", owner_role))
-    await owner.execute("VACUUM ANALYZE deliveries")
-    await owner.close()
+    await analyze(installation, "notifications", "deliveries")
     async with stage.pool.acquire() as conn:
         before = await rows_read(conn, "deliveries")
         if asked == "gauges":

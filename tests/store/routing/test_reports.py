@@ -13,10 +13,10 @@ from services.routing.usecases import reports
 from shared.events.report_received import REPORT_RECEIVED, ReportReceived
 from shared.events.report_routed import ReportRouted
 from shared.kit import clock
-from shared.kit.db import Connection
 from shared.kit.metrics import REGISTRY
 from shared.kit.service import Service
 from shared.kit.work import Event
+from tests.store.reads import analyze, rows_read
 from tests.store.routing.conftest import Routing, box, event, report, settings
 
 A, B, C = "330114001001001", "330114001001002", "330114002001001"
@@ -202,26 +202,14 @@ async def test_a_page_of_the_queue_reads_a_row_a_grid_and_a_few_pages(routing: R
             "CASE WHEN n <= 4000 THEN 'elsewhere' ELSE 'G' || n % 100 END, '{}' "
             "FROM (SELECT report_id, row_number() OVER () AS n FROM routes) AS r"
         )
-        await conn.execute("ANALYZE unroutable")
+        await analyze(routing.installation, "routing", "unroutable")
         mine = [f"G{n}" for n in range(100)]
         for _ in range(7):
-            before = await _rows_read(conn)
+            before = await rows_read(conn, "unroutable")
             found = await route_store.waiting(conn, None, 51, mine)
-            read = await _rows_read(conn) - before
+            read = await rows_read(conn, "unroutable") - before
         everything = await conn.fetch(
             "SELECT report_id FROM unroutable WHERE near = ANY($1) ORDER BY waiting_since, report_id LIMIT 51", mine
         )
     assert [one.report_id for one in found] == [row[0] for row in everything]
     assert read <= 100 + 5 * 51
-
-
-async def _rows_read(conn: Connection) -> int:
-    await conn.execute("SELECT pg_stat_force_next_flush()")
-    await conn.execute("SELECT pg_stat_clear_snapshot()")
-    return int(
-        await conn.fetchval(
-            "SELECT (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE schemaname = current_schema() "
-            "AND relname = 'unroutable') + (SELECT seq_tup_read FROM pg_stat_user_tables WHERE schemaname = "
-            "current_schema() AND relname = 'unroutable')"
-        )
-    )

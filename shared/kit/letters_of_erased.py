@@ -96,7 +96,7 @@ def content_hours(record: Record, named: Sequence[str]) -> int | None:
     if record.topic.startswith(INBOUND):
         if named and not _is_too_large(record):
             return None
-        return min(topic.retention_hours for topic in _families_of(record.topic))
+        return min(topic.kept.whole_hours for topic in _families_of(record.topic))
     if named:
         return None
     topic = next((one for one in registry.topics() if one.name == record.topic), None)
@@ -104,7 +104,7 @@ def content_hours(record: Record, named: Sequence[str]) -> int | None:
         return None
     body = _body_of(record)
     unknown = body is None or (isinstance(body.get("rider_id"), str) and not _is_id(body["rider_id"]))
-    return topic.retention_hours if unknown else None
+    return topic.kept.whole_hours if unknown else None
 
 
 def _body_of(record: Record) -> dict[str, Any] | None:

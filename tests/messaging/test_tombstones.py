@@ -171,6 +171,31 @@ async def test_a_service_that_keeps_nothing_of_the_key_passes_by() -> None:
     assert taken == [1]
 
 
+async def test_a_key_that_is_back_within_the_batch_has_not_gone() -> None:
+    """Each batch ends as if its records had come one by one."""
+    taken: list[tuple[str, int]] = []
+    gone: list[tuple[str, int]] = []
+
+    async def take(work: Work, events: Sequence[Event[Any]]) -> None:
+        taken.extend((event.key, event.version) for event in events)
+
+    async def drop(work: Work, left: Sequence[Gone]) -> None:
+        gone.extend((one.key, one.version) for one in left)
+
+    now, record, body = clock.now(), Record(RIDER_CHANGED.name, 0, 0, b"k", None, ()), rider(new_id())
+    batch: list[Event[Any]] = [
+        Event(new_id(), body, "back", 1, now, record),
+        Gone(new_id(), None, "back", 1, now, record),
+        Event(new_id(), body, "left", 1, now, record),
+        Event(new_id(), body, "back", 2, now, record),
+        Gone(new_id(), None, "left", 1, now, record),
+        Gone(new_id(), None, "left", 1, now, record),
+    ]
+    await minding(RIDER_CHANGED, take, drop)(cast("Work", None), batch)
+    assert taken == [("back", 1), ("left", 1), ("back", 2)]
+    assert gone == [("left", 1)]
+
+
 def test_no_key_leaves_what_is_kept_for_good() -> None:
     for topic in (COMPANY_CHANGED, REPORT_RECEIVED):
         with pytest.raises(ValueError, match="no key leaves"):

@@ -40,7 +40,7 @@ def build(settings: Settings | None = None) -> Service:
     service.consumes(INBOUND_REPORTS, partial(handlers.on_report_submission, catalogue))
     service.consumes(CASE_CHANGED, handlers.on_case_changed)
     service.consumes(COMPANY_CHANGED, handlers.on_company_changed)
-    service.consumes(RIDER_CHANGED, handlers.on_rider_changed)
+    service.consumes(RIDER_CHANGED, handlers.on_rider_changed, handlers.on_rider_gone)
 
     async def flush(submissions: list[Submission]) -> list[Outcome | Exception]:
         async with service.work() as work:

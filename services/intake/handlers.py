@@ -8,7 +8,7 @@ from shared.events.case_changed import CaseChanged
 from shared.events.company_changed import CompanyChanged
 from shared.events.inbound_reports import ReportSubmission
 from shared.events.rider_changed import RiderChanged
-from shared.kit.work import Event, Work
+from shared.kit.work import Event, Gone, Work
 
 
 async def on_report_submission(catalogue: Catalogue, work: Work, events: Sequence[Event[ReportSubmission]]) -> None:
@@ -29,3 +29,8 @@ async def on_company_changed(work: Work, events: Sequence[Event[CompanyChanged]]
 async def on_rider_changed(work: Work, events: Sequence[Event[RiderChanged]]) -> None:
     """Riders, whether they may report, and their consent."""
     await projections.follow_riders(work, events)
+
+
+async def on_rider_gone(work: Work, gone: Sequence[Gone]) -> None:
+    """Riders who are no more."""
+    await projections.retire_riders(work, gone)

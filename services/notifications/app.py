@@ -54,7 +54,7 @@ def build(settings: Settings | None = None) -> Service:
     service.consumes(ACCOUNT_CHANGED, partial(handlers.on_account_changed, settings))
     service.consumes(CASE_CHANGED, partial(handlers.on_case_changed, settings, service.known_areas))
     service.consumes(REDEMPTION_CHANGED, partial(handlers.on_redemption_changed, settings))
-    service.consumes(RIDER_CHANGED, handlers.on_rider_changed)
+    service.consumes(RIDER_CHANGED, handlers.on_rider_changed, handlers.on_rider_gone)
     service.consumes(COMPANY_CHANGED, handlers.on_company_changed)
     for router in routers:
         service.include(router)

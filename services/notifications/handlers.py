@@ -10,7 +10,7 @@ from shared.events.company_changed import CompanyChanged
 from shared.events.redemption_changed import RedemptionChanged
 from shared.events.rider_changed import RiderChanged
 from shared.kit.areas.following import KnownAreas
-from shared.kit.work import Event, Work
+from shared.kit.work import Event, Gone, Work
 
 
 async def on_account_changed(settings: Settings, work: Work, events: Sequence[Event[AccountChanged]]) -> None:
@@ -33,6 +33,11 @@ async def on_redemption_changed(settings: Settings, work: Work, events: Sequence
 async def on_rider_changed(work: Work, events: Sequence[Event[RiderChanged]]) -> None:
     """Riders were registered, changed or erased."""
     await telling.take_riders(work, events)
+
+
+async def on_rider_gone(work: Work, gone: Sequence[Gone]) -> None:
+    """Riders are no more."""
+    await telling.retire_riders(work, gone)
 
 
 async def on_company_changed(work: Work, events: Sequence[Event[CompanyChanged]]) -> None:

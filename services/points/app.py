@@ -37,7 +37,7 @@ def build(settings: Settings | None = None) -> Service:
     service.keeps(*TABLES)
     service.consumes(CASE_CHANGED, partial(handlers.on_case_changed, terms))
     service.consumes(REDEMPTION_CHANGED, handlers.on_redemption_changed)
-    service.consumes(RIDER_CHANGED, handlers.on_rider_changed)
+    service.consumes(RIDER_CHANGED, handlers.on_rider_changed, handlers.on_rider_gone)
     service.include(api.router)
     service.background("settle", partial(_settle_forever, service))
     checking = Checking(

@@ -8,13 +8,16 @@ from services.riders.api import companies, riders
 from services.riders.handlers import on_rider_submission
 from services.riders.retention import TABLES
 from shared.events.inbound_riders import INBOUND_RIDERS
+from shared.kit import clock
 from shared.kit.auth import CachedKeyRing, Sealer
 from shared.kit.db import Connection
+from shared.kit.measuring import LEADER_POLL_S
 from shared.kit.service import Service
 from shared.kit.settings import KitSettings
 
 KEYS_EVERY_S = 300.0
 DUE_EVERY_S = 5.0
+RETIRED_AGAIN_EVERY_S = 86_400.0
 
 
 def build(settings: KitSettings | None = None) -> Service:
@@ -30,7 +33,8 @@ def build(settings: KitSettings | None = None) -> Service:
     service.consumes(INBOUND_RIDERS, on_rider_submission)
     service.include(companies.router)
     service.include(riders.router)
-    service.erases(store.forget)
+    service.erases(usecases.forget)
+    service.background("retire-again", partial(_retire_again, service))
     service.tallies(store.tallies)
     service.seals(usecases.sealed_secrets(sealer))
     service.background("end-due-keys", partial(_end_due_keys, service))
@@ -43,6 +47,15 @@ async def _end_due_keys(service: Service) -> None:
         async with service.work() as work:
             await usecases.end_due_keys(work)
         await asyncio.sleep(DUE_EVERY_S)
+
+
+async def _retire_again(service: Service) -> None:
+    while True:
+        led = service.relay.leading
+        if led:
+            async with service.work() as work:
+                await usecases.retire_again(work)
+        await asyncio.sleep(clock.jittered(RETIRED_AGAIN_EVERY_S if led else LEADER_POLL_S))
 
 
 async def _measure_keys(conn: Connection) -> None:

@@ -121,6 +121,10 @@ UPDATE riders r SET external_id = u.number, outlet = NULL, consent_at = NULL, ac
 FROM unnest($1::uuid[], $2::text[], $3::timestamptz[]) AS u (rider_id, number, erased_at)
 WHERE r.rider_id = u.rider_id AND (r.external_id <> u.number OR r.erased_at IS NULL)
 """
+SQL_RIDERS_VERSIONS = "SELECT rider_id, version FROM riders WHERE rider_id = ANY($1::uuid[]) ORDER BY rider_id"
+SQL_RIDERS_ERASED_LATELY = """
+SELECT rider_id, version FROM riders WHERE erased_at > now() - make_interval(days => $1) ORDER BY rider_id
+"""
 SQL_RIDER_BY_ID = """
 SELECT r.rider_id, r.company, r.external_id, r.kind, r.outlet, r.consent_at, r.locale, r.active, r.erased_at, r.version,
        coalesce(n.name, '') AS name
@@ -304,6 +308,20 @@ async def forget(conn: Connection, leavers: Sequence[Leaver]) -> None:
     ids = [one.rider_id for one in leavers]
     await conn.execute(SQL_NAMES_DELETE, ids)
     await conn.execute(SQL_RIDERS_ERASE, ids, [one.number for one in leavers], [one.erased_at for one in leavers])
+
+
+async def versions(conn: Connection, riders: Sequence[UUID]) -> dict[UUID, int]:
+    """The riders' versions, by id."""
+    return _versions(await conn.fetch(SQL_RIDERS_VERSIONS, list(riders)))
+
+
+async def erased_lately(conn: Connection, days: int) -> dict[UUID, int]:
+    """Versions of the riders who were erased within so many days, by id."""
+    return _versions(await conn.fetch(SQL_RIDERS_ERASED_LATELY, days))
+
+
+def _versions(rows: Sequence[asyncpg.Record]) -> dict[UUID, int]:
+    return {row["rider_id"]: row["version"] for row in rows}
 
 
 async def rider_by_id(conn: Connection, rider_id: UUID) -> Rider | None:

@@ -16,13 +16,14 @@ from shared.events.rider_changed import RIDER_CHANGED, RiderChanged
 from shared.events.rider_erased import RIDER_ERASED, RiderErased
 from shared.kit import inbox
 from shared.kit.auth.sealing import Sealer
-from shared.kit.db import ACQUIRE_TIMEOUT_S, Pool
+from shared.kit.db import ACQUIRE_TIMEOUT_S, Connection, Pool
 from shared.kit.erasure import Erasure, Leaver
 from shared.kit.ids import new_id
 from shared.kit.resealing import Sealed, Secrets, opened_by
-from shared.kit.work import Event, Work
+from shared.kit.work import Event, Work, begin, insert_outbox
 
 KEY_BYTES = 32
+RETIRED_AGAIN_DAYS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,11 +246,34 @@ async def erase(work: Work, erasure: Erasure, rider_id: UUID) -> Rider | None:
     after = domain.erased(rider, work.now)
     if after is not rider:
         await store.save_riders(work.conn, [after], work.now)
-        _publish_rider(work, after, None)
         order = RiderErased(rider_id=rider_id, company=after.company, number=after.external_id, erased_at=work.now)
         work.publish(RIDER_ERASED, order, version=1)
         await erasure.take(work.conn, [Leaver(rider_id, after.external_id, work.now)])
     return after
+
+
+async def forget(conn: Connection, leavers: Sequence[Leaver]) -> None:
+    """Erase who riders are, and take their state off the topic: in both passes, and of a list that a restore brings."""
+    await store.forget(conn, leavers)
+    work = await begin(conn)
+    _retire(work, await store.versions(conn, [one.rider_id for one in leavers]))
+    await insert_outbox(conn, work.rows)
+
+
+async def retire_again(work: Work) -> int:
+    """Repeat the tombstones of riders erased lately; how many.
+
+    A broker takes nothing out of the segment that it is writing, and only a record begins the next one: on a quiet
+    partition an erased rider's number would stay for as long as nobody else changes.
+    """
+    found = await store.erased_lately(work.conn, RETIRED_AGAIN_DAYS)
+    _retire(work, found)
+    return len(found)
+
+
+def _retire(work: Work, versions: Mapping[UUID, int]) -> None:
+    for rider_id, version in versions.items():
+        work.retire(RIDER_CHANGED, rider_id, version=version)
 
 
 async def save_outlets(work: Work, company_code: str, outlets: Sequence[Outlet]) -> set[str] | Refusal:

@@ -1,5 +1,6 @@
 """Wiring of the tracking service."""
 
+import asyncio
 from functools import partial
 
 from services.tracking import handlers, usecases
@@ -15,9 +16,12 @@ from shared.events.case_changed import CASE_CHANGED
 from shared.events.company_changed import COMPANY_CHANGED
 from shared.events.report_received import REPORT_RECEIVED
 from shared.events.report_routed import REPORT_ROUTED
+from shared.kit import clock
 from shared.kit.auth import CachedKeyRing, Sealer
 from shared.kit.http.open_answers import OpenAnswers
 from shared.kit.http.shared_answer import SharedAnswer
+
+RETIRE_EVERY_S = 60.0
 
 
 def build(settings: Settings | None = None) -> TrackingService:
@@ -41,8 +45,18 @@ def build(settings: Settings | None = None) -> TrackingService:
     service.consumes(CASE_CHANGED, partial(handlers.on_case_changed, catalogue))
     service.consumes(ACCOUNT_CHANGED, handlers.on_account_changed)
     service.consumes(COMPANY_CHANGED, handlers.on_company_changed)
+    service.background("retire-cases", partial(_retire_cases, service, settings.public_ended_days))
     for router in routers:
         service.include(router)
     service.erases(leaving.forget)
     service.tallies(figures.tallies)
     return service
+
+
+async def _retire_cases(service: TrackingService, days: int) -> None:
+    while True:
+        await asyncio.sleep(clock.jittered(RETIRE_EVERY_S))
+        more = service.relay.leading
+        while more:
+            async with service.work() as work:
+                more = await usecases.retire_cases(work, days) == usecases.RETIRED_AT_ONCE

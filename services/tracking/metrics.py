@@ -9,4 +9,9 @@ PUBLIC_EVENTS = Counter(
     "Case changes passed on to city systems.",
     registry=REGISTRY,
 )
+CASES_RETIRED = Counter(
+    "beegrid_tracking_cases_retired_total",
+    "Ended cases taken off the public topic.",
+    registry=REGISTRY,
+)
 EXPORTED = Counter("beegrid_tracking_exported_reports_total", "Rows of exports sent.", registry=REGISTRY)

@@ -10,6 +10,8 @@ TABLES = (
     ),
     Table("routings", "where a report was routed", Way.STAYS, "as the report", "a step", per_report=1.0),
     Table("cases", "a case as it is now", Way.STAYS, "as long as the suite", "the city's public pages", per_report=0.9),
+    Table("ended_cases", "a case that has ended and is still on the public topic", Way.DRAINED,
+          "30 days, see BEEGRID_PUBLIC_ENDED_DAYS", "a city system that comes later needs what is open"),
     Table("case_steps", "a step of a case", Way.STAYS, "as the case", "what a reporter reads", per_report=4.0),
     Table("case_reports", "that a report belongs to a case", Way.STAYS, "as the report", "whose steps to show",
           per_report=1.0),

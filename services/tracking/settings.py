@@ -26,6 +26,9 @@ class Settings(KitSettings):
     boundaries_fictional: bool = Field(
         False, description="the pages say that the areas' boundaries are invented (虚构边界)"
     )
+    public_ended_days: int = Field(
+        30, ge=1, le=3650, description="how long a closed or invalid case stays on the public topic for whoever comes"
+    )
     overview_seconds: float = Field(3.0, ge=0, le=300, description="how old the figures on the pages may be")
 
     def link_keys(self) -> tuple[bytes, ...]:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from services.tracking import metrics
 from services.tracking.domain import CaseReport, CaseState, CaseStep, Journey, Movement, ReceivedReport, Routing
-from services.tracking.store import figures, journeys, projections
+from services.tracking.store import ended, figures, journeys, projections
 from services.tracking.store.figures import CasesAtAGlance, Progress
 from services.tracking.store.journeys import ExportRow
 from shared.catalog import Catalogue
@@ -25,6 +25,8 @@ from shared.kit.work import Event, Work
 EXPORT_PAGE_ROWS = 500
 CHART_ROWS = 10
 LATEST_ROWS = 12
+RETIRED_AT_ONCE = 500
+ENDED = frozenset({"closed", "invalid"})
 PLACE_DECIMALS = 4
 """About 10 m: near enough to find the thing, too coarse to tell who stood where."""
 
@@ -83,6 +85,8 @@ async def follow_cases(work: Work, catalogue: Catalogue, events: Sequence[Event[
         if known is None or known.version < event.version:
             latest[event.data.case_id] = _case_state(event)
     await projections.upsert_cases(work.conn, list(latest.values()))
+    if over := [case for case in latest.values() if case.state in ENDED]:
+        await ended.add(work.conn, over)
     await projections.add_steps(work.conn, [_case_step(event) for event in events])
     await projections.add_case_reports(work.conn, [link for event in events if (link := _case_report(event))])
     for event in events:
@@ -90,6 +94,18 @@ async def follow_cases(work: Work, catalogue: Catalogue, events: Sequence[Event[
         # when the case changed, not when it is told here
         work.publish(PUBLIC_CASE_CHANGED, told, version=event.version, cause=event, occurred_at=event.occurred_at)
     metrics.PUBLIC_EVENTS.inc(len(events))
+
+
+async def retire_cases(work: Work, days: int) -> int:
+    """Take cases that ended so many days ago off the public topic; how many were looked at, at most RETIRED_AT_ONCE.
+
+    The tombstone has the version of the state that leaves: a case that is reopened goes on from there.
+    """
+    looked_at, leaving = await ended.take(work.conn, days, RETIRED_AT_ONCE)
+    for case_id, version in leaving:
+        work.retire(PUBLIC_CASE_CHANGED, case_id, version=version)
+    metrics.CASES_RETIRED.inc(len(leaving))
+    return looked_at
 
 
 async def follow_points(work: Work, events: Sequence[Event[AccountChanged]]) -> None:

@@ -9,6 +9,7 @@ from confluent_kafka.admin import AdminClient
 from shared.cli.provision import (
     AclSpec,
     Changes,
+    Compaction,
     KafkaAdmin,
     Quota,
     TopicSpec,
@@ -18,9 +19,14 @@ from shared.cli.provision import (
 )
 from shared.events import registry
 from shared.events.registry import AnyTopic
+from shared.events.topic import Facts
 from shared.kit.kafka import TOPIC_BYTES_MAX
 
 HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+COMPACTED_WITHIN_MS = DAY_MS
+# A reader that is further behind than its topic's steps must still meet the tombstones of what it knows.
+TOMBSTONES_MS = 30 * DAY_MS
 INBOUND = "inbound."
 # Some thousands of reports a second: more than a city's riders see, less than fills the brokers' disks in a day.
 COMPANY_QUOTA = Quota(bytes_per_s=4 * 1024 * 1024, request_percentage=50)
@@ -168,4 +174,9 @@ def _names(topic: AnyTopic, companies: Sequence[str]) -> list[str]:
 
 
 def _spec(name: str, topic: AnyTopic) -> TopicSpec:
-    return TopicSpec(name, topic.partitions, topic.retention_hours * HOUR_MS, TOPIC_BYTES_MAX)
+    kept = topic.kept
+    if isinstance(kept, Facts):
+        return TopicSpec(name, topic.partitions, kept.hours * HOUR_MS, TOPIC_BYTES_MAX)
+    steps_ms = kept.steps_hours * HOUR_MS
+    compaction = Compaction(steps_ms, steps_ms + COMPACTED_WITHIN_MS, TOMBSTONES_MS)
+    return TopicSpec(name, topic.partitions, -1, TOPIC_BYTES_MAX, compaction)

@@ -5,7 +5,7 @@ from uuid import UUID
 from pydantic import Field
 
 from shared.events.common import AreaCode, AreaLevel
-from shared.events.topic import Audience, EventModel, Topic
+from shared.events.topic import Audience, EventModel, Latest, Topic
 
 
 class AreaChanged(EventModel):
@@ -32,6 +32,5 @@ AREA_CHANGED = Topic(
     step=1,
     summary="An area is in force, with its place in the tree, or isn't any more.",
     partitions=1,
-    # a map stays in force for years, and a service that is new must know it
-    retention_hours=24 * 365 * 20,
+    kept=Latest(),
 )

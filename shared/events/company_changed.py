@@ -5,7 +5,7 @@ from uuid import UUID
 from pydantic import Field
 
 from shared.events.common import CompanyCode, Plain
-from shared.events.topic import Audience, EventModel, Topic
+from shared.events.topic import Audience, EventModel, Latest, Topic
 
 
 class CompanyKey(EventModel):
@@ -37,4 +37,5 @@ COMPANY_CHANGED = Topic(
     step=2,
     summary="A company is known, with its sealed signing keys.",
     partitions=1,
+    kept=Latest(),
 )

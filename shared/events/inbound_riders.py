@@ -7,7 +7,7 @@ from pydantic import Field
 from shared.events.common import AnyZone, ExternalId, Plain, RiderKind, RiderNumber
 from shared.events.outside import Line
 from shared.events.personal import Personal
-from shared.events.topic import Audience, EventModel, Topic
+from shared.events.topic import Audience, EventModel, Facts, Topic
 
 
 class RiderSubmission(EventModel):
@@ -40,6 +40,6 @@ INBOUND_RIDERS = Topic(
     summary="A company registers its riders in bulk.",
     partitions=3,
     # names travel here and nowhere else: what isn't read within three days the company sends again
-    retention_hours=24 * 3,
+    kept=Facts(hours=24 * 3),
     ordered=False,
 )

@@ -6,11 +6,11 @@ from pydantic import Field
 
 from shared.events.case_changed import CaseState, CaseTransition
 from shared.events.common import AreaCode, Latitude, Level, Longitude, Plain, Utc
-from shared.events.topic import Audience, EventModel, Topic
+from shared.events.topic import Audience, EventModel, Latest, Topic
 
 
 class PublicCaseChanged(EventModel):
-    """The case's state without any rider; the place is rounded to 4 decimals (about 10 m), WGS-84."""
+    """The case's whole state without any rider; the place is rounded to 4 decimals (about 10 m), WGS-84."""
 
     case_id: UUID
     state: CaseState
@@ -39,4 +39,5 @@ PUBLIC_CASE_CHANGED = Topic(
     journey="report",
     step=6,
     summary="City systems follow every case.",
+    kept=Latest(steps_hours=24 * 7, leaves="the case has been closed or invalid for 30 days (a setting)"),
 )

@@ -1,13 +1,13 @@
 """A rider was registered or changed."""
 
 from shared.events.common import CompanyCode, Plain, RiderId, RiderKind, RiderNumber
-from shared.events.topic import Audience, EventModel, Topic
+from shared.events.topic import Audience, EventModel, Latest, Topic
 
 
 class RiderChanged(EventModel):
     """The rider's whole state, without name or contact: who needs the name asks the riders service.
 
-    Once erased: neither active nor consenting, and a mark in place of the number.
+    Once erased: a tombstone.
     """
 
     rider_id: RiderId
@@ -29,4 +29,5 @@ RIDER_CHANGED = Topic(
     journey="registration",
     step=3,
     summary="A rider may file reports and earn points.",
+    kept=Latest(leaves="the rider is erased"),
 )

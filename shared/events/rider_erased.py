@@ -7,7 +7,7 @@ from pydantic import Field
 
 from shared.events.common import CompanyCode, Utc
 from shared.events.personal import Personal
-from shared.events.topic import Audience, EventModel, Topic
+from shared.events.topic import Audience, EventModel, Latest, Topic
 
 
 class RiderErased(EventModel):
@@ -31,4 +31,6 @@ RIDER_ERASED = Topic(
     journey="registration",
     step=4,
     summary="A rider is forgotten by every service.",
+    # a service that comes later holds what comes late against the whole list, too, and has done all there is to do
+    kept=Latest(),
 )

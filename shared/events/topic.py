@@ -28,6 +28,51 @@ class Audience(StrEnum):
 
 
 @dataclass(frozen=True)
+class Facts:
+    """What happened: every record is there for a time, then gone. Whoever comes later has missed it."""
+
+    hours: int = 24 * 7
+
+    @property
+    def whole_hours(self) -> int:
+        """How long every record is there."""
+        return self.hours
+
+    @property
+    def words(self) -> str:
+        """How long, for people."""
+        return _period(self.hours)
+
+
+@dataclass(frozen=True)
+class Latest:
+    """The latest state of each key, for good: whoever comes later reads the producer's state from the topic alone.
+
+    Each body is a whole state; superseded ones go. A key leaves by a tombstone: a record without a value.
+    """
+
+    steps_hours: int = 24
+    """How long every record is there: a reader that is no further behind sees each step."""
+    leaves: str = ""
+    """When a key leaves, in words; empty: never."""
+
+    @property
+    def whole_hours(self) -> int:
+        """How long every record is there."""
+        return self.steps_hours
+
+    @property
+    def words(self) -> str:
+        """How long, for people."""
+        ends = f", until {self.leaves}" if self.leaves else ", for good"
+        return f"the latest per key{ends}; each step {_period(self.steps_hours)}"
+
+
+def _period(hours: int) -> str:
+    return f"{hours // 24} d" if hours % 24 == 0 else f"{hours} h"
+
+
+@dataclass(frozen=True)
 class Topic(Generic[M]):
     """One topic. `name` is without the installation's prefix; `{company}` in it makes a family of topics."""
 
@@ -46,11 +91,17 @@ class Topic(Generic[M]):
     """Place in that journey, from 1."""
     summary: str
     partitions: int = 6
-    retention_hours: int = 24 * 7
+    kept: Facts | Latest = Facts()
+    """How long: facts for a time, or the latest state of each key (docs/adr/0046)."""
     record_bytes_max: int = 262_144
     """A larger record is a dead letter. The broker takes more, so that a refusal can be told and nothing is lost."""
     ordered: bool = True
     """Successors of a dead letter's key are parked until it is replayed. False where records are independent."""
+
+    def __post_init__(self) -> None:
+        if self.is_family and isinstance(self.kept, Latest):
+            # a broker refuses records without a key where it keeps the latest per key, and strangers write these
+            raise ValueError(f"{self.name}: what companies write are facts")
 
     @property
     def dlq(self) -> str:

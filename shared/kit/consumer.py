@@ -11,8 +11,8 @@ What the kit adds to a FastStream batch subscriber:
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import asyncpg
 import structlog
@@ -32,6 +32,7 @@ from shared.kit.letter_bounds import Bounds
 from shared.kit.letters_of_erased import guarding
 from shared.kit.pending import Item, Pending, burial, last_burials
 from shared.kit.settings import KitSettings
+from shared.kit.tombstones import GoneHandler, Handler, minding
 from shared.kit.work import Event, Work, begin, insert_outbox
 
 if TYPE_CHECKING:
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-Handler: TypeAlias = Callable[[Work, Sequence[Event[Any]]], Awaitable[None]]
 RETRY_FIRST_S = 0.1
 # Other keys wait while culprits are retried, once per batch that has some: at 1.0 s a backlog of 2,000 records with
 # 20 culprits in it made them 7 s late. An outage is no culprit and has pauses of its own.
@@ -79,9 +79,9 @@ class Outage(Exception):
 class TopicConsumer:
     """One service's subscription to one Topic."""
 
-    def __init__(self, host: Host, topic: Topic[Any], handler: Handler) -> None:
+    def __init__(self, host: Host, topic: Topic[Any], handler: Handler, gone: GoneHandler | None = None) -> None:
         self.topic = topic
-        self.handler = guarding(topic, handler)
+        self.handler = guarding(topic, minding(topic, handler, gone))
         self.subscriber: BatchSubscriber | None = None
         self.decoder = Decoder(topic, host.settings.topic_prefix)
         self.fetching = Fetching(topic.name, host.settings.batch_records_max)

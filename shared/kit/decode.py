@@ -12,13 +12,14 @@ from pydantic import ValidationError
 from pydantic_core import SchemaValidator, from_json
 
 from shared.events.envelope import SPEC_VERSION, EnvelopeError, from_headers, normalise, valid_traceparent
-from shared.events.topic import Audience, Topic
+from shared.events.outside import INT64_MAX
+from shared.events.topic import Audience, Latest, Topic
 from shared.kit import clock, json_bounds
 from shared.kit.cloudevents import BATCHED, STRUCTURED, check_attributes, event_id, media_type, read_structured
 from shared.kit.headers import KafkaHeaders
 from shared.kit.ids import read_id
 from shared.kit.record_reading import Broken
-from shared.kit.work import Event, Record
+from shared.kit.work import Event, Gone, Record
 
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
@@ -48,6 +49,7 @@ class Decoder:
         self._prefix = prefix
         self._validator: SchemaValidator = topic.model.__pydantic_validator__
         self._foreign = topic.audience is Audience.INBOUND
+        self._compacted = isinstance(topic.kept, Latest)
         before, _, after = (prefix + topic.name).partition("{company}")
         self.pattern = f"^{re.escape(before)}(?P<company>[a-z][a-z0-9-]{{1,30}}){re.escape(after)}$"
         self._family = re.compile(self.pattern)
@@ -76,6 +78,8 @@ class Decoder:
 
     def _decode(self, record: Record) -> Event[Any] | Unreadable:
         if record.value is None:
+            if self._compacted and record.key:
+                return _tombstone(record, record.key.decode())
             return Unreadable(record, "empty", "the record has no value")
         if isinstance(broken := record.value, Broken):
             record.value = bytes(broken)
@@ -179,6 +183,17 @@ def _foreign_parts(record: Record) -> tuple[dict[str, str], bytes]:
             traceparent = value.decode("utf-8", "replace")
     check_attributes(attributes)
     return {**attributes, "traceparent": traceparent}, record.value or b""
+
+
+def _tombstone(record: Record, key: str) -> Gone:
+    """Whoever wrote it: one without the suite's headers is named by its place, and later than all of its key."""
+    try:
+        envelope = from_headers(normalise(record.headers))
+    except EnvelopeError:
+        id_ = event_id(record.topic, "", f"{record.partition}:{record.offset}:{record.timestamp_ms}")
+        return Gone(id_, None, key, INT64_MAX, datetime.fromtimestamp(record.timestamp_ms / 1000, UTC), record)
+    version, trace = envelope.version or INT64_MAX, envelope.traceparent
+    return Gone(envelope.event_id, None, key, version, envelope.occurred_at, record, traceparent=trace)
 
 
 def _own_event(record: Record, body: Any) -> Event[Any]:

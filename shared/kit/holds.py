@@ -50,7 +50,7 @@ ORDER BY next_try_at, hold_id LIMIT $1
 SQL_HELD_ROWS = """
 SELECT id, event_id, topic, key, version, occurred_at, traceparent, headers, payload FROM (
     SELECT *, sum(size) OVER (ORDER BY id) - size AS bytes_before FROM (
-        SELECT *, octet_length(payload) + COALESCE(octet_length(headers), 0) AS size
+        SELECT *, COALESCE(octet_length(payload), 0) + COALESCE(octet_length(headers), 0) AS size
         FROM outbox_held WHERE hold_id = $1 AND discarded_at IS NULL ORDER BY id LIMIT $2) oldest
 ) sized WHERE bytes_before < $3 ORDER BY id
 """

@@ -6,8 +6,8 @@ through bodies.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -18,9 +18,9 @@ from shared.events.topic import Audience, EventModel, Topic
 from shared.kit import named_riders
 from shared.kit.db import Connection
 from shared.kit.headers import pack
+from shared.kit.tombstones import Handler
 from shared.kit.work import Event, Record, Work
 
-Handler: TypeAlias = Callable[[Work, Sequence[Event[Any]]], Awaitable[None]]
 INBOUND = "inbound."
 DLQ = ".dlq"
 REQUEST_NUMBERS_MAX = 4_000
@@ -96,15 +96,15 @@ def content_hours(record: Record, named: Sequence[str]) -> int | None:
     if record.topic.startswith(INBOUND):
         if named and not _is_too_large(record):
             return None
-        return min(topic.retention_hours for topic in _families_of(record.topic))
-    if named:
+        return min(topic.kept.whole_hours for topic in _families_of(record.topic))
+    if named or record.value is None:
         return None
     topic = next((one for one in registry.topics() if one.name == record.topic), None)
     if topic is None or not tells_of_riders(topic):
         return None
     body = _body_of(record)
     unknown = body is None or (isinstance(body.get("rider_id"), str) and not _is_id(body["rider_id"]))
-    return topic.retention_hours if unknown else None
+    return topic.kept.whole_hours if unknown else None
 
 
 def _body_of(record: Record) -> dict[str, Any] | None:

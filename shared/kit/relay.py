@@ -45,7 +45,7 @@ SQL_OLDEST = """
 SELECT id, event_id, topic, key, version, occurred_at, traceparent, headers, payload, bytes_before + size AS bytes
 FROM (
     SELECT *, sum(size) OVER (ORDER BY id) - size AS bytes_before FROM (
-        SELECT *, octet_length(payload) + COALESCE(octet_length(headers), 0) AS size FROM (
+        SELECT *, COALESCE(octet_length(payload), 0) + COALESCE(octet_length(headers), 0) AS size FROM (
             (SELECT * FROM outbox WHERE id > $1 ORDER BY id LIMIT $4)
             UNION ALL
             (SELECT o.* FROM unnest($2::bigint[], $3::bigint[]) AS gap (low, high)

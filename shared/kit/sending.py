@@ -245,7 +245,7 @@ class Sender:
             key, headers = row["key"].encode(), self._headers(row)
         except Exception as error:  # noqa: BLE001 whatever one row raises must not stop the others
             return Refused(row, "invalid", type(error).__name__)
-        size = len(row["payload"]) + sum(len(name) + len(value) for name, value in headers)
+        size = len(row["payload"] or b"") + sum(len(name) + len(value) for name, value in headers)
         if size > REQUEST_BYTES_MAX:
             return Refused(row, "too_large", f"{size} bytes, a request has at most {REQUEST_BYTES_MAX}")
         return _Record(row, key, headers)

@@ -24,7 +24,7 @@ from shared.kit.areas.following import KnownAreas
 from shared.kit.auth import Authenticator, Jwks, JwtVerifier, KeyRing, ReplayGuard, SignatureVerifier
 from shared.kit.auth.replay import mark_effect
 from shared.kit.collector import spare_the_collector
-from shared.kit.consumer import Handler, TopicConsumer
+from shared.kit.consumer import TopicConsumer
 from shared.kit.db import ACQUIRE_TIMEOUT_S, Connection, Pool, create_pool
 from shared.kit.erasure import GAUGES_EVERY_S, Erasure, Finish, Forget, erased_among
 from shared.kit.erasure import measure as measure_erasures
@@ -41,6 +41,7 @@ from shared.kit.resealing import Resealing, Secrets
 from shared.kit.retention import KIT_TABLES, Table
 from shared.kit.settings import KitSettings
 from shared.kit.sweeping import Sweeper
+from shared.kit.tombstones import GoneHandler, Handler
 from shared.kit.work import Work, begin, insert_outbox
 
 log = structlog.get_logger(__name__)
@@ -100,8 +101,8 @@ class Service:
 
     # --- building ---------------------------------------------------------------------------------------------------
 
-    def consumes(self, topic: Topic[Any], handler: Handler) -> None:
-        """Subscribe to a topic; the topic's declaration must name this service among its consumers.
+    def consumes(self, topic: Topic[Any], handler: Handler, gone: GoneHandler | None = None) -> None:
+        """Subscribe to a topic whose declaration names this service. `gone`: hears of tombstones (kit/tombstones.py).
 
         Raises:
             ValueError: it doesn't, or the topic has a handler already.
@@ -110,9 +111,8 @@ class Service:
             raise ValueError(f"{topic.name} doesn't declare {self.name} as a consumer")
         if topic.name in self.consumers:
             raise ValueError(f"{topic.name} has a handler already")
-        consumer = TopicConsumer(self, topic, handler)
+        self.consumers[topic.name] = consumer = TopicConsumer(self, topic, handler, gone)
         consumer.attach(self.broker)
-        self.consumers[topic.name] = consumer
 
     def include(self, router: APIRouter) -> None:
         """Add HTTP routes; each names its policy."""

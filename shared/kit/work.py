@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from shared.events.topic import EventModel, Topic
+from shared.events.topic import EventModel, Latest, Topic
 from shared.kit.db import Connection
 from shared.kit.ids import new_id
 
@@ -54,8 +54,17 @@ class Event(Generic[M]):
 
 
 @dataclass(slots=True, eq=False)
+class Gone(Event[Any]):
+    """A tombstone: the state of its key has left the topic, and no service should keep it. `data` is None.
+
+    `version` is that of the state that left, the largest there is where the tombstone doesn't say: later than all that
+    the topic had of the key.
+    """
+
+
+@dataclass(slots=True, eq=False)
 class OutboxRow:
-    """One event on its way out; `headers` only where they aren't made from the other fields."""
+    """One event on its way out; a tombstone has no payload. `headers` only where they aren't made from other fields."""
 
     event_id: UUID
     topic: str
@@ -63,7 +72,7 @@ class OutboxRow:
     version: int
     occurred_at: datetime
     traceparent: str | None
-    payload: bytes
+    payload: bytes | None
     headers: bytes | None = None
 
 
@@ -120,6 +129,23 @@ class Work:
                 payload=body.__pydantic_serializer__.to_json(body),
             )
         )
+
+    def retire(self, topic: Topic[Any], key: object, *, version: int, cause: Event[Any] | None = None) -> None:
+        """Queue a tombstone: the key leaves a topic that keeps the latest state of each key. Twice does no harm.
+
+        Args:
+            topic: a topic that this service produces, whose declaration says when keys leave.
+            key: the aggregate's id.
+            version: of the state that leaves, which the aggregate keeps: should the key return, no version is missing.
+            cause: as in `publish`.
+
+        Raises:
+            ValueError: no key leaves the topic.
+        """
+        if not isinstance(topic.kept, Latest) or not topic.kept.leaves:
+            raise ValueError(f"no key leaves {topic.name}")
+        trace = cause.traceparent if cause is not None else None
+        self.rows.append(OutboxRow(new_id(), topic.name, str(key), version, self.now, trace, None))
 
     def reject(self, event: Event[E], code: str, detail: str, *, keep: bool = True) -> None:
         """Refuse one consumed record for a reason of business: it becomes a dead letter, its neighbours go on.

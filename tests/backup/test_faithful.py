@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
 from rich.progress import Progress
 from typer.testing import CliRunner, Result
 
@@ -14,7 +15,9 @@ from shared.cli.client import CliError
 from shared.cli.main import app
 from shared.cli.provision.postgres import run_blocking
 from shared.cli.topology import provision_company
+from shared.events.public_case_changed import PUBLIC_CASE_CHANGED
 from tests.backup.conftest import Home
+from tests.messaging.compacted import stored
 
 COMPANY, RIDER = uuid.UUID(int=1), uuid.UUID(int=2)
 # One row or more in tables that are hard: foreign keys, identities, generated columns, arrays, JSON, bytes, infinity.
@@ -151,6 +154,24 @@ def test_there_and_back_again(new_home: Callable[[], Home], tmp_path: Path, oper
     assert run_blocking(_contents(target)) == run_blocking(_contents(source))
     assert run_blocking(_has_its_day(source)) and run_blocking(_has_its_day(target))
     assert "cases.dead_letters" in refused(operate(target, "restore", str(folder)), "not empty")
+
+
+def test_topics_that_keep_the_latest_state_come_whole(
+    new_home: Callable[[], Home], tmp_path: Path, operate: Callable[..., Result]
+) -> None:
+    """Although everybody has read them: who comes after the restore has not."""
+    source, target, folder = new_home(), new_home(), tmp_path / "backup"
+    cluster = source.places.cluster
+    producer = Producer(dict(cluster.admin.config(cluster.bootstrap)))
+    for key, value in (("a", b"1"), ("b", b"1"), ("a", b"2"), ("b", None)):
+        headers = [("ce_id", str(uuid.uuid4()).encode())]
+        producer.produce(cluster.topic_prefix + PUBLIC_CASE_CHANGED.name, value, key, headers=headers)
+    assert producer.flush(20) == 0
+    assert operate(source, "backup", str(folder)).exit_code == 0
+    assert operate(target, "restore", str(folder)).exit_code == 0
+    found = stored(target.installation, PUBLIC_CASE_CHANGED)
+    assert sorted((one.key, one.value) for one in found if one.value) == [("a", b"1"), ("a", b"2"), ("b", b"1")]
+    assert found == stored(source.installation, PUBLIC_CASE_CHANGED)
 
 
 def test_another_version_and_a_stray_photo_are_refused(

@@ -18,7 +18,7 @@ from shared.devtools.gen.schemas import stem
 from shared.devtools.gen.validate import validate
 from shared.events.envelope import from_headers, to_headers
 from shared.events.registry import AnyTopic, topics
-from shared.events.topic import Audience
+from shared.events.topic import Audience, Latest
 from shared.kit.db import Connection
 from shared.kit.dead_letters import Burial, bury
 from shared.kit.headers import unpack
@@ -59,7 +59,7 @@ def resolved(document: dict[str, Any], reference: str) -> Any:
 
 def message(document: dict[str, Any], topic: AnyTopic, suffix: str = "") -> dict[str, Any]:
     """The one message of a topic's channel."""
-    channel = document["channels"][stem(topic) + (".dlq" if suffix else "")]
+    channel = document["channels"][stem(topic) + (".dlq" if suffix == "DeadLetter" else "")]
     found: dict[str, Any] = resolved(document, channel["messages"][topic.model.__name__ + suffix]["$ref"])
     return found
 
@@ -150,6 +150,21 @@ async def test_every_header_of_a_dead_letter_is_explained(document: dict[str, An
     if topic.is_family:
         assert {name for headers in seen for name in headers} == set(schema["properties"])
     assert (asyncapi.PREFIX + row.topic) == document["channels"][f"{stem(topic)}.dlq"]["address"]
+
+
+@EVERY_TOPIC
+def test_a_late_reader_learns_what_is_there(document: dict[str, Any], topic: AnyTopic) -> None:
+    channel = document["channels"][stem(topic)]
+    policy = channel["bindings"]["kafka"]["topicConfiguration"]["cleanup.policy"]
+    latest = isinstance(topic.kept, Latest)
+    assert policy == (["compact"] if latest else ["delete"])
+    assert ("sees gaps in `ce_aggregateversion`" in channel["description"]) == latest
+    assert (f"{topic.model.__name__}Gone" in channel["messages"]) == (latest and bool(topic.kept.leaves))
+    if f"{topic.model.__name__}Gone" in channel["messages"]:
+        gone = message(document, topic, "Gone")
+        assert gone["payload"] == {"type": "null"}
+        reading = document["operations"][f"{topic.consumers[0]}.receive.{stem(topic)}"]
+        assert len(reading["messages"]) == 2
 
 
 @EVERY_TOPIC

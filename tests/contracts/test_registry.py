@@ -11,7 +11,7 @@ from shared.devtools.gen.modules import service_names
 from shared.devtools.gen.openapi import service_of
 from shared.events import registry
 from shared.events.registry import AnyTopic, topics
-from shared.events.topic import Audience
+from shared.events.topic import Audience, Facts, Latest
 
 NAME = re.compile(r"^(?:[a-z]+|inbound\.\{company\})\.[a-z-]+\.v[1-9][0-9]*$")
 SERVICES = registry.services()
@@ -40,7 +40,7 @@ def faults_of(topic: AnyTopic) -> list[str]:
         found.append("the name doesn't begin with its producer")
     if topic.dlq != f"{topic.name}.dlq":
         found.append("the dead-letter partner has another name")
-    if not (1 <= topic.partitions <= 64 and topic.retention_hours >= 24 and topic.step >= 1 and topic.summary):
+    if not (1 <= topic.partitions <= 64 and topic.kept.whole_hours >= 24 and topic.step >= 1 and topic.summary):
         found.append("partitions, retention, step or summary make no sense")
     return found
 
@@ -63,7 +63,8 @@ def test_a_declaration_is_complete(topic: AnyTopic) -> None:
         {"audience": Audience.PUBLIC},
         {"audience": Audience.INBOUND},
         {"consumers": ("city-system",)},
-        {"retention_hours": 1},
+        {"kept": Facts(hours=1)},
+        {"kept": Latest(steps_hours=1)},
         {"summary": ""},
     ],
 )

@@ -10,14 +10,17 @@ from pathlib import Path
 import asyncpg
 import pytest
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka.admin import ConfigResource
 
 from shared.cli.migrate import MigrationError, migrate
 from shared.cli.provision import (
     AclSpec,
+    Compaction,
     KafkaAdmin,
     Quota,
     TopicSpec,
     client_config,
+    connect_admin,
     database_url,
     delete_topics,
     drop_database,
@@ -222,6 +225,30 @@ def test_a_second_run_changes_nothing_and_a_changed_one_only_the_difference(clus
     with pytest.raises(KafkaException) as error:
         cluster.read("cases", "riders.changed.v1", "cases")
     assert refused(error) == KafkaError.TOPIC_AUTHORIZATION_FAILED
+
+
+def test_a_topic_that_is_there_already_gets_the_policy_that_is_declared_now(cluster: Cluster) -> None:
+    """As an installation's next set-up does, and back again."""
+
+    def policy(topics: list[TopicSpec]) -> tuple[list[str], dict[str, str]]:
+        done = provision_kafka(cluster.bootstrap, cluster.admin, cluster.prefix, topics, USERS, ACLS, cluster.users)
+        admin = connect_admin(cluster.bootstrap, cluster.admin)
+        resource = ConfigResource(ConfigResource.Type.TOPIC, f"{cluster.prefix}riders.changed.v1")
+        found = next(iter(admin.describe_configs([resource]).values())).result()
+        return done.topics_altered, {name: str(found[name].value) for name in wanted}
+
+    wanted = {
+        "cleanup.policy": "compact", "retention.ms": "-1", "min.compaction.lag.ms": str(HOUR_MS),
+        "max.compaction.lag.ms": str(HOUR_MS * 2), "delete.retention.ms": str(HOUR_MS * 3), "segment.ms": "86400000",
+    }  # fmt: skip
+    kept = Compaction(HOUR_MS, HOUR_MS * 2, HOUR_MS * 3)
+    compacted = [TopicSpec("riders.changed.v1", 3, -1, compaction=kept), TOPICS[1]]
+    assert policy(TOPICS)[1]["cleanup.policy"] == "delete"
+    assert policy(compacted) == ([f"{cluster.prefix}riders.changed.v1"], wanted)
+    assert policy(compacted) == ([], wanted)
+    again, found = policy(TOPICS)
+    assert again == [f"{cluster.prefix}riders.changed.v1"]
+    assert (found["cleanup.policy"], found["retention.ms"]) == ("delete", str(TOPICS[0].retention_ms))
 
 
 def test_removal_takes_topics_groups_and_rights_and_locks_users_out(own_infra: Infra) -> None:

@@ -16,6 +16,9 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from shared.devtools.infra.postgres import binaries
 from shared.devtools.suite import Suite
+from shared.events.registry import AnyTopic, topics
+from shared.events.topic import Latest
+from tests.messaging.compacted import days_pass
 
 TIMEOUT_S = 30.0
 Ends = dict[tuple[str, int], tuple[int, int]]
@@ -123,11 +126,17 @@ class Places:
             consumer.close()
 
     async def expire(self) -> None:
-        """What retention does in days, at once: records of topics leave."""
+        """What retention does in days, at once: facts leave topics, and of states what is superseded."""
         await asyncio.to_thread(self._expire_records)
+        await days_pass(self._suite.installation, *self._states())
+
+    def _states(self) -> list[AnyTopic]:
+        return [topic for topic in topics() if isinstance(topic.kept, Latest)]
 
     def _expire_records(self) -> None:
-        upto = [TopicPartition(topic, number, after) for (topic, number), (_, after) in self.ends().items()]
+        states = {self.prefix + topic.name for topic in self._states()}
+        ends = ((place, after) for place, (_, after) in self.ends().items() if place[0] not in states)
+        upto = [TopicPartition(*place, after) for place, after in ends]
         for answer in self.admin.delete_records(upto, request_timeout=TIMEOUT_S).values():
             answer.result()
 

@@ -38,6 +38,11 @@ SQL_RIDERS_ERASE = """
 UPDATE riders r SET external_id = u.number, consent = false, active = false
 FROM unnest($1::uuid[], $2::text[]) AS u (rider_id, number) WHERE r.rider_id = u.rider_id
 """
+SQL_RIDERS_RETIRE = """
+UPDATE riders r SET consent = false, active = false
+FROM unnest($1::uuid[], $2::bigint[]) AS u (rider_id, version)
+WHERE r.rider_id = u.rider_id AND r.version <= u.version AND (r.consent OR r.active)
+"""
 SQL_COMPANIES_ACTIVE = "SELECT code, active FROM companies WHERE code = ANY($1::text[])"
 SQL_SEALED = """
 SELECT c.company_id::text, c.code, k ->> 'key_id', k ->> 'sealed'
@@ -90,6 +95,11 @@ async def upsert_riders(conn: Connection, riders: Sequence[tuple[RiderChanged, i
 async def erase_riders(conn: Connection, leavers: Sequence[Leaver]) -> None:
     """Put marks in place of companies' numbers of riders; who is unknown here gets one when heard of."""
     await conn.execute(SQL_RIDERS_ERASE, [one.rider_id for one in leavers], [one.number for one in leavers])
+
+
+async def retire_riders(conn: Connection, gone: Sequence[tuple[UUID, int]]) -> None:
+    """End what riders may, whose state up to a version is no more; a newer state stays."""
+    await conn.execute(SQL_RIDERS_RETIRE, [rider for rider, _ in gone], [version for _, version in gone])
 
 
 async def companies_active(conn: Connection, codes: Collection[str]) -> dict[str, bool]:

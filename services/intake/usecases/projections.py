@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
+from uuid import UUID
 
 from services.intake.store import projections as store
 from shared.events.company_changed import CompanyChanged
@@ -10,7 +11,7 @@ from shared.events.topic import EventModel
 from shared.kit.auth import Sealer
 from shared.kit.db import ACQUIRE_TIMEOUT_S, Pool
 from shared.kit.resealing import Secrets, opened_by
-from shared.kit.work import Event, Work
+from shared.kit.work import Event, Gone, Work
 
 M = TypeVar("M", bound=EventModel)
 
@@ -23,6 +24,11 @@ async def follow_companies(work: Work, events: Sequence[Event[CompanyChanged]]) 
 async def follow_riders(work: Work, events: Sequence[Event[RiderChanged]]) -> None:
     """Keep the newest state of each rider; older states, late or replayed, change nothing."""
     await store.upsert_riders(work.conn, _newest(events))
+
+
+async def retire_riders(work: Work, gone: Sequence[Gone]) -> None:
+    """Riders whose state has left the topic are erased: they may not report, whether or not the order has come."""
+    await store.retire_riders(work.conn, [(UUID(one.key), one.version) for one in gone])
 
 
 def secrets(sealer: Sealer) -> Secrets:

@@ -24,6 +24,10 @@ SET company = excluded.company, locale = excluded.locale, active = excluded.acti
 WHERE riders.version < excluded.version
 RETURNING rider_id, active
 """
+SQL_RETIRE_RIDERS = """
+UPDATE riders r SET active = false FROM unnest($1::uuid[], $2::bigint[]) AS u (rider_id, version)
+WHERE r.rider_id = u.rider_id AND r.version <= u.version AND r.active RETURNING r.rider_id
+"""
 SQL_ERASE_PREFERENCES = "DELETE FROM preferences WHERE rider_id = ANY ($1::uuid[])"
 SQL_ERASE_MESSAGES = "DELETE FROM messages WHERE rider_id = ANY ($1::uuid[])"
 SQL_ERASE_DELIVERIES = "DELETE FROM deliveries WHERE rider_id = ANY ($1::uuid[])"
@@ -96,6 +100,12 @@ async def upsert_riders(conn: Connection, riders: Sequence[Rider]) -> list[UUID]
         [r.version for r in riders],
     )
     return [row["rider_id"] for row in rows if not row["active"]]
+
+
+async def retire_riders(conn: Connection, gone: Sequence[tuple[UUID, int]]) -> list[UUID]:
+    """Take riders for inactive whose state up to a version is no more; a newer state stays. Returns who was active."""
+    ids, versions = [rider for rider, _ in gone], [version for _, version in gone]
+    return [row["rider_id"] for row in await conn.fetch(SQL_RETIRE_RIDERS, ids, versions)]
 
 
 async def forget(conn: Connection, leavers: Sequence[Leaver]) -> None:

@@ -25,7 +25,7 @@ from shared.events.redemption_changed import RedemptionChanged
 from shared.events.rider_changed import RiderChanged
 from shared.kit.ids import made_at
 from shared.kit.masking import masked
-from shared.kit.work import Event, Work
+from shared.kit.work import Event, Gone, Work
 
 
 async def tell_movements(settings: Settings, work: Work, events: Sequence[Event[AccountChanged]]) -> None:
@@ -63,6 +63,13 @@ async def take_riders(work: Work, events: Sequence[Event[RiderChanged]]) -> None
         for event, d in ((event, event.data) for event in events)
     ]
     left = await people.upsert_riders(work.conn, riders)
+    if left:
+        await people.forget_addresses(work.conn, left)
+
+
+async def retire_riders(work: Work, gone: Sequence[Gone]) -> None:
+    """Riders whose state has left the topic are erased: their addresses go, whether or not the order has come."""
+    left = await people.retire_riders(work.conn, [(UUID(one.key), one.version) for one in gone])
     if left:
         await people.forget_addresses(work.conn, left)
 

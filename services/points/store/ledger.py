@@ -72,6 +72,10 @@ SELECT * FROM unnest($1::uuid[], $2::boolean[], $3::bigint[]) ORDER BY 1
 ON CONFLICT (rider_id) DO UPDATE SET active = excluded.active, rider_version = excluded.rider_version
 WHERE a.rider_version < excluded.rider_version
 """
+SQL_RETIRE_RIDERS = """
+UPDATE accounts a SET active = false FROM unnest($1::uuid[], $2::bigint[]) AS u (rider_id, version)
+WHERE a.rider_id = u.rider_id AND a.rider_version <= u.version AND a.active
+"""
 SQL_ACCOUNTS_ERASE = "UPDATE accounts SET active = false WHERE rider_id = ANY($1::uuid[]) AND active"
 SQL_ACCOUNT = """
 SELECT rider_id, version, pending, available, reserved, active, version FROM accounts WHERE rider_id = $1
@@ -225,6 +229,11 @@ async def add_rule(conn: Connection, rule: Rule, now: datetime) -> bool:
 async def forget(conn: Connection, leavers: Sequence[Leaver]) -> None:
     """End spending. The ledger stays whole: it knows riders by bare ids, which lead to nobody after an erasure."""
     await conn.execute(SQL_ACCOUNTS_ERASE, [one.rider_id for one in leavers])
+
+
+async def retire_riders(conn: Connection, gone: Sequence[tuple[UUID, int]]) -> None:
+    """End the spending of riders whose state up to a version is no more; a newer state stays."""
+    await conn.execute(SQL_RETIRE_RIDERS, [rider for rider, _ in gone], [version for _, version in gone])
 
 
 async def project_riders(conn: Connection, riders: Iterable[tuple[UUID, bool, int]]) -> None:

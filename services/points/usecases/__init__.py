@@ -17,7 +17,7 @@ from shared.events.redemption_changed import RedemptionChanged
 from shared.events.rider_changed import RiderChanged
 from shared.kit.db import Connection
 from shared.kit.http import conflict, not_found
-from shared.kit.work import Event, Work, database_now
+from shared.kit.work import Event, Gone, Work, database_now
 
 RECENT = timedelta(minutes=3)
 """More than the minute between two looks, so that what commits late is seen by the next one."""
@@ -69,6 +69,11 @@ async def follow_riders(work: Work, events: Sequence[Event[RiderChanged]]) -> No
         if event.version > newest.get(event.data.rider_id, (True, 0))[1]:
             newest[event.data.rider_id] = (event.data.active, event.version)
     await store.project_riders(work.conn, [(rider, *state) for rider, state in newest.items()])
+
+
+async def retire_riders(work: Work, gone: Sequence[Gone]) -> None:
+    """Riders whose state has left the topic are erased: they may not spend, whether or not the order has come."""
+    await store.retire_riders(work.conn, [(UUID(one.key), one.version) for one in gone])
 
 
 async def reverse(work: Work, hold_id: UUID, reason: str, covers: Callable[[str], bool]) -> None:

@@ -49,6 +49,7 @@ CREATE TABLE riders (
     changed_at timestamptz NOT NULL,
     UNIQUE (company, external_id)
 );
+CREATE INDEX riders_erased_at ON riders (erased_at) WHERE erased_at IS NOT NULL;
 
 CREATE TABLE rider_names (
     rider_id uuid PRIMARY KEY REFERENCES riders,

@@ -63,6 +63,15 @@ CREATE TABLE cases (
 ) WITH (fillfactor = 80);
 COMMENT ON COLUMN cases.street IS 'where it is counted: the street above its grid, else a larger area, else nothing';
 
+-- Cases that have ended and are still on the public topic. A table of its own: with an index on what changes in each
+-- step, no step of `cases` would stay on its page.
+CREATE TABLE ended_cases (
+    case_id uuid PRIMARY KEY,
+    version bigint NOT NULL,
+    ended_at timestamptz NOT NULL
+);
+CREATE INDEX ended_cases_ended_at ON ended_cases (ended_at);
+
 CREATE TABLE case_steps (
     case_id uuid NOT NULL,
     version bigint NOT NULL,

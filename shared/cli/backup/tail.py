@@ -17,6 +17,7 @@ from shared.cli.client import CliError
 from shared.cli.provision import connect_admin
 from shared.cli.topology import Cluster
 from shared.events import registry
+from shared.events.topic import Latest
 from shared.kit.decode import Decoder
 
 TIMEOUT_S = 30.0
@@ -54,7 +55,8 @@ class Reader:
     def positions(self) -> dict[Place, int]:
         """The lowest position of any group in each partition; a service that has none yet begins at 0.
 
-        Groups of companies and city systems count like the suite's own.
+        Groups of companies and city systems count like the suite's own. Topics that keep the latest state of each key
+        are read from 0: whoever comes after a restore finds it there.
         """
         prefix = self._cluster.topic_prefix
         counts = self.partitions()
@@ -70,7 +72,8 @@ class Reader:
         for places in committed.values():
             for place, offset in places.items():
                 lowest[place] = min(offset, lowest.get(place, offset))
-        return lowest
+        states = {prefix + topic.name for topic in registry.topics() if isinstance(topic.kept, Latest)}
+        return lowest | dict.fromkeys((place for place in _places(counts) if place[0] in states), 0)
 
     def _committed(self) -> dict[str, dict[Place, int]]:
         prefix = self._cluster.topic_prefix

@@ -3,6 +3,7 @@
 from .kafka import (
     AclSpec,
     Changes,
+    Compaction,
     KafkaAdmin,
     TopicSpec,
     client_config,
@@ -18,6 +19,7 @@ from .quotas import Quota
 __all__ = [
     "AclSpec",
     "Changes",
+    "Compaction",
     "KafkaAdmin",
     "Quota",
     "TopicSpec",

@@ -40,6 +40,7 @@ SCRAM_ITERATIONS = 4096
 DAY_MS = 86_400_000
 DLQ_MORE_BYTES = 131_072
 TIMESTAMPS = "LogAppendTime"
+SEGMENT_MS = DAY_MS
 
 
 @dataclass(frozen=True)
@@ -59,17 +60,29 @@ class KafkaAdmin:
 
 
 @dataclass(frozen=True)
+class Compaction:
+    """Only the newest record of each key stays: all others may go after `after_ms` and must after `within_ms`.
+
+    Both count from when the broker got the record. A tombstone stays for `tombstones_ms` after that.
+    """
+
+    after_ms: int
+    within_ms: int
+    tombstones_ms: int
+
+
+@dataclass(frozen=True)
 class TopicSpec:
     """A topic and, unless `dlq` is False, its dead-letter partner `<name>.dlq` (one partition, kept longer).
 
-    `retention_ms` -1 keeps for ever; `cleanup_policy` "delete", "compact" or "compact,delete".
+    Records leave `retention_ms` after the broker got them, -1: never; with `compaction` when they are superseded.
     """
 
     name: str
     partitions: int
     retention_ms: int
     max_message_bytes: int = 1_048_576
-    cleanup_policy: str = "delete"
+    compaction: Compaction | None = None
     dlq: bool = True
     dlq_retention_ms: int = 7 * DAY_MS
 
@@ -78,7 +91,31 @@ class TopicSpec:
         if not self.dlq:
             return None
         most = self.max_message_bytes + DLQ_MORE_BYTES
-        return TopicSpec(f"{self.name}.dlq", 1, self.dlq_retention_ms, most, "delete", dlq=False)
+        return TopicSpec(f"{self.name}.dlq", 1, self.dlq_retention_ms, most, dlq=False)
+
+    @property
+    def cleanup_policy(self) -> str:
+        """In Kafka's words."""
+        return "delete" if self.compaction is None else "compact"
+
+    def config(self) -> dict[str, str | int]:
+        """Kafka's settings of the topic."""
+        settings: dict[str, str | int] = {
+            "retention.ms": self.retention_ms,
+            "max.message.bytes": self.max_message_bytes,
+            "cleanup.policy": self.cleanup_policy,
+            # The broker's time: with the producer's, a record of a wrong clock would be deleted at once, or never.
+            "message.timestamp.type": TIMESTAMPS,
+            # Nothing leaves the segment that is being written: with a week's, a topic of three days would keep ten.
+            "segment.ms": SEGMENT_MS,
+        }
+        if self.compaction is not None:
+            settings |= {
+                "min.compaction.lag.ms": self.compaction.after_ms,
+                "max.compaction.lag.ms": self.compaction.within_ms,
+                "delete.retention.ms": self.compaction.tombstones_ms,
+            }
+        return settings
 
 
 @dataclass(frozen=True)
@@ -205,13 +242,7 @@ def _wanted_topics(prefix: str, topics: Iterable[TopicSpec]) -> Iterable[NewTopi
 
 
 def _new_topic(prefix: str, spec: TopicSpec) -> NewTopic:
-    config = {
-        "retention.ms": str(spec.retention_ms),
-        "max.message.bytes": str(spec.max_message_bytes),
-        "cleanup.policy": spec.cleanup_policy,
-        # The broker's time: with the producer's, a record of a wrong clock would be deleted at once, or never.
-        "message.timestamp.type": TIMESTAMPS,
-    }
+    config = {name: str(value) for name, value in spec.config().items()}
     return NewTopic(prefix + spec.name, spec.partitions, config=config)
 
 

@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from shared.cli.topology import topic_specs
+from shared.cli.topology import DAY_MS, TOMBSTONES_MS, topic_specs
 from shared.devtools.gen import labels
 from shared.devtools.gen.asyncapi_headers import (
     CLOUD_EVENT_HEADERS,
@@ -27,7 +27,7 @@ from shared.devtools.gen.files import Generated
 from shared.devtools.gen.schemas import stem
 from shared.events.common import CompanyCode
 from shared.events.registry import AnyTopic, topics
-from shared.events.topic import Audience, EventModel
+from shared.events.topic import Audience, EventModel, Facts, Latest
 
 TARGET = "docs/asyncapi.yaml"
 PREFIX = "beegrid."
@@ -49,7 +49,13 @@ Clients on librdkafka need 2.6.1 or newer (`kcat -V` says): Kafka 4 refuses the 
 the password were wrong.
 
 **Delivery.** At least once: drop a `ce_id` that was seen before. Events of one key are in order, with
-`ce_aggregateversion` rising by one; across keys and across topics no order is promised.
+`ce_aggregateversion` rising; across keys and across topics no order is promised.
+
+**Coming late.** Each channel says how long it keeps what. Some have facts for a time: what is older has gone. Others
+keep the latest state of each key for good (`cleanup.policy` `compact`): read one from its beginning, and you know the
+producer's whole state, whenever you come. Superseded states go, so whoever comes late sees gaps in
+`ce_aggregateversion`, and has missed nothing that still holds. A record without a value (a tombstone) says that its key
+has left: forget what you keep of it.
 
 **Names.** `beegrid.` is the default prefix of an installation (`BEEGRID_TOPIC_PREFIX`). The last part of a topic is the
 version of its contract: within it only optional fields are added, so ignore fields that you don't know.
@@ -103,16 +109,36 @@ def _key_schema(topic: AnyTopic) -> dict[str, Any]:
 def _topic_binding(topic: AnyTopic, address: str, *, dead: bool) -> dict[str, Any]:
     # what provisioning creates, so that this document can't promise anything else
     spec = next(spec for spec in topic_specs(("{company}",)) if spec.name == topic.name)
+    told: dict[str, Any] = {
+        "cleanup.policy": ["delete" if dead else spec.cleanup_policy],
+        "retention.ms": spec.dlq_retention_ms if dead else spec.retention_ms,
+        "max.message.bytes": spec.max_message_bytes,
+    }
+    if spec.compaction is not None and not dead:
+        told["delete.retention.ms"] = spec.compaction.tombstones_ms
     return {
         "topic": address,
         "partitions": 1 if dead else spec.partitions,
-        "topicConfiguration": {
-            "cleanup.policy": ["delete" if dead else spec.cleanup_policy],
-            "retention.ms": spec.dlq_retention_ms if dead else spec.retention_ms,
-            "max.message.bytes": spec.max_message_bytes,
-        },
+        "topicConfiguration": told,
         "bindingVersion": KAFKA_BINDING,
     }
+
+
+def _kept(topic: AnyTopic) -> str:
+    """What a reader who comes late can count on."""
+    kept = topic.kept
+    if isinstance(kept, Facts):
+        return f"Facts, kept for {kept.words}."
+    days = TOMBSTONES_MS // DAY_MS
+    leaving = (
+        f" When {kept.leaves}, the key leaves by a record without a value, which itself goes {days} days later. It has "
+        "the `ce_aggregateversion` of the state that leaves; a key that comes back goes on from there."
+    )
+    return (
+        "The latest state of each key is kept: read from its beginning, the topic is the producer's whole state. Every "
+        f"record is there for {kept.steps_hours // 24} d, superseded ones go after that: a late reader sees gaps in "
+        "`ce_aggregateversion`." + (leaving if kept.leaves else "")
+    )
 
 
 def _channel(topic: AnyTopic, *, dead: bool) -> dict[str, Any]:
@@ -130,11 +156,14 @@ def _channel(topic: AnyTopic, *, dead: bool) -> dict[str, Any]:
         ],
         "bindings": {"kafka": _topic_binding(topic, address, dead=dead)},
     }
+    if not dead and _leaves(topic):
+        channel["messages"][f"{name}Gone"] = {"$ref": f"#/components/messages/{name}Gone"}
     if dead:
         channel["tags"] = [{"name": "dead-letter"}, *channel["tags"][1:]]
     else:
         channel["description"] = (
-            f"Partition key `{topic.key}`. A body over {topic.record_bytes_max:,} bytes becomes a dead letter. "
+            f"{_kept(topic)} Partition key `{topic.key}`. A body over {topic.record_bytes_max:,} bytes becomes a dead "
+            "letter. "
             + (
                 "After a dead letter, later records of the same key wait (parked) until it is replayed."
                 if topic.ordered
@@ -179,6 +208,23 @@ def _message(topic: AnyTopic, reference: str) -> dict[str, Any]:
     }
 
 
+def _leaves(topic: AnyTopic) -> str:
+    """When a key leaves the topic, if ever."""
+    return topic.kept.leaves if isinstance(topic.kept, Latest) else ""
+
+
+def _gone(topic: AnyTopic) -> dict[str, Any]:
+    return {
+        "name": _message_name(topic) + "Gone",
+        "title": f"{topic.name}: a key leaves",
+        "summary": f"A record without a value: {_leaves(topic)}.",
+        "payload": {"type": "null"},
+        "traits": [{"$ref": "#/components/messageTraits/cloudEvent"}],
+        "bindings": {"kafka": {"key": _key_schema(topic), "bindingVersion": KAFKA_BINDING}},
+        "tags": [{"name": str(topic.audience)}],
+    }
+
+
 def _dead_letter(topic: AnyTopic) -> dict[str, Any]:
     return {
         "name": _message_name(topic) + "DeadLetter",
@@ -203,6 +249,7 @@ def _group(topic: AnyTopic, service: str) -> str:
 def _operation(topic: AnyTopic, party: str, action: str, *, dead: bool = False) -> dict[str, Any]:
     channel = stem(topic) + (".dlq" if dead else "")
     name = _message_name(topic) + ("DeadLetter" if dead else "")
+    names = [name, f"{name}Gone"] if _leaves(topic) and not dead else [name]
     chinese, english = labels.party(party)
     words = {"send": "writes", "receive": "reads"}[action]
     operation: dict[str, Any] = {
@@ -211,7 +258,7 @@ def _operation(topic: AnyTopic, party: str, action: str, *, dead: bool = False) 
         "title": f"{party} {words} {channel}",
         "summary": DEAD_LETTER_SUMMARY[action].format(party=party, topic=topic.name) if dead else topic.summary,
         "tags": [{"name": party, "description": f"{chinese} / {english}"}],
-        "messages": [{"$ref": f"#/channels/{channel}/messages/{name}"}],
+        "messages": [{"$ref": f"#/channels/{channel}/messages/{one}"} for one in names],
     }
     if action == "receive":
         group = f"{PREFIX}{OUTSIDE[party]}." if party in OUTSIDE else _group(topic, party)
@@ -276,6 +323,8 @@ def document(root: Path) -> dict[str, Any]:
         channels[stem(topic)] = _channel(topic, dead=False)
         channels[f"{stem(topic)}.dlq"] = _channel(topic, dead=True)
         messages[_message_name(topic)] = _message(topic, references[topic.model])
+        if _leaves(topic):
+            messages[f"{_message_name(topic)}Gone"] = _gone(topic)
         messages[f"{_message_name(topic)}DeadLetter"] = _dead_letter(topic)
     return {
         "asyncapi": "3.0.0",

@@ -39,11 +39,11 @@ CLOUD_EVENT_HEADERS: dict[str, Any] = {
             "type": "string",
             "pattern": "^[0-9]+$",
             "description": (
-                "对象的版本号 / the aggregate's version after this event, a decimal number: 1, 2, 3 … without a gap "
-                "for one "
-                "ce_subject, in this order on the topic. A smaller number than the last one seen is a repetition; a "
-                "gap "
-                "means that something was missed. 0 or absent: the event has no aggregate."
+                "对象的版本号 / the aggregate's version after this event, a decimal number: 1, 2, 3 … for one "
+                "ce_subject, in this order on the topic. A number no larger than the last one seen is a repetition, "
+                "or the tombstone of that state. Whoever reads along sees no gap; one means that something was missed, "
+                "or that superseded states have gone, where a topic keeps the latest of each key. 0 or absent: the "
+                "event has no aggregate."
             ),
         },
         "content-type": {"type": "string", "const": "application/json", "description": "of the record's value"},

@@ -71,8 +71,7 @@ def _topic_rows(topic: AnyTopic) -> Iterator[str]:
         if "{company}" in topic.name:
             left = "the record is refused and not kept"
         readers = ", ".join(topic.consumers)
-        days = f"{topic.retention_hours // 24} d"
-        yield f"| `{topic.name}` | `{path}` | {mark.sort} | {mark.why} | {days} | {readers} | {left} |"
+        yield f"| `{topic.name}` | `{path}` | {mark.sort} | {mark.why} | {topic.kept.words} | {readers} | {left} |"
 
 
 def generate(root: Path) -> Generated:

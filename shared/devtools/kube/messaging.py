@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from shared.cli.provision import AclSpec, Quota, TopicSpec
-from shared.cli.provision.kafka import TIMESTAMPS
 from shared.cli.topology import acl_specs, company_user, system_acl, topic_specs
 from shared.devtools.kube import plan
 
@@ -92,12 +91,6 @@ def _topic(spec: TopicSpec) -> Yaml:
             "topicName": full,
             "partitions": spec.partitions,
             "replicas": 3,
-            "config": {
-                "retention.ms": spec.retention_ms,
-                "max.message.bytes": spec.max_message_bytes,
-                "cleanup.policy": spec.cleanup_policy,
-                "message.timestamp.type": TIMESTAMPS,
-                "min.insync.replicas": 2,
-            },
+            "config": {**spec.config(), "min.insync.replicas": 2},
         },
     }

@@ -12,9 +12,10 @@ CREATE TABLE outbox (
     occurred_at timestamptz NOT NULL,
     traceparent text,
     headers bytea,
-    payload bytea NOT NULL
+    payload bytea
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000,
         autovacuum_vacuum_cost_delay = 0, autovacuum_analyze_threshold = 20000);
+COMMENT ON COLUMN outbox.payload IS 'null: a tombstone, by which its key leaves the topic';
 COMMENT ON COLUMN outbox.headers IS 'only of dead letters: all Kafka headers as they are, packed; null: made from the columns';
 
 -- What the leading relay says of the outbox. One row.
@@ -52,7 +53,7 @@ CREATE TABLE outbox_held (
     occurred_at timestamptz NOT NULL,
     traceparent text,
     headers bytea,
-    payload bytea NOT NULL,
+    payload bytea,
     discarded_at timestamptz,
     discarded_by text,
     reason text,

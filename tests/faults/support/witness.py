@@ -16,10 +16,11 @@ from shared.cli.provision import app_role, owner_role
 from shared.devtools.installation import Installation
 from shared.events.topic import Topic
 from shared.kit import db
-from shared.kit.consumer import Handler, TopicConsumer
+from shared.kit.consumer import TopicConsumer
 from shared.kit.http.middleware import RequestMiddleware
 from shared.kit.run import _Server
 from shared.kit.service import Service
+from shared.kit.tombstones import GoneHandler, Handler
 from shared.kit.work import Event, Work
 from tests.faults.support.database import ask
 
@@ -43,13 +44,13 @@ def watch_effects(slow_s: float = 0.0) -> None:
     """
     consumes = Service.consumes
 
-    def patched(self: Service, topic: Topic[Any], handler: Handler) -> None:
+    def patched(self: Service, topic: Topic[Any], handler: Handler, gone: GoneHandler | None = None) -> None:
         async def witnessed(work: Work, events: Sequence[Event[Any]]) -> None:
             await asyncio.sleep(slow_s)
             await handler(work, events)
             await work.conn.execute(SQL_WITNESS, [event.id for event in events])
 
-        consumes(self, topic, witnessed)
+        consumes(self, topic, witnessed, gone)
 
     Service.consumes = patched
 

@@ -1,10 +1,12 @@
 """What intake keeps of companies and riders, in whatever order it is told."""
 
+from services.intake.handlers import on_rider_gone
 from services.intake.store import projections as store
 from services.intake.usecases.projections import ProjectedKeys, follow_riders
 from shared.events.company_changed import CompanyKey
-from shared.events.rider_changed import RiderChanged
+from shared.events.rider_changed import RIDER_CHANGED, RiderChanged
 from shared.kit.ids import new_id
+from shared.kit.work import Gone, Record
 from tests.store.intake.conftest import SEALER, Intake, event, rider_id
 
 
@@ -41,6 +43,28 @@ async def test_one_batch_with_several_states_of_a_rider(intake: Intake) -> None:
         await follow_riders(work, [state(1, True), state(3, False), state(2, True)])
     async with intake.pool.acquire() as conn:
         assert not (await store.riders_by_id(conn, [rider_id("r7")]))[rider_id("r7")].active
+
+
+async def test_a_rider_whose_state_has_left_the_topic_may_nothing_more(intake: Intake) -> None:
+    """Whoever was away while the broker took the last state out meets the tombstone alone."""
+    gone = rider_id("r1")
+
+    async def may() -> tuple[bool, bool]:
+        async with intake.pool.acquire() as conn:
+            found = (await store.riders_by_id(conn, [gone]))[gone]
+        return found.consent, found.active
+
+    async def retire(version: int) -> None:
+        async with intake.work() as work:
+            record = Record(RIDER_CHANGED.name, 0, 0, str(gone).encode(), None, ())
+            await on_rider_gone(work, [Gone(new_id(), None, str(gone), version, work.now, record)])
+
+    await intake.rider(version=5)
+    await retire(4)
+    assert await may() == (True, True), "that was an older state"
+    await retire(5)
+    await intake.rider(version=5)  # heard once more
+    assert await may() == (False, False)
 
 
 async def test_keys_follow_the_company_and_are_unsealed_once_a_version(intake: Intake) -> None:

@@ -82,7 +82,7 @@ async def test_what_names_nobody_is_emptied_and_stays_listed(letters: Pool) -> N
 
 
 async def test_they_are_kept_as_long_as_their_topic_keeps_them(letters: Pool) -> None:
-    hours = {topic.name: topic.retention_hours for topic in registry.topics()}
+    hours = {topic.name: topic.kept.whole_hours for topic in registry.topics()}
     reports = await bury(letters, REPORTS, b"{")
     riders = await bury(letters, RIDERS, b"{", key=b"")
     stands = {

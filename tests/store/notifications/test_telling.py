@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 
 from services.notifications.domain import TEMPLATES, Channel
+from services.notifications.handlers import on_rider_gone
 from services.notifications.store import messages, people
 from services.notifications.usecases import cases, telling
 from services.notifications.usecases import preferences as choices
@@ -16,7 +17,7 @@ from shared.kit.areas.store import KeptArea
 from shared.kit.auth import Sealer
 from shared.kit.erasure import Erasure, Leaver
 from shared.kit.ids import new_id
-from shared.kit.work import begin
+from shared.kit.work import Gone, begin
 from tests.store.notifications.stage import GRID, NOON, Stage, company_is, moved, redeemed, rider_is, stepped
 
 
@@ -218,6 +219,19 @@ async def test_who_left_loses_addresses_and_who_was_erased_everything(stage: Sta
     assert [len(await inbox(stage, rider)) for rider in riders] == [1, 0, 2]
     for table in ("riders", "messages", "deliveries", "channels", "preferences"):
         assert await stage.pool.fetchval(f"SELECT count(*) FROM {table} WHERE rider_id = $1", erased) == 0
+
+
+async def test_whose_state_has_left_the_topic_loses_addresses(stage: Stage) -> None:
+    gone, newer = riders = [new_id() for _ in range(2)]
+    for rider in riders:
+        await add_channel(stage, rider, ("points",))
+    states = [rider_is(gone, 5), rider_is(newer, 6)]
+    await stage.hear(telling.take_riders, *states)
+    left = [Gone(new_id(), None, one.key, 5, NOON, one.record) for one in states]
+    await stage.hear(on_rider_gone, *left)  # type: ignore[arg-type]  # a handler of tombstones
+    assert [row["rider_id"] for row in await stage.rows("SELECT rider_id FROM channels")] == [newer]
+    found = {row["rider_id"]: row["active"] for row in await stage.rows("SELECT rider_id, active FROM riders")}
+    assert (found[gone], found[newer]) == (False, True)
 
 
 async def test_company_keys_follow_the_newest_version(stage: Stage) -> None:

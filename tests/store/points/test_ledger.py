@@ -9,6 +9,7 @@ import pytest
 
 from services.points import usecases
 from services.points.domain import Rule
+from services.points.handlers import on_rider_gone
 from services.points.store import ledger as store
 from shared.events.case_changed import CaseChanged
 from shared.kit import counters
@@ -16,7 +17,7 @@ from shared.kit.areas import AreaTree, KnownArea
 from shared.kit.auth import Principal
 from shared.kit.http import ApiProblem
 from shared.kit.ids import new_id
-from shared.kit.work import Event, begin
+from shared.kit.work import Event, Gone, begin
 from tests.store.points.ledger import GAS, MANHOLE, NOON, WELL, Case, Ledger, points_of, redemption, rider
 
 GAS_POINTS = points_of(GAS)
@@ -171,6 +172,18 @@ async def test_more_than_available_and_inactive_riders_are_refused(ledger: Ledge
     await ledger.deliver(rider(someone, 4, True))
     await ledger.deliver(redemption(third, someone, 1, "requested"))
     assert (await ledger.told(someone))[-1] == ("refused", -1, "rider_inactive")
+    await ledger.tallies()
+
+
+async def test_a_rider_whose_state_has_left_the_topic_spends_nothing_more(ledger: Ledger) -> None:
+    someone, _ = await _with_points(ledger)
+    await ledger.deliver(rider(someone, 5, True))
+    for version, told in ((4, "held"), (5, "refused")):
+        state = rider(someone, version, True)
+        async with ledger.pool.acquire() as conn, conn.transaction():
+            await on_rider_gone(await begin(conn), [Gone(new_id(), None, state.key, version, NOON, state.record)])
+        await ledger.deliver(redemption(new_id(), someone, 1, "requested"))
+        assert (await ledger.told(someone))[-1][0] == told
     await ledger.tallies()
 
 

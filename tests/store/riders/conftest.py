@@ -37,9 +37,9 @@ class Riders:
             await insert_outbox(conn, work.rows)
 
     async def published(self, topic: str) -> list[dict[str, Any]]:
-        """Bodies of the outbox with their version, in order."""
+        """Bodies of the outbox with their version, in order; of a tombstone the version alone."""
         rows = await self.pool.fetch("SELECT version, payload FROM outbox WHERE topic = $1 ORDER BY id", topic)
-        return [{"version": row["version"], **orjson.loads(row["payload"])} for row in rows]
+        return [{"version": row["version"], **orjson.loads(row["payload"] or b"{}")} for row in rows]
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Whatever topic is heard first, the same is known in the end; the city hears every step once."""
 
 import random
+from datetime import timedelta
 from itertools import permutations
 from typing import Any
 from uuid import UUID
@@ -9,11 +10,13 @@ import asyncpg
 import orjson
 import pytest
 
+from services.tracking import usecases
 from services.tracking.store import figures, journeys
 from shared.events.public_case_changed import PublicCaseChanged
-from shared.kit import counters
+from shared.kit import clock, counters
 from shared.kit.db import Pool
 from shared.kit.ids import new_id
+from shared.kit.work import begin, insert_outbox
 from tests.store.tracking.conftest import T0, TABLES, Story
 
 SQL_READ_HERE = """
@@ -124,3 +127,40 @@ async def test_pages_of_an_export_meet(tracking: Any, pool: Pool) -> None:
 async def test_what_happened_is_not_edited(pool: Pool, table: str) -> None:
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await pool.execute(f"DELETE FROM {table}")
+
+
+async def test_a_case_leaves_the_public_topic_some_time_after_its_end(tracking: Any, pool: Pool) -> None:
+    """With the version of the state that leaves; a step that comes meanwhile keeps it, one that comes later returns."""
+
+    async def told(story: Story) -> list[tuple[int, bool]]:
+        rows = await pool.fetch("SELECT version, payload FROM outbox WHERE key = $1 ORDER BY id", str(story.case_id))
+        return [(row["version"], row["payload"] is not None) for row in rows]
+
+    async def retire() -> int:
+        async with pool.acquire() as conn, conn.transaction():
+            work = await begin(conn)
+            looked_at = await usecases.retire_cases(work, 30)
+            await insert_outbox(conn, work.rows)
+        return looked_at
+
+    await tracking.owner.execute("TRUNCATE ended_cases")
+    over, young, reopened, busy, live = (Story(f"L-{n}") for n in range(5))
+    long_ago = clock.now() - timedelta(days=31)
+    for story, at in ((over, long_ago), (young, clock.now()), (reopened, long_ago), (busy, long_ago)):
+        await tracking.hear(
+            ("cases", [story.case(1, "opened", "open", 1), story.case(2, "closed", "closed", 2, changed_at=at)])
+        )
+    await tracking.hear(("cases", [live.case(1, "opened", "open", 1, changed_at=long_ago)]))
+    await tracking.hear(("cases", [reopened.case(3, "reopened", "open", 3)]))
+    async with tracking.owner.acquire() as step, step.transaction():
+        await step.execute("SELECT FROM cases WHERE case_id = $1 FOR NO KEY UPDATE", busy.case_id)
+        assert await retire() == 2  # the one that takes a step right now is left for the next look
+    assert await told(over) == [(1, True), (2, True), (2, False)]
+    assert [await told(one) for one in (young, busy)] == [[(1, True), (2, True)]] * 2
+    assert await told(reopened) == [(1, True), (2, True), (3, True)]
+    assert await told(live) == [(1, True)]
+    assert (await retire(), await retire()) == (1, 0)
+    await tracking.hear(("cases", [over.case(3, "reopened", "open", 3)]))
+    await tracking.hear(("cases", [over.case(4, "invalidated", "invalid", 4, changed_at=long_ago)]))
+    assert await retire() == 1
+    assert await told(over) == [(1, True), (2, True), (2, False), (3, True), (4, True), (4, False)]

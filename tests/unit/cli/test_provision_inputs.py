@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from shared.cli import migrate
-from shared.cli.provision import AclSpec, KafkaAdmin, TopicSpec, database_url, delete_topics
+from shared.cli.provision import AclSpec, Compaction, KafkaAdmin, TopicSpec, database_url, delete_topics
 from shared.cli.provision import kafka as topics
 from shared.cli.provision import postgres as database
 
 
 def test_each_topic_has_its_dead_letter_partner() -> None:
-    specs = [TopicSpec("a.v1", 6, 1000, 5000), TopicSpec("b.v1", 2, -1, cleanup_policy="compact", dlq=False)]
+    specs = [TopicSpec("a.v1", 6, 1000, 5000), TopicSpec("b.v1", 2, -1, compaction=Compaction(1, 2, 3), dlq=False)]
     made = {topic.topic: (topic.num_partitions, topic.config or {}) for topic in topics._wanted_topics("x.", specs)}
     assert set(made) == {"x.a.v1", "x.a.v1.dlq", "x.b.v1"}
     assert made["x.a.v1"][1] == {
@@ -19,10 +19,12 @@ def test_each_topic_has_its_dead_letter_partner() -> None:
         "max.message.bytes": "5000",
         "cleanup.policy": "delete",
         "message.timestamp.type": "LogAppendTime",
+        "segment.ms": "86400000",
     }
     assert made["x.a.v1.dlq"][0] == 1
     assert int(made["x.a.v1.dlq"][1]["max.message.bytes"]) > 5_000, "a dead letter tells more than its record"
-    assert made["x.b.v1"][1]["cleanup.policy"] == "compact"
+    compacted = {"min.compaction.lag.ms": "1", "max.compaction.lag.ms": "2", "delete.retention.ms": "3"}
+    assert made["x.b.v1"][1].items() >= {"cleanup.policy": "compact", "retention.ms": "-1", **compacted}.items()
 
 
 def test_rights_are_exactly_those_of_the_spec() -> None:

@@ -1,14 +1,22 @@
 """Records of companies as they may really come."""
 
 import base64
+from datetime import UTC, datetime
 from types import SimpleNamespace
+from typing import Any
 
 import orjson
 import pytest
 
+from shared.events.envelope import Envelope, to_headers
 from shared.events.inbound_reports import INBOUND_REPORTS
+from shared.events.outside import INT64_MAX
+from shared.events.report_received import REPORT_RECEIVED
+from shared.events.rider_changed import RIDER_CHANGED
+from shared.events.topic import Topic
 from shared.kit.decode import Decoder, Unreadable
-from shared.kit.work import Event, Record
+from shared.kit.ids import new_id
+from shared.kit.work import Event, Gone, Record
 
 BODY = {
     "external_id": "r-1",
@@ -178,3 +186,32 @@ def test_a_batch_of_cloudevents_is_refused_with_a_reason() -> None:
     item = read(b"[]", ("content-type", b"application/cloudevents-batch+json"))
     assert isinstance(item, Unreadable)
     assert item.code == "envelope"
+
+
+def of_states(value: bytes | None, key: bytes | None, *headers: tuple[str, bytes | None]) -> Event[object] | Unreadable:
+    record = Record(RIDER_CHANGED.name, 2, 7, key, value, headers, 1_700_000_000_000)
+    [item] = Decoder(RIDER_CHANGED, "t.").decode([record])
+    return item
+
+
+def test_a_tombstone_says_who_has_gone_and_with_which_state() -> None:
+    at = datetime(2025, 3, 1, tzinfo=UTC)
+    headers = to_headers(Envelope(new_id(), RIDER_CHANGED.name, "/beegrid/riders", "r-7", 12, at))
+    gone = of_states(None, b"r-7", *headers)
+    assert isinstance(gone, Gone)
+    assert (str(gone.id), gone.key, gone.version, gone.occurred_at) == (dict(headers)["ce_id"].decode(), "r-7", 12, at)
+
+
+@pytest.mark.parametrize("headers", [(), (("ce_id", b"\xff"),), (("ce_id", None),)])
+def test_one_without_the_suites_headers_is_later_than_all_of_its_key(headers: tuple[Any, ...]) -> None:
+    gone, again = (of_states(None, b"r-7", *headers) for _ in range(2))
+    assert isinstance(gone, Gone)
+    assert (gone.key, gone.version) == ("r-7", INT64_MAX)
+    assert gone.id == again.id, "it is one event however often it is read"  # type: ignore[union-attr]  # as above
+
+
+@pytest.mark.parametrize(("topic", "key"), [(RIDER_CHANGED, None), (RIDER_CHANGED, b""), (REPORT_RECEIVED, b"r-7")])
+def test_a_record_without_a_value_is_nothing_where_no_key_leaves(topic: Topic[Any], key: bytes | None) -> None:
+    [item] = Decoder(topic, "t.").decode([Record(topic.name, 0, 7, key, None, ())])
+    assert isinstance(item, Unreadable)
+    assert item.code == "empty"

@@ -175,6 +175,9 @@ class AreaMap:
     """Grid code → code of its city, where the map has one."""
     listed: Mapping[tuple[Level | None, str | None], tuple[Area, ...]] = field(default_factory=dict)
     """Level and parent's code, None for any → areas by code."""
+    _sure: dict[tuple[int, str | None], Route] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """Routes of places that lie in one grid alone, by its number and the kind of department: a route says nothing of
+    its place, so one serves them all. Another map, or the same with other departments, begins without any."""
 
     @staticmethod
     def of(
@@ -211,7 +214,12 @@ class AreaMap:
         found = self.locator.candidates(
             [place.lng for place in places], [place.lat for place in places], [_reach_m(place) for place in places]
         )
-        routes = [self._decide(place, numbers) for place, numbers in zip(places, found, strict=True)]
+        routes = [
+            self._sure_route(numbers[0], place.department_kind)
+            if len(numbers) == 1 and place.accuracy_m is not None and place.accuracy_m <= REACH_M_MAX
+            else self._decide(place, numbers)
+            for place, numbers in zip(places, found, strict=True)
+        ]
         outside = [place for place, numbers in zip(places, found, strict=True) if not numbers]
         if outside:
             near = iter(self.locator.nearest([place.lng for place in outside], [place.lat for place in outside]))
@@ -222,6 +230,12 @@ class AreaMap:
         """The route to a grid of this map."""
         department = self.department(department_kind, grid.code)
         return Route("routed", None, grid, self.paths[grid.code], alternatives, department)
+
+    def _sure_route(self, number: int, department_kind: str | None) -> Route:
+        route = self._sure.get((number, department_kind))
+        if route is None:
+            route = self._sure[number, department_kind] = self.at_grid(self.grids[number], department_kind)
+        return route
 
     def _near(self, number: int | None) -> Route:
         return Route("unroutable", OUTSIDE, near=None if number is None else self.grids[number].code)

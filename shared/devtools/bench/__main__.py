@@ -65,7 +65,9 @@ def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--only-floor", action="store_true", help="no suite")
     parser.add_argument("--aged", type=int, default=0, help="compare with a suite that has so many reports")
     parser.add_argument("--ground", type=Path, help="where that suite's data are, or are to stay for the next time")
-    parser.add_argument("--setting", action="append", default=[], help="NAME=VALUE, tried for all services' roles")
+    parser.add_argument(
+        "--setting", action="append", default=[], help="NAME=VALUE of Postgres, tried for all services' roles"
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench.json")
     options = parser.parse_args(arguments)
     options.reports = options.reports or (TURN_REPORTS if options.aged else REPORTS)

@@ -27,11 +27,12 @@ class Turn:
 
 @dataclass(frozen=True)
 class Round:
-    """The two sides one after the other, and pgbench beside them."""
+    """The two sides one after the other, and pgbench beside them; `tried`: the suite with other settings."""
 
     floor: Turn
     suite: Turn
     yard: Yardstick
+    tried: Turn | None = None
 
     @property
     def share(self) -> float:
@@ -63,6 +64,22 @@ def five_hops(rounds: Sequence[Round]) -> dict[str, Any]:
             "floor": _rounded(by_part(middle.floor.spent)),
         },
         "floor": floor([one.floor for one in rounds]),
+    }
+
+
+def tried(rounds: Sequence[Round], settings: Mapping[str, str]) -> dict[str, Any] | None:
+    """What settings change, as medians of each round's ratio to the suite as it is delivered; None: nothing tried."""
+    pairs = [(one.tried, one.suite) for one in rounds if one.tried is not None]
+    if not pairs:
+        return None
+    parts = [(by_part(new.spent), by_part(old.spent)) for new, old in pairs]
+    return {
+        "settings": dict(settings),
+        "throughput": round(statistics.median(new.per_second / old.per_second for new, old in pairs), 3),
+        "cpu": round(statistics.median(new.cpu_us / old.cpu_us for new, old in pairs), 3),
+        "cpu_by_part": {
+            part: round(statistics.median(new[part] / old[part] for new, old in parts), 3) for part in parts[0][0]
+        },
     }
 
 

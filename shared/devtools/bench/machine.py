@@ -6,20 +6,23 @@ import sys
 import sysconfig
 
 PGO, LTO = "--enable-optimizations", "--with-lto"
+DISTRIBUTION = "--prefix=/usr'"
+"""Debian and others optimise by other words than those of `configure`."""
 
 
 def python_build(arguments: str | None = None) -> dict[str, object]:
-    """Version, path, and whether this build had profile-guided and link-time optimisation.
+    """Version, path, and whether this build had profile-guided and link-time optimisation; None: it doesn't say.
 
     Args:
-        arguments: of its `configure`; None: those of the running Python. Where a build doesn't say, both are None.
+        arguments: of its `configure`, each in quotes; None: those of the running Python.
     """
-    said = sysconfig.get_config_var("CONFIG_ARGS") if arguments is None else arguments
+    said = (sysconfig.get_config_var("CONFIG_ARGS") or "") if arguments is None else arguments
+    absent = None if not said or DISTRIBUTION in said else False
     return {
         "version": platform.python_version(),
         "executable": os.path.realpath(sys.executable),
-        "pgo": None if not said else PGO in said,
-        "lto": None if not said else LTO in said and "--without-lto" not in said and f"{LTO}=no" not in said,
+        "pgo": PGO in said or absent,
+        "lto": (LTO in said and f"{LTO}=no" not in said) or absent,
     }
 
 

@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import json
 import tempfile
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ from uuid import UUID
 
 from rich.console import Console
 
+from shared.cli.provision import app_role
+from shared.cli.provision.postgres import APP_SETTINGS
 from shared.devtools.bench import figures
 from shared.devtools.bench.figures import Round, Turn
 from shared.devtools.bench.floor.running import floor_process
@@ -48,7 +50,8 @@ HTTP_SHARE = 0.5
 """Of what came through over HTTP: the load at which its latency is measured."""
 OVERRIDES = {"BEEGRID_RATE_LIMIT_PER_MINUTE": "10000000"}
 """One company sends all that comes over HTTP."""
-FLOOR, SUITE = "floor", "suite"
+FLOOR, SUITE, TRIED = "floor", "suite", "tried"
+"""TRIED: the suite again, its roles with other settings of Postgres than they are delivered with."""
 Post = Callable[[list[Request]], Awaitable[list[Posted]]]
 
 
@@ -61,11 +64,12 @@ class Sides:
     floor: Side
     suite: Bench
     processes: dict[str, ManagedProcess]
+    tried: Mapping[str, str]
     running: str = ""
 
     @classmethod
-    async def begin(cls, infra: Infra, folder: Path, logs: Path, console: Console) -> "Sides":
-        """Set up databases and topics of both; nothing runs yet."""
+    async def begin(cls, infra: Infra, folder: Path, logs: Path, console: Console, tried: Mapping[str, str]) -> "Sides":
+        """Set up databases and topics of both; nothing runs yet. `tried`: settings of Postgres by name."""
         made = {name: Installation(infra, folder / name, name=f"bench{name}") for name in (FLOOR, SUITE)}
         for one in made.values():
             await asyncio.to_thread(one.set_up)
@@ -73,7 +77,7 @@ class Sides:
         bare = Side(made[FLOOR], *await pools_of(made[FLOOR]), console, processes)
         guard = infra.guard or Guard()
         whole = Suite(made[SUITE], guard, logs, overrides=OVERRIDES)
-        return cls(infra, logs, bare, Bench(whole, *await pools_of(made[SUITE]), console), processes)
+        return cls(infra, logs, bare, Bench(whole, *await pools_of(made[SUITE]), console), processes, tried)
 
     def of(self, name: str) -> Side:
         """The side."""
@@ -89,6 +93,7 @@ class Sides:
             self.processes[FLOOR] = floor_process(self.floor.installation, guard, self.logs)
             await asyncio.to_thread(self.processes[FLOOR].start)
         else:
+            await self._set_roles(self.tried if name == TRIED else delivered(self.tried))
             guard = self.infra.guard or Guard()
             self.suite.run_on(Suite(self.suite.installation, guard, self.logs, overrides=OVERRIDES))
             await asyncio.to_thread(self.suite.suite.start, HOPS)
@@ -103,9 +108,19 @@ class Sides:
         if self.running == FLOOR:
             await asyncio.to_thread(self.processes[FLOOR].stop)
             self.processes.clear()
-        elif self.running == SUITE:
+        elif self.running:
             await asyncio.to_thread(self.suite.suite.stop)
         self.running = ""
+
+    async def _set_roles(self, settings: Mapping[str, str | None]) -> None:
+        """For connections that the services will make; None: as the server has it."""
+        made = self.suite.installation
+        for service in made.services:
+            role = f"ALTER ROLE {app_role(service, made.role_prefix)} IN DATABASE {made.name}"
+            for name, value in settings.items():
+                await self.suite.admin.execute(
+                    f"{role} RESET {name}" if value is None else f"{role} SET {name} = '{value}'"
+                )
 
     async def close(self) -> None:
         """Stop what runs, give connections back."""
@@ -114,13 +129,19 @@ class Sides:
         await self.suite.close()
 
 
+def delivered(tried: Mapping[str, str]) -> dict[str, str | None]:
+    """What the services' roles have of these settings."""
+    return {name: APP_SETTINGS.get(name) for name in tried}
+
+
 async def measure_all(infra: Infra, folder: Path, options: argparse.Namespace, console: Console) -> dict[str, Any]:
     """Everything; returns what bench.json holds."""
     if infra.postgres is None or infra.kafka is None:
         raise SystemExit("the benchmark needs servers of its own: unset BEEGRID_POSTGRES_ADMIN_URL and the like")
     logs = options.out.parent / "bench-logs"
     logs.mkdir(parents=True, exist_ok=True)
-    sides = await Sides.begin(infra, folder, logs, console)
+    tried = dict(one.partition("=")[::2] for one in options.setting)
+    sides = await Sides.begin(infra, folder, logs, console, tried)
     try:
         found = await _measure(sides, options, console)
     finally:
@@ -134,8 +155,6 @@ async def measure_all(infra: Infra, folder: Path, options: argparse.Namespace, c
 async def _measure(sides: Sides, options: argparse.Namespace, console: Console) -> dict[str, Any]:
     each = options.reports // options.rounds
     people = [riders(each) for _ in range(options.rounds)]
-    for side in (sides.floor, sides.suite):
-        await settle_riders(side.installation, [rider for some in people for rider in some])
     found: dict[str, Any] = {"machine": machine(), "located_per_core_s": round(located_per_core_s())}
     bare = found["machine"]["python"]
     console.print(f"Python {bare['version']}, PGO {bare['pgo']}, LTO {bare['lto']}")
@@ -146,6 +165,9 @@ async def _measure(sides: Sides, options: argparse.Namespace, console: Console) 
         return {**found, **await _against_naive(sides, options, console)}
     rounds = await _rounds(sides, people, options, console)
     found["five_hops"] = figures.five_hops(rounds)
+    if (changed := figures.tried(rounds, sides.tried)) is not None:
+        found["tried"] = changed
+        console.print(f"with {sides.tried}: {changed}")
     yard = rounds[-1].yard
     found["yardstick"] = {"y_tps": round(yard.y_tps), "l_ms": yard.l_ms}
     await sides.switch(SUITE, min(WARM, each))
@@ -175,8 +197,9 @@ async def _rounds(
     rounds = []
     for number, some in enumerate(people):
         yard = await asyncio.to_thread(measure, sides.infra.postgres, options.seconds)
-        turns = {name: await _turn(sides, name, some, console) for name in (FLOOR, SUITE)[:: 1 - 2 * (number % 2)]}
-        rounds.append(Round(turns[FLOOR], turns[SUITE], yard))
+        names = (FLOOR, SUITE, TRIED) if sides.tried else (FLOOR, SUITE)
+        turns = {name: await _turn(sides, name, some, console) for name in names[:: 1 - 2 * (number % 2)]}
+        rounds.append(Round(turns[FLOOR], turns[SUITE], yard, turns.get(TRIED)))
         one = rounds[-1]
         console.print(
             f"  Y {yard.y_tps:,.0f}/s   share of the floor {one.share:.2f}   CPU {one.cpu_ratio:.2f} × the floor's"
@@ -186,7 +209,9 @@ async def _rounds(
 
 async def _turn(sides: Sides, name: str, some: Sequence[UUID], console: Console) -> Turn:
     await sides.switch(name, min(WARM, len(some)))
-    turn = Turn(*await sides.of(name).throughput(some))
+    people = riders(len(some)) if name == TRIED else some
+    await settle_riders(sides.of(name).installation, people)
+    turn = Turn(*await sides.of(name).throughput(people))
     console.print(f"{name}: {turn.per_second:,.0f} events/s, {turn.cpu_us:,.0f} µs of CPU an event")
     return turn
 

@@ -214,14 +214,15 @@ class AreaMap:
         found = self.locator.candidates(
             [place.lng for place in places], [place.lat for place in places], [_reach_m(place) for place in places]
         )
-        routes = [
-            self._sure_route(numbers[0], place.department_kind)
-            if len(numbers) == 1 and place.accuracy_m is not None and place.accuracy_m <= REACH_M_MAX
-            else self._decide(place, numbers)
-            for place, numbers in zip(places, found, strict=True)
-        ]
-        outside = [place for place, numbers in zip(places, found, strict=True) if not numbers]
-        if outside:
+        sure, routes = self._sure, []
+        for place, numbers in zip(places, found, strict=True):
+            # one grid: the route has nearly always been made before, unless the circle is too wide to decide
+            route = sure.get((numbers[0], place.department_kind)) if len(numbers) == 1 else None
+            if route is None or place.accuracy_m is None or place.accuracy_m > REACH_M_MAX:
+                route = self._decide(place, numbers)
+            routes.append(route)
+        if not all(found):
+            outside = [place for place, numbers in zip(places, found, strict=True) if not numbers]
             near = iter(self.locator.nearest([place.lng for place in outside], [place.lat for place in outside]))
             routes = [self._near(next(near)) if route.reason == OUTSIDE else route for route in routes]
         return routes
@@ -230,12 +231,6 @@ class AreaMap:
         """The route to a grid of this map."""
         department = self.department(department_kind, grid.code)
         return Route("routed", None, grid, self.paths[grid.code], alternatives, department)
-
-    def _sure_route(self, number: int, department_kind: str | None) -> Route:
-        route = self._sure.get((number, department_kind))
-        if route is None:
-            route = self._sure[number, department_kind] = self.at_grid(self.grids[number], department_kind)
-        return route
 
     def _near(self, number: int | None) -> Route:
         return Route("unroutable", OUTSIDE, near=None if number is None else self.grids[number].code)
@@ -247,7 +242,11 @@ class AreaMap:
         if place.accuracy_m is None or place.accuracy_m > REACH_M_MAX:
             near = tuple(grids[number].code for number in numbers)
             return Route("unroutable", VAGUE, alternatives=near, near=near[0])
-        others = tuple(grids[number].code for number in numbers[1:]) if len(numbers) > 1 else ()
+        if len(numbers) == 1:
+            route = self.at_grid(grids[numbers[0]], place.department_kind)
+            self._sure[numbers[0], place.department_kind] = route
+            return route
+        others = tuple(grids[number].code for number in numbers[1:])
         return self.at_grid(grids[numbers[0]], place.department_kind, others)
 
 

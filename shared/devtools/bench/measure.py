@@ -5,7 +5,7 @@ import asyncio
 import json
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -30,7 +30,7 @@ from shared.devtools.bench.http_load import (
 from shared.devtools.bench.latency import WAY, paced, quantile_ms
 from shared.devtools.bench.latency import commits as commits_of
 from shared.devtools.bench.load import Sent, riders, settle_riders
-from shared.devtools.bench.locating import located_per_core_s
+from shared.devtools.bench.locating import located
 from shared.devtools.bench.machine import machine
 from shared.devtools.bench.postings import postings
 from shared.devtools.bench.resting import rest
@@ -66,6 +66,8 @@ class Sides:
     processes: dict[str, ManagedProcess]
     tried: Mapping[str, str]
     running: str = ""
+    batch_sizes: dict[str, float] = field(default_factory=dict)
+    """Of the suite's last turn; its services start again for each."""
 
     @classmethod
     async def begin(cls, infra: Infra, folder: Path, logs: Path, console: Console, tried: Mapping[str, str]) -> "Sides":
@@ -155,7 +157,7 @@ async def measure_all(infra: Infra, folder: Path, options: argparse.Namespace, c
 async def _measure(sides: Sides, options: argparse.Namespace, console: Console) -> dict[str, Any]:
     each = options.reports // options.rounds
     people = [riders(each) for _ in range(options.rounds)]
-    found: dict[str, Any] = {"machine": machine(), "located_per_core_s": round(located_per_core_s())}
+    found: dict[str, Any] = {"machine": machine(), **asdict(located())}
     bare = found["machine"]["python"]
     console.print(f"Python {bare['version']}, PGO {bare['pgo']}, LTO {bare['lto']}")
     if options.only_floor:
@@ -171,7 +173,7 @@ async def _measure(sides: Sides, options: argparse.Namespace, console: Console) 
     yard = rounds[-1].yard
     found["yardstick"] = {"y_tps": round(yard.y_tps), "l_ms": yard.l_ms}
     await sides.switch(SUITE, min(WARM, each))
-    found["five_hops"]["records_per_batch"] = await sides.suite.batch_sizes()
+    found["five_hops"]["records_per_batch"] = sides.batch_sizes
     found["paced"] = []
     if not options.only_throughput:
         found["paced"] = await _paced(sides.suite, found["five_hops"]["per_second"], yard, options, console)
@@ -212,6 +214,8 @@ async def _turn(sides: Sides, name: str, some: Sequence[UUID], console: Console)
     people = riders(len(some)) if name == TRIED else some
     await settle_riders(sides.of(name).installation, people)
     turn = Turn(*await sides.of(name).throughput(people))
+    if name == SUITE:
+        sides.batch_sizes = await sides.suite.batch_sizes()
     console.print(f"{name}: {turn.per_second:,.0f} events/s, {turn.cpu_us:,.0f} µs of CPU an event")
     return turn
 

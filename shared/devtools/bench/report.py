@@ -33,6 +33,7 @@ def lines(result: Mapping[str, Any]) -> Iterator[Line]:
         yield f"{name}: p99 of each hop, ms", hops, ""
     yield from _beside(result)
     yield "points located a second and core", f"{result['located_per_core_s']:,}", "≥ 500,000"
+    yield "points routed a second and core", f"{result['routed_per_core_s']:,}", ""
     yield from _rest(result)
     yield "reconciled", str(result["reconciled"]), "True"
 

@@ -57,7 +57,8 @@ def _beside(bench: Mapping[str, Any]) -> Iterator[str]:
             f"- An offer that 200 want at once: {offer['ratio_to_row_lock']:.1f} times as many redemptions as with a "
             f"row lock, {offer['p99_ms']:.0f} ms (p99).\n"
         )
-    yield f"- Points located: {bench['located_per_core_s']:,} a second and core.\n"
+    located, routed = bench["located_per_core_s"], bench["routed_per_core_s"]
+    yield f"- Points located: {located:,} a second and core; with the decision about each {routed:,}.\n"
     if "start_s" in bench:
         idle = bench["idle"]
         yield (

@@ -52,6 +52,7 @@ def result() -> dict[str, Any]:
         "postings": {"ratio_to_single": 11.5},
         "hot_offer": {"ratio_to_row_lock": 14.2, "p99_ms": 12.0},
         "located_per_core_s": 512_345,
+        "routed_per_core_s": 301_234,
         "start_s": 9.5,
         "idle": {"cores": 0.021, "pss_mib": 480.0, "by_part": {"services": 0.021, "kafka": 0.05}},
         "growth": figures.growth({"ground": {"reports": 5_000_000}, "dearer": 0.021}),
@@ -143,7 +144,7 @@ def test_the_table_shows_every_figure_beside_its_goal() -> None:
 
 def test_a_short_run_shows_what_it_has() -> None:
     whole = result()
-    short = {name: whole[name] for name in ("machine", "located_per_core_s", "reconciled")}
+    short = {name: whole[name] for name in ("machine", "located_per_core_s", "routed_per_core_s", "reconciled")}
     bare = {**short, "five_hops": {"floor": whole["five_hops"]["floor"]}}
     shown = {what: value for what, value, _ in lines(bare)}
     assert shown["events a second, floor"] == "5,000"

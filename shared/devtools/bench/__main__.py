@@ -21,6 +21,7 @@ from rich.console import Console
 
 from shared.cli.whole_files import whole_text
 from shared.devtools.bench import third_year
+from shared.devtools.bench.figures import growth
 from shared.devtools.bench.load import riders, settle_riders
 from shared.devtools.bench.measure import WARM, measure_all
 from shared.devtools.bench.report import show
@@ -49,6 +50,17 @@ async def begin(suite: Suite, options: argparse.Namespace, console: Console) -> 
     console.print("warm-up …")
     await bench.throughput(warm)
     return bench, people
+
+
+def add_growth(out: Path) -> None:
+    """Let bench.json say what the comparison beside it has found; nothing where only one of both has run."""
+    aged = out.with_name("bench-aged.json")
+    if not out.is_file() or not aged.is_file():
+        return
+    result = json.loads(out.read_text())
+    result["growth"] = growth(json.loads(aged.read_text()))
+    with whole_text(out) as target:
+        target.write(json.dumps(result, indent=1, ensure_ascii=False))
 
 
 def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -80,7 +92,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options, console = parsed(arguments), Console()
     try:
         if options.aged:
-            return third_year.run(options, console, begin)
+            status = third_year.run(options, console, begin)
+            add_growth(options.out)
+            return status
         with (
             tempfile.TemporaryDirectory(prefix="beegrid-bench-") as folder,
             start_infra(postgres_settings={"track_commit_timestamp": "on"}, brief=True) as infra,

@@ -1,12 +1,14 @@
 """The benchmark's own arithmetic, what its table and the page say of a run, and of one that is older or shorter."""
 
+import json
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 
 from shared.devtools.bench import figures
-from shared.devtools.bench.__main__ import parsed
+from shared.devtools.bench.__main__ import add_growth, parsed
 from shared.devtools.bench.figures import Round, Turn
 from shared.devtools.bench.http_load import requests
 from shared.devtools.bench.latency import of_commits, quantile_ms
@@ -83,6 +85,19 @@ def test_growth_to_five_million_is_said_of_nothing_smaller() -> None:
     assert figures.growth(None)["cpu_ratio_5m"] is None
     assert figures.growth({"ground": {"reports": 100_000}, "dearer": 0.3})["cpu_ratio_5m"] is None
     assert figures.growth({"ground": {"reports": 5_000_000}, "dearer": -0.02})["cpu_ratio_5m"] == 0.98
+
+
+def test_the_comparison_adds_what_it_has_found_to_the_run_before_it(tmp_path: Path) -> None:
+    out, aged = tmp_path / "bench.json", tmp_path / "bench-aged.json"
+    aged.write_text(json.dumps({"ground": {"reports": 6_000_000}, "dearer": 0.04}))
+    add_growth(out)
+    assert not out.exists(), "there was no run"
+    out.write_text(json.dumps({"reconciled": True, "growth": figures.growth(None)}))
+    add_growth(out)
+    assert json.loads(out.read_text()) == {
+        "reconciled": True,
+        "growth": {"cpu_ratio_5m": 1.04, "reports": 6_000_000, "cpu_ratio": 1.04},
+    }
 
 
 def test_latencies_go_from_commit_to_commit() -> None:

@@ -41,7 +41,7 @@ check: install ## style, types, layers, contracts, generated files, migrations
 gen: install ## generated documents and schemas
 	@exec $(RUN) shared.devtools.gen
 
-bench: install ## five hops against pgbench; at 0 and at AGED reports (GROUND=DIR keeps them); writes docs/capacity.md
+bench: install ## five hops against the same hops bare; at 0 and at AGED reports (GROUND=DIR keeps them); writes docs/capacity.md
 	@$(RUN) shared.devtools.bench
 	@$(RUN) shared.devtools.bench --aged $(AGED) $(if $(GROUND),--ground $(GROUND)); found=$$?; $(RUN) shared.devtools.capacity; exit $$found
 

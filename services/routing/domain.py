@@ -175,6 +175,9 @@ class AreaMap:
     """Grid code → code of its city, where the map has one."""
     listed: Mapping[tuple[Level | None, str | None], tuple[Area, ...]] = field(default_factory=dict)
     """Level and parent's code, None for any → areas by code."""
+    _sure: dict[tuple[int, str | None], Route] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """Routes of places that lie in one grid alone, by its number and the kind of department: a route says nothing of
+    its place, so one serves them all. Another map, or the same with other departments, begins without any."""
 
     @staticmethod
     def of(
@@ -211,9 +214,15 @@ class AreaMap:
         found = self.locator.candidates(
             [place.lng for place in places], [place.lat for place in places], [_reach_m(place) for place in places]
         )
-        routes = [self._decide(place, numbers) for place, numbers in zip(places, found, strict=True)]
-        outside = [place for place, numbers in zip(places, found, strict=True) if not numbers]
-        if outside:
+        sure, routes = self._sure, []
+        for place, numbers in zip(places, found, strict=True):
+            # one grid: the route has nearly always been made before, unless the circle is too wide to decide
+            route = sure.get((numbers[0], place.department_kind)) if len(numbers) == 1 else None
+            if route is None or place.accuracy_m is None or place.accuracy_m > REACH_M_MAX:
+                route = self._decide(place, numbers)
+            routes.append(route)
+        if not all(found):
+            outside = [place for place, numbers in zip(places, found, strict=True) if not numbers]
             near = iter(self.locator.nearest([place.lng for place in outside], [place.lat for place in outside]))
             routes = [self._near(next(near)) if route.reason == OUTSIDE else route for route in routes]
         return routes
@@ -233,7 +242,11 @@ class AreaMap:
         if place.accuracy_m is None or place.accuracy_m > REACH_M_MAX:
             near = tuple(grids[number].code for number in numbers)
             return Route("unroutable", VAGUE, alternatives=near, near=near[0])
-        others = tuple(grids[number].code for number in numbers[1:]) if len(numbers) > 1 else ()
+        if len(numbers) == 1:
+            route = self.at_grid(grids[numbers[0]], place.department_kind)
+            self._sure[numbers[0], place.department_kind] = route
+            return route
+        others = tuple(grids[number].code for number in numbers[1:])
         return self.at_grid(grids[numbers[0]], place.department_kind, others)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import shapely
 from numpy.typing import ArrayLike, NDArray
 
+from shared.geo.interior import Interior
 from shared.geo.metres import Array, Geometries, in_metres, metres_per_degree
 
 Positions = NDArray[np.intp]
@@ -31,6 +32,9 @@ class PolygonIndex:
         shapely.prepare(self._degrees[large])
         shapely.prepare(self._metres[large])
         self._tree = shapely.STRtree(self._degrees)
+        self._interior = Interior(self._degrees, self._tree)
+        # Answers of one polygon each, made once; the last is for -1, of which the raster says nothing
+        self._single: list[tuple[int, ...]] = [*((number,) for number in range(len(self._degrees))), ()]
 
     def __len__(self) -> int:
         return len(self._degrees)
@@ -49,6 +53,15 @@ class PolygonIndex:
         x, y, radius = (np.asarray(values, np.float64) for values in (lng, lat, radius_m))
         if not len(x) or not len(self):
             return [()] * len(x)
+        alone = self._interior.alone(x, y, radius)
+        found = [self._single[number] for number in alone.tolist()]
+        if len(open_ := np.flatnonzero(alone < 0)):
+            exact = self._exact(x[open_], y[open_], radius[open_])
+            for place, near in zip(open_.tolist(), exact, strict=True):
+                found[place] = near
+        return found
+
+    def _exact(self, x: Array, y: Array, radius: Array) -> list[tuple[int, ...]]:
         points, polygons, inside = self._within(x, y, radius)
         order = np.lexsort((polygons, points))
         points, polygons, inside = points[order], polygons[order], inside[order]

@@ -18,7 +18,7 @@ import pytest
 from rich.console import Console
 
 from shared.devtools import up
-from shared.devtools.bench import __main__ as bench
+from shared.devtools.bench.sides import Bench
 from shared.devtools.demo import __main__ as demo
 from shared.devtools.infra.caddy import Caddy, start_caddy
 from shared.devtools.infra.errors import InfraError
@@ -165,13 +165,11 @@ class _NothingArrives:
 
 
 async def test_the_benchmark_ends_instead_of_waiting(suite: Suite) -> None:
-    made = bench.Bench(suite, cast(Any, _NothingArrives()), cast(Any, None), Console(quiet=True))
+    made = Bench(suite, cast(Any, _NothingArrives()), cast(Any, None), Console(quiet=True))
     killed_from_outside(suite)
     async with asyncio.timeout(5):
         with pytest.raises(InfraError, match="routing has ended"):
             await made.until_told(10)
-        with pytest.raises(InfraError, match="routing has ended"):
-            await bench.until_known(made, 10)
 
 
 async def test_the_demo_ends_instead_of_waiting(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,7 +72,7 @@ class Runs(Protocol):
         """Give its connections back."""
 
 
-Begin = Callable[[Suite, argparse.Namespace, Console], Awaitable[tuple[Runs, Pool, list[UUID]]]]
+Begin = Callable[[Suite, argparse.Namespace, Console], Awaitable[tuple[Runs, list[UUID]]]]
 
 
 @dataclass
@@ -217,7 +217,7 @@ class _Turns:
         try:
             await asyncio.to_thread(suite.start, ("intake", "routing", "cases", "points", "notifications"))
             before = (await self._sql(name, SQL_COUNTED))[0]
-            bench, tellers, people = await self.begin(suite, self.options, self.console)
+            bench, people = await self.begin(suite, self.options, self.console)
             rate, spent = await bench.throughput(people)
             after = (await self._sql(name, SQL_COUNTED))[0]
             side.per_second.append(round(rate, 1))
@@ -227,7 +227,6 @@ class _Turns:
                 for other in OTHERS:
                     suite.add(other)
                 side.asked, side.rush = await ask(suite, bench.admin, suite.operator_token())
-            await tellers.close()
             await bench.close()
             came = [after[what] - (before[what] or 0) for what in ("routed", "in_cases", "held", "told")]
             return after["dead"] == 0 and set(came) == {bench.total}

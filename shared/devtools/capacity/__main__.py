@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.cli.whole_files import whole_text
-from shared.devtools.capacity import model, staying, third_year
+from shared.devtools.capacity import benchmark, model, staying, third_year
 from shared.devtools.capacity.model import PLACES, Measured, Place, Plan, plan
 from shared.devtools.capacity.simulation import Equipment, Limit, first_limit, rush_hour
 from shared.devtools.installation import ROOT
@@ -116,6 +116,7 @@ def document(bench: Mapping[str, Any]) -> str:
             "## 每条上报的成本 / What a report costs\n",
             taken,
             _cost_table(measured),
+            *benchmark.sections(bench),
             "## 规模 / Sizes\n",
             _plan_rows(plans),
             _assumptions(PLACES[0]),

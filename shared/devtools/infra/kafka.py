@@ -73,7 +73,8 @@ JVM = [
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
 ]
 BRIEF = ["-XX:TieredStopAtLevel=1"]
-"""Compile once and quickly: the second compiler pays only in a broker that works for many minutes."""
+"""Compile once and quickly: the second compiler takes a tenth of all cores for its first minutes, and pays only in a
+broker that works for longer."""
 LOG = [
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
     "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSXXX",
@@ -104,13 +105,13 @@ def start_kafka(
     heap_mib: int = 512,
     proxy_port: int | None = None,
     *,
-    brief: bool = False,
+    brief: bool | None = None,
 ) -> Kafka:
     """Starts Kafka and returns when it answers the admin user (2–4 s; the first time ever 20–60 s for the jars).
 
     Without `state` the log vanishes with the run; with `state` log, ports and password stay. `proxy_port`: of a proxy
-    on this machine; clients that come through it are told its address, and so never leave it. `brief`: for tests, which
-    never ask a broker for its best speed. Raises InfraError.
+    on this machine; clients that come through it are told its address, and so never leave it. `brief`: whether it lives
+    for minutes only (None: where it keeps no state), and so compiles quickly once. Raises InfraError.
     """
     java, jars = find_java(), classpath()
     archive = class_archive(java, jars)
@@ -133,7 +134,8 @@ def start_kafka(
     properties = _write_properties(home, access, proxied)
     if not (home / "log" / "meta.properties").exists():
         _format(java, jars, properties, access.password)
-    machine = [java, f"-Xmx{heap_mib}m", f"-Xms{heap_mib // 2}m", *(BRIEF if brief else []), *classes]
+    flags = BRIEF if (state is None if brief is None else brief) else []
+    machine = [java, f"-Xmx{heap_mib}m", f"-Xms{heap_mib // 2}m", *flags, *classes]
     spec = _spec("kafka", home, log_file, port, access.password, [*machine, *_arguments(home, jars)])
     server = Kafka(spec, guard, port, access.password, proxied[0] if proxied else None)
     server.start()

@@ -80,7 +80,7 @@ def start_infra(
     postgres_settings: Mapping[str, str] | None = None,
     kafka_proxy_port: int | None = None,
     *,
-    brief: bool = False,
+    brief: bool | None = None,
 ) -> Infra:
     """Starts what is wanted ("postgres", "kafka", "valkey") and isn't named in the environment.
 
@@ -132,7 +132,7 @@ def _add_postgres(infra: Infra, guard: Guard, state: Path | None, settings: Mapp
     infra.postgres_admin_url = infra.postgres.admin_url
 
 
-def _add_kafka(infra: Infra, guard: Guard, state: Path | None, proxy_port: int | None, brief: bool) -> None:
+def _add_kafka(infra: Infra, guard: Guard, state: Path | None, proxy_port: int | None, brief: bool | None) -> None:
     infra.kafka = start_kafka(guard, state, proxy_port=proxy_port, brief=brief)
     infra.kafka_bootstrap = infra.kafka.bootstrap
     infra.kafka_admin_user = infra.kafka.admin_user

@@ -1,5 +1,7 @@
 """The index answers exactly what asking every polygon would, and is symmetrical at borders."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 import shapely
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 
 from shared.devtools.city import grids, random_places
 from shared.geo.index import PolygonIndex
+from shared.geo.interior import MARGIN_M
 from shared.geo.metres import metres_per_degree, square_metres
 
 LNG, LAT = 120.5, 30.3
@@ -39,6 +42,11 @@ def brute_force(polygons: list[shapely.Geometry], lng: float, lat: float, radius
     return (first, *(n for n in near if n != first))
 
 
+@cache
+def of_the_city() -> PolygonIndex:
+    return PolygonIndex([area.polygon for area in grids()])
+
+
 def ask(index: PolygonIndex, point: tuple[float, float], radius_m: float) -> tuple[int, ...]:
     return index.candidates([point[0]], [point[1]], [radius_m])[0]
 
@@ -61,10 +69,28 @@ def test_overlapping_boxes_equal_brute_force(
 @given(st.integers(1, 10_000))
 def test_the_demo_city_equals_brute_force(seed: int) -> None:
     polygons = [area.polygon for area in grids()]
-    radii = np.random.default_rng(seed).choice([0.0, 10.0, 50.0, 200.0], 12)
+    radii = np.random.default_rng(seed).choice([0.0, 10.0, MARGIN_M, 50.0, 200.0], 12)
     places = [(place.lng, place.lat, radius) for place, radius in zip(random_places(12, seed), radii, strict=True)]
-    found = PolygonIndex(polygons).candidates(*zip(*places, strict=True))
+    found = of_the_city().candidates(*zip(*places, strict=True))
     assert found == [brute_force(polygons, *place) for place in places]
+
+
+def test_most_places_of_the_city_are_known_before_they_are_asked_for() -> None:
+    """By the raster, which says nothing of the others: these are asked of the tree."""
+    index, places = of_the_city(), random_places(2_000, 3)
+    x, y = np.array([place.lng for place in places]), np.array([place.lat for place in places])
+    alone = index._interior.alone(x, y, np.full(len(x), 5.0))
+    assert np.mean(alone >= 0) > 0.6
+    assert index._exact(x, y, np.full(len(x), 5.0)) == index.candidates(x, y, np.full(len(x), 5.0))
+    vague = np.full(len(x), MARGIN_M + 0.1)
+    assert np.all(index._interior.alone(x, y, vague) == -1), "a wider circle may reach over a border"
+
+
+def test_the_raster_knows_nothing_outside_and_of_nothing() -> None:
+    far, zero = np.array([0.0, 179.0]), np.zeros(2)
+    assert of_the_city()._interior.alone(far, far, zero).tolist() == [-1, -1]
+    assert PolygonIndex([])._interior.alone(far, far, zero).tolist() == [-1, -1]
+    assert PolygonIndex([shapely.Point(1, 1)])._interior.alone(far, far, zero).tolist() == [-1, -1]
 
 
 @given(st.floats(0.5, 199.0), st.floats(0.0, 199.0))

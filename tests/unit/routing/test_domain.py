@@ -168,3 +168,13 @@ def test_no_circle_is_looked_at_that_is_wider_than_any_place_is_trusted() -> Non
     made = replace(map_with((0,)), locator=Asked())
     made.route([replace(place, accuracy_m=each) for place, each in zip(places(3), (None, 90_000.0, 15.0), strict=True)])
     assert asked == [200.0, 200.0, 15.0]
+
+
+def test_a_route_that_serves_many_places_is_not_kept_for_other_departments() -> None:
+    areas = map_with((0,), (0,), departments={("water", GRIDS[0]): "old"})
+    first, second = areas.route(places(2))
+    assert first is second, "it says nothing of its place"
+    (other,) = replace(areas, locator=Fixed((0,)), departments={("water", GRIDS[0]): "new"}).route(places(1))
+    assert (first.department, other.department) == ("old", "new")
+    (without,) = replace(areas, locator=Fixed((0,))).route(places(1, None))
+    assert without.department is None

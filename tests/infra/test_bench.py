@@ -1,0 +1,50 @@
+"""The benchmark runs from end to end at a tiny size: servers, the floor's five hops, the ledger, a hot offer."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shared.devtools.installation import ROOT
+from shared.kit.relay import SQL_OLDEST
+from shared.kit.work import OUTBOX_COLUMNS
+
+REPORTS = 300
+
+
+@pytest.mark.timeout(420)
+def test_the_floor_is_measured_and_adds_up(tmp_path: Path) -> None:
+    out = tmp_path / "bench.json"
+    command = [sys.executable, "-m", "shared.devtools.bench", "--only-floor", "--rounds", "1"]
+    done = subprocess.run(
+        [*command, "--reports", str(REPORTS), "--out", str(out)],
+        cwd=ROOT,
+        # not those of whoever runs the tests: it measures on servers of its own
+        env={name: value for name, value in os.environ.items() if not name.startswith("BEEGRID_")}
+        | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3_000:] + done.stderr[-3_000:]
+    found = json.loads(out.read_text())
+    assert found["reconciled"] is True
+    assert found["counts"]["told"] == found["counts"]["entries"] == 2 * REPORTS, "the warm-up's as well"
+    assert found["counts"]["ledger_sum"] == 0
+    assert found["five_hops"]["floor"]["per_second"] > 0
+    assert found["five_hops"]["floor"]["cpu_us"] > 0
+    assert found["postings"]["ratio_to_single"] > 1
+    assert found["hot_offer"]["ratio_to_row_lock"] > 0
+    assert found["located_per_core_s"] > 0
+
+
+def test_the_floor_speaks_the_kits_sql() -> None:
+    """Its relay reads by place and its rows are tuples: both are written for these very texts."""
+    assert [f"${n}" in SQL_OLDEST for n in range(1, 7)] == [True] * 5 + [False]
+    assert OUTBOX_COLUMNS == (
+        "event_id", "topic", "key", "version", "occurred_at", "traceparent", "headers", "payload",
+    )  # fmt: skip

@@ -1,6 +1,6 @@
 """Who left after the backup was taken is forgotten once more after a restore."""
 
-import csv
+import re
 from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID
@@ -11,7 +11,7 @@ from rich.progress import Progress
 
 from services.riders import store, usecases
 from services.riders.domain import Refusal, Registration
-from shared.cli.backup import erased, tables
+from shared.cli.backup import commands, erased, tables
 from shared.cli.backup.manifest import read_manifest
 from shared.cli.backup.returning import put_back
 from shared.cli.backup.taking import take
@@ -80,9 +80,58 @@ def _registration(number: str) -> Registration:
     return usecases.registration("suda", body)
 
 
-def test_a_faulty_line_is_named(tmp_path: Path) -> None:
+GOOD = (str(UUID(int=1)), number_mark("suda", "r1"), "2026-11-23T08:00:00Z")
+HEADER = "rider_id,number,erased_at"
+
+
+def _line(**changes: str) -> str:
+    return ",".join(({"rider_id": GOOD[0], "number": GOOD[1], "erased_at": GOOD[2]} | changes).values())
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "erased.csv:1: no column rider_id, number, erased_at"),
+        ("id,lng\n", "erased.csv:1: no column rider_id, number, erased_at"),
+        (f"id,lng\n{_line()}\n", "erased.csv:1: no column"),
+        (f"{HEADER}\n{_line()}\n{GOOD[0][:20]}", "erased.csv:3: "),
+        (f"{HEADER}\n{_line(rider_id='no-id')}\n", "erased.csv:2: "),
+        (f"{HEADER}\n{_line(number='erased:0')}\n", "erased.csv:2: the number is no mark"),
+        (f"{HEADER}\n{_line(erased_at='2026-11-23T08:00:00')}\n", "erased.csv:2: erased_at has no zone"),
+        (f"{HEADER}\n{_line()}\n{_line()}\n", "erased.csv:3: .* stands in line 2 already"),
+        (f"{HEADER}\n", "whoever left after the backup would be back"),
+        (f"{HEADER}\n,,\n", "whoever left after the backup would be back"),
+    ],
+    ids=[
+        "0 bytes", "another header", "another header with rows", "cut in a line", "no id", "no mark", "no zone",
+        "a rider twice", "no rows", "a row of commas",
+    ],
+)  # fmt: skip
+def test_what_is_no_whole_list_is_refused(tmp_path: Path, text: str, told: str) -> None:
     file = tmp_path / "erased.csv"
-    with file.open("w", newline="", encoding="utf-8") as target:
-        csv.writer(target).writerows([("rider_id", "number", "erased_at"), ("no-id", "x", "2026-11-23T08:00:00Z")])
-    with pytest.raises(CliError, match=r"erased\.csv:2"):
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(CliError) as refused:
         erased.read(file)
+    assert re.search(told, refused.value.detail)
+
+
+def test_a_list_may_be_empty_where_somebody_says_so(tmp_path: Path) -> None:
+    file = tmp_path / "erased.csv"
+    file.write_text(f"{HEADER}\n", encoding="utf-8")
+    assert erased.read(file, may_be_empty=True) == []
+    file.write_text("", encoding="utf-8")
+    with pytest.raises(CliError, match="no column"):
+        erased.read(file, may_be_empty=True)
+
+
+def test_a_whole_list_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "erased.csv"
+    file.write_text(f"\ufeff{HEADER}\r\n{_line()}\r\n,,\r\n", encoding="utf-8")
+    (one,) = erased.read(file)
+    assert (str(one.rider_id), one.number, one.erased_at.isoformat()) == (*GOOD[:2], "2026-11-23T08:00:00+00:00")
+
+
+@pytest.mark.parametrize("number", [0, 2])
+def test_how_many_were_entered_is_said(number: int, capsys: pytest.CaptureFixture[str]) -> None:
+    commands._say_of_erased(Path("x"), number, entered=True)
+    assert f"entered: {number};" in capsys.readouterr().out

@@ -87,15 +87,15 @@ FROM unnest($1::uuid[], $2::text[], $3::text[]) AS u (rider_id, company, externa
 ORDER BY u.company, u.external_id
 ON CONFLICT (company, external_id) DO NOTHING
 """
-# The marks come with the numbers: an erased rider's row has the mark in the number's place.
 SQL_RIDERS_LOCK = """
 SELECT r.rider_id, r.company, r.external_id, r.kind, r.outlet, r.consent_at, r.locale, r.active, r.erased_at, r.version,
        coalesce(n.name, '') AS name
 FROM riders r LEFT JOIN rider_names n USING (rider_id)
-WHERE (r.company, r.external_id) IN (SELECT * FROM unnest($1::text[], $2::text[])
-                                     UNION ALL SELECT * FROM unnest($1::text[], $3::text[]))
+WHERE (r.company, r.external_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))
 ORDER BY r.rider_id FOR NO KEY UPDATE OF r
 """
+# The list says who is erased, not the rows: a restore brings back numbers that left, and enters some without a row.
+SQL_ERASED_NUMBERS = "SELECT number FROM erased_riders WHERE number = ANY($1::text[])"
 SQL_RIDER_LOCK = """
 SELECT r.rider_id, r.company, r.external_id, r.kind, r.outlet, r.consent_at, r.locale, r.active, r.erased_at, r.version,
        coalesce(n.name, '') AS name
@@ -258,18 +258,19 @@ async def claim_riders(
     """Riders by (company, external id), all locked in the order of their ids; those that did not exist have version 0.
 
     Inserting first leaves nothing to race for: whoever comes second waits, then locks the row of the first. Erased
-    riders are left out: the row made for one is taken away again, or, while we waited for theirs, got its mark.
+    riders are left out: a row made for one is taken away again, or got its mark while we waited for it.
     """
     ordered = sorted(keys)
     company_codes = [company for company, _ in ordered]
     external_ids = [external_id for _, external_id in ordered]
-    marks = {(company, number_mark(company, number)): (company, number) for company, number in ordered}
     await conn.execute(SQL_RIDERS_CLAIM, [new_id() for _ in ordered], company_codes, external_ids, now)
-    rows = await conn.fetch(SQL_RIDERS_LOCK, company_codes, external_ids, [mark for _, mark in marks])
+    rows = await conn.fetch(SQL_RIDERS_LOCK, company_codes, external_ids)
     found = {(row["company"], row["external_id"]): _rider(row) for row in rows}
-    erased = {marks[key] for key in found if key in marks}
-    await unclaim_riders(conn, [found[key].rider_id for key in erased if key in found])
-    return {key: rider for key, rider in found.items() if key not in erased and key not in marks}
+    # after the locks: who was erased while we waited is in the list by now
+    marks = {number_mark(*key): key for key in ordered}
+    gone = [marks[row["number"]] for row in await conn.fetch(SQL_ERASED_NUMBERS, list(marks))]
+    await unclaim_riders(conn, [rider.rider_id for key in gone if (rider := found.pop(key, None)) is not None])
+    return found
 
 
 async def unclaim_riders(conn: Connection, ids: Sequence[UUID]) -> None:

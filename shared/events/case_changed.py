@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import Field
 
 from shared.events.common import Actor, AreaCode, CompanyCode, Level, Plain, RiderId, SeenLatitude, SeenLongitude, Utc
-from shared.events.personal import Personal
+from shared.events.personal import ERASED_WORDS, Personal
 from shared.events.topic import Audience, EventModel, Topic
 
 CaseState = Literal["open", "claimed", "needs_info", "handled", "verified", "closed", "invalid", "returned"]
@@ -61,7 +61,7 @@ class CaseChanged(EventModel):
     report: CaseReport | None = Field(None, description="the report that this step brought")
     report_count: int = Field(ge=1, description="reports of the case after this step, one a rider")
     actor: Actor | None = Field(None, description="who did it; none: the system")
-    note: Annotated[str, Personal("words", "what the actor says of the step", erased="")] = ""
+    note: Annotated[str, Personal("words", "what the actor says of the step", erased=ERASED_WORDS, of="actor")] = ""
     changed_at: Utc
     opened_at: Utc
     due_at: Utc

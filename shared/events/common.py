@@ -83,6 +83,6 @@ class ReportFacts(EventModel):
 class Actor(EventModel):
     """Who did a step; role as in the transition table. Staff is named; a rider is an id, the name is empty."""
 
-    id: Annotated[str, Personal("id", "who answers for the step")]
+    id: Annotated[str, Personal("id", "who answers for the step", where=("role", "rider"))]
     name: Annotated[str, Personal("name", "staff answers for its steps by name; never a rider's", erased="")]
     role: Plain

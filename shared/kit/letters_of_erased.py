@@ -13,9 +13,8 @@ from uuid import UUID
 import orjson
 
 from shared.events import registry
-from shared.events.personal import ERASED_WORDS, personal_fields
 from shared.events.topic import Audience, EventModel, Topic
-from shared.kit import named_riders
+from shared.kit import named_riders, whose
 from shared.kit.db import Connection
 from shared.kit.headers import pack
 from shared.kit.tombstones import Handler
@@ -67,15 +66,9 @@ def riders_of(record: Record) -> list[str]:
     """Whom a record tells of, as far as it can be read. Of a company's that is too large its key is."""
     if record.topic.startswith(INBOUND):
         return _marks_of(record)
-    body = _body_of(record)
-    if body is None:
-        return []
-    actor = body.get("actor")
-    named = {_id_of(body.get("rider_id"))}
-    if isinstance(actor, dict) and actor.get("role") == "rider":
-        named.add(_id_of(actor.get("id")))
+    topic = _own(record.topic)
     # of a record that can't be read anything may stand there: more than an index entry holds, and what no store holds
-    return sorted(one for one in named if one is not None)
+    return sorted(whose.riders_named(_body_of(record), whose.namings(topic.model) if topic else whose.anywhere()))
 
 
 async def riders_of_each(records: Iterable[Record]) -> list[list[str]]:
@@ -99,12 +92,16 @@ def content_hours(record: Record, named: Sequence[str]) -> int | None:
         return min(topic.kept.whole_hours for topic in _families_of(record.topic))
     if named or record.value is None:
         return None
-    topic = next((one for one in registry.topics() if one.name == record.topic), None)
+    topic = _own(record.topic)
     if topic is None or not tells_of_riders(topic):
         return None
     body = _body_of(record)
-    unknown = body is None or (isinstance(body.get("rider_id"), str) and not _is_id(body["rider_id"]))
+    unknown = body is None or whose.tells_of_nobody_known(body, topic.model)
     return topic.kept.whole_hours if unknown else None
+
+
+def _own(name: str) -> registry.AnyTopic | None:
+    return next((one for one in registry.topics() if one.name == name), None)
 
 
 def _body_of(record: Record) -> dict[str, Any] | None:
@@ -164,7 +161,7 @@ async def erased_of(conn: Connection, riders: Iterable[str]) -> set[str]:
 
 async def _erased_rows(conn: Connection, named: Iterable[str]) -> list[Any]:
     marks = sorted(named)
-    rows: list[Any] = await conn.fetch(SQL_ERASED_NAMED, marks, [UUID(one) for one in marks if _is_id(one)])
+    rows: list[Any] = await conn.fetch(SQL_ERASED_NAMED, marks, [UUID(one) for one in marks if whose.id_of(one)])
     return rows
 
 
@@ -208,16 +205,10 @@ def redacted(topic: str, value: bytes, erased: Iterable[str]) -> bytes:
         body = orjson.loads(value)
     except orjson.JSONDecodeError:
         return value
-    declared = next((one for one in registry.topics() if one.name == topic), None)
+    declared = _own(topic)
     if declared is None or not isinstance(body, dict):
         return value
-    gone = set(erased)
-    fields = personal_fields(declared.model)
-    if _id_of(body.get("rider_id")) in gone:
-        body |= {name: mark.without(body[name]) for name, mark in fields.items() if body.get(name) is not None}
-    actor = body.get("actor")
-    if isinstance(actor, dict) and _id_of(actor.get("id")) in gone:
-        body |= {"note": ERASED_WORDS if body.get("note") else "", "actor": {**actor, "name": ""}}
+    whose.redact(body, declared.model, set(erased))
     return orjson.dumps(body)
 
 
@@ -234,9 +225,7 @@ def guarding(topic: Topic[Any], handler: Handler) -> Handler:
 
 def tells_of_riders(topic: Topic[Any]) -> bool:
     """Whether events of the topic carry anything that erasure takes away."""
-    fields = topic.model.model_fields
-    words = any(mark.erased is not ... for mark in personal_fields(topic.model).values())
-    return topic.audience is Audience.INTERNAL and ((words and "rider_id" in fields) or "actor" in fields)
+    return topic.audience is Audience.INTERNAL and any(going.namings for going in whose.goings(topic.model))
 
 
 async def without_erased(conn: Connection, events: Sequence[Event[Any]]) -> Sequence[Event[Any]]:
@@ -244,43 +233,19 @@ async def without_erased(conn: Connection, events: Sequence[Event[Any]]) -> Sequ
 
     One look-up a batch by the primary key of a small table, none where no event names a rider.
     """
-    named = {rider for event in events if (rider := _rider_of(event.data)) is not None}
-    if not named:
+    named = [whose.riders_named(event.data, whose.namings(type(event.data))) for event in events]
+    wanted = [UUID(rider) for rider in set().union(*named)]
+    if not wanted:
         return events
-    gone = {row["rider_id"] for row in await conn.fetch(SQL_ERASED_HERE, list(named))}
-    if not gone:
-        return events
-    for event in events:
-        if _rider_of(event.data) in gone:
-            event.data = _without(event.data)
+    gone = {str(row["rider_id"]) for row in await conn.fetch(SQL_ERASED_HERE, wanted)}
+    for event, riders in zip(events, named, strict=True):
+        if not gone.isdisjoint(riders):
+            event.data = _without(event.data, gone)
     return events
 
 
-def _rider_of(body: EventModel) -> UUID | None:
-    rider = getattr(body, "rider_id", None)
-    if rider is not None:
-        return UUID(str(rider))
-    actor = getattr(body, "actor", None)
-    return UUID(actor.id) if actor is not None and actor.role == "rider" and _is_id(actor.id) else None
-
-
-def _id_of(value: Any) -> str | None:
-    """An id in the one form in which it is looked for; None: it is none."""
-    return str(UUID(value)) if isinstance(value, str) and _is_id(value) else None
-
-
-def _is_id(text: str) -> bool:
-    try:
-        UUID(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _without(body: EventModel) -> EventModel:
-    actor = getattr(body, "actor", None)
-    if actor is not None:
-        note = ERASED_WORDS if getattr(body, "note", "") else ""
-        return body.model_copy(update={"note": note, "actor": actor.model_copy(update={"name": ""})})
-    told = ((name, mark, getattr(body, name)) for name, mark in personal_fields(type(body)).items())
-    return body.model_copy(update={name: mark.without(value) for name, mark, value in told if value is not None})
+def _without(body: EventModel, gone: set[str]) -> EventModel:
+    """What is left can be read as the same event, as it has to where it comes out of a letter."""
+    left = body.model_dump(mode="json")
+    whose.redact(left, type(body), gone)
+    return type(body).model_validate(left)

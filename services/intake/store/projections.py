@@ -1,7 +1,6 @@
 """What the riders service says: companies with their keys, riders."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from uuid import UUID
 
 import asyncpg
@@ -52,13 +51,16 @@ CROSS JOIN jsonb_array_elements(c.keys) k ORDER BY 1
 SQL_COMPANY_KEYS = "SELECT version, keys FROM companies WHERE code = $1"
 SQL_COMPANY_CODES = "SELECT code FROM companies"
 SQL_RIDERS_BY_NUMBER = """
-SELECT r.rider_id, r.company, r.external_id, r.consent, r.active, NULL::boolean AS company_active
+SELECT r.rider_id, r.company, r.external_id, r.consent, r.active, NULL::boolean AS company_active,
+       EXISTS (SELECT FROM erased_riders e WHERE e.rider_id = r.rider_id) AS erased
 FROM unnest($1::text[], $2::text[]) AS u (company, external_id)
 JOIN riders r ON r.company = u.company AND r.external_id = u.external_id
 """
+# Not every one of them has a row here: a restore enters also who registered after the backup.
+SQL_ERASED_NUMBERS = "SELECT rider_id, number FROM erased_riders WHERE number = ANY($1::text[])"
 SQL_RIDERS_BY_ID = """
 SELECT r.rider_id, r.company, r.external_id, r.consent, r.active, c.active AS company_active,
-       r.external_id LIKE 'erased:%' AS erased
+       EXISTS (SELECT FROM erased_riders e WHERE e.rider_id = r.rider_id) AS erased
 FROM riders r LEFT JOIN companies c ON c.code = r.company WHERE r.rider_id = ANY($1::uuid[])
 """
 
@@ -126,22 +128,19 @@ async def sealed(conn: Connection, after: str, most: int) -> list[Sealed]:
 
 
 async def riders_by_number(conn: Connection, numbers: Collection[tuple[str, str]]) -> dict[tuple[str, str], Rider]:
-    """Riders by (company, the company's own number); of erased ones the mark of their number is known."""
-    found = await _by_number(conn, numbers)
-    if len(found) < len(numbers):
-        marks = {
-            (company, number_mark(company, number)): (company, number) for company, number in {*numbers} - {*found}
-        }
-        gone = await _by_number(conn, marks)
-        found |= {marks[key]: replace(rider, erased=True) for key, rider in gone.items()}
-    return found
-
-
-async def _by_number(conn: Connection, numbers: Collection[tuple[str, str]]) -> dict[tuple[str, str], Rider]:
+    """Riders by (company, the company's own number); of erased ones the mark of their number is in the list."""
     rows = await conn.fetch(
         SQL_RIDERS_BY_NUMBER, [company for company, _ in numbers], [number for _, number in numbers]
     )
-    return {(row["company"], row["external_id"]): _rider(row) for row in rows}
+    found = {(row["company"], row["external_id"]): _rider(row) for row in rows}
+    if len(found) < len(numbers):
+        marks = {number_mark(*key): key for key in {*numbers} - {*found}}
+        for row in await conn.fetch(SQL_ERASED_NUMBERS, list(marks)):
+            company, _ = key = marks[row["number"]]
+            found[key] = Rider(
+                row["rider_id"], company, row["number"], consent=False, active=False, company_active=None, erased=True
+            )
+    return found
 
 
 async def riders_by_id(conn: Connection, ids: Collection[UUID]) -> dict[UUID, Rider]:

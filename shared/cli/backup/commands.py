@@ -52,6 +52,9 @@ def restore(
         Path | None,
         typer.Option("--erased", help="删除名单 / who has left since: `beegrid riders export-erased`", exists=True),
     ] = None,
+    erased_empty: Annotated[
+        bool, typer.Option("--erased-empty", help="名单可以为空 / the list may name nobody: nobody has ever left")
+    ] = False,
 ) -> None:
     """恢复 / A backup into an empty suite of the same version. Everything is checked before anything is written."""
     from shared.cli.backup import erased, seals
@@ -60,7 +63,7 @@ def restore(
     from shared.cli.backup.returning import check_files, check_target, put_back
 
     manifest = read_manifest(folder)
-    left = erased.read(erased_list) if erased_list is not None else []
+    left = erased.read(erased_list, may_be_empty=erased_empty) if erased_list is not None else []
     places = find_places()
     with _progress() as progress:
         check_files(folder, manifest, progress)
@@ -74,6 +77,7 @@ def restore(
         if dry_run:
             progress.stop()
             out.print("[green]可以恢复 / Sound, and the suite may take it[/green]; 未写入 / nothing was written")
+            _say_of_erased(erased_list, len(left), entered=False)
             return
         asyncio.run(put_back(places, folder, manifest, progress, left))
     rows = sum(facts.rows for _, _, facts in manifest.tables())
@@ -84,12 +88,7 @@ def restore(
         soft_wrap=True,
         highlight=False,
     )
-    if erased_list is None:
-        out.print(
-            "[yellow]没有删除名单 / No list of erased riders[/yellow]: who left after the backup is back. Erase them "
-            "again, or restore with --erased",
-            soft_wrap=True,
-        )
+    _say_of_erased(erased_list, len(left), entered=True)
     if manifest.kafka.users:
         out.print("需要新的 Kafka 密码 / These need new Kafka passwords, which no backup can hold:")
         for user in sorted({user.split(".")[0] for user in manifest.kafka.users}):  # `.2`: the second of a rotation
@@ -98,6 +97,21 @@ def restore(
             out.print(f"  {user}: {command}", highlight=False)
     if unsealed:
         out.print("新的企业密钥 / New keys for companies: beegrid companies rotate CODE, for each", highlight=False)
+
+
+def _say_of_erased(file: Path | None, number: int, *, entered: bool) -> None:
+    if file is None:
+        out.print(
+            "[yellow]没有删除名单 / No list of erased riders[/yellow]: who left after the backup is back. Erase them "
+            "again, or restore with --erased",
+            soft_wrap=True,
+        )
+    elif entered:
+        out.print(
+            f"删除名单 / Erased riders entered: {number}; services forget them as soon as they run", highlight=False
+        )
+    else:
+        out.print(f"删除名单 / Erased riders in the list: {number}", highlight=False)
 
 
 def _progress() -> Progress:

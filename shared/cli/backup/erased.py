@@ -1,6 +1,6 @@
 """Who left after a backup was taken is not in it: a restore enters them, and every service forgets them once more."""
 
-import csv
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,12 @@ from uuid import UUID
 
 from shared.cli.backup.tables import Connection
 from shared.cli.client import CliError
+from shared.cli.tables import read_table
 
+COLUMNS = ("rider_id", "number", "erased_at")
+MARK = re.compile("erased:[0-9a-f]{40}")
+_TITLE = "名单无法读取 / The list is not readable"
+_MADE_BY = "it is made by `beegrid riders export-erased FILE`"
 # Not done, also where the backup says so: what the backup holds was there before the erasure.
 SQL_ENTER = """
 INSERT INTO {schema}.erased_riders (rider_id, number, erased_at) SELECT * FROM
@@ -27,20 +32,30 @@ class Erased:
     erased_at: datetime
 
 
-def read(file: Path) -> list[Erased]:
-    """The list that `beegrid riders export-erased` has written. Raises CliError that names a faulty line."""
+def read(file: Path, *, may_be_empty: bool = False) -> list[Erased]:
+    """The list that `beegrid riders export-erased` has written.
+
+    Raises:
+        CliError: another file, a faulty line, a rider twice, nobody and `may_be_empty` false. A list without lines is
+            what an export of an hour ago, the wrong suite or a full disk leave, and a restore with it brings back all.
+    """
     found = []
-    with file.open(newline="", encoding="utf-8") as source:
-        for number, row in enumerate(csv.DictReader(source), 2):
-            try:
-                at = datetime.fromisoformat(row["erased_at"])
-                found.append(Erased(UUID(row["rider_id"]), row["number"], at))
-            except (KeyError, ValueError, TypeError) as error:
-                raise CliError(
-                    "名单无法读取 / The list is not readable",
-                    f"{file}:{number}: {type(error).__name__}: {error}",
-                    hint="nothing was written; it is made by `beegrid riders export-erased FILE`",
-                ) from error
+    for line, row in read_table(file, COLUMNS, "utf-8-sig", ("rider_id",)):
+        try:
+            if not MARK.fullmatch(row["number"]):
+                raise ValueError("the number is no mark")
+            at = datetime.fromisoformat(row["erased_at"])
+            if at.tzinfo is None:
+                raise ValueError("erased_at has no zone")
+            found.append(Erased(UUID(row["rider_id"]), row["number"], at))
+        except ValueError as error:
+            raise CliError(_TITLE, f"{file}:{line}: {error}", hint=f"nothing was written; {_MADE_BY}") from error
+    if not found and not may_be_empty:
+        raise CliError(
+            "名单为空 / The list names nobody",
+            f"{file}: whoever left after the backup would be back",
+            hint=f"nothing was written; {_MADE_BY}. Where really nobody has ever left: --erased-empty",
+        )
     return found
 
 

@@ -3,12 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import BaseModel
-
 from shared.devtools.gen.files import Generated
 from shared.devtools.gen.modules import service_module, service_names
 from shared.devtools.gen.retention_doc import tables_of
-from shared.events.personal import Personal, marked_fields
+from shared.events.personal import personal_paths
 from shared.events.registry import AnyTopic, topics
 from shared.kit.data_map import KIT_COLUMNS, Columns
 from shared.kit.retention import KIT_TABLES, Table
@@ -46,32 +44,14 @@ def _section(title: str, columns: Columns, tables: tuple[Table, ...]) -> str:
     return f"## {title}\n\n{TABLE_HEAD}" + "\n".join(rows) + "\n"
 
 
-def personal_paths(model: type[BaseModel], at: str = "") -> Iterator[tuple[str, Personal]]:
-    """Every personal field of a model, those of models inside it too, with its path."""
-    for name, mark in marked_fields(model):
-        if isinstance(mark, Personal):
-            yield at + name, mark
-        for inner in inner_models(model, name):
-            yield from personal_paths(inner, f"{at}{name}.")
-
-
-def inner_models(model: type[BaseModel], name: str) -> Iterator[type[BaseModel]]:
-    """Models that a field holds, also in tuples and unions."""
-    waiting = [model.model_fields[name].annotation]
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, type) and issubclass(one, BaseModel):
-            yield one
-        waiting += getattr(one, "__args__", ())
-
-
 def _topic_rows(topic: AnyTopic) -> Iterator[str]:
     for path, mark in personal_paths(topic.model):
         left = "stays" if mark.erased is ... else "rounded to 10 m" if callable(mark.erased) else "taken out"
         if "{company}" in topic.name:
             left = "the record is refused and not kept"
         readers = ", ".join(topic.consumers)
-        yield f"| `{topic.name}` | `{path}` | {mark.sort} | {mark.why} | {topic.kept.words} | {readers} | {left} |"
+        kept = topic.kept.words
+        yield f"| `{topic.name}` | `{'.'.join(path)}` | {mark.sort} | {mark.why} | {kept} | {readers} | {left} |"
 
 
 def generate(root: Path) -> Generated:

@@ -11,6 +11,7 @@ from services.intake.domain import Accepted, Refusal
 from services.intake.store import photos as photo_store
 from services.intake.store import reports as store
 from services.intake.usecases import reports as usecases
+from shared.events.personal import number_mark
 from shared.kit.ids import new_id
 from shared.kit.work import begin
 from tests.store.intake.conftest import Intake, later, report, rider_id
@@ -194,3 +195,15 @@ async def test_a_report_is_found_by_id(intake: Intake) -> None:
         assert await store.report(conn, new_id()) is None
         assert (await store.tallies(conn))["accepted"] == 1
     assert found is not None and found.rider_id == rider_id("r1") and found.company == "sf-express"
+
+
+@pytest.mark.parametrize("number", ["r1", "r9"], ids=["in the backup", "registered after it"])
+async def test_a_number_on_a_restored_list_is_refused(intake: Intake, number: str) -> None:
+    """The list alone has who registered after the backup; of others it comes before their number leaves its row."""
+    await intake.pool.execute(
+        "INSERT INTO erased_riders (rider_id, number, erased_at) VALUES ($1, $2, now())",
+        rider_id(number), number_mark("sf-express", number),
+    )  # fmt: skip
+    (rejected,) = await intake.take([report(rider=number)])
+    assert (rejected.code, rejected.record.value) == ("rider_erased", None)
+    assert await intake.published() == []

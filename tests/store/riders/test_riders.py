@@ -16,6 +16,7 @@ from services.riders.usecases import NewKey
 from shared.events.personal import number_mark
 from shared.kit.auth import Sealer
 from shared.kit.erasure import Erasure
+from shared.kit.ids import new_id
 from shared.kit.resealing import Resealing
 from shared.kit.work import Event, Rejection, begin
 from tests.store.riders.conftest import SEALER, Riders, Submit
@@ -165,6 +166,29 @@ async def test_erasure_deletes_the_name_and_lasts(riders: Riders, submit: Submit
     assert await take(riders, [submit("r1", "other")]) == []
 
 
+@pytest.mark.parametrize("row", [True, False], ids=["in the backup", "registered after it"])
+async def test_a_number_on_a_restored_list_is_refused(riders: Riders, submit: Submit, row: bool) -> None:
+    """The list alone has who registered after the backup; of others it comes before their number leaves its row."""
+    await company(riders)
+    if row:
+        await take(riders, [submit("r1", name="before")])
+    rider_id = await riders.pool.fetchval("SELECT rider_id FROM riders") or new_id()
+    mark = number_mark("sf-express", "r1")
+    # what `restore --erased` does
+    await riders.pool.execute(
+        "INSERT INTO erased_riders (rider_id, number, erased_at) VALUES ($1, $2, now())", rider_id, mark
+    )
+    erasure = Erasure(lambda: riders.pool, 0.0, store.forget, None)
+    for _ in range(2):
+        (rejected,) = await take(riders, [submit("r1", name="Canary Name"), submit("r2")])
+        assert (rejected.code, rejected.record.value) == ("rider_erased", None)
+        while await erasure.settle():
+            pass
+    assert await riders.pool.fetchval("SELECT count(*) FROM rider_names WHERE name <> '王小哥'") == 0
+    assert await riders.pool.fetchval("SELECT count(*) FROM riders WHERE external_id = 'r1'") == 0
+    assert len(await riders.published(CHANGED)) == (2 if row else 1)
+
+
 async def test_a_registration_that_races_with_the_erasure_loses(riders: Riders, submit: Submit) -> None:
     await company(riders)
     await take(riders, [submit("r1")])
@@ -206,7 +230,7 @@ async def test_the_number_of_statements_is_constant(riders: Riders, submit: Subm
             work = await begin(conn)
             await on_rider_submission(work, [submit(f"r{number}") for number in range(size)])
         conn._con._query_loggers.clear()
-    assert len([query for query in seen if not query.startswith(("BEGIN", "SELECT now()", "COMMIT"))]) == 5
+    assert len([query for query in seen if not query.startswith(("BEGIN", "SELECT now()", "COMMIT"))]) == 6
 
 
 async def test_companies_come_in_pages_and_keys_are_the_newest(riders: Riders) -> None:

@@ -15,10 +15,10 @@ import shapely
 from numpy.typing import NDArray
 
 from shared.cli.map_encodings import Texts
-from shared.cli.map_projections import AreaFileError, datum_warning, no_degrees, reprojected
+from shared.cli.map_projections import AreaFileError, datum_warning, misplaced, no_metres, reprojected
 from shared.events.common import AREA_CODE
 from shared.geo import codes
-from shared.geo.checks import Hole, Overlap, exchanged, holes, out_of_range, overlaps, repair
+from shared.geo.checks import Hole, Overlap, holes, overlaps, repair
 from shared.geo.circles import circles
 from shared.geo.metres import square_metres
 
@@ -76,6 +76,8 @@ class AreaFile:
 
 @dataclass(slots=True)
 class _Reading:
+    crs: str | None
+    projected: bool
     areas: list[FileArea] = field(default_factory=list)
     rows: dict[str, list[int]] = field(default_factory=dict)
     """Where each code stands: features from 1."""
@@ -110,12 +112,12 @@ def _read(path: Path, source: str, columns: Columns, layer: str, encoding: str |
     meta, geometry, values = _attributes(source, layer, texts)
     crs = wanted or meta["crs"]
     reproject = crs is not None and crs not in _AS_IS
-    wkb = reprojected(source, layer, wanted, meta["crs"]) if reproject else geometry
+    wkb = _in_degrees(source, layer, wanted, meta["crs"], geometry) if reproject else geometry
     # None for what isn't a geometry yet: a ring that doesn't end where it begins
     polygons = shapely.from_wkb(wkb, on_invalid="ignore")
     if not len(polygons):
         raise AreaFileError(f"{path}: no features in it")
-    reading = _Reading()
+    reading = _Reading(crs, reproject)
     for row, polygon in enumerate(polygons, start=1):
         broken = wkb[row - 1] is not None and polygon is None
         drawn = shapely.from_wkb(wkb[row - 1], on_invalid="fix") if broken else polygon
@@ -259,6 +261,18 @@ def _attributes(source: str, layer: str, texts: Texts) -> _Read:
     raise AreaFileError("no encoding to try")
 
 
+def _in_degrees(
+    source: str, layer: str, wanted: str | None, stated: str | None, geometry: NDArray[np.object_]
+) -> NDArray[np.object_]:
+    """WKB in WGS-84. Degrees in a file that says metres are named as such: some systems have no way for them."""
+    try:
+        return reprojected(source, layer, wanted, stated)
+    except AreaFileError as bad:
+        if (why := no_metres(geometry, wanted or stated or "")) is not None:
+            raise AreaFileError(f"{bad}; or {why}") from bad
+        raise
+
+
 def _take(
     reading: _Reading,
     row: int,
@@ -308,8 +322,8 @@ def _usable(reading: _Reading, code: str, drawn: shapely.Geometry | None, *, bro
         if broken:
             raise ValueError("the polygon is not readable")
         return None
-    if out_of_range(drawn) or exchanged(drawn):
-        raise ValueError(no_degrees(drawn))
+    if (why := misplaced(drawn, reading.crs, projected=reading.projected)) is not None:
+        raise ValueError(why)
     polygon, problem = repair(drawn)
     if broken:
         reading.repaired.append((code, "a ring did not end where it begins: closed"))

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
-from shared.cli.tables import COMMA, QUOTE, encoding_problem, header_problem, nameless, read_table
+from shared.cli.tables import COMMA, QUOTE, SHORTENED, encoding_problem, header_problem, nameless, read_table, shortened
 from shared.events.inbound_reports import ReportSubmission
 from shared.kit.cells import original
 
@@ -174,6 +174,8 @@ def parse(line: int, cells: dict[str, str], kinds: dict[str, str] | None, zone: 
     """One row as the suite takes it, or why it can't. `zone`: the city's, of times that name none."""
     if cells.get(FAULT):
         return Reject(line, cells["id"], cells[FAULT])
+    if lost := next((name for name in ("id", "rider") if shortened(cells[name])), None):
+        return Reject(line, cells["id"], f"{lost} {cells[lost]}: {SHORTENED}")
     kind = cells["kind"]
     if kinds is not None:
         kind = kinds.get(kind, kind if _CATALOGUE_CODE.fullmatch(kind) else "")

@@ -1,6 +1,7 @@
 """Tables that people keep in spreadsheets: which file it really is, and in which line something is wrong."""
 
 import csv
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,12 @@ _TITLE = "文件有误 / The file can't be read"
 
 COMMA = "more cells than columns: a text with a comma needs quotes around it"
 QUOTE = 'a text begins with a quotation mark that is never closed: double it ("") inside quotes'
+
+_SHORTENED = re.compile(r"[+-]?\d(?:\.\d+)?E\+?\d+", re.IGNORECASE)
+SHORTENED = (
+    "Excel 缩短了这个数字：请把该列设为文本格式后重新填写 / "
+    "Excel has shortened this number: format the column as text and write it once more"
+)
 
 
 def header_problem(
@@ -38,6 +45,11 @@ def header_problem(
         if name.strip() and name not in known and not others:
             return f"no column is called {name!r}; there may be: {', '.join(known)}"
     return None
+
+
+def shortened(cell: str) -> bool:
+    """Whether a spreadsheet has made 1.38E+10 of a number: its other digits are gone, and many numbers are one now."""
+    return _SHORTENED.fullmatch(plain(cell)) is not None
 
 
 def nameless(header: Sequence[str], cells: Sequence[str]) -> bool:
@@ -97,6 +109,8 @@ def read_table(
                 cells |= {name: found[at].strip() for name, at in places.items() if at < len(found)}
                 if not any(cells.values()):
                     continue
+                if lost := next((name for name in columns if shortened(cells[name])), None):
+                    raise CliError(_TITLE, f"{file}:{lines.line_num}: {lost} {cells[lost]}: {SHORTENED}")
                 named = tuple(plain(cells[name]) for name in key)
                 if key and named in seen:
                     told = f"{', '.join(named)} stands in line {seen[named]} already"

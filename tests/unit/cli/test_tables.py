@@ -91,3 +91,9 @@ def test_no_cell_and_no_row_is_lost_without_a_word(tmp_path: Path, lines: tuple[
 def test_a_share_that_would_not_be_read_is_named(tmp_path: Path, lines: tuple[str, ...], told: str) -> None:
     with pytest.raises(CliError, match=told):
         read_mapping(table(tmp_path, *lines))
+
+
+def test_a_code_that_a_spreadsheet_has_shortened_is_named_with_its_line(tmp_path: Path) -> None:
+    file = table(tmp_path, "kind,area,name", "a,1,x", "b,3.30102E+14,y")
+    with pytest.raises(CliError, match=r"t\.csv:3: area 3\.30102E\+14: .*format the column as text"):
+        read_table(file, COLUMNS, "utf-8")

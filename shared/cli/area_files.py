@@ -14,11 +14,13 @@ import pyogrio
 import shapely
 from numpy.typing import NDArray
 
+from shared.cli.map_attributes import attributes
+from shared.cli.map_cells import boolean, level_of, name_of, text_of
 from shared.cli.map_encodings import Texts
-from shared.cli.map_projections import AreaFileError, datum_warning, no_degrees, reprojected
+from shared.cli.map_projections import AreaFileError, datum_warning, misplaced, no_metres, reprojected
 from shared.events.common import AREA_CODE
 from shared.geo import codes
-from shared.geo.checks import Hole, Overlap, exchanged, holes, out_of_range, overlaps, repair
+from shared.geo.checks import Hole, Overlap, holes, overlaps, repair
 from shared.geo.circles import circles
 from shared.geo.metres import square_metres
 
@@ -30,14 +32,12 @@ _MAPS = {".shp", ".geojson", ".json", ".gpkg"}
 CHUNK_FEATURES_MAX = 500
 CHUNK_BYTES_MAX = 2_000_000
 NAME_LENGTH_MAX = 200
+FICTIONAL = "fictional"
+"""A field that a file may have, under this name."""
+# The first of a zip's flags
+_ENCRYPTED = 1
 # What the library says of a whole number between 63 and 64 bits; it leaves the rest of the file unread
 _TOO_LONG = re.compile(r"At (line \d+, character \d+): Unrecognized number: (-?\d+)")
-# Words and numbers that tools write for yes and no; a logical field of a .dbf holds one letter
-_BOOLEANS = dict.fromkeys(("true", "t", "yes", "y", "1", "是"), True) | dict.fromkeys(
-    ("", "false", "f", "no", "n", "0", "?", "否"), False
-)
-# Beyond it not every whole number is a float of its own
-_EXACT_MAX = 2.0**53
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,10 @@ class Columns:
     name: str
     parent: str | None = None
     level: str | None = None
+
+    def named(self) -> tuple[str, ...]:
+        """Those that the file must have."""
+        return tuple(one for one in (self.code, self.name, self.parent, self.level) if one is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,8 @@ class AreaFile:
 
 @dataclass(slots=True)
 class _Reading:
+    crs: str | None
+    projected: bool
     areas: list[FileArea] = field(default_factory=list)
     rows: dict[str, list[int]] = field(default_factory=dict)
     """Where each code stands: features from 1."""
@@ -106,23 +112,25 @@ def read_areas(
 
 
 def _read(path: Path, source: str, columns: Columns, layer: str, encoding: str | None, wanted: str | None) -> AreaFile:
-    texts = Texts.of(path, layer, encoding)
-    meta, geometry, values = _attributes(source, layer, texts)
+    texts = Texts.of(path, source, layer, encoding)
+    meta, geometry, values = attributes(source, layer, texts, (*columns.named(), FICTIONAL))
+    if geometry is None:
+        raise AreaFileError(f"{path}: a table without a map: GeoJSON, a Shapefile or a zip of one")
     crs = wanted or meta["crs"]
     reproject = crs is not None and crs not in _AS_IS
-    wkb = reprojected(source, layer, wanted, meta["crs"]) if reproject else geometry
+    wkb = _in_degrees(source, layer, wanted, meta["crs"], geometry) if reproject else geometry
     # None for what isn't a geometry yet: a ring that doesn't end where it begins
     polygons = shapely.from_wkb(wkb, on_invalid="ignore")
     if not len(polygons):
         raise AreaFileError(f"{path}: no features in it")
-    reading = _Reading()
+    reading = _Reading(crs, reproject)
     for row, polygon in enumerate(polygons, start=1):
         broken = wkb[row - 1] is not None and polygon is None
         drawn = shapely.from_wkb(wkb[row - 1], on_invalid="fix") if broken else polygon
         cells = {name: column[row - 1] for name, column in values.items()}
         _take(reading, row, cells, drawn, columns, broken=broken)
     _refuse_duplicates(reading)
-    told = texts.doubts([area.name for area in reading.areas])
+    told = texts.doubts()
     told += datum_warning(str(crs)) if reproject else []
     if reading.nameless:
         shown = ", ".join(reading.nameless[:5])
@@ -198,9 +206,12 @@ def _source(path: Path) -> str:
         return str(path.resolve())
     try:
         with zipfile.ZipFile(path) as archive:
+            locked = any(one.flag_bits & _ENCRYPTED for one in archive.infolist())
             names = [PurePosixPath(name) for name in archive.namelist()]
     except (zipfile.BadZipFile, OSError) as bad:
         raise AreaFileError(f"{path}: no zip: {bad}") from bad
+    if locked:
+        raise AreaFileError(f"{path}: the zip has a password: unpack it and name the file in it, or pack it without")
     # macOS packs a shadow of every file
     maps = [name for name in names if name.suffix.lower() in _MAPS and "__MACOSX" not in name.parts]
     if not maps:
@@ -237,26 +248,16 @@ def _layer(source: str, wanted: str | None) -> str:
     return wanted or names[0]
 
 
-_Read = tuple[dict[str, Any], NDArray[np.object_], dict[str, NDArray[Any]]]
-
-
-def _attributes(source: str, layer: str, texts: Texts) -> _Read:
-    """Meta data, WKB and columns. The library reads Shapefiles without a stated encoding as Latin-1: so try."""
-    for number, attempt in enumerate(texts.tries):
-        try:
-            meta, _, geometry, values = pyogrio.raw.read(source, layer=layer, encoding=attempt, force_2d=True)
-        except UnicodeDecodeError as bad:
-            if number == len(texts.tries) - 1:
-                said = f"not {attempt}, as the file says" if texts.stated.codec else "in no known encoding"
-                raise AreaFileError(
-                    f"texts are {said} ({bad.reason}); name it with --encoding, e.g. gb18030 or big5"
-                ) from bad
-        except (LookupError, pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as bad:
-            raise AreaFileError(f"not readable: {str(bad)[:200]}") from bad
-        else:
-            texts.used = attempt
-            return meta, geometry, dict(zip((str(name) for name in meta["fields"]), values, strict=True))
-    raise AreaFileError("no encoding to try")
+def _in_degrees(
+    source: str, layer: str, wanted: str | None, stated: str | None, geometry: NDArray[np.object_]
+) -> NDArray[np.object_]:
+    """WKB in WGS-84. Degrees in a file that says metres are named as such: some systems have no way for them."""
+    try:
+        return reprojected(source, layer, wanted, stated)
+    except AreaFileError as bad:
+        if (why := no_metres(geometry, wanted or stated or "")) is not None:
+            raise AreaFileError(f"{bad}; or {why}") from bad
+        raise
 
 
 def _take(
@@ -269,14 +270,14 @@ def _take(
     broken: bool,
 ) -> None:
     """One row: an area, or a line in the list of invalid ones. `broken`: the polygon is what could be read of it."""
-    for name in (columns.code, columns.name, columns.parent, columns.level):
-        if name is not None and name not in values:
-            raise AreaFileError(f"no field {name}; the file has {', '.join(values)}")
+    for wanted in columns.named():
+        if wanted not in values:
+            raise AreaFileError(f"no field {wanted}; the file has {', '.join(values)}")
     try:
-        code = _text(values[columns.code])
-        parent = _text(values[columns.parent]) if columns.parent else None
-        level = _text(values[columns.level]) if columns.level else None
-        fictional = _boolean("fictional", values.get("fictional"))
+        code = text_of(values[columns.code])
+        parent = text_of(values[columns.parent]) if columns.parent else None
+        level = level_of(values[columns.level]) if columns.level else None
+        fictional = boolean(FICTIONAL, values.get(FICTIONAL))
     except ValueError as bad:
         reading.invalid.append((f"row {row}", str(bad)))
         return
@@ -284,7 +285,7 @@ def _take(
         reading.invalid.append((f"row {row}", f"code {code!r} is empty or has other characters than A-Z, 0-9, - and _"))
         return
     reading.rows.setdefault(code, []).append(row)
-    name = _name(values[columns.name])
+    name = name_of(values[columns.name])
     if name is not None and len(name) > NAME_LENGTH_MAX:
         reading.invalid.append((code, f"the name has more than {NAME_LENGTH_MAX} characters"))
         return
@@ -308,8 +309,8 @@ def _usable(reading: _Reading, code: str, drawn: shapely.Geometry | None, *, bro
         if broken:
             raise ValueError("the polygon is not readable")
         return None
-    if out_of_range(drawn) or exchanged(drawn):
-        raise ValueError(no_degrees(drawn))
+    if (why := misplaced(drawn, reading.crs, projected=reading.projected)) is not None:
+        raise ValueError(why)
     polygon, problem = repair(drawn)
     if broken:
         reading.repaired.append((code, "a ring did not end where it begins: closed"))
@@ -327,44 +328,6 @@ def _change(before: shapely.Geometry, after: shapely.Geometry) -> str:
         ("parts", shapely.get_num_geometries(pair), "d"),
     )
     return ", ".join(f"{old:{form}} → {new:{form}} {what}" for what, (old, new), form in counts)
-
-
-def _name(value: object) -> str | None:
-    """A name as text; it identifies nothing, so a number may be rounded."""
-    return None if _is_null(value) else str(value).strip() or None
-
-
-def _text(value: object) -> str | None:
-    """A code as text: whole numbers without a decimal point, nothing for nulls and blanks.
-
-    Raises:
-        ValueError: a number that may have lost digits on its way: a field of numbers holds about 15.
-    """
-    if _is_null(value):
-        return None
-    if isinstance(value, float):  # numpy's are floats too
-        if abs(value) >= _EXACT_MAX:
-            raise ValueError(f"{value:.0f} is a number too long to be exact: store codes as text and export again")
-        if value.is_integer():
-            value = int(value)
-    return str(value).strip() or None
-
-
-def _boolean(field_name: str, value: object) -> bool:
-    """Yes or no, in any of the ways that tools write it; nothing for nulls is no.
-
-    Raises:
-        ValueError: anything else: "false" is a word that is there, and no yes.
-    """
-    text = _text(value)
-    found = _BOOLEANS.get("" if text is None else text.lower())
-    if found is None:
-        raise ValueError(f"{field_name} is {text!r:.40}: write true or false")
-    return found
-
-
-def _is_null(value: object) -> bool:
-    return value is None or (isinstance(value, float) and np.isnan(value))
 
 
 def _refuse_duplicates(reading: _Reading) -> None:

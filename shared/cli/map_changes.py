@@ -14,6 +14,7 @@ COLUMNS = ("old_code", "new_code")
 MAPPING_HELP = "CSV with columns old_code, new_code and, where an area is divided, share (0 to 1)"
 MAPPING_ENCODING_HELP = "of the mapping file; Excel in Chinese saves gb18030"
 ACCEPT_HELP = "let areas vanish although something is kept under their codes"
+_REMARKS = ("note", "备注")
 SHOWN_MAX = 30
 Dependents = Mapping[str, Mapping[str, int]]
 """Area code → name of the thing → how many."""
@@ -67,11 +68,12 @@ def read_mapping(file: Path, encoding: str = "utf-8-sig") -> Mapped:
     """The lines of a mapping file, by where they stand in it.
 
     Raises:
-        CliError: no such columns, or lines that are no codes or shares; each is named.
+        CliError: no such columns or others, or lines that are no codes or shares; each is named.
     """
     lines: Mapped = {}
     faults: list[str] = []
-    for number, row in read_table(file, COLUMNS, encoding, optional=("share",), option="--mapping-encoding"):
+    rows = read_table(file, COLUMNS, encoding, optional=("share", *_REMARKS), others=False, option="--mapping-encoding")
+    for number, row in rows:
         share = _share(row["share"] or "1")
         if not (row["old_code"] and row["new_code"]):
             faults.append(f"line {number}: a code is missing")

@@ -10,9 +10,12 @@ import pyogrio
 import shapely
 from numpy.typing import NDArray
 
-from shared.geo.checks import exchanged
+from shared.geo.checks import SQUARE_METRES_MIN, exchanged, out_of_range, outside_china
+from shared.geo.metres import square_metres
 
 _METRES_PER_ZONE = 1_000_000
+_NORTHERNMOST_METRES = 6_000_000
+_POLYGONS = (3, 6)
 _REFUSED = (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pyogrio.errors.CRSError)
 
 
@@ -51,6 +54,15 @@ def reprojected(source: str, layer: str, wanted: str | None, stated: str | None)
     return geometry  # type: ignore[no-any-return]  # the library has no types
 
 
+def no_metres(geometry: NDArray[np.object_], crs: str) -> str | None:
+    """What to say where nothing has come through because the coordinates are degrees already; None: they aren't."""
+    drawn = [shapely.from_wkb(one, on_invalid="ignore") for one in geometry if one is not None]
+    found = [one for one in drawn if one is not None and not shapely.is_empty(one)]
+    if not found or any(out_of_range(one) for one in found):
+        return None
+    return f"coordinates look like degrees{_unfit(crs)}, e.g. EPSG:4490"
+
+
 def _finite(wkb: bytes | None) -> bool:
     """Whether a geometry has come through; one that failed has infinite coordinates or none."""
     drawn = None if wkb is None else shapely.from_wkb(wkb, on_invalid="ignore")
@@ -58,32 +70,71 @@ def _finite(wkb: bytes | None) -> bool:
 
 
 def _no_way(crs: str) -> str:
-    named = re.search(r'^[A-Z_]+\["([^"]*)"', crs)
     return (
-        f"the coordinate system {(named[1] if named else crs)[:60]!r} has no known way to longitude and latitude: "
+        f"the coordinate system {_short(crs)!r} has no known way to longitude and latitude: "
         "a city's own system needs its parameters. Export the map as EPSG:4490 (CGCS2000) where it was made, "
         "or name the right system with --crs"
     )
 
 
-def no_degrees(polygon: shapely.Geometry) -> str:
-    """Why coordinates can't be longitude and latitude, and what to do."""
+def _short(crs: str) -> str:
+    """A system's name out of its whole description."""
+    named = re.search(r'^[A-Z_]+\["([^"]*)"', crs)
+    return (named[1] if named else crs)[:60]
+
+
+def misplaced(polygon: shapely.Geometry, crs: str | None, *, projected: bool) -> str | None:
+    """Why a polygon isn't where a map of a city may be, and what to do; None where it is.
+
+    Args:
+        polygon: in longitude and latitude, if the file is right.
+        crs: the coordinate system that the file states or that was asked for.
+        projected: whether the polygon was reprojected from it.
+    """
     if not np.isfinite(shapely.get_coordinates(polygon)).all():
         return "a coordinate is no number"
+    if not projected:
+        return _unlike_degrees(polygon, crs)
+    if outside_china(polygon):
+        west, south = shapely.bounds(polygon)[:2]
+        return f"lies at {west:.4f}, {south:.4f}, outside China{_unfit(crs)}"
+    if shapely.get_type_id(polygon) in _POLYGONS and not _covers(polygon):
+        return f"has an area of less than a square metre{_unfit(crs)}"
+    return None
+
+
+def _unlike_degrees(polygon: shapely.Geometry, crs: str | None) -> str | None:
+    if shapely.is_empty(polygon) or not (out_of_range(polygon) or outside_china(polygon)):
+        return None
     lng, lat = np.abs(shapely.get_coordinates(polygon)).max(axis=0)
     if exchanged(polygon) or lng <= 90 < lat <= 180:
         return "longitude and latitude look exchanged: longitude comes first"
-    return _unstated(float(lng), float(lat))
+    return _unstated(float(lng), float(lat), crs, far=not out_of_range(polygon))
 
 
-def _unstated(x: float, y: float) -> str:
-    """What to do with coordinates that are no degrees where the file states no system; `x`, `y`: the largest ones."""
+def _unstated(x: float, y: float, crs: str | None, *, far: bool) -> str:
+    """What to do with coordinates that are no degrees of China.
+
+    `x`, `y`: the largest ones; `far`: they may be degrees of somewhere else.
+    """
     zone = int(x // _METRES_PER_ZONE)
-    if 25 <= zone <= 45 and y < 6_000_000:
-        return f"coordinates look like metres of CGCS2000 in zone {zone}: if so, name it with --crs EPSG:{4488 + zone}"
-    if 13 <= zone <= 23 and y < 6_000_000:
-        return f"coordinates look like metres of CGCS2000 in zone {zone}: if so, name it with --crs EPSG:{4478 + zone}"
-    return "coordinates are no degrees, and the file states no coordinate system: name it with --crs, e.g. EPSG:4528"
+    fits = y < _NORTHERNMOST_METRES
+    number = 4488 + zone if 25 <= zone <= 45 and fits else 4478 + zone if 13 <= zone <= 23 and fits else None
+    if number is not None:
+        return f"coordinates look like metres of CGCS2000 in zone {zone}: if so, name it with --crs EPSG:{number}"
+    what = "coordinates lie outside China" if far else "coordinates are no degrees"
+    if crs is not None:
+        return f"{what}{_unfit(crs)}, e.g. EPSG:4528"
+    return f"{what}, and the file states no coordinate system: name it with --crs, e.g. EPSG:4528"
+
+
+def _unfit(crs: str | None) -> str:
+    said = _short(crs or "")
+    return f": the .prj, or what else says {said}, doesn't fit the coordinates: name the right system with --crs"
+
+
+def _covers(polygon: shapely.Geometry) -> bool:
+    return float(square_metres(np.array([polygon], dtype=object))[0]) >= SQUARE_METRES_MIN
 
 
 def datum_warning(crs: str) -> list[str]:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
-from shared.cli.tables import encoding_problem, header_problem, read_table
+from shared.cli.tables import COMMA, QUOTE, SHORTENED, encoding_problem, header_problem, nameless, read_table, shortened
 from shared.events.inbound_reports import ReportSubmission
 from shared.kit.cells import original
 
@@ -22,8 +22,6 @@ ACCURACY = "accuracy_m"
 """A column that a file may have; an empty cell in it says that the radius is unknown."""
 FAULT = "fault"
 """Under this name stands what is wrong with a row as CSV; empty where nothing is."""
-COMMA = "more cells than columns: a text with a comma needs quotes around it"
-QUOTE = 'a text begins with a quotation mark that is never closed: double it ("") inside quotes'
 # A text of more lines is no text: somebody forgot to close a quotation mark.
 LINES_MAX = 200
 KIND_COLUMNS = ("foreign", "kind")
@@ -80,14 +78,14 @@ def read_rows(raw: BinaryIO, encoding: str) -> Iterator[tuple[int, dict[str, str
     try:
         feed = _Feed(text)
         header = next(csv.reader(feed), [])
-        if problem := header_problem(COLUMNS, header):
+        if problem := header_problem(COLUMNS, header, (ACCURACY,)):
             raise ReportFileError(f"line 1: {problem}")
         places = {name: header.index(name) for name in (*COLUMNS, ACCURACY) if name in header}
         while (record := _record(feed, len(header), places)) is not None:
             first, cells, fault = record
             values = {name: original(cells[at].strip()) if at < len(cells) else "" for name, at in places.items()}
             if any(values.values()):
-                values[FAULT] = fault or ("".join(cells[len(header) :]).strip() and COMMA)
+                values[FAULT] = fault or (COMMA if nameless(header, cells) else "")
                 yield first, values
     except UnicodeDecodeError as error:
         text.detach().seek(0)
@@ -176,6 +174,8 @@ def parse(line: int, cells: dict[str, str], kinds: dict[str, str] | None, zone: 
     """One row as the suite takes it, or why it can't. `zone`: the city's, of times that name none."""
     if cells.get(FAULT):
         return Reject(line, cells["id"], cells[FAULT])
+    if lost := next((name for name in ("id", "rider") if shortened(cells[name])), None):
+        return Reject(line, cells["id"], f"{lost} {cells[lost]}: {SHORTENED}")
     kind = cells["kind"]
     if kinds is not None:
         kind = kinds.get(kind, kind if _CATALOGUE_CODE.fullmatch(kind) else "")

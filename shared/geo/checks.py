@@ -55,6 +55,17 @@ def exchanged(geometry: shapely.Geometry) -> bool:
     )
 
 
+def outside_china(geometry: shapely.Geometry) -> bool:
+    """Whether a part lies beyond China's box: metres that pass for degrees, or a map in another system than it says."""
+    if shapely.is_empty(geometry):
+        return False
+    west, south, east, north = shapely.bounds(geometry)
+    # Written so that NaN is outside.
+    return not bool(
+        _LNG_OF_CHINA[0] <= west <= east <= _LNG_OF_CHINA[1] and _LAT_OF_CHINA[0] <= south <= north <= _LAT_OF_CHINA[1]
+    )
+
+
 def repair(geometry: shapely.Geometry) -> tuple[shapely.Geometry, str | None]:
     """A valid Polygon or MultiPolygon of the same ground, and what was wrong (None: nothing).
 

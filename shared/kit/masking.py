@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from shared.kit import clock
-from shared.kit.masking_groups import is_labelled_or_sum, phones_however_grouped
+from shared.kit.masking_groups import is_labelled_or_size, phones_however_grouped
 
 MASK = "***"
 WORKING_AGE_YEARS = 16
@@ -52,18 +52,29 @@ _MOBILE = "|".join(
         f"1{_GAP}[3-9](?:{_GAP}\\d){{9}}",
     ]
 )
+# as it was dialled from other cities
+_ZERO = f"(?:0{_GAP}{{0,2}})?"
 _AREA = r"(?:10|2\d|[3-9]\d{2})"
 _EXTENSION = r"(?:[ -]{0,2}(?:转|ext\.?|-) ?\d{1,6})?"
-_LANDLINE = rf"(?:\(0{_AREA}\)|0{_AREA}){_GAP}{{0,3}}[2-9]\d{{2,3}}{_GAP}{{0,3}}\d{{4}}{_EXTENSION}"
+_LOCAL = rf"[2-9]\d{{2,3}}{_GAP}{{0,3}}\d{{4}}"
+# 0571/88886666 and 0571:88886666: behind the area's code any signs
+_LANDLINE = rf"(?:\(0{_AREA}\)|0{_AREA})(?:[\W_]{{0,4}}|转){_LOCAL}{_EXTENSION}"
+# 0086 571 8888 6666: no 0 before the area's code. Without 00 the signs must be a phone's: 86 25 300 2000 is a row
+_LANDLINE_FROM_ABROAD = (
+    rf"0086{_GAP}{{0,2}}\(?{_AREA}\)?{_GAP}{{0,3}}{_LOCAL}{_EXTENSION}"
+    rf"|86(?:{_GAP}{{1,2}}{_AREA}{_GAP}{{1,3}}[2-9]\d{{6,7}}|-{_AREA}-[2-9]\d{{2,3}}-\d{{4}}){_EXTENSION}"
+)
 _ABROAD = r"\+[1-9]\d{0,2}(?:[ .()-]{0,2}\d){7,12}"
+_NEAR_ABROAD = r"00(?:85[23](?:[ .()-]{0,2}\d){8}|886(?:[ .()-]{0,2}\d){8,9})"
 # 13800138000-13900139000: the sign between makes no id of two phones
 _FURTHER = rf"(?:[._-](?:{_PREFIX}(?:{_MOBILE}|{_LANDLINE})))*"
 _NAMED = r"(?:电话|手机|致电|拨打|座机|固话|联系方式|(?<![A-Za-z])(?:tel|phone|call))"
-_PHONES = re.compile(f"(?:{_CONTACT})({_PREFIX}({_MOBILE}){_FURTHER}){_BEHIND_PHONE}", re.IGNORECASE)
+_PHONES = re.compile(f"(?:{_CONTACT})({_PREFIX}({_ZERO}(?:{_MOBILE})){_FURTHER}){_BEHIND_PHONE}", re.IGNORECASE)
 _NUMBERS = [
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
         f"{_BEFORE}({_PREFIX}{_LANDLINE}{_FURTHER}){_BEHIND_PHONE}",
+        f"{_BEFORE}({_LANDLINE_FROM_ABROAD}|{_NEAR_ABROAD}){_BEHIND_PHONE}",
         f"(?<![0-9A-Za-z+])({_ABROAD}){_BEHIND}",
         rf"{_NAMED}[^0-9A-Za-z]{{0,4}}([2-9]\d{{2,3}}[ -]?\d{{4}}){_BEHIND}",
     )
@@ -96,7 +107,7 @@ def masked(text: str, mask: str = MASK) -> str:
     plain, places = _plain(text)
     spans = [found.span() for found in _MAIL.finditer(plain)] if mail else []
     if digits:
-        spans += [found.span(1) for found in _PHONES.finditer(plain) if not is_labelled_or_sum(plain, *found.span(2))]
+        spans += [found.span(1) for found in _PHONES.finditer(plain) if not is_labelled_or_size(plain, *found.span(2))]
         spans += [found.span(1) for pattern in _NUMBERS for found in pattern.finditer(plain)]
         spans += phones_however_grouped(plain)
         spans += [found.span() for found in _IDENTITY.finditer(plain) if _is_identity(found.group(), found[1])]

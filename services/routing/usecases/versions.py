@@ -296,6 +296,8 @@ def _polygon(feature: Feature, datum: Datum) -> tuple[shapely.Geometry | None, s
         raise ValueError("coordinates are no longitude and latitude in degrees")
     if checks.exchanged(raw):
         raise ValueError("longitude and latitude look exchanged: longitude comes first")
+    if checks.outside_china(raw):
+        raise ValueError("lies outside China: the coordinates aren't in the system that the map states")
     polygon, problem = checks.repair(raw)
     if datum != "wgs84":
         polygon = shapely.transform(polygon, lambda xy: np.column_stack(to_wgs84(xy[:, 0], xy[:, 1], datum)))

@@ -76,14 +76,17 @@ async def test_invalid_polygons_are_repaired_or_named(routing: Routing) -> None:
     assert added["repaired"][0]["code"] == A and "Self-intersection" in added["repaired"][0]["problem"]
     flat = feature(B, (120.0, 30.0), (120.01, 30.0), (120.02, 30.0))
     metres = feature(C, (500_000.0, 3_300_000.0), (500_100.0, 3_300_000.0), (500_100.0, 3_300_100.0))
+    town = feature("X4", (10.0, 20.0), (40.0, 20.0), (40.0, 50.0))
+    equator = feature("X5", (115.5141, 0.0003), (115.5142, 0.0003), (115.5142, 0.0004))
     exchanged = feature("X3", (43.8, 87.6), (43.8, 87.61), (43.81, 87.61))
     twice = feature("X1", (120.0, 30.0), (120.01, 30.0), (120.01, 30.01))
     nothing = {"type": "Feature", "properties": {"code": "X2", "name": "x"}, "geometry": None}
     refused = await routing.call(
-        "POST", path, {"features": [flat, metres, exchanged, twice, twice, nothing]}, status=422
+        "POST", path, {"features": [flat, metres, town, equator, exchanged, twice, twice, nothing]}, status=422
     )
     problems = {error["code"]: error["problem"] for error in refused["errors"]}
-    assert set(problems) == {B, C, "X1", "X2", "X3"} and "exchanged" in problems["X3"]
+    assert set(problems) == {B, C, "X1", "X2", "X3", "X4", "X5"} and "exchanged" in problems["X3"]
+    assert "outside China" in problems["X4"] and "outside China" in problems["X5"]
     assert "degrees" in problems[C] and "twice" in problems["X1"] and "needs a polygon" in problems["X2"]
     await routing.call("POST", path, {"features": [{**flat, "geometry": {"type": "Point"}}]}, status=422)
 

@@ -195,7 +195,7 @@ def test_a_broken_file_is_refused_with_the_codes(client: Recorder, tmp_path: Pat
 def test_every_repaired_polygon_is_told_with_what_has_changed(client: Recorder, tmp_path: Path) -> None:
     collection = feature_collection(grids()[:30])
     for number, feature in enumerate(collection["features"]):
-        west = 120 + number
+        west = 90 + number
         feature["geometry"] = {
             "type": "Polygon",
             "coordinates": [[[west, 30], [west + 0.02, 30.02], [west + 0.02, 30], [west, 30.02], [west, 30]]],

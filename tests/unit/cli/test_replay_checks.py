@@ -84,3 +84,14 @@ def test_a_tail_of_commas_is_no_row(suite: Suite, tmp_path: Path) -> None:
     file = written(tmp_path / "a.csv", row(1), "," * 7, ",,,", "")
     assert run("replay", str(file), "--company", "mt").exit_code == 0
     assert len(suite.reports) == 1 and not (tmp_path / "a.rejected.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "told"), [(",rider", "rider stands more than once"), (",Accuracy_M", "'Accuracy_M' is written accuracy_m")]
+)
+def test_a_column_that_would_not_be_read_is_named(suite: Suite, tmp_path: Path, more: str, told: str) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text(f"{HEADER}{more}\n{row(1)},7\n", "utf-8")
+    done = run("replay", str(file), "--company", "mt")
+    assert done.exit_code == 1 and not suite.reports
+    assert isinstance(done.exception, CliError) and told in str(done.exception), done.exception

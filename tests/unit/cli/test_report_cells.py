@@ -60,3 +60,22 @@ def test_a_rejected_cell_is_neutral_and_comes_back_as_it_was(suite: Suite, tmp_p
     cells[0], cells[HEADER.split(",").index("kind")] = told["id"], "part-01001"
     assert run("replay", str(written(tmp_path / "b.csv", ",".join(cells))), "--company", "mt").exit_code == 0
     assert "=1+1" in {report["external_id"] for report in suite.reports.values()}
+
+
+@pytest.mark.parametrize("column", ["id", "rider"])
+@pytest.mark.parametrize("number", ["1.38E+10", "3.30102E+14", "1E+10", "1.38e+10", "1.38E10", "１.38E+10"])
+def test_a_number_that_a_spreadsheet_has_shortened_is_refused(column: str, number: str) -> None:
+    lines = [HEADER, row(1, **{column: number})]
+    [(line, cells)] = report_files.read_rows(io.BytesIO("\n".join(lines).encode()), "utf-8")
+    refused = parse(line, cells, None, BEIJING)
+    assert isinstance(refused, Reject)
+    assert (
+        refused.reason.startswith(column) and "format the column as text" in refused.reason and "文本" in refused.reason
+    )
+
+
+@pytest.mark.parametrize("code", ["E10", "1E", "12E+10", "R1E+10", "1.38E+10a"])
+def test_codes_like_it_are_taken(code: str) -> None:
+    lines = [HEADER, row(1, id=code, rider=code)]
+    [(line, cells)] = report_files.read_rows(io.BytesIO("\n".join(lines).encode()), "utf-8")
+    assert isinstance(parse(line, cells, None, BEIJING), Row)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from shared.cli.client import CliError
+from shared.cli.map_changes import read_mapping
 from shared.cli.tables import read_table
 
 COLUMNS = ("kind", "area", "name")
@@ -54,3 +55,45 @@ def test_what_is_wrong_is_said_with_a_way_out(tmp_path: Path, lines: tuple[str, 
 def test_an_encoding_that_nobody_knows(tmp_path: Path) -> None:
     with pytest.raises(CliError, match="no encoding is called gb9999"):
         read_table(table(tmp_path, "kind,area,name"), COLUMNS, "gb9999")
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        (("kind,area,name", "a,1,上城区住建局,排水处"), r"t\.csv:2: more cells than columns"),
+        (("kind,area,name,", "a,1,x,", "b,1,上城区住建局,排水处"), r"t\.csv:3: more cells than columns"),
+        (("kind,area,name", "a,1,x", 'b,1,"y', "c,1,z", "d,1,z"), r"t\.csv:3: .*quotation mark that is never closed"),
+        (("kind,area,name", 'b,1,"y', 'c,1,z"', "d,1,z"), r"t\.csv:2: .*quotation mark that is never closed"),
+        (("kind,area,name", 'b,1,"y"z'), r"t\.csv:2: not CSV"),
+        (("kind,area,name,area", "a,1,x,2"), r"t\.csv:1: the column area stands more than once"),
+        (("kind,area,name,Note", "a,1,x,2"), r"t\.csv:1: the column 'Note' is written note"),
+        (("kind,area,name, note", "a,1,x,2"), r"t\.csv:1: the column ' note' is written note"),
+    ],
+)
+def test_no_cell_and_no_row_is_lost_without_a_word(tmp_path: Path, lines: tuple[str, ...], told: str) -> None:
+    with pytest.raises(CliError, match=told):
+        read_table(table(tmp_path, *lines), COLUMNS, "utf-8", optional=("note",))
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        (("old_code,new_code,Share", "a,b,0.3"), "'Share' is written share"),
+        (
+            ("old_code,new_code,part", "a,b,0.3"),
+            "no column is called 'part'; there may be: old_code, new_code, share, note, 备注",
+        ),
+        (("old_code,new_code,share", "a,b,0,5"), r"t\.csv:2: more cells than columns"),
+        (("old_code,new_code", "a,b,0.5"), r"t\.csv:2: more cells than columns"),
+        (("old_code,new_code,share,share", "a,b,0.5,0.7"), "share stands more than once"),
+    ],
+)
+def test_a_share_that_would_not_be_read_is_named(tmp_path: Path, lines: tuple[str, ...], told: str) -> None:
+    with pytest.raises(CliError, match=told):
+        read_mapping(table(tmp_path, *lines))
+
+
+def test_a_code_that_a_spreadsheet_has_shortened_is_named_with_its_line(tmp_path: Path) -> None:
+    file = table(tmp_path, "kind,area,name", "a,1,x", "b,3.30102E+14,y")
+    with pytest.raises(CliError, match=r"t\.csv:3: area 3\.30102E\+14: .*format the column as text"):
+        read_table(file, COLUMNS, "utf-8")

@@ -43,6 +43,28 @@ NO_PHONES = [
     "13、14、15、16、17、1栋", "13,800,138,000", "1500~2000、300人", "330114 131 001 001 01", "120.13800138000",
     "suda-r-138:0013:8000",
     "13 800 138 000 元", "138 0013 8000万", "13:30、14:00、123 人",
+    "井盖尺寸1500×600×1200毫米", "箱体1800*1200*300mm", "箱体1800*1200*300", "1500*1500*600（长宽高）", "150×2000×3000",
+    "钢板13000*1500*20", "围挡 1500/1800/200", "管径 1300-1500-200", "管径 1300-1555-200 mm", "150-2000-3000毫米",
+    "15幢1801、1902、200", "150、160、170、18路", "138 139 150 15路", "路灯杆 150-160-170-18", "1301/1302/140",
+]  # fmt: skip
+WHOSE = [
+    "联系人", "负责人", "业主", "房东", "师傅", "王师傅", "物业", "报案人", "老板的", "店长", "朋友", "联系", "值班",
+    "保安", "客户", "本人", "个人", "联络", "备用", "家属", "通讯", "虚拟", "移动", "私人", "网格员", "主管", "城管",
+    "业主代表", "值班室", "加油站", "热线", "部门", "办公楼", "订票", "下单", "收件", "报案", "拖车", "收货", "验证",
+]  # fmt: skip
+DIALLED = [
+    "013800138000", "0138-0013-8000", "0138 0013 8000", "0138:0013:8000", "0 13800138000", "0571/88886666",
+    "0571:88886666", "0571----88886666", "0571转88886666", "(0571) / 88886666", "0571，88886666", "86-571-88886666",
+    "86-571-8888-6666", "86 571 88886666", "0086 571 8888 6666", "0086(571)88886666", "008657188886666",
+    "00852 9123 4567", "00853-2888-1234", "00886912345678",
+]  # fmt: skip
+UNDIALLED = [
+    "编号013800138000", "0197a3c2-1380-7138-8000-013800138000", "120.013800138000", "86 25 300 2000",
+    "001-20261128-0012", "0123456789012", "2026-11-28 13:00 2026-11-29", "330102001001001", "0301、2301、3301",
+]  # fmt: skip
+THINGS = [
+    "票", "发票", "箱", "配电箱", "表", "水表", "杆", "灯杆", "车", "车位", "车架", "快递单", "案件", "快件", "柜",
+    "井", "流水", "序列", "货", "设备", "合同", "批",
 ]  # fmt: skip
 LABELLED = [
     "case {}", "Case No. {}", "case number: {}", "CASE-ID {}", "ticket #{}", "Ticket {}", "ticket号：{}", "grid {}",
@@ -87,6 +109,37 @@ def test_what_has_as_many_digits_and_is_no_phone_stays(text: str) -> None:
     assert masked(f"井盖坏了，{text}，请处理") == f"井盖坏了，{text}，请处理"
 
 
+@pytest.mark.parametrize("whose", ["", *WHOSE])
+def test_the_number_of_somebody_is_masked(whose: str) -> None:
+    for phone in ("13800138000", "138-0013-8000", "138:0013:8000"):
+        for label in (f"{whose}号码", f"{whose}号码：", f"{whose}号码是 "):
+            assert masked(f"{label}{phone}") == f"{label}***"
+
+
+@pytest.mark.parametrize("thing", THINGS)
+def test_the_number_of_what_is_no_person_stays(thing: str) -> None:
+    for text in (f"{thing}号 13800138000", f"{thing}号码：13800138000", f"{thing}号是138-0013-8000"):
+        assert masked(text) == text
+
+
+@pytest.mark.parametrize("phone", DIALLED)
+def test_phones_as_they_are_dialled_from_elsewhere(phone: str) -> None:
+    for around in ("{}", "请拨{}联系", "电话：{}。3号楼", "({})"):
+        assert masked(around.format(phone)) == around.format("***")
+
+
+@pytest.mark.parametrize("text", UNDIALLED)
+def test_what_begins_like_them_stays(text: str) -> None:
+    assert masked(text) == text
+
+
+@pytest.mark.parametrize(
+    "phone", ["138*0013*8000", "138、0013、8000", "130 1230 4560", "1381-2345-678", "138 0013 8000 mm"]
+)
+def test_phones_like_sizes_and_lists_are_masked(phone: str) -> None:
+    assert masked(f"请拨{phone}").startswith("请拨***")
+
+
 @example("13110000000", [2, 3, 4], " - ", False)
 @given(phones, st.lists(st.integers(1, 10), max_size=10, unique=True), st.sampled_from(SIGNS), st.booleans())
 def test_a_phone_is_masked_wherever_the_signs_stand(phone: str, cuts: list[int], sign: str, wide: bool) -> None:
@@ -95,6 +148,12 @@ def test_a_phone_is_masked_wherever_the_signs_stand(phone: str, cuts: list[int],
     numbers = [int(one) for one in groups[:-1]]
     if len(groups) >= 5 and len({len(one) for one in groups[:-1]}) == 1 and numbers == sorted(set(numbers)):
         return  # houses one after the other
+    if len(groups) >= 3 and len(groups[0]) >= 3 and len({len(one) for one in groups[:-1]}) == 1:
+        return  # sizes, or a list of three and more
+    if all(one.endswith("0") and not one.startswith("0") for one in groups):
+        return  # round sizes
+    if sign in "*＊" and len(groups) in {3, 4} and max(len(one) for one in groups) <= 5:
+        return  # sizes
     if sign.strip() == "-" and len(groups) >= 3 and len(groups[0]) in {2, 4} and len(groups[1]) <= 2:
         return  # a day
     text = sign.join(groups)

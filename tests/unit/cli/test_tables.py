@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from shared.cli.client import CliError
+from shared.cli.report_files import ReportFileError, read_rows
 from shared.cli.tables import read_table
 
 COLUMNS = ("kind", "area", "name")
@@ -54,3 +55,12 @@ def test_what_is_wrong_is_said_with_a_way_out(tmp_path: Path, lines: tuple[str, 
 def test_an_encoding_that_nobody_knows(tmp_path: Path) -> None:
     with pytest.raises(CliError, match="no encoding is called gb9999"):
         read_table(table(tmp_path, "kind,area,name"), COLUMNS, "gb9999")
+
+
+@pytest.mark.parametrize("codec", ["undefined", "idna", "punycode"])
+def test_what_a_codec_of_no_text_refuses_is_said(tmp_path: Path, codec: str) -> None:
+    file = table(tmp_path, "kind,area,name", "甲." * 40 + ",1,-é")
+    with pytest.raises(CliError, match=f"not {codec}"):
+        read_table(file, COLUMNS, codec)
+    with file.open("rb") as raw, pytest.raises(ReportFileError, match=f"not {codec}"):
+        list(read_rows(raw, codec))

@@ -21,7 +21,7 @@ from shared.kit import auth
 from shared.kit.auth import AnyOf, Caller, Principal, allow, policy_router
 from shared.kit.http import ApiProblem, busy, forbidden, not_found, problem_responses, unprocessable
 from shared.kit.http.items import ItemProblem
-from shared.kit.masking import masked
+from shared.kit.masking import masked, masked_each
 from shared.kit.service import Service, current_service
 from shared.kit.tracing import current_traceparent
 
@@ -276,7 +276,10 @@ async def read_words(
 @allow(Office, timeout_s=20.0)
 async def take_steps(body: StepsIn, caller: Caller, service: CurrentService) -> StepsOut:
     """Take up to 500 steps in one transaction; each has its own result, those refused leave the others as they are."""
-    wishes = [Wish(item.case_id, _order(STEP_OF[item.step], item)) for item in body.steps]
+    notes = await masked_each(item.note for item in body.steps)
+    wishes = [
+        Wish(item.case_id, _order(STEP_OF[item.step], item, note)) for item, note in zip(body.steps, notes, strict=True)
+    ]
     results = await _take(service, caller, wishes)
     return StepsOut(items=[_item(wish.case_id, one) for wish, one in zip(wishes, results, strict=True)])
 
@@ -286,7 +289,8 @@ def _step_route(word: str, step: domain.Step) -> None:
     roles = [_POLICY_OF[role] for role in domain.TABLE[step].roles]
 
     async def take_step(case_id: UUID, caller: Caller, service: CurrentService, body: StepIn | None = None) -> CaseOut:
-        (result,) = await _take(service, caller, [Wish(case_id, _order(step, body or StepIn()))])
+        body = body or StepIn()
+        (result,) = await _take(service, caller, [Wish(case_id, _order(step, body, masked(body.note)))])
         if isinstance(result, Refused):
             raise _problem(result)
         return CaseOut.of(result.case)
@@ -329,8 +333,8 @@ def _person(caller: Principal) -> Person:
     )
 
 
-def _order(step: domain.Step, body: StepIn) -> Order:
-    return Order(step, masked(body.note), body.grid_code, body.department)
+def _order(step: domain.Step, body: StepIn, note: str) -> Order:
+    return Order(step, note, body.grid_code, body.department)
 
 
 def _areas(caller: Principal, asked: str | None) -> tuple[str, ...] | None:

@@ -18,7 +18,7 @@ from shared.events.report_received import ReportReceived
 from shared.events.report_routed import ReportRouted
 from shared.kit.auth import Sealer
 from shared.kit.db import ACQUIRE_TIMEOUT_S, Pool
-from shared.kit.masking import masked
+from shared.kit.masking import masked_each
 from shared.kit.resealing import Secrets, opened_by
 from shared.kit.work import Event, Work
 
@@ -87,7 +87,8 @@ async def follow_cases(work: Work, catalogue: Catalogue, events: Sequence[Event[
     await projections.upsert_cases(work.conn, list(latest.values()))
     if over := [case for case in latest.values() if case.state in ENDED]:
         await ended.add(work.conn, over)
-    await projections.add_steps(work.conn, [_case_step(event) for event in events])
+    notes = await masked_each(event.data.note for event in events)
+    await projections.add_steps(work.conn, [_case_step(event, note) for event, note in zip(events, notes, strict=True)])
     await projections.add_case_reports(work.conn, [link for event in events if (link := _case_report(event))])
     for event in events:
         told = _public(event.data, catalogue)
@@ -214,7 +215,7 @@ def _case_state(event: Event[CaseChanged]) -> CaseState:
     )
 
 
-def _case_step(event: Event[CaseChanged]) -> CaseStep:
+def _case_step(event: Event[CaseChanged], note: str) -> CaseStep:
     body = event.data
     return CaseStep(
         body.case_id,
@@ -225,7 +226,7 @@ def _case_step(event: Event[CaseChanged]) -> CaseStep:
         body.actor.role if body.actor else None,
         body.report.report_id if body.report else None,
         body.grid_code,
-        masked(body.note),
+        note,
         event.occurred_at,
         UUID(body.actor.id) if body.actor and body.actor.role == "rider" else None,
     )

@@ -87,7 +87,7 @@ def read_rows(raw: BinaryIO, encoding: str) -> Iterator[tuple[int, dict[str, str
             if any(values.values()):
                 values[FAULT] = fault or (COMMA if nameless(header, cells) else "")
                 yield first, values
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:  # also of codecs that decode nothing
         text.detach().seek(0)
         raise ReportFileError(encoding_problem(raw.read(4), encoding)) from error
     except csv.Error as error:

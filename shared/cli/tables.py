@@ -117,7 +117,7 @@ def read_table(
                     raise CliError(_TITLE, f"{file}:{lines.line_num}: {told}", hint="keep one of the two")
                 seen[named] = lines.line_num
                 rows.append((lines.line_num, cells))
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:  # also of codecs that decode nothing
         raise CliError(_TITLE, f"{file}: {encoding_problem(start, encoding, option)}") from error
     except LookupError as error:
         raise CliError(_TITLE, f"no encoding is called {encoding}", hint=f"try {option} gb18030") from error

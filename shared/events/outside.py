@@ -13,6 +13,9 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field
 
 INT32_MAX, INT64_MAX = 2**31 - 1, 2**63 - 1
+PLAIN_LENGTH_MAX = 400
+"""Characters of a text that is brought into the plain form. Marks in the wrong order take the square of their number
+to put right, within one call; and one character may become eighteen."""
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _UNSEEN = re.compile("[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]")
@@ -58,10 +61,22 @@ def _unseen(one: str) -> bool:
 
 
 def plain(value: Any) -> Any:
-    """A code or number in its plain form (NFKC), without spaces around it; what is no text is left as it is."""
+    """A code or number in its plain form (NFKC), without spaces around it; what is no text is left as it is.
+
+    So is what has other characters than ASCII and more than PLAIN_LENGTH_MAX of them: it is no code.
+    """
     if not isinstance(value, str):
         return value
-    return (value if value.isascii() else unicodedata.normalize("NFKC", value)).strip(" ")
+    if value.isascii():
+        return value.strip(" ")
+    return value if len(value) > PLAIN_LENGTH_MAX else unicodedata.normalize("NFKC", value).strip(" ")
+
+
+def _plain_field(value: Any) -> Any:
+    """As `plain`. Raises ValueError for a text that is too long for it: no field takes what has no plain form."""
+    if isinstance(value, str) and len(value) > PLAIN_LENGTH_MAX and not value.isascii():
+        raise ValueError(f"has more than {PLAIN_LENGTH_MAX} characters")
+    return plain(value)
 
 
 def cleaned(text: str) -> str:
@@ -69,7 +84,7 @@ def cleaned(text: str) -> str:
     return _UNSTORABLE.sub("\ufffd", text)
 
 
-PLAIN_FORM, LEGIBLE, ONE_LINE = BeforeValidator(plain), AfterValidator(legible), AfterValidator(one_line)
+PLAIN_FORM, LEGIBLE, ONE_LINE = BeforeValidator(_plain_field), AfterValidator(legible), AfterValidator(one_line)
 """For types with a pattern, behind the Field that has it: in front of it they would hide it from the JSON schema."""
 Code = Annotated[str, PLAIN_FORM, AfterValidator(naming)]
 """What names something, without a pattern."""

@@ -23,6 +23,7 @@ STRUCTURED = "application/cloudevents+json"
 BATCHED = "application/cloudevents-batch+json"
 REQUIRED = ("specversion", "id", "source", "type")
 _NAME = re.compile(r"[a-z0-9]{1,40}")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _LEAP_SECOND = re.compile(r"(?<=[T ])(\d\d:\d\d:)60")
 STATED_ID_LENGTH_MAX = 200
 """Of the id that a company may give its event."""
@@ -107,7 +108,8 @@ def _named(name: str) -> str:
 
 
 def check_attributes(attributes: Mapping[str, str]) -> None:
-    """What holds in both modes: an attribute that is stated is stated rightly.
+    """What holds in both modes: an attribute that is stated is stated rightly. None has control characters (CloudEvents
+    1.0): with them the source and id of two events, joined, could be one text.
 
     Raises:
         EnvelopeError: one is not; the text names it.
@@ -119,6 +121,8 @@ def check_attributes(attributes: Mapping[str, str]) -> None:
             storable(text)
         except ValueError as error:
             raise EnvelopeError(f"{_named(name)} {error}") from error
+        if _CONTROL.search(text):
+            raise EnvelopeError(f"{_named(name)} has a control character")
     if len(attributes.get("id", "")) > STATED_ID_LENGTH_MAX:
         raise EnvelopeError(f"id has more than {STATED_ID_LENGTH_MAX} characters")
     if attributes.get("specversion", "1.0") != "1.0":

@@ -7,6 +7,8 @@ from uuid import UUID
 import uuid_utils
 from asyncpg.pgproto.pgproto import UUID as FastUUID
 
+_JOINT = "\x1f"
+
 
 def new_id() -> UUID:
     """A new time-ordered id (RFC 9562 version 7).
@@ -36,10 +38,14 @@ def one_form(text: str) -> str:
 def derived_id(*parts: str) -> UUID:
     """The same id for the same parts: for records that carry no event id of ours.
 
+    Raises ValueError where a part has the character that joins them: other parts would have the same id.
+
     Version 8 (RFC 9562), made of SHA-256, with its first bit set: so it lies above every id of `new_id` until the year
     6429, and a table that is partitioned by ids keeps both apart.
     """
-    digest = bytearray(hashlib.sha256("\x1f".join(parts).encode()).digest()[:16])
+    if any(_JOINT in part for part in parts):
+        raise ValueError("a part has U+001F")
+    digest = bytearray(hashlib.sha256(_JOINT.join(parts).encode()).digest()[:16])
     digest[0] |= 0x80
     digest[6] = digest[6] & 0x0F | 0x80
     digest[8] = digest[8] & 0x3F | 0x80

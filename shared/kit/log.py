@@ -16,6 +16,9 @@ from shared.kit.masking import masked
 
 REDACTED = "[redacted]"
 _DEPTH_MAX = 8
+TEXT_LENGTH_MAX = 8_000
+"""Characters of one text that a line keeps: the first half and the last, where errors say what they are."""
+_TORN = 100  # characters at a cut, where half of a number may stand that nobody would know for one
 # a name with one of these words in it ("phone_hash", "Authorization", "api-token")
 _SECRET_WORDS = frozenset(
     {
@@ -123,6 +126,15 @@ def _clean(name: str, value: Any, depth: int) -> Any:
 
 
 def _clean_text(text: str) -> str:
+    """Blotted, and before that cut: blotting is dear, and whoever is refused may have written what is logged."""
+    if len(text) <= TEXT_LENGTH_MAX:
+        return _blotted(text)
+    half = TEXT_LENGTH_MAX // 2
+    begin, end = _blotted(text[:half])[:-_TORN], _blotted(text[-half:])[_TORN:]
+    return f"{begin} [… {len(text)} characters …] {end}"
+
+
+def _blotted(text: str) -> str:
     return _POSITION.sub(REDACTED, _PHONE.sub(REDACTED, masked(text, REDACTED)))
 
 

@@ -4,15 +4,17 @@ One function for reports' words, notes of steps, messages, pages and logs. It mu
 and leave alone what looks like them: dates, amounts, areas' codes, numbers of cases and reports, ids.
 """
 
+import asyncio
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 
 from shared.kit import clock
 from shared.kit.masking_groups import is_labelled_or_size, phones_however_grouped
 
 MASK = "***"
+_CHARACTERS_AT_ONCE = 4_000
 WORKING_AGE_YEARS = 16
 """Eighteen digits with a younger date are the number of a case or report: a region, a day, a serial number."""
 # of all digits that Unicode has: in circles, brackets, raised or lowered too
@@ -88,7 +90,8 @@ _CARD = re.compile(
 _DAY = r"(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
 _DATED = re.compile(rf"\d{{6}}(?:19|20)\d{{2}}{_DAY}")
 _DATED_SHORT = re.compile(rf"\d{{6}}[0-4]\d{_DAY}")
-_MAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+# Only from where a word begins, and never back: the work grows with the length. Addresses that touch are one find.
+_MAIL = re.compile(r"(?<![\w.+-])(?:[\w.+-]++@[\w-]++(?:\.[\w-]++)++)++")
 # A full stop between groups is a gap, but no decimal point: a house's number may follow it.
 _SIGNS = {"。": ",", "・": "·", "•": "·"}
 _LIKE = str.maketrans(_SIGNS | dict.fromkeys("－–—‐‑‒−﹣ー", "-") | dict.fromkeys("\t\n\v\f\r\x85\u2028\u2029", " "))
@@ -120,6 +123,18 @@ def masked(text: str, mask: str = MASK) -> str:
         while at < len(text) and unicodedata.category(text[at]) in {"Mn", "Me"}:
             at += 1  # what encloses the last digit goes with it
     return "".join([*parts, text[at:]])
+
+
+async def masked_each(texts: Iterable[str]) -> list[str]:
+    """Each of the texts masked; others go on between: a turn's longest texts together are work for a second."""
+    shown, characters = [], 0
+    for text in texts:
+        shown.append(masked(text))
+        characters += len(text)
+        if characters >= _CHARACTERS_AT_ONCE:
+            characters = 0
+            await asyncio.sleep(0)
+    return shown
 
 
 def _plain(text: str) -> tuple[str, Sequence[int]]:

@@ -37,8 +37,8 @@ _CALL = re.compile(
     r"|[话机拨打找系信]",
     re.IGNORECASE,
 )
-# of three numbers and more, so that no decimal point in a phone makes one of it
-_READINGS = re.compile(r"[1-9]\d{1,2}\.\d{1,2}(?:[ ,]{1,3}[1-9]\d{0,2}\.\d{1,2}){2,}(?![0-9])")
+# of three numbers and more, so that no decimal point in a phone makes one of it; no more than are longer than a phone
+_READINGS = re.compile(r"[1-9]\d{1,2}\.\d{1,2}(?:[ ,]{1,3}[1-9]\d{0,2}\.\d{1,2}){2,16}(?![0-9])")
 _UNIT = re.compile(r"[ ]*(?:[米度升吨℃°%]|[厘毫]米|千[瓦帕克]|(?:mm|cm|m|kg|kPa|kWh|V|A)(?![A-Za-z]))")
 _SUM = re.compile(r"[ ]*(?:元|块|万|亿)")
 # no 米线店 and no 8000 m: a letter may stand for a door

@@ -71,6 +71,8 @@ def _forms(number: str) -> set[str]:
     """As `outside.plain` brings it in, and without what nobody sees."""
     if number.isascii() and number.isprintable():
         return {number, number.strip()}
+    if len(number) > NUMBER_LENGTH_MAX:
+        return set()
     normal = unicodedata.normalize("NFKC", number)
     if len(normal) > NUMBER_LENGTH_MAX:  # one character may become eighteen
         return set()
@@ -98,6 +100,10 @@ def _numbers(body: bytes, fields: frozenset[str], *, torn: bool = True) -> Itera
 
 
 def _name(text: str) -> str:
+    """As fields are called, whatever width and case it has; "" for what is too long for any of them."""
+    text = text.strip()
+    if len(text) > _NAME_LENGTH_MAX:  # bringing it into one form may take the square of its length
+        return ""
     return unicodedata.normalize("NFKC", text).strip().casefold()
 
 

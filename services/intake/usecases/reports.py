@@ -19,7 +19,7 @@ from shared.geo.datum import to_wgs84
 from shared.kit import inbox
 from shared.kit.db import ACQUIRE_TIMEOUT_S, Connection, Pool
 from shared.kit.ids import new_id
-from shared.kit.masking import masked
+from shared.kit.masking import masked_each
 from shared.kit.work import Event, Work, begin
 
 Outcome = Accepted | Refusal
@@ -110,7 +110,7 @@ async def receive(
     for report_id, index in accepted:
         outcomes[index] = Accepted(report_id, work.now, fresh=True)
     if accepted:
-        _publish(work, submissions, riders, levels, known, accepted, causes)
+        await _publish(work, submissions, riders, levels, known, accepted, causes)
         if known.photos:
             await _attach_photos(work.conn, submissions, known, accepted)
     answers = await _answer_repeats(work.conn, submissions, outcomes, repeated)
@@ -187,7 +187,7 @@ def _photo_id(text: str) -> UUID | None:
         return None
 
 
-def _publish(
+async def _publish(
     work: Work,
     submissions: Sequence[Submission],
     riders: Sequence[Rider | None],
@@ -197,7 +197,8 @@ def _publish(
     causes: Sequence[Event[Any]] | None,
 ) -> None:
     places = _wgs84([submissions[index] for _, index in accepted])
-    for (report_id, index), (lng, lat) in zip(accepted, places, strict=True):
+    words = await masked_each(submissions[index].text for _, index in accepted)
+    for (report_id, index), (lng, lat), text in zip(accepted, places, words, strict=True):
         one, rider = submissions[index], riders[index]
         assert rider is not None, "an accepted report has a rider"
         photos = _photos(one, known) if one.photos else ()
@@ -213,7 +214,7 @@ def _publish(
                 "lng": lng,
                 "lat": lat,
                 "accuracy_m": one.accuracy_m,
-                "text": masked(one.text),
+                "text": text,
                 "photos": photos,
                 "occurred_at": one.occurred_at,
                 "received_at": work.now,

@@ -9,7 +9,7 @@ from services.notifications.domain import CASE_STEPS, Message
 from services.notifications.settings import Settings
 from services.notifications.store import deliveries, reporters, webhooks
 from services.notifications.store.reporters import Crowd, Reporter
-from services.notifications.usecases.telling import note, parameters, tell
+from services.notifications.usecases.telling import notes, parameters, tell
 from shared.events.case_changed import CaseChanged
 from shared.kit.areas import NO_MAP, AreaTree
 from shared.kit.work import Event, Work
@@ -34,15 +34,16 @@ async def tell_cases(
     steps = [(event, template) for event in events if (template := _template(event)) is not None]
     hooks = await webhooks.tellable(work.conn)
     known = await _known(work, [event for event in events if hooks or _template(event)])
+    said = await notes(event.data.note for event, _ in steps)
+    crowds = [(event, _crowd(event, template, note)) for (event, template), note in zip(steps, said, strict=True)]
     lines = [
         line
-        for event, template in steps
+        for event, crowd in crowds
         if not _is_crowded(event)
-        for line in _lines(_crowd(event, template), _until(event, known[event.data.case_id]))
+        for line in _lines(crowd, _until(event, known[event.data.case_id]))
     ]
     await tell(settings, work, lines)
-    crowds = [_crowd(event, template) for event, template in steps if _is_crowded(event)]
-    await reporters.queue(work.conn, crowds, work.now)
+    await reporters.queue(work.conn, [crowd for event, crowd in crowds if _is_crowded(event)], work.now)
     emergencies = [_emergency(event, tree) for event in events if _is_new_emergency(event.data)]
     await deliveries.queue_emergencies(
         work.conn, emergencies, attempts_allowed=settings.delivery_attempts_max, now=work.now
@@ -98,14 +99,14 @@ def _until(event: Event[CaseChanged], known: Sequence[Reporter]) -> list[Reporte
     return [one for one in known if one.ordinal <= event.data.report_count]
 
 
-def _crowd(event: Event[CaseChanged], template: str) -> Crowd:
+def _crowd(event: Event[CaseChanged], template: str, note: str) -> Crowd:
     data = event.data
     values = {
         "kind": data.kind,
         "grid_code": data.grid_code,
         "by": data.actor.name if data.actor else "",
         "role": data.actor.role if data.actor else "system",
-        "note": note(data.note),
+        "note": note,
         "case_id": data.case_id,
     }
     return Crowd(event.id, data.case_id, data.report_count, template, parameters(template, values), event.occurred_at)

@@ -1,7 +1,7 @@
 """From what happened to who is told. Each function takes a whole batch and costs a constant number of statements."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -24,13 +24,15 @@ from shared.events.company_changed import CompanyChanged
 from shared.events.redemption_changed import RedemptionChanged
 from shared.events.rider_changed import RiderChanged
 from shared.kit.ids import made_at
-from shared.kit.masking import masked
+from shared.kit.masking import masked_each
 from shared.kit.work import Event, Gone, Work
 
 
 async def tell_movements(settings: Settings, work: Work, events: Sequence[Event[AccountChanged]]) -> None:
     """Points: held with the case opened, posted, voided, reversed, or none and why. One statement."""
-    told = [_movement(event) for event in events if (event.data.source, event.data.movement) in MOVEMENTS]
+    moved = [event for event in events if (event.data.source, event.data.movement) in MOVEMENTS]
+    reasons = await notes(event.data.reason or "" for event in moved)  # codes, or an operator's own words
+    told = [_movement(event, reason or None) for event, reason in zip(moved, reasons, strict=True)]
     await tell(settings, work, told)
     for event in events:
         # the report's id says when intake accepted it
@@ -99,12 +101,12 @@ def _message(event: Event[Any], rider_id: UUID, topic: TopicGroup, template: str
     return Message(rider_id, event.id, topic, template, parameters(template, values), event.occurred_at)
 
 
-def note(words: str) -> str:
+async def notes(words: Iterable[str]) -> list[str]:
     """People's words as they may be stored and sent on."""
-    return masked(words)[:NOTE_LENGTH_MAX]
+    return [one[:NOTE_LENGTH_MAX] for one in await masked_each(words)]
 
 
-def _movement(event: Event[AccountChanged]) -> Message:
+def _movement(event: Event[AccountChanged], reason: str | None) -> Message:
     data = event.data
     template = MOVEMENTS[(data.source, data.movement)]
     params: dict[str, Any] = {"amount": abs(data.amount), "case_id": data.case_id}
@@ -117,7 +119,6 @@ def _movement(event: Event[AccountChanged]) -> Message:
             template = "report_accepted"
             params["grid_code"] = data.grid_code
     else:
-        reason = note(data.reason) if data.reason else None  # a code, or an operator's own words
         params.update(pending=data.pending, available=data.available, reason=reason)
         return _message(event, data.rider_id, "points", template, params)
     return Message(data.rider_id, event.id, "points", template, params, event.occurred_at)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 from uuid import UUID
 
-from fastapi import Query
+from fastapi import Path, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from services.riders import domain, store, usecases
@@ -189,7 +189,7 @@ async def find_rider(
 
 @router.get("/v1/riders/{rider:path}", responses=problem_responses(404))
 @allow(AnyOf(auth.Company, auth.Rider, CityOperator))
-async def read_rider(rider: Code, caller: Caller, service: CurrentService) -> RiderOut:
+async def read_rider(rider: Annotated[Code, Path(max_length=64)], caller: Caller, service: CurrentService) -> RiderOut:
     """A company asks by its own number, an operator or the rider himself by rider id. Others get 404."""
     async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
         if caller.kind == "company":

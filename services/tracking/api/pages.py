@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
+from fastapi import Path as PathPart
 from fastapi import Query
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -68,7 +69,9 @@ async def city(service: CurrentService, lang: Lang = "zh") -> HTMLResponse:
 
 @router.get("/r/{token}", response_class=HTMLResponse, include_in_schema=False)
 @allow(Public)
-async def report(token: Code, service: CurrentService, lang: Lang = "zh") -> HTMLResponse:
+async def report(
+    token: Annotated[Code, PathPart(max_length=128)], service: CurrentService, lang: Lang = "zh"
+) -> HTMLResponse:
     """One report's way, for whoever holds its link."""
     parts = service.parts
     report_id = domain.report_of(parts.link_keys, token)
@@ -93,7 +96,9 @@ async def report(token: Code, service: CurrentService, lang: Lang = "zh") -> HTM
 
 @router.get("/problems/{code}", response_class=HTMLResponse, include_in_schema=False)
 @allow(Public)
-async def problem(code: Code, service: CurrentService, lang: Lang = "zh") -> HTMLResponse:
+async def problem(
+    code: Annotated[Code, PathPart(max_length=64)], service: CurrentService, lang: Lang = "zh"
+) -> HTMLResponse:
     """What a problem's code means, at the address that the problem has as its `type`."""
     found = PROBLEMS.get(code)
     if found is None:

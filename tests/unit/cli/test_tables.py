@@ -6,6 +6,7 @@ import pytest
 
 from shared.cli.client import CliError
 from shared.cli.map_changes import read_mapping
+from shared.cli.report_files import ReportFileError, read_rows
 from shared.cli.tables import read_table
 
 COLUMNS = ("kind", "area", "name")
@@ -97,3 +98,12 @@ def test_a_code_that_a_spreadsheet_has_shortened_is_named_with_its_line(tmp_path
     file = table(tmp_path, "kind,area,name", "a,1,x", "b,3.30102E+14,y")
     with pytest.raises(CliError, match=r"t\.csv:3: area 3\.30102E\+14: .*format the column as text"):
         read_table(file, COLUMNS, "utf-8")
+
+
+@pytest.mark.parametrize("codec", ["undefined", "idna", "punycode"])
+def test_what_a_codec_of_no_text_refuses_is_said(tmp_path: Path, codec: str) -> None:
+    file = table(tmp_path, "kind,area,name", "甲." * 40 + ",1,-é")
+    with pytest.raises(CliError, match=f"not {codec}"):
+        read_table(file, COLUMNS, codec)
+    with file.open("rb") as raw, pytest.raises(ReportFileError, match=f"not {codec}"):
+        list(read_rows(raw, codec))

@@ -51,7 +51,15 @@ def test_the_ends_of_the_calendar_are_refused_and_spin_nobody(time: str) -> None
 
 @pytest.mark.parametrize(
     "header",
-    [("ce_id", b"\xff\xfe"), ("ce_id", None), ("ce_id", b""), ("ce_time", b"nonsense"), ("ce_specversion", b"0.3")],
+    [
+        ("ce_id", b"\xff\xfe"),
+        ("ce_id", None),
+        ("ce_id", b""),
+        ("ce_id", b"7\x1f1"),
+        ("ce_source", b"/a\x1f7"),
+        ("ce_time", b"nonsense"),
+        ("ce_specversion", b"0.3"),
+    ],
 )
 def test_malformed_headers_are_told(header: tuple[str, bytes | None]) -> None:
     item = decoded((header,))

@@ -105,6 +105,8 @@ async def test_one_event_is_its_data_and_has_the_id_that_it_has_on_kafka(client:
         ({"id": "\ud800"}, "id has a null"), ({"id": 10**30}, "attribute id is neither"),
         ({"datacontenttype": "text/csv"}, "datacontenttype"), ({"data": ..., "data_base64": "eA=="}, "no JSON"),
         ({"\ud800": 1.5}, "attribute [name] is neither"),
+        ({"source": "/a\x1f7"}, "source has a control"), ({"id": "7\x1f1"}, "id has a control"),
+        ({"subject": "a\nb"}, "subject has a control"), ({"id": "7\x85"}, "id has a control"),
     ],
 )  # fmt: skip
 async def test_what_is_no_event_is_refused_and_costs_no_other(

@@ -2,6 +2,8 @@
 
 from uuid import RFC_4122, UUID
 
+import pytest
+
 from shared.kit.ids import derived_id, new_id
 
 HALF = UUID(int=1 << 127)
@@ -13,6 +15,13 @@ def test_derived_ids_are_the_same_for_the_same_names_alone() -> None:
     assert found == [derived_id(*parts) for parts in names]
     assert len(set(found)) == len(names)
     assert {(one.version, one.variant) for one in found} == {(8, RFC_4122)}
+
+
+def test_no_other_parts_have_the_same_id() -> None:
+    for parts in (("app\x1f7", "1"), ("app", "7\x1f1"), ("\x1f",)):
+        with pytest.raises(ValueError, match=r"U\+001F"):
+            derived_id(*parts)
+    assert str(derived_id("inbound.sf-express.reports.v1", "app", "7")) == "f3ab48e8-d216-80af-89e1-d5cf54e5872b"
 
 
 def test_derived_ids_lie_above_all_that_are_made_by_time() -> None:

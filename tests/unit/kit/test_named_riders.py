@@ -49,6 +49,8 @@ HOSTILE = {
     "depth": filled(b'{"rider":'),
     "bodies inside": filled(b'"e30=",', b'{"data_base64":[', b"1]}"),
     "a torn body inside": b'{"data_base64":"%s"}' % base64.b64encode(filled(b"x", b'"rider":"', size=190_000)),
+    "a member's name of marks out of order": '{{"{}{}":1}}'.format("\u0301" * 60_000, "\u0316" * 60_000).encode(),
+    "a torn name of marks out of order": '{{"{}{}":1'.format("\u0301" * 60_000, "\u0316" * 60_000).encode(),
     "characters that become many": ('{"rider":[' + ",".join(f'"{n}{"ﷺ" * 50}"' for n in range(1_000)) + "]}").encode(),
 }
 
@@ -104,6 +106,7 @@ def test_a_record_of_too_many_numbers_counts_as_one_that_cant_be_read() -> None:
         '{"\\u0072ider":"\\u0037",',
         '{"ｒｉｄｅｒ ":"７",',
         '{"RIDER":"7"}}',
+        '{"%sＲider\u3000":"7"}' % (" " * 200),
         '5" wide {"rider":"7"}',
         '{"rider":"8","a":{"rider":["1",{"x":7}]},"rider":"9"}',
         '{"data_base64":"eyJyaWRlciI6IjciLA==",',

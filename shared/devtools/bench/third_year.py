@@ -205,8 +205,8 @@ class _Turns:
         for number, name in enumerate(turns):
             last = name not in turns[number + 1 :]
             found.reconciled &= await self._turn(name, sides[name], last)
-        longest = [await self._sql(name, SQL_LONGEST) for name in (AGED, EMPTY)]
-        found.statements = _beside(*longest, await asyncio.to_thread(self._slow_calls, began_at))
+        aged, empty = [await self._sql(name, SQL_LONGEST) for name in (AGED, EMPTY)]
+        found.statements = _beside(aged, empty, await asyncio.to_thread(self._slow_calls, began_at))
         await asyncio.to_thread(self.installations[EMPTY].remove)
         return found
 

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import pytest
 from pydantic import BaseModel
 
+from shared.cli.services import service_names
 from shared.devtools.gen.data_map_doc import columns_of, inner_models
 from shared.devtools.gen.files import ROOT
-from shared.devtools.gen.modules import service_names
 from shared.events.personal import Impersonal, Personal, marked_fields
 from shared.events.registry import AnyTopic, topics
 from shared.events.topic import EventModel

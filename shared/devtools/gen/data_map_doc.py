@@ -5,8 +5,9 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from shared.cli.services import service_names
 from shared.devtools.gen.files import Generated
-from shared.devtools.gen.modules import service_module, service_names
+from shared.devtools.gen.modules import service_module
 from shared.devtools.gen.retention_doc import tables_of
 from shared.events.personal import Personal, marked_fields
 from shared.events.registry import AnyTopic, topics

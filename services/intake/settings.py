@@ -4,10 +4,10 @@ from pathlib import Path
 
 from pydantic import Field
 
-from shared.kit.settings import KitSettings
+from shared.kit.settings import SealingSettings
 
 
-class Settings(KitSettings):
+class Settings(SealingSettings):
     """The kit's settings and intake's own."""
 
     catalogue_path: Path | None = Field(None, description="folder with a city's own catalogue files; none: the shipped")

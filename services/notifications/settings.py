@@ -4,10 +4,10 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr
 
-from shared.kit.settings import KitSettings
+from shared.kit.settings import SealingSettings
 
 
-class Settings(KitSettings):
+class Settings(SealingSettings):
     """Read from environment variables `BEEGRID_<FIELD>`; lists and networks are JSON."""
 
     catalogue_path: Path | None = Field(None, description="the city's kinds of report; none: the shipped ones")

@@ -2,10 +2,10 @@
 
 from pydantic import Field, SecretStr
 
-from shared.kit.settings import KitSettings
+from shared.kit.settings import SealingSettings
 
 
-class Settings(KitSettings):
+class Settings(SealingSettings):
     """What the kit needs, the times of a redemption and the limits at a counter."""
 
     points_answer_s: int = Field(600, ge=5, description="a request that points never answered is cancelled after this")

@@ -7,22 +7,22 @@ from services.riders import metrics, store, usecases
 from services.riders.api import companies, riders
 from services.riders.handlers import on_rider_submission
 from services.riders.retention import TABLES
+from services.riders.settings import Settings
 from shared.events.inbound_riders import INBOUND_RIDERS
 from shared.kit import clock
 from shared.kit.auth import CachedKeyRing, Sealer
 from shared.kit.db import Connection
 from shared.kit.measuring import LEADER_POLL_S
 from shared.kit.service import Service
-from shared.kit.settings import KitSettings
 
 KEYS_EVERY_S = 300.0
 DUE_EVERY_S = 5.0
 RETIRED_AGAIN_EVERY_S = 86_400.0
 
 
-def build(settings: KitSettings | None = None) -> Service:
+def build(settings: Settings | None = None) -> Service:
     """The service, ready to run. Settings come from the environment if not given."""
-    settings = settings or KitSettings()
+    settings = settings or Settings()
     sealer = Sealer(settings.sealing_key.get_secret_value())
     service = Service("riders", settings, title="BeeGrid riders")
     service.keeps(*TABLES)

@@ -8,10 +8,10 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 
 from shared.kit.auth import sealing_keys
-from shared.kit.settings import KitSettings
+from shared.kit.settings import SealingSettings
 
 
-class Settings(KitSettings):
+class Settings(SealingSettings):
     """What a city may want otherwise."""
 
     batch_records_max: int = Field(

@@ -5,7 +5,7 @@ import re
 from pydantic import TypeAdapter, ValidationError
 
 from shared.cli.client import CliError
-from shared.events import registry
+from shared.cli.services import service_names
 from shared.events.common import CompanyCode
 
 _CODE = TypeAdapter[str](CompanyCode)
@@ -45,6 +45,6 @@ def service(given: str) -> str:
     Raises:
         CliError: there is none of this name.
     """
-    if given and given not in registry.services():
-        raise CliError("没有这个服务 / No such service", repr(given), hint=f"one of {', '.join(registry.services())}")
+    if given and given not in service_names():
+        raise CliError("没有这个服务 / No such service", repr(given), hint=f"one of {', '.join(service_names())}")
     return given

@@ -12,7 +12,7 @@ from rich.text import Text
 from shared.cli import arguments
 from shared.cli.client import Client, CliError, connect, find_suite
 from shared.cli.screen import Cells, Screen, folding, shown
-from shared.events import registry
+from shared.cli.services import service_names
 
 deadletters_app = typer.Typer(help="死信 / Records that could not take effect", no_args_is_help=True)
 out = Screen()
@@ -93,7 +93,7 @@ def check(client: Client, service: str) -> Health:
 def check_all(client: Client) -> list[Health]:
     """Ask all services side by side."""
     with ThreadPoolExecutor(max_workers=8) as threads:
-        return list(threads.map(lambda service: check(client, service), registry.services()))
+        return list(threads.map(lambda service: check(client, service), service_names()))
 
 
 def doctor() -> None:
@@ -149,7 +149,7 @@ def list_letters(
     client = connect()
     table = folding("service", "id", "topic", "key", "status", "reason", "since")
     counted = folding("service", "topic", "partition", "offsets", "records", "last reason", "last at")
-    for name in [service] if service else registry.services():
+    for name in [service] if service else service_names():
         for one in _letters(client, name, topic):
             since = one["created_at"][:19]
             table.add_row(name, str(one["id"]), one["topic"], one["key"][:40], one["status"], _reason(one), since)

@@ -8,7 +8,7 @@ from shared.cli import arguments
 from shared.cli.client import Client, CliError, connect
 from shared.cli.operations import check_all
 from shared.cli.screen import Cells, Screen, folding, shown
-from shared.events import registry
+from shared.cli.services import service_names
 
 outbox_app = typer.Typer(
     help="待发布事件 / Events that are committed and not yet on Kafka", invoke_without_command=True
@@ -49,7 +49,7 @@ def stuck(context: typer.Context) -> None:
 def list_stuck(service: Annotated[str, typer.Option(help="only this one's", callback=arguments.service)] = "") -> None:
     """列出 / List them with the reason."""
     client = connect()
-    found = [(name, one) for name in ([service] if service else registry.services()) for one in _stuck(client, name)]
+    found = [(name, one) for name in ([service] if service else service_names()) for one in _stuck(client, name)]
     if not found:
         out.print("[green]没有被拒收的事件 / Kafka refuses nothing[/green]")
         return

@@ -6,7 +6,7 @@ import typer
 
 from shared.cli.client import CliError, connect
 from shared.cli.screen import Cells, Screen
-from shared.events import registry
+from shared.cli.services import service_names
 
 out = Screen()
 TIMEOUT_S = 1800.0
@@ -21,12 +21,12 @@ def recount(
 
     Exit status 1 where something differs that was not put right.
     """
-    if unknown := sorted(set(services or ()) - set(registry.services())):
-        raise CliError("没有这个服务 / No such service", ", ".join(unknown), hint=", ".join(registry.services()))
+    if unknown := sorted(set(services or ()) - set(service_names())):
+        raise CliError("没有这个服务 / No such service", ", ".join(unknown), hint=", ".join(service_names()))
     client = connect()
     table = Cells("service", "what", "label", "kept", "counted")
     left = 0
-    for name in services or registry.services():
+    for name in services or service_names():
         with out.status(f"{name} …"):
             answer = client.post(f"/ops/{name}/recount", {"correct": correct, "reason": reason}, timeout=TIMEOUT_S)
         for one in answer["differences"]:

@@ -13,8 +13,8 @@ import typer
 from shared.cli import arguments
 from shared.cli.client import Client, CliError, connect
 from shared.cli.screen import Cells, Screen, shown
+from shared.cli.services import forgetting
 from shared.cli.whole_files import whole_text
-from shared.events import registry
 from shared.kit import clock
 
 riders_app = typer.Typer(help="骑手 / Riders: erasure", no_args_is_help=True)
@@ -98,7 +98,7 @@ def _found(client: Client, rider_id: UUID | None, company: str | None, number: s
 
 
 def _states(client: Client, rider_id: str) -> list[dict[str, Any]]:
-    return [client.get(f"/ops/{service}/erasures/{rider_id}") for service in registry.services()]
+    return [client.get(f"/ops/{service}/erasures/{rider_id}") for service in forgetting()]
 
 
 def _whole(states: list[dict[str, Any]]) -> bool:

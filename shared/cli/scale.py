@@ -7,6 +7,7 @@ import typer
 
 from shared.cli.client import CliError, find_suite, suite_folder
 from shared.cli.screen import Screen
+from shared.cli.services import service_names
 from shared.events import registry
 from shared.kit import clock
 
@@ -22,8 +23,8 @@ def scale(
     # imported here: it is for suites on one's own machine only
     from shared.devtools import replicas
 
-    if service not in registry.services():
-        raise CliError("没有这个服务 / No such service", service, hint=f"one of {', '.join(registry.services())}")
+    if service not in service_names():
+        raise CliError("没有这个服务 / No such service", service, hint=f"one of {', '.join(service_names())}")
     folder = suite_folder()
     if folder is None or "pid" not in find_suite().facts:
         raise CliError(

@@ -13,8 +13,8 @@ from typing import Any
 
 from shared.cli.client import Client, CliError, find_suite
 from shared.cli.screen import Screen, shown
+from shared.cli.services import service_names
 from shared.cli.whole_files import FOR_THE_OWNER, whole_text
-from shared.events import registry
 from shared.kit import clock
 
 out = Screen()
@@ -25,8 +25,12 @@ Told = dict[str, Any]
 
 
 def ask(client: Client) -> dict[str, Told]:
-    """What every service tells of its keys, by service."""
-    return {service: client.get(f"/ops/{service}/keys") for service in registry.services()}
+    """What each service that has the sealing key tells of its keys, by service. Raises CliError where none has it."""
+    told = {service: client.get(f"/ops/{service}/keys") for service in service_names()}
+    found = {service: keys for service, keys in told.items() if keys["sealing"]}
+    if not found:
+        raise CliError("没有服务持有封存密钥 / No service has a sealing key", f"asked: {', '.join(told)}")
+    return found
 
 
 def counted(found: dict[str, Told]) -> list[tuple[Told, int]]:
@@ -100,7 +104,7 @@ def _setting(title: str, what: str, apply: bool, change: Any, *, last: bool = Fa
     out.print(f"[bold]{title}[/bold]")
     file = _local()
     if file is None:
-        out.print(f"{what} {SETTING} of all services, and roll it out", soft_wrap=True)
+        out.print(f"{what} {SETTING} of the services that have it, and roll it out", soft_wrap=True)
     elif not apply:
         out.print(f"{what} {SETTING}, in {shown(file)}; 加 --apply 执行 / add --apply", soft_wrap=True)
         return
@@ -122,8 +126,8 @@ def _seal_anew(client: Client, apply: bool) -> None:
         out.print("仅预览，加 --apply 执行 / only told: add --apply")
         return
     found = ask(client)
-    for service in registry.services():
-        _reseal(client, service, found[service])
+    for service, told in found.items():
+        _reseal(client, service, told)
     deadline_s = clock.monotonic_s() + FOLLOW_S_MAX
     while any(count for _, count in counted(ask(client))[1:]):  # the others follow the riders service's events
         if clock.monotonic_s() > deadline_s:

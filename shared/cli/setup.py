@@ -20,8 +20,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.cli.migrate import MigrationError, migrate
 from shared.cli.provision import KafkaAdmin, connect_admin, database_url, owner_role, provision_postgres
+from shared.cli.services import service_names
 from shared.cli.topology import Cluster, provision_suite
-from shared.events import registry
 from shared.kit import clock
 
 T = TypeVar("T")
@@ -75,7 +75,7 @@ def read_passwords(
             missing.append(name)
         return found
 
-    services = registry.services()
+    services = service_names()
     roles = {f"{service}_{use}": read(service, use) for service in services for use in ("owner", "app") if postgres}
     users = {service: read(service, "kafka") for service in services if kafka}
     if missing:
@@ -117,7 +117,7 @@ def set_up(settings: SetupSettings, environment: Mapping[str, str], told: Callab
 def _postgres(
     admin_url: str, settings: SetupSettings, passwords: Mapping[str, str], told: Callable[[str], None]
 ) -> None:
-    services, database = list(registry.services()), settings.postgres_database
+    services, database = list(service_names()), settings.postgres_database
     _until(lambda: asyncio.run(_ping(admin_url)), settings.setup_wait_s, "Postgres")
     provision_postgres(admin_url, database, services, passwords)
     told(f"Postgres: {len(services)} schemas with their roles in {database}")

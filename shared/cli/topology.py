@@ -17,6 +17,7 @@ from shared.cli.provision import (
     has_rights,
     provision_kafka,
 )
+from shared.cli.services import service_names
 from shared.events import registry
 from shared.events.registry import AnyTopic
 from shared.events.topic import Facts
@@ -52,7 +53,7 @@ def topic_specs(companies: Sequence[str] = ()) -> list[TopicSpec]:
 def acl_specs(companies: Sequence[str] = ()) -> list[AclSpec]:
     """Each service writes what it produces and the dead letters of what it consumes, reads what it consumes."""
     specs = []
-    for service in registry.services():
+    for service in service_names():
         consumed = [name for topic in registry.consumed_by(service) for name in _names(topic, companies)]
         produced = [topic.name for topic in registry.produced_by(service)]
         specs.append(

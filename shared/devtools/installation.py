@@ -22,12 +22,13 @@ from shared.cli.provision import (
     owner_role,
     provision_postgres,
 )
+from shared.cli.services import about, service_names
 from shared.cli.topology import Cluster, provision_suite
 from shared.cli.whole_files import FOR_THE_OWNER, whole_text
 from shared.devtools.identity import Identity
 from shared.devtools.infra.suite import Infra
 from shared.devtools.mould import ROLES, Mould, mould_of
-from shared.events import registry
+from shared.kit.about import Secret
 
 ROOT = Path(__file__).resolve().parents[2]
 RoleName = Callable[..., str]
@@ -63,7 +64,7 @@ class Installation:
         self.infra = infra
         self.folder = folder
         self.name = name
-        self.services = registry.services()
+        self.services = tuple(service_names())
         standing = name == "beegrid"
         self.role_prefix = "" if standing else f"{name}_"
         self.user_prefix = "" if standing else f"{name}-"
@@ -156,6 +157,9 @@ class Installation:
         redis_url = self.infra.redis_url
         if redis_url.count("/") == 3:
             redis_url = f"{redis_url.rsplit('/', 1)[0]}/{self.redis_number}"
+        sealing = {"BEEGRID_SEALING_KEY": self.secrets.sealing_key}
+        if Secret.SEALING_KEY not in about(service).secrets:
+            sealing.clear()
         return {
             "PATH": os.environ.get("PATH", ""),
             "PYTHONUNBUFFERED": "1",
@@ -168,7 +172,7 @@ class Installation:
             "BEEGRID_HTTP_PORT": str(port),
             "BEEGRID_TRUSTED_PROXIES": "127.0.0.1",
             "BEEGRID_JWKS_URL": self.identity.jwks_url,
-            "BEEGRID_SEALING_KEY": self.secrets.sealing_key,
+            **sealing,
         }
 
     def _secrets(self) -> Secrets:

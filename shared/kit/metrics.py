@@ -3,6 +3,8 @@
 All live in one registry per process (one service per process, so no multiprocess mode is needed). Units last in names.
 """
 
+import math
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 REGISTRY = CollectorRegistry()
@@ -159,3 +161,6 @@ ERASURES_KNOWN = Gauge(
 ERASURES_DONE = Gauge(
     "beegrid_erasures_done", "Those of them of whom this service has nothing left.", registry=REGISTRY
 )
+# Of a service that keeps nothing of riders nobody waits for anything
+ERASURES_KNOWN.set(math.nan)
+ERASURES_DONE.set(math.nan)

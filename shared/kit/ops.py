@@ -10,12 +10,14 @@ from shared.events.common import AreaCode
 from shared.events.outside import INT32_MAX, Code, RowId, Words
 from shared.kit import dead_letters, holds, letter_bounds, relay
 from shared.kit.auth import Caller, CityOperator, Public, allow, policy_router, sealing_keys
+from shared.kit.auth.sealing import SealingKey
 from shared.kit.db import ACQUIRE_TIMEOUT_S
 from shared.kit.ops_erasures import erasure_routes
 from shared.kit.ops_outbox import ID_MAX, add_outbox_routes
 from shared.kit.ops_parts import Serving
 from shared.kit.ops_recount import recount_route
 from shared.kit.resealing import UNKNOWN
+from shared.kit.settings import KitSettings, SealingSettings
 
 log = structlog.get_logger(__name__)
 LetterId = Annotated[int, Path(ge=0, le=ID_MAX)]
@@ -191,16 +193,19 @@ def _area_routes(router: APIRouter, base: str) -> None:
         return DependentsOut(dependents={name: counts for name, counts in found.items() if counts})
 
 
+def _sealing_keys(settings: KitSettings) -> tuple[SealingKey, ...]:
+    """None for a service that isn't given the key."""
+    return sealing_keys(settings.sealing_key.get_secret_value()) if isinstance(settings, SealingSettings) else ()
+
+
 def _key_routes(router: APIRouter, base: str) -> None:
     @router.get(f"{base}/keys")
     @allow(CityOperator, timeout_s=COUNT_TIMEOUT_S)
     async def keys(caller: Caller, service: Serving) -> KeysOut:
         found = await service.resealing.count()
+        keys = _sealing_keys(service.settings)
         return KeysOut(
-            sealing=[
-                SealingKeyOut(id=key.id, made_at=key.made_at, secrets=found[key.id])
-                for key in sealing_keys(service.settings.sealing_key.get_secret_value())
-            ],
+            sealing=[SealingKeyOut(id=key.id, made_at=key.made_at, secrets=found[key.id]) for key in keys],
             unknown=found[UNKNOWN],
             issuer=service.jwks.known(),
         )

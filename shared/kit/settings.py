@@ -90,10 +90,6 @@ class KitSettings(BaseSettings):
     erasure_settle_s: float = Field(
         60.0, ge=0.1, description="from a rider's erasure to the second look; longer than any transaction may last"
     )
-    sealing_key: SecretStr = Field(
-        description="32 bytes, base64, with `<time made>.` before it if known: seals keys at rest and on internal "
-        "topics. Several, by commas: the first seals, all unseal"
-    )
     otlp_endpoint: str | None = Field(None, description="http(s)://…/v1/traces; none: spans are not exported")
     trace_ratio: float = Field(0.01, ge=0, le=1, description="share of requests that start a recorded trace")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -117,3 +113,12 @@ class KitSettings(BaseSettings):
     def city_zone(self) -> ZoneInfo:
         """The city's time zone."""
         return ZoneInfo(self.city_timezone)
+
+
+class SealingSettings(KitSettings):
+    """Of a service that seals or unseals, and says so in its about.py: no other one is given the key."""
+
+    sealing_key: SecretStr = Field(
+        description="32 bytes, base64, with `<time made>.` before it if known: seals keys at rest and on internal "
+        "topics. Several, by commas: the first seals, all unseal"
+    )

@@ -9,6 +9,12 @@ import pytest
 from shared.devtools.gen.files import ROOT
 from shared.devtools.kube_check.render import Yaml, whole
 
+ABOUT = '''"""What others need to know."""
+
+from shared.kit.about import About
+
+ABOUT = About("骑手", "riders", "知道骑手", "knows riders", ("/v1/riders*",), limit="none")
+'''
 MIGRATION = "-- Why: somebody needs it.\n-- migrate:up\n-- migrate:down\n"
 
 
@@ -29,6 +35,7 @@ def small_house(tmp_path: Path) -> Path:
     for name in ("__init__", "__main__", "app", "handlers", "api", "usecases", "domain", "store"):
         write(service / f"{name}.py", f'"""The {name}."""\n')
     write(service / "README.md", "# riders\n")
+    write(service / "about.py", ABOUT)
     write(service / "migrations/0001_riders.sql", MIGRATION)
     for name in ("shared/kit/ids.py", "shared/kit/clock.py", "shared/events/topic.py", "shared/events/common.py"):
         write(tmp_path / name, '"""A part."""\n')

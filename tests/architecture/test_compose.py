@@ -68,6 +68,12 @@ COMPOSE = [
     ),
     ('["127.0.0.1:9090:9090"]', '["9090:9090"]', "prometheus: port 9090 must be bound to 127.0.0.1"),
     ("KAFKA_PUBLIC_BIND:-127.0.0.1", "KAFKA_PUBLIC_BIND:-0.0.0.0", "kafka: port 9094 must be bound to 127.0.0.1"),
+    ("BEEGRID_KAFKA_USERNAME: routing", "BEEGRID_KAFKA_USERNAME: ${SEALING_KEY:?x}", "routing is given SEALING_KEY"),
+    (
+        "points_app:${POINTS_APP_PASSWORD:?run make env}",
+        "points_app:${CASES_APP_PASSWORD:?run make env}",
+        "points is given CASES_APP_PASSWORD",
+    ),
     ("      BEEGRID_PASSWORD_TRACKING_APP:", "      BEEGRID_PASSWORD_TRACKING_APPS:", "BEEGRID_PASSWORD_TRACKING_APP"),
 ]
 

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import pytest
 from pydantic import BaseModel
 
+from shared.cli.services import service_names
 from shared.devtools.gen.data_map_doc import columns_of
 from shared.devtools.gen.files import ROOT
-from shared.devtools.gen.modules import service_names
 from shared.events.personal import Impersonal, Personal, inner_models, marked_fields
 from shared.events.registry import AnyTopic, topics
 from shared.events.topic import EventModel

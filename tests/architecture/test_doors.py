@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
+from shared.cli.services import service_names
 from shared.devtools.gen.files import ROOT
-from shared.devtools.gen.modules import service_names
 from shared.devtools.gen.openapi import service_of
 from shared.events import outside, registry
 from shared.events.outside import INT64_MAX

@@ -15,6 +15,10 @@ def test_the_house_keeps_the_rule(rule: str) -> None:
 
 LONG_FUNCTION = "\n\ndef endless() -> None:\n" + "    pass\n" * 75
 LONG_HANDLER = "\n\nasync def on_something() -> None:\n" + "    pass\n" * 20
+NEWCOMER = """from shared.kit.about import About, Size
+
+ABOUT = About('新', 'new', '做', 'does', ('PATH',), limit='x', size=Size(pods_max=3))
+"""
 VIOLATIONS = {
     # rule → (file, text, what the violation says)
     "clock": [
@@ -104,6 +108,16 @@ VIOLATIONS = {
         ("shared/cli/backup/commands.py", "\nimport rich.table as t\n", "rich.table in a command"),
         ("shared/cli/riders.py", "\nfrom rich import print\n", "rich.print in a command"),
         ("shared/cli/riders.py", "\nfrom rich import table\n", "rich.table in a command"),
+    ],
+    "abouts": [
+        ("services/riders/about.py", "\nimport os\n", "imports os"),
+        ("services/riders/about.py", "\n\ndef f() -> None: ...\n", "more than one ABOUT"),
+        ("services/riders/about.py", "\nSIZE = 1\n", "has ABOUT, SIZE where"),
+        ("services/newcomer/about.py", NEWCOMER.replace("PATH", "/v1/ri*"), "/v1/ri* of newcomer and /v1/riders* of"),
+        ("services/newcomer/about.py", NEWCOMER.replace("PATH", "/v1/riders/x"), "are one address"),
+        ("services/newcomer/about.py", NEWCOMER.replace("PATH", "v1"), "are not all"),
+        ("services/newcomer/about.py", NEWCOMER.replace("limit='x'", "limit='x.'"), "limit is empty"),
+        ("services/newcomer/about.py", NEWCOMER.replace("pods_max=3", "pods_max=1"), "2 to 1 pods"),
     ],
     "anatomy": [
         ("services/riders/utils.py", "", "drawer"),

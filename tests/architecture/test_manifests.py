@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from shared.cli.services import service_names
 from shared.devtools.gen.files import ROOT
-from shared.devtools.gen.modules import service_names
 from shared.devtools.kube import network, plan, routes
 from shared.devtools.kube_check import __main__ as kube_check
 from shared.devtools.kube_check import house, kafka_names, schemas, secret_names, variables, ways

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from shared.cli.services import service_names
 from shared.devtools.gen.files import ROOT
-from shared.events import registry
 
 OPENAPI = ROOT / "docs/openapi"
 # Routes that answer with a list which cannot grow, and what bounds it.
@@ -21,8 +21,8 @@ BOUNDED: Mapping[str, str] = {
     "routing /v1/routing/locate": "the areas around one place",
     "tracking /v1/tracking/reports/{report_id}": "at most 500 steps of a case, and the report's own",
     "tracking /v1/tracking/hops": "the six hops there are",
-    **{f"{service} /ops/{service}/keys": "the sealing keys of the settings" for service in registry.services()},
-    **{f"{service} /ops/{service}/dead-letters/{{letter_id}}": "one letter or none" for service in registry.services()},
+    **{f"{service} /ops/{service}/keys": "the sealing keys of the settings" for service in service_names()},
+    **{f"{service} /ops/{service}/dead-letters/{{letter_id}}": "one letter or none" for service in service_names()},
 }
 
 

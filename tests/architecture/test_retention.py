@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from shared.cli.services import service_names
 from shared.devtools.gen.files import ROOT
-from shared.devtools.gen.modules import service_names
 from shared.devtools.gen.retention_doc import tables_of
 from shared.kit.db import Pool
 from shared.kit.retention import KIT_TABLES, Table, Way, faults

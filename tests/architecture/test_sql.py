@@ -9,10 +9,9 @@ import asyncpg
 import pytest
 
 import shared.kit
+from shared.cli.services import service_names
 from shared.devtools.gen.files import ROOT
-from shared.devtools.gen.modules import service_names
 from shared.devtools.installation import Installation
-from shared.events import registry
 from shared.kit.db import Pool
 
 PoolFor = Callable[[str], Awaitable[Pool]]
@@ -111,14 +110,14 @@ def verbs(schema: str, table: str, column: str) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("service", registry.services())
+@pytest.mark.parametrize("service", service_names())
 async def test_a_role_reaches_no_other_schema(pool_for: PoolFor, installation: Installation, service: str) -> None:
     admin = await asyncpg.connect(database_of(installation))
     try:
-        tables = await admin.fetch(TABLES, list(registry.services()))
+        tables = await admin.fetch(TABLES, list(service_names()))
     finally:
         await admin.close()
-    assert {row["schema"] for row in tables} == set(registry.services())
+    assert {row["schema"] for row in tables} == set(service_names())
     foreign = [row for row in tables if row["schema"] != service]
     pool = await pool_for(service)
     async with pool.acquire() as conn:
@@ -146,7 +145,7 @@ DEFINITIONS = {
 }
 
 
-@pytest.mark.parametrize("service", registry.services())
+@pytest.mark.parametrize("service", service_names())
 async def test_a_role_defines_nothing(pool_for: PoolFor, service: str) -> None:
     pool = await pool_for(service)
     async with pool.acquire() as conn:

@@ -2,8 +2,8 @@
 
 import pytest
 
+from shared.cli.services import service_names
 from shared.devtools.gen.files import ROOT
-from shared.devtools.gen.modules import service_names
 from shared.devtools.gen.openapi import document
 
 

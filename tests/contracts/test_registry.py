@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import pytest
 
+from shared.cli.services import service_names
 from shared.devtools.gen.files import ROOT
-from shared.devtools.gen.modules import service_names
 from shared.devtools.gen.openapi import service_of
 from shared.events import registry
 from shared.events.registry import AnyTopic, topics
 from shared.events.topic import Audience, Facts, Latest
 
 NAME = re.compile(r"^(?:[a-z]+|inbound\.\{company\})\.[a-z-]+\.v[1-9][0-9]*$")
-SERVICES = registry.services()
+SERVICES = service_names(ROOT)
 EVERY_TOPIC = pytest.mark.parametrize("topic", topics(), ids=lambda topic: topic.name)
 
 
@@ -80,8 +80,8 @@ def test_producer_and_consumers_exist(topic: AnyTopic) -> None:
         assert (ROOT / "services" / name / "app.py").exists(), f"{topic.name} names services/{name}"
 
 
-def test_every_service_takes_part() -> None:
-    assert set(service_names(ROOT)) == set(SERVICES)
+def test_every_service_that_a_topic_names_declares_itself() -> None:
+    assert set(registry.services()) <= set(service_names(ROOT))
 
 
 @pytest.mark.parametrize("name", SERVICES)

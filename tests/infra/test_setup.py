@@ -11,15 +11,15 @@ import pytest
 
 from shared.cli.await_schema import missing_versions, wait
 from shared.cli.provision import database_url
+from shared.cli.services import service_names
 from shared.cli.setup import EXIT_MISCONFIGURED, MissingPasswords, SetupSettings, read_passwords, set_up
 from shared.devtools.gen.files import ROOT
 from shared.devtools.infra.suite import Infra
-from shared.events import registry
 
 
 def passwords(folder: Path) -> None:
     """As a mounted Secret has them: a file each, with a newline from whoever wrote it."""
-    for service in registry.services():
+    for service in service_names():
         for use in ("owner", "app", "kafka"):
             (folder / f"{service}_{use}").write_text(f"{service}-{use}\n")
 
@@ -49,7 +49,7 @@ def test_it_makes_everything_and_then_nothing_more(own_infra: Infra, tmp_path: P
     again: list[str] = []
     set_up(settings(own_infra, tmp_path), {}, again.append)
     assert [line for line in again if "up to date" not in line] == [
-        f"Postgres: {len(registry.services())} schemas with their roles in setup_test",
+        f"Postgres: {len(service_names())} schemas with their roles in setup_test",
         "Kafka: 0 topics created, 0 changed, 0 rights given, 0 taken away",
     ]
 

@@ -13,6 +13,7 @@ import pytest
 from fastapi import FastAPI
 
 from shared.cli.provision import owner_role
+from shared.devtools.gen.settings_doc import settings_class
 from shared.devtools.infra.suite import Infra
 from shared.devtools.installation import Installation
 from shared.events.report_received import REPORT_RECEIVED, ReportReceived
@@ -106,7 +107,9 @@ def settings_for(installation: Installation, service: str, **changes: Any) -> Ki
         for name, value in installation.environment(service).items()
         if name.startswith("BEEGRID_")
     }
-    return KitSettings.model_validate({**values, **changes})
+    found = settings_class(service).model_validate({**values, **changes})
+    assert isinstance(found, KitSettings)
+    return found
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ import pytest
 from aiokafka.errors import KafkaError
 
 from shared.cli.provision import app_role, owner_role
+from shared.cli.services import about
 from shared.cli.topology import provision_company
 from shared.devtools.installation import ROOT, Installation
-from shared.devtools.kube import plan
 from shared.events import registry
 from shared.events.inbound_reports import INBOUND_REPORTS
 from shared.kit import clock, metrics
@@ -197,7 +197,7 @@ async def test_a_company_that_sends_only_poison_stays_within_its_bounds_and_may_
 def smallest_pod_bytes() -> int:
     """The least memory that a pod has which reads companies' topics, on Kubernetes."""
     readers = {service for topic in registry.topics() if topic.is_family for service in topic.consumers}
-    return min(plan.SIZES[service].memory_mi for service in readers) * 1024 * 1024
+    return min(about(service).size.memory_mi for service in readers) * 1024 * 1024
 
 
 async def test_bombs_stay_below_the_pods_limit_and_the_others_go_on(door: Door) -> None:

@@ -17,6 +17,7 @@ from shared.kit.db import ACQUIRE_TIMEOUT_S
 from shared.kit.http import not_found, problem_responses
 from shared.kit.idempotency import Idempotent
 from shared.kit.service import Service
+from shared.kit.settings import SealingSettings
 
 router = policy_router(tags=["companies"])
 KEYS_SHOWN = 100
@@ -159,6 +160,7 @@ async def revoke_key(code: CompanyCode, key_id: UUID, service: CurrentService) -
 
 
 def _sealer(service: Service) -> Sealer:
+    assert isinstance(service.settings, SealingSettings), "app.py builds it with its own"
     return Sealer(service.settings.sealing_key.get_secret_value())
 
 

@@ -60,7 +60,7 @@ def read(file: Path, *, may_be_empty: bool = False) -> list[Erased]:
 
 
 async def enter(conn: Connection, schemas: tuple[str, ...], erased: Sequence[Erased]) -> None:
-    """Put the riders into every service's list, as not yet forgotten there."""
+    """Put the riders into the lists of the services that forget, as not yet forgotten there."""
     columns = [e.rider_id for e in erased], [e.number for e in erased], [e.erased_at for e in erased]
     for schema in schemas:
         await conn.execute(SQL_ENTER.format(schema=schema), *columns)

@@ -15,8 +15,8 @@ from shared.cli.backup.manifest import Manifest, damaged
 from shared.cli.backup.photos import FOLDER, Photos
 from shared.cli.backup.places import Places
 from shared.cli.client import CliError
+from shared.cli.services import forgetting, service_names
 from shared.cli.topology import provision_company
-from shared.events import registry
 
 SHOWN_MAX = 5
 
@@ -39,7 +39,7 @@ def check_files(folder: Path, manifest: Manifest, progress: Progress) -> None:
 
 async def check_target(places: Places, manifest: Manifest) -> None:
     """Whether the suite is of the backup's version, and empty. Raises CliError."""
-    schemas = registry.services()
+    schemas = service_names()
     async with tables.connected(places.postgres_url) as conn:
         present = await tables.tables(conn, schemas)
         if differing := tables.differences(manifest, await tables.migrations(conn, schemas), present):
@@ -107,7 +107,7 @@ async def put_back(
 
 
 async def _load(places: Places, folder: Path, manifest: Manifest, progress: Progress, left: Sequence[Erased]) -> None:
-    schemas = registry.services()
+    schemas = service_names()
     async with tables.connected(places.postgres_url) as conn, conn.transaction():
         present = await tables.tables(conn, schemas)
         # Services wait, and find either nothing or everything. Tail before outboxes: a key's older events come first.
@@ -122,7 +122,7 @@ async def _load(places: Places, folder: Path, manifest: Manifest, progress: Prog
                 hint="nothing was kept; report it with both servers' versions",
             )
         await tables.set_letters_apart(conn, schemas)
-        await erased.enter(conn, schemas, left)
+        await erased.enter(conn, tuple(forgetting()), left)
         task = progress.add_task("未读记录 / Unread records", total=manifest.kafka.records)
         await asyncio.to_thread(tail.publish, places.cluster, folder / tail.PATH, lambda: progress.advance(task))
 

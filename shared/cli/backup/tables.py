@@ -19,7 +19,7 @@ from shared.cli.backup import days
 from shared.cli.backup.manifest import FileFacts, Manifest, RowHash, SchemaFacts, SequenceFacts, TableFacts, table_path
 from shared.cli.client import CliError
 from shared.cli.migrate import TABLE as MIGRATIONS_TABLE
-from shared.events import registry
+from shared.cli.services import service_names
 
 if TYPE_CHECKING:
     Connection: TypeAlias = asyncpg.Connection[asyncpg.Record]
@@ -27,7 +27,7 @@ else:
     Connection = asyncpg.Connection
 
 # Tables that migrations fill, and with how many rows: so many are no content of anybody's.
-SEEDED = {("points", "rules"): 1} | {(service, "outbox_state"): 1 for service in registry.services()}
+SEEDED = {("points", "rules"): 1} | {(service, "outbox_state"): 1 for service in service_names()}
 # Letters keep their place in the Kafka of before: moved below zero, no new record can have the same.
 KAFKA_BEFORE = 1_000_000
 LOCK_TRIES = 5

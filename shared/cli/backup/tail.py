@@ -15,6 +15,7 @@ from confluent_kafka.admin import OffsetSpec
 
 from shared.cli.client import CliError
 from shared.cli.provision import connect_admin
+from shared.cli.services import service_names
 from shared.cli.topology import Cluster
 from shared.events import registry
 from shared.events.topic import Latest
@@ -62,7 +63,7 @@ class Reader:
         counts = self.partitions()
         lowest: dict[Place, int] = {}
         committed = self._committed()
-        for service in registry.services():
+        for service in service_names():
             for topic in registry.consumed_by(service):
                 group = f"{prefix}{service}.{topic.name.replace('{company}', 'all')}"
                 reads = Decoder(topic, prefix).reads

@@ -24,8 +24,8 @@ from shared.cli.backup.photos import Photos
 from shared.cli.backup.places import Places
 from shared.cli.client import CliError
 from shared.cli.provision import connect_admin, scram_users
+from shared.cli.services import service_names
 from shared.cli.topology import Cluster, known_companies
-from shared.events import registry
 from shared.kit import clock
 
 
@@ -48,7 +48,7 @@ async def take(places: Places, folder: Path, progress: Progress) -> Manifest:
 
 
 async def _take(places: Places, folder: Path, progress: Progress) -> Manifest:
-    schemas = registry.services()
+    schemas = service_names()
     reader = await asyncio.to_thread(tail.Reader, places.cluster)
     files: dict[str, FileFacts] = {}
     positions = await asyncio.to_thread(reader.positions)

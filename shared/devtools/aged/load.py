@@ -16,10 +16,10 @@ import asyncpg
 import shapely
 
 from shared.catalog import Catalogue
+from shared.cli.services import service_names
 from shared.devtools.aged.pieces import Statement, statements
 from shared.devtools.aged.tables import Filling, fill
 from shared.devtools.city import grids
-from shared.events import registry
 from shared.kit import clock, counters
 from shared.kit.auth import Sealer
 from shared.kit.db import Connection, Pool
@@ -158,7 +158,7 @@ async def _write(pool: Pool, sealing_key: str, size: Size, progress: Progress, a
         for one in statements("once"):
             await one.run(conn, size.until)
     async with asyncio.TaskGroup() as tasks:
-        for service in registry.services():
+        for service in service_names():
             tasks.create_task(_finish(pool, service))
 
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from shared.cli.services import service_names
 from shared.devtools.aged.load import HEARD
 from shared.devtools.capacity.model import DAYS_KEPT, PLACES, Place
-from shared.devtools.gen.modules import service_names
 from shared.devtools.gen.retention_doc import tables_of
 from shared.devtools.installation import ROOT
 from shared.kit.retention import KIT_TABLES, Table, Way

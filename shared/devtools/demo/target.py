@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Self
 
 from shared.cli.provision import KafkaAdmin
+from shared.cli.services import service_names
 from shared.cli.topology import Cluster
 from shared.devtools.identity import Identity
 from shared.devtools.suite import Suite
-from shared.events import registry
 
 
 @dataclass(frozen=True)
@@ -46,4 +46,4 @@ class Target:
         prefix = os.environ.get("BEEGRID_TOPIC_PREFIX", "beegrid.")
         cluster = Cluster(os.environ["BEEGRID_KAFKA_BOOTSTRAP"], admin, prefix)
         identity = Identity.open(Path(os.environ["BEEGRID_IDENTITY"]))
-        return cls(url.rstrip("/"), identity, cluster, registry.services())
+        return cls(url.rstrip("/"), identity, cluster, tuple(service_names()))

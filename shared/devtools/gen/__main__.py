@@ -9,12 +9,14 @@ from shared.devtools.gen import (
     asyncapi,
     dashboards,
     data_map_doc,
+    deployment,
     flow,
     kubernetes,
     metrics_doc,
     openapi,
     problems_doc,
     prometheus,
+    readme_tables,
     retention_doc,
     schemas,
     services_doc,
@@ -37,6 +39,8 @@ GENERATORS: tuple[Callable[[Path], Generated], ...] = (
     slo.generate,
     prometheus.generate,
     dashboards.generate,
+    deployment.generate,
+    readme_tables.generate,
     # last: it reads what the others write
     kubernetes.generate,
 )

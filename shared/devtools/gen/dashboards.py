@@ -9,10 +9,11 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 from prometheus_client.metrics import MetricWrapperBase
 
+from shared.cli.services import service_names
 from shared.devtools.gen.files import Generated
 from shared.devtools.gen.labels import party
 from shared.devtools.gen.metrics_doc import metrics_of
-from shared.devtools.gen.modules import service_module, service_names
+from shared.devtools.gen.modules import service_module
 from shared.devtools.gen.panels import AnyPanel, Query, figure, graph, page, quantile, rates, times
 from shared.devtools.gen.prometheus import job
 from shared.devtools.gen.slo import SLOS, recorded

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from shared.cli.services import service_names
 from shared.devtools.gen.files import Generated
-from shared.devtools.gen.modules import service_module, service_names
+from shared.devtools.gen.modules import service_module
 from shared.devtools.gen.retention_doc import tables_of
 from shared.events.personal import personal_paths
 from shared.events.registry import AnyTopic, topics

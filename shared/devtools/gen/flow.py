@@ -34,18 +34,18 @@ def _node(name: str) -> str:
 def _mermaid(of_journey: list[AnyTopic]) -> str:
     names = {topic.producer for topic in of_journey} | {name for topic in of_journey for name in topic.consumers}
     lines = ["```mermaid", "flowchart LR"]
-    for name in labels.in_order(names, labels.PARTIES):
+    for name in labels.in_order(names, labels.parties()):
         chinese, english = labels.party(name)
         shape = ("([", "])") if name in ("company", "city-system") else ("[", "]")
         lines.append(f'    {_node(name)}{shape[0]}"{chinese}<br/>{english}"{shape[1]}')
     for topic in of_journey:
-        targets = " & ".join(_node(name) for name in labels.in_order(set(topic.consumers), labels.PARTIES))
+        targets = " & ".join(_node(name) for name in labels.in_order(set(topic.consumers), labels.parties()))
         lines.append(f'    {_node(topic.producer)} -- "{topic.step} {topic.name}" --> {targets}')
     return "\n".join([*lines, "```"])
 
 
 def _row(topic: AnyTopic) -> str:
-    readers = ", ".join(labels.in_order(set(topic.consumers), labels.PARTIES))
+    readers = ", ".join(labels.in_order(set(topic.consumers), labels.parties()))
     return (
         f"| {topic.step} | [`{topic.name}`](../shared/events/{_module(topic)}.py) | {topic.key} | {topic.producer} | "
         f"{readers} | {topic.partitions} | {topic.kept.words} | {topic.audience} |"

@@ -83,7 +83,7 @@ def _legend(y: float, width: float) -> list[str]:
 def draw(topics: Sequence[AnyTopic]) -> str:
     """The SVG's text for topics in the order given."""
     names = {topic.producer for topic in topics} | {name for topic in topics for name in topic.consumers}
-    parties = labels.in_order(names, labels.PARTIES)
+    parties = labels.in_order(names, labels.parties())
     columns = {name: MARGIN + COLUMN_WIDTH * (number + 0.5) for number, name in enumerate(parties)}
     width = 2 * MARGIN + COLUMN_WIDTH * len(parties)
     bands: list[str] = []

@@ -1,19 +1,11 @@
 """Words for people on the generated pages. A name that isn't listed appears under its own name: nothing breaks."""
 
+from collections.abc import Sequence
+
+from shared.cli.services import about, in_place, service_names
 from shared.events.registry import AnyTopic, topics
 
-PARTIES = {
-    "company": ("平台企业", "company"),
-    "riders": ("骑手档案", "riders"),
-    "intake": ("报告受理", "intake"),
-    "routing": ("网格分派", "routing"),
-    "cases": ("案件处置", "cases"),
-    "points": ("积分账本", "points"),
-    "rewards": ("兑换", "rewards"),
-    "notifications": ("通知", "notifications"),
-    "tracking": ("进度公开", "tracking"),
-    "city-system": ("城市系统", "city systems"),
-}
+OUTSIDE = {"company": ("平台企业", "company"), "city-system": ("城市系统", "city systems")}
 JOURNEYS = {
     "map": ("地图启用", "A map comes into force"),
     "registration": ("报到", "A company and its riders become known"),
@@ -24,7 +16,14 @@ JOURNEYS = {
 
 def party(name: str) -> tuple[str, str]:
     """Chinese and English label of a service or of somebody outside."""
-    return PARTIES.get(name, (name, name))
+    if name in OUTSIDE or name not in service_names():
+        return OUTSIDE.get(name, (name, name))
+    return about(name).zh, about(name).en
+
+
+def parties() -> list[str]:
+    """Services and those outside, in the order in which pictures show them: companies first, city systems last."""
+    return ["company", *in_place(), "city-system"]
 
 
 def journey(name: str) -> tuple[str, str]:
@@ -34,11 +33,11 @@ def journey(name: str) -> tuple[str, str]:
 
 def all_topics() -> list[AnyTopic]:
     """Every topic, journeys in the order in which a reader meets them."""
-    journeys = in_order({topic.journey for topic in topics()}, JOURNEYS)
+    journeys = in_order({topic.journey for topic in topics()}, list(JOURNEYS))
     return sorted(topics(), key=lambda topic: (journeys.index(topic.journey), topic.step, topic.name))
 
 
-def in_order(names: set[str], known: dict[str, tuple[str, str]]) -> list[str]:
+def in_order(names: set[str], known: Sequence[str]) -> list[str]:
     """Known names in the order above, then the others by alphabet, those outside the suite at the edges."""
     ordered = [name for name in known if name in names]
     unknown = sorted(names - set(known))

@@ -7,8 +7,9 @@ from typing import Any
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
+from shared.cli.services import service_names
 from shared.devtools.gen.files import Generated, as_json
-from shared.devtools.gen.modules import service_module, service_names
+from shared.devtools.gen.modules import service_module
 from shared.devtools.gen.settings_doc import settings_class
 
 FOLDER = "docs/openapi"

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from shared.cli.services import service_names
 from shared.devtools.gen.files import Generated, as_json
 from shared.devtools.gen.labels import party
-from shared.devtools.gen.modules import service_names
 from shared.devtools.gen.problem_codes import Made, Reader
 from shared.devtools.gen.problem_index import Index, Place
 from shared.devtools.gen.problem_words import ITEM_MEANING, MEANING, NEXT, NEXT_BY_STATUS, Pair

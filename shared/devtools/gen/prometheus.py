@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
+from shared.cli.services import service_names
 from shared.devtools.gen.files import Generated
-from shared.devtools.gen.modules import service_names
 from shared.devtools.gen.slo import SLOS
 from shared.devtools.gen.yaml_files import as_yaml
 from shared.events import registry

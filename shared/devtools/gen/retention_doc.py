@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from shared.cli.services import service_names
 from shared.devtools.gen.files import Generated
-from shared.devtools.gen.modules import service_module, service_names
+from shared.devtools.gen.modules import service_module
 from shared.kit.retention import KIT_TABLES, Table
 
 HEAD = """\

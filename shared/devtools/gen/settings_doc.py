@@ -8,10 +8,11 @@ from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
 from shared.cli.await_schema import AwaitSettings
+from shared.cli.services import service_names
 from shared.cli.setup import SetupSettings
 from shared.devtools.gen.files import Generated
-from shared.devtools.gen.modules import service_module, service_names
-from shared.kit.settings import KitSettings
+from shared.devtools.gen.modules import service_module
+from shared.kit.settings import KitSettings, SealingSettings
 
 HEAD = """\
 # 配置 / Settings
@@ -37,16 +38,10 @@ TABLE_HEAD = "| variable | value | default | meaning |\n|---|---|---|---|\n"
 def settings_class(service: str) -> type[BaseSettings]:
     """The settings of a service: its own class, or the kit's where it has none."""
     module = service_module(service, "settings")
-    own = (
-        [
-            value
-            for value in vars(module or object()).values()
-            if isinstance(value, type) and issubclass(value, KitSettings) and value is not KitSettings
-        ]
-        if module
-        else []
-    )
-    return own[0] if own else KitSettings
+    if module is None:
+        return KitSettings
+    classes = [value for value in vars(module).values() if isinstance(value, type) and issubclass(value, KitSettings)]
+    return next((one for one in classes if one.__module__ == module.__name__), KitSettings)
 
 
 def variable(owner: type[BaseSettings], name: str, field: FieldInfo) -> str:
@@ -91,9 +86,12 @@ def _rows(owner: type[BaseSettings], names: list[str]) -> str:
 def generate(root: Path) -> Generated:
     """One section for the kit, one a service with settings of its own."""
     parts = [HEAD, f"## 所有服务 / every service\n\n{TABLE_HEAD}{_rows(KitSettings, list(KitSettings.model_fields))}\n"]
+    sealing = [name for name in SealingSettings.model_fields if name not in KitSettings.model_fields]
+    those = ", ".join(name for name in service_names(root) if issubclass(settings_class(name), SealingSettings))
+    parts.append(f"## 封存 / services that seal: {those}\n\n{TABLE_HEAD}{_rows(SealingSettings, sealing)}\n")
     for service in service_names(root):
         owner = settings_class(service)
-        own = [name for name in owner.model_fields if name not in KitSettings.model_fields]
+        own = [name for name in owner.model_fields if name not in SealingSettings.model_fields]
         if own:
             parts.append(f"## {service}\n\n{TABLE_HEAD}{_rows(owner, own)}\n")
     for command, job, words in JOBS:

@@ -9,7 +9,7 @@ from shared.devtools.house.source import service_folders
 README_LINES_MAX = 30
 ADR_LINES_MAX = 60
 MAKEFILE_LINES_MAX = 60
-REQUIRED = ("README.md", "__init__.py", "__main__.py", "app.py")
+REQUIRED = ("README.md", "__init__.py", "__main__.py", "about.py", "app.py")
 DRAWERS = re.compile(r"^(?:utils?|helpers?|common|misc|base|services?|managers?|models?)$")
 MIGRATION = re.compile(r"^\d{4}_[a-z0-9_]+\.sql$")
 LAYERS = ("handlers", "api", "usecases", "domain", "store")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from shared.devtools.house import code_rules, place_rules, screen_rules
+from shared.devtools.house import about_rules, code_rules, place_rules, screen_rules
 
 RULES: dict[str, Callable[[Path], Iterator[str]]] = {
     "clock": code_rules.clock,
@@ -16,6 +16,7 @@ RULES: dict[str, Callable[[Path], Iterator[str]]] = {
     "excepts": code_rules.excepts,
     "reasons": code_rules.reasons,
     "screens": screen_rules.screens,
+    "abouts": about_rules.abouts,
     "anatomy": place_rules.anatomy,
     "migrations": place_rules.migrations,
     "short_pages": place_rules.short_pages,

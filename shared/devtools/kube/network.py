@@ -1,11 +1,12 @@
 """Who may speak to whom. Everything else is refused: services never call each other, they speak through Kafka."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shared.devtools.gen.settings_doc import settings_class
+from shared.cli.services import about
 from shared.devtools.kube import plan
+from shared.kit.about import Outside
 
 Yaml = dict[str, Any]
 
@@ -82,6 +83,17 @@ ANYWHERE = Party("anywhere", outside=("0.0.0.0/0",))
 PARTNERS = Party("companies and city systems", outside=("0.0.0.0/0",))
 
 
+WAYS_OUT: Mapping[Outside, tuple[tuple[Party, tuple[int, ...], str], ...]] = {
+    Outside.OBJECT_STORE: (
+        (ANYWHERE, (443,), "photos in the city's object store"),
+        (OBJECTS, (3900,), "photos in this namespace's object store"),
+    ),
+    Outside.PUBLIC_HOSTS: ((INTERNET, (443,), "webhooks and bots; private networks are refused"),),
+    Outside.MAIL_SERVER: ((ANYWHERE, (465, 587), "the city's mail server"),),
+}
+"""What services declare as their ways out of the suite."""
+
+
 def service(name: str) -> Party:
     """One service's pods."""
     return _pods(name, ("app.kubernetes.io/name", name))
@@ -114,14 +126,12 @@ def ways(services: Iterable[str]) -> list[Way]:
         Way(POSTGRES, ANYWHERE, (443, 6443), "the API server; backups to the object store"),
     ]
     for name in services:
-        fields = settings_class(name).model_fields
-        if "photo_store_url" in fields:
-            found.append(Way(service(name), ANYWHERE, (443,), "photos in the city's object store"))
-            found.append(Way(service(name), OBJECTS, (3900,), "photos in this namespace's object store"))
-        if "webhook_hosts" in fields:
-            found.append(Way(service(name), INTERNET, (443,), "webhooks and bots; private networks are refused"))
-        if "mail_gateway" in fields:
-            found.append(Way(service(name), ANYWHERE, (465, 587), "the city's mail server"))
+        outside = [way for need in about(name).needs for way in need.ways]
+        found += [
+            Way(service(name), target, ports, why)
+            for way in dict.fromkeys(outside)
+            for target, ports, why in WAYS_OUT[way]
+        ]
     return found
 
 

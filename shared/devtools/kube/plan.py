@@ -1,7 +1,6 @@
-"""What the manifests need to know beyond the registry: sizes, names and times."""
+"""What the manifests need to know beyond the registry and what services declare: names and times."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from shared.events import registry
 from shared.events.registry import AnyTopic
@@ -33,36 +32,6 @@ SERVICE_LABEL = {"beegrid.dev/role": "service"}
 # handlers, close the pool.
 DRAIN_S, SHUTDOWN_GRACE_S, CLOSE_S, GRACE_S = 10, 20, 5, 75
 POOL_MAX = 6
-
-
-@dataclass(frozen=True)
-class Size:
-    """What one pod asks for, and how few and how many pods there are. CPU has no limit: throttling makes lag."""
-
-    cpu_m: int
-    memory_mi: int
-    pods_min: int = 2
-    pods_max: int = 6
-    lag_per_pod: int = 2_000
-    """Records behind at which KEDA adds a pod: some seconds of one pod's work."""
-
-
-SIZES = {
-    "cases": Size(200, 256),
-    # two processes that decode photos may take 384 Mi each; uploads that wait for them, 128 Mi
-    "intake": Size(200, 1280),
-    "notifications": Size(150, 256),
-    "points": Size(150, 256),
-    "rewards": Size(100, 256, pods_max=4),
-    "riders": Size(100, 256, pods_max=3, lag_per_pod=5_000),
-    "routing": Size(200, 384),
-    "tracking": Size(150, 256),
-}
-
-
-def size(service: str) -> Size:
-    """A service that isn't listed gets an ordinary size."""
-    return SIZES.get(service, Size(150, 256))
 
 
 def scaling_topics(service: str) -> list[AnyTopic]:

@@ -1,4 +1,4 @@
-"""The front door's routes: read from the Caddyfile, written as a Gateway API HTTPRoute."""
+"""The front door's routes, as services declare them, written as a Gateway API HTTPRoute; Caddy has the same."""
 
 import json
 import re
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from shared.cli.services import about, in_place
 from shared.devtools.kube import plan
 
 Yaml = dict[str, Any]
-MATCHER = re.compile(r"^\s*@(?P<service>\w+) path (?P<paths>.+)$", re.MULTILINE)
 OF_A_COLLECTION = re.compile(r"^/v1/[\w-]+:[\w-]+$")
 
 
@@ -27,15 +27,20 @@ class Route:
         return below or path in self.exact
 
 
+def paths_of(service: str) -> list[str]:
+    """What a service answers at the front door, in Caddy's words: `/v1/cases*` is all that begins so."""
+    return [*about(service).paths, f"/ops/{service}/*"]
+
+
 def table(root: Path) -> list[Route]:
-    """The routes of the Caddyfile.
+    """The routes of all services.
 
     Caddy's `/v1/cases*` also takes `/v1/cases:transition`, which Gateway API's prefix doesn't: such actions of a
     collection come from the OpenAPI documents as exact addresses.
     """
     found = []
-    for match in MATCHER.finditer((root / "Caddyfile").read_text(encoding="utf-8")):
-        service, paths = match["service"], match["paths"].split()
+    for service in in_place(root):
+        paths = paths_of(service)
         exact = [path for path in paths if not path.endswith("*")]
         prefixes = [path.rstrip("*").rstrip("/") for path in paths if path.endswith("*")]
         actions = [path for path in public_paths(root, service) if OF_A_COLLECTION.match(path)]

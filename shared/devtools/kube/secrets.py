@@ -2,6 +2,9 @@
 
 Apply it once: a second run would make other passwords, so keep what it prints where the city keeps its secrets. Not in
 it are the Secrets that operators make (Kafka users, certificates) and those that only the city knows (object stores).
+
+`--service NAME | kubectl apply --server-side --field-manager NAME -f -`: those of one service more, in a cluster that
+runs; the server adds its keys to the Secret that has all passwords.
 """
 
 import argparse
@@ -13,9 +16,9 @@ from typing import Any
 
 import yaml
 
+from shared.cli.services import service_names
 from shared.devtools.identity import Identity
 from shared.devtools.kube import plan
-from shared.events import registry
 
 Yaml = dict[str, Any]
 ADMIN = "beegrid_admin"
@@ -23,7 +26,7 @@ ADMIN = "beegrid_admin"
 
 def made_here() -> dict[str, dict[str, str]]:
     """Secrets by name, with fresh values."""
-    services = registry.services()
+    services = service_names()
     owner, app = ({name: secrets.token_urlsafe(24) for name in services} for _ in range(2))
     return {
         "beegrid-passwords": {
@@ -37,6 +40,15 @@ def made_here() -> dict[str, dict[str, str]]:
     }
 
 
+def of_service(name: str) -> dict[str, dict[str, str]]:
+    """What a service needs that is added to a running cluster: its own Secret, and its keys of the set-up job's."""
+    made = made_here()
+    passwords = {
+        key: word for key, word in made["beegrid-passwords"].items() if key in (f"{name}_owner", f"{name}_app")
+    }
+    return {"beegrid-passwords": passwords, f"{name}-postgres": made[f"{name}-postgres"]}
+
+
 def object_store() -> dict[str, dict[str, str]]:
     """For the component object-store; a city with a store of its own gives that one's keys."""
     return {
@@ -47,7 +59,7 @@ def object_store() -> dict[str, dict[str, str]]:
 
 def made_by_operators() -> dict[str, set[str]]:
     """Secrets that Strimzi and CloudNativePG make, with the keys we read."""
-    users = {name: {"password"} for name in (*registry.services(), "keda", plan.KAFKA_ADMIN)}
+    users = {name: {"password"} for name in (*service_names(), "keda", plan.KAFKA_ADMIN)}
     return {**users, f"{plan.KAFKA}-cluster-ca-cert": {"ca.crt"}, f"{plan.POSTGRES}-ca": {"ca.crt"}}
 
 
@@ -65,7 +77,7 @@ def manifest(name: str, data: dict[str, str]) -> Yaml:
         "kind": "Secret",
         "metadata": {"name": name, "namespace": "beegrid", "labels": plan.PART_OF},
         "type": kind,
-        "stringData": data,
+        "data": {key: base64.b64encode(word.encode()).decode() for key, word in data.items()},
     }
 
 
@@ -75,8 +87,13 @@ def main() -> int:
     parser.add_argument(
         "--issuer", type=Path, help="folder of an issuer for a trial cluster; made where it isn't there"
     )
+    parser.add_argument("--service", choices=service_names(), help="only what this service adds to a running cluster")
     options = parser.parse_args()
-    wanted = {**made_here(), **(object_store() if options.issuer else {})}
+    wanted = (
+        of_service(options.service)
+        if options.service
+        else {**made_here(), **(object_store() if options.issuer else {})}
+    )
     found = [manifest(name, data) for name, data in wanted.items()]
     if options.issuer:
         Identity.open(options.issuer)

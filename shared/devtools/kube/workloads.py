@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from shared.devtools.gen.settings_doc import settings_class
+from shared.cli.services import about
 from shared.devtools.kube import plan
 from shared.events.registry import AnyTopic
+from shared.kit.about import Secret
 
 Yaml = dict[str, Any]
 CERTIFICATES = "/etc/beegrid"
@@ -76,7 +77,7 @@ def spread(service: str, key: str) -> Yaml:
 
 def container(service: str) -> Yaml:
     """Three probes for three questions: has it started, may it get requests, would a restart help."""
-    size = plan.size(service)
+    size = about(service).size
     memory = f"{size.memory_mi}Mi"
     return {
         "name": "service",
@@ -149,9 +150,10 @@ def environment(service: str) -> list[Yaml]:
         secret("BEEGRID_KAFKA_PASSWORD", service, "password"),
         secret("VALKEY_PASSWORD", plan.VALKEY, "password"),
         {"name": "BEEGRID_REDIS_URL", "value": f"redis://:$(VALKEY_PASSWORD)@{plan.VALKEY}:{plan.VALKEY_PORT}/0"},
-        secret("BEEGRID_SEALING_KEY", "beegrid-sealing", "key"),
     ]
-    if "photo_store_url" in settings_class(service).model_fields:
+    if Secret.SEALING_KEY in about(service).secrets:
+        found.append(secret("BEEGRID_SEALING_KEY", "beegrid-sealing", "key"))
+    if Secret.PHOTO_STORE in about(service).secrets:
         found += [
             config("BEEGRID_PHOTO_STORE_URL", "beegrid-photo-store", "url"),
             config("AWS_ENDPOINT_URL", "beegrid-photo-store", "endpoint"),
@@ -234,7 +236,7 @@ def budget(service: str) -> Yaml:
 
 def _fallback(service: str) -> Yaml:
     """For when KEDA can't ask Kafka: the number that a normal day needs."""
-    pods_min = plan.size(service).pods_min
+    pods_min = about(service).size.pods_min
     return {"failureThreshold": 4, "replicas": pods_min, "behavior": "currentReplicasIfHigher"}
 
 
@@ -243,7 +245,7 @@ def scaling(service: str) -> Yaml:
 
     A service that hears from companies alone is scaled by CPU until there is a company with topics of its own.
     """
-    size = plan.size(service)
+    size = about(service).size
     names = plan.scaling_names(service)
     by_cpu = {"type": "cpu", "metricType": "Utilization", "metadata": {"value": "150"}}
     return {
@@ -300,7 +302,7 @@ def _trigger(service: str, name: str, topic: AnyTopic) -> Yaml:
         "consumerGroup": plan.group_of(service, topic),
         # without a topic, a group that has committed nothing yet counts every record of the cluster
         "topic": name,
-        "lagThreshold": str(plan.size(service).lag_per_pod),
+        "lagThreshold": str(about(service).size.lag_per_pod),
         "offsetResetPolicy": "earliest",
         # and with one, every record that the topic ever had
         "scaleToZeroOnInvalidOffset": "true",

@@ -10,6 +10,7 @@ from shared.devtools.gen.files import ROOT
 from shared.devtools.kube_check import (
     commands,
     compose,
+    given,
     house,
     image,
     kafka_names,
@@ -41,6 +42,7 @@ def manifests(root: Path, crds: Path) -> list[str]:
             ways.check(objects, root),
             variables.of_manifests(objects),
             secret_names.check(objects, root),
+            list(given.of_manifests(objects)),
             kafka_names.check(objects),
             commands.check(objects, root) if name == "production" else (),
         )

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import yaml
 
+from shared.cli.services import service_names
 from shared.devtools.kube_check.render import LOADER, Yaml, of_kind
-from shared.events import registry
 
 KINDS = {
     "cronjob": "CronJob",
@@ -52,13 +52,13 @@ def _of_file(file: Path, root: Path, there: Sequence[Yaml]) -> Iterator[str]:
         for named in NAMED.finditer(words):
             kind, name = KINDS[named["kind"]], named["name"]
             names = {one["metadata"]["name"] for one in of_kind(there, kind) if "metadata" in one}
-            wanted = set(registry.services()) if name == ANY_SERVICE else {name}
+            wanted = set(service_names()) if name == ANY_SERVICE else {name}
             if not wanted <= names:
                 yield f"{where}: `kubectl {words}`: production has no {kind} {name}"
             if re.search(r"\bscale\b", words) and wanted & scaled:
                 yield f"{where}: `kubectl {words}`: KEDA undoes it; change the ScaledObject's bounds"
         for restarted in RESTARTED.finditer(words):
             kind = KINDS[restarted["kind"]]
-            services = [one for one in of_kind(there, kind) if one["metadata"]["name"] in registry.services()]
+            services = [one for one in of_kind(there, kind) if one["metadata"]["name"] in service_names()]
             if "/" not in words and kind != "Job" and not services:
                 yield f"{where}: `kubectl {words}`: production's services are of another kind than {kind}"

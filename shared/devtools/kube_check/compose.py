@@ -12,11 +12,12 @@ from typing import Any
 
 import yaml
 
-from shared.devtools.compose_env import EXAMPLE, filled
+from shared.cli.services import service_names
+from shared.devtools.compose_env import EXAMPLE, assignments, filled
 from shared.devtools.infra.kafka import SETTINGS as LOCAL_KAFKA
 from shared.devtools.kube.plan import IMAGE
+from shared.devtools.kube_check import given
 from shared.devtools.kube_check.variables import check_container, missing_passwords
-from shared.events import registry
 
 Yaml = dict[str, Any]
 COMPOSE = Path(sys.executable).with_name("docker-compose")
@@ -43,15 +44,15 @@ class ComposeError(Exception):
     """Compose's own words."""
 
 
-def resolved(root: Path) -> Yaml:
-    """The file with anchors, defaults and secrets (invented ones) filled in.
+def resolved(root: Path, env: str) -> Yaml:
+    """The file with anchors, defaults and the secrets of `env`, the text of a .env, filled in.
 
     Raises:
         ComposeError: compose refuses it.
     """
     with tempfile.TemporaryDirectory(prefix="beegrid-compose-") as folder:
         file = Path(folder) / "env"
-        file.write_text(filled((root / EXAMPLE).read_text(encoding="utf-8"), ""), encoding="utf-8")
+        file.write_text(env, encoding="utf-8")
         words = [str(COMPOSE), "--project-directory", str(root), "--env-file", str(file)]
         words += ["-f", str(root / "docker-compose.yml"), "config"]
         # an environment of its own: a variable of the caller would hide a missing name
@@ -66,8 +67,9 @@ def resolved(root: Path) -> Yaml:
 
 def check(root: Path) -> list[str]:
     """All findings; one sentence each."""
+    env = filled((root / EXAMPLE).read_text(encoding="utf-8"), "")
     try:
-        whole = resolved(root)
+        whole = resolved(root, env)
     except ComposeError as error:
         return [f"docker-compose.yml: {error}"]
     parts = whole["services"]
@@ -77,6 +79,8 @@ def check(root: Path) -> list[str]:
         *trusting(parts, whole["networks"]),
         *careful(parts),
         *bare_secrets(root),
+        *given.declared(),
+        *given.of_compose(parts, assignments(env)),
         *same_broker(root, parts.get("kafka", {})),
         *near(parts),
         *at_home(parts),
@@ -89,7 +93,7 @@ def _ours(part: Yaml) -> bool:
 
 def complete(parts: dict[str, Yaml]) -> Iterator[str]:
     """Every service of the registry, running itself, and the front door knows all of them."""
-    for name in registry.services():
+    for name in service_names():
         if name not in parts:
             yield f"compose: no service {name}"
         elif parts[name].get("command") != [f"services.{name}"]:

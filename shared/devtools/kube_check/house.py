@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
+from shared.cli.services import service_names
 from shared.devtools.kube import plan
 from shared.devtools.kube_check.render import Yaml, containers, is_service, name_of, of_kind, pods
-from shared.events import registry
 
 Rule = Callable[[Sequence[Yaml]], Iterator[str]]
 RESERVED_CONNECTIONS = 20
@@ -142,7 +142,7 @@ def complete(objects: Sequence[Yaml]) -> Iterator[str]:
             for kind in ("ScaledObject", "KafkaUser")
         ),
     ):
-        for service in sorted(set(registry.services()) - present):
+        for service in sorted(set(service_names()) - present):
             yield f"{kind}/{service}: missing"
     if not of_kind(objects, "PodMonitor"):
         yield "PodMonitor: missing"

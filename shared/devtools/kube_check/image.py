@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from shared.devtools.gen.modules import service_names
+from shared.cli.services import service_names
 
 HADOLINT = Path(sys.executable).with_name("hadolint")
 LONGEST_S = 300

@@ -43,7 +43,7 @@ def read(node: Any) -> Iterator[tuple[str, str]]:
             yield from ((value["secretName"], item["key"]) for item in value.get("items", [{"key": ""}]))
         elif word == "certificateRefs":
             yield from ((part["name"], "") for part in value)
-        elif word in ("passwordSecret", "secret") and isinstance(value, dict) and "name" in value:
+        elif word in ("passwordSecret", "secret", "secretRef") and isinstance(value, dict) and "name" in value:
             yield value["name"], ""
         else:
             yield from read(value)

@@ -7,11 +7,11 @@ from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings
 
 from shared.cli.await_schema import AwaitSettings
+from shared.cli.services import service_names
 from shared.cli.setup import SetupSettings
 from shared.devtools.gen.settings_doc import settings_class, variable
 from shared.devtools.kube.plan import IMAGE
 from shared.devtools.kube_check.render import Yaml, containers, name_of, of_kind, pods
-from shared.events import registry
 
 PREFIX = "BEEGRID_"
 PASSWORD = re.compile(r"^BEEGRID_PASSWORD_[A-Z_]+_(OWNER|APP|KAFKA)$")
@@ -113,7 +113,7 @@ def _value(entry: Yaml, configs: Mapping[str, Mapping[str, str]]) -> tuple[str, 
 
 def missing_passwords(values: Mapping[str, str]) -> list[str]:
     """Names of passwords that a set-up job without a folder of files lacks."""
-    wanted = [f"{PREFIX}PASSWORD_{service}_{use}".upper() for service in registry.services() for use in _USES]
+    wanted = [f"{PREFIX}PASSWORD_{service}_{use}".upper() for service in service_names() for use in _USES]
     return [name for name in wanted if name not in values]
 
 

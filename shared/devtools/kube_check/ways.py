@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from shared.devtools.gen.modules import service_names
+from shared.cli.services import service_names
 from shared.devtools.kube import network, plan, routes
 from shared.devtools.kube_check.render import Yaml, is_service, name_of, of_kind, pods
 from shared.kit.proxies import Proxies

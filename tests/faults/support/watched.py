@@ -11,11 +11,11 @@ import asyncpg
 import httpx
 
 from shared.cli.provision import owner_role
+from shared.cli.services import service_names
 from shared.devtools.infra.suite import Infra
 from shared.devtools.infra.watchdog import Guard
 from shared.devtools.installation import Installation
 from shared.devtools.suite import ServiceProcess, Suite, local_settings
-from shared.events import registry
 from shared.kit import clock
 from shared.kit.measuring import LEADER_POLL_S
 from tests.faults.support import prometheus
@@ -162,7 +162,7 @@ async def repeated(act: Callable[[], Awaitable[None]], every_s: float = 1.0, cro
 @asynccontextmanager
 async def watching(infra: Infra, folder: Path) -> AsyncIterator[Watched]:
     """Three services, or at full size all eight with a front door and a city; scraped every second."""
-    services = registry.services() if FULL else SOME_SERVICES
+    services = service_names() if FULL else SOME_SERVICES
     guard = Guard()
     try:
         with installed(infra, folder / "state", services) as home:

@@ -5,8 +5,8 @@ from uuid import uuid4
 
 import httpx
 
+from shared.cli.services import service_names
 from shared.devtools.gen.files import ROOT
-from shared.devtools.gen.modules import service_names
 from tests.store.doors.conftest import Doors
 from tests.store.doors.test_intake_doors import report
 from tests.unit.intake.test_imaging import encoded, picture

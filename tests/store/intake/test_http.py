@@ -18,6 +18,7 @@ from services.intake.app import build as build_intake
 from services.intake.settings import Settings
 from services.intake.usecases import photos
 from services.riders.app import build as build_riders
+from services.riders.settings import Settings as RidersSettings
 from shared.cli.provision import owner_role
 from shared.cli.topology import provision_company
 from shared.devtools.installation import Installation
@@ -27,7 +28,6 @@ from shared.kit import clock
 from shared.kit.auth import signed_headers
 from shared.kit.ids import new_id
 from shared.kit.service import Service
-from shared.kit.settings import KitSettings
 from shared.kit.work import Event, Record
 from tests.unit.intake.test_imaging import encoded, gps, picture, png_claiming
 
@@ -100,7 +100,7 @@ async def suite(
     await asyncio.to_thread(provision_company, installation.cluster, CODE, "company-password")
     made = Suite(installation)
     async with contextlib.AsyncExitStack() as stack:
-        await made.serve(stack, build_riders(KitSettings(**values("riders"))))  # type: ignore[arg-type]  # parsed
+        await made.serve(stack, build_riders(RidersSettings(**values("riders"))))  # type: ignore[arg-type]  # parsed
         settings = Settings(**values("intake"), photo_store_url=f"file://{folder}", photos_per_minute=40)  # type: ignore[arg-type]  # parsed
         await made.serve(stack, build_intake(settings))
         answer = await made.operator("POST", "/v1/companies", json={"code": CODE, "name": "飞马"})

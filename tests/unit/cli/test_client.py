@@ -15,8 +15,8 @@ from shared.cli import client as module
 from shared.cli import companies, main, operations, outbox
 from shared.cli.client import Address, Client, CliError, find_suite
 from shared.cli.main import app
+from shared.cli.services import service_names
 from shared.devtools.identity import Identity
-from shared.events import registry
 
 
 @pytest.fixture(autouse=True)
@@ -175,7 +175,7 @@ def run(*words: str) -> Any:
 def test_doctor_is_content_only_when_everything_is_ready(services: Services) -> None:
     well = run("doctor")
     assert well.exit_code == 0
-    assert all(name in well.output for name in registry.services())
+    assert all(name in well.output for name in service_names())
     services.problems["points"] = {"postgres": "ConnectionRefusedError"}
     services.down.add("cases")
     ill = run("doctor")
@@ -185,7 +185,7 @@ def test_doctor_is_content_only_when_everything_is_ready(services: Services) -> 
 
 
 def test_doctor_says_once_that_nobody_answers(services: Services) -> None:
-    services.down.update(registry.services())
+    services.down.update(service_names())
     done = run("doctor")
     assert isinstance(done.exception, CliError) and "No service answers" in done.exception.title
 

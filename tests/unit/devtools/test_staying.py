@@ -4,12 +4,12 @@ from datetime import timedelta
 
 import pytest
 
+from shared.cli.services import service_names
 from shared.devtools.capacity import staying
 from shared.devtools.capacity.__main__ import document
 from shared.devtools.capacity.model import PLACES
 from shared.devtools.capacity.staying import SWEEPING_PODS, SWEPT_PER_S_LEAST, Kept, behind, deletes, kept, section
 from shared.devtools.gen.files import ROOT
-from shared.devtools.gen.modules import service_names
 from shared.devtools.gen.retention_doc import tables_of
 from shared.kit.retention import Sweep, Table, Way
 from tests.unit.devtools.test_capacity import BENCH

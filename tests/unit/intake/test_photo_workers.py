@@ -16,7 +16,7 @@ from services.intake import domain
 from services.intake.settings import Settings
 from services.intake.usecases.imaging import PhotoQueueFull, PhotoRefused, PhotoWorkers
 from services.intake.usecases.turns import CHARGED_MAX_S, ORDINARY_S, PhotosTooSlow, Turns
-from shared.devtools.kube.plan import size
+from shared.cli.services import about
 from tests.unit.intake.test_imaging import blank_png, encoded, many_scans, picture
 
 MEMORY_MB = 384
@@ -264,4 +264,4 @@ def test_a_pod_has_room_for_all_that_photos_may_take() -> None:
     )
     # a body and its part of a form are two copies for a moment
     waiting_mb = (queue + 1) * domain.PHOTO_BYTES_MAX // MIB
-    assert workers * memory_mb + waiting_mb + SERVICE_MB <= size("intake").memory_mi
+    assert workers * memory_mb + waiting_mb + SERVICE_MB <= about("intake").size.memory_mi

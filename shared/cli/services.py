@@ -1,0 +1,41 @@
+"""The services there are: folders of services/ with an about.py. Nobody keeps a list of them."""
+
+import importlib
+from functools import cache
+from pathlib import Path
+
+from shared.events.rider_erased import RIDER_ERASED
+from shared.kit.about import About, Secret
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def service_names(root: Path = ROOT) -> list[str]:
+    """Folders of services/ that declare themselves, by alphabet."""
+    return sorted(path.parent.name for path in (root / "services").glob("*/about.py"))
+
+
+@cache
+def about(service: str) -> About:
+    """What a service says about itself.
+
+    Raises:
+        ModuleNotFoundError: there is no such service.
+    """
+    found: About = importlib.import_module(f"services.{service}.about").ABOUT
+    return found
+
+
+def in_place(root: Path = ROOT) -> list[str]:
+    """All services in the order of pages and pictures."""
+    return sorted(service_names(root), key=lambda name: (about(name).place, name))
+
+
+def forgetting() -> list[str]:
+    """The services whose tables may tell of a rider: those that carry out orders to forget one."""
+    return [name for name in service_names() if name in (RIDER_ERASED.producer, *RIDER_ERASED.consumers)]
+
+
+def holders(secret: Secret) -> list[str]:
+    """The services that declare a secret."""
+    return [name for name in service_names() if secret in about(name).secrets]

@@ -37,9 +37,7 @@ LOADED_LATE = ("uvicorn.lifespan.on", "uvicorn.loops.uvloop")
 class ServiceProcess(ManagedProcess):
     """One service. `url` is its own address, behind the front door."""
 
-    def __init__(
-        self, spec: ServerSpec, guard: Guard, service: str, port: int, forking: Forking | None = None
-    ) -> None:
+    def __init__(self, spec: ServerSpec, guard: Guard, service: str, port: int, forking: Forking | None = None) -> None:
         super().__init__(spec, guard)
         self.service = service
         self.port = port
@@ -63,6 +61,8 @@ class Suite:
     front_door: Caddy | None = None
     forking: Forking | None = None
     overrides: Mapping[str, str] = field(default_factory=dict)
+    start_s: float | None = None
+    """From the start of the servers to the readiness of the last service, where one call has done it all."""
 
     @property
     def url(self) -> str:
@@ -126,7 +126,7 @@ class Suite:
             process.start()
             told(process.service)
 
-        work = [*beside, *(partial(start, process) for process in processes)]
+        work: list[Callable[[], object]] = [*beside, *(partial(start, process) for process in processes)]
         with ThreadPoolExecutor(max_workers=len(work)) as threads:
             for done in [threads.submit(one) for one in work]:
                 done.result()
@@ -168,6 +168,8 @@ class Suite:
             "identity": str((self.installation.folder / "identity").resolve()),
             "services": {name: process.url for name, process in self.services.items()},
             "pid": os.getpid(),
+            "fork_server": self.forking.pid if self.forking is not None and self.forking.running else None,
+            "start_s": self.start_s,
         }
         with whole_text(file, mode=FOR_THE_OWNER) as out:  # commands read it at any time
             json.dump(told, out, indent=1)
@@ -175,8 +177,13 @@ class Suite:
     def parts(self) -> dict[str, ManagedProcess]:
         """Every process of ours that the suite can't do without, by what people call it."""
         infra = self.installation.infra
-        found = {"Postgres": infra.postgres, "Kafka": infra.kafka, "Valkey": infra.valkey, "Caddy": self.front_door}
-        found["fork server"] = self.forking  # before the services: a new life of it is what they are forked from
+        found: dict[str, ManagedProcess | None] = {
+            "Postgres": infra.postgres,
+            "Kafka": infra.kafka,
+            "Valkey": infra.valkey,
+            "Caddy": self.front_door,
+            "fork server": self.forking,  # before the services, which are forked from its new life
+        }
         return {**{name: part for name, part in found.items() if part is not None}, **self.services}
 
     def check(self) -> None:
@@ -259,11 +266,14 @@ def running_suite(
             suite = Suite(installation, guard, logs, forking=setting.forking, overrides=settings)
             try:
                 told(f"启动服务 / starting services ({clock.monotonic_s() - started_s:.1f} s)")
-                suite.start(installation.services, lambda name: told(f"  ✓ {name}"), lambda: suite.open_front_door(port))
+                suite.start(
+                    installation.services, lambda name: told(f"  ✓ {name}"), lambda: suite.open_front_door(port)
+                )
+                suite.start_s = clock.monotonic_s() - started_s
                 suite.write_address(told_in)
                 if port is None and suite.front_door is not None and suite.front_door.port != FRONT_DOOR_PORT:
                     told(f"{FRONT_DOOR_PORT} 端口被占用 / is taken by somebody else: another port was chosen")
-                told(f"就绪 / ready: {suite.url} ({clock.monotonic_s() - started_s:.1f} s)")
+                told(f"就绪 / ready: {suite.url} ({suite.start_s:.1f} s)")
                 yield suite
             finally:
                 # before the servers, also after a failure: services that lose Kafka first fill their logs with it
@@ -300,4 +310,8 @@ def local_settings(state: Path) -> dict[str, str]:
     """Settings that only a suite on one machine has."""
     photos = state / "photos"
     photos.mkdir(exist_ok=True)
-    return {"BEEGRID_PHOTO_STORE_URL": photos.resolve().as_uri()}
+    return {
+        "BEEGRID_PHOTO_STORE_URL": photos.resolve().as_uri(),
+        # nobody rolls or scales here all day, and some forty consumers that report each second cost a core's percent
+        "BEEGRID_KAFKA_HEARTBEAT_MS": "3000",
+    }

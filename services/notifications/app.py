@@ -100,4 +100,4 @@ async def _tell_crowds_forever(service: Service, settings: Settings) -> None:
         async with service.work() as work:
             more = await cases.tell_crowd(settings, work)
         if not more:
-            await asyncio.sleep(settings.sender_poll_s)
+            await asyncio.sleep(2 * settings.sender_poll_s)

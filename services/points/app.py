@@ -22,7 +22,7 @@ from shared.kit.work import database_now
 
 LEDGER_EVERY_S = 60.0
 UNFINISHED_EVERY_S = 15.0
-SETTLE_EVERY_S = 1.0
+SETTLE_EVERY_S = 2.0
 
 
 def build(settings: Settings | None = None) -> Service:

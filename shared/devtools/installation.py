@@ -108,20 +108,23 @@ class Installation:
 
     def set_up(self) -> None:
         """Create or complete database, roles, schemas, topics, users and rights; run outstanding migrations."""
-        with ThreadPoolExecutor(max_workers=4) as threads:
-            kafka = threads.submit(provision_suite, self.cluster, self.secrets.kafka)
-            if self._mould is not None:
-                self._mould.copy(self.name, self.services, self._migrate_all)
-            else:
-                provision_postgres(
-                    self.infra.postgres_admin_url,
-                    self.name,
-                    list(self.services),
-                    self.secrets.postgres,
-                    role_prefix=self.role_prefix,
-                )
-                self._migrate_all(self.name)
+        with ThreadPoolExecutor(max_workers=1) as threads:
+            kafka = threads.submit(self.set_up_kafka)
+            self.set_up_postgres()
             kafka.result()
+
+    def set_up_kafka(self) -> None:
+        """Topics, users and rights."""
+        provision_suite(self.cluster, self.secrets.kafka)
+
+    def set_up_postgres(self) -> None:
+        """Database, roles and schemas with all migrations."""
+        if self._mould is not None:
+            self._mould.copy(self.name, self.services, self._migrate_all)
+            return
+        admin_url, passwords = self.infra.postgres_admin_url, self.secrets.postgres
+        provision_postgres(admin_url, self.name, list(self.services), passwords, role_prefix=self.role_prefix)
+        self._migrate_all(self.name)
 
     def migrate(self, service: str, database: str = "") -> None:
         """Bring one service's schema up to date, in this installation's database unless another is named."""

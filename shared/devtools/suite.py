@@ -10,14 +10,16 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from shared.cli.whole_files import FOR_THE_OWNER, whole_text
 from shared.devtools.infra.caddy import Caddy, start_caddy
 from shared.devtools.infra.errors import InfraError
+from shared.devtools.infra.forking import Forking
 from shared.devtools.infra.ports import free_port, listens, reserve_port
-from shared.devtools.infra.process import ManagedProcess, ServerSpec
-from shared.devtools.infra.suite import start_infra
+from shared.devtools.infra.process import Child, ManagedProcess, ServerSpec
+from shared.devtools.infra.suite import Infra, start_infra
 from shared.devtools.infra.watchdog import Guard
 from shared.devtools.installation import ROOT, Installation
 from shared.kit import clock
@@ -26,16 +28,26 @@ FRONT_DOOR_PORT = 8080
 READY_TIMEOUT_S = 60.0
 STOP_GRACE_S = 25.0
 OPERATOR_TOKEN_S = 30 * 24 * 3600
+FORKED_FROM = 3
+"""Services: fewer are started sooner each by itself than after a process that imports everything."""
+LOADED_LATE = ("uvicorn.lifespan.on", "uvicorn.loops.uvloop")
+"""What no module of a service imports, yet each process at its start."""
 
 
 class ServiceProcess(ManagedProcess):
     """One service. `url` is its own address, behind the front door."""
 
-    def __init__(self, spec: ServerSpec, guard: Guard, service: str, port: int) -> None:
+    def __init__(self, spec: ServerSpec, guard: Guard, service: str, port: int, forking: Forking | None = None) -> None:
         super().__init__(spec, guard)
         self.service = service
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
+        self._forking = forking
+
+    def _spawned(self) -> Child:
+        if self._forking is not None and (module := self._forking.module_of(self.spec)) is not None:
+            return self._forking.fork(self.spec, module)
+        return super()._spawned()
 
 
 @dataclass
@@ -47,7 +59,10 @@ class Suite:
     logs: Path
     services: dict[str, ServiceProcess] = field(default_factory=dict)
     front_door: Caddy | None = None
+    forking: Forking | None = None
     overrides: Mapping[str, str] = field(default_factory=dict)
+    start_s: float | None = None
+    """From the start of the servers to the readiness of the last service, where one call has done it all."""
 
     @property
     def url(self) -> str:
@@ -89,20 +104,31 @@ class Suite:
             ready_timeout_s=READY_TIMEOUT_S,
             grace_s=STOP_GRACE_S,
         )
-        process = ServiceProcess(spec, self.guard, service, port)
+        process = ServiceProcess(spec, self.guard, service, port, self.forking)
         self.services[name] = process
         return process
 
-    def start(self, names: Iterable[str], told: Callable[[str], None] = lambda _: None) -> None:
-        """Start services side by side; `told` hears the name of each that is ready."""
-        processes = [self.prepare(name) for name in names]
+    def start(
+        self, names: Iterable[str], told: Callable[[str], None] = lambda _: None, *beside: Callable[[], object]
+    ) -> None:
+        """Start services side by side, and do what else can be done then; `told` hears the name of each that is ready.
+
+        They are forked from one process, which is started here where it isn't there yet.
+        """
+        wanted = list(names)
+        if self.forking is None and len(wanted) >= FORKED_FROM:
+            self.forking = fork_server(self.guard, self.logs, wanted)
+            if self.forking is not None:
+                self.forking.start()
+        processes = [self.prepare(name) for name in wanted]
 
         def start(process: ServiceProcess) -> None:
             process.start()
             told(process.service)
 
-        with ThreadPoolExecutor(max_workers=4) as threads:
-            for done in [threads.submit(start, process) for process in processes]:
+        work: list[Callable[[], object]] = [*beside, *(partial(start, process) for process in processes)]
+        with ThreadPoolExecutor(max_workers=len(work)) as threads:
+            for done in [threads.submit(one) for one in work]:
                 done.result()
 
     def open_front_door(self, port: int | None = None) -> None:
@@ -142,6 +168,8 @@ class Suite:
             "identity": str((self.installation.folder / "identity").resolve()),
             "services": {name: process.url for name, process in self.services.items()},
             "pid": os.getpid(),
+            "fork_server": self.forking.pid if self.forking is not None and self.forking.running else None,
+            "start_s": self.start_s,
         }
         with whole_text(file, mode=FOR_THE_OWNER) as out:  # commands read it at any time
             json.dump(told, out, indent=1)
@@ -149,7 +177,13 @@ class Suite:
     def parts(self) -> dict[str, ManagedProcess]:
         """Every process of ours that the suite can't do without, by what people call it."""
         infra = self.installation.infra
-        found = {"Postgres": infra.postgres, "Kafka": infra.kafka, "Valkey": infra.valkey, "Caddy": self.front_door}
+        found: dict[str, ManagedProcess | None] = {
+            "Postgres": infra.postgres,
+            "Kafka": infra.kafka,
+            "Valkey": infra.valkey,
+            "Caddy": self.front_door,
+            "fork server": self.forking,  # before the services, which are forked from its new life
+        }
         return {**{name: part for name, part in found.items() if part is not None}, **self.services}
 
     def check(self) -> None:
@@ -167,6 +201,16 @@ class Suite:
             self.front_door.stop()
         with ThreadPoolExecutor(max_workers=8) as threads:
             list(threads.map(lambda process: process.stop(), self.services.values()))
+        if self.forking is not None:
+            self.forking.stop()
+
+
+def fork_server(guard: Guard, logs: Path, services: Iterable[str]) -> Forking | None:
+    """What services are forked from, not yet started; None where a fork isn't safe: each is started by itself then."""
+    if sys.platform != "linux":
+        return None
+    modules = [f"services.{service}.app" for service in services]
+    return Forking(guard, logs / "fork-server.log", [*modules, *LOADED_LATE], ROOT)
 
 
 _running: weakref.WeakValueDictionary[int, Suite] = weakref.WeakValueDictionary()
@@ -212,22 +256,24 @@ def running_suite(
     logs.mkdir(exist_ok=True)
     told_in = (address or state) / "suite.json"
     started_s = clock.monotonic_s()
-    told("启动 Postgres、Kafka、Valkey / starting Postgres, Kafka, Valkey")
-    with start_infra(state / "servers" if persistent else None) as infra:
+    told("启动 Postgres、Kafka、Valkey，建库与主题 / starting Postgres, Kafka, Valkey; schemas, topics and rights")
+    setting = _Setting(state, logs)
+    with start_infra(state / "servers" if persistent else None, brief=True, beside=setting.beside) as infra:
         guard = infra.guard or Guard()
         try:
-            told("建库、迁移、主题与权限 / schemas, migrations, topics and rights")
-            installation = Installation(infra, state)
-            installation.set_up()
-            suite = Suite(installation, guard, logs, overrides={**local_settings(state), **(overrides or {})})
+            installation = setting.installation
+            settings = {**local_settings(state), **(overrides or {})}
+            suite = Suite(installation, guard, logs, forking=setting.forking, overrides=settings)
             try:
-                told("启动服务 / starting services")
-                suite.start(installation.services, lambda name: told(f"  ✓ {name}"))
-                suite.open_front_door(port)
+                told(f"启动服务 / starting services ({clock.monotonic_s() - started_s:.1f} s)")
+                suite.start(
+                    installation.services, lambda name: told(f"  ✓ {name}"), lambda: suite.open_front_door(port)
+                )
+                suite.start_s = clock.monotonic_s() - started_s
                 suite.write_address(told_in)
                 if port is None and suite.front_door is not None and suite.front_door.port != FRONT_DOOR_PORT:
                     told(f"{FRONT_DOOR_PORT} 端口被占用 / is taken by somebody else: another port was chosen")
-                told(f"就绪 / ready: {suite.url} ({clock.monotonic_s() - started_s:.1f} s)")
+                told(f"就绪 / ready: {suite.url} ({suite.start_s:.1f} s)")
                 yield suite
             finally:
                 # before the servers, also after a failure: services that lose Kafka first fill their logs with it
@@ -238,8 +284,34 @@ def running_suite(
                 guard.close()
 
 
+class _Setting:
+    """What is done for a suite while its servers start: each step as soon as what it needs is there."""
+
+    def __init__(self, state: Path, logs: Path) -> None:
+        self._state, self._logs = state, logs
+        self.forking: Forking | None = None
+
+    def beside(self, infra: Infra) -> dict[str, Callable[[Guard], None]]:
+        """Schemas once Postgres is there, topics once Kafka is, and meanwhile the import of all services."""
+        self.installation = made = Installation(infra, self._state)
+        return {
+            "postgres": lambda _: made.set_up_postgres(),
+            "kafka": lambda _: made.set_up_kafka(),
+            "services": self._import_services,
+        }
+
+    def _import_services(self, guard: Guard) -> None:
+        self.forking = fork_server(guard, self._logs, self.installation.services)
+        if self.forking is not None:
+            self.forking.start()
+
+
 def local_settings(state: Path) -> dict[str, str]:
     """Settings that only a suite on one machine has."""
     photos = state / "photos"
     photos.mkdir(exist_ok=True)
-    return {"BEEGRID_PHOTO_STORE_URL": photos.resolve().as_uri()}
+    return {
+        "BEEGRID_PHOTO_STORE_URL": photos.resolve().as_uri(),
+        # nobody rolls or scales here all day, and some forty consumers that report each second cost a core's percent
+        "BEEGRID_KAFKA_HEARTBEAT_MS": "3000",
+    }

@@ -121,7 +121,7 @@ class TopicConsumer:
             max_partition_fetch_bytes=FOREIGN_PARTITION_BYTES if self.topic.is_family else OWN_PARTITION_BYTES,
             auto_offset_reset="earliest",
             ack_policy=AckPolicy.NACK_ON_ERROR,
-            heartbeat_interval_ms=1_000,
+            heartbeat_interval_ms=settings.kafka_heartbeat_ms,
             session_timeout_ms=15_000,
             parser=self._parse,
             decoder=self._raw,

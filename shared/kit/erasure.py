@@ -29,7 +29,7 @@ from shared.kit.work import Event, Work
 log = structlog.get_logger(__name__)
 
 ROWS_PER_PASS = 200
-LOOK_EVERY_S = 2.0
+LOOK_EVERY_S = 5.0
 TRY_AGAIN_S = 60.0
 GAUGES_EVERY_S = 30.0
 DUE_AFTER_HOURS = 1

@@ -30,8 +30,13 @@ log = structlog.get_logger(__name__)
 
 Raw: TypeAlias = "ConsumerRecord[bytes, bytes]"
 POLL_MS = 1_000
-WAIT_IDLE_MS = 500
+"""How long a turn waits for records, after one that had some."""
+POLL_IDLE_MS = 5_000
+"""The same after one that had none."""
+WAIT_IDLE_MS = 3_000
 """How long the broker holds a fetch that finds nothing, while nothing comes."""
+LOOK_BUSY_S, LOOK_IDLE_S = 0.2, 5.0
+"""How long aiokafka's fetching task sleeps at most, while records come and while nothing does; an event wakes it."""
 WAIT_BUSY_MS = 20
 """The same while records come."""
 BURIALS_MAX = 100
@@ -81,6 +86,7 @@ class Fetching:
         self._taken: Counter[str] = Counter()
         self._poison: dict[str, float] = {}
         self._astray = False
+        self._idle = False
         self._failures = 0
         self._raised_s: deque[float] = deque(maxlen=FAILURES_TOGETHER)
         self._assigned: Collection[TopicPartition] = ()
@@ -101,7 +107,8 @@ class Fetching:
                 self._astray = False
             apart = clock.monotonic_s() < self._apart_until_s
             found = await (self._fetch_apart(consumer) if apart else self._fetch(consumer))
-            _hold_fetches(consumer, WAIT_BUSY_MS if found else WAIT_IDLE_MS)
+            self._idle = not found
+            _hold_fetches(consumer, idle=self._idle)
             self._handed = {partition: await consumer.position(partition) for partition in found}
         except ConsumerStoppedError:
             raise
@@ -132,7 +139,7 @@ class Fetching:
         self.buried.clear()
         turn = _Turn(consumer, self._records_max)
         if not _waiting(consumer, turn.passed):
-            await turn.take((), 1, TURN_BYTES_MAX, POLL_MS)
+            await turn.take((), 1, TURN_BYTES_MAX, POLL_IDLE_MS if self._idle else POLL_MS)
         while turn.left > 0 and turn.bytes_left > 0 and (rows := self._rows(consumer, turn)):
             for number, row in enumerate(rows):
                 await self._share(turn, row, len(rows) - number)
@@ -264,13 +271,15 @@ def _waiting(consumer: AIOKafkaConsumer, passed: AbstractSet[TopicPartition]) ->
     return [partition for partition in consumer._fetcher._records if partition not in passed]
 
 
-def _hold_fetches(consumer: AIOKafkaConsumer, wait_ms: int) -> None:
+def _hold_fetches(consumer: AIOKafkaConsumer, *, idle: bool) -> None:
     """How long the broker holds the next fetches.
 
     aiokafka has one fetch at a time with a broker. One that is sent while a partition's records are still being
-    worked on leaves that partition out, and then its next records wait until that fetch returns: half a second a hop.
+    worked on leaves that partition out, and then its next records wait until that fetch returns: seconds a hop.
     """
-    consumer._fetcher._fetch_max_wait_ms = wait_ms  # there is no other place
+    fetcher = consumer._fetcher  # there is no other place
+    fetcher._fetch_max_wait_ms = WAIT_IDLE_MS if idle else WAIT_BUSY_MS
+    fetcher._fetcher_timeout = LOOK_IDLE_S if idle else LOOK_BUSY_S
 
 
 def _go_on_fetching(consumer: AIOKafkaConsumer) -> None:

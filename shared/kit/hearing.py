@@ -4,7 +4,7 @@ from aiokafka import AIOKafkaConsumer
 
 from shared.kit import clock
 
-# An empty partition is answered for twice a second; a broker that restarts may take its time.
+# An empty partition is answered for every three seconds; a broker that restarts may take its time.
 UNHEARD_AFTER_S = 20.0
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from faststream.kafka import KafkaBroker
 from faststream.security import SASLScram512
 
+from shared.events import registry
 from shared.kit import record_sets
 from shared.kit.settings import KitSettings
 
@@ -15,6 +16,9 @@ TOPIC_BYTES_MAX = 5 * 1024 * 1024
 # A dead letter is the record with the reason in headers, so its topic takes more.
 DLQ_BYTES_MAX = TOPIC_BYTES_MAX + 128 * 1024
 REQUEST_BYTES_MAX = 6 * 1024 * 1024
+# How soon a new topic is found: a company's, where its service reads all that have a name of that form; else only
+# partitions that an operator has added.
+NEW_TOPICS_MS, NEW_PARTITIONS_MS = 5_000, 30_000
 
 
 def tls_context(settings: KitSettings) -> ssl.SSLContext | None:
@@ -37,13 +41,14 @@ def client_arguments(settings: KitSettings, client_id: str) -> dict[str, Any]:
     }
 
 
-def create_broker(settings: KitSettings, client_id: str) -> KafkaBroker:
+def create_broker(settings: KitSettings, service: str) -> KafkaBroker:
     """FastStream's broker: no topic is created by accident, no argument is validated twice, no batch breaks a fetch."""
     record_sets.install()
     context = tls_context(settings)
+    families = any(topic.is_family for topic in registry.consumed_by(service))
     return KafkaBroker(
         settings.kafka_bootstrap.split(","),
-        client_id=client_id,
+        client_id=service,
         security=SASLScram512(
             username=settings.kafka_username,
             password=settings.kafka_password.get_secret_value(),
@@ -51,7 +56,7 @@ def create_broker(settings: KitSettings, client_id: str) -> KafkaBroker:
             use_ssl=context is not None,
         ),
         allow_auto_create_topics=False,
-        metadata_max_age_ms=5_000,
+        metadata_max_age_ms=NEW_TOPICS_MS if families else NEW_PARTITIONS_MS,
         consumer_only=True,
         apply_types=False,
         graceful_timeout=settings.shutdown_grace_s,

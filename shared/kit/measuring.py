@@ -15,7 +15,7 @@ from shared.kit.db import ACQUIRE_TIMEOUT_S, Connection, Pool
 Measure = Callable[[Connection], Awaitable[None]]
 # A measurement that takes longer comes more rarely: at most a fiftieth of one connection's time.
 COST_SHARE_MAX = 1 / 50
-LEADER_POLL_S = 1.0
+LEADER_POLL_S = 2.0
 CERTIFICATES_EVERY_S = 3600.0
 
 

@@ -31,10 +31,16 @@ log = structlog.get_logger(__name__)
 ROWS_PER_ROUND = 2_000
 BYTES_PER_ROUND = 8 * 1024 * 1024
 POLL_S = 0.02
-IDLE_POLL_S = 0.05
+# For this long after something was there, or was announced, each commit of another process is found by polling.
+ALERT_S = 1.0
+# After that other processes announce their commits; polling finds what one that died in between has not announced.
+IDLE_POLL_S = 1.0
 LEADER_RETRY_S = 0.5
 GAUGE_EVERY_S = 1.0
+IDLE_GAUGE_EVERY_S = 5.0
 HELD_POLL_S = 0.25
+SESSIONS = 1
+"""Of each process with the database, beside its pool: a lock that a session holds can't travel through a pool."""
 # The leader says each second how much waits; where nobody has for so long, each process looks for itself.
 STATE_OLD_S = 10.0
 
@@ -55,6 +61,8 @@ FROM (
     ) oldest
 ) sized WHERE bytes_before < $5 ORDER BY id
 """
+# By a process that doesn't lead, after its commit and never in it: a commit that announces waits for all others.
+SQL_ANNOUNCE = "SELECT pg_notify($1, '')"
 SQL_DELETE = "DELETE FROM outbox WHERE id = ANY($1::bigint[])"
 # Few rows are counted; of many a sample of 20 places, for nobody needs the exact number of what is too much anyway.
 SQL_DEPTH = """
@@ -103,6 +111,8 @@ class Relay:
         self._holds = Holds(settings.outbox_tries_max)
         self._backlog = Backlog(0)
         self._wake = asyncio.Event()
+        self._channel = f"{service}-outbox"
+        self._alert_until_s = 0.0
         self._measured_s = 0.0
         self._tried_s = 0.0
         self.leading = False
@@ -153,12 +163,13 @@ class Relay:
             while not await conn.fetchval(SQL_TRY_LEAD):
                 self.beat_s = clock.monotonic_s()
                 await self._hear(conn)
-                await asyncio.sleep(LEADER_RETRY_S)
+                await self._announce(conn)
             self.leading = True
             metrics.RELAY_LEADER.set(1)
             await self._holds.load(conn)
             state = await conn.fetchrow(SQL_STATE, STATE_OLD_S)
             self._backlog = Backlog(0 if state is None else state["floor"])
+            await conn.add_listener(self._channel, lambda *_: self.wake())
             # Also where Kafka is away and no round succeeds: depth and age matter most then.
             await self._tell(conn)
             while True:
@@ -168,22 +179,37 @@ class Relay:
             with contextlib.suppress(Exception):  # the connection may be gone already; closing is a courtesy
                 await conn.close(timeout=2)
 
+    async def _announce(self, conn: Connection) -> None:
+        """Wait until the next try to lead; tell the leader once what this process has committed by then."""
+        until_s = clock.monotonic_s() + LEADER_RETRY_S
+        if await self._woken(LEADER_RETRY_S):
+            self._wake.clear()
+            await conn.execute(SQL_ANNOUNCE, self._channel)
+            await asyncio.sleep(max(0.0, until_s - clock.monotonic_s()))  # what follows is found by the leader's polls
+
     async def _lead(self, conn: Connection) -> None:
         """Rounds, until the producer must be replaced. RelayError where Kafka is away."""
-        idle = 0
         while self._sender.is_sound():
+            woken = self._wake.is_set()
             self._wake.clear()
             self.beat_s = clock.monotonic_s()
             found, more = await self._round(conn)
             if self._sender.is_sound() and self._holds.some and self.beat_s - self._tried_s > HELD_POLL_S:
                 await self._try_held(conn)
-            if self.beat_s - self._measured_s > GAUGE_EVERY_S:
+            if found or woken:
+                self._alert_until_s = self.beat_s + ALERT_S
+            idle = self.beat_s > self._alert_until_s
+            if self.beat_s - self._measured_s > (IDLE_GAUGE_EVERY_S if idle and not self.depth else GAUGE_EVERY_S):
                 await self._tell(conn)
-            idle = 0 if found else idle + 1
             if not more and self._sender.is_sound():
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(POLL_S if idle < 50 else IDLE_POLL_S):
-                        await self._wake.wait()
+                await self._woken(POLL_S if not idle else HELD_POLL_S if self._holds.some else IDLE_POLL_S)
+
+    async def _woken(self, within_s: float) -> bool:
+        """Whether something was committed, here or as announced, before so much time has passed."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._wake.wait()
+        return self._wake.is_set()
 
     async def _round(self, conn: Connection) -> tuple[bool, bool]:
         """Send the oldest rows. Whether there were any, and whether there may be more."""

@@ -28,6 +28,12 @@ class KitSettings(BaseSettings):
         None,
         description="static group membership: only a name that survives a restart",
     )
+    kafka_heartbeat_ms: int = Field(
+        1_000,
+        ge=100,
+        le=5_000,
+        description="how often a member of a group reports: so soon it hears of a new share-out",
+    )
     topic_prefix: str = Field("beegrid.", description="before every topic and group name")
     redis_url: SecretStr = Field(description="redis://… for rate limits and caches; may be flushed at any time")
     http_host: str = "127.0.0.1"

@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Awaitable, Callable, Iterator
 from types import ModuleType
 
@@ -58,6 +59,25 @@ async def faults(pool: Pool, found: dict[str, str]) -> list[str]:
             except asyncpg.PostgresError as error:
                 refused.append(f"{name}: {type(error).__name__}: {error}")
     return refused
+
+
+# What would be there for the next user of a pooled connection, or on another server connection behind a pooler.
+OF_A_SESSION = re.compile(
+    r"^\s*(SET\s+(?!LOCAL\b)|LISTEN\b|PREPARE\b|CREATE\s+TEMP)|WITH\s+HOLD|pg_(try_)?advisory_lock|set_config\(.*false\)",
+    re.IGNORECASE | re.DOTALL,
+)
+ON_ITS_OWN_SESSION = {"shared.kit.relay.SQL_TRY_LEAD"}
+
+
+def test_no_statement_leaves_anything_in_its_session() -> None:
+    """Nothing is reset between two users of a connection, so there must be nothing to reset (ADR 0049)."""
+    found = {**KIT, **{name: sql for service in SERVICES for name, sql in statements(f"services.{service}").items()}}
+    assert {name for name, sql in found.items() if OF_A_SESSION.search(sql)} == ON_ITS_OWN_SESSION
+
+
+@pytest.mark.parametrize("left", ["SET work_mem = 1", "LISTEN x", "SELECT pg_advisory_lock(1)"])
+def test_a_statement_of_a_session_is_found(left: str) -> None:
+    assert OF_A_SESSION.search(left) and not OF_A_SESSION.search("SET LOCAL work_mem = 1")
 
 
 @pytest.mark.parametrize("service", SERVICES)

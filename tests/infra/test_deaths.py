@@ -22,10 +22,12 @@ from shared.devtools.bench.sides import Bench
 from shared.devtools.demo import __main__ as demo
 from shared.devtools.infra.caddy import Caddy, start_caddy
 from shared.devtools.infra.errors import InfraError
+from shared.devtools.infra.forking import Forking
 from shared.devtools.infra.ports import free_port, listens
 from shared.devtools.infra.process import ManagedProcess, ServerSpec
 from shared.devtools.infra.suite import Infra
 from shared.devtools.infra.watchdog import Guard
+from shared.devtools.installation import ROOT
 from shared.devtools.suite import ServiceProcess, Suite, check_suites
 from shared.kit import clock
 
@@ -69,6 +71,8 @@ def whole(suite: Suite, tmp_path: Path) -> Suite:
         getattr(infra, name).start()
     suite.front_door = Caddy(stand_in("caddy", suite.guard, tmp_path), suite.guard, free_port())
     suite.front_door.start()
+    suite.forking = Forking(suite.guard, tmp_path / "fork-server.log", ["shared.kit.ids"], ROOT)
+    suite.forking.start()
     return suite
 
 
@@ -116,11 +120,11 @@ def test_the_parts_are_all_processes_that_a_suite_can_have(whole: Suite) -> None
     infra = whole.installation.infra
     fields = [getattr(one, field.name) for one in (whole, infra) for field in dataclasses.fields(one)]
     processes = [value for value in fields if isinstance(value, ManagedProcess)]
-    assert len(processes) == len(SERVERS) + 1
+    assert len(processes) == len(SERVERS) + 2
     assert {id(part) for part in whole.parts().values()} == {id(one) for one in [*processes, *whole.services.values()]}
 
 
-@pytest.mark.parametrize("name", ["Postgres", "Kafka", "Valkey", "Caddy", "routing"])
+@pytest.mark.parametrize("name", ["Postgres", "Kafka", "Valkey", "Caddy", "fork server", "routing"])
 def test_whatever_part_dies_is_named_and_started_again(
     whole: Suite, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -182,8 +182,8 @@ def provision_kafka(
     changes = Changes()
     _topics(client, list(_wanted_topics(prefix, topics)), replication_factor, changes)
     _users(client, {user_prefix + name: password for name, password in users.items()})
-    for spec in acls:
-        _rights(client, f"User:{user_prefix}{spec.user}", prefix, set(_bindings(spec, prefix, user_prefix)), changes)
+    wanted = {f"User:{user_prefix}{spec.user}": set(_bindings(spec, prefix, user_prefix)) for spec in acls}
+    _rights(client, prefix, wanted, changes)
     set_quotas(bootstrap, admin, {user_prefix + spec.user: spec.quota for spec in acls if spec.quota is not None})
     return changes
 
@@ -324,17 +324,20 @@ def _bindings(spec: AclSpec, prefix: str, user_prefix: str) -> Iterable[AclBindi
                 yield AclBinding(kind, prefix + name, pattern, principal, "*", operation, AclPermissionType.ALLOW)
 
 
-def _rights(client: AdminClient, principal: str, prefix: str, wanted: set[AclBinding], changes: Changes) -> None:
-    def present() -> set[AclBinding]:
-        return {acl for acl in _present(client, principal) if acl.name.startswith(prefix)}
+def _rights(client: AdminClient, prefix: str, wanted: Mapping[str, set[AclBinding]], changes: Changes) -> None:
+    """Give these principals exactly these rights below the prefix: in one request for all, however many there are."""
 
-    before = present()
-    if missing := list(wanted - before):
+    def present() -> set[AclBinding]:
+        found = _present(client, next(iter(wanted)) if len(wanted) == 1 else None)
+        return {acl for acl in found if acl.principal in wanted and acl.name.startswith(prefix)}
+
+    whole, before = set[AclBinding]().union(*wanted.values()), present()
+    if missing := list(whole - before):
         _wait(client.create_acls(missing))
-    if surplus := [_filter_of(acl) for acl in before - wanted]:
+    if surplus := [_filter_of(acl) for acl in before - whole]:
         _wait(client.delete_acls(surplus))
     if missing or surplus:
-        _until(lambda: present() == wanted, f"rights of {principal}")
+        _until(lambda: present() == whole, "rights")
     changes.acls_added += len(missing)
     changes.acls_removed += len(surplus)
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from shared.kit import clock
 
@@ -26,7 +27,7 @@ LOG_TAIL_LINES = 25
 class ServerSpec:
     """How to run one server. `home` becomes its working directory and must belong to it alone.
 
-    `ready` is asked every 20 ms until True; what it raises of OSError counts as "not yet".
+    `ready` is asked every 20 to 100 ms until True; what it raises of OSError counts as "not yet".
     """
 
     name: str
@@ -40,11 +41,30 @@ class ServerSpec:
     stop_signal: int = signal.SIGTERM
     grace_s: float = 10.0
     ready_timeout_s: float = 60.0
+    stdin: int = subprocess.DEVNULL
 
     @property
     def program(self) -> str:
         """The command name that the system shows (Linux keeps 15 characters)."""
         return Path(self.argv[0]).name[:15]
+
+
+class Child(Protocol):
+    """Of a Popen, what is used here: some processes are not this one's children."""
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit status as last polled."""
+
+    def poll(self) -> int | None:
+        """The exit status; None while the process lives."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit status, once there is one. Raises subprocess.TimeoutExpired."""
 
 
 class ManagedProcess:
@@ -53,7 +73,7 @@ class ManagedProcess:
     def __init__(self, spec: ServerSpec, guard: Guard) -> None:
         self.spec = spec
         self._guard = guard
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: Child | None = None
         self._ending = False
 
     @property
@@ -86,7 +106,7 @@ class ManagedProcess:
         self._guard.add(self._record(0))
         if self._guard.closed:
             raise InfraError("the infrastructure is being stopped")
-        self._child = _spawn(self.spec)
+        self._child = self._spawned()
         self._guard.add(self._record(self._child.pid))
         try:
             self.wait_ready()
@@ -97,7 +117,7 @@ class ManagedProcess:
     def wait_ready(self, timeout_s: float | None = None) -> None:
         """Waits until the server answers. Raises InfraError when it exits before, or on timeout."""
         limit_s = self.spec.ready_timeout_s if timeout_s is None else timeout_s
-        deadline = clock.monotonic_s() + limit_s
+        began_s = clock.monotonic_s()
         reason: OSError | str = "it doesn't say so yet"
         while True:
             if self._guard.closed:
@@ -110,9 +130,10 @@ class ManagedProcess:
                     return
             except OSError as error:
                 reason = error
-            if clock.monotonic_s() > deadline:
+            waited_s = clock.monotonic_s() - began_s
+            if waited_s > limit_s:
                 raise InfraError(f"{self.spec.name} isn't ready after {limit_s:.0f} s: {reason}\n{self.log_tail()}")
-            time.sleep(0.02)
+            time.sleep(min(0.1, 0.02 + waited_s / 20))  # many that are asked at once would wait for the asking
 
     def stop(self) -> None:
         """Asks the server to stop, kills it after its grace. Does nothing when it isn't running."""
@@ -163,6 +184,10 @@ class ManagedProcess:
         except OSError as error:
             return f"(no log: {error})"
         return f"--- {self.spec.log}\n" + "\n".join(text.splitlines()[-lines:])
+
+    def _spawned(self) -> Child:
+        """The process, just begun. Raises InfraError."""
+        return _spawn(self.spec)
 
     def _record(self, pid: int) -> ProcessRecord:
         spec = self.spec
@@ -231,7 +256,7 @@ def _popen(spec: ServerSpec) -> subprocess.Popen[bytes]:
     with spec.log.open("ab") as log:
         return subprocess.Popen(
             [sys.executable, "-I", "-S", str(launch), *(str(word) for word in words), *spec.argv],
-            stdin=subprocess.DEVNULL,
+            stdin=spec.stdin,
             stdout=log,
             stderr=subprocess.STDOUT,
             cwd=spec.home,

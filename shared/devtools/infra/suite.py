@@ -6,9 +6,10 @@ import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from fcntl import LOCK_EX, LOCK_NB, flock
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Self, TypeAlias
 
 from .errors import InfraError
 from .kafka import Kafka, start_kafka
@@ -18,6 +19,7 @@ from .watchdog import Guard
 
 log = logging.getLogger(__name__)
 
+Work: TypeAlias = Callable[[Guard], None]
 EVERYTHING = frozenset({"postgres", "kafka", "valkey"})
 POSTGRES_ADMIN_URL = "BEEGRID_POSTGRES_ADMIN_URL"
 KAFKA_BOOTSTRAP = "BEEGRID_KAFKA_BOOTSTRAP"
@@ -81,23 +83,28 @@ def start_infra(
     kafka_proxy_port: int | None = None,
     *,
     brief: bool | None = None,
+    beside: Callable[[Infra], Mapping[str, Work]] | None = None,
 ) -> Infra:
     """Starts what is wanted ("postgres", "kafka", "valkey") and isn't named in the environment.
 
     Without `state_dir` nothing survives; with it Postgres and Kafka keep their data there, all keep their address.
     A server named in the environment is neither started nor stopped. `kafka_proxy_port`, `brief`: see
-    `start_kafka`. Raises InfraError; nothing is left running then.
+    `start_kafka`. `beside` names further work: under a server's name it is done as soon as that server is ready, under
+    any other at once; all of it is done on return. Raises InfraError, or what further work has raised; nothing is left
+    running then.
     """
     if unknown := set(want) - EVERYTHING:
         raise ValueError(f"unknown servers: {', '.join(sorted(unknown))}")
     infra = _from_environment(want)
-    starters: dict[str, Callable[[Guard], None]] = {}
+    starters: dict[str, Work] = {}
     if "postgres" in want and not infra.postgres_admin_url:
         starters["postgres"] = lambda guard: _add_postgres(infra, guard, state_dir, postgres_settings)
     if "kafka" in want and not infra.kafka_bootstrap:
         starters["kafka"] = lambda guard: _add_kafka(infra, guard, state_dir, kafka_proxy_port, brief)
     if "valkey" in want and not infra.redis_url:
         starters["valkey"] = lambda guard: _add_valkey(infra, guard, state_dir)
+    for name, work in (beside(infra) if beside is not None else {}).items():
+        starters[name] = partial(_in_turn, starters[name], work) if name in starters else work
     if not starters:
         return infra
     if state_dir is not None:
@@ -163,7 +170,12 @@ def _lock(state_dir: Path) -> IO[str]:
     return file
 
 
-def _in_parallel(starters: Mapping[str, Callable[[Guard], None]], guard: Guard) -> None:
+def _in_turn(first: Work, then: Work, guard: Guard) -> None:
+    first(guard)
+    then(guard)
+
+
+def _in_parallel(starters: Mapping[str, Work], guard: Guard) -> None:
     """Runs all starters in threads; the first error ends the wait at once.
 
     Daemon threads, so that Ctrl-C needn't wait for a download; with a closed guard a late thread starts nothing.

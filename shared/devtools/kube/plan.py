@@ -31,7 +31,7 @@ SERVICE_LABEL = {"beegrid.dev/role": "service"}
 # Times, s. The pod lives longer than all that a stopping process may do: tell balancers, finish requests, finish
 # handlers, close the pool.
 DRAIN_S, SHUTDOWN_GRACE_S, CLOSE_S, GRACE_S = 10, 20, 5, 75
-POOL_MAX = 6
+POOL_MAX = 2
 
 
 def scaling_topics(service: str) -> list[AnyTopic]:

@@ -1,0 +1,52 @@
+"""What the suite costs while nothing comes, in numbers that are the same on every machine."""
+
+import asyncpg
+
+from shared.devtools.resting import FORKED_BY, Resting, resting
+from shared.devtools.suite import Suite
+from shared.events import registry
+from shared.kit import relay
+from shared.kit.settings import KitSettings
+
+WINDOW_S, WINDOWS = 5.0, 8
+# Wake-ups a second of one service, and more for each topic that it reads: about twice what was measured.
+WAKEUPS, WAKEUPS_A_TOPIC, WAKEUPS_OF_SENDERS = 20, 4, 120
+# Of what each would take by itself: what forks share counts once.
+SHARE_MAX = 0.6
+
+
+def too_awake(found: Resting, services: tuple[str, ...]) -> dict[str, float]:
+    """Services that were awake more often than they have reason to."""
+    allowed = {name: WAKEUPS + WAKEUPS_A_TOPIC * len(registry.consumed_by(name)) for name in services}
+    allowed["notifications"] += WAKEUPS_OF_SENDERS  # they look ten times a second in these tests
+    return {
+        name: found.parts[name].wakeups_per_s for name in services if found.parts[name].wakeups_per_s > allowed[name]
+    }
+
+
+async def test_services_sleep_and_share_their_memory(suite: Suite) -> None:
+    services = suite.installation.services
+    for _ in range(WINDOWS):  # what other journeys have begun may still be under way
+        found = await resting(suite, WINDOW_S)
+        if not too_awake(found, services):
+            break
+    assert too_awake(found, services) == {}
+    by_themselves = sum(found.parts[name].rss_mib for name in services)
+    assert FORKED_BY[0] in found.parts
+    assert found.pss_mib < SHARE_MAX * by_themselves, found
+
+
+async def test_no_process_has_more_sessions_than_its_settings_say(suite: Suite) -> None:
+    most = KitSettings.model_fields["postgres_pool_max"].default + relay.SESSIONS
+    conn = await asyncpg.connect(suite.installation.infra.postgres_admin_url)
+    try:
+        rows = await conn.fetch(
+            "SELECT split_part(application_name, '-', 1) AS service, count(*) AS sessions FROM pg_stat_activity "
+            "WHERE datname = $1 AND backend_type = 'client backend' GROUP BY 1",
+            suite.installation.name,
+        )
+    finally:
+        await conn.close()
+    sessions = {row["service"]: row["sessions"] for row in rows}
+    assert set(suite.installation.services) <= set(sessions)
+    assert {name: count for name, count in sessions.items() if count > most} == {}

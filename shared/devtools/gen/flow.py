@@ -17,8 +17,8 @@ HEAD = """\
 Every arrow is a Kafka topic. A service writes only the topics it produces and reads only those it consumes: the
 broker's ACLs are made from the same declarations. Topic names carry an installation's prefix (default `beegrid.`),
 every topic has a dead-letter partner `<topic>.dlq`. Each topic in full, with headers and examples:
-[asyncapi.yaml](asyncapi.yaml). *kept*: facts stay for a time; where the latest per key is kept, whoever comes late reads
-the producer's state from the topic alone ([ADR 0046](adr/0046-a-late-reader-reads-the-state-from-the-topic.md)).
+[asyncapi.yaml](asyncapi.yaml). *kept*: facts stay for a time; where the latest per key is kept, whoever comes late
+reads the producer's state from the topic alone ([ADR 0046](adr/0046-a-late-reader-reads-the-state-from-the-topic.md)).
 """
 
 TABLE_HEAD = """\

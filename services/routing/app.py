@@ -8,7 +8,7 @@ from services.routing.api import areas, routing
 from services.routing.retention import TABLES
 from services.routing.settings import Settings
 from services.routing.store import routes
-from services.routing.usecases import reports, taking_over
+from services.routing.usecases import reports, taking_over, versions
 from services.routing.usecases.current_map import CurrentMap, RoutingService
 from services.routing.usecases.exports import Exports
 from shared.catalog import Catalogue
@@ -36,6 +36,7 @@ def build(settings: Settings | None = None) -> RoutingService:
     # Before anything is consumed: else the first reports of a new process would be unroutable.
     service.on_start(service.areas.refresh)
     service.background("follow-map", service.areas.follow)
+    service.background("drop-drafts", partial(versions.drop_abandoned_forever, service))
     service.measures("waiting", measure_waiting, metrics.WAITING_AGE, every_s=WAITING_EVERY_S)
     service.erases(routes.forget)
     service.tallies(routes.tallies)

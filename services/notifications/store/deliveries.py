@@ -1,7 +1,7 @@
 """Deliveries: queued, claimed by one of several processes, settled, and what an operator sees of them."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from services.notifications.domain import (
 )
 from shared.kit.db import Connection
 
+BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC)
 SQL_QUEUE_WEBHOOKS = """
 INSERT INTO deliveries (event_id, lane, target_id, template, params, attempts_allowed, next_attempt_at, created_at)
 SELECT n.event_id, 'webhook', n.target_id, n.template, n.params, $5, $6, $6
@@ -126,32 +127,51 @@ WHERE delivery_id IN (
 """
 SQL_DROP = "DELETE FROM deliveries WHERE delivery_id = $1"
 SQL_STATE = "SELECT state FROM deliveries WHERE delivery_id = $1"
+# Rows are found in arrays: a plan that reads the whole table for a share is none then, whatever the planner guesses.
 # By the sweeper and not by who switches a webhook off: whoever holds a delivery may wait for the webhook's row, never
 # the other way round.
 SQL_GIVE_UP_SWITCHED_OFF = """
 UPDATE deliveries SET state = 'dead', reason = 'the webhook is switched off', finished_at = now()
-WHERE delivery_id IN (
-    SELECT delivery_id FROM deliveries d JOIN webhooks w ON w.webhook_id = d.target_id
-    WHERE d.state IN ('pending', 'failed') AND NOT w.active LIMIT $1 FOR UPDATE OF d SKIP LOCKED
-)
+WHERE delivery_id = ANY(ARRAY(
+    SELECT d.delivery_id FROM webhooks w CROSS JOIN LATERAL (
+        SELECT delivery_id FROM deliveries
+        WHERE target_id = w.webhook_id AND state IN ('pending', 'failed')
+        ORDER BY next_attempt_at LIMIT $1 FOR UPDATE SKIP LOCKED
+    ) d WHERE NOT w.active LIMIT $1
+))
 """
-# By the database's clock: a replica whose own is ahead must not give up what has time.
+# By the database's clock: a replica whose own is ahead must not give up what has time. Of each lane and state its
+# oldest, by the index that also serves the gauges: nobody looks through what has time.
 SQL_EXPIRE = """
 UPDATE deliveries
 SET state = 'dead', finished_at = now(), reason = 'not deliverable in time; ' || coalesce(reason, 'never tried')
-WHERE delivery_id IN (
-    SELECT delivery_id FROM deliveries
-    WHERE state IN ('pending', 'failed') AND created_at < now() - $1::interval LIMIT $2 FOR UPDATE SKIP LOCKED
-)
+WHERE delivery_id = ANY(ARRAY(
+    SELECT d.delivery_id
+    FROM unnest('{webhook,channel}'::text[]) AS l (one), unnest('{pending,failed}'::text[]) AS s (one)
+    CROSS JOIN LATERAL (
+        SELECT delivery_id FROM deliveries
+        WHERE lane = l.one AND state = s.one AND created_at < now() - $1::interval
+        ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED
+    ) d LIMIT $2
+))
 """
+# One page of what waits for channels, by the same index, and where it ends: which of it is an orphan only a look says.
 SQL_DROP_ORPHANS = """
-DELETE FROM deliveries WHERE delivery_id IN (
-    SELECT delivery_id FROM deliveries d WHERE lane = 'channel' AND state IN ('pending', 'failed')
-    AND NOT EXISTS (
-        SELECT FROM channels c
-        WHERE c.channel_id = d.target_id AND (c.verified_at IS NULL) = (d.template = 'address_code')
-    ) LIMIT $1 FOR UPDATE SKIP LOCKED
+WITH page AS MATERIALIZED (
+    SELECT delivery_id, created_at FROM deliveries
+    WHERE lane = 'channel' AND state = $1 AND (created_at, delivery_id) > ($2, $3)
+    ORDER BY created_at, delivery_id LIMIT $4
+), gone AS (
+    DELETE FROM deliveries WHERE delivery_id = ANY(ARRAY(
+        SELECT d.delivery_id FROM deliveries d
+        WHERE d.delivery_id = ANY(ARRAY(SELECT delivery_id FROM page))
+            AND d.state IN ('pending', 'failed') AND NOT EXISTS (
+                SELECT FROM channels c
+                WHERE c.channel_id = d.target_id AND (c.verified_at IS NULL) = (d.template = 'address_code')
+            ) FOR UPDATE OF d SKIP LOCKED
+    ))
 )
+SELECT created_at, delivery_id FROM page ORDER BY created_at DESC, delivery_id DESC LIMIT 1
 """
 # Numbers as they are kept, and one row of each for its age: what is dead stays for a month.
 SQL_OPEN_FIGURES = """
@@ -257,8 +277,7 @@ async def retry(conn: Connection, delivery_ids: Sequence[UUID], now: datetime, a
 
 async def retry_target(conn: Connection, target_id: UUID, now: datetime, attempts_more: int, most: int) -> int:
     """The same for a target's oldest dead deliveries. Returns how many."""
-    status = await conn.execute(SQL_RETRY_TARGET, target_id, now, most, attempts_more)
-    return int(status.rsplit(" ", 1)[1])
+    return _number(await conn.execute(SQL_RETRY_TARGET, target_id, now, most, attempts_more))
 
 
 async def drop(conn: Connection, delivery_id: UUID) -> None:
@@ -272,11 +291,31 @@ async def state(conn: Connection, delivery_id: UUID) -> DeliveryState | None:
     return found
 
 
-async def sweep(conn: Connection, open_age: timedelta, limit: int = 5_000) -> None:
-    """Give up what is too old, and drop what lost its channel, or may not go there: a code once it is verified."""
-    await conn.execute(SQL_DROP_ORPHANS, limit)
-    await conn.execute(SQL_GIVE_UP_SWITCHED_OFF, limit)
-    await conn.execute(SQL_EXPIRE, open_age, limit)
+async def give_up_switched_off(conn: Connection, limit: int) -> int:
+    """Give up what waits for webhooks that are switched off; how many."""
+    return _number(await conn.execute(SQL_GIVE_UP_SWITCHED_OFF, limit))
+
+
+async def give_up_old(conn: Connection, open_age: timedelta, limit: int) -> int:
+    """Give up what has waited for too long, the oldest first; how many."""
+    return _number(await conn.execute(SQL_EXPIRE, open_age, limit))
+
+
+async def drop_orphans(
+    conn: Connection, state: DeliveryState, after: tuple[datetime, UUID] | None, limit: int
+) -> tuple[datetime, UUID] | None:
+    """Drop what lost its channel, or may not go there: a code once it is verified.
+
+    Looks at a page of those that wait in one state, the oldest first, beyond the cursor; returns the next one, None
+    where nothing was left to look at.
+    """
+    at, delivery_id = after or (BEFORE_ALL, UUID(int=0))
+    row = await conn.fetchrow(SQL_DROP_ORPHANS, state, at, delivery_id, limit)
+    return None if row is None else (row["created_at"], row["delivery_id"])
+
+
+def _number(status: str) -> int:
+    return int(status.rsplit(" ", 1)[1])
 
 
 async def figures(conn: Connection) -> list[tuple[str, str, int, float]]:

@@ -3,17 +3,21 @@
 All by the database's clock: a process whose own is ahead would spend a delivery's attempts, and give it up, in minutes.
 """
 
+import asyncio
+import contextlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from services.notifications import domain, metrics
-from services.notifications.domain import ChannelParcel, Claim, Delivery, Outcome, Webhook, WebhookParcel
+from services.notifications.domain import ChannelParcel, Claim, Delivery, DeliveryState, Outcome, Webhook, WebhookParcel
 from services.notifications.settings import Settings
 from services.notifications.store import deliveries, webhooks
 from services.notifications.usecases import verifying
+from shared.kit import clock
 from shared.kit.auth import Sealer
 from shared.kit.db import ACQUIRE_TIMEOUT_S, Connection, Pool
 from shared.kit.work import database_now
@@ -22,6 +26,8 @@ from shared.kit.work import database_now
 LEASE = timedelta(seconds=120)
 # So many of one company leave together: a slow receiver holds up its own news only.
 PER_WEBHOOK = 8
+# One share of what is given up or looked at: 5,000 took a quarter of a second among 200,000 that wait.
+SHARE_ROWS = 500
 CODE_OUTCOMES = {"sent": "sent", "dead": "undelivered"}
 SLOT_KINDS = frozenset({"wecom", "dingtalk", "feishu"})
 
@@ -82,9 +88,37 @@ async def settle_channel(pool: Pool, delivery: Delivery, outcome: Outcome) -> No
 
 
 async def sweep(pool: Pool, settings: Settings) -> None:
-    """Give up what is too old, and what has nowhere to go."""
+    """Give up what is too old, and what has nowhere to go: in small shares, until nothing of it is left."""
+    for state in ("pending", "failed"):
+        await _drop_orphans(pool, state)
+    age = timedelta(hours=settings.delivery_age_hours_max)
+    for share in (deliveries.give_up_switched_off, partial(_give_up_old, age)):
+        rows = SHARE_ROWS
+        while rows >= SHARE_ROWS:
+            async with _paced(pool) as conn:
+                rows = await share(conn, SHARE_ROWS)
+
+
+async def _drop_orphans(pool: Pool, state: DeliveryState) -> None:
+    after = None
+    while True:
+        async with _paced(pool) as conn:
+            after = await deliveries.drop_orphans(conn, state, after, SHARE_ROWS)
+        if after is None:
+            return
+
+
+async def _give_up_old(age: timedelta, conn: Connection, limit: int) -> int:
+    return await deliveries.give_up_old(conn, age, limit)
+
+
+@contextlib.asynccontextmanager
+async def _paced(pool: Pool) -> AsyncIterator[Connection]:
+    """A connection for one share; then as long a rest as it took, for the others' sake."""
+    began_s = clock.monotonic_s()
     async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-        await deliveries.sweep(conn, timedelta(hours=settings.delivery_age_hours_max))
+        yield conn
+    await asyncio.sleep(clock.monotonic_s() - began_s)
 
 
 async def measure(pool: Pool) -> None:

@@ -11,8 +11,12 @@ CREATE TABLE area_versions (
     version bigint NOT NULL,
     created_at timestamptz NOT NULL,
     created_by text NOT NULL,
-    activated_at timestamptz
+    activated_at timestamptz,
+    touched_at timestamptz NOT NULL DEFAULT now()
 );
+-- the drafts that an import has left behind; there are few
+CREATE INDEX area_versions_drafts ON area_versions (touched_at) WHERE state = 'draft';
+COMMENT ON COLUMN area_versions.touched_at IS 'when a draft last took areas';
 COMMENT ON COLUMN area_versions.level IS 'of features that name no level of their own';
 COMMENT ON COLUMN area_versions.datum IS 'of uploaded coordinates; stored polygons are always WGS-84';
 

@@ -1,7 +1,7 @@
 """Versions of the areas, and which one is in force."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
@@ -11,6 +11,7 @@ from shared.kit.db import Connection
 
 StoredArea = tuple[Area, bytes | None]
 """An area with its polygon: WKB, WGS-84."""
+DROP_AREAS_MAX = 500
 
 SQL_ADD_VERSION = """
 INSERT INTO area_versions (version_id, label, level, datum, state, version, created_at, created_by)
@@ -25,12 +26,14 @@ SQL_VERSIONS = """
 SELECT v.*, count(a.code) AS areas, count(a.code) FILTER (WHERE a.level = 'grid') AS grids
 FROM (SELECT * FROM area_versions WHERE version_id < $1 ORDER BY version_id DESC LIMIT $2) v
 LEFT JOIN areas a USING (version_id)
-GROUP BY v.version_id, v.label, v.level, v.datum, v.state, v.version, v.created_at, v.created_by, v.activated_at
+GROUP BY v.version_id, v.label, v.level, v.datum, v.state, v.version, v.created_at, v.created_by, v.activated_at,
+    v.touched_at
 ORDER BY v.version_id DESC
 """
 # Locks the draft: chunks of one version go in one after the other, and none after the activation
 SQL_TOUCH_DRAFT = """
-UPDATE area_versions SET version = version + 1 WHERE version_id = $1 AND state = 'draft' RETURNING version
+UPDATE area_versions SET version = version + 1, touched_at = now()
+WHERE version_id = $1 AND state = 'draft' RETURNING version
 """
 SQL_ADD_AREAS = """
 INSERT INTO areas (version_id, code, level, name, parent_code, polygon, square_metres, fictional)
@@ -51,7 +54,15 @@ SQL_PUT_IN_FORCE = """
 INSERT INTO current_map (version_id) VALUES ($1) ON CONFLICT (singleton) DO UPDATE SET version_id = EXCLUDED.version_id
 """
 SQL_NOTE_ACTIVATION = "INSERT INTO activations (version_id, effective_from, activated_by) VALUES ($1, $2, $3)"
-SQL_DROP_AREAS = "DELETE FROM areas WHERE version_id = $1"
+# Locks it as a chunk does: who comes with one now finds no draft any more
+SQL_ABANDONED = """
+SELECT version_id FROM area_versions WHERE state = 'draft' AND touched_at < now() - $1::interval
+ORDER BY touched_at LIMIT 1 FOR UPDATE SKIP LOCKED
+"""
+SQL_DROP_AREAS = """
+DELETE FROM areas WHERE version_id = $1
+    AND code = ANY(ARRAY(SELECT code FROM areas WHERE version_id = $1 ORDER BY code LIMIT $2))
+"""
 SQL_DROP_DRAFT = "DELETE FROM area_versions WHERE version_id = $1 AND state = 'draft'"
 SQL_IN_FORCE = "SELECT version_id, responsibilities_revision FROM current_map"
 
@@ -127,9 +138,16 @@ async def activate(conn: Connection, version: AreaVersion, at: datetime, by: str
 
 
 async def drop_draft(conn: Connection, version_id: UUID) -> None:
-    """Remove a draft that `touch_draft` has locked, with its areas."""
-    await conn.execute(SQL_DROP_AREAS, version_id)
+    """Remove a draft that the caller has locked, with its areas: whole, in statements of bounded size."""
+    while await conn.execute(SQL_DROP_AREAS, version_id, DROP_AREAS_MAX) == f"DELETE {DROP_AREAS_MAX}":
+        pass
     await conn.execute(SQL_DROP_DRAFT, version_id)
+
+
+async def abandoned_draft(conn: Connection, age: timedelta) -> UUID | None:
+    """The draft that nobody has touched for longest, locked; None where none is so old or another process has it."""
+    version_id: UUID | None = await conn.fetchval(SQL_ABANDONED, age)
+    return version_id
 
 
 async def in_force(conn: Connection) -> tuple[UUID | None, int]:

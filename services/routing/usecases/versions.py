@@ -8,8 +8,10 @@ from uuid import UUID
 
 import numpy as np
 import shapely
+import structlog
 
 from services.routing.domain import Area, AreaVersion, Level, missing_parents, parent_code
+from services.routing.retention import DRAFT_KEPT
 from services.routing.store import areas as area_store
 from services.routing.store.areas import StoredArea
 from services.routing.usecases.taking_over import Succession, Takeover, carry_out, check, plan
@@ -17,6 +19,7 @@ from shared.geo import checks
 from shared.geo.circles import circles
 from shared.geo.datum import Datum, to_wgs84
 from shared.geo.metres import square_metres
+from shared.kit import clock
 from shared.kit.db import Pool
 from shared.kit.http import ApiProblem, conflict, not_found, unprocessable
 from shared.kit.ids import new_id
@@ -24,6 +27,8 @@ from shared.kit.service import Service
 from shared.kit.work import Work
 
 FINDINGS_SHOWN_MAX = 500
+DROP_EVERY_S = 3_600.0
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +159,29 @@ async def discard(service: Service, version_id: UUID) -> None:
             await area_store.drop_draft(work.conn, version_id)
         elif await area_store.version_of(work.conn, version_id) is not None:
             raise conflict("not_a_draft", "版本已生效 / The version is no draft", "reports were routed by it")
+
+
+async def drop_abandoned(service: Service) -> int:
+    """Remove drafts that nobody has touched for DRAFT_KEPT, each in a transaction of its own; how many.
+
+    An import that was killed leaves all that it had sent, and begins with a new draft the next time.
+    """
+    dropped = 0
+    while True:
+        async with service.work() as work:
+            version_id = await area_store.abandoned_draft(work.conn, DRAFT_KEPT)
+            if version_id is None:
+                return dropped
+            await area_store.drop_draft(work.conn, version_id)
+        dropped += 1
+        log.info("draft_dropped", version_id=str(version_id))
+
+
+async def drop_abandoned_forever(service: Service) -> None:
+    """The same, every hour."""
+    while True:
+        await drop_abandoned(service)
+        await asyncio.sleep(clock.jittered(DROP_EVERY_S))
 
 
 async def activate(

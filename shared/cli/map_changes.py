@@ -1,4 +1,4 @@
-"""Putting a map in force: what vanishes, who depends on it, who takes it over."""
+"""Putting a map in force: what vanishes or moves, who depends on it, who takes it over."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ out = Screen()
 COLUMNS = ("old_code", "new_code")
 MAPPING_HELP = "CSV with columns old_code, new_code and, where an area is divided, share (0 to 1)"
 MAPPING_ENCODING_HELP = "of the mapping file; Excel in Chinese saves gb18030"
-ACCEPT_HELP = "let areas vanish although something is kept under their codes"
+ACCEPT_HELP = "let areas vanish, or codes stand for other ground, although something is kept under them"
 _REMARKS = ("note", "备注")
 SHOWN_MAX = 30
 Dependents = Mapping[str, Mapping[str, int]]
@@ -33,7 +33,8 @@ class Client(Protocol):
 def put_in_force(
     client: Client, version: str, *, strict: bool, mapping: Mapped, accept: bool, dry_run: bool = False
 ) -> bool:
-    """Check, list what vanishes, and activate. False: something is kept under codes that nobody takes over.
+    """Check, list what vanishes or moves, and activate. False: something is kept under codes that nobody takes over,
+    or that stand for other ground.
 
     Raises:
         CliError: the service refuses; every faulty line of the mapping is named as the file counts it.
@@ -47,9 +48,20 @@ def put_in_force(
             raise _as_in_file(error, list(mapping)) from error
         raise
     lost = [area["code"] for area in found["vanishing"] if not area["successors"]]
-    kept = dependents_of(client, [area["code"] for area in found["vanishing"]])
+    moved = [area["code"] for area in found["moved"]]
+    kept = dependents_of(client, [*(area["code"] for area in found["vanishing"]), *moved])
     _show_vanishing(found["vanishing"], kept)
+    _show_moved(found["moved"], kept)
     orphaned = [code for code in lost if code in kept]
+    strayed = [code for code in moved if code in kept]
+    if strayed and not accept:
+        out.print(
+            f"[red]未启用 / Not activated[/red]: {len(strayed)} 个改指别处的编号下仍有内容：给新的范围用新编号，"
+            "或用 --accept 让其留在原编号 / something is kept under codes that stand for other ground: "
+            "give that ground new codes, or --accept that it goes with them",
+            soft_wrap=True,
+        )
+        return False
     if orphaned and not accept:
         out.print(
             f"[red]未启用 / Not activated[/red]: {len(orphaned)} 个将消失的区域仍有内容：用 --mapping 说明由谁承接，"
@@ -60,7 +72,7 @@ def put_in_force(
     if dry_run:
         out.print(f"仅检查，未启用 / Only checked, nothing changed: {found['changed']} areas would change")
         return True
-    _show_activated(client.post(path, {**wanted, "accept": accept or bool(lost)}))
+    _show_activated(client.post(path, {**wanted, "accept": accept or bool(lost or moved)}))
     return True
 
 
@@ -125,6 +137,18 @@ def _show_vanishing(vanishing: Sequence[Mapping[str, Any]], kept: Dependents) ->
         table.add_row(f"… {len(concerned) - SHOWN_MAX} more")
     out.print(table)
     out.print("令牌中的区域由身份系统发放，请在那里更新 / Areas in people's tokens are changed where tokens are issued")
+
+
+def _show_moved(moved: Sequence[Mapping[str, Any]], kept: Dependents) -> None:
+    if not moved:
+        return
+    table = Cells("code", "level", "in common", "kept there", title=f"改指别处 / On other ground: {len(moved)}")
+    for area in sorted(moved, key=lambda area: (area["code"] not in kept, area["code"]))[:SHOWN_MAX]:
+        things = ", ".join(f"{number} {thing}" for thing, number in sorted(kept.get(area["code"], {}).items()))
+        table.add_row(area["code"], area["level"], f"{area['share']:.0%}", things or "—")
+    if len(moved) > SHOWN_MAX:
+        table.add_row(f"… {len(moved) - SHOWN_MAX} more")
+    out.print(table)
 
 
 def _show_activated(answer: Any) -> None:

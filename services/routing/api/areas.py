@@ -14,7 +14,7 @@ from services.routing import domain
 from services.routing.api.map_in_force import CurrentRouting, MapInForce
 from services.routing.domain import NOTICE, AreaVersion, Level
 from services.routing.usecases import exports, maps, reports, versions
-from services.routing.usecases.taking_over import Succession, takeover_json
+from services.routing.usecases.taking_over import Succession, moved_json, takeover_json
 from shared.events.common import AreaCode, Datum
 from shared.events.outside import Code, Line
 from shared.kit.areas.carrying import carry_all
@@ -132,13 +132,21 @@ class VanishingOut(BaseModel):
     successors: list[str]
 
 
+class MovedOut(BaseModel):
+    """A code of both maps that stands for other ground on the new one; `share`: what both have of the smaller one."""
+
+    code: str
+    level: str
+    share: float
+
+
 class ActivateIn(BaseModel):
     """How to put a version in force."""
 
     model_config = ConfigDict(extra="forbid")
     strict: bool = Field(False, description="refuse when anything is found")
     mapping: Annotated[list[SuccessionIn], Field(max_length=100_000)] = []
-    accept: bool = Field(False, description="let areas vanish that the mapping names no successor for")
+    accept: bool = Field(False, description="let areas vanish that nobody takes over, and codes move")
     dry_run: bool = Field(False, description="check everything, change nothing")
 
 
@@ -148,6 +156,7 @@ class ActivatedOut(BaseModel):
     version: VersionOut
     findings: dict[str, Any]
     vanishing: list[VanishingOut]
+    moved: list[MovedOut]
     changed: int = Field(description="areas that came, went or moved in the tree")
 
 
@@ -235,7 +244,7 @@ async def discard_draft(version_id: UUID, service: CurrentRouting) -> None:
 @router.post("/v1/areas/versions/{version_id}/activate", responses=problem_responses(404, 409))
 @allow(CityOperator, body_max=FEATURES_BYTES_MAX, timeout_s=ACTIVATION_TIMEOUT_S)
 async def activate(version_id: UUID, body: ActivateIn, caller: Caller, service: CurrentRouting) -> ActivatedOut:
-    """Check a version for overlaps and holes, and put it in force for all processes; 409 where areas would vanish."""
+    """Check a version for overlaps and holes, and put it in force for all processes; 409 where areas vanish or move."""
     version, findings, takeover = await versions.activate(
         service,
         version_id,
@@ -255,6 +264,7 @@ async def activate(version_id: UUID, body: ActivateIn, caller: Caller, service: 
         version=VersionOut.of(version, service.areas.value.version_id),
         findings=versions.findings_json(findings),
         vanishing=[VanishingOut.model_validate(one) for one in takeover_json(takeover)],
+        moved=[MovedOut.model_validate(one) for one in moved_json(takeover)],
         changed=len(takeover.changed),
     )
 

@@ -1,6 +1,7 @@
 """Versions of the areas, and which one is in force."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -8,6 +9,17 @@ import asyncpg
 
 from services.routing.domain import Area, AreaVersion, Level
 from shared.kit.db import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Redrawn:
+    """An area of two versions with its two polygons, WKB."""
+
+    code: str
+    level: str
+    before: bytes
+    after: bytes
+
 
 StoredArea = tuple[Area, bytes | None]
 """An area with its polygon: WKB, WGS-84."""
@@ -64,6 +76,14 @@ DELETE FROM areas WHERE version_id = $1
     AND code = ANY(ARRAY(SELECT code FROM areas WHERE version_id = $1 ORDER BY code LIMIT $2))
 """
 SQL_DROP_DRAFT = "DELETE FROM area_versions WHERE version_id = $1 AND state = 'draft'"
+# held to the commit: what was compared with the map in force before holds when the next one takes its place
+SQL_LOCK_IN_FORCE = "SELECT version_id FROM current_map FOR UPDATE"
+SQL_REDRAWN = """
+SELECT n.code, n.level, o.polygon AS before, n.polygon AS after
+FROM areas n JOIN areas o ON o.version_id = $2 AND o.code = n.code
+WHERE n.version_id = $1 AND n.polygon IS NOT NULL AND o.polygon IS NOT NULL AND n.polygon <> o.polygon
+ORDER BY n.code
+"""
 SQL_IN_FORCE = "SELECT version_id, responsibilities_revision FROM current_map"
 
 
@@ -126,6 +146,17 @@ async def areas_of_codes(conn: Connection, version_id: UUID, codes: Sequence[str
 async def areas(conn: Connection, version_id: UUID) -> list[StoredArea]:
     """All areas of a version, by code."""
     return [_area(row) for row in await conn.fetch(SQL_AREAS, version_id)]
+
+
+async def redrawn(conn: Connection, version_id: UUID, before: UUID) -> list[Redrawn]:
+    """Areas of a version that the version `before` has on other polygons, by code."""
+    return [Redrawn(**row) for row in await conn.fetch(SQL_REDRAWN, version_id, before)]
+
+
+async def lock_in_force(conn: Connection) -> UUID | None:
+    """The version in force, which stays so until the transaction ends."""
+    version_id: UUID | None = await conn.fetchval(SQL_LOCK_IN_FORCE)
+    return version_id
 
 
 async def activate(conn: Connection, version: AreaVersion, at: datetime, by: str) -> bool:

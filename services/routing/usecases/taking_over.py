@@ -1,12 +1,13 @@
 """From one map to the next: which areas change, what vanishes, who takes over, and the events that say so."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
 from services.routing.domain import Area, ancestors
 from services.routing.store import responsibilities, routes
+from services.routing.usecases.grounds import Moved
 from shared.events.area_changed import AREA_CHANGED, AreaChanged
 from shared.kit.areas import KnownArea
 from shared.kit.areas import store as known_store
@@ -38,11 +39,14 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Takeover:
-    """What an activation changes. `vanishing`: areas in force that the new map lacks, each with its successors."""
+    """What an activation changes. `vanishing`: areas in force that the new map lacks, each with its successors;
+    `moved`: those that it has elsewhere.
+    """
 
     changed: tuple[KeptArea, ...]
     vanishing: tuple[KnownArea, ...]
     faults: tuple[Fault, ...] = field(default=())
+    moved: tuple[Moved, ...] = field(default=())
 
     @property
     def unsettled(self) -> list[str]:
@@ -50,8 +54,13 @@ class Takeover:
         return [area.code for area in self.vanishing if not area.successors]
 
 
-async def plan(conn: Connection, areas: Iterable[Area], mapping: Sequence[Succession]) -> Takeover:
-    """What a map of these areas changes now; inside the activation's transaction it stays so."""
+async def plan(
+    conn: Connection, areas: Iterable[Area], mapping: Sequence[Succession], moved: Sequence[Moved] = ()
+) -> Takeover:
+    """What a map of these areas changes now; inside the activation's transaction it stays so.
+
+    `moved`: codes of the map in force that stand for other ground on this one.
+    """
     known = {area.code: area for area in areas}
     coming = {
         code: KnownArea(code, area.level.value, tuple(above.code for above in ancestors(known, area)), True)
@@ -59,7 +68,7 @@ async def plan(conn: Connection, areas: Iterable[Area], mapping: Sequence[Succes
     }
     kept = {one.area.code: one for one in await known_store.since(conn, 0)}
     vanishing = {code: one.area for code, one in kept.items() if one.area.in_force and code not in coming}
-    faults = faults_of(mapping, vanishing, coming)
+    faults = faults_of(mapping, vanishing, coming, {one.code for one in moved})
     successors = _preferred(mapping)
     leaving = [
         replace(area, in_force=False, successors=successors.get(code, ())) for code, area in sorted(vanishing.items())
@@ -69,11 +78,14 @@ async def plan(conn: Connection, areas: Iterable[Area], mapping: Sequence[Succes
         for area in (*coming.values(), *leaving)
         if area.code not in kept or kept[area.code].area != area
     ]
-    return Takeover(tuple(changed), tuple(leaving), tuple(faults))
+    return Takeover(tuple(changed), tuple(leaving), tuple(faults), tuple(moved))
 
 
 def faults_of(
-    mapping: Sequence[Succession], vanishing: Mapping[str, KnownArea], coming: Mapping[str, KnownArea]
+    mapping: Sequence[Succession],
+    vanishing: Mapping[str, KnownArea],
+    coming: Mapping[str, KnownArea],
+    moved: Container[str] = (),
 ) -> list[Fault]:
     """Every line that can't be followed."""
     found: list[Fault] = []
@@ -83,8 +95,7 @@ def faults_of(
         if (one.old_code, one.new_code) in seen:
             found.append(Fault(line, one.old_code, f"stands twice, with {one.new_code}"))
         elif old is None:
-            why = "stays on the new map" if one.old_code in coming else "is not on the map in force"
-            found.append(Fault(line, one.old_code, why))
+            found.append(Fault(line, one.old_code, _not_vanishing(one.old_code, coming, moved)))
         elif new is None:
             found.append(Fault(line, one.new_code, "is not on the new map"))
         elif old.level != new.level:
@@ -93,8 +104,20 @@ def faults_of(
     return found
 
 
+def _not_vanishing(code: str, coming: Container[str], moved: Container[str]) -> str:
+    # services find what is to be carried by the code alone, and go on finding it: soon that would be the new ground's
+    if code in moved:
+        return (
+            "stands for other ground on the new map, and nothing is carried over from a code that stays in force: "
+            "give that ground a new code, or accept"
+        )
+    return "stays on the new map" if code in coming else "is not on the map in force"
+
+
 def check(takeover: Takeover, *, accept: bool) -> None:
-    """Raises the 422 `invalid_mapping` with every faulty line, or the 409 `areas_vanish` unless that is accepted."""
+    """Raises the 422 `invalid_mapping` with every faulty line, or 409s unless that is accepted: `areas_vanish`, where
+    nobody takes over, and `areas_moved`, where codes stand for other ground.
+    """
     if takeover.faults:
         raise _invalid_mapping(takeover.faults)
     if takeover.unsettled and not accept:
@@ -104,6 +127,14 @@ def check(takeover: Takeover, *, accept: bool) -> None:
             "name their successors in a mapping, or accept that what is kept under these codes stays there",
             total=len(takeover.unsettled),
             codes=takeover.unsettled[:SHOWN_MAX],
+        )
+    if takeover.moved and not accept:
+        raise conflict(
+            "areas_moved",
+            "有编号改指别处 / Codes stand for other ground",
+            "give the new ground new codes, or accept that what is kept under these codes goes with them",
+            total=len(takeover.moved),
+            codes=[one.code for one in takeover.moved[:SHOWN_MAX]],
         )
 
 
@@ -123,6 +154,11 @@ def takeover_json(takeover: Takeover) -> list[dict[str, Any]]:
     return [
         {"code": area.code, "level": area.level, "successors": list(area.successors)} for area in takeover.vanishing
     ]
+
+
+def moved_json(takeover: Takeover) -> list[dict[str, Any]]:
+    """Codes that stand for other ground, as JSON values."""
+    return [{"code": one.code, "level": one.level, "share": one.share} for one in takeover.moved]
 
 
 async def dependents(conn: Connection, codes: Sequence[str]) -> dict[str, dict[str, int]]:

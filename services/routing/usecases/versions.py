@@ -14,6 +14,7 @@ from services.routing.domain import Area, AreaVersion, Level, missing_parents, p
 from services.routing.retention import DRAFT_KEPT
 from services.routing.store import areas as area_store
 from services.routing.store.areas import StoredArea
+from services.routing.usecases.grounds import moved
 from services.routing.usecases.taking_over import Succession, Takeover, carry_out, check, plan
 from shared.geo import checks
 from shared.geo.circles import circles
@@ -196,16 +197,19 @@ async def activate(
 ) -> tuple[AreaVersion, Findings, Takeover]:
     """Check a version and put it in force; an earlier version again, too. Readers see the old or the new map, whole.
 
-    `mapping` says who takes over areas that vanish; `accept` lets the others vanish. A dry run checks everything that
-    is checked without changing anything; areas that vanish are then an answer and no refusal.
+    `mapping` says who takes over areas that vanish; `accept` lets the others vanish, and codes stand for other ground.
+    A dry run checks everything that is checked without changing anything; areas that vanish or move are then an answer
+    and no refusal.
 
     Raises:
         ApiProblem: 404 no such version; 409 `version_changed` while it was checked, `map_has_findings` when strict, or
-            `areas_vanish`; 422 it has no grid, parents lack or go in a circle, or `invalid_mapping`.
+            `areas_vanish`, `areas_moved`; 422 it has no grid, parents lack or go in a circle, or `invalid_mapping`.
     """
     version = await _version(service.pool, version_id)
     async with service.pool.acquire() as conn:
         stored = await area_store.areas(conn, version_id)
+        before, _ = await area_store.in_force(conn)
+        redrawn = [] if before is None else await area_store.redrawn(conn, version_id, before)
     grids = [(area, polygon) for area, polygon in stored if area.level is Level.GRID]
     if not grids:
         raise unprocessable("no_grids", "没有网格 / No grids", "a version without grids can't route anything")
@@ -217,15 +221,18 @@ async def activate(
     findings = await asyncio.to_thread(_check, grids)
     if strict and not findings.clean:
         raise conflict("map_has_findings", "地图有重叠或空洞 / Overlaps or holes", findings=findings_json(findings))
+    elsewhere = await asyncio.to_thread(moved, redrawn)
     areas = [*(area for area, _ in stored), *parents]
     if dry_run:
         async with service.pool.acquire() as conn:
-            takeover = await plan(conn, areas, mapping)
+            takeover = await plan(conn, areas, mapping, elsewhere)
         check(takeover, accept=True)
         return version, findings, takeover
     async with service.work() as work:
+        if await area_store.lock_in_force(work.conn) != before:
+            raise _changed()
         await _put_in_force(work, version, parents, by)
-        takeover = await plan(work.conn, areas, mapping)
+        takeover = await plan(work.conn, areas, mapping, elsewhere)
         check(takeover, accept=accept)
         await carry_out(work, takeover, version_id)
         activated = await area_store.version_of(work.conn, version_id)
@@ -236,8 +243,13 @@ async def activate(
 
 async def _put_in_force(work: Work, version: AreaVersion, parents: Sequence[Area], by: str) -> None:
     if not await area_store.activate(work.conn, version, work.now, by):
-        raise conflict("version_changed", "版本已变更 / The version changed while it was checked")
+        raise _changed()
     await area_store.add_areas(work.conn, version.version_id, [(area, None) for area in parents])
+
+
+def _changed() -> ApiProblem:
+    """The version, or the map in force that it was compared with."""
+    return conflict("version_changed", "版本已变更 / The version changed while it was checked")
 
 
 def findings_json(findings: Findings) -> dict[str, Any]:

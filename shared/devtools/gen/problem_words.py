@@ -188,6 +188,11 @@ NEXT: Mapping[str, Pair] = {
         "先上传照片，用返回的编号上报；未使用的照片保留 24 小时。",
         "Upload the photo first and use its id within 24 hours.",
     ),
+    "areas_moved": (
+        "codes 所列编号在新地图上改指别处：给新的范围用新编号，或确认原有内容留在这些编号下。",
+        "The codes in `codes` stand for other ground on the new map: give that ground new codes, or accept that what "
+        "is kept under them goes with them.",
+    ),
     "areas_vanish": (
         "新地图没有 codes 所列的区域：用承接表说明由谁承接，或确认放弃。",
         "The new map lacks the areas in `codes`: name who takes them over in a mapping, or accept that they vanish.",

@@ -20,6 +20,7 @@ class Recorder:
         self.deleted: list[str] = []
         self.refusal: CliError | None = None
         self.vanishing: list[dict[str, Any]] = []
+        self.moved: list[dict[str, Any]] = []
         self.faults: list[dict[str, Any]] = []
 
     def pages(self, path: str, key: str) -> Any:
@@ -48,7 +49,7 @@ class Recorder:
                 {**one, "successors": [taken[one["code"]]] if one["code"] in taken else []} for one in self.vanishing
             ]
             version = {"version_id": "v1", "areas": 9, "grids": 9}
-            return {"version": version, "findings": found, "vanishing": gone, "changed": 9}
+            return {"version": version, "findings": found, "vanishing": gone, "moved": self.moved, "changed": 9}
         if path.endswith("/areas/dependents"):
             return {"dependents": {"live cases": {"330103": 3}} if "/cases/" in path else {}}
         return {"version_id": "v1"}
@@ -332,3 +333,18 @@ def test_two_columns_are_enough_and_lines_are_named_as_the_file_counts_them(clie
     client.faults = [{"line": 2, "code": "330104", "problem": "is not on the map in force"}]
     code, text = activate(*words)
     assert code != 0 and "line 4: 330104: is not on the map in force" in text
+
+
+def test_codes_that_stand_for_other_ground_need_a_word_where_something_is_kept(client: Recorder, file: Path) -> None:
+    client.moved = [{"code": "330199", "level": "grid", "share": 0.0}]
+    code, text = run(str(file))
+    assert code == 0 and "On other ground: 1" in text
+    assert [body["accept"] for body in activations(client)] == [True], "nothing is kept there"
+    client.moved.append({"code": "330103", "level": "grid", "share": 0.05})
+    client.posts.clear()
+    for more in ([], ["--dry-run"]):
+        code, text = run(str(file), *more)
+        assert code == 1 and "3 live cases" in text and "5%" in text and "give that ground new codes" in text, text
+    assert activations(client) == []
+    assert run(str(file), "--accept")[0] == 0
+    assert [body["accept"] for body in activations(client)] == [True]

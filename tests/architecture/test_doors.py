@@ -4,10 +4,11 @@ import inspect
 import math
 import os
 import re
+import time
 import types
 import typing
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +17,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import iter_route_contexts
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from shared.cli.services import service_names
@@ -26,6 +27,7 @@ from shared.events import outside, registry
 from shared.events.outside import INT64_MAX
 from shared.events.topic import Audience
 from shared.kit.auth.policy import PolicyRoute
+from shared.kit.masking import masked
 
 FULL = os.environ.get("BEEGRID_FAULTS") == "full"
 TRIED = settings(
@@ -185,7 +187,7 @@ def test_no_route_takes_what_no_store_can_hold(service: str) -> None:
     assert faults(asked) == []
 
 
-def leaves_of(service: str) -> list[Leaf]:
+def leaves_of(service: str, elsewhere: tuple[str, ...] = ELSEWHERE) -> list[Leaf]:
     """One of each kind that a service's routes take."""
     kinds: dict[str, Leaf] = {}
     for context in iter_route_contexts(service_of(service).app().routes):
@@ -194,7 +196,7 @@ def leaves_of(service: str) -> list[Leaf]:
             continue
         for name, field in parameters(route.dependant):
             for at, kind, rules in leaves(field.annotation, tuple(field.metadata), name):
-                if not at.startswith(ELSEWHERE):
+                if not at.startswith(elsewhere):
                     kinds.setdefault(f"{kind} {rules}", (f"{route.path}: {at}", kind, rules))
     return list(kinds.values())
 
@@ -207,6 +209,78 @@ def test_no_record_takes_what_no_store_can_hold(topic: Any) -> None:
     asked = list(leaves(topic.model, (), topic.name))
     assert asked
     assert faults(asked, ours) == []
+
+
+# Each within 60 kB: marks in an order that has to be put right, characters that become eighteen, and what may be an
+# address to its end.
+DEAR = {
+    "marks": lambda n: "\u0301" * (n // 2) + "\u0316" * (n // 2),
+    "growing": lambda n: "ﷺ" * n,
+    "an address": lambda n: "@" + "_" * (n - 1),
+    "an address in words": lambda n: "@" + "好" * (n - 1),
+}
+DEAR_BYTES = 60_000
+
+
+def bound_of(rules: Iterable[Any]) -> int | None:
+    """The most characters that a text may have."""
+    flat = [part for rule in rules for part in (rule.metadata if isinstance(rule, FieldInfo) else [rule])]
+    found = [most for part in flat if (most := getattr(part, "max_length", None)) is not None]
+    return min(found, default=None)
+
+
+def cpu_s(adapter: TypeAdapter[Any], text: str) -> float:
+    """To read a text, and to blot out of it what is taken: the least of three."""
+    spent = []
+    for _ in range(3):
+        began_s = time.process_time()
+        try:
+            value = adapter.validate_python(text)
+        except ValidationError:
+            value = None
+        if isinstance(value, str):
+            masked(value)
+        spent.append(time.process_time() - began_s)
+        if spent[-1] > 0.5:
+            break  # no other time could make that little
+    return min(spent)
+
+
+def dear(asked: Sequence[Leaf], longest_bytes: int = DEAR_BYTES) -> list[str]:
+    """Leaves at which four times the text is more than four times the work, with some room; a square is sixteen."""
+    found = []
+    for at, kind, rules in asked:
+        adapter, most = adapter_of(kind, rules), bound_of(rules)
+        for name, text in DEAR.items():
+            long = longest_bytes // len(text(4)[-1].encode())
+            for length in (long, *([most] if most else [])):
+                room_s = 0.1 if length == long else 0.003
+                if cpu_s(adapter, text(length)) > 8 * cpu_s(adapter, text(length // 4)) + room_s:
+                    found.append(f"{at}: {name}, {length} characters")
+    return found
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("service", service_names(ROOT))
+def test_a_routes_texts_cost_what_they_are_long(service: str) -> None:
+    assert dear(leaves_of(service, ())) == []
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("topic", registry.topics(), ids=lambda t: t.name)
+def test_a_records_texts_cost_what_they_are_long(topic: Any) -> None:
+    assert dear(list(leaves(topic.model, (), topic.name))) == []
+
+
+def test_what_is_dear_is_noticed() -> None:
+    def normal(text: Any) -> Any:
+        return unicodedata.normalize("NFKC", text) if isinstance(text, str) else text
+
+    class Careless(BaseModel):
+        code: typing.Annotated[str, BeforeValidator(normal), Field(max_length=40)]
+        words: typing.Annotated[str, Field(max_length=2_000)]
+
+    assert [one.split(",")[0] for one in dear(list(leaves(Careless, (), "body")), 40_000)] == ["body.code: marks"]
 
 
 def test_the_probes_bite() -> None:

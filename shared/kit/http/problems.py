@@ -135,7 +135,7 @@ def malformed_event(detail: str) -> ApiProblem:
 
 def malformed_encoding(coding: str) -> ApiProblem:
     """400: a body that can't be unpacked with what its Content-Encoding says."""
-    detail = f"the body is not whole {coding} data"
+    detail = f"the body is not whole {coding} data, or takes too long to unpack"
     return bad_request("malformed_encoding", "压缩内容已损坏 / Broken compression", detail)
 
 

@@ -13,8 +13,10 @@ import pytest
 from fastapi import Request
 
 from shared.kit.auth import AnyOf, Company, Public, Rider, allow, policy_router, signed_headers
+from shared.kit.http import encodings
 from shared.kit.http.bodies import BodyBudget
 from shared.kit.http.encodings import FEED_BYTES, MEMBERS_MAX, PIECE_BYTES, Broken, pieces
+from tests.messaging.strangers import EIGHT_EMPTY_BLOCKS
 from tests.unit.kit.web import MT_NEW, app_of, client_of
 
 MB = 1_000_000
@@ -49,6 +51,18 @@ def test_what_is_not_whole_is_told(form: str) -> None:
     for bad in (packed[:-1], packed[: len(packed) // 2], packed[:3], packed + b"more", b"nonsense"):
         with pytest.raises(Broken):
             list(pieces(bad, coding))
+
+
+def test_what_takes_long_and_comes_out_as_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks with tables of their own and nothing else: no limit of size ever meets them."""
+    monkeypatch.setattr(encodings, "CPU_S", 0.05)
+    head, blocks, number = gzip.compress(b"")[:10], EIGHT_EMPTY_BLOCKS, 50_000
+    left = 0
+    with pytest.raises(Broken):
+        for piece in pieces(head + blocks * number, "gzip"):
+            assert not piece
+            left += 1
+    assert left * FEED_BYTES < len(blocks) * number / 2  # and long before its end, where it is torn
 
 
 @pytest.mark.parametrize("zeros", [1, 512, 3 * FEED_BYTES])

@@ -7,7 +7,7 @@ KEEP ?= 1
 AGED ?= 100000
 GROUND ?=
 .DEFAULT_GOAL := help
-.PHONY: help install demo up env test check gen bench faults clean
+.PHONY: help install demo up env test check gen service bench faults clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ test: install ## all tests on real servers, two files at a time (ARGS=… for so
 
 check: install ## style, types, layers, contracts, generated files, migrations
 	@exec $(RUN) shared.devtools.check
+
+service: install ## a new service that runs and passes all checks: NAME=stations (and ZH=驿站)
+	@exec $(RUN) shared.devtools.new_service $(NAME) $(if $(ZH),--zh $(ZH))
 
 gen: install ## generated documents and schemas
 	@exec $(RUN) shared.devtools.gen

@@ -1,5 +1,6 @@
 """`make check`: all that can be said of the sources without running the suite; each failure names what to do."""
 
+import argparse
 import os
 import shutil
 import subprocess
@@ -71,17 +72,21 @@ def run(check: Check) -> tuple[Check, float, subprocess.CompletedProcess[str]]:
 
 def main() -> int:
     """Exit status 1 when any check fails."""
+    known = {check.name: check for check in checks()}
+    parser = argparse.ArgumentParser(prog="python -m shared.devtools.check", description=__doc__)
+    parser.add_argument("name", nargs="*", choices=list(known), help="only these")
+    chosen = [known[name] for name in parser.parse_args().name] or list(known.values())
     console = Console()
     failed = []
     with ThreadPoolExecutor(max_workers=2) as threads:
-        for check, seconds, done in threads.map(run, checks()):
+        for check, seconds, done in threads.map(run, chosen):
             good = done.returncode == 0
             console.print(f"{'[green]✓' if good else '[red]✗'}[/] {check.name}  [dim]{seconds:.1f} s")
             if not good:
                 failed.append(check.name)
                 console.print((done.stdout + done.stderr)[-6000:].rstrip(), markup=False, highlight=False)
                 console.print(f"  → {check.mend}", markup=False)
-    console.print(f"{len(checks()) - len(failed)} passed, {len(failed)} failed", markup=False)
+    console.print(f"{len(chosen) - len(failed)} passed, {len(failed)} failed", markup=False)
     return 1 if failed else 0
 
 

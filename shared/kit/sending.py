@@ -18,6 +18,7 @@ from aiokafka import errors as kafka
 from aiokafka.errors import KafkaError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
+from shared.events import registry
 from shared.events.envelope import Envelope, to_headers
 from shared.kit import clock, metrics
 from shared.kit.headers import unpack
@@ -111,11 +112,15 @@ class Sender:
     async def opened(self) -> AsyncIterator[None]:
         """A new producer; after a refusal it must be left for the next one.
 
+        None where no topic is this service's to write: Kafka gives nobody without such a right a producer's id.
+
         Raises:
             RelayError: Kafka can't be reached.
         """
-        async with self._producer(idempotent=True) as producer:
-            self._open, self._sound = producer, True
+        async with contextlib.AsyncExitStack() as stack:
+            if registry.produced_by(self._service) or registry.consumed_by(self._service):
+                self._open = await stack.enter_async_context(self._producer(idempotent=True))
+            self._sound = True
             try:
                 yield
             finally:

@@ -59,7 +59,7 @@ BEEGRID_KAFKA_PASSWORD: {_password(service, "KAFKA")}
 
 
 def generate(root: Path) -> Generated:
-    """Three files, each with the parts between its marks made anew from the declarations."""
+    """Three files, with the parts between their marks written from the declarations."""
     services = service_names(root)
     given = [(name, use) for name in services for use in PASSWORDS]
     regions = {

@@ -15,9 +15,9 @@ IN_COMPOSE = {
 }
 IN_CLUSTER = {Secret.SEALING_KEY: {"beegrid-sealing"}, Secret.PHOTO_STORE: {"beegrid-photo-store"}}
 CERTIFICATES = {f"{plan.KAFKA}-cluster-ca-cert", f"{plan.POSTGRES}-ca"}
-TOLD_BY = {Secret.SEALING_KEY: "sealing_key", Secret.PHOTO_STORE: "photo_store_url"}
+SHOWN_BY = {Secret.SEALING_KEY: "sealing_key", Secret.PHOTO_STORE: "photo_store_url"}
 """The field of a service's settings that shows that it uses a secret."""
-WAY_TOLD_BY = {
+WAY_SHOWN_BY = {
     Outside.OBJECT_STORE: "photo_store_url",
     Outside.PUBLIC_HOSTS: "webhook_hosts",
     Outside.MAIL_SERVER: "mail_gateway",
@@ -52,10 +52,10 @@ def declared() -> Iterator[str]:
     for name in service_names():
         said, fields = about(name), settings_class(name).model_fields
         ways = {way for need in said.needs for way in need.ways}
-        for what, told_by in (*TOLD_BY.items(), *WAY_TOLD_BY.items()):
+        for what, shown_by in (*SHOWN_BY.items(), *WAY_SHOWN_BY.items()):
             wanted = what in said.secrets if isinstance(what, Secret) else what in ways
-            if wanted != (told_by in fields):
+            if wanted != (shown_by in fields):
                 where = f"services/{name}/about.py"
                 yield f"{where}: {what.value} is {'' if wanted else 'not '}declared, and the settings have " + (
-                    f"{told_by}" if told_by in fields else f"no {told_by}"
+                    f"{shown_by}" if shown_by in fields else f"no {shown_by}"
                 )

@@ -9,8 +9,8 @@ from uuid import UUID
 from fastapi import Depends, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from services.cases import domain, store, usecases
-from services.cases.domain import Case, Order, Person, Refused, Taken
+from services.cases import domain, problems, store, usecases
+from services.cases.domain import Case, Order, Person, Taken
 from services.cases.settings import Settings
 from services.cases.store.listing import Listing, page
 from services.cases.usecases import Rules, Wish
@@ -19,9 +19,10 @@ from shared.events.common import AnyZone, AreaCode
 from shared.events.outside import PLAIN_FORM, Code, Words
 from shared.kit import auth
 from shared.kit.auth import AnyOf, Caller, Principal, allow, policy_router
-from shared.kit.http import ApiProblem, busy, forbidden, not_found, problem_responses, unprocessable
 from shared.kit.http.items import ItemProblem
 from shared.kit.masking import masked
+from shared.kit.problems import FORBIDDEN, NOT_FOUND, ServiceBusy, not_found
+from shared.kit.refusals import Refusal
 from shared.kit.service import Service, current_service
 from shared.kit.tracing import current_traceparent
 
@@ -54,16 +55,14 @@ _POLICY_OF = {
     "operator": auth.Operator,
     "rider": auth.Rider,
 }
-_STATUS = {"not_found": 404, "forbidden": 403}
-_TITLES = {
-    "not_found": "未找到 / Not found",
-    "forbidden": "没有权限 / Not allowed",
-    "wrong_state": "案件状态不允许此操作 / Not possible in this state",
-    "same_person": "处置人不能核查自己的案件 / The handler can't verify",
-    "other_worker": "案件已由他人认领 / Claimed by somebody else",
-    "wrong_grid": "网格不符 / Wrong grid",
-    "too_late": "已超过重新打开的期限 / Too late to reopen",
-}
+_OF_STEPS = (
+    NOT_FOUND,
+    problems.WRONG_STATE,
+    problems.SAME_PERSON,
+    problems.OTHER_WORKER,
+    problems.WRONG_GRID,
+    problems.TOO_LATE,
+)
 
 
 class StepIn(BaseModel):
@@ -208,7 +207,7 @@ class StepsOut(BaseModel):
 
 
 @router.get("/v1/cases")
-@allow(Office)
+@allow(Office, refuses=(problems.BAD_CURSOR,))
 async def list_cases(
     caller: Caller,
     service: CurrentService,
@@ -233,8 +232,8 @@ async def list_cases(
     return CasesOut(items=[CaseOut.of(case) for case in found], cursor=more)
 
 
-@router.get("/v1/cases/{case_id}", responses=problem_responses(404))
-@allow(Anybody)
+@router.get("/v1/cases/{case_id}")
+@allow(Anybody, refuses=(NOT_FOUND,))
 async def read_case(case_id: UUID, caller: Caller, service: CurrentService) -> CaseDetailOut:
     """A case with every step it took; for its reporters, and for those whose area it is in."""
     async with service.pool.acquire() as conn:
@@ -253,8 +252,8 @@ async def read_case(case_id: UUID, caller: Caller, service: CurrentService) -> C
     )
 
 
-@router.get("/v1/cases/{case_id}/words", responses=problem_responses(404))
-@allow(Office)
+@router.get("/v1/cases/{case_id}/words")
+@allow(Office, refuses=(NOT_FOUND,))
 async def read_words(
     case_id: UUID,
     caller: Caller,
@@ -272,7 +271,7 @@ async def read_words(
     return WordsPageOut(items=[WordsOut.model_validate(one) for one in words], next=more)
 
 
-@router.post("/v1/cases:transition", responses=problem_responses(413))
+@router.post("/v1/cases:transition")
 @allow(Office, timeout_s=20.0)
 async def take_steps(body: StepsIn, caller: Caller, service: CurrentService) -> StepsOut:
     """Take up to 500 steps in one transaction; each has its own result, those refused leave the others as they are."""
@@ -287,23 +286,23 @@ def _step_route(word: str, step: domain.Step) -> None:
 
     async def take_step(case_id: UUID, caller: Caller, service: CurrentService, body: StepIn | None = None) -> CaseOut:
         (result,) = await _take(service, caller, [Wish(case_id, _order(step, body or StepIn()))])
-        if isinstance(result, Refused):
-            raise _problem(result)
+        if isinstance(result, Refusal):
+            raise result
         return CaseOut.of(result.case)
 
     take_step.__name__ = f"{word.replace('-', '_')}_case"
     take_step.__doc__ = f"The case is {step}; 409 with its `state` where that allows no such step."
-    allowed = allow(AnyOf(*roles) if len(roles) > 1 else roles[0])(take_step)
-    router.post(f"/v1/cases/{{case_id}}/{word}", responses=problem_responses(404, 409))(allowed)
+    allowed = allow(AnyOf(*roles) if len(roles) > 1 else roles[0], refuses=_OF_STEPS)(take_step)
+    router.post(f"/v1/cases/{{case_id}}/{word}")(allowed)
 
 
 for _word, _step in STEP_OF.items():
     _step_route(_word, _step)
 
 
-async def _take(service: Service, caller: Principal, wishes: list[Wish]) -> list[Taken | Refused]:
+async def _take(service: Service, caller: Principal, wishes: list[Wish]) -> list[Taken | Refusal]:
     if service.overloaded():
-        raise busy("events wait for Kafka")
+        raise ServiceBusy("events wait for Kafka")
     rules = _rules(service)
     async with service.work() as work:
         return await usecases.take_steps(work, rules, _person(caller), wishes, current_traceparent())
@@ -341,7 +340,7 @@ def _areas(caller: Principal, asked: str | None) -> tuple[str, ...] | None:
         return (asked,)
     inside = tuple(sorted({area for area in caller.areas if caller.tree.covers(asked, area)}))
     if not inside:
-        raise forbidden("not one of your areas")
+        raise FORBIDDEN("not one of your areas")
     return inside
 
 
@@ -357,7 +356,7 @@ def _after(cursor: str | None) -> tuple[datetime, UUID]:
         raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         return datetime.fromtimestamp(int.from_bytes(raw[:8], "big") / 1_000_000, UTC), UUID(bytes=raw[8:])
     except (binascii.Error, ValueError, OverflowError, OSError) as bad:
-        raise unprocessable("bad_cursor", "游标无效 / Bad cursor", "use the cursor of the page before") from bad
+        raise problems.BAD_CURSOR("use the cursor of the page before") from bad
 
 
 def _step_out(step: store.StepRow, *, with_note: bool) -> StepOut:
@@ -375,16 +374,10 @@ def _step_out(step: store.StepRow, *, with_note: bool) -> StepOut:
     )
 
 
-def _problem(refused: Refused) -> ApiProblem:
-    extras = {"state": refused.state} if refused.state else {}
-    status = _STATUS.get(refused.code, 409)
-    return ApiProblem(status, refused.code, _TITLES[refused.code], refused.detail, extras)
-
-
-def _item(case_id: UUID, result: Taken | Refused) -> StepItemOut:
-    if isinstance(result, Refused):
-        problem = ItemProblem(code=result.code, title=_TITLES[result.code], detail=result.detail)
-        return StepItemOut(case_id=case_id, ok=False, state=result.state, version=None, problem=problem)
+def _item(case_id: UUID, result: Taken | Refusal) -> StepItemOut:
+    if isinstance(result, Refusal):
+        state = result.extras.get("state")
+        return StepItemOut(case_id=case_id, ok=False, state=state, version=None, problem=ItemProblem.of(result))
     case = result.case
     return StepItemOut(case_id=case_id, ok=True, state=case.state, version=case.version, problem=None)
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.points import usecases
+from services.points import problems, usecases
 from services.points.domain import Account, Rule, rule_at
 from services.points.store import ledger as store
 from services.points.store.ledger import EntryView
@@ -16,8 +16,8 @@ from shared.events.outside import PLAIN_FORM, RowId, Words
 from shared.kit import clock
 from shared.kit.auth import Caller, CityOperator, Operator, Rider, allow, policy_router
 from shared.kit.db import Connection
-from shared.kit.http import problem_responses, unprocessable
 from shared.kit.masking import masked
+from shared.kit.problems import NOT_FOUND
 from shared.kit.service import Service, current_service
 
 router: APIRouter = policy_router(tags=["points"])
@@ -118,14 +118,14 @@ class ReverseIn(BaseModel):
 
 
 @router.get("/v1/points/me")
-@allow(Rider)
+@allow(Rider, refuses=(problems.NOT_A_RIDER_ID,))
 async def read_mine(caller: Caller, service: CurrentService) -> AccountOut:
     """The caller's own account."""
     return await _account(service, _rider_id(caller.id))
 
 
 @router.get("/v1/points/me/entries")
-@allow(Rider)
+@allow(Rider, refuses=(problems.NOT_A_RIDER_ID,))
 async def read_my_entries(
     caller: Caller, service: CurrentService, cursor: Cursor = _TOP, limit: Limit = 50
 ) -> EntriesOut:
@@ -147,8 +147,14 @@ async def read_entries(rider_id: UUID, service: CurrentService, cursor: Cursor =
     return await _entries(service, rider_id, cursor, limit)
 
 
-@router.post("/v1/points/holds/{hold_id}/reverse", status_code=204, responses=problem_responses(404, 409))
-@allow(Operator)
+@router.post("/v1/points/holds/{hold_id}/reverse", status_code=204)
+@allow(
+    Operator,
+    refuses=(
+        NOT_FOUND,
+        problems.NOT_REVERSIBLE,
+    ),
+)
 async def reverse_hold(hold_id: UUID, body: ReverseIn, caller: Caller, service: CurrentService) -> Response:
     """Take back the posted points of a report in the caller's areas; the hold's id is the report's.
 
@@ -171,14 +177,14 @@ async def read_rules(
         return await _rules(conn, after, limit)
 
 
-@router.put("/v1/points/rules", responses=problem_responses(409))
-@allow(CityOperator)
+@router.put("/v1/points/rules")
+@allow(CityOperator, refuses=(problems.RULE_IN_THE_PAST, problems.RULE_MOVED_ON))
 async def set_rules(body: RuleIn, caller: Caller, service: CurrentService) -> RulesOut:
     """Add a rule, and tell it. What was reckoned before stays: a rule can't begin in the past."""
     async with service.work() as work:
         effective_from = body.effective_from or work.now
         if effective_from < work.now:
-            raise unprocessable("rule_in_the_past", "规则不能追溯 / A rule can't begin in the past")
+            raise problems.RULE_IN_THE_PAST()
         rule = Rule(
             body.after_version + 1,
             effective_from,
@@ -196,7 +202,7 @@ def _rider_id(subject: str) -> UUID:
     try:
         return UUID(subject)
     except ValueError:
-        raise unprocessable("not_a_rider_id", "令牌不是骑手的 / Not a rider's token") from None
+        raise problems.NOT_A_RIDER_ID() from None
 
 
 async def _rules(conn: Connection, after: int, limit: int) -> RulesOut:

@@ -9,6 +9,7 @@ from uuid import UUID
 from shared.events.topic import EventModel, Topic
 from shared.kit.db import Connection
 from shared.kit.ids import new_id
+from shared.kit.refusals import Refusal
 
 M = TypeVar("M", bound=EventModel)
 E = TypeVar("E", bound=EventModel)
@@ -121,7 +122,7 @@ class Work:
             )
         )
 
-    def reject(self, event: Event[E], code: str, detail: str, *, keep: bool = True) -> None:
+    def reject(self, event: Event[E], refusal: Refusal, *, keep: bool = True) -> None:
         """Refuse one consumed record for a reason of business: it becomes a dead letter, its neighbours go on.
 
         `keep` false: the letter has only the record's place and the reason, since what the record says must go.
@@ -129,7 +130,7 @@ class Work:
         record = event.record
         if not keep:
             record = Record(record.topic, record.partition, record.offset, None, None, ())
-        self.rejections.append(Rejection(record, event.id, code, detail))
+        self.rejections.append(Rejection(record, event.id, refusal.code, refusal.detail))
 
 
 async def begin(conn: Connection) -> Work:

@@ -7,13 +7,14 @@ from uuid import UUID
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.notifications import problems
 from services.notifications.api.parts import CurrentParts, CurrentService
 from services.notifications.domain import Attempt, Delivery, DeliveryState
 from services.notifications.store import deliveries
 from shared.events.outside import Code
 from shared.kit.auth import Caller, CityOperator, allow, policy_router
 from shared.kit.db import ACQUIRE_TIMEOUT_S
-from shared.kit.http import conflict, not_found, problem_responses, unprocessable
+from shared.kit.problems import NOT_FOUND, not_found
 
 router = policy_router(tags=["deliveries"])
 RETRY_MOST = 1_000
@@ -83,7 +84,7 @@ class RetriedOut(BaseModel):
 
 
 @router.get("/v1/notifications/deliveries")
-@allow(CityOperator)
+@allow(CityOperator, refuses=(problems.BAD_CURSOR,))
 async def list_deliveries(
     caller: Caller,
     service: CurrentService,
@@ -101,8 +102,14 @@ async def list_deliveries(
     return DeliveriesOut(deliveries=shown, next=f"{last.created_at.isoformat()}~{last.delivery_id}" if last else None)
 
 
-@router.post("/v1/notifications/deliveries/{delivery_id}/retry", status_code=202, responses=problem_responses(404, 409))
-@allow(CityOperator)
+@router.post("/v1/notifications/deliveries/{delivery_id}/retry", status_code=202)
+@allow(
+    CityOperator,
+    refuses=(
+        NOT_FOUND,
+        problems.NOT_DEAD,
+    ),
+)
 async def retry_delivery(delivery_id: UUID, caller: Caller, service: CurrentService, parts: CurrentParts) -> RetriedOut:
     """Take a dead delivery up again, with as many attempts as a new one, under the same webhook-id."""
     async with service.work() as work:
@@ -111,7 +118,7 @@ async def retry_delivery(delivery_id: UUID, caller: Caller, service: CurrentServ
     if state is None:
         raise not_found("delivery")
     if not done:
-        raise conflict("not_dead", "该投递无需重试 / Not dead", f"the delivery is {state}", state=state)
+        raise problems.NOT_DEAD(f"the delivery is {state}", state=state)
     return RetriedOut(retried=len(done))
 
 
@@ -136,4 +143,4 @@ def _cursor(text: str | None) -> tuple[datetime, UUID] | None:
             raise ValueError("without offset")
         return instant, UUID(delivery_id)
     except ValueError as error:
-        raise unprocessable("bad_cursor", "游标无效 / Bad cursor", "use `next` as it was given") from error
+        raise problems.BAD_CURSOR("use `next` as it was given") from error

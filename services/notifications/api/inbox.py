@@ -12,7 +12,7 @@ from services.notifications.domain import IDS, Language, choose_language
 from services.notifications.store import messages
 from shared.kit.auth import Caller, Rider, allow, policy_router
 from shared.kit.db import ACQUIRE_TIMEOUT_S
-from shared.kit.http import not_found, problem_responses
+from shared.kit.problems import NOT_FOUND, not_found
 
 router = policy_router(tags=["inbox"])
 
@@ -102,8 +102,8 @@ async def mark_all_read(body: ReadAllIn, caller: Caller, service: CurrentService
     return ReadAllOut(marked=marked)
 
 
-@router.post("/v1/inbox/{message_id}/read", responses=problem_responses(404))
-@allow(Rider)
+@router.post("/v1/inbox/{message_id}/read")
+@allow(Rider, refuses=(NOT_FOUND,))
 async def mark_read(message_id: UUID, caller: Caller, service: CurrentService) -> ReadOut:
     """Mark one message read; again changes nothing."""
     async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:

@@ -11,7 +11,7 @@ from services.notifications.outbound.webhook import WebhookSender
 from services.notifications.settings import Settings
 from services.notifications.texts import Texts
 from shared.kit.auth import Principal, Sealer
-from shared.kit.http import forbidden
+from shared.kit.problems import FORBIDDEN
 from shared.kit.service import Service, current_service
 
 
@@ -41,4 +41,4 @@ def rider_of(caller: Principal) -> UUID:
     try:
         return UUID(caller.id)
     except ValueError as error:
-        raise forbidden("the token isn't a rider's") from error
+        raise FORBIDDEN("the token isn't a rider's") from error

@@ -9,6 +9,7 @@ from uuid import UUID
 from fastapi import Query, Response
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from services.notifications import problems
 from services.notifications.api.parts import CurrentParts, CurrentService, Parts, rider_of
 from services.notifications.domain import Channel, ChannelKind, Language, Preferences
 from services.notifications.outbound.channel import usable
@@ -20,8 +21,8 @@ from shared.events.common import AreaCode
 from shared.events.outside import RowId
 from shared.kit.auth import Caller, Operator, Rider, allow, policy_router
 from shared.kit.db import ACQUIRE_TIMEOUT_S
-from shared.kit.http import conflict, not_found, problem_responses, unprocessable
 from shared.kit.idempotency import Idempotent
+from shared.kit.problems import NOT_FOUND, not_found
 from shared.kit.service import Service
 
 router = policy_router(tags=["preferences"])
@@ -140,8 +141,8 @@ async def read_preferences(caller: Caller, service: CurrentService) -> Preferenc
     return await _chosen(service, rider_of(caller))
 
 
-@router.put("/v1/preferences", responses=problem_responses(409))
-@allow(Rider)
+@router.put("/v1/preferences")
+@allow(Rider, refuses=(problems.UNKNOWN_CHANNEL, problems.OUTDATED, problems.NO_MAIL, problems.BAD_ADDRESS))
 async def put_preferences(
     body: PreferencesIn, caller: Caller, service: CurrentService, parts: CurrentParts
 ) -> PreferencesOut:
@@ -159,10 +160,10 @@ async def put_preferences(
                 language=body.language, quiet=quiet, channels=wanted, version=body.version,
             )  # fmt: skip
     except UnknownChannel as error:
-        raise unprocessable("unknown_channel", "没有这个通知渠道 / No such channel", "give its address") from error
+        raise problems.UNKNOWN_CHANNEL("give its address") from error
     except Outdated as error:
         shown = (await _chosen(service, rider_of(caller))).model_dump(mode="json")
-        raise conflict("outdated", "设置已被更新 / Changed meanwhile", "read them again", current=shown) from error
+        raise problems.OUTDATED("read them again", current=shown) from error
     return await _chosen(service, rider_of(caller))
 
 
@@ -187,7 +188,7 @@ async def list_operator_channels(
 
 
 @router.post("/v1/notifications/channels", status_code=201, response_model=OperatorChannelOut)
-@allow(Operator)
+@allow(Operator, refuses=(NOT_FOUND, problems.NO_MAIL, problems.BAD_ADDRESS))
 async def add_operator_channel(
     body: OperatorChannelIn, caller: Caller, attempt: Idempotent, service: CurrentService, parts: CurrentParts
 ) -> Response:
@@ -203,8 +204,8 @@ async def add_operator_channel(
         return await attempt.store(work.conn, 201, OperatorChannelOut.of(channel))
 
 
-@router.delete("/v1/notifications/channels/{channel_id}", status_code=204, responses=problem_responses(404))
-@allow(Operator)
+@router.delete("/v1/notifications/channels/{channel_id}", status_code=204)
+@allow(Operator, refuses=(NOT_FOUND,))
 async def drop_operator_channel(channel_id: UUID, caller: Caller, service: CurrentService) -> None:
     """Remove an operators' channel."""
     async with service.work() as work:
@@ -227,7 +228,7 @@ async def _address(parts: Parts, kind: ChannelKind, given: SecretStr | None) -> 
     address = given.get_secret_value()
     if kind == "mail":
         if parts.channels.url("mail", address) is None:
-            raise unprocessable("no_mail", "未开通邮件通知 / Mail isn't available", "the city has no mail gateway")
+            raise problems.NO_MAIL("the city has no mail gateway")
         good = _MAIL.fullmatch(address) is not None
     else:
         good = (
@@ -237,5 +238,5 @@ async def _address(parts: Parts, kind: ChannelKind, given: SecretStr | None) -> 
             and await asyncio.to_thread(usable, kind, address)
         )
     if not good:
-        raise unprocessable("bad_address", "地址格式不对 / Not an address", f"not an address of kind {kind}")
+        raise problems.BAD_ADDRESS(f"not an address of kind {kind}")
     return address

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.notifications import problems
 from services.notifications.api.parts import CurrentParts, CurrentService, rider_of
 from services.notifications.domain import CODE_VALID
 from services.notifications.usecases import verifying
@@ -12,7 +13,7 @@ from services.notifications.usecases.preferences import UnknownChannel
 from services.notifications.usecases.verifying import TooManyCodes, VerifiedAlready
 from shared.events.outside import Code
 from shared.kit.auth import Caller, Rider, allow, policy_router
-from shared.kit.http import conflict, not_found, problem_responses, too_many, unprocessable
+from shared.kit.problems import NOT_FOUND, not_found, too_many
 
 router = policy_router(tags=["preferences"])
 
@@ -38,10 +39,14 @@ class VerifiedOut(BaseModel):
     verified: bool
 
 
-@router.post(
-    "/v1/preferences/channels/{channel_id}/code", status_code=202, responses=problem_responses(404, 409, 422, 429)
+@router.post("/v1/preferences/channels/{channel_id}/code", status_code=202)
+@allow(
+    Rider,
+    refuses=(
+        NOT_FOUND,
+        problems.VERIFIED_ALREADY,
+    ),
 )
-@allow(Rider)
 async def send_code(channel_id: UUID, caller: Caller, service: CurrentService, parts: CurrentParts) -> CodeAskedOut:
     """Send a code to the channel's address. The answer doesn't say whether anybody else uses it."""
     rider_id = rider_of(caller)
@@ -52,14 +57,14 @@ async def send_code(channel_id: UUID, caller: Caller, service: CurrentService, p
     except UnknownChannel as error:
         raise not_found("channel") from error
     except VerifiedAlready as error:
-        raise conflict("verified_already", "已验证，无需验证码 / Verified already", "it needs no code") from error
+        raise problems.VERIFIED_ALREADY("it needs no code") from error
     except TooManyCodes as error:
         raise too_many(error.wait_s) from error
     return CodeAskedOut(wait_s=wait_s, valid_s=int(CODE_VALID.total_seconds()))
 
 
-@router.post("/v1/preferences/channels/{channel_id}/verify", responses=problem_responses(404, 409, 422))
-@allow(Rider)
+@router.post("/v1/preferences/channels/{channel_id}/verify")
+@allow(Rider, refuses=(NOT_FOUND, problems.WRONG_CODE, problems.CODE_EXPIRED))
 async def verify(
     channel_id: UUID, body: VerifyIn, caller: Caller, service: CurrentService, parts: CurrentParts
 ) -> VerifiedOut:
@@ -72,7 +77,7 @@ async def verify(
         raise not_found("channel") from error
     # only here: a problem raised inside would roll the count of tries back
     if verdict == "wrong":
-        raise unprocessable("wrong_code", "验证码不对 / Wrong code", "not the code of the last mail")
+        raise problems.WRONG_CODE("not the code of the last mail")
     if verdict == "expired":
-        raise conflict("code_expired", "验证码已失效，请重新获取 / Ask for a new code", "expired, or tried too often")
+        raise problems.CODE_EXPIRED("expired, or tried too often")
     return VerifiedOut(channel_id=channel_id, verified=True)

@@ -8,6 +8,7 @@ from uuid import UUID
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.notifications import problems
 from services.notifications.api.parts import CurrentParts, CurrentService
 from services.notifications.domain import Webhook
 from services.notifications.outbound.guard import Forbidden
@@ -18,7 +19,7 @@ from shared.events.outside import Code
 from shared.kit import clock
 from shared.kit.auth import AnyOf, Caller, CityOperator, Company, Principal, allow, policy_router
 from shared.kit.db import ACQUIRE_TIMEOUT_S
-from shared.kit.http import forbidden, not_found, problem_responses, unprocessable
+from shared.kit.problems import FORBIDDEN, NOT_FOUND, not_found
 
 router = policy_router(tags=["webhooks"])
 
@@ -75,15 +76,19 @@ class TestOut(BaseModel):
     test_id: UUID
 
 
-@router.put("/v1/webhooks", responses=problem_responses(404))
-@allow(AnyOf(Company, CityOperator), answer_kept=False)
+@router.put("/v1/webhooks")
+@allow(
+    AnyOf(Company, CityOperator),
+    answer_kept=False,
+    refuses=(NOT_FOUND, problems.URL_NOT_ALLOWED, problems.COMPANY_MISSING),
+)
 async def put_webhook(body: WebhookIn, caller: Caller, service: CurrentService, parts: CurrentParts) -> WebhookOut:
     """Set the URL that is told of the company's reports. The secret is shown once, here."""
     company = _company(caller, body.company)
     try:
         parts.webhooks.guard.check(body.url)
     except Forbidden as why:
-        raise unprocessable("url_not_allowed", "不允许的地址 / URL not allowed", str(why)) from why
+        raise problems.URL_NOT_ALLOWED(str(why)) from why
     async with service.work() as work:
         done = await usecases.put(work, parts.settings, parts.sealer, company, body.url, rotate=body.rotate)
     if done is None:
@@ -110,8 +115,14 @@ async def list_webhooks(
     return [WebhookOut.of(one, figures[one.webhook_id]) for one in found]
 
 
-@router.delete("/v1/webhooks", status_code=204, responses=problem_responses(404))
-@allow(AnyOf(Company, CityOperator))
+@router.delete("/v1/webhooks", status_code=204)
+@allow(
+    AnyOf(Company, CityOperator),
+    refuses=(
+        NOT_FOUND,
+        problems.COMPANY_MISSING,
+    ),
+)
 async def switch_off_webhook(caller: Caller, service: CurrentService, company: CompanyCode | None = None) -> None:
     """Send nothing more. Setting the URL again switches it on."""
     async with service.work() as work:
@@ -119,8 +130,14 @@ async def switch_off_webhook(caller: Caller, service: CurrentService, company: C
             raise not_found("webhook")
 
 
-@router.post("/v1/webhooks/test", status_code=202, responses=problem_responses(404))
-@allow(AnyOf(Company, CityOperator))
+@router.post("/v1/webhooks/test", status_code=202)
+@allow(
+    AnyOf(Company, CityOperator),
+    refuses=(
+        NOT_FOUND,
+        problems.COMPANY_MISSING,
+    ),
+)
 async def test_webhook(body: TestIn, caller: Caller, service: CurrentService, parts: CurrentParts) -> TestOut:
     """Send a `webhook.test` event, by the same way as any other."""
     async with service.work() as work:
@@ -134,8 +151,8 @@ def _company(caller: Principal, named: str | None) -> str:
     """Whose webhook: the signer's own, never another one's; an operator names it."""
     if caller.kind == "company":
         if named is not None and named != caller.company_code:
-            raise forbidden("a company sets its own webhook")
+            raise FORBIDDEN("a company sets its own webhook")
         return caller.company_code
     if named is None:
-        raise unprocessable("company_missing", "请指明企业 / Name the company", "an operator names the company")
+        raise problems.COMPANY_MISSING("an operator names the company")
     return named

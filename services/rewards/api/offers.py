@@ -7,6 +7,7 @@ from uuid import UUID
 from fastapi import Path, Query, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from services.rewards import problems
 from services.rewards.api.parts import FIRST_ID, After, CurrentService, Limit, merchant_id
 from services.rewards.domain import Merchant, Offer
 from services.rewards.store import offers, redemptions
@@ -15,10 +16,10 @@ from shared.events.common import AnyZone, Points
 from shared.events.outside import ONE_LINE, PLAIN_FORM, Words
 from shared.kit.auth import AnyOf, Caller, CityOperator, Person, allow, policy_router
 from shared.kit.auth import Merchant as MerchantPolicy
-from shared.kit.http import conflict, not_found, problem_responses, unprocessable
 from shared.kit.idempotency import Idempotent
 from shared.kit.ids import new_id
 from shared.kit.masking import masked
+from shared.kit.problems import NOT_FOUND, not_found
 
 router = policy_router(tags=["offers"])
 STATEMENT_DAYS_MAX = 400
@@ -167,7 +168,7 @@ class StatementOut(BaseModel):
     points: int
 
 
-@router.post("/v1/merchants", status_code=201, response_model=MerchantOut, responses=problem_responses(409))
+@router.post("/v1/merchants", status_code=201, response_model=MerchantOut)
 @allow(CityOperator)
 async def create_merchant(body: MerchantIn, attempt: Idempotent, service: CurrentService) -> Response:
     """Register a merchant; tokens of its people carry its id."""
@@ -188,8 +189,8 @@ async def list_merchants(service: CurrentService, after: After = FIRST_ID, limit
     return MerchantsOut(merchants=page, next=page[-1].id if len(page) == limit else None)
 
 
-@router.put("/v1/merchants/{id}/closing", responses=problem_responses(404))
-@allow(CityOperator)
+@router.put("/v1/merchants/{id}/closing")
+@allow(CityOperator, refuses=(NOT_FOUND,))
 async def close_merchant(
     id_: Annotated[UUID, Path(alias="id")], body: ClosingIn, service: CurrentService
 ) -> MerchantOut:
@@ -201,8 +202,14 @@ async def close_merchant(
     return MerchantOut.model_validate(found)
 
 
-@router.get("/v1/merchants/{id}/statement", responses=problem_responses(404))
-@allow(AnyOf(MerchantPolicy, CityOperator))
+@router.get("/v1/merchants/{id}/statement")
+@allow(
+    AnyOf(MerchantPolicy, CityOperator),
+    refuses=(
+        NOT_FOUND,
+        problems.BAD_PERIOD,
+    ),
+)
 async def read_statement(
     id_: Annotated[UUID, Path(alias="id")],
     since: Annotated[AnyZone, Query(alias="from")],
@@ -214,9 +221,7 @@ async def read_statement(
     if not caller.has("operator") and merchant_id(caller) != id_:
         raise not_found("merchant")
     if not 0 < (until - since).total_seconds() <= STATEMENT_DAYS_MAX * 86_400:
-        raise unprocessable(
-            "bad_period", "时间段无效 / Bad period", f"from before to, at most {STATEMENT_DAYS_MAX} days"
-        )
+        raise problems.BAD_PERIOD(f"from before to, at most {STATEMENT_DAYS_MAX} days")
     async with service.pool.acquire() as conn:
         if await offers.merchant(conn, id_) is None:
             raise not_found("merchant")
@@ -232,8 +237,8 @@ async def read_statement(
     )
 
 
-@router.post("/v1/offers", status_code=201, response_model=OfferOut, responses=problem_responses(404, 409))
-@allow(CityOperator)
+@router.post("/v1/offers", status_code=201, response_model=OfferOut)
+@allow(CityOperator, refuses=(NOT_FOUND,))
 async def create_offer(body: OfferIn, attempt: Idempotent, service: CurrentService) -> Response:
     """Put an offer up with its stock."""
     async with service.work() as work:
@@ -259,8 +264,8 @@ async def list_offers(
     return OffersOut(offers=[OfferOut.of(offer) for offer in found], next=found[-1].id if len(found) == limit else None)
 
 
-@router.get("/v1/offers/{offer_id}", responses=problem_responses(404))
-@allow(Person)
+@router.get("/v1/offers/{offer_id}")
+@allow(Person, refuses=(NOT_FOUND,))
 async def read_offer(offer_id: UUID, service: CurrentService) -> OfferOut:
     """One offer, also when it isn't valid now."""
     async with service.pool.acquire() as conn:
@@ -270,8 +275,14 @@ async def read_offer(offer_id: UUID, service: CurrentService) -> OfferOut:
     return OfferOut.of(found)
 
 
-@router.put("/v1/offers/{offer_id}/stock", responses=problem_responses(404, 409))
-@allow(CityOperator)
+@router.put("/v1/offers/{offer_id}/stock")
+@allow(
+    CityOperator,
+    refuses=(
+        NOT_FOUND,
+        problems.STOCK_MOVED_ON,
+    ),
+)
 async def set_stock(offer_id: UUID, body: StockIn, service: CurrentService) -> OfferOut:
     """Set the total stock; never below what is held and sold."""
     async with service.work() as work:
@@ -280,13 +291,12 @@ async def set_stock(offer_id: UUID, body: StockIn, service: CurrentService) -> O
         if found is None:
             raise not_found("offer")
         if not done:
-            title = "库存已变动 / Stock has moved on"
-            raise conflict("stock_moved_on", title, current_version=found.version, held=found.held, sold=found.sold)
+            raise problems.STOCK_MOVED_ON(current_version=found.version, held=found.held, sold=found.sold)
         return OfferOut.of(found)
 
 
-@router.put("/v1/offers/{offer_id}/closing", responses=problem_responses(404))
-@allow(CityOperator)
+@router.put("/v1/offers/{offer_id}/closing")
+@allow(CityOperator, refuses=(NOT_FOUND,))
 async def close_offer(offer_id: UUID, body: ClosingIn, service: CurrentService) -> OfferOut:
     """Close an offer, or open it again: no new redemptions; vouchers that are out stay good till their end."""
     async with service.work() as work:

@@ -6,11 +6,12 @@ from uuid import UUID
 
 from fastapi import Depends, Query, Request
 
+from services.rewards import problems
 from services.rewards.usecases.redemptions import Answer, Desk, Wish
 from services.rewards.usecases.vouchers import Counter
 from shared.kit.auth import Principal
 from shared.kit.batcher import Batcher
-from shared.kit.http import forbidden, unprocessable
+from shared.kit.problems import FORBIDDEN
 from shared.kit.service import Service, current_service
 
 FIRST_ID, LAST_ID = UUID(int=0), UUID(int=2**128 - 1)
@@ -49,7 +50,7 @@ def rider_id(caller: Principal) -> UUID:
     try:
         return UUID(caller.id)
     except ValueError:
-        raise unprocessable("not_a_rider_id", "令牌不是骑手的 / Not a rider's token") from None
+        raise problems.NOT_A_RIDER_ID() from None
 
 
 def merchant_id(caller: Principal) -> UUID:
@@ -57,4 +58,4 @@ def merchant_id(caller: Principal) -> UUID:
     try:
         return UUID(caller.merchant)
     except ValueError:
-        raise forbidden("the token names no merchant of ours") from None
+        raise FORBIDDEN("the token names no merchant of ours") from None

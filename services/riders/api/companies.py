@@ -8,14 +8,14 @@ from fastapi import Query, Response
 from fastapi.responses import JSONResponse
 from pydantic import AwareDatetime, BaseModel
 
-from services.riders import domain, store, usecases
-from services.riders.api.conventions import After, CurrentService, In, Limit, Name, not_when_overloaded, problem_of
-from services.riders.domain import Refusal
+from services.riders import domain, problems, store, usecases
+from services.riders.api.conventions import After, CurrentService, In, Limit, Name, not_when_overloaded
 from shared.events.common import CompanyCode
 from shared.kit.auth import CityOperator, Sealer, allow, policy_router
 from shared.kit.db import ACQUIRE_TIMEOUT_S
-from shared.kit.http import not_found, problem_responses
 from shared.kit.idempotency import Idempotent
+from shared.kit.problems import NOT_FOUND, not_found
+from shared.kit.refusals import Refusal
 from shared.kit.service import Service
 
 router = policy_router(tags=["companies"])
@@ -77,15 +77,15 @@ class CompanyDetailOut(CompanyOut):
     keys: list[KeyStateOut]
 
 
-@router.post("/v1/companies", status_code=201, response_model=CompanyCreatedOut, responses=problem_responses(409))
-@allow(CityOperator)
+@router.post("/v1/companies", status_code=201, response_model=CompanyCreatedOut)
+@allow(CityOperator, refuses=(problems.COMPANY_EXISTS,))
 async def create_company(body: CompanyIn, service: CurrentService) -> Response:
     """Register a company. The signing key in the answer is told only this once; lost: make a new one."""
     not_when_overloaded(service)
     async with service.work() as work:
         made = await usecases.create_company(work, _sealer(service), body.code, body.name)
     if isinstance(made, Refusal):
-        raise problem_of(made)
+        raise made
     key = KeyOut(company=body.code, key_id=made.key_id, secret=made.secret)
     return _once(CompanyCreatedOut.model_validate({**_company_fields(made.company), "key": key}))
 
@@ -99,8 +99,8 @@ async def list_companies(service: CurrentService, after: After = "", limit: Limi
     return [CompanyOut.model_validate(_company_fields(company)) for company in found]
 
 
-@router.get("/v1/companies/{code}", responses=problem_responses(404))
-@allow(CityOperator)
+@router.get("/v1/companies/{code}")
+@allow(CityOperator, refuses=(NOT_FOUND,))
 async def read_company(code: CompanyCode, service: CurrentService) -> CompanyDetailOut:
     """One company and its keys."""
     async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
@@ -115,8 +115,8 @@ async def read_company(code: CompanyCode, service: CurrentService) -> CompanyDet
     return CompanyDetailOut.model_validate({**_company_fields(company), "keys": states})
 
 
-@router.put("/v1/companies/{code}", responses=problem_responses(404))
-@allow(CityOperator)
+@router.put("/v1/companies/{code}")
+@allow(CityOperator, refuses=(NOT_FOUND,))
 async def update_company(code: CompanyCode, body: CompanyUpdateIn, service: CurrentService) -> CompanyOut:
     """Rename, suspend or resume a company."""
     not_when_overloaded(service)
@@ -127,8 +127,14 @@ async def update_company(code: CompanyCode, body: CompanyUpdateIn, service: Curr
     return CompanyOut.model_validate(_company_fields(company))
 
 
-@router.post("/v1/companies/{code}/keys", status_code=201, response_model=KeyOut, responses=problem_responses(404, 409))
-@allow(CityOperator)
+@router.post("/v1/companies/{code}/keys", status_code=201, response_model=KeyOut)
+@allow(
+    CityOperator,
+    refuses=(
+        NOT_FOUND,
+        problems.TOO_MANY_KEYS,
+    ),
+)
 async def add_key(
     code: CompanyCode, attempt: Idempotent, service: CurrentService, overlap_hours: OverlapHours = None
 ) -> Response:
@@ -142,14 +148,14 @@ async def add_key(
         if made is None:
             raise not_found("company")
         if isinstance(made, Refusal):
-            raise problem_of(made)
+            raise made
         # What is remembered for repeats must not hold the secret
         await attempt.store(work.conn, 201, KeyOut(company=code, key_id=made.key_id, secret=None))
     return _once(KeyOut(company=code, key_id=made.key_id, secret=made.secret))
 
 
-@router.delete("/v1/companies/{code}/keys/{key_id}", status_code=204, responses=problem_responses(404))
-@allow(CityOperator)
+@router.delete("/v1/companies/{code}/keys/{key_id}", status_code=204)
+@allow(CityOperator, refuses=(NOT_FOUND,))
 async def revoke_key(code: CompanyCode, key_id: UUID, service: CurrentService) -> None:
     """End a key; within seconds no service accepts it."""
     async with service.work() as work:

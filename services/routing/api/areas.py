@@ -10,7 +10,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from geojson_pydantic import Feature, MultiPolygon, Polygon
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.routing import domain
+from services.routing import domain, problems
 from services.routing.api.map_in_force import CurrentRouting, MapInForce
 from services.routing.domain import NOTICE, AreaVersion, Level
 from services.routing.usecases import exports, maps, reports, versions
@@ -19,7 +19,7 @@ from shared.events.common import AreaCode, Datum
 from shared.events.outside import Code, Line
 from shared.kit.areas.carrying import carry_all
 from shared.kit.auth import Caller, CityOperator, Person, allow, policy_router
-from shared.kit.http import not_found, problem_responses
+from shared.kit.problems import NOT_FOUND, not_found
 
 router: APIRouter = policy_router(tags=["areas"])
 
@@ -195,8 +195,14 @@ class AreaDetail(AreaOut):
     geometry: dict[str, Any] | None
 
 
-@router.post("/v1/areas/versions", status_code=201, responses=problem_responses(404, 409))
-@allow(CityOperator)
+@router.post("/v1/areas/versions", status_code=201)
+@allow(
+    CityOperator,
+    refuses=(
+        NOT_FOUND,
+        problems.NOT_A_DRAFT,
+    ),
+)
 async def create_version(body: VersionIn, caller: Caller, service: CurrentRouting) -> VersionOut:
     """Begin an import; 409 `not_a_draft` where it shall begin with what is none."""
     async with service.work() as work:
@@ -216,8 +222,13 @@ async def list_versions(
     return [VersionOut.of(version, areas.version_id) for version in await versions.newest(service, after, limit)]
 
 
-@router.post("/v1/areas/versions/{version_id}/features", responses=problem_responses(404, 409))
-@allow(CityOperator, body_max=FEATURES_BYTES_MAX, timeout_s=30.0)
+@router.post("/v1/areas/versions/{version_id}/features")
+@allow(
+    CityOperator,
+    body_max=FEATURES_BYTES_MAX,
+    timeout_s=30.0,
+    refuses=(NOT_FOUND, problems.NOT_A_DRAFT, problems.INVALID_FEATURES),
+)
 async def add_features(version_id: UUID, body: FeaturesIn, service: CurrentRouting) -> AddedOut:
     """Add a chunk to a draft: all of it or nothing; the same chunk again changes nothing."""
     added = await versions.add_features(service, version_id, [_feature(feature) for feature in body.features])
@@ -225,15 +236,28 @@ async def add_features(version_id: UUID, body: FeaturesIn, service: CurrentRouti
     return AddedOut(added=added.added, unchanged=added.unchanged, repaired=repaired)
 
 
-@router.delete("/v1/areas/versions/{version_id}", status_code=204, responses=problem_responses(409))
-@allow(CityOperator, timeout_s=30.0)
+@router.delete("/v1/areas/versions/{version_id}", status_code=204)
+@allow(CityOperator, timeout_s=30.0, refuses=(problems.NOT_A_DRAFT,))
 async def discard_draft(version_id: UUID, service: CurrentRouting) -> None:
     """Remove a draft and its areas. Again, or of none: nothing happens."""
     await versions.discard(service, version_id)
 
 
-@router.post("/v1/areas/versions/{version_id}/activate", responses=problem_responses(404, 409))
-@allow(CityOperator, body_max=FEATURES_BYTES_MAX, timeout_s=ACTIVATION_TIMEOUT_S)
+@router.post("/v1/areas/versions/{version_id}/activate")
+@allow(
+    CityOperator,
+    body_max=FEATURES_BYTES_MAX,
+    timeout_s=ACTIVATION_TIMEOUT_S,
+    refuses=(
+        NOT_FOUND,
+        problems.NO_GRIDS,
+        problems.INVALID_FEATURES,
+        problems.MAP_HAS_FINDINGS,
+        problems.VERSION_CHANGED,
+        problems.AREAS_VANISH,
+        problems.INVALID_MAPPING,
+    ),
+)
 async def activate(version_id: UUID, body: ActivateIn, caller: Caller, service: CurrentRouting) -> ActivatedOut:
     """Check a version for overlaps and holes, and put it in force for all processes; 409 where areas would vanish."""
     version, findings, takeover = await versions.activate(
@@ -300,8 +324,8 @@ async def export_grids(
     return service.open_exports.stream(caller.key, _paced(pieces), media_type=exports.MEDIA_TYPE, headers=headers)
 
 
-@router.get("/v1/areas/{code}", responses=problem_responses(404))
-@allow(Person)
+@router.get("/v1/areas/{code}")
+@allow(Person, refuses=(NOT_FOUND,))
 async def read_area(code: AreaCode, areas: MapInForce, service: CurrentRouting) -> AreaDetail:
     """One area of the map in force."""
     area = areas.areas.get(code)

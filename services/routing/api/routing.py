@@ -8,15 +8,15 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.routing import domain
+from services.routing import domain, problems
 from services.routing.api.map_in_force import CurrentRouting, invented
 from services.routing.usecases import reports, responsibilities
 from shared.events.common import AnyZone, AreaCode, Datum
 from shared.events.inbound_reports import ACCURACY_M_MAX
 from shared.events.outside import PLAIN_FORM, Code, RowId, Words
 from shared.kit.auth import AnyOf, Caller, Dispatcher, Operator, Person, allow, policy_router
-from shared.kit.http import forbidden, problem_responses
-from shared.kit.http.problems import validation_problem
+from shared.kit.http.problems import validation_refusal
+from shared.kit.problems import FORBIDDEN, NOT_FOUND
 
 router: APIRouter = policy_router(tags=["routing"])
 
@@ -173,8 +173,8 @@ async def list_unroutable(
     ]
 
 
-@router.post("/v1/routing/unroutable/{report_id}/assign", responses=problem_responses(404, 409))
-@allow(AnyOf(Dispatcher, Operator))
+@router.post("/v1/routing/unroutable/{report_id}/assign")
+@allow(AnyOf(Dispatcher, Operator), refuses=(NOT_FOUND, problems.UNKNOWN_GRID, problems.ALREADY_ROUTED))
 async def assign(report_id: UUID, body: AssignIn, caller: Caller, service: CurrentRouting) -> RouteOut:
     """Name the grid of a waiting report, in the caller's own areas."""
     async with service.work() as work:
@@ -209,8 +209,8 @@ async def read_responsibilities(
     )
 
 
-@router.put("/v1/routing/responsibilities", responses=problem_responses(403, 409))
-@allow(Operator)
+@router.put("/v1/routing/responsibilities")
+@allow(Operator, refuses=(problems.REVISION_MOVED_ON,))
 async def change_responsibilities(body: ResponsibilitiesIn, caller: Caller, service: CurrentRouting) -> RevisionOut:
     """Save and remove responsibilities; reports are routed by them within seconds."""
     _refuse_twice(body.put)
@@ -218,7 +218,7 @@ async def change_responsibilities(body: ResponsibilitiesIn, caller: Caller, serv
     remove = [(key.department_kind, key.area_code) for key in body.remove]
     named = {*(one.area_code for one in body.put), *(key.area_code for key in body.remove)}
     if foreign := sorted(code for code in named if not caller.covers(code)):
-        raise forbidden("区域不在您的辖区内 / Not your areas: " + ", ".join(foreign[:20]))
+        raise FORBIDDEN("区域不在您的辖区内 / Not your areas: " + ", ".join(foreign[:20]))
     async with service.work() as work:
         revision = await responsibilities.change(work, put, remove, caller.actor, body.expected_revision)
     await service.areas.refresh()
@@ -234,4 +234,4 @@ def _refuse_twice(given: Sequence[ResponsibilityBody]) -> None:
         if (first := seen.setdefault((one.department_kind, one.area_code), at)) != at
     ]
     if errors:
-        raise validation_problem(errors)
+        raise validation_refusal(errors)

@@ -9,6 +9,7 @@ from uuid import UUID
 import numpy as np
 import shapely
 
+from services.routing import problems
 from services.routing.domain import Area, AreaVersion, Level, missing_parents, parent_code
 from services.routing.store import areas as area_store
 from services.routing.store.areas import StoredArea
@@ -18,8 +19,9 @@ from shared.geo.circles import circles
 from shared.geo.datum import Datum, to_wgs84
 from shared.geo.metres import square_metres
 from shared.kit.db import Pool
-from shared.kit.http import ApiProblem, conflict, not_found, unprocessable
 from shared.kit.ids import new_id
+from shared.kit.problems import not_found
+from shared.kit.refusals import Refusal
 from shared.kit.service import Service
 from shared.kit.work import Work
 
@@ -99,7 +101,7 @@ async def create(
     """Begin a draft, empty or with the areas that the draft `beside` has by now; that one stays as it is.
 
     Raises:
-        ApiProblem: 404 no such draft; 409 it is none.
+        Refusal: 404 no such draft; 409 it is none.
     """
     version = AreaVersion(new_id(), label, level, datum, "draft", 1, work.now, by, None)
     await area_store.add_version(work.conn, version)
@@ -124,7 +126,7 @@ async def add_features(service: Service, version_id: UUID, features: Sequence[Fe
     """Check, repair and save a chunk of features; all of it or nothing. Sending a chunk again changes nothing.
 
     Raises:
-        ApiProblem: 404 no such version; 409 it is no draft; 422 `invalid_features` with each code and its problem.
+        Refusal: 404 no such version; 409 it is no draft; 422 `invalid_features` with each code and its problem.
     """
     version = await _version(service.pool, version_id)
     stored, repaired, errors = await asyncio.to_thread(_prepare, version, features)
@@ -147,13 +149,13 @@ async def discard(service: Service, version_id: UUID) -> None:
     """Remove a draft with all its areas; one that isn't there any more is removed.
 
     Raises:
-        ApiProblem: 409 it is or was in force.
+        Refusal: 409 it is or was in force.
     """
     async with service.work() as work:
         if await area_store.touch_draft(work.conn, version_id) is not None:
             await area_store.drop_draft(work.conn, version_id)
         elif await area_store.version_of(work.conn, version_id) is not None:
-            raise conflict("not_a_draft", "版本已生效 / The version is no draft", "reports were routed by it")
+            raise problems.NOT_A_DRAFT("reports were routed by it")
 
 
 async def activate(
@@ -172,7 +174,7 @@ async def activate(
     is checked without changing anything; areas that vanish are then an answer and no refusal.
 
     Raises:
-        ApiProblem: 404 no such version; 409 `version_changed` while it was checked, `map_has_findings` when strict, or
+        Refusal: 404 no such version; 409 `version_changed` while it was checked, `map_has_findings` when strict, or
             `areas_vanish`; 422 it has no grid, parents lack or go in a circle, or `invalid_mapping`.
     """
     version = await _version(service.pool, version_id)
@@ -180,7 +182,7 @@ async def activate(
         stored = await area_store.areas(conn, version_id)
     grids = [(area, polygon) for area, polygon in stored if area.level is Level.GRID]
     if not grids:
-        raise unprocessable("no_grids", "没有网格 / No grids", "a version without grids can't route anything")
+        raise problems.NO_GRIDS("a version without grids can't route anything")
     parents, lost = missing_parents(area for area, _ in stored)
     if lost:
         raise _invalid([Finding(code, "names a parent that the version lacks") for code in lost])
@@ -188,7 +190,7 @@ async def activate(
         raise _invalid([Finding(code, "is above itself: a circle of parents") for code in round_])
     findings = await asyncio.to_thread(_check, grids)
     if strict and not findings.clean:
-        raise conflict("map_has_findings", "地图有重叠或空洞 / Overlaps or holes", findings=findings_json(findings))
+        raise problems.MAP_HAS_FINDINGS(findings=findings_json(findings))
     areas = [*(area for area, _ in stored), *parents]
     if dry_run:
         async with service.pool.acquire() as conn:
@@ -208,7 +210,7 @@ async def activate(
 
 async def _put_in_force(work: Work, version: AreaVersion, parents: Sequence[Area], by: str) -> None:
     if not await area_store.activate(work.conn, version, work.now, by):
-        raise conflict("version_changed", "版本已变更 / The version changed while it was checked")
+        raise problems.VERSION_CHANGED()
     await area_store.add_areas(work.conn, version.version_id, [(area, None) for area in parents])
 
 
@@ -227,9 +229,9 @@ def findings_json(findings: Findings) -> dict[str, Any]:
     }
 
 
-def not_a_draft() -> ApiProblem:
+def not_a_draft() -> Refusal:
     """The problem that an activated version takes no more areas."""
-    return conflict("not_a_draft", "版本已生效 / The version is no draft", "make a new version")
+    return problems.NOT_A_DRAFT("make a new version")
 
 
 async def _version(pool: Pool, version_id: UUID) -> AreaVersion:
@@ -240,15 +242,13 @@ async def _version(pool: Pool, version_id: UUID) -> AreaVersion:
     return version
 
 
-def no_properties() -> ApiProblem:
+def no_properties() -> Refusal:
     """The problem that a feature says nothing about its area."""
-    return unprocessable("invalid_features", "区域数据有误 / Invalid areas", "a feature without properties")
+    return problems.INVALID_FEATURES("a feature without properties")
 
 
-def _invalid(errors: Sequence[Finding]) -> ApiProblem:
-    return unprocessable(
-        "invalid_features",
-        "区域数据有误 / Invalid areas",
+def _invalid(errors: Sequence[Finding]) -> Refusal:
+    return problems.INVALID_FEATURES(
         f"{len(errors)} areas can't be used; nothing of this request was saved",
         errors=[{"code": error.code, "problem": error.problem} for error in errors[:FINDINGS_SHOWN_MAX]],
     )

@@ -11,7 +11,7 @@ from fastapi import Query
 from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime, BaseModel, Field
 
-from services.tracking import domain, usecases
+from services.tracking import domain, problems, usecases
 from services.tracking.api.parts import CurrentService
 from services.tracking.domain import STATES, Journey
 from services.tracking.store import figures
@@ -21,7 +21,7 @@ from shared.kit import auth
 from shared.kit.auth import AnyOf, Caller, CityOperator, Operator, Principal, allow, policy_router
 from shared.kit.cells import neutral
 from shared.kit.db import ACQUIRE_TIMEOUT_S
-from shared.kit.http import forbidden, not_found, problem_responses, unprocessable
+from shared.kit.problems import FORBIDDEN, NOT_FOUND, not_found
 
 router = policy_router(tags=["tracking"])
 EXPORT_COLUMNS = ("external_id", "report_id", "grid_code", "ambiguous", "case_id", "state", "points")
@@ -99,8 +99,8 @@ class HopsOut(BaseModel):
     hops: list[HopOut]
 
 
-@router.get("/v1/tracking/reports/{report_id}", responses=problem_responses(404))
-@allow(AnyOf(auth.Rider, auth.Company, Operator))
+@router.get("/v1/tracking/reports/{report_id}")
+@allow(AnyOf(auth.Rider, auth.Company, Operator), refuses=(NOT_FOUND,))
 async def read_report(report_id: UUID, caller: Caller, service: CurrentService) -> JourneyOut:
     """The reporter's one address: every step with its time and who is on it. Somebody else's report looks like none."""
     journey = await usecases.read_journey(service.pool, report_id)
@@ -138,9 +138,9 @@ async def read_report(report_id: UUID, caller: Caller, service: CurrentService) 
 @router.get(
     "/v1/tracking/export",
     response_class=StreamingResponse,
-    responses={200: {"content": {"application/x-ndjson": {}, "text/csv": {}}}, **problem_responses(403)},
+    responses={200: {"content": {"application/x-ndjson": {}, "text/csv": {}}}},
 )
-@allow(AnyOf(auth.Company, CityOperator), timeout_s=EXPORT_TIMEOUT_S)
+@allow(AnyOf(auth.Company, CityOperator), timeout_s=EXPORT_TIMEOUT_S, refuses=(problems.COMPANY_MISSING,))
 async def export(
     caller: Caller,
     service: CurrentService,
@@ -157,7 +157,7 @@ async def export(
     """
     wanted = _company(caller, company)
     if wanted is None:
-        raise unprocessable("company_missing", "请指明企业 / Name the company", "an operator names the company")
+        raise problems.COMPANY_MISSING("an operator names the company")
     if service.limiter is not None:
         await service.limiter.check(f"export:{caller.key}:{wanted}", per_minute=EXPORTS_PER_MINUTE)
     render, media = (_csv, "text/csv; charset=utf-8") if form == "csv" else (_ndjson, "application/x-ndjson")
@@ -169,7 +169,7 @@ async def export(
     )
 
 
-@router.get("/v1/tracking/progress", responses=problem_responses(403))
+@router.get("/v1/tracking/progress")
 @allow(AnyOf(auth.Company, CityOperator))
 async def progress(caller: Caller, service: CurrentService, company: CompanyCode | None = None) -> ProgressOut:
     """How far reports have come: of one company, or for an operator of all."""
@@ -201,7 +201,7 @@ def _company(caller: Principal, asked: str | None) -> str | None:
     if caller.kind != "company":
         return asked
     if asked not in (None, caller.company_code):
-        raise forbidden("a company reads its own reports")
+        raise FORBIDDEN("a company reads its own reports")
     return caller.company_code
 
 

@@ -10,7 +10,7 @@ A policy decides about the kind of caller, and leaves the handler only the roles
 see is the handler's: `caller.covers(area)`, `is_self(id)`.
 """
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Protocol, TypeVar, cast
 
@@ -19,6 +19,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.requests import Request
 from starlette.responses import Response
 
+from shared.kit.auth import documents
 from shared.kit.auth.address import Address
 from shared.kit.auth.jwt import JwtVerifier
 from shared.kit.auth.key_ring import Ask
@@ -31,11 +32,12 @@ from shared.kit.http.encodings import unpacked
 from shared.kit.http.events import plain
 from shared.kit.http.limits import Allowance, Limiter
 from shared.kit.http.middleware import allow_body, allow_time, weigh_json
-from shared.kit.http.problems import ApiProblem, bad_request, forbidden, not_json, problem_responses, unauthorized
+from shared.kit.http.problems import not_taken, refusal_responses, unauthorized
+from shared.kit.problems import CREDENTIALS_MALFORMED, CREDENTIALS_MISSING, FORBIDDEN, MALFORMED_EVENT, TWO_IDENTITIES
+from shared.kit.refusals import Problem, Refusal, refused_by
 
 _MARK = "__beegrid_rule__"
 _READS = frozenset({"GET", "HEAD"})
-_BEARER, _SIGNATURE = "bearer", "companySignature"
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
 
@@ -136,6 +138,7 @@ class Rule:
     answer_kept: bool = True
     event: bool = False
     events: str | None = None
+    refuses: tuple[Problem, ...] = ()
 
 
 def allow(
@@ -147,18 +150,20 @@ def allow(
     answer_kept: bool = True,
     event: bool = False,
     events: str | None = None,
+    refuses: Iterable[Problem] = (),
 ) -> Callable[[Endpoint], Endpoint]:
     """Declares who may call the route; stands directly above the function, below the router's decorator.
 
     `answer_kept` False: the answer has a secret, so that a signed request sent again is refused instead of answered.
     `event`: one CloudEvent may be sent as well; `events`: a batch of them, whose data becomes this list of the body.
+    `refuses`: with what the handler does, beside what stands before it.
     """
 
     def mark(endpoint: Endpoint) -> Endpoint:
         if hasattr(endpoint, _MARK):
             raise MissingPolicy(f"{endpoint.__name__} has two policies")
         bound_errors(endpoint)
-        setattr(endpoint, _MARK, Rule(policy, body_max, limited, timeout_s, answer_kept, event, events))
+        setattr(endpoint, _MARK, Rule(policy, body_max, limited, timeout_s, answer_kept, event, events, tuple(refuses)))
         return endpoint
 
     return mark
@@ -183,18 +188,18 @@ class Authenticator:
             return ANONYMOUS
         token, signed = _bearer(request), is_signed(request)
         if token is not None and signed:
-            raise bad_request("two_identities", "身份不明确 / Two identities", "a token or a signature, not both")
+            raise TWO_IDENTITIES("a token or a signature, not both")
         if signed and policy.company:
             return await self._company(request, ask)
         if token is not None and policy.person:
             return await self.jwt.verify(token)
         challenge = 'Bearer realm="beegrid"' if policy.person else 'StandardWebhooks realm="beegrid"'
-        raise unauthorized("credentials_missing", f"needs {_needs(policy)}", challenge)
+        raise unauthorized(CREDENTIALS_MISSING, f"needs {_needs(policy)}", challenge)
 
     async def check_erased(self, principal: Principal) -> None:
         """Raises the 403 problem for a rider who left. Asks the database: after the limits."""
         if self.erased is not None and principal.has("rider") and await self.erased(principal.id):
-            raise forbidden("the rider's data was erased")
+            raise FORBIDDEN("the rider's data was erased")
 
     async def _company(self, request: Request, ask: Ask | None) -> Principal:
         if self.signatures is None or self.replay is None:
@@ -212,26 +217,45 @@ class PolicyRoute(APIRoute):
             raise MissingPolicy(f"{path}: put @allow(<policy>) on {endpoint.__qualname__}")
         self.rule = rule
         policy = rule.policy
-        if not policy.public:
-            extra = {"x-policy": policy.name, "security": _security(policy), **(options.get("openapi_extra") or {})}
-            # 400: a token and a signature at once; 409: a signed request's id came with another one. No id of a read's
-            # is kept
-            once = policy.company and not set(options.get("methods") or _READS) <= _READS
-            automatic = problem_responses(*(400,) * policy.company, 401, 403, *(409,) * once, 422, 429, 503)
-        else:
-            extra = {"x-policy": policy.name, "security": [], **(options.get("openapi_extra") or {})}
-            automatic = problem_responses(422, 429, 503)
-        options["openapi_extra"] = extra
-        options["responses"] = {**automatic, **(options.get("responses") or {})}
+        security = documents.security(person=policy.person, company=policy.company)
+        options["openapi_extra"] = {
+            "x-policy": policy.name,
+            "security": security,
+            **(options.get("openapi_extra") or {}),
+        }
         super().__init__(path, endpoint, **options)
-        if self.body_field is not None:
-            self.responses = {**problem_responses(400, 413, 415), **self.responses}
+        self.refuses = tuple(dict.fromkeys(self._refuses()))
+        self.responses = {**refusal_responses(self.refuses), **self.responses}
+
+    @property
+    def takes_json(self) -> bool:
+        """Whether its body is JSON."""
+        return self.body_field is not None
+
+    @property
+    def takes_body(self) -> bool:
+        """Whether it has a body at all: of JSON, or one that it describes itself."""
+        return self.takes_json or "requestBody" in (self.openapi_extra or {})
+
+    def _refuses(self) -> Iterator[Problem]:
+        """All that it may refuse with: what stands before the handler, the handler, and what that depends on."""
+        policy = self.rule.policy
+        writes = not (self.methods or _READS) <= _READS
+        yield from documents.refusals_before(
+            person=policy.person, company=policy.company, writes=writes, body=self.takes_body, json=self.takes_json
+        )
+        if self.rule.event or self.rule.events:
+            yield MALFORMED_EVENT
+        yield from self.rule.refuses
+        pending = [self.dependant]
+        for one in pending:
+            yield from refused_by(one.call)
+            pending += one.dependencies
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's handler, behind the guard."""
         handler, rule = super().get_route_handler(), self.rule
-        takes_json, events_max = self.body_field is not None, items_max(self.endpoint, rule.events)
-        takes_body = takes_json or "requestBody" in (self.openapi_extra or {})
+        takes_json, takes_body, events_max = self.takes_json, self.takes_body, items_max(self.endpoint, rule.events)
 
         async def guarded(request: Request) -> Response:
             if rule.body_max is not None:
@@ -240,7 +264,7 @@ class PolicyRoute(APIRoute):
                 allow_time(request.scope, rule.timeout_s)
             allowance = await _admit(request, rule)
             if takes_json and _has_body(request) and not _says_json(request):
-                raise not_json()
+                raise not_taken("application/json")
             if takes_body:
                 request = await _opened(request)
             if takes_json or "idempotency-key" in request.headers:
@@ -315,8 +339,8 @@ async def _admit(request: Request, rule: Rule) -> Allowance | None:
     address = Address(request, state.limiter)
     try:
         principal = await state.auth.principal(request, rule.policy, address.check if rule.limited else None)
-    except ApiProblem as problem:
-        if problem.status == 401 and rule.limited:
+    except Refusal as refusal:
+        if refusal.status == 401 and rule.limited:
             await address.check()  # guessing: there is no principal to count for
         raise
     request.state.principal = rule.policy.narrowed(principal)
@@ -325,7 +349,7 @@ async def _admit(request: Request, rule: Rule) -> Allowance | None:
         named = principal.kind != "anonymous"
         allowance = await (state.limiter.check(principal.key) if named else address.check())
     if not rule.policy.admits(principal):
-        raise forbidden(f"needs {_needs(rule.policy)}")
+        raise FORBIDDEN(f"needs {_needs(rule.policy)}")
     await state.auth.check_erased(principal)
     return allowance
 
@@ -364,34 +388,10 @@ def _bearer(request: Request) -> str | None:
         return None
     scheme, _, token = given[0].partition(" ")
     if len(given) > 1 or scheme.lower() != "bearer" or not token:
-        raise unauthorized("credentials_malformed", "one Authorization header: Bearer <token>")
+        raise unauthorized(CREDENTIALS_MALFORMED, "one Authorization header: Bearer <token>")
     return token.strip()
 
 
 def _needs(policy: Policy) -> str:
     ways = [policy.name] if not policy.company or policy.person else ["a company's signature"]
     return " or ".join(ways)
-
-
-def _security(policy: Policy) -> list[dict[str, list[str]]]:
-    ways: list[dict[str, list[str]]] = []
-    if policy.person:
-        ways.append({_BEARER: []})
-    if policy.company:
-        ways.append({_SIGNATURE: []})
-    return ways
-
-
-SECURITY_SCHEMES: dict[str, Any] = {
-    _BEARER: {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "A person's token."},
-    _SIGNATURE: {
-        "type": "apiKey",
-        "in": "header",
-        "name": "webhook-signature",
-        "description": "Standard Webhooks: beegrid-company, webhook-id, webhook-timestamp and webhook-signature "
-        "(v1, HMAC-SHA-256 of id.timestamp.body, the body's bytes as they are sent, so packed ones where there is a "
-        "Content-Encoding; without a body of the request line). After 429, 503 or no answer send "
-        "the same request with the same webhook-id, signed with a new timestamp: it takes effect once, and for an hour "
-        "gets its first answer again, with Idempotency-Replayed. A read sent again is read again.",
-    },
-}

@@ -13,7 +13,8 @@ from starlette.requests import Request
 from starlette.types import Message, Receive
 
 from shared.kit.http.middleware import hold_unpacked
-from shared.kit.http.problems import malformed_encoding, unknown_encoding
+from shared.kit.http.problems import unknown_encoding
+from shared.kit.problems import MALFORMED_ENCODING
 
 KNOWN = "gzip, deflate"
 PIECE_BYTES = 256 * 1024
@@ -106,7 +107,7 @@ async def unpacked(request: Request) -> Request:
             found += piece
             await asyncio.sleep(0)  # others go on meanwhile
     except Broken as broken:
-        raise malformed_encoding(coding) from broken
+        raise MALFORMED_ENCODING(f"the body is not whole {coding} data") from broken
     return Request(request.scope, _once(bytes(found)))
 
 

@@ -14,7 +14,7 @@ from shared.kit.auth.key_ring import Ask
 from shared.kit.auth.replay import Claim, KeptAnswer, SignedRequest
 from shared.kit.http import Limiter, Unlimited
 from shared.kit.http.app import create_app
-from shared.kit.http.problems import conflict
+from shared.kit.problems import REPLAYED_REQUEST
 from shared.kit.proxies import Proxies
 
 MT_OLD, MT_NEW, ELE = b"old-secret-of-mt-" * 2, b"new-secret-of-mt-" * 2, b"secret-of-ele----" * 2
@@ -40,7 +40,7 @@ class Seen:
     async def begin(self, request: SignedRequest) -> Claim | KeptAnswer:
         key = (request.company, request.request_id)
         if self.hashes.setdefault(key, request.content_hash) != request.content_hash:
-            raise conflict("replayed_request", "replayed")
+            raise REPLAYED_REQUEST("replayed")
         return self.answers.get(key) or Claim(*key, UUID(int=0))
 
     async def finish(self, claim: Claim, answer: KeptAnswer) -> None:

@@ -1,13 +1,11 @@
 """HTTP of the cases service."""
 
-import base64
-import binascii
 from datetime import UTC, datetime
 from typing import Annotated, get_args
 from uuid import UUID
 
 from fastapi import Depends, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, Field
 
 from services.cases import domain, problems, store, usecases
 from services.cases.domain import Case, Order, Person, Taken
@@ -16,12 +14,14 @@ from services.cases.store.listing import Listing, page
 from services.cases.usecases import Rules, Wish
 from shared.events.case_changed import CaseState
 from shared.events.common import AnyZone, AreaCode
-from shared.events.outside import PLAIN_FORM, Code, Words
+from shared.events.outside import PLAIN_FORM, Words
 from shared.kit import auth
 from shared.kit.auth import AnyOf, Caller, Principal, allow, policy_router
 from shared.kit.http.items import ItemProblem
+from shared.kit.http.models import Answer, Body
+from shared.kit.http.paging import Asked, Page
 from shared.kit.masking import masked
-from shared.kit.problems import FORBIDDEN, NOT_FOUND, ServiceBusy, not_found
+from shared.kit.problems import FORBIDDEN, NOT_FOUND, not_found
 from shared.kit.refusals import Refusal
 from shared.kit.service import Service, current_service
 from shared.kit.tracing import current_traceparent
@@ -65,14 +65,12 @@ _OF_STEPS = (
 )
 
 
-class StepIn(BaseModel):
+class StepIn(Body):
     """What belongs to a step.
 
     `grid_code`: of a claim, which of an ambiguous case's grids; of redispatch, the new one. Without it the case stays
     where it is: a grid of the map in force, and the caller's. `department`: of redispatch; any code, noted as it is.
     """
-
-    model_config = ConfigDict(extra="forbid")
 
     note: Annotated[Words, Field(max_length=500)] = ""
     grid_code: AreaCode | None = None
@@ -86,22 +84,20 @@ class StepItemIn(StepIn):
     step: Annotated[str, Field(pattern=f"^({'|'.join(STEP_OF)})$", examples=["claim"]), PLAIN_FORM]
 
 
-class StepsIn(BaseModel):
+class StepsIn(Body):
     """Steps, taken in this order."""
-
-    model_config = ConfigDict(extra="forbid")
 
     steps: Annotated[list[StepItemIn], Field(min_length=1, max_length=usecases.STEPS_PER_REQUEST_MAX)]
 
 
-class ActorOut(BaseModel):
+class ActorOut(Answer):
     """Who did it."""
 
     name: str | None
     role: str | None
 
 
-class CaseOut(BaseModel):
+class CaseOut(Answer):
     """A case. The place is WGS-84 in degrees; `report_count` reports are of this one thing."""
 
     case_id: UUID
@@ -143,7 +139,7 @@ class CaseOut(BaseModel):
         )
 
 
-class StepOut(BaseModel):
+class StepOut(Answer):
     """A step that the case took; a rider is never named."""
 
     version: int
@@ -155,10 +151,8 @@ class StepOut(BaseModel):
     at: AwareDatetime
 
 
-class WordsOut(BaseModel):
+class WordsOut(Answer):
     """What one report says; `version` is that of the step that brought it."""
-
-    model_config = ConfigDict(from_attributes=True)
 
     version: int
     report_id: UUID
@@ -176,21 +170,7 @@ class CaseDetailOut(CaseOut):
     words: list[WordsOut]
 
 
-class WordsPageOut(BaseModel):
-    """A page of what a case's reports say; `next` is `after` of the next page, null after the last."""
-
-    items: list[WordsOut]
-    next: int | None
-
-
-class CasesOut(BaseModel):
-    """A page; `cursor` asks for the next one, null after the last."""
-
-    items: list[CaseOut]
-    cursor: str | None
-
-
-class StepItemOut(BaseModel):
+class StepItemOut(Answer):
     """What became of one step of a batch."""
 
     case_id: UUID
@@ -200,36 +180,34 @@ class StepItemOut(BaseModel):
     problem: ItemProblem | None
 
 
-class StepsOut(BaseModel):
+class StepsOut(Answer):
     """One item per step, in the same order."""
 
     items: list[StepItemOut]
 
 
 @router.get("/v1/cases")
-@allow(Office, refuses=(problems.BAD_CURSOR,))
+@allow(Office)
 async def list_cases(
     caller: Caller,
     service: CurrentService,
+    asked: Asked,
     grid: Annotated[AreaCode | None, Query(description="code of a grid, or of an area around grids")] = None,
     state: CaseState | None = None,
     due_before: AnyZone | None = None,
-    cursor: Annotated[Code | None, Query(max_length=120)] = None,
-    limit: Annotated[int, Query(ge=1, le=500)] = 100,
-) -> CasesOut:
+) -> Page[CaseOut]:
     """Cases in the caller's areas, the most urgent first; without `state` all that are not closed or invalid."""
     listing = Listing(
         areas=_areas(caller, grid),
         tree=caller.tree,
         state=state,
         due_before=due_before,
-        after=_after(cursor),
-        rows_max=limit,
+        after=asked.after(datetime, UUID) or (datetime.min.replace(tzinfo=UTC), UUID(int=0)),
+        rows_max=asked.rows,
     )
     async with service.pool.acquire() as conn:
         found = await page(conn, listing)
-    more = _cursor(found[-1]) if len(found) == limit else None
-    return CasesOut(items=[CaseOut.of(case) for case in found], cursor=more)
+    return asked.page(found, CaseOut.of, lambda case: (case.due_at, case.case_id))
 
 
 @router.get("/v1/cases/{case_id}")
@@ -258,21 +236,19 @@ async def read_words(
     case_id: UUID,
     caller: Caller,
     service: CurrentService,
-    after: Annotated[int, Query(ge=0, le=2**62, description="`next` of the page before")] = 0,
-    limit: Annotated[int, Query(ge=1, le=500)] = 100,
-) -> WordsPageOut:
+    asked: Asked,
+) -> Page[WordsOut]:
     """What a case's reports say, in the order in which they came; for those whose area it is in."""
     async with service.pool.acquire() as conn:
         case = await store.case(conn, case_id)
         if case is None or not domain.may_see(case, _person(caller)):
             raise not_found("case")
-        words = await store.words(conn, case_id, after, limit)
-    more = words[-1].version if len(words) == limit else None
-    return WordsPageOut(items=[WordsOut.model_validate(one) for one in words], next=more)
+        words = await store.words(conn, case_id, asked.after(int) or 0, asked.rows)
+    return asked.page(words, WordsOut.model_validate, lambda one: one.version)
 
 
 @router.post("/v1/cases:transition")
-@allow(Office, timeout_s=20.0)
+@allow(Office, timeout_s=20.0, writes=True)
 async def take_steps(body: StepsIn, caller: Caller, service: CurrentService) -> StepsOut:
     """Take up to 500 steps in one transaction; each has its own result, those refused leave the others as they are."""
     wishes = [Wish(item.case_id, _order(STEP_OF[item.step], item)) for item in body.steps]
@@ -292,7 +268,7 @@ def _step_route(word: str, step: domain.Step) -> None:
 
     take_step.__name__ = f"{word.replace('-', '_')}_case"
     take_step.__doc__ = f"The case is {step}; 409 with its `state` where that allows no such step."
-    allowed = allow(AnyOf(*roles) if len(roles) > 1 else roles[0], refuses=_OF_STEPS)(take_step)
+    allowed = allow(AnyOf(*roles) if len(roles) > 1 else roles[0], refuses=_OF_STEPS, writes=True)(take_step)
     router.post(f"/v1/cases/{{case_id}}/{word}")(allowed)
 
 
@@ -301,8 +277,6 @@ for _word, _step in STEP_OF.items():
 
 
 async def _take(service: Service, caller: Principal, wishes: list[Wish]) -> list[Taken | Refusal]:
-    if service.overloaded():
-        raise ServiceBusy("events wait for Kafka")
     rules = _rules(service)
     async with service.work() as work:
         return await usecases.take_steps(work, rules, _person(caller), wishes, current_traceparent())
@@ -342,21 +316,6 @@ def _areas(caller: Principal, asked: str | None) -> tuple[str, ...] | None:
     if not inside:
         raise FORBIDDEN("not one of your areas")
     return inside
-
-
-def _cursor(case: Case) -> str:
-    micros = int(case.due_at.timestamp() * 1_000_000)
-    return base64.urlsafe_b64encode(micros.to_bytes(8, "big") + case.case_id.bytes).decode().rstrip("=")
-
-
-def _after(cursor: str | None) -> tuple[datetime, UUID]:
-    if cursor is None:
-        return datetime.min.replace(tzinfo=UTC), UUID(int=0)
-    try:
-        raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        return datetime.fromtimestamp(int.from_bytes(raw[:8], "big") / 1_000_000, UTC), UUID(bytes=raw[8:])
-    except (binascii.Error, ValueError, OverflowError, OSError) as bad:
-        raise problems.BAD_CURSOR("use the cursor of the page before") from bad
 
 
 def _step_out(step: store.StepRow, *, with_note: bool) -> StepOut:

@@ -1,9 +1,6 @@
 """What cases refuses with."""
 
-from shared.kit import problems
 from shared.kit.refusals import Problem
-
-BAD_CURSOR = problems.BAD_CURSOR
 
 WRONG_STATE = Problem(
     "wrong_state", 409, zh="案件状态不允许此操作", en="Not possible in this state",

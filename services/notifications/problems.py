@@ -3,7 +3,6 @@
 from shared.kit import problems
 from shared.kit.refusals import Problem
 
-BAD_CURSOR = problems.BAD_CURSOR
 COMPANY_MISSING = problems.COMPANY_MISSING
 
 UNKNOWN_CHANNEL = Problem(

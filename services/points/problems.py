@@ -4,7 +4,6 @@ from shared.kit import problems
 from shared.kit.refusals import Problem
 
 UNKNOWN_KIND = problems.UNKNOWN_KIND
-NOT_A_RIDER_ID = problems.NOT_A_RIDER_ID
 
 NOT_REVERSIBLE = Problem(
     "not_reversible", 409, zh="积分不能冲正", en="Can't be reversed",

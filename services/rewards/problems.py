@@ -4,7 +4,6 @@ from shared.kit import problems
 from shared.kit.refusals import Problem
 
 IDEMPOTENCY_CONFLICT = problems.IDEMPOTENCY_CONFLICT
-NOT_A_RIDER_ID = problems.NOT_A_RIDER_ID
 
 MERCHANT_INACTIVE = Problem(
     "merchant_inactive", 409, zh="商户已停止服务", en="The merchant is not active",

@@ -84,6 +84,11 @@ FORBIDDEN = Problem(
     next_zh="改用有权限的身份，或请平台运维核对权限。",
     next_en="Use an identity that may do this, or ask the operator to check its rights.",
 )  # fmt: skip
+NOT_A_RIDER = Problem(
+    "not_a_rider", 403, zh="令牌不是骑手的", en="Not a rider's token",
+    next_zh="使用签发给骑手的令牌。",
+    next_en="Use a token that was issued to a rider.",
+)  # fmt: skip
 NOT_FOUND = Problem(
     "not_found", 404, zh="未找到", en="Not found",
     next_zh="核对地址和编号。",
@@ -173,11 +178,6 @@ IDEMPOTENCY_UNFINISHED = Problem(
     "idempotency_unfinished", 409, zh="上一次请求未完成", en="Unfinished",
     next_zh="换用新的 Idempotency-Key 重新发送。",
     next_en="Send it again with a new Idempotency-Key.",
-)  # fmt: skip
-NOT_A_RIDER_ID = Problem(
-    "not_a_rider_id", 422, zh="令牌不是骑手的", en="Not a rider's token",
-    next_zh="使用签发给骑手的令牌。",
-    next_en="Use a token that was issued to a rider.",
 )  # fmt: skip
 RIDER_ERASED = Problem(
     "rider_erased", 409, zh="骑手信息已删除", en="Rider erased",

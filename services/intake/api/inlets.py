@@ -11,7 +11,6 @@ from services.intake.usecases.photos import Photos
 from services.intake.usecases.reports import Outcome
 from shared.catalog import Catalogue
 from shared.kit.batcher import Batcher
-from shared.kit.problems import ServiceBusy
 from shared.kit.service import Service, current_service
 
 
@@ -40,9 +39,3 @@ def inlets(request: Request) -> Inlets:
 
 CurrentService = Annotated[Service, Depends(current_service)]
 CurrentInlets = Annotated[Inlets, Depends(inlets)]
-
-
-def not_when_overloaded(service: Service) -> None:
-    """Raises the 503 problem while Kafka takes nothing and events pile up."""
-    if service.overloaded():
-        raise ServiceBusy("events wait for Kafka", retry_after_s=5)

@@ -4,7 +4,6 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import Query, Request, Response
-from pydantic import BaseModel
 
 from services.intake import domain, problems
 from services.intake.api.inlets import CurrentInlets, CurrentService
@@ -29,6 +28,7 @@ from shared.kit.auth import (
 )
 from shared.kit.cloudevents import media_type
 from shared.kit.db import ACQUIRE_TIMEOUT_S
+from shared.kit.http.models import Answer
 from shared.kit.http.problems import not_taken
 from shared.kit.problems import CONTENT_TOO_LARGE, NOT_FOUND, ServiceBusy, not_found, too_many
 
@@ -49,14 +49,14 @@ _UPLOAD = {
 }
 
 
-class PlaceOut(BaseModel):
+class PlaceOut(Answer):
     """WGS-84 degrees."""
 
     lng: float
     lat: float
 
 
-class PhotoOut(BaseModel):
+class PhotoOut(Answer):
     """A kept photo. `place` is what the file said, before it was stripped."""
 
     photo_id: UUID

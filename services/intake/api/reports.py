@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from uuid import UUID
 
 from fastapi import Header, Query, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, Field
 
 from services.intake import domain, problems
-from services.intake.api.inlets import CurrentInlets, CurrentService, Inlets, not_when_overloaded
+from services.intake.api.inlets import CurrentInlets, CurrentService, Inlets
 from services.intake.domain import Submission
 from services.intake.usecases import reports as usecases
 from services.intake.usecases.reports import Outcome
@@ -19,6 +19,7 @@ from shared.kit.auth import AnyOf, Caller, CityOperator, Company, Principal, Rid
 from shared.kit.db import ACQUIRE_TIMEOUT_S
 from shared.kit.http.events import Stated, StatedEvent, StatedEvents
 from shared.kit.http.items import EACH, ItemProblem, Malformed, of_event
+from shared.kit.http.models import Answer, Body
 from shared.kit.problems import NOT_FOUND, not_found
 from shared.kit.refusals import Refusal
 from shared.kit.service import Service
@@ -29,11 +30,9 @@ REPORT_BYTES_MAX = 64_000
 BATCH_BYTES_MAX = 6_000_000
 
 
-class ReportIn(BaseModel):
+class ReportIn(Body):
     """One report of one thing seen. A company names its number of the rider, a rider is known by the token. The number
     of the report may be given as Idempotency-Key instead."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     external_id: ExternalId | None = Field(None, description="the sender's own number of the report")
     rider: ExternalId | None = Field(None, description="companies only: their own number of the rider")
@@ -46,10 +45,8 @@ class ReportIn(BaseModel):
     )
 
 
-class ReportItemIn(ReportSubmission):
+class ReportItemIn(ReportSubmission, Body):
     """One report of a company's batch."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 if TYPE_CHECKING:
@@ -58,15 +55,13 @@ else:
     ReportItem = Annotated[ReportItemIn, EACH]
 
 
-class ReportsIn(BaseModel):
+class ReportsIn(Body):
     """Reports of a company, each for itself."""
-
-    model_config = ConfigDict(extra="forbid")
 
     reports: Annotated[list[ReportItem], Field(min_length=1, max_length=domain.REPORTS_PER_REQUEST_MAX)]
 
 
-class ReceivedOut(BaseModel):
+class ReceivedOut(Answer):
     """The answer to a report; the same again for the same report, with `repeated`."""
 
     report_id: UUID
@@ -75,7 +70,7 @@ class ReceivedOut(BaseModel):
     received_at: AwareDatetime
 
 
-class ReportItemOut(BaseModel):
+class ReportItemOut(Answer):
     """What became of one report of a batch."""
 
     external_id: str | None
@@ -85,7 +80,7 @@ class ReportItemOut(BaseModel):
     problem: ItemProblem | None = None
 
 
-class ReportsOut(BaseModel):
+class ReportsOut(Answer):
     """One item per report that was sent, in the same order, and how many of each status."""
 
     items: list[ReportItemOut]
@@ -94,7 +89,7 @@ class ReportsOut(BaseModel):
     refused: int
 
 
-class ReportOut(BaseModel):
+class ReportOut(Answer):
     """That a report was accepted. What became of it: /v1/tracking."""
 
     report_id: UUID
@@ -106,7 +101,7 @@ class ReportOut(BaseModel):
 
 
 @router.post("/v1/reports", status_code=201, responses={200: {"model": ReceivedOut}})
-@allow(AnyOf(Company, Rider), body_max=REPORT_BYTES_MAX, event=True, refuses=problems.OF_A_REPORT)
+@allow(AnyOf(Company, Rider), body_max=REPORT_BYTES_MAX, event=True, refuses=problems.OF_A_REPORT, writes=True)
 async def file_report(
     body: ReportIn,
     caller: Caller,
@@ -123,7 +118,6 @@ async def file_report(
     As a CloudEvent, source and id together name the event as they do on Kafka: 409 `event_known` where they came before
     with other content.
     """
-    not_when_overloaded(service)
     submission = _submission(body, caller, idempotency_key, stated)
     outcome = await inlets.singles.submit(submission)
     usecases.tell("http", [outcome])
@@ -140,7 +134,7 @@ async def file_report(
 
 
 @router.post("/v1/reports:batch")
-@allow(Company, body_max=BATCH_BYTES_MAX, events="reports")
+@allow(Company, body_max=BATCH_BYTES_MAX, events="reports", writes=True)
 async def file_reports(
     body: ReportsIn, caller: Caller, service: CurrentService, inlets: CurrentInlets, stated: StatedEvents
 ) -> ReportsOut:
@@ -152,7 +146,7 @@ async def file_reports(
 
 
 @router.post("/v1/reports:replay")
-@allow(CityOperator, body_max=BATCH_BYTES_MAX, timeout_s=30.0)
+@allow(CityOperator, body_max=BATCH_BYTES_MAX, timeout_s=30.0, writes=True)
 async def replay_reports(
     body: ReportsIn,
     service: CurrentService,
@@ -177,7 +171,6 @@ async def _file(
     dry: bool = False,
     newcomers: bool = False,
 ) -> ReportsOut:
-    not_when_overloaded(service)
     trace, place = current_traceparent(), usecases.place_of(company)
     events = stated or [Stated()] * len(body.reports)
     reports = [of_event(item, event) for item, event in zip(body.reports, events, strict=True)]
@@ -244,7 +237,7 @@ def _submission(body: ReportIn, caller: Principal, idempotency_key: str | None, 
         if body.rider is not None:
             detail = "a rider is known by the token"
             raise problems.RIDER_NOT_ALLOWED(detail, field="rider")
-        rider_id = _rider_id(caller)
+        rider_id = caller.rider_id
         source, number, company = f"rider:{rider_id}", given, None
     place = body.place
     return Submission(
@@ -264,13 +257,6 @@ def _submission(body: ReportIn, caller: Principal, idempotency_key: str | None, 
         stated.traceparent or current_traceparent(),
         stated.id_at(usecases.place_of(source)),
     )
-
-
-def _rider_id(caller: Principal) -> UUID:
-    try:
-        return UUID(caller.id)
-    except ValueError as bad:
-        raise problems.UNKNOWN_RIDER("the token's subject is no rider") from bad
 
 
 def _missing(field: str) -> Refusal:

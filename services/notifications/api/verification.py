@@ -3,36 +3,36 @@
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from services.notifications import problems
-from services.notifications.api.parts import CurrentParts, CurrentService, rider_of
+from services.notifications.api.parts import CurrentParts, CurrentService
 from services.notifications.domain import CODE_VALID
 from services.notifications.usecases import verifying
 from services.notifications.usecases.preferences import UnknownChannel
 from services.notifications.usecases.verifying import TooManyCodes, VerifiedAlready
 from shared.events.outside import Code
 from shared.kit.auth import Caller, Rider, allow, policy_router
+from shared.kit.http.models import Answer, Body
 from shared.kit.problems import NOT_FOUND, not_found, too_many
 
 router = policy_router(tags=["preferences"])
 
 
-class CodeAskedOut(BaseModel):
+class CodeAskedOut(Answer):
     """A code was sent, unless the address has got too many of late, whoever asked for them."""
 
     wait_s: int = Field(description="seconds until another code may be asked for")
     valid_s: int = Field(description="seconds for which a code is good, from its sending")
 
 
-class VerifyIn(BaseModel):
+class VerifyIn(Body):
     """The code of the mail; spaces don't count."""
 
-    model_config = ConfigDict(extra="forbid")
     code: Annotated[Code, Field(min_length=4, max_length=20, pattern=r"^[0-9 ]+$", examples=["12345678"])]
 
 
-class VerifiedOut(BaseModel):
+class VerifiedOut(Answer):
     """The channel gets notifications from now on."""
 
     channel_id: UUID
@@ -49,7 +49,7 @@ class VerifiedOut(BaseModel):
 )
 async def send_code(channel_id: UUID, caller: Caller, service: CurrentService, parts: CurrentParts) -> CodeAskedOut:
     """Send a code to the channel's address. The answer doesn't say whether anybody else uses it."""
-    rider_id = rider_of(caller)
+    rider_id = caller.rider_id
     try:
         async with service.work() as work:
             await verifying.ask(work, parts.sealer, rider_id, channel_id)
@@ -72,7 +72,7 @@ async def verify(
     code = "".join(body.code.split())
     try:
         async with service.work() as work:
-            verdict = await verifying.verify(work, parts.sealer, rider_of(caller), channel_id, code)
+            verdict = await verifying.verify(work, parts.sealer, caller.rider_id, channel_id, code)
     except UnknownChannel as error:
         raise not_found("channel") from error
     # only here: a problem raised inside would roll the count of tries back

@@ -5,8 +5,7 @@ from datetime import datetime
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from fastapi import Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from services.notifications import problems
 from services.notifications.api.parts import CurrentParts, CurrentService
@@ -19,28 +18,28 @@ from shared.events.outside import Code
 from shared.kit import clock
 from shared.kit.auth import AnyOf, Caller, CityOperator, Company, Principal, allow, policy_router
 from shared.kit.db import ACQUIRE_TIMEOUT_S
+from shared.kit.http.models import Answer, Body
+from shared.kit.http.paging import Asked, Page
 from shared.kit.problems import FORBIDDEN, NOT_FOUND, not_found
 
 router = policy_router(tags=["webhooks"])
 
 
-class WebhookIn(BaseModel):
+class WebhookIn(Body):
     """`company`: whose, only from an operator. `rotate`: make a new secret; for a day both sign."""
 
-    model_config = ConfigDict(extra="forbid")
     url: Annotated[Code, Field(min_length=8, max_length=500)]
     rotate: bool = False
     company: CompanyCode | None = None
 
 
-class TestIn(BaseModel):
+class TestIn(Body):
     """`company`: whose, only from an operator."""
 
-    model_config = ConfigDict(extra="forbid")
     company: CompanyCode | None = None
 
 
-class WebhookOut(BaseModel):
+class WebhookOut(Answer):
     """A webhook. `state`: working, failing (tried again from `paused_until`), or off."""
 
     company: str
@@ -70,7 +69,7 @@ class WebhookOut(BaseModel):
         )
 
 
-class TestOut(BaseModel):
+class TestOut(Answer):
     """`test_id` comes back in the test event's data."""
 
     test_id: UUID
@@ -101,18 +100,18 @@ async def put_webhook(body: WebhookIn, caller: Caller, service: CurrentService, 
 async def list_webhooks(
     caller: Caller,
     service: CurrentService,
-    after: Annotated[Code, Query(max_length=64)] = "",
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-) -> list[WebhookOut]:
-    """A company's own webhook; for an operator those of all companies, by company code beyond `after`."""
+    asked: Asked,
+) -> Page[WebhookOut]:
+    """A company's own webhook; for an operator those of all companies, by company code."""
+    after = asked.after(str) or ""
     async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
         if caller.kind == "company":
             own = await webhooks.webhook(conn, caller.company_code)
             found = [own] if own else []
         else:
-            found = await webhooks.webhooks(conn, after, limit)
+            found = await webhooks.webhooks(conn, after, asked.rows)
         figures = await webhooks.figures(conn, [one.webhook_id for one in found])
-    return [WebhookOut.of(one, figures[one.webhook_id]) for one in found]
+    return asked.page(found, lambda one: WebhookOut.of(one, figures[one.webhook_id]), lambda one: one.company)
 
 
 @router.delete("/v1/webhooks", status_code=204)

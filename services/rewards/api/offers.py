@@ -5,10 +5,10 @@ from typing import Annotated, Any, Self
 from uuid import UUID
 
 from fastapi import Path, Query, Response
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from services.rewards import problems
-from services.rewards.api.parts import FIRST_ID, After, CurrentService, Limit, merchant_id
+from services.rewards.api.parts import FIRST_ID, CurrentService, merchant_id
 from services.rewards.domain import Merchant, Offer
 from services.rewards.store import offers, redemptions
 from services.rewards.store.offers import NewOffer
@@ -16,6 +16,8 @@ from shared.events.common import AnyZone, Points
 from shared.events.outside import ONE_LINE, PLAIN_FORM, Words
 from shared.kit.auth import AnyOf, Caller, CityOperator, Person, allow, policy_router
 from shared.kit.auth import Merchant as MerchantPolicy
+from shared.kit.http.models import Answer, Body
+from shared.kit.http.paging import Asked, Page
 from shared.kit.idempotency import Idempotent
 from shared.kit.ids import new_id
 from shared.kit.masking import masked
@@ -28,21 +30,16 @@ _Count = Annotated[int, Field(ge=0, le=1_000_000)]
 _Clock = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$"), PLAIN_FORM]
 
 
-class _In(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class MerchantIn(_In):
+class MerchantIn(Body):
     """A new merchant or station."""
 
     name: _Text
     address: _Text
 
 
-class MerchantOut(BaseModel):
+class MerchantOut(Answer):
     """Who takes vouchers."""
 
-    model_config = ConfigDict(from_attributes=True)
     id: UUID
     version: int
     name: str
@@ -51,14 +48,7 @@ class MerchantOut(BaseModel):
     closed_reason: str | None = Field(description="why nothing can be redeemed here any more")
 
 
-class MerchantsOut(BaseModel):
-    """A page in the order of ids."""
-
-    merchants: list[MerchantOut]
-    next: UUID | None
-
-
-class OfferIn(_In):
+class OfferIn(Body):
     """A new offer. Opening hours are the counter's, in the city's time, and may reach over midnight."""
 
     merchant_id: UUID
@@ -95,7 +85,7 @@ class OfferIn(_In):
         return NewOffer(**fields, opens_minute=opens, closes_minute=closes if closes > opens else closes + 1440)
 
 
-class OfferOut(BaseModel):
+class OfferOut(Answer):
     """An offer with its stock: free + held + sold = stock."""
 
     id: UUID
@@ -126,30 +116,22 @@ class OfferOut(BaseModel):
         return OfferOut(**values, opens_at=_clock(offer.opens_minute), closes_at=_clock(offer.closes_minute))
 
 
-class OffersOut(BaseModel):
-    """A page in the order of ids."""
-
-    offers: list[OfferOut]
-    next: UUID | None
-
-
-class StockIn(_In):
+class StockIn(Body):
     """The new total. `version` is the offer's that the caller has seen."""
 
     stock: _Count
     version: int = Field(ge=1, le=1_000_000_000)
 
 
-class ClosingIn(_In):
+class ClosingIn(Body):
     """Why it is closed, for riders to read; null opens it again."""
 
     reason: Annotated[_Text, AfterValidator(masked)] | None
 
 
-class StatementLineOut(BaseModel):
+class StatementLineOut(Answer):
     """Vouchers of one offer at one price."""
 
-    model_config = ConfigDict(from_attributes=True)
     offer_id: UUID
     offer_name: str
     price: int
@@ -157,7 +139,7 @@ class StatementLineOut(BaseModel):
     points: int
 
 
-class StatementOut(BaseModel):
+class StatementOut(Answer):
     """What a merchant took in [from, until): the points equal what points posted for these redemptions."""
 
     merchant_id: UUID
@@ -181,12 +163,11 @@ async def create_merchant(body: MerchantIn, attempt: Idempotent, service: Curren
 
 @router.get("/v1/merchants")
 @allow(Person)
-async def list_merchants(service: CurrentService, after: After = FIRST_ID, limit: Limit = 50) -> MerchantsOut:
-    """Merchants and stations."""
+async def list_merchants(service: CurrentService, asked: Asked) -> Page[MerchantOut]:
+    """Merchants and stations, by id."""
     async with service.pool.acquire() as conn:
-        found = await offers.merchants(conn, after, limit)
-    page = [MerchantOut.model_validate(merchant) for merchant in found]
-    return MerchantsOut(merchants=page, next=page[-1].id if len(page) == limit else None)
+        found = await offers.merchants(conn, asked.after(UUID) or FIRST_ID, asked.rows)
+    return asked.page(found, MerchantOut.model_validate, lambda merchant: merchant.id)
 
 
 @router.put("/v1/merchants/{id}/closing")
@@ -255,13 +236,11 @@ async def create_offer(body: OfferIn, attempt: Idempotent, service: CurrentServi
 
 @router.get("/v1/offers")
 @allow(Person)
-async def list_offers(
-    service: CurrentService, merchant_id: UUID | None = None, after: After = FIRST_ID, limit: Limit = 50
-) -> OffersOut:
-    """What can be had now, sold-out offers included."""
+async def list_offers(service: CurrentService, asked: Asked, merchant_id: UUID | None = None) -> Page[OfferOut]:
+    """What can be had now, sold-out offers included, by id."""
     async with service.pool.acquire() as conn:
-        found = await offers.offers(conn, after, merchant_id, limit)
-    return OffersOut(offers=[OfferOut.of(offer) for offer in found], next=found[-1].id if len(found) == limit else None)
+        found = await offers.offers(conn, asked.after(UUID) or FIRST_ID, merchant_id, asked.rows)
+    return asked.page(found, OfferOut.of, lambda offer: offer.id)
 
 
 @router.get("/v1/offers/{offer_id}")

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Request
 
-from services.rewards import problems
 from services.rewards.usecases.redemptions import Answer, Desk, Wish
 from services.rewards.usecases.vouchers import Counter
 from shared.kit.auth import Principal
@@ -15,8 +14,6 @@ from shared.kit.problems import FORBIDDEN
 from shared.kit.service import Service, current_service
 
 FIRST_ID, LAST_ID = UUID(int=0), UUID(int=2**128 - 1)
-Limit = Annotated[int, Query(ge=1, le=200)]
-After = Annotated[UUID, Query(description="`next` of the page before")]
 
 
 @dataclass(frozen=True)
@@ -43,14 +40,6 @@ def _parts(request: Request) -> Parts:
 
 CurrentService = Annotated[Service, Depends(current_service)]
 CurrentParts = Annotated[Parts, Depends(_parts)]
-
-
-def rider_id(caller: Principal) -> UUID:
-    """The calling rider. Raises the 422 problem when the token's subject is no rider's id."""
-    try:
-        return UUID(caller.id)
-    except ValueError:
-        raise problems.NOT_A_RIDER_ID() from None
 
 
 def merchant_id(caller: Principal) -> UUID:

@@ -5,10 +5,10 @@ from typing import Literal
 from uuid import UUID
 
 from fastapi import Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from services.rewards import problems
-from services.rewards.api.parts import LAST_ID, After, CurrentParts, CurrentService, Limit, merchant_id, rider_id
+from services.rewards.api.parts import LAST_ID, CurrentParts, CurrentService, merchant_id
 from services.rewards.domain import QR_PREFIX, Redemption, shown
 from services.rewards.store import redemptions
 from services.rewards.usecases import redemptions as usecases
@@ -17,15 +17,17 @@ from services.rewards.usecases.redemptions import Wish
 from services.rewards.usecases.vouchers import Verdict
 from shared.events.outside import Code, Words
 from shared.kit.auth import AnyOf, Caller, CityOperator, Merchant, Rider, allow, policy_router
+from shared.kit.http.models import Answer, Body
+from shared.kit.http.paging import Asked, Page
 from shared.kit.idempotency import Idempotent, StoredResponse
 from shared.kit.masking import masked
-from shared.kit.problems import NOT_FOUND, ServiceBusy, not_found, too_many
+from shared.kit.problems import NOT_FOUND, not_found, too_many
 from shared.kit.refusals import Refusal
 
 router = policy_router(tags=["redemptions"])
 
 
-class RedemptionOut(BaseModel):
+class RedemptionOut(Answer):
     """One rider's way to one gift. `requested`: the points are being held; a voucher follows in a moment."""
 
     redemption_id: UUID
@@ -60,10 +62,9 @@ class RedemptionOut(BaseModel):
         )
 
 
-class UndoIn(BaseModel):
+class UndoIn(Body):
     """Why a voucher's use is undone: kept, and shown to its rider."""
 
-    model_config = ConfigDict(extra="forbid")
     reason: Words = Field(min_length=3, max_length=500, pattern=r"^[^\x00-\x1f]*$")
 
 
@@ -80,21 +81,13 @@ class VoucherOut(RedemptionOut):
     qr: str | None = Field(description="text of the QR code")
 
 
-class RedemptionsOut(BaseModel):
-    """A page, newest first."""
-
-    redemptions: list[RedemptionOut]
-    next: UUID | None
-
-
-class CodeIn(BaseModel):
+class CodeIn(Body):
     """What was typed or scanned."""
 
-    model_config = ConfigDict(extra="forbid")
     code: Code = Field(min_length=1, max_length=80)
 
 
-class VerifiedOut(BaseModel):
+class VerifiedOut(Answer):
     """The gift to hand over."""
 
     redemption_id: UUID
@@ -126,31 +119,26 @@ def render(redemption: Redemption) -> bytes:
         problems.RIDER_QUOTA_USED,
         problems.DAY_QUOTA_USED,
         problems.SOLD_OUT,
-        problems.NOT_A_RIDER_ID,
     ),
+    writes=True,
 )
 async def redeem(
     offer_id: UUID, caller: Caller, attempt: Idempotent, service: CurrentService, parts: CurrentParts
 ) -> Response:
     """Reserve one piece. The state is `requested` until points answer; an offer without a price is `issued` at once."""
-    if service.overloaded():
-        raise ServiceBusy("events wait for Kafka", retry_after_s=5)
-    answer = await parts.redeemer.submit(Wish(attempt, rider_id(caller), offer_id))
+    answer = await parts.redeemer.submit(Wish(attempt, caller.rider_id, offer_id))
     if answer.replayed:
         return StoredResponse(answer.status, answer.body).response()
     return Response(answer.body, answer.status, media_type="application/json")
 
 
 @router.get("/v1/redemptions/me")
-@allow(Rider, refuses=(problems.NOT_A_RIDER_ID,))
-async def read_mine(
-    caller: Caller, service: CurrentService, after: After = LAST_ID, limit: Limit = 50
-) -> RedemptionsOut:
+@allow(Rider)
+async def read_mine(caller: Caller, service: CurrentService, asked: Asked) -> Page[RedemptionOut]:
     """The caller's redemptions, newest first."""
     async with service.pool.acquire() as conn:
-        found = await redemptions.of_rider(conn, rider_id(caller), after, limit)
-    page = [RedemptionOut.of(redemption) for redemption in found]
-    return RedemptionsOut(redemptions=page, next=page[-1].redemption_id if len(page) == limit else None)
+        found = await redemptions.of_rider(conn, caller.rider_id, asked.after(UUID) or LAST_ID, asked.rows)
+    return asked.page(found, RedemptionOut.of, lambda redemption: redemption.id)
 
 
 @router.get("/v1/redemptions/{redemption_id}")
@@ -179,6 +167,7 @@ async def read_redemption(
         NOT_FOUND,
         problems.NOT_UNDOABLE,
     ),
+    writes=True,
 )
 async def undo(
     redemption_id: UUID, body: UndoIn, caller: Caller, service: CurrentService, parts: CurrentParts
@@ -202,6 +191,7 @@ async def undo(
         problems.VOUCHER_EXPIRED,
         problems.VOUCHER_UNDONE,
     ),
+    writes=True,
 )
 async def verify(body: CodeIn, caller: Caller, service: CurrentService, parts: CurrentParts) -> VerifiedOut:
     """Take a voucher at the counter: once, by its own merchant, in time."""

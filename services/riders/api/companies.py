@@ -9,10 +9,12 @@ from fastapi.responses import JSONResponse
 from pydantic import AwareDatetime, BaseModel
 
 from services.riders import domain, problems, store, usecases
-from services.riders.api.conventions import After, CurrentService, In, Limit, Name, not_when_overloaded
+from services.riders.api.conventions import CurrentService, Name
 from shared.events.common import CompanyCode
 from shared.kit.auth import CityOperator, Sealer, allow, policy_router
 from shared.kit.db import ACQUIRE_TIMEOUT_S
+from shared.kit.http.models import Answer, Body
+from shared.kit.http.paging import Asked, Page
 from shared.kit.idempotency import Idempotent
 from shared.kit.problems import NOT_FOUND, not_found
 from shared.kit.refusals import Refusal
@@ -24,21 +26,21 @@ KEYS_SHOWN = 100
 OverlapHours = Annotated[float | None, Query(ge=0, le=24 * 31, description="then the older keys end by themselves")]
 
 
-class CompanyIn(In):
+class CompanyIn(Body):
     """A new company."""
 
     code: CompanyCode
     name: Name
 
 
-class CompanyUpdateIn(In):
+class CompanyUpdateIn(Body):
     """The company's whole changeable state; `active` false suspends it."""
 
     name: Name
     active: bool
 
 
-class CompanyOut(BaseModel):
+class CompanyOut(Answer):
     """A company."""
 
     company_id: UUID
@@ -48,7 +50,7 @@ class CompanyOut(BaseModel):
     version: int
 
 
-class KeyOut(BaseModel):
+class KeyOut(Answer):
     """A signing key. `secret` (`whsec_` and base64) is told once; a repeated request gets null."""
 
     company: str
@@ -62,7 +64,7 @@ class CompanyCreatedOut(CompanyOut):
     key: KeyOut
 
 
-class KeyStateOut(BaseModel):
+class KeyStateOut(Answer):
     """A signing key without its content."""
 
     key_id: UUID
@@ -78,10 +80,9 @@ class CompanyDetailOut(CompanyOut):
 
 
 @router.post("/v1/companies", status_code=201, response_model=CompanyCreatedOut)
-@allow(CityOperator, refuses=(problems.COMPANY_EXISTS,))
+@allow(CityOperator, refuses=(problems.COMPANY_EXISTS,), writes=True)
 async def create_company(body: CompanyIn, service: CurrentService) -> Response:
     """Register a company. The signing key in the answer is told only this once; lost: make a new one."""
-    not_when_overloaded(service)
     async with service.work() as work:
         made = await usecases.create_company(work, _sealer(service), body.code, body.name)
     if isinstance(made, Refusal):
@@ -92,11 +93,11 @@ async def create_company(body: CompanyIn, service: CurrentService) -> Response:
 
 @router.get("/v1/companies")
 @allow(CityOperator)
-async def list_companies(service: CurrentService, after: After = "", limit: Limit = 200) -> list[CompanyOut]:
-    """Companies by code; go on behind the last one's code."""
+async def list_companies(service: CurrentService, asked: Asked) -> Page[CompanyOut]:
+    """Companies by code."""
     async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-        found = await store.companies(conn, after, limit)
-    return [CompanyOut.model_validate(_company_fields(company)) for company in found]
+        found = await store.companies(conn, asked.after(str) or "", asked.rows)
+    return asked.page(found, CompanyOut.model_validate, lambda company: company.code)
 
 
 @router.get("/v1/companies/{code}")
@@ -116,10 +117,9 @@ async def read_company(code: CompanyCode, service: CurrentService) -> CompanyDet
 
 
 @router.put("/v1/companies/{code}")
-@allow(CityOperator, refuses=(NOT_FOUND,))
+@allow(CityOperator, refuses=(NOT_FOUND,), writes=True)
 async def update_company(code: CompanyCode, body: CompanyUpdateIn, service: CurrentService) -> CompanyOut:
     """Rename, suspend or resume a company."""
-    not_when_overloaded(service)
     async with service.work() as work:
         company = await usecases.update_company(work, code, body.name, body.active)
     if company is None:
@@ -134,12 +134,12 @@ async def update_company(code: CompanyCode, body: CompanyUpdateIn, service: Curr
         NOT_FOUND,
         problems.TOO_MANY_KEYS,
     ),
+    writes=True,
 )
 async def add_key(
     code: CompanyCode, attempt: Idempotent, service: CurrentService, overlap_hours: OverlapHours = None
 ) -> Response:
     """A new signing key, told once. The older keys stay valid until they are revoked, or for the hours stated."""
-    not_when_overloaded(service)
     overlap = None if overlap_hours is None else timedelta(hours=overlap_hours)
     async with service.work() as work:
         if (seen := await attempt.remembered(work.conn)) is not None:

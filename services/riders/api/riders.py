@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from uuid import UUID
 
 from fastapi import Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, Field
 
 from services.riders import domain, problems, store, usecases
-from services.riders.api.conventions import After, CurrentService, In, Limit, Name, not_when_overloaded
+from services.riders.api.conventions import CurrentService, Name
 from services.riders.domain import Registered, Rider
 from shared.events.common import CompanyCode, ExternalId
 from shared.events.inbound_riders import RiderSubmission
@@ -19,6 +19,8 @@ from shared.kit.auth import AnyOf, Caller, CityOperator, allow, policy_router
 from shared.kit.db import ACQUIRE_TIMEOUT_S
 from shared.kit.http.events import Stated, StatedEvents
 from shared.kit.http.items import EACH, ItemProblem, Malformed, of_event
+from shared.kit.http.models import Answer, Body
+from shared.kit.http.paging import Asked, Page
 from shared.kit.problems import NOT_FOUND, not_found
 from shared.kit.refusals import Refusal
 from shared.kit.service import Service
@@ -26,13 +28,11 @@ from shared.kit.service import Service
 router = policy_router(tags=["riders"])
 
 
-class RiderIn(RiderSubmission):
+class RiderIn(RiderSubmission, Body):
     """A rider as the company knows it."""
 
-    model_config = ConfigDict(extra="forbid")
 
-
-class RiderOut(BaseModel):
+class RiderOut(Answer):
     """A registered rider."""
 
     rider_id: UUID
@@ -47,7 +47,7 @@ class RiderOut(BaseModel):
     version: int
 
 
-class OutletIn(In):
+class OutletIn(Body):
     """An outlet; sending its code again changes it."""
 
     code: ExternalId
@@ -56,8 +56,13 @@ class OutletIn(In):
     active: bool = True
 
 
-class OutletOut(OutletIn):
+class OutletOut(Answer):
     """An outlet."""
+
+    code: str
+    name: str
+    address: str
+    active: bool
 
 
 if TYPE_CHECKING:
@@ -68,19 +73,19 @@ else:
     OutletItem = Annotated[OutletIn, EACH]
 
 
-class RidersIn(In):
+class RidersIn(Body):
     """Riders to register or change, each for itself."""
 
     riders: Annotated[list[RiderItem], Field(min_length=1, max_length=domain.RIDERS_PER_REQUEST_MAX)]
 
 
-class OutletsIn(In):
+class OutletsIn(Body):
     """Outlets to make or change, each for itself."""
 
     outlets: Annotated[list[OutletItem], Field(min_length=1, max_length=domain.OUTLETS_PER_REQUEST_MAX)]
 
 
-class RiderItemOut(BaseModel):
+class RiderItemOut(Answer):
     """What became of one rider of a batch."""
 
     external_id: str | None
@@ -90,7 +95,7 @@ class RiderItemOut(BaseModel):
     problem: ItemProblem | None = None
 
 
-class OutletItemOut(BaseModel):
+class OutletItemOut(Answer):
     """What became of one outlet of a batch."""
 
     code: str | None
@@ -98,20 +103,20 @@ class OutletItemOut(BaseModel):
     problem: ItemProblem | None = None
 
 
-class RidersOut(BaseModel):
+class RidersOut(Answer):
     """One item per rider that was sent, in the same order."""
 
     items: list[RiderItemOut]
 
 
-class OutletsOut(BaseModel):
+class OutletsOut(Answer):
     """One item per outlet that was sent, in the same order."""
 
     items: list[OutletItemOut]
 
 
 @router.post("/v1/riders:batch")
-@allow(auth.Company, events="riders")
+@allow(auth.Company, events="riders", writes=True)
 async def register_riders(body: RidersIn, caller: Caller, service: CurrentService, stated: StatedEvents) -> RidersOut:
     """Register or change up to 1,000 riders; each has its own result, the good ones count.
 
@@ -122,7 +127,7 @@ async def register_riders(body: RidersIn, caller: Caller, service: CurrentServic
 
 
 @router.post("/v1/riders:replay")
-@allow(CityOperator, timeout_s=30.0)
+@allow(CityOperator, timeout_s=30.0, writes=True)
 async def replay_riders(
     body: RidersIn,
     service: CurrentService,
@@ -135,7 +140,6 @@ async def replay_riders(
 async def _register(
     body: RidersIn, company: str, service: Service, stated: Sequence[Stated], *, only_new: bool = False
 ) -> RidersOut:
-    not_when_overloaded(service)
     place = usecases.place_of(company)
     events = stated or [Stated()] * len(body.riders)
     riders = [of_event(item, event) for item, event in zip(body.riders, events, strict=True)]
@@ -165,12 +169,12 @@ async def _register(
         problems.INVALID_NAME,
         problems.CONSENT_IN_FUTURE,
     ),
+    writes=True,
 )
 async def put_rider(external_id: ExternalId, body: RiderIn, caller: Caller, service: CurrentService) -> RiderOut:
     """Register or change one rider. The body names the rider too, as on the topic and in batches."""
     if external_id != body.external_id:
         raise problems.EXTERNAL_ID_MISMATCH("path and body name different riders")
-    not_when_overloaded(service)
     one = usecases.registration(caller.company_code, body)
     async with service.work() as work:
         (outcome,) = await usecases.register(work, [one])
@@ -254,13 +258,11 @@ async def save_outlets(body: OutletsIn, caller: Caller, service: CurrentService)
 
 @router.get("/v1/outlets")
 @allow(auth.Company)
-async def list_outlets(
-    caller: Caller, service: CurrentService, after: After = "", limit: Limit = 200
-) -> list[OutletOut]:
-    """The company's outlets by code; go on behind the last one's code."""
+async def list_outlets(caller: Caller, service: CurrentService, asked: Asked) -> Page[OutletOut]:
+    """The company's outlets by code."""
     async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-        found = await store.outlets(conn, caller.company_code, after, limit)
-    return [OutletOut(code=one.code, name=one.name, address=one.address, active=one.active) for one in found]
+        found = await store.outlets(conn, caller.company_code, asked.after(str) or "", asked.rows)
+    return asked.page(found, OutletOut.model_validate, lambda outlet: outlet.code)
 
 
 def _rider_item(external_id: str, outcome: Registered | Refusal) -> RiderItemOut:

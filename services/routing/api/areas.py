@@ -8,7 +8,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from geojson_pydantic import Feature, MultiPolygon, Polygon
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from services.routing import domain, problems
 from services.routing.api.map_in_force import CurrentRouting, MapInForce
@@ -16,9 +16,11 @@ from services.routing.domain import NOTICE, AreaVersion, Level
 from services.routing.usecases import exports, maps, reports, versions
 from services.routing.usecases.taking_over import Succession, takeover_json
 from shared.events.common import AreaCode, Datum
-from shared.events.outside import Code, Line
+from shared.events.outside import Line
 from shared.kit.areas.carrying import carry_all
 from shared.kit.auth import Caller, CityOperator, Person, allow, policy_router
+from shared.kit.http.models import Answer, Body
+from shared.kit.http.paging import Asked, Page
 from shared.kit.problems import NOT_FOUND, not_found
 
 router: APIRouter = policy_router(tags=["areas"])
@@ -36,17 +38,16 @@ FEATURES_BYTES_MAX = 8_000_000
 ACTIVATION_TIMEOUT_S = 120.0
 
 
-class VersionIn(BaseModel):
+class VersionIn(Body):
     """A new draft."""
 
-    model_config = ConfigDict(extra="forbid")
     label: Annotated[Line, Field(min_length=1, max_length=200)]
     level: Level = Field(Level.GRID, description="of features that name none")
     datum: Datum = Field("wgs84", description="of the coordinates that will be uploaded; CGCS2000 is wgs84")
     beside: UUID | None = Field(None, description="a draft whose areas this one begins with, e.g. to try what joins it")
 
 
-class VersionOut(BaseModel):
+class VersionOut(Answer):
     """One version of the areas; `areas` and `grids` are counts."""
 
     version_id: UUID
@@ -79,7 +80,7 @@ class VersionOut(BaseModel):
         )
 
 
-class AreaProperties(BaseModel):
+class AreaProperties(Answer):
     """What a feature says about its area; other properties are ignored."""
 
     model_config = ConfigDict(extra="ignore")
@@ -93,21 +94,21 @@ class AreaProperties(BaseModel):
 AreaFeature = Feature[Polygon | MultiPolygon, AreaProperties]
 
 
-class FeaturesIn(BaseModel):
+class FeaturesIn(Body):
     """A chunk of a GeoJSON FeatureCollection."""
 
     model_config = ConfigDict(extra="ignore")
     features: Annotated[list[AreaFeature], Field(min_length=1, max_length=FEATURES_MAX)]
 
 
-class FindingOut(BaseModel):
+class FindingOut(Answer):
     """One area and what was wrong with it."""
 
     code: str
     problem: str
 
 
-class AddedOut(BaseModel):
+class AddedOut(Answer):
     """What a chunk did."""
 
     added: int
@@ -115,16 +116,15 @@ class AddedOut(BaseModel):
     repaired: list[FindingOut]
 
 
-class SuccessionIn(BaseModel):
+class SuccessionIn(Body):
     """Who takes over an area that the new map lacks; several lines where it is divided."""
 
-    model_config = ConfigDict(extra="forbid")
     old_code: AreaCode
     new_code: AreaCode
     share: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 1.0
 
 
-class VanishingOut(BaseModel):
+class VanishingOut(Answer):
     """An area of the map in force before that the new one lacks; the preferred successor first."""
 
     code: str
@@ -132,17 +132,16 @@ class VanishingOut(BaseModel):
     successors: list[str]
 
 
-class ActivateIn(BaseModel):
+class ActivateIn(Body):
     """How to put a version in force."""
 
-    model_config = ConfigDict(extra="forbid")
     strict: bool = Field(False, description="refuse when anything is found")
-    mapping: Annotated[list[SuccessionIn], Field(max_length=100_000)] = []
+    mapping: Annotated[list[SuccessionIn], Field(max_length=100_000)] = Field([])
     accept: bool = Field(False, description="let areas vanish that the mapping names no successor for")
     dry_run: bool = Field(False, description="check everything, change nothing")
 
 
-class ActivatedOut(BaseModel):
+class ActivatedOut(Answer):
     """The version in force and what the checks found: overlaps and holes in square metres."""
 
     version: VersionOut
@@ -151,7 +150,7 @@ class ActivatedOut(BaseModel):
     changed: int = Field(description="areas that came, went or moved in the tree")
 
 
-class AreaOut(BaseModel):
+class AreaOut(Answer):
     """One area. `notice` is there where its borders are invented."""
 
     code: str
@@ -176,12 +175,10 @@ class AreaOut(BaseModel):
         )
 
 
-class AreaPage(BaseModel):
-    """Areas by code; go on with `after` = `next`."""
+class AreasOut(Page[AreaOut]):
+    """Areas of the map in force, by code."""
 
     version_id: UUID | None
-    areas: list[AreaOut]
-    next: str | None
 
 
 class AreaDetail(AreaOut):
@@ -215,11 +212,13 @@ async def create_version(body: VersionIn, caller: Caller, service: CurrentRoutin
 async def list_versions(
     service: CurrentRouting,
     areas: MapInForce,
-    after: Annotated[UUID, Query(description="version_id of the last one of the page before")] = NEWER_THAN_ALL,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-) -> list[VersionOut]:
-    """Imports, the newest first; go on behind the last one's version_id."""
-    return [VersionOut.of(version, areas.version_id) for version in await versions.newest(service, after, limit)]
+    asked: Asked,
+) -> Page[VersionOut]:
+    """Imports, the newest first."""
+    found = await versions.newest(service, asked.after(UUID) or NEWER_THAN_ALL, asked.rows)
+    return asked.page(
+        found, lambda version: VersionOut.of(version, areas.version_id), lambda version: version.version_id
+    )
 
 
 @router.post("/v1/areas/versions/{version_id}/features")
@@ -257,6 +256,7 @@ async def discard_draft(version_id: UUID, service: CurrentRouting) -> None:
         problems.AREAS_VANISH,
         problems.INVALID_MAPPING,
     ),
+    writes=True,
 )
 async def activate(version_id: UUID, body: ActivateIn, caller: Caller, service: CurrentRouting) -> ActivatedOut:
     """Check a version for overlaps and holes, and put it in force for all processes; 409 where areas would vanish."""
@@ -287,15 +287,14 @@ async def activate(version_id: UUID, body: ActivateIn, caller: Caller, service: 
 @allow(Person)
 async def list_areas(
     areas: MapInForce,
+    asked: Asked,
     level: Level | None = None,
     parent: AreaCode | None = None,
-    after: Annotated[Code, Query(max_length=32)] = "",
-    limit: Annotated[int, Query(ge=1, le=1_000)] = 200,
-) -> AreaPage:
+) -> AreasOut:
     """Areas of the map in force, by code."""
-    found = maps.list_areas(areas, level, parent, after, limit + 1)
-    rest = found[limit - 1].code if len(found) > limit else None
-    return AreaPage(version_id=areas.version_id, areas=[AreaOut.of(area) for area in found[:limit]], next=rest)
+    found = maps.list_areas(areas, level, parent, asked.after(str) or "", asked.rows)
+    cursor = asked.next(found, lambda area: area.code)
+    return AreasOut(items=_told(found[: asked.limit]), cursor=cursor, version_id=areas.version_id)
 
 
 @router.get("/v1/areas/export.geojson", response_class=Response, responses={200: {"content": {exports.MEDIA_TYPE: {}}}})

@@ -9,7 +9,7 @@ from uuid import UUID
 import orjson
 from fastapi import Query
 from fastapi.responses import StreamingResponse
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import AwareDatetime, Field
 
 from services.tracking import domain, problems, usecases
 from services.tracking.api.parts import CurrentService
@@ -21,6 +21,7 @@ from shared.kit import auth
 from shared.kit.auth import AnyOf, Caller, CityOperator, Operator, Principal, allow, policy_router
 from shared.kit.cells import neutral
 from shared.kit.db import ACQUIRE_TIMEOUT_S
+from shared.kit.http.models import Answer
 from shared.kit.problems import FORBIDDEN, NOT_FOUND, not_found
 
 router = policy_router(tags=["tracking"])
@@ -33,7 +34,7 @@ EXPORTS_OPEN = 16
 """Of a process at once: each holds a page of rows while a slow reader takes their time."""
 
 
-class StepOut(BaseModel):
+class StepOut(Answer):
     """One step: when, what in both languages, and the named person who did it (none: the system or a rider)."""
 
     key: str
@@ -45,7 +46,7 @@ class StepOut(BaseModel):
     note: str
 
 
-class JourneyOut(BaseModel):
+class JourneyOut(Answer):
     """A report and every step it took. `link`: the path of its page, which needs no login: keep it to the reporter."""
 
     report_id: UUID
@@ -68,7 +69,7 @@ class JourneyOut(BaseModel):
     steps: list[StepOut]
 
 
-class ProgressOut(BaseModel):
+class ProgressOut(Answer):
     """Numbers of reports. Settled: no step of the suite is due any more (unroutable ones wait for a person)."""
 
     received: int
@@ -83,7 +84,7 @@ class ProgressOut(BaseModel):
     )
 
 
-class HopOut(BaseModel):
+class HopOut(Answer):
     """Milliseconds from one stage to the next, over the reports that reached both."""
 
     hop: str
@@ -93,7 +94,7 @@ class HopOut(BaseModel):
     p99_ms: float | None
 
 
-class HopsOut(BaseModel):
+class HopsOut(Answer):
     """All hops in the order of the journey, of the newest 500 reports at most."""
 
     hops: list[HopOut]
@@ -176,7 +177,7 @@ async def progress(caller: Caller, service: CurrentService, company: CompanyCode
     wanted = _company(caller, company)
     async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
         found = await figures.progress(conn, wanted)
-    return ProgressOut.model_validate(found, from_attributes=True)
+    return ProgressOut.model_validate(found)
 
 
 @router.get("/v1/tracking/hops")
@@ -185,7 +186,7 @@ async def hops(service: CurrentService, since: AnyZone | None = None) -> HopsOut
     """Median and 99th percentile of each hop, from the stages' own event times; for reports received since `since`."""
     async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
         found = await figures.hops(conn, since)
-    return HopsOut(hops=[HopOut.model_validate(hop, from_attributes=True) for hop in found])
+    return HopsOut(hops=[HopOut.model_validate(hop) for hop in found])
 
 
 def _may_see(caller: Principal, journey: Journey) -> bool:

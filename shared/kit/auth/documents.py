@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from shared.kit import problems
+from shared.kit.auth.who import Policy
 from shared.kit.refusals import Problem
 
 _BEARER, _SIGNATURE = "bearer", "companySignature"
@@ -22,33 +23,33 @@ _BODY_PROBLEMS = (
 )
 
 
-def refusals_before(*, person: bool, company: bool, writes: bool, body: bool, json: bool) -> Iterator[Problem]:
+def refusals_before(policy: Policy, *, writes: bool, body: bool, json: bool) -> Iterator[Problem]:
     """What a request is refused with before its handler runs; the first of a status is the document's example.
 
     Args:
-        person: a token admits to the route.
-        company: a signature does.
+        policy: of the route.
         writes: it isn't a read, whose repetition is read again.
         body: it takes one; `json`: of JSON.
     """
     yield from (problems.MALFORMED_JSON, problems.BAD_REQUEST) * json
     yield from _BODY_PROBLEMS * body
-    if person or company:
+    if not policy.public:
         yield from (problems.TWO_IDENTITIES, problems.CREDENTIALS_MISSING, problems.FORBIDDEN)
-    if person:
+    if policy.person:
         yield from (problems.CREDENTIALS_MALFORMED, problems.TOKEN_INVALID, problems.TOKEN_EXPIRED)
-    if company:
+    yield from (problems.NOT_A_RIDER,) * ("rider" in policy.roles)
+    if policy.company:
         yield from _SIGNATURE_PROBLEMS
         yield from (problems.REPLAYED_REQUEST,) * writes
     yield from (problems.VALIDATION_FAILED, problems.RATE_LIMITED, problems.BUSY)
 
 
-def security(*, person: bool, company: bool) -> list[dict[str, list[str]]]:
+def security(policy: Policy) -> list[dict[str, list[str]]]:
     """The ways to be let in, one of which is enough; none for a public route."""
     ways: list[dict[str, list[str]]] = []
-    if person:
+    if policy.person:
         ways.append({_BEARER: []})
-    if company:
+    if policy.company:
         ways.append({_SIGNATURE: []})
     return ways
 

@@ -24,104 +24,30 @@ from shared.kit.auth.address import Address
 from shared.kit.auth.jwt import JwtVerifier
 from shared.kit.auth.key_ring import Ask
 from shared.kit.auth.once import Handle, answered_once
-from shared.kit.auth.principal import ANONYMOUS, ROLES, Principal
+from shared.kit.auth.principal import ANONYMOUS, Principal
 from shared.kit.auth.replay import ReplayGuard
 from shared.kit.auth.signature import SignatureVerifier, content_hash, is_signed
+from shared.kit.auth.who import MissingPolicy, Policy
 from shared.kit.http.body_models import bound_errors, items_max
 from shared.kit.http.encodings import unpacked
 from shared.kit.http.events import plain
 from shared.kit.http.limits import Allowance, Limiter
 from shared.kit.http.middleware import allow_body, allow_time, weigh_json
 from shared.kit.http.problems import not_taken, refusal_responses, unauthorized
-from shared.kit.problems import CREDENTIALS_MALFORMED, CREDENTIALS_MISSING, FORBIDDEN, MALFORMED_EVENT, TWO_IDENTITIES
+from shared.kit.problems import (
+    CREDENTIALS_MALFORMED,
+    CREDENTIALS_MISSING,
+    FORBIDDEN,
+    MALFORMED_EVENT,
+    TWO_IDENTITIES,
+    ServiceBusy,
+)
 from shared.kit.refusals import Problem, Refusal, refused_by
 
 _MARK = "__beegrid_rule__"
 _READS = frozenset({"GET", "HEAD"})
+OVERLOADED_S = 5
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
-
-
-class MissingPolicy(TypeError):
-    """A route was declared without a policy, or with one that this app can't enforce."""
-
-
-@dataclass(frozen=True)
-class Policy:
-    """Who may call a route.
-
-    `roles`: a token with any of these; `city_roles`: one with any of these whose areas leave nothing of the city out;
-    `any_person`: any valid token; `company`: a signature; `public`: everybody.
-    """
-
-    name: str
-    roles: frozenset[str] = frozenset()
-    city_roles: frozenset[str] = frozenset()
-    any_person: bool = False
-    company: bool = False
-    public: bool = False
-
-    @property
-    def person(self) -> bool:
-        """Whether a token can satisfy it."""
-        return self.any_person or bool(self.roles | self.city_roles)
-
-    def admits(self, principal: Principal) -> bool:
-        """The decision itself."""
-        if self.public:
-            return True
-        if principal.kind == "company":
-            return self.company
-        if principal.kind not in ("person", "operator"):
-            return False
-        if self.any_person or self.roles & principal.roles:
-            return True
-        return bool(self.city_roles & principal.roles) and principal.covers_city
-
-    def narrowed(self, principal: Principal) -> Principal:
-        """The caller with those of their roles alone that the policy lets in.
-
-        What one role is let in with is no way for another: an operator of one grid who rides as well comes to what is
-        for riders and the city's operators as a rider.
-        """
-        if principal.kind not in ("person", "operator"):
-            return principal
-        kept = principal.roles if self.any_person else principal.roles & (self.roles | self.city_roles)
-        if not principal.covers_city:
-            kept -= self.city_roles - self.roles
-        return replace(principal, roles=kept, kind="operator" if "operator" in kept else "person")
-
-
-def AnyOf(*policies: Policy) -> Policy:
-    """Whoever one of the policies admits. Public can't be one of them: it would hide the others."""
-    if len(policies) < 2 or any(policy.public for policy in policies):
-        raise MissingPolicy("AnyOf takes two or more policies, none of them Public")
-    return Policy(
-        "|".join(policy.name for policy in policies),
-        frozenset[str]().union(*(policy.roles for policy in policies)),
-        frozenset[str]().union(*(policy.city_roles for policy in policies)),
-        any(policy.any_person for policy in policies),
-        any(policy.company for policy in policies),
-    )
-
-
-def _role(name: str) -> Policy:
-    if name not in ROLES:
-        raise MissingPolicy(f"unknown role {name}")
-    return Policy(name, frozenset({name}))
-
-
-Public = Policy("public", public=True)
-Person = Policy("person", any_person=True)
-Company = Policy("company", company=True)
-Rider = _role("rider")
-GridWorker = _role("grid_worker")
-Dispatcher = _role("dispatcher")
-Department = _role("department")
-Verifier = _role("verifier")
-Merchant = _role("merchant")
-Operator = _role("operator")
-CityOperator = Policy("city_operator", city_roles=frozenset({"operator"}))
-"""For what belongs to no area: an operator whose areas leave nothing of the city out, or who has none."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +65,7 @@ class Rule:
     event: bool = False
     events: str | None = None
     refuses: tuple[Problem, ...] = ()
+    writes: bool = False
 
 
 def allow(
@@ -151,19 +78,25 @@ def allow(
     event: bool = False,
     events: str | None = None,
     refuses: Iterable[Problem] = (),
+    writes: bool = False,
 ) -> Callable[[Endpoint], Endpoint]:
     """Declares who may call the route; stands directly above the function, below the router's decorator.
 
     `answer_kept` False: the answer has a secret, so that a signed request sent again is refused instead of answered.
     `event`: one CloudEvent may be sent as well; `events`: a batch of them, whose data becomes this list of the body.
-    `refuses`: with what the handler does, beside what stands before it.
+    `refuses`: with what the handler does, beside what stands before it. `writes`: it publishes events, so that it is
+    refused as busy, unread, while Kafka takes none and they pile up.
     """
 
     def mark(endpoint: Endpoint) -> Endpoint:
         if hasattr(endpoint, _MARK):
             raise MissingPolicy(f"{endpoint.__name__} has two policies")
         bound_errors(endpoint)
-        setattr(endpoint, _MARK, Rule(policy, body_max, limited, timeout_s, answer_kept, event, events, tuple(refuses)))
+        setattr(
+            endpoint,
+            _MARK,
+            Rule(policy, body_max, limited, timeout_s, answer_kept, event, events, tuple(refuses), writes),
+        )
         return endpoint
 
     return mark
@@ -217,7 +150,7 @@ class PolicyRoute(APIRoute):
             raise MissingPolicy(f"{path}: put @allow(<policy>) on {endpoint.__qualname__}")
         self.rule = rule
         policy = rule.policy
-        security = documents.security(person=policy.person, company=policy.company)
+        security = documents.security(policy)
         options["openapi_extra"] = {
             "x-policy": policy.name,
             "security": security,
@@ -239,10 +172,9 @@ class PolicyRoute(APIRoute):
 
     def _refuses(self) -> Iterator[Problem]:
         """All that it may refuse with: what stands before the handler, the handler, and what that depends on."""
-        policy = self.rule.policy
         writes = not (self.methods or _READS) <= _READS
         yield from documents.refusals_before(
-            person=policy.person, company=policy.company, writes=writes, body=self.takes_body, json=self.takes_json
+            self.rule.policy, writes=writes, body=self.takes_body, json=self.takes_json
         )
         if self.rule.event or self.rule.events:
             yield MALFORMED_EVENT
@@ -331,6 +263,7 @@ def rules(app: FastAPI) -> Iterator[tuple[str, list[str], Rule]]:
 class _State(Protocol):
     auth: Authenticator
     limiter: Limiter
+    overloaded: Callable[[], bool]
 
 
 async def _admit(request: Request, rule: Rule) -> Allowance | None:
@@ -351,6 +284,8 @@ async def _admit(request: Request, rule: Rule) -> Allowance | None:
     if not rule.policy.admits(principal):
         raise FORBIDDEN(f"needs {_needs(rule.policy)}")
     await state.auth.check_erased(principal)
+    if rule.writes and state.overloaded():
+        raise ServiceBusy("events wait for Kafka", OVERLOADED_S)
     return allowance
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 from uuid import UUID
 
 from shared.kit.areas import NO_MAP, AreaTree
-from shared.kit.problems import FORBIDDEN
+from shared.kit.problems import FORBIDDEN, NOT_A_RIDER
 
 Kind = Literal["company", "person", "operator", "anonymous"]
 ROLES = frozenset({"rider", "grid_worker", "dispatcher", "department", "verifier", "merchant", "operator"})
@@ -73,6 +73,14 @@ class Principal:
         if self.kind != "company" or self.company is None:
             raise FORBIDDEN("only a company may do this")
         return self.company
+
+    @property
+    def rider_id(self) -> UUID:
+        """Which rider the caller is. Raises the 403 problem `not_a_rider` where the token names none."""
+        try:
+            return UUID(self.id)
+        except ValueError:
+            raise NOT_A_RIDER("the token's subject is no rider's id") from None
 
     @property
     def merchant(self) -> str:

@@ -12,12 +12,14 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
 from shared.kit.auth.documents import SECURITY_SCHEMES
-from shared.kit.auth.policy import Authenticator, MissingPolicy, policies, rules
+from shared.kit.auth.policy import Authenticator, policies, rules
+from shared.kit.auth.who import MissingPolicy
 from shared.kit.http import events
 from shared.kit.http.bodies import BodyBudget
 from shared.kit.http.encodings import KNOWN
 from shared.kit.http.limits import Limiter
 from shared.kit.http.middleware import RequestMiddleware
+from shared.kit.http.paging import Cursors
 from shared.kit.http.probes import Health, probes_router
 from shared.kit.http.problems import REFUSALS, problem_handler
 from shared.kit.proxies import Proxies
@@ -43,9 +45,12 @@ def create_app(
     static: Mapping[str, Path] | None = None,
     proxies: Proxies | None = None,
     bodies_max: int = BODIES_MAX,
+    overloaded: Callable[[], bool] = lambda: False,
+    cursors: Cursors | None = None,
 ) -> FastAPI:
     """An app whose every route is behind a policy. `static`: URL path → folder, public. `proxies`: none are trusted.
-    `bodies_max`: bytes of all bodies that are held at once.
+    `bodies_max`: bytes of all bodies that are held at once. `overloaded`: whether routes that write are refused now.
+    `cursors`: for routes that answer in pages.
 
     Raises MissingPolicy for a route without a policy, or for companies' routes without a key ring and a replay guard.
     """
@@ -60,6 +65,8 @@ def create_app(
     )
     app.state.auth = auth
     app.state.limiter = limiter
+    app.state.overloaded = overloaded
+    app.state.cursors = cursors
     app.state.unguarded = frozenset({OPENAPI_PATH, *(static or {})})
     app.state.render_problem = handler = problem_handler()
 

@@ -1,5 +1,6 @@
 """HTTP is spoken in one way by all services: bodies, writing routes, and what a route may be refused with."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -65,3 +66,26 @@ def _model(annotation: Any) -> type[BaseModel]:
     options = [one for one in getattr(annotation, "__args__", (annotation,)) if one is not type(None)]
     found: type[BaseModel] = options[0]
     return found
+
+
+def test_the_document_of_the_suite_has_all_of_each_service() -> None:
+    suite = json.loads((ROOT / "docs/openapi.json").read_text("utf-8"))
+    for name in service_names(ROOT):
+        one = json.loads((ROOT / f"docs/openapi/{name}.json").read_text("utf-8"))
+        for path, methods in one["paths"].items():
+            if path.startswith(("/v1/", "/ops/")):
+                assert suite["paths"][path].keys() == methods.keys()
+    assert "$ref" in json.dumps(suite)
+    missing = {ref for ref in _references(suite) if ref.rsplit("/", 1)[1] not in suite["components"]["schemas"]}
+    assert missing == set()
+
+
+def _references(document: Any) -> Iterator[str]:
+    if isinstance(document, dict):
+        if isinstance(ref := document.get("$ref"), str):
+            yield ref
+        for one in document.values():
+            yield from _references(one)
+    elif isinstance(document, list):
+        for one in document:
+            yield from _references(one)

@@ -1,27 +1,28 @@
 """HTTP of the cases service."""
 
-import base64
-import binascii
 from datetime import UTC, datetime
 from typing import Annotated, get_args
 from uuid import UUID
 
 from fastapi import Depends, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, Field
 
-from services.cases import domain, store, usecases
-from services.cases.domain import Case, Order, Person, Refused, Taken
+from services.cases import domain, problems, store, usecases
+from services.cases.domain import Case, Order, Person, Taken
 from services.cases.settings import Settings
 from services.cases.store.listing import Listing, page
 from services.cases.usecases import Rules, Wish
 from shared.events.case_changed import CaseState
 from shared.events.common import AnyZone, AreaCode
-from shared.events.outside import PLAIN_FORM, Code, Words
+from shared.events.outside import PLAIN_FORM, Words
 from shared.kit import auth
 from shared.kit.auth import AnyOf, Caller, Principal, allow, policy_router
-from shared.kit.http import ApiProblem, busy, forbidden, not_found, problem_responses, unprocessable
 from shared.kit.http.items import ItemProblem
+from shared.kit.http.models import Answer, Body
+from shared.kit.http.paging import Asked, Page
 from shared.kit.masking import masked, masked_each
+from shared.kit.problems import FORBIDDEN, NOT_FOUND, not_found
+from shared.kit.refusals import Refusal
 from shared.kit.service import Service, current_service
 from shared.kit.tracing import current_traceparent
 
@@ -54,26 +55,22 @@ _POLICY_OF = {
     "operator": auth.Operator,
     "rider": auth.Rider,
 }
-_STATUS = {"not_found": 404, "forbidden": 403}
-_TITLES = {
-    "not_found": "未找到 / Not found",
-    "forbidden": "没有权限 / Not allowed",
-    "wrong_state": "案件状态不允许此操作 / Not possible in this state",
-    "same_person": "处置人不能核查自己的案件 / The handler can't verify",
-    "other_worker": "案件已由他人认领 / Claimed by somebody else",
-    "wrong_grid": "网格不符 / Wrong grid",
-    "too_late": "已超过重新打开的期限 / Too late to reopen",
-}
+_OF_STEPS = (
+    NOT_FOUND,
+    problems.WRONG_STATE,
+    problems.SAME_PERSON,
+    problems.OTHER_WORKER,
+    problems.WRONG_GRID,
+    problems.TOO_LATE,
+)
 
 
-class StepIn(BaseModel):
+class StepIn(Body):
     """What belongs to a step.
 
     `grid_code`: of a claim, which of an ambiguous case's grids; of redispatch, the new one. Without it the case stays
     where it is: a grid of the map in force, and the caller's. `department`: of redispatch; any code, noted as it is.
     """
-
-    model_config = ConfigDict(extra="forbid")
 
     note: Annotated[Words, Field(max_length=500)] = ""
     grid_code: AreaCode | None = None
@@ -87,22 +84,20 @@ class StepItemIn(StepIn):
     step: Annotated[str, Field(pattern=f"^({'|'.join(STEP_OF)})$", examples=["claim"]), PLAIN_FORM]
 
 
-class StepsIn(BaseModel):
+class StepsIn(Body):
     """Steps, taken in this order."""
-
-    model_config = ConfigDict(extra="forbid")
 
     steps: Annotated[list[StepItemIn], Field(min_length=1, max_length=usecases.STEPS_PER_REQUEST_MAX)]
 
 
-class ActorOut(BaseModel):
+class ActorOut(Answer):
     """Who did it."""
 
     name: str | None
     role: str | None
 
 
-class CaseOut(BaseModel):
+class CaseOut(Answer):
     """A case. The place is WGS-84 in degrees; `report_count` reports are of this one thing."""
 
     case_id: UUID
@@ -144,7 +139,7 @@ class CaseOut(BaseModel):
         )
 
 
-class StepOut(BaseModel):
+class StepOut(Answer):
     """A step that the case took; a rider is never named."""
 
     version: int
@@ -156,10 +151,8 @@ class StepOut(BaseModel):
     at: AwareDatetime
 
 
-class WordsOut(BaseModel):
+class WordsOut(Answer):
     """What one report says; `version` is that of the step that brought it."""
-
-    model_config = ConfigDict(from_attributes=True)
 
     version: int
     report_id: UUID
@@ -177,21 +170,7 @@ class CaseDetailOut(CaseOut):
     words: list[WordsOut]
 
 
-class WordsPageOut(BaseModel):
-    """A page of what a case's reports say; `next` is `after` of the next page, null after the last."""
-
-    items: list[WordsOut]
-    next: int | None
-
-
-class CasesOut(BaseModel):
-    """A page; `cursor` asks for the next one, null after the last."""
-
-    items: list[CaseOut]
-    cursor: str | None
-
-
-class StepItemOut(BaseModel):
+class StepItemOut(Answer):
     """What became of one step of a batch."""
 
     case_id: UUID
@@ -201,7 +180,7 @@ class StepItemOut(BaseModel):
     problem: ItemProblem | None
 
 
-class StepsOut(BaseModel):
+class StepsOut(Answer):
     """One item per step, in the same order."""
 
     items: list[StepItemOut]
@@ -212,29 +191,27 @@ class StepsOut(BaseModel):
 async def list_cases(
     caller: Caller,
     service: CurrentService,
+    asked: Asked,
     grid: Annotated[AreaCode | None, Query(description="code of a grid, or of an area around grids")] = None,
     state: CaseState | None = None,
     due_before: AnyZone | None = None,
-    cursor: Annotated[Code | None, Query(max_length=120)] = None,
-    limit: Annotated[int, Query(ge=1, le=500)] = 100,
-) -> CasesOut:
+) -> Page[CaseOut]:
     """Cases in the caller's areas, the most urgent first; without `state` all that are not closed or invalid."""
     listing = Listing(
         areas=_areas(caller, grid),
         tree=caller.tree,
         state=state,
         due_before=due_before,
-        after=_after(cursor),
-        rows_max=limit,
+        after=asked.after(datetime, UUID) or (datetime.min.replace(tzinfo=UTC), UUID(int=0)),
+        rows_max=asked.rows,
     )
     async with service.pool.acquire() as conn:
         found = await page(conn, listing)
-    more = _cursor(found[-1]) if len(found) == limit else None
-    return CasesOut(items=[CaseOut.of(case) for case in found], cursor=more)
+    return asked.page(found, CaseOut.of, lambda case: (case.due_at, case.case_id))
 
 
-@router.get("/v1/cases/{case_id}", responses=problem_responses(404))
-@allow(Anybody)
+@router.get("/v1/cases/{case_id}")
+@allow(Anybody, refuses=(NOT_FOUND,))
 async def read_case(case_id: UUID, caller: Caller, service: CurrentService) -> CaseDetailOut:
     """A case with every step it took; for its reporters, and for those whose area it is in."""
     async with service.pool.acquire() as conn:
@@ -253,27 +230,25 @@ async def read_case(case_id: UUID, caller: Caller, service: CurrentService) -> C
     )
 
 
-@router.get("/v1/cases/{case_id}/words", responses=problem_responses(404))
-@allow(Office)
+@router.get("/v1/cases/{case_id}/words")
+@allow(Office, refuses=(NOT_FOUND,))
 async def read_words(
     case_id: UUID,
     caller: Caller,
     service: CurrentService,
-    after: Annotated[int, Query(ge=0, le=2**62, description="`next` of the page before")] = 0,
-    limit: Annotated[int, Query(ge=1, le=500)] = 100,
-) -> WordsPageOut:
+    asked: Asked,
+) -> Page[WordsOut]:
     """What a case's reports say, in the order in which they came; for those whose area it is in."""
     async with service.pool.acquire() as conn:
         case = await store.case(conn, case_id)
         if case is None or not domain.may_see(case, _person(caller)):
             raise not_found("case")
-        words = await store.words(conn, case_id, after, limit)
-    more = words[-1].version if len(words) == limit else None
-    return WordsPageOut(items=[WordsOut.model_validate(one) for one in words], next=more)
+        words = await store.words(conn, case_id, asked.after(int) or 0, asked.rows)
+    return asked.page(words, WordsOut.model_validate, lambda one: one.version)
 
 
-@router.post("/v1/cases:transition", responses=problem_responses(413))
-@allow(Office, timeout_s=20.0)
+@router.post("/v1/cases:transition")
+@allow(Office, timeout_s=20.0, writes=True)
 async def take_steps(body: StepsIn, caller: Caller, service: CurrentService) -> StepsOut:
     """Take up to 500 steps in one transaction; each has its own result, those refused leave the others as they are."""
     notes = await masked_each(item.note for item in body.steps)
@@ -291,23 +266,21 @@ def _step_route(word: str, step: domain.Step) -> None:
     async def take_step(case_id: UUID, caller: Caller, service: CurrentService, body: StepIn | None = None) -> CaseOut:
         body = body or StepIn()
         (result,) = await _take(service, caller, [Wish(case_id, _order(step, body, masked(body.note)))])
-        if isinstance(result, Refused):
-            raise _problem(result)
+        if isinstance(result, Refusal):
+            raise result
         return CaseOut.of(result.case)
 
     take_step.__name__ = f"{word.replace('-', '_')}_case"
     take_step.__doc__ = f"The case is {step}; 409 with its `state` where that allows no such step."
-    allowed = allow(AnyOf(*roles) if len(roles) > 1 else roles[0])(take_step)
-    router.post(f"/v1/cases/{{case_id}}/{word}", responses=problem_responses(404, 409))(allowed)
+    allowed = allow(AnyOf(*roles) if len(roles) > 1 else roles[0], refuses=_OF_STEPS, writes=True)(take_step)
+    router.post(f"/v1/cases/{{case_id}}/{word}")(allowed)
 
 
 for _word, _step in STEP_OF.items():
     _step_route(_word, _step)
 
 
-async def _take(service: Service, caller: Principal, wishes: list[Wish]) -> list[Taken | Refused]:
-    if service.overloaded():
-        raise busy("events wait for Kafka")
+async def _take(service: Service, caller: Principal, wishes: list[Wish]) -> list[Taken | Refusal]:
     rules = _rules(service)
     async with service.work() as work:
         return await usecases.take_steps(work, rules, _person(caller), wishes, current_traceparent())
@@ -345,23 +318,8 @@ def _areas(caller: Principal, asked: str | None) -> tuple[str, ...] | None:
         return (asked,)
     inside = tuple(sorted({area for area in caller.areas if caller.tree.covers(asked, area)}))
     if not inside:
-        raise forbidden("not one of your areas")
+        raise FORBIDDEN("not one of your areas")
     return inside
-
-
-def _cursor(case: Case) -> str:
-    micros = int(case.due_at.timestamp() * 1_000_000)
-    return base64.urlsafe_b64encode(micros.to_bytes(8, "big") + case.case_id.bytes).decode().rstrip("=")
-
-
-def _after(cursor: str | None) -> tuple[datetime, UUID]:
-    if cursor is None:
-        return datetime.min.replace(tzinfo=UTC), UUID(int=0)
-    try:
-        raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        return datetime.fromtimestamp(int.from_bytes(raw[:8], "big") / 1_000_000, UTC), UUID(bytes=raw[8:])
-    except (binascii.Error, ValueError, OverflowError, OSError) as bad:
-        raise unprocessable("bad_cursor", "游标无效 / Bad cursor", "use the cursor of the page before") from bad
 
 
 def _step_out(step: store.StepRow, *, with_note: bool) -> StepOut:
@@ -379,16 +337,10 @@ def _step_out(step: store.StepRow, *, with_note: bool) -> StepOut:
     )
 
 
-def _problem(refused: Refused) -> ApiProblem:
-    extras = {"state": refused.state} if refused.state else {}
-    status = _STATUS.get(refused.code, 409)
-    return ApiProblem(status, refused.code, _TITLES[refused.code], refused.detail, extras)
-
-
-def _item(case_id: UUID, result: Taken | Refused) -> StepItemOut:
-    if isinstance(result, Refused):
-        problem = ItemProblem(code=result.code, title=_TITLES[result.code], detail=result.detail)
-        return StepItemOut(case_id=case_id, ok=False, state=result.state, version=None, problem=problem)
+def _item(case_id: UUID, result: Taken | Refusal) -> StepItemOut:
+    if isinstance(result, Refusal):
+        state = result.extras.get("state")
+        return StepItemOut(case_id=case_id, ok=False, state=state, version=None, problem=ItemProblem.of(result))
     case = result.case
     return StepItemOut(case_id=case_id, ok=True, state=case.state, version=case.version, problem=None)
 

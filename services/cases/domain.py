@@ -9,8 +9,10 @@ from hashlib import blake2b
 from typing import NamedTuple
 from uuid import UUID
 
+from services.cases import problems
 from shared.events.case_changed import CaseState, CaseTransition
 from shared.events.common import Level
+from shared.kit.problems import FORBIDDEN, not_found
 
 State = CaseState
 Step = CaseTransition
@@ -164,17 +166,6 @@ class Taken:
     """Of a step that brings one: opened, attached, repeated."""
 
 
-class Refused(Exception):
-    """A step may not be taken. Stable codes: not_found, forbidden, wrong_state, same_person, other_worker, too_late,
-    wrong_grid."""
-
-    def __init__(self, code: str, detail: str, state: State | None = None) -> None:
-        super().__init__(detail)
-        self.code = code
-        self.detail = detail
-        self.state = state
-
-
 def may_see(case: Case, person: Person) -> bool:
     """Whether a person may know of the case: a reporter, or somebody with an office in one of its grids."""
     return case.case_id in person.reported or works_on(case, person)
@@ -193,16 +184,17 @@ def take(case: Case, order: Order, person: Person, now: datetime, limit: timedel
         reopen_within: how long after closing a reporter may reopen.
 
     Raises:
-        Refused: the person, the state or the time doesn't allow it.
+        Refusal: the person, the state or the time doesn't allow it.
     """
     rule = TABLE[order.step]
     if not may_see(case, person):
-        raise Refused("not_found", "no such case")
+        raise not_found("case")
     role = next((role for role in rule.roles if _acts_as(role, case, person)), None)
     if role is None:
-        raise Refused("forbidden", f"{order.step} is for {', '.join(rule.roles) or 'the system'}")
+        raise FORBIDDEN(f"{order.step} is for {', '.join(rule.roles) or 'the system'}")
     if case.state not in rule.from_states:
-        raise Refused("wrong_state", f"{order.step} is not possible on a case that is {case.state}", case.state)
+        detail = f"{order.step} is not possible on a case that is {case.state}"
+        raise problems.WRONG_STATE(detail, state=case.state)
     # a rider is named nowhere: who may show the name asks the riders service
     actor = Actor(person.id, "" if role == "rider" else person.name, role)
     _check(case, order, actor, now, reopen_within)
@@ -229,13 +221,13 @@ def _acts_as(role: str, case: Case, person: Person) -> bool:
 
 def _check(case: Case, order: Order, actor: Actor, now: datetime, reopen_within: timedelta) -> None:
     if order.step in ("verified", "rework_ordered") and actor.id == case.handled_by:
-        raise Refused("same_person", "whoever handled the case can't verify it", case.state)
+        raise problems.SAME_PERSON("whoever handled the case can't verify it", state=case.state)
     # A claim is a promise: a colleague can't finish it, the responsible department can.
     foreign = case.claimed_by is not None and case.claimed_by.id != actor.id
     if foreign and actor.role == "grid_worker" and order.step in ("handled", "info_requested", "returned"):
-        raise Refused("other_worker", "another grid worker claimed the case", case.state)
+        raise problems.OTHER_WORKER("another grid worker claimed the case", state=case.state)
     if order.step == "reopened" and now > case.changed_at + reopen_within:
-        raise Refused("too_late", f"a case can be reopened within {reopen_within.days} days", case.state)
+        raise problems.TOO_LATE(f"a case can be reopened within {reopen_within.days} days", state=case.state)
 
 
 def _with_effect(case: Case, order: Order, actor: Actor, person: Person) -> Case:
@@ -245,7 +237,7 @@ def _with_effect(case: Case, order: Order, actor: Actor, person: Person) -> Case
             mine.insert(0, case.grid_code)
         grid = order.grid_code or (mine[0] if mine else "")
         if grid not in mine:
-            raise Refused("wrong_grid", "the grid is not one of the case's, or not yours", case.state)
+            raise problems.WRONG_GRID("the grid is not one of the case's, or not yours", state=case.state)
         return replace(case, grid_code=grid, alternatives=(), claimed_by=actor)
     if order.step == "handled":
         return replace(case, handled_by=actor.id)
@@ -253,7 +245,7 @@ def _with_effect(case: Case, order: Order, actor: Actor, person: Person) -> Case
         return replace(case, claimed_by=None)
     if order.step == "redispatched":
         if not person.dispatches_to(order.grid_code or case.grid_code):
-            raise Refused("wrong_grid", "the map in force has no such grid, or it isn't yours", case.state)
+            raise problems.WRONG_GRID("the map in force has no such grid, or it isn't yours", state=case.state)
         return replace(
             case,
             grid_code=order.grid_code or case.grid_code,

@@ -8,8 +8,8 @@ from uuid import UUID
 
 from rapidfuzz import fuzz
 
-from services.cases import domain, metrics, store
-from services.cases.domain import Candidate, Case, Order, Person, Refused, Report, Sighting, Taken
+from services.cases import domain, metrics, problems, store
+from services.cases.domain import Candidate, Case, Order, Person, Report, Sighting, Taken
 from services.cases.duplicates import DuplicateRule, best_match
 from services.cases.settings import Settings
 from services.cases.store import NewReport, areas
@@ -19,6 +19,8 @@ from shared.events.common import Actor
 from shared.events.report_routed import ReportRouted
 from shared.kit.db import Connection, TooMuch
 from shared.kit.ids import new_id
+from shared.kit.problems import not_found
+from shared.kit.refusals import Refusal
 from shared.kit.work import Event, Work
 
 STEPS_PER_REQUEST_MAX = 500
@@ -115,7 +117,7 @@ async def take_routed_reports(work: Work, rules: Rules, events: Sequence[Event[R
 
 async def take_steps(
     work: Work, rules: Rules, person: Person, wishes: Sequence[Wish], traceparent: str | None = None
-) -> list[Taken | Refused]:
+) -> list[Taken | Refusal]:
     """Take steps, one result per wish in the same order; several for one case are taken one after the other.
 
     A refused step leaves the others as they are. Constant number of statements.
@@ -123,7 +125,7 @@ async def take_steps(
     current = await store.lock_cases(work.conn, sorted({wish.case_id for wish in wishes}))
     person = await known_reporter(work.conn, person, list(current))
     before = {case_id: case.version for case_id, case in current.items()}
-    results: list[Taken | Refused] = []
+    results: list[Taken | Refusal] = []
     for wish in wishes:
         result = _take(current.get(wish.case_id), wish.order, person, work.now, rules)
         if isinstance(result, Taken):
@@ -172,13 +174,13 @@ async def carry_over(work: Work) -> int:
     return len(taken)
 
 
-def _take(case: Case | None, order: Order, person: Person, now: datetime, rules: Rules) -> Taken | Refused:
+def _take(case: Case | None, order: Order, person: Person, now: datetime, rules: Rules) -> Taken | Refusal:
     try:
         if case is None:
-            raise Refused("not_found", "no such case")
+            raise not_found("case")
         limit = rules.limit(case.kind, now)
         return domain.take(case, order, person, now, limit, rules.reopen_within)
-    except Refused as refused:
+    except Refusal as refused:
         metrics.REFUSALS.labels(code=refused.code).inc()
         return refused
 
@@ -194,7 +196,7 @@ async def _new_ones(work: Work, events: Sequence[Event[ReportRouted]]) -> list[E
         if report_id in known:
             continue
         if event.data.grid_code is None:
-            work.reject(event, "grid_missing", "routed, and no grid is named")
+            work.reject(event, problems.GRID_MISSING("routed, and no grid is named"))
         else:
             fresh.append(event)
     return fresh

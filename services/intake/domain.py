@@ -7,6 +7,9 @@ from hashlib import blake2b
 from typing import Literal
 from uuid import UUID
 
+from services.intake import problems
+from shared.kit.refusals import Refusal
+
 FUTURE_TOLERANCE = timedelta(minutes=5)
 REPORTS_PER_REQUEST_MAX = 500
 Datum = Literal["wgs84", "gcj02", "bd09"]
@@ -15,19 +18,6 @@ PHOTO_BYTES_MAX = 16 * 1024 * 1024
 PIXELS_MAX = 64_000_000
 """Phones make 12, 24 or 48 to 50 million by default."""
 ORPHAN_AGE = timedelta(hours=24)
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why something was not accepted. `field` names the field at fault, if there is one."""
-
-    code: str
-    title: str
-    detail: str
-    field: str | None = None
-
-
-ERASED_REFUSAL = Refusal("rider_erased", "骑手信息已删除 / Rider erased", "the rider had the data erased", "rider")
 
 
 @dataclass(slots=True)
@@ -149,36 +139,32 @@ def refusal_of(s: Submission, rider: Rider | None, known: Known, level: str | No
 def _content_refusal(s: Submission, level: str | None, now: datetime) -> Refusal | None:
     """Beside what the contract itself refuses: ranges, lengths, datums (shared/events/inbound_reports.py)."""
     if level is None:
-        return Refusal("unknown_kind", "类别不存在 / Unknown kind", "the catalogue has no such kind", "kind")
+        return problems.UNKNOWN_KIND("the catalogue has no such kind", field="kind")
     if s.occurred_at > now + FUTURE_TOLERANCE:
-        return Refusal("occurred_in_future", "时间在未来 / Time in the future", "occurred_at is ahead", "occurred_at")
+        return problems.OCCURRED_IN_FUTURE("occurred_at is ahead", field="occurred_at")
     return None
 
 
 def _sender_refusal(s: Submission, rider: Rider | None, known: Known) -> Refusal | None:
     if s.company is not None and s.company not in known.companies:
-        return Refusal("unknown_company", "企业未登记 / Unknown company", "the company is not registered")
+        return problems.UNKNOWN_COMPANY("the company is not registered")
     if s.company is not None and not known.companies[s.company]:
         # before the rider: no registration helps
-        return _suspended()
+        return problems.COMPANY_SUSPENDED("the company is suspended")
     if rider is None:
-        return Refusal("unknown_rider", "骑手未登记 / Unknown rider", "the rider is not registered", "rider")
+        return problems.UNKNOWN_RIDER("the rider is not registered", field="rider")
     if s.company is None and rider.company_active is None:
-        return Refusal("unknown_company", "企业未登记 / Unknown company", "the company is not registered")
+        return problems.UNKNOWN_COMPANY("the company is not registered")
     if s.company is None and not rider.company_active:
-        return _suspended()
+        return problems.COMPANY_SUSPENDED("the company is suspended")
     if rider.erased:
-        return ERASED_REFUSAL
+        return problems.RIDER_ERASED("the rider had the data erased", field="rider")
     if not rider.active:
-        return Refusal("rider_inactive", "骑手已停用 / Rider inactive", "the rider is no longer active", "rider")
+        return problems.RIDER_INACTIVE("the rider is no longer active", field="rider")
     if not rider.consent:
         detail = "the rider has not agreed to place and photo being processed"
-        return Refusal("consent_missing", "骑手未授权 / Consent missing", detail, "rider")
+        return problems.CONSENT_MISSING(detail, field="rider")
     return None
-
-
-def _suspended() -> Refusal:
-    return Refusal("company_suspended", "企业已停用 / Company suspended", "the company is suspended")
 
 
 def newcomer(rider_id: UUID, company: str, external_id: str) -> Rider:
@@ -191,33 +177,13 @@ def _photo_refusal(s: Submission, rider: Rider | None, known: Known) -> Refusal 
         photo = known.photos.get(photo_id)
         if photo is None or rider is None or photo.owner not in photo_owners(rider):
             # somebody else's photo looks like none
-            return Refusal("unknown_photo", "照片不存在 / Unknown photo", "no such photo of yours", "photos")
+            return problems.UNKNOWN_PHOTO("no such photo of yours", field="photos")
     return None
 
 
 def photo_owners(rider: Rider) -> tuple[str, str]:
     """Whose photos a report of this rider may use: the company's uploads and the rider's own."""
     return f"company:{rider.company}", f"person:{rider.rider_id}"
-
-
-def conflict() -> Refusal:
-    """The number was used before, for something else."""
-    return Refusal(
-        "idempotency_conflict",
-        "编号已用于其他内容 / Number used for other content",
-        "external_id was accepted before with other content",
-        "external_id",
-    )
-
-
-def event_known() -> Refusal:
-    """The event came before, and is not this report."""
-    return Refusal(
-        "event_known",
-        "事件已收到过 / Event known",
-        "an event of this source and id came before: with other content, or as a dead letter",
-        "id",
-    )
 
 
 @dataclass(frozen=True, slots=True)

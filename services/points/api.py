@@ -1,36 +1,35 @@
 """HTTP in: riders read their own account, operators any, and set the rules."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Depends, Response
+from pydantic import Field
 
-from services.points import usecases
+from services.points import problems, usecases
 from services.points.domain import Account, Rule, rule_at
 from services.points.store import ledger as store
-from services.points.store.ledger import EntryView
 from shared.events.common import AnyZone
-from shared.events.outside import PLAIN_FORM, RowId, Words
+from shared.events.outside import Words
 from shared.kit import clock
 from shared.kit.auth import Caller, CityOperator, Operator, Rider, allow, policy_router
 from shared.kit.db import Connection
-from shared.kit.http import problem_responses, unprocessable
+from shared.kit.http.models import Answer, Body
+from shared.kit.http.paging import Asked, Page, PageAsked
 from shared.kit.masking import masked
+from shared.kit.problems import NOT_FOUND
 from shared.kit.service import Service, current_service
 
 router: APIRouter = policy_router(tags=["points"])
 CurrentService = Annotated[Service, Depends(current_service)]
-# the newest entry of an account comes before this one
-_TOP = "9223372036854775807.0"
-Cursor = Annotated[
-    str, Query(pattern=r"^[0-9]{1,19}\.[0-9]{1,4}$", description="`next` of the page before"), PLAIN_FORM
-]
-Limit = Annotated[int, Query(ge=1, le=200)]
+
+NEWEST = (2**63 - 1, 0)
+"""Before this comes the newest entry of an account."""
 
 
-class AccountOut(BaseModel):
+class AccountOut(Answer):
     """Balances in whole points."""
 
     rider_id: UUID
@@ -54,10 +53,9 @@ class AccountOut(BaseModel):
         )
 
 
-class EntryOut(BaseModel):
+class EntryOut(Answer):
     """One line of the ledger: `amount` > 0 went from one account to another."""
 
-    model_config = ConfigDict(from_attributes=True)
     entry_id: UUID
     movement: Literal["held", "posted", "voided", "reversed"]
     source: Literal["report", "redemption"]
@@ -70,17 +68,9 @@ class EntryOut(BaseModel):
     made_at: datetime
 
 
-class EntriesOut(BaseModel):
-    """A page, newest first."""
-
-    entries: list[EntryOut]
-    next: str | None = Field(description="cursor of the next page; null: this was the last")
-
-
-class RuleOut(BaseModel):
+class RuleOut(Answer):
     """Caps per rider from an instant on."""
 
-    model_config = ConfigDict(from_attributes=True)
     version: int
     effective_from: datetime
     points_per_day_max: int
@@ -90,18 +80,15 @@ class RuleOut(BaseModel):
     reason: str
 
 
-class RulesOut(BaseModel):
-    """The rule in force, and a page of all there are, by version."""
+class RulesOut(Page[RuleOut]):
+    """All rules there are, by version, and the one in force."""
 
     current: RuleOut
-    rules: list[RuleOut]
-    next: int | None = Field(description="go on with `after` = this; null: this was the last page")
 
 
-class RuleIn(BaseModel):
+class RuleIn(Body):
     """A new rule. `after_version` is the newest version the caller has seen."""
 
-    model_config = ConfigDict(extra="forbid")
     after_version: int = Field(ge=1, le=1_000_000)
     effective_from: AnyZone | None = Field(None, description="not in the past; null: now")
     points_per_day_max: int = Field(ge=0, le=1_000_000)
@@ -110,10 +97,9 @@ class RuleIn(BaseModel):
     reason: Words = Field(min_length=3, max_length=500)
 
 
-class ReverseIn(BaseModel):
+class ReverseIn(Body):
     """Why posted points are taken back; the rider reads it."""
 
-    model_config = ConfigDict(extra="forbid")
     reason: Words = Field(min_length=3, max_length=500)
 
 
@@ -121,16 +107,14 @@ class ReverseIn(BaseModel):
 @allow(Rider)
 async def read_mine(caller: Caller, service: CurrentService) -> AccountOut:
     """The caller's own account."""
-    return await _account(service, _rider_id(caller.id))
+    return await _account(service, caller.rider_id)
 
 
 @router.get("/v1/points/me/entries")
 @allow(Rider)
-async def read_my_entries(
-    caller: Caller, service: CurrentService, cursor: Cursor = _TOP, limit: Limit = 50
-) -> EntriesOut:
-    """The caller's own entries."""
-    return await _entries(service, _rider_id(caller.id), cursor, limit)
+async def read_my_entries(caller: Caller, service: CurrentService, asked: Asked) -> Page[EntryOut]:
+    """The caller's own entries, newest first."""
+    return await _entries(service, caller.rider_id, asked)
 
 
 @router.get("/v1/points/riders/{rider_id}")
@@ -142,13 +126,20 @@ async def read_account(rider_id: UUID, service: CurrentService) -> AccountOut:
 
 @router.get("/v1/points/riders/{rider_id}/entries")
 @allow(CityOperator)
-async def read_entries(rider_id: UUID, service: CurrentService, cursor: Cursor = _TOP, limit: Limit = 50) -> EntriesOut:
-    """One rider's entries."""
-    return await _entries(service, rider_id, cursor, limit)
+async def read_entries(rider_id: UUID, service: CurrentService, asked: Asked) -> Page[EntryOut]:
+    """One rider's entries, newest first."""
+    return await _entries(service, rider_id, asked)
 
 
-@router.post("/v1/points/holds/{hold_id}/reverse", status_code=204, responses=problem_responses(404, 409))
-@allow(Operator)
+@router.post("/v1/points/holds/{hold_id}/reverse", status_code=204)
+@allow(
+    Operator,
+    refuses=(
+        NOT_FOUND,
+        problems.NOT_REVERSIBLE,
+    ),
+    writes=True,
+)
 async def reverse_hold(hold_id: UUID, body: ReverseIn, caller: Caller, service: CurrentService) -> Response:
     """Take back the posted points of a report in the caller's areas; the hold's id is the report's.
 
@@ -161,24 +152,21 @@ async def reverse_hold(hold_id: UUID, body: ReverseIn, caller: Caller, service: 
 
 @router.get("/v1/points/rules")
 @allow(Operator)
-async def read_rules(
-    service: CurrentService,
-    after: Annotated[RowId, Query(description="`next` of the page before")] = 0,
-    limit: Limit = 200,
-) -> RulesOut:
+async def read_rules(service: CurrentService, asked: Asked) -> RulesOut:
     """Rules by version, and the one in force."""
     async with service.pool.acquire() as conn:
-        return await _rules(conn, after, limit)
+        found = await store.rules_page(conn, asked.after(int) or 0, asked.rows)
+        return await _rules(conn, found[: asked.limit], asked.next(found, lambda rule: rule.version))
 
 
-@router.put("/v1/points/rules", responses=problem_responses(409))
-@allow(CityOperator)
+@router.put("/v1/points/rules")
+@allow(CityOperator, refuses=(problems.RULE_IN_THE_PAST, problems.RULE_MOVED_ON))
 async def set_rules(body: RuleIn, caller: Caller, service: CurrentService) -> RulesOut:
     """Add a rule, and tell it. What was reckoned before stays: a rule can't begin in the past."""
     async with service.work() as work:
         effective_from = body.effective_from or work.now
         if effective_from < work.now:
-            raise unprocessable("rule_in_the_past", "规则不能追溯 / A rule can't begin in the past")
+            raise problems.RULE_IN_THE_PAST()
         rule = Rule(
             body.after_version + 1,
             effective_from,
@@ -189,21 +177,13 @@ async def set_rules(body: RuleIn, caller: Caller, service: CurrentService) -> Ru
             masked(body.reason),
         )
         await usecases.set_rule(work, rule)
-        return await _rules(work.conn, body.after_version, 1)
+        return await _rules(work.conn, await store.rules_page(work.conn, body.after_version, 1), None)
 
 
-def _rider_id(subject: str) -> UUID:
-    try:
-        return UUID(subject)
-    except ValueError:
-        raise unprocessable("not_a_rider_id", "令牌不是骑手的 / Not a rider's token") from None
-
-
-async def _rules(conn: Connection, after: int, limit: int) -> RulesOut:
+async def _rules(conn: Connection, page: Sequence[Rule], cursor: str | None) -> RulesOut:
     current = rule_at(await store.rules(conn), clock.now())  # process clock: shown only
-    page = [RuleOut.model_validate(rule) for rule in await store.rules_page(conn, after, limit)]
-    last = page[-1].version if len(page) == limit else None
-    return RulesOut(current=RuleOut.model_validate(current), rules=page, next=last)
+    shown = [RuleOut.model_validate(rule) for rule in page]
+    return RulesOut(items=shown, cursor=cursor, current=RuleOut.model_validate(current))
 
 
 async def _account(service: Service, rider_id: UUID) -> AccountOut:
@@ -211,10 +191,7 @@ async def _account(service: Service, rider_id: UUID) -> AccountOut:
         return AccountOut.of(rider_id, await store.account(conn, rider_id))
 
 
-async def _entries(service: Service, rider_id: UUID, cursor: str, limit: int) -> EntriesOut:
-    version, _, line = cursor.partition(".")
-    before = (min(int(version), 2**63 - 1), int(line))
+async def _entries(service: Service, rider_id: UUID, asked: PageAsked) -> Page[EntryOut]:
     async with service.pool.acquire() as conn:
-        found: list[EntryView] = await store.entries(conn, rider_id, before, limit)
-    following = f"{found[-1].version}.{found[-1].line}" if len(found) == limit else None
-    return EntriesOut(entries=[EntryOut.model_validate(entry) for entry in found], next=following)
+        found = await store.entries(conn, rider_id, asked.after(int, int) or NEWEST, asked.rows)
+    return asked.page(found, EntryOut.model_validate, lambda entry: (entry.version, entry.line))

@@ -6,6 +6,9 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+from services.rewards import problems
+from shared.kit.refusals import Problem
+
 State = Literal["requested", "issued", "used", "expired", "refused", "cancelled", "undone"]
 ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
 """30 symbols without 0 O 1 I L U: no two are confused on paper or by voice."""
@@ -84,21 +87,21 @@ class Taken:
     today: int
     by_rider: dict[UUID, int]
 
-    def take(self, offer: Offer, rider_id: UUID, now: datetime) -> str | None:
+    def take(self, offer: Offer, rider_id: UUID, now: datetime) -> Problem | None:
         """Take one for a rider, or the reason why not."""
         mine = self.by_rider.get(rider_id, 0)
         if not offer.merchant_active:
-            return "merchant_inactive"
+            return problems.MERCHANT_INACTIVE
         if offer.closed_reason is not None:
-            return "offer_closed"
+            return problems.OFFER_CLOSED
         if not offer.valid_from <= now < offer.valid_until:
-            return "not_valid_now"
+            return problems.NOT_VALID_NOW
         if offer.per_rider_max is not None and mine >= offer.per_rider_max:
-            return "rider_quota_used"
+            return problems.RIDER_QUOTA_USED
         if offer.per_day_max is not None and self.today >= offer.per_day_max:
-            return "day_quota_used"
+            return problems.DAY_QUOTA_USED
         if self.free < 1:
-            return "sold_out"
+            return problems.SOLD_OUT
         self.free -= 1
         self.today += 1
         self.by_rider[rider_id] = mine + 1

@@ -4,22 +4,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from services.riders import problems
 from shared.events.personal import number_mark
+from shared.kit.refusals import Refusal
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
 RIDERS_PER_REQUEST_MAX = 1_000
 OUTLETS_PER_REQUEST_MAX = 1_000
 KEYS_ACTIVE_MAX = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why something was not done. `field` names the field at fault, if there is one."""
-
-    code: str
-    title: str
-    detail: str
-    field: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +71,6 @@ class Rider:
     erased_at: datetime | None = None
 
 
-ERASED_REFUSAL = Refusal(
-    "rider_erased", "骑手信息已删除 / Rider erased", "the rider had the data erased", "external_id"
-)
-
-
-EVENT_KNOWN = Refusal(
-    "event_known",
-    "事件已收到过 / Event known",
-    "an event of this source and id came before: of another rider, or as a dead letter",
-    "id",
-)
-
-
 @dataclass(frozen=True, slots=True)
 class Registration:
     """One company's word on one of its riders. `company` comes from signature or topic, never from the content."""
@@ -120,9 +99,9 @@ class Registered:
 def company_refusal(company: Company | None, code: str) -> Refusal | None:
     """Why this company may not act; None: it may."""
     if company is None:
-        return Refusal("unknown_company", "企业未登记 / Unknown company", f"no company has the code {code}")
+        return problems.UNKNOWN_COMPANY(f"no company has the code {code}")
     if not company.active:
-        return Refusal("company_suspended", "企业已停用 / Company suspended", f"{code} is suspended")
+        return problems.COMPANY_SUSPENDED(f"{code} is suspended")
     return None
 
 
@@ -132,21 +111,24 @@ def registration_refusal(registration: Registration, company: Company | None, no
         return refusal
     facts = registration.facts
     if "\x00" in facts.name or not facts.name.strip():
-        return Refusal("invalid_name", "姓名无效 / Invalid name", "the name is blank or has a null character", "name")
+        return problems.INVALID_NAME("the name is blank or has a null character", field="name")
     if facts.consent_at is not None and facts.consent_at > now + CLOCK_TOLERANCE:
-        return Refusal(
-            "consent_in_future", "授权时间在未来 / Consent in the future", "consent_at is in the future", "consent_at"
-        )
+        return problems.CONSENT_IN_FUTURE("consent_at is in the future", field="consent_at")
     return None
 
 
 def applied(rider: Rider, registration: Registration) -> Rider | Refusal:
     """The rider after a registration: the same object if nothing changed, else one version on."""
     if rider.erased_at is not None:
-        return ERASED_REFUSAL
+        return erased_before()
     if rider.version > 0 and rider.facts == registration.facts:
         return rider
     return replace(rider, facts=registration.facts, version=rider.version + 1)
+
+
+def erased_before() -> Refusal:
+    """Whoever left does not come back under the same number."""
+    return problems.RIDER_ERASED("the rider had the data erased", field="external_id")
 
 
 def erased(rider: Rider, now: datetime) -> Rider:

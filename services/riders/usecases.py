@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from services.riders import domain, metrics, store
-from services.riders.domain import Company, Outlet, Refusal, Registered, Registration, Rider
+from services.riders import domain, metrics, problems, store
+from services.riders.domain import Company, Outlet, Registered, Registration, Rider
 from shared.events.company_changed import COMPANY_CHANGED, CompanyChanged, CompanyKey
 from shared.events.inbound_riders import INBOUND_RIDERS, RiderSubmission
 from shared.events.rider_changed import RIDER_CHANGED, RiderChanged
@@ -19,6 +19,7 @@ from shared.kit.auth.sealing import Sealer
 from shared.kit.db import ACQUIRE_TIMEOUT_S, Connection, Pool
 from shared.kit.erasure import Erasure, Leaver
 from shared.kit.ids import new_id
+from shared.kit.refusals import Refusal
 from shared.kit.resealing import Sealed, Secrets, opened_by
 from shared.kit.work import Event, Work, begin, insert_outbox
 
@@ -39,7 +40,7 @@ async def create_company(work: Work, sealer: Sealer, code: str, name: str) -> Ne
     """A company with its first key; refused when the code is taken."""
     company_id = new_id()
     if not await store.insert_company(work.conn, company_id, code, name, work.now):
-        return Refusal("company_exists", "企业已登记 / Company exists", f"{code} is registered already", "code")
+        return problems.COMPANY_EXISTS(f"{code} is registered already", field="code")
     company = Company(company_id, code, name, active=True, version=1)
     key_id, secret = await _add_key(work, sealer, company)
     await _publish_company(work, company)
@@ -66,7 +67,7 @@ async def add_key(work: Work, sealer: Sealer, code: str, overlap: timedelta | No
     active = len(await store.active_keys(work.conn, company.company_id))
     if active >= domain.KEYS_ACTIVE_MAX:
         detail = f"{active} keys are active: revoke one first"
-        return Refusal("too_many_keys", "有效密钥过多 / Too many active keys", detail)
+        return problems.TOO_MANY_KEYS(detail)
     company = await store.update_company(work.conn, company, company.name, company.active, work.now)
     key_id, secret = await _add_key(work, sealer, company)
     if overlap is not None:
@@ -179,10 +180,11 @@ async def register(
             settled.append(outcome)
             continue
         if (before := riders.get(one.key)) is None:
-            settled.append(domain.ERASED_REFUSAL)
+            settled.append(domain.erased_before())
             continue
         if index in repeated and before.version == 0:
-            settled.append(domain.EVENT_KNOWN)
+            detail = "an event of this source and id came before: of another rider, or as a dead letter"
+            settled.append(problems.EVENT_KNOWN(detail, field="id"))
             continue
         known = index in repeated or (only_new and before.version > 0)
         after = before if known else domain.applied(before, one)
@@ -221,7 +223,7 @@ async def take_submissions(work: Work, events: Sequence[Event[RiderSubmission]])
     for event, outcome in zip(events, await register(work, registrations, events), strict=True):
         if isinstance(outcome, Refusal):
             # who was erased is not written down again, also not as a dead letter
-            work.reject(event, outcome.code, outcome.detail, keep=outcome is not domain.ERASED_REFUSAL)
+            work.reject(event, outcome, keep=outcome.problem is not problems.RIDER_ERASED)
 
 
 def place_of(company: str) -> str:

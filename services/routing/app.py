@@ -5,11 +5,12 @@ from typing import get_args
 
 from services.routing import handlers, metrics
 from services.routing.api import areas, routing
+from services.routing.api.map_in_force import Routing
 from services.routing.retention import TABLES
 from services.routing.settings import Settings
 from services.routing.store import routes
 from services.routing.usecases import reports, taking_over, versions
-from services.routing.usecases.current_map import CurrentMap, RoutingService
+from services.routing.usecases.current_map import CurrentMap
 from services.routing.usecases.exports import Exports
 from shared.catalog import Catalogue
 from shared.events.common import Level
@@ -21,10 +22,10 @@ from shared.kit.http.open_answers import OpenAnswers
 WAITING_EVERY_S = 15.0
 
 
-def build(settings: Settings | None = None) -> RoutingService:
+def build(settings: Settings | None = None) -> Routing:
     """The service; without settings they come from the environment."""
     settings = settings or Settings()
-    service = RoutingService("routing", settings, title="BeeGrid routing 网格路由")
+    service = Routing("routing", settings, title="BeeGrid routing 网格路由")
     service.keeps(*TABLES)
     service.catalogue = Catalogue.load(settings.catalogue_path, settings.city_zone)
     service.exports = Exports()

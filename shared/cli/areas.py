@@ -55,7 +55,7 @@ class Client(Protocol):
     def get(self, path: str) -> Any:
         """The parsed answer."""
 
-    def pages(self, path: str, key: str) -> Iterable[Any]:
+    def pages(self, path: str) -> Iterable[Any]:
         """All items of a list that comes in pages."""
 
     def post(self, path: str, body: Any) -> Any:
@@ -228,7 +228,7 @@ def versions() -> None:
     table.columns[0].no_wrap = True
     table.columns[0].min_width = 36  # an id that is cut can't be used
     table.columns[1].overflow = "fold"
-    for row in connect().pages("/v1/areas/versions", "version_id"):
+    for row in connect().pages("/v1/areas/versions"):
         state = "in force" if row["in_force"] else row["state"]
         table.add_row(
             row["version_id"], row["label"], state, str(row["areas"]), str(row["grids"]), row["activated_at"] or ""
@@ -262,7 +262,7 @@ def _can_join(client: Client, version: str, datum: DatumName) -> bool:
 
     Says so where not.
     """
-    known = {row["version_id"]: row for row in client.pages("/v1/areas/versions", "version_id")}
+    known = {row["version_id"]: row for row in client.pages("/v1/areas/versions")}
     if version not in known:
         out.print(f"[red]没有这个版本 / No such version[/red]: {shown(version)}; beegrid areas versions")
         return False

@@ -106,15 +106,15 @@ class Client:
                     raise
             time.sleep(0.3)
 
-    def pages(self, path: str, key: str, limit: int = 200) -> Iterator[Any]:
-        """All items of a list that comes in pages, each of which begins `after` the key of the last item before."""
-        after: dict[str, str] = {}
+    def pages(self, path: str, limit: int = 500) -> Iterator[Any]:
+        """All items of a list that comes in pages, each of which says how to ask for the next."""
+        params = {"limit": str(limit)}
         while True:
-            page = self.get(path, params={**after, "limit": str(limit)})
-            yield from page
-            if len(page) < limit:
+            page = self.get(path, params=params)
+            yield from page["items"]
+            if page["cursor"] is None:
                 return
-            after = {"after": page[-1][key]}
+            params["cursor"] = page["cursor"]
 
     def post(self, path: str, body: Any = None, **kw: Any) -> Any:
         """POST `body` as JSON."""

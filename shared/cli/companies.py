@@ -33,7 +33,7 @@ def add(code: Code, name: Annotated[str, typer.Option(help="名称 / name; the c
 def list_companies() -> None:
     """列出企业 / List the companies."""
     table = Cells("code", "name", "active", "version")
-    for one in connect().pages("/v1/companies", "code"):
+    for one in connect().pages("/v1/companies"):
         table.add_row(one["code"], one["name"], "yes" if one["active"] else "no", str(one["version"]))
     out.print(table)
 

@@ -3,7 +3,7 @@
 import secrets
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -17,7 +17,6 @@ keys_app = typer.Typer(help="密钥 / Keys: list, rotate", no_args_is_help=True)
 out = Screen()
 # Wider than any terminal: a wrapped secret can't be copied.
 secret_out = Screen(width=200, soft_wrap=True)
-PAGE = 200
 
 
 class Kind(StrEnum):
@@ -36,12 +35,12 @@ def list_keys() -> None:
     table = Cells("kind", "whose", "key", "made", "ends / state")
     for column in table.columns:
         column.overflow = "fold"  # an id that is cut can't be used
-    for company in client.pages("/v1/companies", "code"):
+    for company in client.pages("/v1/companies"):
         for key in client.get(f"/v1/companies/{company['code']}")["keys"]:
             if key["active"]:
                 ends = f"refused after {_short(key['expires_at'])}" if key["expires_at"] else "until revoked"
                 table.add_row(Kind.SIGNING, company["code"], key["key_id"], _aged(key["created_at"]), ends)
-    for hook in _webhooks(client):
+    for hook in client.pages("/v1/webhooks"):
         until = (
             f"the former signs too until {_short(hook['previous_until'])}" if hook["previous_until"] else "one secret"
         )
@@ -119,7 +118,7 @@ def _rotate_signing(client: Client, code: str, overlap_hours: float) -> None:
 
 
 def _rotate_webhook(client: Client, code: str, _overlap_hours: float) -> None:
-    known = next((one for one in _webhooks(client) if one["company"] == code), None)
+    known = next((one for one in client.pages("/v1/webhooks") if one["company"] == code), None)
     if known is None:
         raise CliError("企业没有回调地址 / No webhook", code, hint="the company sets one: PUT /v1/webhooks")
     made = client.put("/v1/webhooks", {"url": known["url"], "rotate": True, "company": code})
@@ -155,16 +154,6 @@ def _rotate_kafka(_client: Client, code: str, _overlap_hours: float) -> None:
         soft_wrap=True,
         highlight=False,
     )
-
-
-def _webhooks(client: Client) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    while True:
-        after = found[-1]["company"] if found else ""
-        page = client.get("/v1/webhooks", params={"after": after, "limit": str(PAGE)})
-        found += page
-        if len(page) < PAGE:
-            return found
 
 
 def _kafka_users() -> list[str]:

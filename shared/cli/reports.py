@@ -112,7 +112,7 @@ def export(
     client = connect()
     if company:
         require_company(client, company)
-    codes = [company] if company else [one["code"] for one in client.pages("/v1/companies", "code")]
+    codes = [company] if company else [one["code"] for one in client.pages("/v1/companies")]
     file.parent.mkdir(parents=True, exist_ok=True)
     with whole_text(file) as target, Progress(*_columns(), console=out) as progress:
         writer = csv.DictWriter(target, EXPORT_COLUMNS, extrasaction="ignore")

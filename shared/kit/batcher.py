@@ -8,7 +8,7 @@ from typing import Generic, Self, TypeVar
 import structlog
 
 from shared.kit.db import is_transient
-from shared.kit.http.problems import ServiceBusy
+from shared.kit.problems import ServiceBusy
 
 Req = TypeVar("Req")
 Res = TypeVar("Res")

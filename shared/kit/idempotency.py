@@ -19,7 +19,8 @@ from starlette.responses import Response
 
 from shared.kit.auth.principal import Principal
 from shared.kit.db import Connection
-from shared.kit.http.problems import conflict
+from shared.kit.problems import IDEMPOTENCY_CONFLICT, IDEMPOTENCY_UNFINISHED
+from shared.kit.refusals import may_refuse
 
 # Insert first: a second request with the key waits here until the first one's transaction ends, however it ends
 SQL_CLAIM_KEY = """
@@ -55,9 +56,9 @@ async def remembered(conn: Connection, principal: Principal, key: str, body_hash
         return None
     row = await conn.fetchrow(SQL_READ_KEY, principal.key, key)
     if row is None or row["status"] is None:
-        raise conflict("idempotency_unfinished", "上一次请求未完成 / Unfinished", "use a new Idempotency-Key")
+        raise IDEMPOTENCY_UNFINISHED("use a new Idempotency-Key")
     if not hmac.compare_digest(row["body_hash"], body_hash):
-        raise conflict("idempotency_conflict", "重复的请求标识 / Key reused", "the key came with another request")
+        raise IDEMPOTENCY_CONFLICT("the key came with another request")
     return StoredResponse(row["status"], row["response"])
 
 
@@ -86,6 +87,7 @@ class Attempt:
         return _response(status, content, {})
 
 
+@may_refuse(IDEMPOTENCY_CONFLICT, IDEMPOTENCY_UNFINISHED)
 async def idempotent(
     request: Request, idempotency_key: Annotated[str, Header(min_length=8, max_length=128, pattern=r"^[!-~]+$")]
 ) -> Attempt:

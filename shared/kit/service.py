@@ -30,6 +30,7 @@ from shared.kit.erasure import GAUGES_EVERY_S, Erasure, Finish, Forget, erased_a
 from shared.kit.erasure import measure as measure_erasures
 from shared.kit.http import RateLimiter
 from shared.kit.http.app import create_app
+from shared.kit.http.paging import Cursors
 from shared.kit.http.shared_answer import SharedAnswer
 from shared.kit.kafka import create_broker
 from shared.kit.measuring import Measure, Measuring, watch_certificates
@@ -298,20 +299,17 @@ class Service:
         self.limiter = RateLimiter.from_url(
             settings.redis_url.get_secret_value(), service=self.name, per_minute=settings.rate_limit_per_minute
         )
+        jwt = JwtVerifier(self.jwks, issuer=settings.jwt_issuer, audience=settings.jwt_audience, tree=lambda: self.tree)
+        signatures = SignatureVerifier(self.key_ring) if self.key_ring is not None else None
         app = create_app(
             title=self.title,
             version="1",
             health=self,
             routers=[*self.routers, ops_router(self.name)],
-            auth=Authenticator(
-                jwt=JwtVerifier(
-                    self.jwks, issuer=settings.jwt_issuer, audience=settings.jwt_audience, tree=lambda: self.tree
-                ),
-                signatures=SignatureVerifier(self.key_ring) if self.key_ring is not None else None,
-                replay=self._replay_guard,
-                erased=self.is_erased if self.erasure is not None else None,
-            ),
+            auth=Authenticator(jwt, signatures, self._replay_guard, self.is_erased if self.erasure else None),
             limiter=self.limiter,
+            overloaded=self.overloaded,
+            cursors=Cursors(self.name, settings.kafka_password.get_secret_value()),
             body_max=settings.http_body_bytes_max,
             bodies_max=settings.http_bodies_bytes_max,
             lifespan=self._lifespan,

@@ -9,6 +9,7 @@ from uuid import UUID
 from shared.events.topic import EventModel, Latest, Topic
 from shared.kit.db import Connection
 from shared.kit.ids import new_id
+from shared.kit.refusals import Refusal
 
 M = TypeVar("M", bound=EventModel)
 E = TypeVar("E", bound=EventModel)
@@ -147,7 +148,7 @@ class Work:
         trace = cause.traceparent if cause is not None else None
         self.rows.append(OutboxRow(new_id(), topic.name, str(key), version, self.now, trace, None))
 
-    def reject(self, event: Event[E], code: str, detail: str, *, keep: bool = True) -> None:
+    def reject(self, event: Event[E], refusal: Refusal, *, keep: bool = True) -> None:
         """Refuse one consumed record for a reason of business: it becomes a dead letter, its neighbours go on.
 
         `keep` false: the letter has only the record's place and the reason, since what the record says must go.
@@ -155,7 +156,7 @@ class Work:
         record = event.record
         if not keep:
             record = Record(record.topic, record.partition, record.offset, None, None, ())
-        self.rejections.append(Rejection(record, event.id, code, detail))
+        self.rejections.append(Rejection(record, event.id, refusal.code, refusal.detail))
 
 
 async def begin(conn: Connection) -> Work:

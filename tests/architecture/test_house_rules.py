@@ -79,6 +79,11 @@ VIOLATIONS = {
         ("services/riders/domain.py", "\nfrom services.riders import store\n", "imports services.riders.store"),
         ("services/riders/domain.py", "\ndef f() -> None:\n    import asyncio\n", "imports asyncio"),
     ],
+    "problems_place": [
+        ("services/riders/domain.py", '\nX = Problem("a", 409, "甲", "A", "乙", "B")\n', "makes a Problem"),
+        ("services/riders/api.py", "\nX = refusals.Refusal(NOT_FOUND)\n", "makes a Refusal"),
+        ("services/riders/api.py", "\nfrom fastapi import HTTPException\n", "refuse with a problem"),
+    ],
     "contracts_light": [
         ("shared/events/topic.py", "\nimport orjson\n", "imports orjson"),
         ("shared/events/common.py", "\nfrom shared.kit.ids import new_id\n", "imports shared.kit"),

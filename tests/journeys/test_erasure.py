@@ -255,7 +255,7 @@ async def others_are_whole(
         mine = await door.get(f"/v1/tracking/reports/{reports[key]}", rider.phone)
         assert [s["note"] for s in mine["steps"] if s["key"] == "info_given"] == [""]  # A's words never were theirs
         assert {"王强", "陈静"} <= {step["who"] for step in mine["steps"]}
-        assert (await door.get("/v1/inbox", rider.phone))["messages"]
+        assert (await door.get("/v1/inbox", rider.phone))["items"]
         assert (await door.get(f"/v1/riders/{rider.id}", rider.phone))["name"] == rider.name
 
 

@@ -78,9 +78,9 @@ async def test_a_manhole_cover_from_the_street_to_a_gift(town: Town) -> None:
     seen = await soon(lambda: door.get(address, phone), lambda x: x["case_id"] is not None, "a case is open")
     assert seen["grid_code"] == grid.code
     inbox = await soon(
-        lambda: door.get("/v1/inbox", phone), lambda x: any("积分" in m["body"] for m in x["messages"]), "points wait"
+        lambda: door.get("/v1/inbox", phone), lambda x: any("积分" in m["body"] for m in x["items"]), "points wait"
     )
-    assert any(grid.code in str(m) or grid.name in str(m) for m in inbox["messages"])
+    assert any(grid.code in str(m) or grid.name in str(m) for m in inbox["items"])
 
     # 网格员认领、处置，他人核查 / the grid worker handles it; he may not verify his own work, somebody else does.
     case = f"/v1/cases/{seen['case_id']}"

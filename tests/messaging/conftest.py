@@ -19,9 +19,12 @@ from shared.devtools.installation import Installation
 from shared.events.report_received import REPORT_RECEIVED, ReportReceived
 from shared.kit import clock
 from shared.kit.ids import new_id
+from shared.kit.refusals import Problem
 from shared.kit.service import Service
 from shared.kit.settings import KitSettings
 from shared.kit.work import Event, Work
+
+NOT_OURS = Problem("not_ours", 422, "不收", "Not taken", "改用其他内容。", "Send something else.")
 
 SETTLE_S = 20.0
 
@@ -62,7 +65,7 @@ class Pair:
             if event.data.text == "poison" and self.broken:
                 raise ValueError("poison")
             if event.data.text == "reject" and self.broken:
-                work.reject(event, "not_ours", "the test refuses it")
+                work.reject(event, NOT_OURS("the test refuses it"))
                 continue
             if self.failures_left.get(event.key, 0) > 0:
                 self.failures_left[event.key] -= 1

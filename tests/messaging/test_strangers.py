@@ -19,6 +19,7 @@ from shared.devtools.installation import ROOT, Installation
 from shared.events import registry
 from shared.events.inbound_reports import INBOUND_REPORTS
 from shared.kit import clock, metrics
+from shared.kit.refusals import Problem
 from shared.kit.service import Service
 from shared.kit.settings import KitSettings
 from shared.kit.shares import Answer
@@ -26,6 +27,8 @@ from shared.kit.work import Event, Work
 from tests.messaging import strangers
 from tests.messaging.conftest import SETTLE_S, running, settings_for
 from tests.messaging.strangers import inbound, producer, send_batch, submission
+
+KIND_UNKNOWN = Problem("kind_unknown", 422, "不收", "Not taken", "改用其他内容。", "Send something else.")
 
 STRANGER, OTHER = "suda", "meida"
 GOOD = 1_000
@@ -43,7 +46,7 @@ class Door:
     async def handle(self, work: Work, events: Sequence[Event[Any]]) -> None:
         for event in events:
             if event.data.text == "unknown" and self.refuses:
-                work.reject(event, "kind_unknown", "the test refuses it")
+                work.reject(event, KIND_UNKNOWN("the test refuses it"))
         refused = {id(rejection.record) for rejection in work.rejections}
         events = [event for event in events if id(event.record) not in refused]
         rows = [(f"{event.company} {event.key}",) for event in events]

@@ -4,15 +4,14 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import Query, Request, Response
-from pydantic import BaseModel
 
-from services.intake import domain
+from services.intake import domain, problems
 from services.intake.api.inlets import CurrentInlets, CurrentService
 from services.intake.api.multipart import MultipartError, first_file
 from services.intake.domain import PhotoRecord
 from services.intake.store.objects import StoreUnavailable
 from services.intake.usecases import photos as usecases
-from services.intake.usecases.imaging import DecoderUnavailable, PhotoQueueFull, PhotoRefused, PhotosTooSlow
+from services.intake.usecases.imaging import DecoderUnavailable, PhotoQueueFull, PhotosTooSlow
 from shared.kit.auth import (
     AnyOf,
     Caller,
@@ -29,8 +28,9 @@ from shared.kit.auth import (
 )
 from shared.kit.cloudevents import media_type
 from shared.kit.db import ACQUIRE_TIMEOUT_S
-from shared.kit.http import ApiProblem, bad_request, busy, not_found, problem_responses, unprocessable
-from shared.kit.http.problems import not_taken, too_many
+from shared.kit.http.models import Answer
+from shared.kit.http.problems import not_taken
+from shared.kit.problems import CONTENT_TOO_LARGE, NOT_FOUND, ServiceBusy, not_found, too_many
 
 router = policy_router(tags=["photos"])
 MULTIPART_OVERHEAD_BYTES = 8_192
@@ -49,14 +49,14 @@ _UPLOAD = {
 }
 
 
-class PlaceOut(BaseModel):
+class PlaceOut(Answer):
     """WGS-84 degrees."""
 
     lng: float
     lat: float
 
 
-class PhotoOut(BaseModel):
+class PhotoOut(Answer):
     """A kept photo. `place` is what the file said, before it was stripped."""
 
     photo_id: UUID
@@ -69,10 +69,15 @@ class PhotoOut(BaseModel):
 @router.post(
     "/v1/photos",
     status_code=201,
-    responses={200: {"model": PhotoOut}, **problem_responses(400, 413, 415)},
+    responses={200: {"model": PhotoOut}},
     openapi_extra=_UPLOAD,
 )
-@allow(AnyOf(Company, Rider), body_max=domain.PHOTO_BYTES_MAX + MULTIPART_OVERHEAD_BYTES, timeout_s=30)
+@allow(
+    AnyOf(Company, Rider),
+    body_max=domain.PHOTO_BYTES_MAX + MULTIPART_OVERHEAD_BYTES,
+    timeout_s=30,
+    refuses=problems.OF_AN_UPLOAD,
+)
 async def upload_photo(
     request: Request, response: Response, caller: Caller, service: CurrentService, inlets: CurrentInlets
 ) -> PhotoOut:
@@ -89,12 +94,10 @@ async def upload_photo(
     content = _content(request.headers.get("content-type", ""), await request.body())
     try:
         record, fresh = await inlets.photos.keep(caller.key, content)
-    except PhotoRefused as refused:
-        raise unprocessable(refused.code, refused.title, refused.detail) from refused
     except PhotosTooSlow as slow:
         raise too_many(slow.retry_after_s) from slow
     except (PhotoQueueFull, DecoderUnavailable, StoreUnavailable) as later:
-        raise busy("photos can't be taken right now") from later
+        raise ServiceBusy("photos can't be taken right now") from later
     if not fresh:
         response.status_code = 200
     place = PlaceOut(lng=record.place.lng, lat=record.place.lat) if record.place else None
@@ -106,9 +109,11 @@ async def upload_photo(
 @router.get(
     "/v1/photos/{photo_id}",
     response_class=Response,
-    responses={200: {"content": {"image/jpeg": _BINARY}}, **problem_responses(404)},
+    responses={200: {"content": {"image/jpeg": _BINARY}}},
 )
-@allow(AnyOf(Company, Rider, GridWorker, Dispatcher, Department, Verifier, Operator), timeout_s=12)
+@allow(
+    AnyOf(Company, Rider, GridWorker, Dispatcher, Department, Verifier, Operator), timeout_s=12, refuses=(NOT_FOUND,)
+)
 async def read_photo(
     photo_id: UUID,
     caller: Caller,
@@ -126,7 +131,7 @@ async def read_photo(
     except FileNotFoundError as gone:
         raise not_found("photo") from gone
     except StoreUnavailable as later:
-        raise busy("photos can't be read right now") from later
+        raise ServiceBusy("photos can't be read right now") from later
     headers = {
         "Cache-Control": "private, max-age=86400, immutable",
         "X-Content-Type-Options": "nosniff",
@@ -154,13 +159,11 @@ def _content(content_type: str, body: bytes) -> bytes:
         try:
             body = first_file(content_type, body)
         except MultipartError as bad:
-            raise bad_request("malformed_form", "表单无效 / Malformed form", str(bad)) from bad
+            raise problems.MALFORMED_FORM(str(bad)) from bad
     elif not kind.startswith("image/") and kind not in PHOTO_TYPES + MISNOMERS:
         raise not_taken(", ".join((*PHOTO_TYPES, FORM_TYPE)))
     if not body:
-        raise unprocessable("photo_empty", "没有照片 / No photo", "the body or file is empty")
+        raise problems.PHOTO_EMPTY("the body or file is empty")
     if len(body) > domain.PHOTO_BYTES_MAX:
-        raise ApiProblem(
-            413, "content_too_large", "内容过大 / Content too large", f"at most {domain.PHOTO_BYTES_MAX // 1024**2} MiB"
-        )
+        raise CONTENT_TOO_LARGE(f"at most {domain.PHOTO_BYTES_MAX // 1024**2} MiB")
     return body

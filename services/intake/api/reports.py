@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from uuid import UUID
 
 from fastapi import Header, Query, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, Field
 
-from services.intake import domain
-from services.intake.api.inlets import CurrentInlets, CurrentService, Inlets, not_when_overloaded, problem_of
-from services.intake.domain import Refusal, Submission
+from services.intake import domain, problems
+from services.intake.api.inlets import CurrentInlets, CurrentService, Inlets
+from services.intake.domain import Submission
 from services.intake.usecases import reports as usecases
 from services.intake.usecases.reports import Outcome
 from shared.events.common import AnyZone, CompanyCode, ExternalId
@@ -17,9 +17,11 @@ from shared.events.inbound_reports import PHOTOS_MAX, TEXT_LENGTH_MAX, PhotoName
 from shared.events.outside import Code, Words
 from shared.kit.auth import AnyOf, Caller, CityOperator, Company, Principal, Rider, allow, policy_router
 from shared.kit.db import ACQUIRE_TIMEOUT_S
-from shared.kit.http import not_found, problem_responses, unprocessable
 from shared.kit.http.events import Stated, StatedEvent, StatedEvents
 from shared.kit.http.items import EACH, ItemProblem, Malformed, of_event
+from shared.kit.http.models import Answer, Body
+from shared.kit.problems import NOT_FOUND, not_found
+from shared.kit.refusals import Refusal
 from shared.kit.service import Service
 from shared.kit.tracing import current_traceparent
 
@@ -28,11 +30,9 @@ REPORT_BYTES_MAX = 64_000
 BATCH_BYTES_MAX = 6_000_000
 
 
-class ReportIn(BaseModel):
+class ReportIn(Body):
     """One report of one thing seen. A company names its number of the rider, a rider is known by the token. The number
     of the report may be given as Idempotency-Key instead."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     external_id: ExternalId | None = Field(None, description="the sender's own number of the report")
     rider: ExternalId | None = Field(None, description="companies only: their own number of the rider")
@@ -45,10 +45,8 @@ class ReportIn(BaseModel):
     )
 
 
-class ReportItemIn(ReportSubmission):
+class ReportItemIn(ReportSubmission, Body):
     """One report of a company's batch."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 if TYPE_CHECKING:
@@ -57,15 +55,13 @@ else:
     ReportItem = Annotated[ReportItemIn, EACH]
 
 
-class ReportsIn(BaseModel):
+class ReportsIn(Body):
     """Reports of a company, each for itself."""
-
-    model_config = ConfigDict(extra="forbid")
 
     reports: Annotated[list[ReportItem], Field(min_length=1, max_length=domain.REPORTS_PER_REQUEST_MAX)]
 
 
-class ReceivedOut(BaseModel):
+class ReceivedOut(Answer):
     """The answer to a report; the same again for the same report, with `repeated`."""
 
     report_id: UUID
@@ -74,7 +70,7 @@ class ReceivedOut(BaseModel):
     received_at: AwareDatetime
 
 
-class ReportItemOut(BaseModel):
+class ReportItemOut(Answer):
     """What became of one report of a batch."""
 
     external_id: str | None
@@ -84,7 +80,7 @@ class ReportItemOut(BaseModel):
     problem: ItemProblem | None = None
 
 
-class ReportsOut(BaseModel):
+class ReportsOut(Answer):
     """One item per report that was sent, in the same order, and how many of each status."""
 
     items: list[ReportItemOut]
@@ -93,7 +89,7 @@ class ReportsOut(BaseModel):
     refused: int
 
 
-class ReportOut(BaseModel):
+class ReportOut(Answer):
     """That a report was accepted. What became of it: /v1/tracking."""
 
     report_id: UUID
@@ -104,8 +100,8 @@ class ReportOut(BaseModel):
     received_at: AwareDatetime
 
 
-@router.post("/v1/reports", status_code=201, responses={200: {"model": ReceivedOut}, **problem_responses(409, 413)})
-@allow(AnyOf(Company, Rider), body_max=REPORT_BYTES_MAX, event=True)
+@router.post("/v1/reports", status_code=201, responses={200: {"model": ReceivedOut}})
+@allow(AnyOf(Company, Rider), body_max=REPORT_BYTES_MAX, event=True, refuses=problems.OF_A_REPORT, writes=True)
 async def file_report(
     body: ReportIn,
     caller: Caller,
@@ -122,12 +118,11 @@ async def file_report(
     As a CloudEvent, source and id together name the event as they do on Kafka: 409 `event_known` where they came before
     with other content.
     """
-    not_when_overloaded(service)
     submission = _submission(body, caller, idempotency_key, stated)
     outcome = await inlets.singles.submit(submission)
     usecases.tell("http", [outcome])
     if isinstance(outcome, Refusal):
-        raise problem_of(outcome)
+        raise outcome
     if not outcome.fresh:
         response.status_code = 200
     return ReceivedOut(
@@ -138,8 +133,8 @@ async def file_report(
     )
 
 
-@router.post("/v1/reports:batch", responses=problem_responses(413))
-@allow(Company, body_max=BATCH_BYTES_MAX, events="reports")
+@router.post("/v1/reports:batch")
+@allow(Company, body_max=BATCH_BYTES_MAX, events="reports", writes=True)
 async def file_reports(
     body: ReportsIn, caller: Caller, service: CurrentService, inlets: CurrentInlets, stated: StatedEvents
 ) -> ReportsOut:
@@ -150,8 +145,8 @@ async def file_reports(
     return await _file(body, caller.company_code, service, inlets, stated)
 
 
-@router.post("/v1/reports:replay", responses=problem_responses(413))
-@allow(CityOperator, body_max=BATCH_BYTES_MAX, timeout_s=30.0)
+@router.post("/v1/reports:replay")
+@allow(CityOperator, body_max=BATCH_BYTES_MAX, timeout_s=30.0, writes=True)
 async def replay_reports(
     body: ReportsIn,
     service: CurrentService,
@@ -176,7 +171,6 @@ async def _file(
     dry: bool = False,
     newcomers: bool = False,
 ) -> ReportsOut:
-    not_when_overloaded(service)
     trace, place = current_traceparent(), usecases.place_of(company)
     events = stated or [Stated()] * len(body.reports)
     reports = [of_event(item, event) for item, event in zip(body.reports, events, strict=True)]
@@ -194,7 +188,7 @@ async def _file(
         usecases.tell("http", outcomes)
     answers = iter(outcomes)
     items = [
-        ReportItemOut(external_id=item.external_id, status="refused", problem=ItemProblem.of(item))
+        ReportItemOut(external_id=item.external_id, status="refused", problem=ItemProblem.of(item.refusal))
         if isinstance(item, Malformed)
         else _item(item.external_id, next(answers))
         for item in reports
@@ -203,8 +197,8 @@ async def _file(
     return ReportsOut(items=items, **count)
 
 
-@router.get("/v1/reports/{report_id}", responses=problem_responses(404))
-@allow(AnyOf(Company, Rider, CityOperator))
+@router.get("/v1/reports/{report_id}")
+@allow(AnyOf(Company, Rider, CityOperator), refuses=(NOT_FOUND,))
 async def read_report(report_id: UUID, caller: Caller, service: CurrentService) -> ReportOut:
     """That a report was accepted: for its rider, its company and operators; to others it looks like none."""
     async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
@@ -234,7 +228,7 @@ def _submission(body: ReportIn, caller: Principal, idempotency_key: str | None, 
         raise _missing("external_id")
     if idempotency_key not in (None, given):
         detail = "Idempotency-Key and external_id are two numbers for one report: send one of them"
-        raise unprocessable("external_id_mismatch", "编号不一致 / Numbers differ", detail, field="external_id")
+        raise problems.EXTERNAL_ID_MISMATCH(detail, field="external_id")
     if caller.kind == "company":
         if body.rider is None:
             raise _missing("rider")
@@ -242,8 +236,8 @@ def _submission(body: ReportIn, caller: Principal, idempotency_key: str | None, 
     else:
         if body.rider is not None:
             detail = "a rider is known by the token"
-            raise unprocessable("rider_not_allowed", "不得填写骑手 / Rider not allowed", detail, field="rider")
-        rider_id = _rider_id(caller)
+            raise problems.RIDER_NOT_ALLOWED(detail, field="rider")
+        rider_id = caller.rider_id
         source, number, company = f"rider:{rider_id}", given, None
     place = body.place
     return Submission(
@@ -265,21 +259,13 @@ def _submission(body: ReportIn, caller: Principal, idempotency_key: str | None, 
     )
 
 
-def _rider_id(caller: Principal) -> UUID:
-    try:
-        return UUID(caller.id)
-    except ValueError as bad:
-        raise unprocessable("unknown_rider", "骑手未登记 / Unknown rider", "the token's subject is no rider") from bad
-
-
-def _missing(field: str) -> Exception:
-    return unprocessable("field_missing", "缺少字段 / Field missing", f"{field} is needed", field=field)
+def _missing(field: str) -> Refusal:
+    return problems.FIELD_MISSING(f"{field} is needed", field=field)
 
 
 def _item(external_id: str, outcome: Outcome) -> ReportItemOut:
     if isinstance(outcome, Refusal):
-        problem = ItemProblem(code=outcome.code, title=outcome.title, detail=outcome.detail, field=outcome.field)
-        return ReportItemOut(external_id=external_id, status="refused", problem=problem)
+        return ReportItemOut(external_id=external_id, status="refused", problem=ItemProblem.of(outcome))
     return ReportItemOut(
         external_id=external_id,
         status="accepted" if outcome.fresh else "repeated",

@@ -7,11 +7,11 @@ import structlog
 from services.intake import metrics
 from services.intake.domain import ProcessedPhoto
 from services.intake.usecases.decoding.child import Child, DecoderUnavailable
-from services.intake.usecases.decoding.refusals import PhotoRefused
 from services.intake.usecases.turns import PhotoQueueFull, PhotosTooSlow, Turns
 from shared.kit import clock
+from shared.kit.refusals import Refusal
 
-__all__ = ["DecoderUnavailable", "PhotoQueueFull", "PhotoRefused", "PhotoWorkers", "PhotosTooSlow"]
+__all__ = ["DecoderUnavailable", "PhotoQueueFull", "PhotoWorkers", "PhotosTooSlow"]
 log = structlog.get_logger(__name__)
 
 
@@ -41,7 +41,7 @@ class PhotoWorkers:
         """The photo remade. `caller`: the principal's key.
 
         Raises:
-            PhotoRefused: also when its process reached a limit; others' photos don't notice.
+            Refusal: also when its process reached a limit; others' photos don't notice.
             PhotoQueueFull, PhotosTooSlow: at once.
             DecoderUnavailable: no process can be started.
         """
@@ -61,7 +61,7 @@ class PhotoWorkers:
             photo = await child.remade(content)
             usable = True
             return photo
-        except PhotoRefused:
+        except Refusal:
             usable = child.alive
             raise
         finally:

@@ -10,12 +10,13 @@ from services.intake import domain, metrics
 from services.intake.domain import PhotoRecord
 from services.intake.store import photos as store
 from services.intake.store.objects import PhotoObjects, StoreUnavailable
-from services.intake.usecases.imaging import PhotoRefused, PhotoWorkers
+from services.intake.usecases.imaging import PhotoWorkers
 from shared.events.case_changed import CaseChanged
 from shared.kit import clock
 from shared.kit.db import ACQUIRE_TIMEOUT_S, Connection, Pool
 from shared.kit.erasure import Leaver
 from shared.kit.ids import new_id
+from shared.kit.refusals import Refusal
 from shared.kit.work import Event, Work
 
 PURGE_EVERY_S = 600.0
@@ -40,11 +41,11 @@ class Photos:
         the purge finds, never an object without one.
 
         Raises:
-            PhotoRefused, PhotoQueueFull, PhotosTooSlow, DecoderUnavailable, StoreUnavailable.
+            Refusal, PhotoQueueFull, PhotosTooSlow, DecoderUnavailable, StoreUnavailable.
         """
         try:
             photo = await self.workers.process(owner, content)
-        except PhotoRefused as refused:
+        except Refusal as refused:
             metrics.PHOTOS.labels(outcome=refused.code).inc()
             raise
         async with self._pool().acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:

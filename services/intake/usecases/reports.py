@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from services.intake import domain, metrics
-from services.intake.domain import Accepted, Known, Refusal, Rider, Submission
+from services.intake import domain, metrics, problems
+from services.intake.domain import Accepted, Known, Rider, Submission
 from services.intake.store import photos as photo_store
 from services.intake.store import projections as known_store
 from services.intake.store import reports as report_store
@@ -20,6 +20,7 @@ from shared.kit import inbox
 from shared.kit.db import ACQUIRE_TIMEOUT_S, Connection, Pool
 from shared.kit.ids import new_id
 from shared.kit.masking import masked_each
+from shared.kit.refusals import Refusal
 from shared.kit.work import Event, Work, begin
 
 Outcome = Accepted | Refusal
@@ -62,7 +63,7 @@ async def take_events(catalogue: Catalogue, work: Work, events: Sequence[Event[R
     for event, outcome in zip(events, outcomes, strict=True):
         if isinstance(outcome, Refusal):
             # what an erased rider says is not written down, also not as a dead letter
-            work.reject(event, outcome.code, outcome.detail, keep=outcome is not domain.ERASED_REFUSAL)
+            work.reject(event, outcome, keep=outcome.problem is not problems.RIDER_ERASED)
     tell("kafka", outcomes)
 
 
@@ -276,5 +277,15 @@ async def _answer_repeats(
         if before is not None and before.content_hash == domain.content_hash(one):
             answers.append(Accepted(before.report_id, before.received_at, fresh=False))
         else:
-            answers.append(outcome or (domain.event_known() if index in repeated else domain.conflict()))
+            answers.append(outcome or (_event_known() if index in repeated else _other_content()))
     return answers
+
+
+def _other_content() -> Refusal:
+    detail = "external_id was accepted before with other content"
+    return problems.IDEMPOTENCY_CONFLICT(detail, field="external_id")
+
+
+def _event_known() -> Refusal:
+    detail = "an event of this source and id came before: with other content, or as a dead letter"
+    return problems.EVENT_KNOWN(detail, field="id")

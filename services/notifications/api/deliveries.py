@@ -1,25 +1,26 @@
 """What an operator sees of deliveries, and what can be done about dead ones."""
 
 from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 from uuid import UUID
 
-from fastapi import Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from services.notifications import problems
 from services.notifications.api.parts import CurrentParts, CurrentService
 from services.notifications.domain import Attempt, Delivery, DeliveryState
 from services.notifications.store import deliveries
-from shared.events.outside import Code
 from shared.kit.auth import Caller, CityOperator, allow, policy_router
 from shared.kit.db import ACQUIRE_TIMEOUT_S
-from shared.kit.http import conflict, not_found, problem_responses, unprocessable
+from shared.kit.http.models import Answer, Body
+from shared.kit.http.paging import Asked, Page
+from shared.kit.problems import NOT_FOUND, not_found
 
 router = policy_router(tags=["deliveries"])
 RETRY_MOST = 1_000
 
 
-class AttemptOut(BaseModel):
+class AttemptOut(Answer):
     """One attempt. `status`: the HTTP status where there was one."""
 
     attempt: int
@@ -38,7 +39,7 @@ class AttemptOut(BaseModel):
         )  # fmt: skip
 
 
-class DeliveryOut(BaseModel):
+class DeliveryOut(Answer):
     """A delivery without its content, with every attempt that was made."""
 
     delivery_id: UUID
@@ -62,21 +63,13 @@ class DeliveryOut(BaseModel):
         )  # fmt: skip
 
 
-class DeliveriesOut(BaseModel):
-    """Oldest first. `next`: the cursor of the next page, none at the end."""
-
-    deliveries: list[DeliveryOut]
-    next: str | None
-
-
-class RetryIn(BaseModel):
+class RetryIn(Body):
     """The dead deliveries of one target, oldest first."""
 
-    model_config = ConfigDict(extra="forbid")
     target_id: UUID
 
 
-class RetriedOut(BaseModel):
+class RetriedOut(Answer):
     """How many deliveries were taken up again (at most 1,000 at once)."""
 
     retried: int = Field(ge=0)
@@ -87,22 +80,29 @@ class RetriedOut(BaseModel):
 async def list_deliveries(
     caller: Caller,
     service: CurrentService,
+    asked: Asked,
     state: DeliveryState = "dead",
-    cursor: Annotated[Code, Query(max_length=120)] | None = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-) -> DeliveriesOut:
-    """Deliveries of one state with their attempts."""
-    after = _cursor(cursor)
+) -> Page[DeliveryOut]:
+    """Deliveries of one state with their attempts, oldest first."""
+    after = asked.after(datetime, UUID)
     async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-        found = await deliveries.listed(conn, state, after, limit + 1)
-        attempts = await deliveries.attempts(conn, [one.delivery_id for one in found[:limit]])
-    shown = [DeliveryOut.of(one, attempts[one.delivery_id]) for one in found[:limit]]
-    last = found[limit - 1] if len(found) > limit else None
-    return DeliveriesOut(deliveries=shown, next=f"{last.created_at.isoformat()}~{last.delivery_id}" if last else None)
+        found = await deliveries.listed(conn, state, after, asked.rows)
+        attempts = await deliveries.attempts(conn, [one.delivery_id for one in found[: asked.limit]])
+    return asked.page(
+        found,
+        lambda one: DeliveryOut.of(one, attempts[one.delivery_id]),
+        lambda one: (one.created_at, one.delivery_id),
+    )
 
 
-@router.post("/v1/notifications/deliveries/{delivery_id}/retry", status_code=202, responses=problem_responses(404, 409))
-@allow(CityOperator)
+@router.post("/v1/notifications/deliveries/{delivery_id}/retry", status_code=202)
+@allow(
+    CityOperator,
+    refuses=(
+        NOT_FOUND,
+        problems.NOT_DEAD,
+    ),
+)
 async def retry_delivery(delivery_id: UUID, caller: Caller, service: CurrentService, parts: CurrentParts) -> RetriedOut:
     """Take a dead delivery up again, with as many attempts as a new one, under the same webhook-id."""
     async with service.work() as work:
@@ -111,7 +111,7 @@ async def retry_delivery(delivery_id: UUID, caller: Caller, service: CurrentServ
     if state is None:
         raise not_found("delivery")
     if not done:
-        raise conflict("not_dead", "该投递无需重试 / Not dead", f"the delivery is {state}", state=state)
+        raise problems.NOT_DEAD(f"the delivery is {state}", state=state)
     return RetriedOut(retried=len(done))
 
 
@@ -124,16 +124,3 @@ async def retry_target(body: RetryIn, caller: Caller, service: CurrentService, p
             work.conn, body.target_id, work.now, parts.settings.delivery_attempts_max, RETRY_MOST
         )
     return RetriedOut(retried=retried)
-
-
-def _cursor(text: str | None) -> tuple[datetime, UUID] | None:
-    if text is None:
-        return None
-    try:
-        at, _, delivery_id = text.partition("~")
-        instant = datetime.fromisoformat(at)
-        if instant.tzinfo is None:
-            raise ValueError("without offset")
-        return instant, UUID(delivery_id)
-    except ValueError as error:
-        raise unprocessable("bad_cursor", "游标无效 / Bad cursor", "use `next` as it was given") from error

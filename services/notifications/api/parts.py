@@ -1,8 +1,7 @@
-"""What the routes share: the service with its own parts, and who the rider is."""
+"""What the routes share: the service with its own parts."""
 
 from dataclasses import dataclass
 from typing import Annotated
-from uuid import UUID
 
 from fastapi import Depends, Request
 
@@ -10,8 +9,7 @@ from services.notifications.outbound.channel import ChannelSender
 from services.notifications.outbound.webhook import WebhookSender
 from services.notifications.settings import Settings
 from services.notifications.texts import Texts
-from shared.kit.auth import Principal, Sealer
-from shared.kit.http import forbidden
+from shared.kit.auth import Sealer
 from shared.kit.service import Service, current_service
 
 
@@ -34,11 +32,3 @@ def current_parts(request: Request) -> Parts:
 
 CurrentService = Annotated[Service, Depends(current_service)]
 CurrentParts = Annotated[Parts, Depends(current_parts)]
-
-
-def rider_of(caller: Principal) -> UUID:
-    """The rider's id out of the token. Raises the 403 problem when it isn't one."""
-    try:
-        return UUID(caller.id)
-    except ValueError as error:
-        raise forbidden("the token isn't a rider's") from error

@@ -6,10 +6,11 @@ from datetime import time
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from fastapi import Query, Response
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from fastapi import Response
+from pydantic import Field, SecretStr, model_validator
 
-from services.notifications.api.parts import CurrentParts, CurrentService, Parts, rider_of
+from services.notifications import problems
+from services.notifications.api.parts import CurrentParts, CurrentService, Parts
 from services.notifications.domain import Channel, ChannelKind, Language, Preferences
 from services.notifications.outbound.channel import usable
 from services.notifications.store import people
@@ -20,8 +21,10 @@ from shared.events.common import AreaCode
 from shared.events.outside import RowId
 from shared.kit.auth import Caller, Operator, Rider, allow, policy_router
 from shared.kit.db import ACQUIRE_TIMEOUT_S
-from shared.kit.http import conflict, not_found, problem_responses, unprocessable
+from shared.kit.http.models import Answer, Body
+from shared.kit.http.paging import Asked, Page
 from shared.kit.idempotency import Idempotent
+from shared.kit.problems import NOT_FOUND, not_found
 from shared.kit.service import Service
 
 router = policy_router(tags=["preferences"])
@@ -33,10 +36,9 @@ Address = Annotated[SecretStr, Field(min_length=3, max_length=500)]
 ADDRESS_HELP = "mail: the address; wecom, dingtalk, feishu: the group bot as wecombot://…, dingtalk://…, feishu://…"
 
 
-class QuietHours(BaseModel):
+class QuietHours(Body):
     """City time, to the minute; may cross midnight. Messages outside the app wait for its end."""
 
-    model_config = ConfigDict(extra="forbid")
     begin: time
     end: time
 
@@ -47,27 +49,25 @@ class QuietHours(BaseModel):
         return self
 
 
-class ChannelIn(BaseModel):
+class ChannelIn(Body):
     """A new channel with its address, or one that is known by its `channel_id`, whose address may stay unsaid."""
 
-    model_config = ConfigDict(extra="forbid")
     channel_id: UUID | None = None
     kind: ChannelKind
     address: Address | None = Field(None, description=ADDRESS_HELP)
     topics: Annotated[tuple[RiderTopic, ...], Field(min_length=1, max_length=3)] = RIDER_TOPICS
 
 
-class PreferencesIn(BaseModel):
+class PreferencesIn(Body):
     """Everything, as it shall be. `version`: the one that was read, so that nobody overwrites unseen changes."""
 
-    model_config = ConfigDict(extra="forbid")
     language: Language | None = Field(None, description="none: the language the company has named")
     quiet_hours: QuietHours | None = None
     channels: Annotated[tuple[ChannelIn, ...], Field(max_length=5)] = ()
     version: RowId
 
 
-class ChannelOut(BaseModel):
+class ChannelOut(Answer):
     """A channel; `address` is masked. Another address is another channel, with an id of its own."""
 
     channel_id: UUID
@@ -88,7 +88,7 @@ class ChannelOut(BaseModel):
         )
 
 
-class PreferencesOut(BaseModel):
+class PreferencesOut(Answer):
     """What holds now; `version` 0: the rider has chosen nothing yet."""
 
     code_wait_s: int = Field(description="seconds until a code may be asked for")
@@ -110,10 +110,9 @@ class PreferencesOut(BaseModel):
         )
 
 
-class OperatorChannelIn(BaseModel):
+class OperatorChannelIn(Body):
     """Emergencies of an area, and of all that lies in it, are told here at once."""
 
-    model_config = ConfigDict(extra="forbid")
     kind: ChannelKind
     address: Address = Field(description=ADDRESS_HELP)
     area: AreaCode
@@ -137,11 +136,11 @@ class OperatorChannelOut(ChannelOut):
 @allow(Rider)
 async def read_preferences(caller: Caller, service: CurrentService) -> PreferencesOut:
     """What the rider has chosen."""
-    return await _chosen(service, rider_of(caller))
+    return await _chosen(service, caller.rider_id)
 
 
-@router.put("/v1/preferences", responses=problem_responses(409))
-@allow(Rider)
+@router.put("/v1/preferences")
+@allow(Rider, refuses=(problems.UNKNOWN_CHANNEL, problems.OUTDATED, problems.NO_MAIL, problems.BAD_ADDRESS))
 async def put_preferences(
     body: PreferencesIn, caller: Caller, service: CurrentService, parts: CurrentParts
 ) -> PreferencesOut:
@@ -155,15 +154,15 @@ async def put_preferences(
     try:
         async with service.work() as work:
             await usecases.replace(
-                work, parts.sealer, rider_of(caller),
+                work, parts.sealer, caller.rider_id,
                 language=body.language, quiet=quiet, channels=wanted, version=body.version,
             )  # fmt: skip
     except UnknownChannel as error:
-        raise unprocessable("unknown_channel", "没有这个通知渠道 / No such channel", "give its address") from error
+        raise problems.UNKNOWN_CHANNEL("give its address") from error
     except Outdated as error:
-        shown = (await _chosen(service, rider_of(caller))).model_dump(mode="json")
-        raise conflict("outdated", "设置已被更新 / Changed meanwhile", "read them again", current=shown) from error
-    return await _chosen(service, rider_of(caller))
+        shown = (await _chosen(service, caller.rider_id)).model_dump(mode="json")
+        raise problems.OUTDATED("read them again", current=shown) from error
+    return await _chosen(service, caller.rider_id)
 
 
 @router.get("/v1/notifications/channels")
@@ -171,23 +170,23 @@ async def put_preferences(
 async def list_operator_channels(
     caller: Caller,
     service: CurrentService,
-    after: Annotated[UUID, Query(description="channel_id of the last one of the page before")] = FIRST_ID,
-    limit: Annotated[int, Query(ge=1, le=200)] = 200,
-) -> list[OperatorChannelOut]:
-    """Operators' channels of the caller's areas, by id; go on behind the last one's channel_id."""
+    asked: Asked,
+) -> Page[OperatorChannelOut]:
+    """Operators' channels of the caller's areas, by id."""
+    after = asked.after(UUID) or FIRST_ID
     found: list[Channel] = []
     async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-        while len(found) < limit:
-            page = await people.operator_channels(conn, after, limit)
+        while len(found) < asked.rows:
+            page = await people.operator_channels(conn, after, asked.rows)
             found += [one for one in page if caller.covers(one.area or "")]
-            if len(page) < limit:
+            if len(page) < asked.rows:
                 break
             after = page[-1].channel_id
-    return [OperatorChannelOut.of(one) for one in found[:limit]]
+    return asked.page(found, OperatorChannelOut.of, lambda one: one.channel_id)
 
 
 @router.post("/v1/notifications/channels", status_code=201, response_model=OperatorChannelOut)
-@allow(Operator)
+@allow(Operator, refuses=(NOT_FOUND, problems.NO_MAIL, problems.BAD_ADDRESS))
 async def add_operator_channel(
     body: OperatorChannelIn, caller: Caller, attempt: Idempotent, service: CurrentService, parts: CurrentParts
 ) -> Response:
@@ -203,8 +202,8 @@ async def add_operator_channel(
         return await attempt.store(work.conn, 201, OperatorChannelOut.of(channel))
 
 
-@router.delete("/v1/notifications/channels/{channel_id}", status_code=204, responses=problem_responses(404))
-@allow(Operator)
+@router.delete("/v1/notifications/channels/{channel_id}", status_code=204)
+@allow(Operator, refuses=(NOT_FOUND,))
 async def drop_operator_channel(channel_id: UUID, caller: Caller, service: CurrentService) -> None:
     """Remove an operators' channel."""
     async with service.work() as work:
@@ -227,7 +226,7 @@ async def _address(parts: Parts, kind: ChannelKind, given: SecretStr | None) -> 
     address = given.get_secret_value()
     if kind == "mail":
         if parts.channels.url("mail", address) is None:
-            raise unprocessable("no_mail", "未开通邮件通知 / Mail isn't available", "the city has no mail gateway")
+            raise problems.NO_MAIL("the city has no mail gateway")
         good = _MAIL.fullmatch(address) is not None
     else:
         good = (
@@ -237,5 +236,5 @@ async def _address(parts: Parts, kind: ChannelKind, given: SecretStr | None) -> 
             and await asyncio.to_thread(usable, kind, address)
         )
     if not good:
-        raise unprocessable("bad_address", "地址格式不对 / Not an address", f"not an address of kind {kind}")
+        raise problems.BAD_ADDRESS(f"not an address of kind {kind}")
     return address

@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from fastapi import Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from services.notifications import problems
 from services.notifications.api.parts import CurrentParts, CurrentService
 from services.notifications.domain import Webhook
 from services.notifications.outbound.guard import Forbidden
@@ -18,28 +18,28 @@ from shared.events.outside import Code
 from shared.kit import clock
 from shared.kit.auth import AnyOf, Caller, CityOperator, Company, Principal, allow, policy_router
 from shared.kit.db import ACQUIRE_TIMEOUT_S
-from shared.kit.http import forbidden, not_found, problem_responses, unprocessable
+from shared.kit.http.models import Answer, Body
+from shared.kit.http.paging import Asked, Page
+from shared.kit.problems import FORBIDDEN, NOT_FOUND, not_found
 
 router = policy_router(tags=["webhooks"])
 
 
-class WebhookIn(BaseModel):
+class WebhookIn(Body):
     """`company`: whose, only from an operator. `rotate`: make a new secret; for a day both sign."""
 
-    model_config = ConfigDict(extra="forbid")
     url: Annotated[Code, Field(min_length=8, max_length=500)]
     rotate: bool = False
     company: CompanyCode | None = None
 
 
-class TestIn(BaseModel):
+class TestIn(Body):
     """`company`: whose, only from an operator."""
 
-    model_config = ConfigDict(extra="forbid")
     company: CompanyCode | None = None
 
 
-class WebhookOut(BaseModel):
+class WebhookOut(Answer):
     """A webhook. `state`: working, failing (tried again from `paused_until`), or off."""
 
     company: str
@@ -69,21 +69,25 @@ class WebhookOut(BaseModel):
         )
 
 
-class TestOut(BaseModel):
+class TestOut(Answer):
     """`test_id` comes back in the test event's data."""
 
     test_id: UUID
 
 
-@router.put("/v1/webhooks", responses=problem_responses(404))
-@allow(AnyOf(Company, CityOperator), answer_kept=False)
+@router.put("/v1/webhooks")
+@allow(
+    AnyOf(Company, CityOperator),
+    answer_kept=False,
+    refuses=(NOT_FOUND, problems.URL_NOT_ALLOWED, problems.COMPANY_MISSING),
+)
 async def put_webhook(body: WebhookIn, caller: Caller, service: CurrentService, parts: CurrentParts) -> WebhookOut:
     """Set the URL that is told of the company's reports. The secret is shown once, here."""
     company = _company(caller, body.company)
     try:
         parts.webhooks.guard.check(body.url)
     except Forbidden as why:
-        raise unprocessable("url_not_allowed", "不允许的地址 / URL not allowed", str(why)) from why
+        raise problems.URL_NOT_ALLOWED(str(why)) from why
     async with service.work() as work:
         done = await usecases.put(work, parts.settings, parts.sealer, company, body.url, rotate=body.rotate)
     if done is None:
@@ -96,22 +100,28 @@ async def put_webhook(body: WebhookIn, caller: Caller, service: CurrentService, 
 async def list_webhooks(
     caller: Caller,
     service: CurrentService,
-    after: Annotated[Code, Query(max_length=64)] = "",
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-) -> list[WebhookOut]:
-    """A company's own webhook; for an operator those of all companies, by company code beyond `after`."""
+    asked: Asked,
+) -> Page[WebhookOut]:
+    """A company's own webhook; for an operator those of all companies, by company code."""
+    after = asked.after(str) or ""
     async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
         if caller.kind == "company":
             own = await webhooks.webhook(conn, caller.company_code)
             found = [own] if own else []
         else:
-            found = await webhooks.webhooks(conn, after, limit)
+            found = await webhooks.webhooks(conn, after, asked.rows)
         figures = await webhooks.figures(conn, [one.webhook_id for one in found])
-    return [WebhookOut.of(one, figures[one.webhook_id]) for one in found]
+    return asked.page(found, lambda one: WebhookOut.of(one, figures[one.webhook_id]), lambda one: one.company)
 
 
-@router.delete("/v1/webhooks", status_code=204, responses=problem_responses(404))
-@allow(AnyOf(Company, CityOperator))
+@router.delete("/v1/webhooks", status_code=204)
+@allow(
+    AnyOf(Company, CityOperator),
+    refuses=(
+        NOT_FOUND,
+        problems.COMPANY_MISSING,
+    ),
+)
 async def switch_off_webhook(caller: Caller, service: CurrentService, company: CompanyCode | None = None) -> None:
     """Send nothing more. Setting the URL again switches it on."""
     async with service.work() as work:
@@ -119,8 +129,14 @@ async def switch_off_webhook(caller: Caller, service: CurrentService, company: C
             raise not_found("webhook")
 
 
-@router.post("/v1/webhooks/test", status_code=202, responses=problem_responses(404))
-@allow(AnyOf(Company, CityOperator))
+@router.post("/v1/webhooks/test", status_code=202)
+@allow(
+    AnyOf(Company, CityOperator),
+    refuses=(
+        NOT_FOUND,
+        problems.COMPANY_MISSING,
+    ),
+)
 async def test_webhook(body: TestIn, caller: Caller, service: CurrentService, parts: CurrentParts) -> TestOut:
     """Send a `webhook.test` event, by the same way as any other."""
     async with service.work() as work:
@@ -134,8 +150,8 @@ def _company(caller: Principal, named: str | None) -> str:
     """Whose webhook: the signer's own, never another one's; an operator names it."""
     if caller.kind == "company":
         if named is not None and named != caller.company_code:
-            raise forbidden("a company sets its own webhook")
+            raise FORBIDDEN("a company sets its own webhook")
         return caller.company_code
     if named is None:
-        raise unprocessable("company_missing", "请指明企业 / Name the company", "an operator names the company")
+        raise problems.COMPANY_MISSING("an operator names the company")
     return named

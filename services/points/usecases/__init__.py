@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from services.points import metrics
+from services.points import metrics, problems
 from services.points.domain import Book, Hold, Movement, Rule
 from services.points.store import cases as case_store
 from services.points.store import ledger as store
@@ -16,7 +16,7 @@ from shared.events.account_changed import ACCOUNT_CHANGED, AccountChanged
 from shared.events.redemption_changed import RedemptionChanged
 from shared.events.rider_changed import RiderChanged
 from shared.kit.db import Connection
-from shared.kit.http import conflict, not_found
+from shared.kit.problems import not_found
 from shared.kit.work import Event, Gone, Work, database_now
 
 RECENT = timedelta(minutes=3)
@@ -55,7 +55,7 @@ async def follow_redemptions(work: Work, events: Sequence[Event[RedemptionChange
             if redemption.state == "undone":
                 book.refund(redemption.redemption_id, redemption.reason or "undone", cause)
             if book.holds[redemption.redemption_id].state not in ("posted", "reversed"):
-                work.reject(events[cause], "unpaid_voucher", "a voucher was used whose points are not held")
+                work.reject(events[cause], problems.UNPAID_VOUCHER("a voucher was used whose points are not held"))
         elif redemption.state != "requested":
             absent = Hold(redemption.redemption_id, "redemption", redemption.rider_id, None, "", 0, "voided")
             book.void(absent, redemption.reason or redemption.state, cause)
@@ -80,7 +80,7 @@ async def reverse(work: Work, hold_id: UUID, reason: str, covers: Callable[[str]
     """Take posted points of a report back. `covers`: whether whoever asks answers for a grid.
 
     Raises:
-        ApiProblem: 404 no such hold in these areas; 409 `not_reversible` with its state, where nothing is posted to
+        Refusal: no such hold in these areas; `not_reversible` with its state, where nothing is posted to
             take back.
     """
     seen = await store.hold(work.conn, hold_id)
@@ -91,9 +91,7 @@ async def reverse(work: Work, hold_id: UUID, reason: str, covers: Callable[[str]
     book = await store.open_book(work.conn, {seen.rider_id}, {hold_id})
     if not book.reverse(hold_id, reason, 0):
         hold = book.holds[hold_id]
-        raise conflict(
-            "not_reversible",
-            "积分不能冲正 / Can't be reversed",
+        raise problems.NOT_REVERSIBLE(
             "only posted points of a report can be taken back",
             state=hold.state,
             source=hold.source,
@@ -105,11 +103,11 @@ async def set_rule(work: Work, rule: Rule) -> None:
     """Append a rule.
 
     Raises:
-        ApiProblem: 409 `rule_moved_on` when `rule.version` isn't the next one or its instant is taken.
+        Refusal: `rule_moved_on` when `rule.version` isn't the next one or its instant is taken.
     """
     if not await store.add_rule(work.conn, rule, work.now):
         current = await store.last_rule(work.conn)
-        raise conflict("rule_moved_on", "规则已被他人修改 / Rules have changed", current_version=current)
+        raise problems.RULE_MOVED_ON(current_version=current)
 
 
 async def check_recent(conn: Connection) -> int:

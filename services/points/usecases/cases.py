@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from services.points import problems
 from services.points.domain import Act, Book, CaseVerdict, Claim, Rule, rule_at, share
 from services.points.store import cases as case_store
 from services.points.store import ledger as store
@@ -113,7 +114,7 @@ async def _steps(terms: Terms, work: Work, events: Sequence[Event[CaseChanged]])
         elif case.report is not None:
             kind = terms.catalogue.kind(case.kind, case.opened_at)
             if kind is None:
-                work.reject(event, "unknown_kind", f"the catalogue has no kind {case.kind!r}")
+                work.reject(event, problems.UNKNOWN_KIND(f"the catalogue has no kind {case.kind!r}"))
                 continue
             rules = rules or await store.rules(work.conn)
             steps.append(_Step(cause, case.case_id, claim=_claim(terms, rules, case, case.report, kind)))

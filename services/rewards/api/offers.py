@@ -5,9 +5,10 @@ from typing import Annotated, Any, Self
 from uuid import UUID
 
 from fastapi import Path, Query, Response
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from services.rewards.api.parts import FIRST_ID, After, CurrentService, Limit, merchant_id
+from services.rewards import problems
+from services.rewards.api.parts import FIRST_ID, CurrentService, merchant_id
 from services.rewards.domain import Merchant, Offer
 from services.rewards.store import offers, redemptions
 from services.rewards.store.offers import NewOffer
@@ -15,10 +16,12 @@ from shared.events.common import AnyZone, Points
 from shared.events.outside import ONE_LINE, PLAIN_FORM, Words
 from shared.kit.auth import AnyOf, Caller, CityOperator, Person, allow, policy_router
 from shared.kit.auth import Merchant as MerchantPolicy
-from shared.kit.http import conflict, not_found, problem_responses, unprocessable
+from shared.kit.http.models import Answer, Body
+from shared.kit.http.paging import Asked, Page
 from shared.kit.idempotency import Idempotent
 from shared.kit.ids import new_id
 from shared.kit.masking import masked
+from shared.kit.problems import NOT_FOUND, not_found
 
 router = policy_router(tags=["offers"])
 STATEMENT_DAYS_MAX = 400
@@ -27,21 +30,16 @@ _Count = Annotated[int, Field(ge=0, le=1_000_000)]
 _Clock = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$"), PLAIN_FORM]
 
 
-class _In(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class MerchantIn(_In):
+class MerchantIn(Body):
     """A new merchant or station."""
 
     name: _Text
     address: _Text
 
 
-class MerchantOut(BaseModel):
+class MerchantOut(Answer):
     """Who takes vouchers."""
 
-    model_config = ConfigDict(from_attributes=True)
     id: UUID
     version: int
     name: str
@@ -50,14 +48,7 @@ class MerchantOut(BaseModel):
     closed_reason: str | None = Field(description="why nothing can be redeemed here any more")
 
 
-class MerchantsOut(BaseModel):
-    """A page in the order of ids."""
-
-    merchants: list[MerchantOut]
-    next: UUID | None
-
-
-class OfferIn(_In):
+class OfferIn(Body):
     """A new offer. Opening hours are the counter's, in the city's time, and may reach over midnight."""
 
     merchant_id: UUID
@@ -94,7 +85,7 @@ class OfferIn(_In):
         return NewOffer(**fields, opens_minute=opens, closes_minute=closes if closes > opens else closes + 1440)
 
 
-class OfferOut(BaseModel):
+class OfferOut(Answer):
     """An offer with its stock: free + held + sold = stock."""
 
     id: UUID
@@ -125,30 +116,22 @@ class OfferOut(BaseModel):
         return OfferOut(**values, opens_at=_clock(offer.opens_minute), closes_at=_clock(offer.closes_minute))
 
 
-class OffersOut(BaseModel):
-    """A page in the order of ids."""
-
-    offers: list[OfferOut]
-    next: UUID | None
-
-
-class StockIn(_In):
+class StockIn(Body):
     """The new total. `version` is the offer's that the caller has seen."""
 
     stock: _Count
     version: int = Field(ge=1, le=1_000_000_000)
 
 
-class ClosingIn(_In):
+class ClosingIn(Body):
     """Why it is closed, for riders to read; null opens it again."""
 
     reason: Annotated[_Text, AfterValidator(masked)] | None
 
 
-class StatementLineOut(BaseModel):
+class StatementLineOut(Answer):
     """Vouchers of one offer at one price."""
 
-    model_config = ConfigDict(from_attributes=True)
     offer_id: UUID
     offer_name: str
     price: int
@@ -156,7 +139,7 @@ class StatementLineOut(BaseModel):
     points: int
 
 
-class StatementOut(BaseModel):
+class StatementOut(Answer):
     """What a merchant took in [from, until): the points equal what points posted for these redemptions."""
 
     merchant_id: UUID
@@ -167,7 +150,7 @@ class StatementOut(BaseModel):
     points: int
 
 
-@router.post("/v1/merchants", status_code=201, response_model=MerchantOut, responses=problem_responses(409))
+@router.post("/v1/merchants", status_code=201, response_model=MerchantOut)
 @allow(CityOperator)
 async def create_merchant(body: MerchantIn, attempt: Idempotent, service: CurrentService) -> Response:
     """Register a merchant; tokens of its people carry its id."""
@@ -180,16 +163,15 @@ async def create_merchant(body: MerchantIn, attempt: Idempotent, service: Curren
 
 @router.get("/v1/merchants")
 @allow(Person)
-async def list_merchants(service: CurrentService, after: After = FIRST_ID, limit: Limit = 50) -> MerchantsOut:
-    """Merchants and stations."""
+async def list_merchants(service: CurrentService, asked: Asked) -> Page[MerchantOut]:
+    """Merchants and stations, by id."""
     async with service.pool.acquire() as conn:
-        found = await offers.merchants(conn, after, limit)
-    page = [MerchantOut.model_validate(merchant) for merchant in found]
-    return MerchantsOut(merchants=page, next=page[-1].id if len(page) == limit else None)
+        found = await offers.merchants(conn, asked.after(UUID) or FIRST_ID, asked.rows)
+    return asked.page(found, MerchantOut.model_validate, lambda merchant: merchant.id)
 
 
-@router.put("/v1/merchants/{id}/closing", responses=problem_responses(404))
-@allow(CityOperator)
+@router.put("/v1/merchants/{id}/closing")
+@allow(CityOperator, refuses=(NOT_FOUND,))
 async def close_merchant(
     id_: Annotated[UUID, Path(alias="id")], body: ClosingIn, service: CurrentService
 ) -> MerchantOut:
@@ -201,8 +183,14 @@ async def close_merchant(
     return MerchantOut.model_validate(found)
 
 
-@router.get("/v1/merchants/{id}/statement", responses=problem_responses(404))
-@allow(AnyOf(MerchantPolicy, CityOperator))
+@router.get("/v1/merchants/{id}/statement")
+@allow(
+    AnyOf(MerchantPolicy, CityOperator),
+    refuses=(
+        NOT_FOUND,
+        problems.BAD_PERIOD,
+    ),
+)
 async def read_statement(
     id_: Annotated[UUID, Path(alias="id")],
     since: Annotated[AnyZone, Query(alias="from")],
@@ -214,9 +202,7 @@ async def read_statement(
     if not caller.has("operator") and merchant_id(caller) != id_:
         raise not_found("merchant")
     if not 0 < (until - since).total_seconds() <= STATEMENT_DAYS_MAX * 86_400:
-        raise unprocessable(
-            "bad_period", "时间段无效 / Bad period", f"from before to, at most {STATEMENT_DAYS_MAX} days"
-        )
+        raise problems.BAD_PERIOD(f"from before to, at most {STATEMENT_DAYS_MAX} days")
     async with service.pool.acquire() as conn:
         if await offers.merchant(conn, id_) is None:
             raise not_found("merchant")
@@ -232,8 +218,8 @@ async def read_statement(
     )
 
 
-@router.post("/v1/offers", status_code=201, response_model=OfferOut, responses=problem_responses(404, 409))
-@allow(CityOperator)
+@router.post("/v1/offers", status_code=201, response_model=OfferOut)
+@allow(CityOperator, refuses=(NOT_FOUND,))
 async def create_offer(body: OfferIn, attempt: Idempotent, service: CurrentService) -> Response:
     """Put an offer up with its stock."""
     async with service.work() as work:
@@ -250,17 +236,15 @@ async def create_offer(body: OfferIn, attempt: Idempotent, service: CurrentServi
 
 @router.get("/v1/offers")
 @allow(Person)
-async def list_offers(
-    service: CurrentService, merchant_id: UUID | None = None, after: After = FIRST_ID, limit: Limit = 50
-) -> OffersOut:
-    """What can be had now, sold-out offers included."""
+async def list_offers(service: CurrentService, asked: Asked, merchant_id: UUID | None = None) -> Page[OfferOut]:
+    """What can be had now, sold-out offers included, by id."""
     async with service.pool.acquire() as conn:
-        found = await offers.offers(conn, after, merchant_id, limit)
-    return OffersOut(offers=[OfferOut.of(offer) for offer in found], next=found[-1].id if len(found) == limit else None)
+        found = await offers.offers(conn, asked.after(UUID) or FIRST_ID, merchant_id, asked.rows)
+    return asked.page(found, OfferOut.of, lambda offer: offer.id)
 
 
-@router.get("/v1/offers/{offer_id}", responses=problem_responses(404))
-@allow(Person)
+@router.get("/v1/offers/{offer_id}")
+@allow(Person, refuses=(NOT_FOUND,))
 async def read_offer(offer_id: UUID, service: CurrentService) -> OfferOut:
     """One offer, also when it isn't valid now."""
     async with service.pool.acquire() as conn:
@@ -270,8 +254,14 @@ async def read_offer(offer_id: UUID, service: CurrentService) -> OfferOut:
     return OfferOut.of(found)
 
 
-@router.put("/v1/offers/{offer_id}/stock", responses=problem_responses(404, 409))
-@allow(CityOperator)
+@router.put("/v1/offers/{offer_id}/stock")
+@allow(
+    CityOperator,
+    refuses=(
+        NOT_FOUND,
+        problems.STOCK_MOVED_ON,
+    ),
+)
 async def set_stock(offer_id: UUID, body: StockIn, service: CurrentService) -> OfferOut:
     """Set the total stock; never below what is held and sold."""
     async with service.work() as work:
@@ -280,13 +270,12 @@ async def set_stock(offer_id: UUID, body: StockIn, service: CurrentService) -> O
         if found is None:
             raise not_found("offer")
         if not done:
-            title = "库存已变动 / Stock has moved on"
-            raise conflict("stock_moved_on", title, current_version=found.version, held=found.held, sold=found.sold)
+            raise problems.STOCK_MOVED_ON(current_version=found.version, held=found.held, sold=found.sold)
         return OfferOut.of(found)
 
 
-@router.put("/v1/offers/{offer_id}/closing", responses=problem_responses(404))
-@allow(CityOperator)
+@router.put("/v1/offers/{offer_id}/closing")
+@allow(CityOperator, refuses=(NOT_FOUND,))
 async def close_offer(offer_id: UUID, body: ClosingIn, service: CurrentService) -> OfferOut:
     """Close an offer, or open it again: no new redemptions; vouchers that are out stay good till their end."""
     async with service.work() as work:

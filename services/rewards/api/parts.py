@@ -4,18 +4,16 @@ from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Request
 
 from services.rewards.usecases.redemptions import Answer, Desk, Wish
 from services.rewards.usecases.vouchers import Counter
 from shared.kit.auth import Principal
 from shared.kit.batcher import Batcher
-from shared.kit.http import forbidden, unprocessable
+from shared.kit.problems import FORBIDDEN
 from shared.kit.service import Service, current_service
 
 FIRST_ID, LAST_ID = UUID(int=0), UUID(int=2**128 - 1)
-Limit = Annotated[int, Query(ge=1, le=200)]
-After = Annotated[UUID, Query(description="`next` of the page before")]
 
 
 @dataclass(frozen=True)
@@ -44,17 +42,9 @@ CurrentService = Annotated[Service, Depends(current_service)]
 CurrentParts = Annotated[Parts, Depends(_parts)]
 
 
-def rider_id(caller: Principal) -> UUID:
-    """The calling rider. Raises the 422 problem when the token's subject is no rider's id."""
-    try:
-        return UUID(caller.id)
-    except ValueError:
-        raise unprocessable("not_a_rider_id", "令牌不是骑手的 / Not a rider's token") from None
-
-
 def merchant_id(caller: Principal) -> UUID:
     """The merchant the caller serves at. Raises the 403 problem when the token names none."""
     try:
         return UUID(caller.merchant)
     except ValueError:
-        raise forbidden("the token names no merchant of ours") from None
+        raise FORBIDDEN("the token names no merchant of ours") from None

@@ -5,9 +5,10 @@ from typing import Literal
 from uuid import UUID
 
 from fastapi import Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from services.rewards.api.parts import LAST_ID, After, CurrentParts, CurrentService, Limit, merchant_id, rider_id
+from services.rewards import problems
+from services.rewards.api.parts import LAST_ID, CurrentParts, CurrentService, merchant_id
 from services.rewards.domain import QR_PREFIX, Redemption, shown
 from services.rewards.store import redemptions
 from services.rewards.usecases import redemptions as usecases
@@ -16,14 +17,17 @@ from services.rewards.usecases.redemptions import Wish
 from services.rewards.usecases.vouchers import Verdict
 from shared.events.outside import Code, Words
 from shared.kit.auth import AnyOf, Caller, CityOperator, Merchant, Rider, allow, policy_router
-from shared.kit.http import ApiProblem, busy, conflict, not_found, problem_responses, too_many
+from shared.kit.http.models import Answer, Body
+from shared.kit.http.paging import Asked, Page
 from shared.kit.idempotency import Idempotent, StoredResponse
 from shared.kit.masking import masked
+from shared.kit.problems import NOT_FOUND, not_found, too_many
+from shared.kit.refusals import Refusal
 
 router = policy_router(tags=["redemptions"])
 
 
-class RedemptionOut(BaseModel):
+class RedemptionOut(Answer):
     """One rider's way to one gift. `requested`: the points are being held; a voucher follows in a moment."""
 
     redemption_id: UUID
@@ -58,10 +62,9 @@ class RedemptionOut(BaseModel):
         )
 
 
-class UndoIn(BaseModel):
+class UndoIn(Body):
     """Why a voucher's use is undone: kept, and shown to its rider."""
 
-    model_config = ConfigDict(extra="forbid")
     reason: Words = Field(min_length=3, max_length=500, pattern=r"^[^\x00-\x1f]*$")
 
 
@@ -78,21 +81,13 @@ class VoucherOut(RedemptionOut):
     qr: str | None = Field(description="text of the QR code")
 
 
-class RedemptionsOut(BaseModel):
-    """A page, newest first."""
-
-    redemptions: list[RedemptionOut]
-    next: UUID | None
-
-
-class CodeIn(BaseModel):
+class CodeIn(Body):
     """What was typed or scanned."""
 
-    model_config = ConfigDict(extra="forbid")
     code: Code = Field(min_length=1, max_length=80)
 
 
-class VerifiedOut(BaseModel):
+class VerifiedOut(Answer):
     """The gift to hand over."""
 
     redemption_id: UUID
@@ -111,17 +106,27 @@ def render(redemption: Redemption) -> bytes:
     "/v1/offers/{offer_id}/redeem",
     status_code=201,
     response_model=RedemptionOut,
-    responses=problem_responses(404, 409),
     tags=["offers"],
 )
-@allow(Rider, body_max=1_000)
+@allow(
+    Rider,
+    body_max=1_000,
+    refuses=(
+        NOT_FOUND,
+        problems.MERCHANT_INACTIVE,
+        problems.OFFER_CLOSED,
+        problems.NOT_VALID_NOW,
+        problems.RIDER_QUOTA_USED,
+        problems.DAY_QUOTA_USED,
+        problems.SOLD_OUT,
+    ),
+    writes=True,
+)
 async def redeem(
     offer_id: UUID, caller: Caller, attempt: Idempotent, service: CurrentService, parts: CurrentParts
 ) -> Response:
     """Reserve one piece. The state is `requested` until points answer; an offer without a price is `issued` at once."""
-    if service.overloaded():
-        raise busy("events wait for Kafka", retry_after_s=5)
-    answer = await parts.redeemer.submit(Wish(attempt, rider_id(caller), offer_id))
+    answer = await parts.redeemer.submit(Wish(attempt, caller.rider_id, offer_id))
     if answer.replayed:
         return StoredResponse(answer.status, answer.body).response()
     return Response(answer.body, answer.status, media_type="application/json")
@@ -129,18 +134,15 @@ async def redeem(
 
 @router.get("/v1/redemptions/me")
 @allow(Rider)
-async def read_mine(
-    caller: Caller, service: CurrentService, after: After = LAST_ID, limit: Limit = 50
-) -> RedemptionsOut:
+async def read_mine(caller: Caller, service: CurrentService, asked: Asked) -> Page[RedemptionOut]:
     """The caller's redemptions, newest first."""
     async with service.pool.acquire() as conn:
-        found = await redemptions.of_rider(conn, rider_id(caller), after, limit)
-    page = [RedemptionOut.of(redemption) for redemption in found]
-    return RedemptionsOut(redemptions=page, next=page[-1].redemption_id if len(page) == limit else None)
+        found = await redemptions.of_rider(conn, caller.rider_id, asked.after(UUID) or LAST_ID, asked.rows)
+    return asked.page(found, RedemptionOut.of, lambda redemption: redemption.id)
 
 
-@router.get("/v1/redemptions/{redemption_id}", responses=problem_responses(404))
-@allow(AnyOf(Rider, CityOperator))
+@router.get("/v1/redemptions/{redemption_id}")
+@allow(AnyOf(Rider, CityOperator), refuses=(NOT_FOUND,))
 async def read_redemption(
     redemption_id: UUID, caller: Caller, service: CurrentService, parts: CurrentParts
 ) -> VoucherOut:
@@ -157,8 +159,16 @@ async def read_redemption(
     return VoucherOut(**public, code=code and shown(code), qr=code and QR_PREFIX + code)
 
 
-@router.post("/v1/redemptions/{redemption_id}/undo", responses=problem_responses(404, 409))
-@allow(CityOperator, body_max=2_000)
+@router.post("/v1/redemptions/{redemption_id}/undo")
+@allow(
+    CityOperator,
+    body_max=2_000,
+    refuses=(
+        NOT_FOUND,
+        problems.NOT_UNDOABLE,
+    ),
+    writes=True,
+)
 async def undo(
     redemption_id: UUID, body: UndoIn, caller: Caller, service: CurrentService, parts: CurrentParts
 ) -> UndoneOut:
@@ -169,8 +179,20 @@ async def undo(
     return UndoneOut(**RedemptionOut.of(done).model_dump(), undone_by=done.undone_by)
 
 
-@router.post("/v1/vouchers/verify", responses=problem_responses(404, 409), tags=["vouchers"])
-@allow(Merchant, body_max=1_000)
+@router.post("/v1/vouchers/verify", tags=["vouchers"])
+@allow(
+    Merchant,
+    body_max=1_000,
+    refuses=(
+        problems.UNKNOWN_CODE,
+        problems.OTHER_MERCHANT,
+        problems.CLOSED_NOW,
+        problems.VOUCHER_USED,
+        problems.VOUCHER_EXPIRED,
+        problems.VOUCHER_UNDONE,
+    ),
+    writes=True,
+)
 async def verify(body: CodeIn, caller: Caller, service: CurrentService, parts: CurrentParts) -> VerifiedOut:
     """Take a voucher at the counter: once, by its own merchant, in time."""
     own_id = merchant_id(caller)
@@ -178,7 +200,7 @@ async def verify(body: CodeIn, caller: Caller, service: CurrentService, parts: C
         verdict = await vouchers.verify(parts.counter, work, own_id, body.code)
     # only now: a problem raised inside would roll the count of wrong codes back
     if verdict.outcome != "used":
-        raise _problem(verdict, parts.counter.window_s)
+        raise _refusal(verdict, parts.counter.window_s)
     used = verdict.redemption
     assert used is not None, "a used voucher has its redemption"
     return VerifiedOut(
@@ -190,19 +212,19 @@ async def verify(body: CodeIn, caller: Caller, service: CurrentService, parts: C
     )
 
 
-def _problem(verdict: Verdict, window_s: int) -> ApiProblem:
+def _refusal(verdict: Verdict, window_s: int) -> Refusal:
     if verdict.outcome == "too_many":
         return too_many(window_s)
     if verdict.outcome == "unknown_code":
-        return ApiProblem(404, "unknown_code", "券码无效 / Unknown code")
+        return problems.UNKNOWN_CODE()
     if verdict.outcome == "other_merchant":
-        return conflict("other_merchant", "不是本店的券 / Another merchant's voucher")
+        return problems.OTHER_MERCHANT()
     redemption = verdict.redemption
     assert redemption is not None, "the other outcomes have it"
     if verdict.outcome == "closed_now":
-        return conflict("closed_now", "不在营业时间 / Outside opening hours", redemption_id=str(redemption.id))
+        return problems.CLOSED_NOW(redemption_id=str(redemption.id))
+    # what has a code was issued: it is used, undone or at its end by now
     state = "expired" if redemption.state == "issued" else redemption.state
+    problem = {"used": problems.VOUCHER_USED, "undone": problems.VOUCHER_UNDONE}.get(state, problems.VOUCHER_EXPIRED)
     ended_at = redemption.ended_at.isoformat() if redemption.ended_at else None
-    title = "券已使用 / Already used" if state == "used" else "券已失效 / No longer valid"
-    ended_at = redemption.ended_at.isoformat() if redemption.ended_at else None
-    return conflict(f"voucher_{state}", title, state=state, redemption_id=str(redemption.id), ended_at=ended_at)
+    return problem(state=state, redemption_id=str(redemption.id), ended_at=ended_at)

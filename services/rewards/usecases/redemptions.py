@@ -8,27 +8,20 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from services.rewards import metrics
+from services.rewards import metrics, problems
 from services.rewards.domain import Offer, Redemption
 from services.rewards.store import keys, offers, redemptions
 from services.rewards.store.redemptions import NewRedemption
 from services.rewards.usecases.codes import Codes
 from shared.events.account_changed import AccountChanged
 from shared.events.redemption_changed import REDEMPTION_CHANGED, RedemptionChanged
-from shared.kit.http import ApiProblem, conflict, not_found
 from shared.kit.idempotency import Attempt
 from shared.kit.ids import new_id
+from shared.kit.problems import not_found
+from shared.kit.refusals import Refusal
 from shared.kit.work import Event, Work
 
 CREATED = 201
-_TITLES = {
-    "merchant_inactive": "商户已停止服务 / The merchant is not active",
-    "offer_closed": "不再提供 / No longer offered",
-    "not_valid_now": "不在有效期内 / Not valid now",
-    "rider_quota_used": "您的名额已用完 / Your quota is used",
-    "day_quota_used": "今日名额已用完 / Today's quota is used",
-    "sold_out": "已兑完 / Sold out",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +61,7 @@ class Answer:
 async def redeem(desk: Desk, work: Work, wishes: Sequence[Wish]) -> list[Answer | Exception]:
     """Many riders' wishes in one transaction, first come first served per offer; one answer each, in order.
 
-    Refusals are ApiProblems: 404 no such offer, 409 with the reason (`sold_out`, `rider_quota_used`, …) or
+    Refusals: no such offer, the reason (`sold_out`, `rider_quota_used`, …) or
     `idempotency_conflict`. A free offer (price 0) is issued at once; else the voucher waits for the points.
     """
     firsts = {wish.key: wish for wish in reversed(wishes)}
@@ -83,12 +76,10 @@ async def redeem(desk: Desk, work: Work, wishes: Sequence[Wish]) -> list[Answer 
     for wish in wishes:
         before, outcome = kept.get(wish.key), outcomes.get(wish.key)
         if wish.attempt.body_hash != (before or firsts[wish.key].attempt).body_hash:
-            given.append(
-                conflict("idempotency_conflict", "重复的请求标识 / Key reused", "the key came with another request")
-            )
+            given.append(problems.IDEMPOTENCY_CONFLICT("the key came with another request"))
         elif before is not None:
             given.append(Answer(before.status, before.body, True))
-        elif isinstance(outcome, ApiProblem):
+        elif isinstance(outcome, Refusal):
             given.append(outcome)
         else:
             answer = answers[wish.key]
@@ -97,21 +88,21 @@ async def redeem(desk: Desk, work: Work, wishes: Sequence[Wish]) -> list[Answer 
     return given
 
 
-async def _take(desk: Desk, work: Work, wishes: Sequence[Wish]) -> dict[keys.Key, Redemption | ApiProblem]:
+async def _take(desk: Desk, work: Work, wishes: Sequence[Wish]) -> dict[keys.Key, Redemption | Refusal]:
     locked = await offers.lock_offers(work.conn, {wish.offer_id for wish in wishes})
     today: date = work.now.astimezone(desk.zone).date()
     wanted = {(wish.offer_id, wish.rider_id) for wish in wishes if wish.offer_id in locked}
     taken = await offers.taken(work.conn, locked, wanted, today)
-    outcomes: dict[keys.Key, Redemption | ApiProblem] = {}
+    outcomes: dict[keys.Key, Redemption | Refusal] = {}
     granted: dict[keys.Key, NewRedemption] = {}
     for wish in wishes:
         offer = locked.get(wish.offer_id)
         if offer is None:
             outcomes[wish.key] = not_found("offer")
-        elif (reason := taken[offer.id].take(offer, wish.rider_id, work.now)) is not None:
-            metrics.REFUSALS.labels(reason).inc()
-            why = offer.closed_reason or "" if reason == "offer_closed" else ""
-            outcomes[wish.key] = conflict(reason, _TITLES[reason], why, free=max(0, taken[offer.id].free))
+        elif (problem := taken[offer.id].take(offer, wish.rider_id, work.now)) is not None:
+            metrics.REFUSALS.labels(problem.code).inc()
+            why = offer.closed_reason or "" if problem is problems.OFFER_CLOSED else ""
+            outcomes[wish.key] = problem(why, free=max(0, taken[offer.id].free))
         else:
             granted[wish.key] = _new(desk, offer, wish.rider_id)
     if granted:
@@ -179,7 +170,7 @@ async def undo(work: Work, id_: UUID, reason: str, by: str, days_max: int) -> Re
     The same answer again where it is undone already.
 
     Raises:
-        ApiProblem: 404 no such redemption; 409 `not_undoable` with its state, or when it was used too long ago.
+        Refusal: no such redemption; `not_undoable` with its state, or when it was used too long ago.
     """
     undone = await redemptions.undo(work.conn, id_, reason, by, days_max)
     if undone is not None:
@@ -192,7 +183,7 @@ async def undo(work: Work, id_: UUID, reason: str, by: str, days_max: int) -> Re
     if found[0].state == "undone":
         return found[0]
     detail = f"only a voucher that was used within {days_max} days can be undone"
-    raise conflict("not_undoable", "不能撤销 / Can't be undone", detail, state=found[0].state)
+    raise problems.NOT_UNDOABLE(detail, state=found[0].state)
 
 
 def publish(work: Work, redemption: Redemption, cause: Event[Any] | None = None) -> None:

@@ -8,14 +8,16 @@ from fastapi import Query, Response
 from fastapi.responses import JSONResponse
 from pydantic import AwareDatetime, BaseModel
 
-from services.riders import domain, store, usecases
-from services.riders.api.conventions import After, CurrentService, In, Limit, Name, not_when_overloaded, problem_of
-from services.riders.domain import Refusal
+from services.riders import domain, problems, store, usecases
+from services.riders.api.conventions import CurrentService, Name
 from shared.events.common import CompanyCode
 from shared.kit.auth import CityOperator, Sealer, allow, policy_router
 from shared.kit.db import ACQUIRE_TIMEOUT_S
-from shared.kit.http import not_found, problem_responses
+from shared.kit.http.models import Answer, Body
+from shared.kit.http.paging import Asked, Page
 from shared.kit.idempotency import Idempotent
+from shared.kit.problems import NOT_FOUND, not_found
+from shared.kit.refusals import Refusal
 from shared.kit.service import Service
 from shared.kit.settings import SealingSettings
 
@@ -25,21 +27,21 @@ KEYS_SHOWN = 100
 OverlapHours = Annotated[float | None, Query(ge=0, le=24 * 31, description="then the older keys end by themselves")]
 
 
-class CompanyIn(In):
+class CompanyIn(Body):
     """A new company."""
 
     code: CompanyCode
     name: Name
 
 
-class CompanyUpdateIn(In):
+class CompanyUpdateIn(Body):
     """The company's whole changeable state; `active` false suspends it."""
 
     name: Name
     active: bool
 
 
-class CompanyOut(BaseModel):
+class CompanyOut(Answer):
     """A company."""
 
     company_id: UUID
@@ -49,7 +51,7 @@ class CompanyOut(BaseModel):
     version: int
 
 
-class KeyOut(BaseModel):
+class KeyOut(Answer):
     """A signing key. `secret` (`whsec_` and base64) is told once; a repeated request gets null."""
 
     company: str
@@ -63,7 +65,7 @@ class CompanyCreatedOut(CompanyOut):
     key: KeyOut
 
 
-class KeyStateOut(BaseModel):
+class KeyStateOut(Answer):
     """A signing key without its content."""
 
     key_id: UUID
@@ -78,30 +80,29 @@ class CompanyDetailOut(CompanyOut):
     keys: list[KeyStateOut]
 
 
-@router.post("/v1/companies", status_code=201, response_model=CompanyCreatedOut, responses=problem_responses(409))
-@allow(CityOperator)
+@router.post("/v1/companies", status_code=201, response_model=CompanyCreatedOut)
+@allow(CityOperator, refuses=(problems.COMPANY_EXISTS,), writes=True)
 async def create_company(body: CompanyIn, service: CurrentService) -> Response:
     """Register a company. The signing key in the answer is told only this once; lost: make a new one."""
-    not_when_overloaded(service)
     async with service.work() as work:
         made = await usecases.create_company(work, _sealer(service), body.code, body.name)
     if isinstance(made, Refusal):
-        raise problem_of(made)
+        raise made
     key = KeyOut(company=body.code, key_id=made.key_id, secret=made.secret)
     return _once(CompanyCreatedOut.model_validate({**_company_fields(made.company), "key": key}))
 
 
 @router.get("/v1/companies")
 @allow(CityOperator)
-async def list_companies(service: CurrentService, after: After = "", limit: Limit = 200) -> list[CompanyOut]:
-    """Companies by code; go on behind the last one's code."""
+async def list_companies(service: CurrentService, asked: Asked) -> Page[CompanyOut]:
+    """Companies by code."""
     async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-        found = await store.companies(conn, after, limit)
-    return [CompanyOut.model_validate(_company_fields(company)) for company in found]
+        found = await store.companies(conn, asked.after(str) or "", asked.rows)
+    return asked.page(found, CompanyOut.model_validate, lambda company: company.code)
 
 
-@router.get("/v1/companies/{code}", responses=problem_responses(404))
-@allow(CityOperator)
+@router.get("/v1/companies/{code}")
+@allow(CityOperator, refuses=(NOT_FOUND,))
 async def read_company(code: CompanyCode, service: CurrentService) -> CompanyDetailOut:
     """One company and its keys."""
     async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
@@ -116,11 +117,10 @@ async def read_company(code: CompanyCode, service: CurrentService) -> CompanyDet
     return CompanyDetailOut.model_validate({**_company_fields(company), "keys": states})
 
 
-@router.put("/v1/companies/{code}", responses=problem_responses(404))
-@allow(CityOperator)
+@router.put("/v1/companies/{code}")
+@allow(CityOperator, refuses=(NOT_FOUND,), writes=True)
 async def update_company(code: CompanyCode, body: CompanyUpdateIn, service: CurrentService) -> CompanyOut:
     """Rename, suspend or resume a company."""
-    not_when_overloaded(service)
     async with service.work() as work:
         company = await usecases.update_company(work, code, body.name, body.active)
     if company is None:
@@ -128,13 +128,19 @@ async def update_company(code: CompanyCode, body: CompanyUpdateIn, service: Curr
     return CompanyOut.model_validate(_company_fields(company))
 
 
-@router.post("/v1/companies/{code}/keys", status_code=201, response_model=KeyOut, responses=problem_responses(404, 409))
-@allow(CityOperator)
+@router.post("/v1/companies/{code}/keys", status_code=201, response_model=KeyOut)
+@allow(
+    CityOperator,
+    refuses=(
+        NOT_FOUND,
+        problems.TOO_MANY_KEYS,
+    ),
+    writes=True,
+)
 async def add_key(
     code: CompanyCode, attempt: Idempotent, service: CurrentService, overlap_hours: OverlapHours = None
 ) -> Response:
     """A new signing key, told once. The older keys stay valid until they are revoked, or for the hours stated."""
-    not_when_overloaded(service)
     overlap = None if overlap_hours is None else timedelta(hours=overlap_hours)
     async with service.work() as work:
         if (seen := await attempt.remembered(work.conn)) is not None:
@@ -143,14 +149,14 @@ async def add_key(
         if made is None:
             raise not_found("company")
         if isinstance(made, Refusal):
-            raise problem_of(made)
+            raise made
         # What is remembered for repeats must not hold the secret
         await attempt.store(work.conn, 201, KeyOut(company=code, key_id=made.key_id, secret=None))
     return _once(KeyOut(company=code, key_id=made.key_id, secret=made.secret))
 
 
-@router.delete("/v1/companies/{code}/keys/{key_id}", status_code=204, responses=problem_responses(404))
-@allow(CityOperator)
+@router.delete("/v1/companies/{code}/keys/{key_id}", status_code=204)
+@allow(CityOperator, refuses=(NOT_FOUND,))
 async def revoke_key(code: CompanyCode, key_id: UUID, service: CurrentService) -> None:
     """End a key; within seconds no service accepts it."""
     async with service.work() as work:

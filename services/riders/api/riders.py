@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from uuid import UUID
 
 from fastapi import Path, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, Field
 
-from services.riders import domain, store, usecases
-from services.riders.api.conventions import After, CurrentService, In, Limit, Name, not_when_overloaded, problem_of
-from services.riders.domain import Refusal, Registered, Rider
+from services.riders import domain, problems, store, usecases
+from services.riders.api.conventions import CurrentService, Name
+from services.riders.domain import Registered, Rider
 from shared.events.common import CompanyCode, ExternalId
 from shared.events.inbound_riders import RiderSubmission
 from shared.events.outside import LEGIBLE, Code
@@ -17,21 +17,22 @@ from shared.events.personal import number_mark
 from shared.kit import auth
 from shared.kit.auth import AnyOf, Caller, CityOperator, allow, policy_router
 from shared.kit.db import ACQUIRE_TIMEOUT_S
-from shared.kit.http import not_found, problem_responses, unprocessable
 from shared.kit.http.events import Stated, StatedEvents
 from shared.kit.http.items import EACH, ItemProblem, Malformed, of_event
+from shared.kit.http.models import Answer, Body
+from shared.kit.http.paging import Asked, Page
+from shared.kit.problems import NOT_FOUND, not_found
+from shared.kit.refusals import Refusal
 from shared.kit.service import Service
 
 router = policy_router(tags=["riders"])
 
 
-class RiderIn(RiderSubmission):
+class RiderIn(RiderSubmission, Body):
     """A rider as the company knows it."""
 
-    model_config = ConfigDict(extra="forbid")
 
-
-class RiderOut(BaseModel):
+class RiderOut(Answer):
     """A registered rider."""
 
     rider_id: UUID
@@ -46,7 +47,7 @@ class RiderOut(BaseModel):
     version: int
 
 
-class OutletIn(In):
+class OutletIn(Body):
     """An outlet; sending its code again changes it."""
 
     code: ExternalId
@@ -55,8 +56,13 @@ class OutletIn(In):
     active: bool = True
 
 
-class OutletOut(OutletIn):
+class OutletOut(Answer):
     """An outlet."""
+
+    code: str
+    name: str
+    address: str
+    active: bool
 
 
 if TYPE_CHECKING:
@@ -67,19 +73,19 @@ else:
     OutletItem = Annotated[OutletIn, EACH]
 
 
-class RidersIn(In):
+class RidersIn(Body):
     """Riders to register or change, each for itself."""
 
     riders: Annotated[list[RiderItem], Field(min_length=1, max_length=domain.RIDERS_PER_REQUEST_MAX)]
 
 
-class OutletsIn(In):
+class OutletsIn(Body):
     """Outlets to make or change, each for itself."""
 
     outlets: Annotated[list[OutletItem], Field(min_length=1, max_length=domain.OUTLETS_PER_REQUEST_MAX)]
 
 
-class RiderItemOut(BaseModel):
+class RiderItemOut(Answer):
     """What became of one rider of a batch."""
 
     external_id: str | None
@@ -89,7 +95,7 @@ class RiderItemOut(BaseModel):
     problem: ItemProblem | None = None
 
 
-class OutletItemOut(BaseModel):
+class OutletItemOut(Answer):
     """What became of one outlet of a batch."""
 
     code: str | None
@@ -97,20 +103,20 @@ class OutletItemOut(BaseModel):
     problem: ItemProblem | None = None
 
 
-class RidersOut(BaseModel):
+class RidersOut(Answer):
     """One item per rider that was sent, in the same order."""
 
     items: list[RiderItemOut]
 
 
-class OutletsOut(BaseModel):
+class OutletsOut(Answer):
     """One item per outlet that was sent, in the same order."""
 
     items: list[OutletItemOut]
 
 
-@router.post("/v1/riders:batch", responses=problem_responses(413))
-@allow(auth.Company, events="riders")
+@router.post("/v1/riders:batch")
+@allow(auth.Company, events="riders", writes=True)
 async def register_riders(body: RidersIn, caller: Caller, service: CurrentService, stated: StatedEvents) -> RidersOut:
     """Register or change up to 1,000 riders; each has its own result, the good ones count.
 
@@ -120,8 +126,8 @@ async def register_riders(body: RidersIn, caller: Caller, service: CurrentServic
     return await _register(body, caller.company_code, service, stated)
 
 
-@router.post("/v1/riders:replay", responses=problem_responses(413))
-@allow(CityOperator, timeout_s=30.0)
+@router.post("/v1/riders:replay")
+@allow(CityOperator, timeout_s=30.0, writes=True)
 async def replay_riders(
     body: RidersIn,
     service: CurrentService,
@@ -134,7 +140,6 @@ async def replay_riders(
 async def _register(
     body: RidersIn, company: str, service: Service, stated: Sequence[Stated], *, only_new: bool = False
 ) -> RidersOut:
-    not_when_overloaded(service)
     place = usecases.place_of(company)
     events = stated or [Stated()] * len(body.riders)
     riders = [of_event(item, event) for item, event in zip(body.riders, events, strict=True)]
@@ -143,7 +148,7 @@ async def _register(
     async with service.work() as work:
         outcomes = await usecases.register(work, registrations, only_new=only_new) if registrations else []
     items = [
-        RiderItemOut(external_id=item.external_id, status="refused", problem=ItemProblem.of(item))
+        RiderItemOut(external_id=item.external_id, status="refused", problem=ItemProblem.of(item.refusal))
         if isinstance(item, Malformed)
         else RiderItemOut(external_id=item.external_id, status="unchanged")
         for item in riders
@@ -153,25 +158,33 @@ async def _register(
     return RidersOut(items=items)
 
 
-@router.put("/v1/riders/{external_id:path}", responses=problem_responses(403, 409))
-@allow(auth.Company)
+@router.put("/v1/riders/{external_id:path}")
+@allow(
+    auth.Company,
+    refuses=(
+        problems.EXTERNAL_ID_MISMATCH,
+        problems.UNKNOWN_COMPANY,
+        problems.COMPANY_SUSPENDED,
+        problems.RIDER_ERASED,
+        problems.INVALID_NAME,
+        problems.CONSENT_IN_FUTURE,
+    ),
+    writes=True,
+)
 async def put_rider(external_id: ExternalId, body: RiderIn, caller: Caller, service: CurrentService) -> RiderOut:
     """Register or change one rider. The body names the rider too, as on the topic and in batches."""
     if external_id != body.external_id:
-        raise unprocessable(
-            "external_id_mismatch", "编号不一致 / Numbers differ", "path and body name different riders"
-        )
-    not_when_overloaded(service)
+        raise problems.EXTERNAL_ID_MISMATCH("path and body name different riders")
     one = usecases.registration(caller.company_code, body)
     async with service.work() as work:
         (outcome,) = await usecases.register(work, [one])
     if isinstance(outcome, Refusal):
-        raise problem_of(outcome)
+        raise outcome
     return _rider_out(Rider(outcome.rider_id, one.company, one.external_id, one.facts, outcome.version))
 
 
-@router.get("/v1/riders", responses=problem_responses(404))
-@allow(CityOperator)
+@router.get("/v1/riders")
+@allow(CityOperator, refuses=(NOT_FOUND,))
 async def find_rider(
     service: CurrentService,
     company: Annotated[CompanyCode, Query(description="whose rider")],
@@ -187,8 +200,8 @@ async def find_rider(
     return _rider_out(found)
 
 
-@router.get("/v1/riders/{rider:path}", responses=problem_responses(404))
-@allow(AnyOf(auth.Company, auth.Rider, CityOperator))
+@router.get("/v1/riders/{rider:path}")
+@allow(AnyOf(auth.Company, auth.Rider, CityOperator), refuses=(NOT_FOUND,))
 async def read_rider(rider: Annotated[Code, Path(max_length=64)], caller: Caller, service: CurrentService) -> RiderOut:
     """A company asks by its own number, an operator or the rider himself by rider id. Others get 404."""
     async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
@@ -204,8 +217,8 @@ async def read_rider(rider: Annotated[Code, Path(max_length=64)], caller: Caller
     return _rider_out(found)
 
 
-@router.delete("/v1/riders/{rider_id}", status_code=204, responses=problem_responses(404))
-@allow(AnyOf(auth.Rider, CityOperator))
+@router.delete("/v1/riders/{rider_id}", status_code=204)
+@allow(AnyOf(auth.Rider, CityOperator), refuses=(NOT_FOUND,))
 async def erase_rider(rider_id: UUID, caller: Caller, service: CurrentService) -> None:
     """Erase who the rider is, for good and in every service: name, words and photos gone, no longer active.
 
@@ -220,8 +233,8 @@ async def erase_rider(rider_id: UUID, caller: Caller, service: CurrentService) -
         raise not_found("rider")
 
 
-@router.post("/v1/outlets:batch", responses=problem_responses(403, 413))
-@allow(auth.Company)
+@router.post("/v1/outlets:batch")
+@allow(auth.Company, refuses=(problems.UNKNOWN_COMPANY, problems.COMPANY_SUSPENDED))
 async def save_outlets(body: OutletsIn, caller: Caller, service: CurrentService) -> OutletsOut:
     """Make or change up to 1,000 outlets; each has its own result."""
     good = [
@@ -232,10 +245,10 @@ async def save_outlets(body: OutletsIn, caller: Caller, service: CurrentService)
     async with service.work() as work:
         saved = await usecases.save_outlets(work, caller.company_code, good)
     if isinstance(saved, Refusal):
-        raise problem_of(saved)
+        raise saved
     return OutletsOut(
         items=[
-            OutletItemOut(code=None, status="refused", problem=ItemProblem.of(item))
+            OutletItemOut(code=None, status="refused", problem=ItemProblem.of(item.refusal))
             if isinstance(item, Malformed)
             else OutletItemOut(code=item.code, status="saved" if item.code in saved else "unchanged")
             for item in body.outlets
@@ -245,19 +258,16 @@ async def save_outlets(body: OutletsIn, caller: Caller, service: CurrentService)
 
 @router.get("/v1/outlets")
 @allow(auth.Company)
-async def list_outlets(
-    caller: Caller, service: CurrentService, after: After = "", limit: Limit = 200
-) -> list[OutletOut]:
-    """The company's outlets by code; go on behind the last one's code."""
+async def list_outlets(caller: Caller, service: CurrentService, asked: Asked) -> Page[OutletOut]:
+    """The company's outlets by code."""
     async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-        found = await store.outlets(conn, caller.company_code, after, limit)
-    return [OutletOut(code=one.code, name=one.name, address=one.address, active=one.active) for one in found]
+        found = await store.outlets(conn, caller.company_code, asked.after(str) or "", asked.rows)
+    return asked.page(found, OutletOut.model_validate, lambda outlet: outlet.code)
 
 
 def _rider_item(external_id: str, outcome: Registered | Refusal) -> RiderItemOut:
     if isinstance(outcome, Refusal):
-        problem = ItemProblem(code=outcome.code, title=outcome.title, detail=outcome.detail, field=outcome.field)
-        return RiderItemOut(external_id=external_id, status="refused", problem=problem)
+        return RiderItemOut(external_id=external_id, status="refused", problem=ItemProblem.of(outcome))
     status: Literal["created", "changed", "unchanged"] = "unchanged"
     if outcome.changed:
         status = "created" if outcome.version == 1 else "changed"

@@ -8,18 +8,20 @@ from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from geojson_pydantic import Feature, MultiPolygon, Polygon
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
-from services.routing import domain
+from services.routing import domain, problems
 from services.routing.api.map_in_force import CurrentRouting, MapInForce
 from services.routing.domain import NOTICE, AreaVersion, Level
 from services.routing.usecases import exports, maps, reports, versions
 from services.routing.usecases.taking_over import Succession, moved_json, takeover_json
 from shared.events.common import AreaCode, Datum
-from shared.events.outside import Code, Line
+from shared.events.outside import Line
 from shared.kit.areas.carrying import carry_all
 from shared.kit.auth import Caller, CityOperator, Person, allow, policy_router
-from shared.kit.http import not_found, problem_responses
+from shared.kit.http.models import Answer, Body
+from shared.kit.http.paging import Asked, Page
+from shared.kit.problems import NOT_FOUND, not_found
 
 router: APIRouter = policy_router(tags=["areas"])
 
@@ -36,17 +38,16 @@ FEATURES_BYTES_MAX = 8_000_000
 ACTIVATION_TIMEOUT_S = 120.0
 
 
-class VersionIn(BaseModel):
+class VersionIn(Body):
     """A new draft."""
 
-    model_config = ConfigDict(extra="forbid")
     label: Annotated[Line, Field(min_length=1, max_length=200)]
     level: Level = Field(Level.GRID, description="of features that name none")
     datum: Datum = Field("wgs84", description="of the coordinates that will be uploaded; CGCS2000 is wgs84")
     beside: UUID | None = Field(None, description="a draft whose areas this one begins with, e.g. to try what joins it")
 
 
-class VersionOut(BaseModel):
+class VersionOut(Answer):
     """One version of the areas; `areas` and `grids` are counts."""
 
     version_id: UUID
@@ -79,7 +80,7 @@ class VersionOut(BaseModel):
         )
 
 
-class AreaProperties(BaseModel):
+class AreaProperties(Answer):
     """What a feature says about its area; other properties are ignored."""
 
     model_config = ConfigDict(extra="ignore")
@@ -93,21 +94,21 @@ class AreaProperties(BaseModel):
 AreaFeature = Feature[Polygon | MultiPolygon, AreaProperties]
 
 
-class FeaturesIn(BaseModel):
+class FeaturesIn(Body):
     """A chunk of a GeoJSON FeatureCollection."""
 
     model_config = ConfigDict(extra="ignore")
     features: Annotated[list[AreaFeature], Field(min_length=1, max_length=FEATURES_MAX)]
 
 
-class FindingOut(BaseModel):
+class FindingOut(Answer):
     """One area and what was wrong with it."""
 
     code: str
     problem: str
 
 
-class AddedOut(BaseModel):
+class AddedOut(Answer):
     """What a chunk did."""
 
     added: int
@@ -115,16 +116,15 @@ class AddedOut(BaseModel):
     repaired: list[FindingOut]
 
 
-class SuccessionIn(BaseModel):
+class SuccessionIn(Body):
     """Who takes over an area that the new map lacks; several lines where it is divided."""
 
-    model_config = ConfigDict(extra="forbid")
     old_code: AreaCode
     new_code: AreaCode
     share: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 1.0
 
 
-class VanishingOut(BaseModel):
+class VanishingOut(Answer):
     """An area of the map in force before that the new one lacks; the preferred successor first."""
 
     code: str
@@ -132,7 +132,7 @@ class VanishingOut(BaseModel):
     successors: list[str]
 
 
-class MovedOut(BaseModel):
+class MovedOut(Answer):
     """A code of both maps that stands for other ground on the new one; `share`: what both have of the smaller one."""
 
     code: str
@@ -140,17 +140,16 @@ class MovedOut(BaseModel):
     share: float
 
 
-class ActivateIn(BaseModel):
+class ActivateIn(Body):
     """How to put a version in force."""
 
-    model_config = ConfigDict(extra="forbid")
     strict: bool = Field(False, description="refuse when anything is found")
-    mapping: Annotated[list[SuccessionIn], Field(max_length=100_000)] = []
+    mapping: Annotated[list[SuccessionIn], Field(max_length=100_000)] = Field([])
     accept: bool = Field(False, description="let areas vanish that nobody takes over, and codes move")
     dry_run: bool = Field(False, description="check everything, change nothing")
 
 
-class ActivatedOut(BaseModel):
+class ActivatedOut(Answer):
     """The version in force and what the checks found: overlaps and holes in square metres."""
 
     version: VersionOut
@@ -160,7 +159,7 @@ class ActivatedOut(BaseModel):
     changed: int = Field(description="areas that came, went or moved in the tree")
 
 
-class AreaOut(BaseModel):
+class AreaOut(Answer):
     """One area. `notice` is there where its borders are invented."""
 
     code: str
@@ -185,12 +184,10 @@ class AreaOut(BaseModel):
         )
 
 
-class AreaPage(BaseModel):
-    """Areas by code; go on with `after` = `next`."""
+class AreasOut(Page[AreaOut]):
+    """Areas of the map in force, by code."""
 
     version_id: UUID | None
-    areas: list[AreaOut]
-    next: str | None
 
 
 class AreaDetail(AreaOut):
@@ -204,8 +201,14 @@ class AreaDetail(AreaOut):
     geometry: dict[str, Any] | None
 
 
-@router.post("/v1/areas/versions", status_code=201, responses=problem_responses(404, 409))
-@allow(CityOperator)
+@router.post("/v1/areas/versions", status_code=201)
+@allow(
+    CityOperator,
+    refuses=(
+        NOT_FOUND,
+        problems.NOT_A_DRAFT,
+    ),
+)
 async def create_version(body: VersionIn, caller: Caller, service: CurrentRouting) -> VersionOut:
     """Begin an import; 409 `not_a_draft` where it shall begin with what is none."""
     async with service.work() as work:
@@ -218,15 +221,22 @@ async def create_version(body: VersionIn, caller: Caller, service: CurrentRoutin
 async def list_versions(
     service: CurrentRouting,
     areas: MapInForce,
-    after: Annotated[UUID, Query(description="version_id of the last one of the page before")] = NEWER_THAN_ALL,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-) -> list[VersionOut]:
-    """Imports, the newest first; go on behind the last one's version_id."""
-    return [VersionOut.of(version, areas.version_id) for version in await versions.newest(service, after, limit)]
+    asked: Asked,
+) -> Page[VersionOut]:
+    """Imports, the newest first."""
+    found = await versions.newest(service, asked.after(UUID) or NEWER_THAN_ALL, asked.rows)
+    return asked.page(
+        found, lambda version: VersionOut.of(version, areas.version_id), lambda version: version.version_id
+    )
 
 
-@router.post("/v1/areas/versions/{version_id}/features", responses=problem_responses(404, 409))
-@allow(CityOperator, body_max=FEATURES_BYTES_MAX, timeout_s=30.0)
+@router.post("/v1/areas/versions/{version_id}/features")
+@allow(
+    CityOperator,
+    body_max=FEATURES_BYTES_MAX,
+    timeout_s=30.0,
+    refuses=(NOT_FOUND, problems.NOT_A_DRAFT, problems.INVALID_FEATURES),
+)
 async def add_features(version_id: UUID, body: FeaturesIn, service: CurrentRouting) -> AddedOut:
     """Add a chunk to a draft: all of it or nothing; the same chunk again changes nothing."""
     added = await versions.add_features(service, version_id, [_feature(feature) for feature in body.features])
@@ -234,15 +244,30 @@ async def add_features(version_id: UUID, body: FeaturesIn, service: CurrentRouti
     return AddedOut(added=added.added, unchanged=added.unchanged, repaired=repaired)
 
 
-@router.delete("/v1/areas/versions/{version_id}", status_code=204, responses=problem_responses(409))
-@allow(CityOperator, timeout_s=30.0)
+@router.delete("/v1/areas/versions/{version_id}", status_code=204)
+@allow(CityOperator, timeout_s=30.0, refuses=(problems.NOT_A_DRAFT,))
 async def discard_draft(version_id: UUID, service: CurrentRouting) -> None:
     """Remove a draft and its areas. Again, or of none: nothing happens."""
     await versions.discard(service, version_id)
 
 
-@router.post("/v1/areas/versions/{version_id}/activate", responses=problem_responses(404, 409))
-@allow(CityOperator, body_max=FEATURES_BYTES_MAX, timeout_s=ACTIVATION_TIMEOUT_S)
+@router.post("/v1/areas/versions/{version_id}/activate")
+@allow(
+    CityOperator,
+    body_max=FEATURES_BYTES_MAX,
+    timeout_s=ACTIVATION_TIMEOUT_S,
+    refuses=(
+        NOT_FOUND,
+        problems.NO_GRIDS,
+        problems.INVALID_FEATURES,
+        problems.MAP_HAS_FINDINGS,
+        problems.VERSION_CHANGED,
+        problems.AREAS_VANISH,
+        problems.AREAS_MOVED,
+        problems.INVALID_MAPPING,
+    ),
+    writes=True,
+)
 async def activate(version_id: UUID, body: ActivateIn, caller: Caller, service: CurrentRouting) -> ActivatedOut:
     """Check a version for overlaps and holes, and put it in force for all processes; 409 where areas vanish or move."""
     version, findings, takeover = await versions.activate(
@@ -273,15 +298,14 @@ async def activate(version_id: UUID, body: ActivateIn, caller: Caller, service: 
 @allow(Person)
 async def list_areas(
     areas: MapInForce,
+    asked: Asked,
     level: Level | None = None,
     parent: AreaCode | None = None,
-    after: Annotated[Code, Query(max_length=32)] = "",
-    limit: Annotated[int, Query(ge=1, le=1_000)] = 200,
-) -> AreaPage:
+) -> AreasOut:
     """Areas of the map in force, by code."""
-    found = maps.list_areas(areas, level, parent, after, limit + 1)
-    rest = found[limit - 1].code if len(found) > limit else None
-    return AreaPage(version_id=areas.version_id, areas=[AreaOut.of(area) for area in found[:limit]], next=rest)
+    found = maps.list_areas(areas, level, parent, asked.after(str) or "", asked.rows)
+    cursor = asked.next(found, lambda area: area.code)
+    return AreasOut(items=_told(found[: asked.limit]), cursor=cursor, version_id=areas.version_id)
 
 
 @router.get("/v1/areas/export.geojson", response_class=Response, responses={200: {"content": {exports.MEDIA_TYPE: {}}}})
@@ -310,8 +334,8 @@ async def export_grids(
     return service.open_exports.stream(caller.key, _paced(pieces), media_type=exports.MEDIA_TYPE, headers=headers)
 
 
-@router.get("/v1/areas/{code}", responses=problem_responses(404))
-@allow(Person)
+@router.get("/v1/areas/{code}")
+@allow(Person, refuses=(NOT_FOUND,))
 async def read_area(code: AreaCode, areas: MapInForce, service: CurrentRouting) -> AreaDetail:
     """One area of the map in force."""
     area = areas.areas.get(code)

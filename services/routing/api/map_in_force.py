@@ -6,22 +6,29 @@ from fastapi import Depends
 
 from services.routing.domain import Area, AreaMap
 from services.routing.usecases.current_map import RoutingService
+from shared.kit.http.open_answers import OpenAnswers
 from shared.kit.service import Service, current_service
 
 
-def routing_service(service: Annotated[Service, Depends(current_service)]) -> RoutingService:
+class Routing(RoutingService):
+    """The service with the map, and what of it is being sent."""
+
+    open_exports: OpenAnswers
+
+
+def routing_service(service: Annotated[Service, Depends(current_service)]) -> Routing:
     """The running service with its map."""
-    if not isinstance(service, RoutingService):
+    if not isinstance(service, Routing):
         raise TypeError(f"{service.name} has no map")
     return service
 
 
-def map_in_force(service: Annotated[RoutingService, Depends(routing_service)]) -> AreaMap:
+def map_in_force(service: Annotated[Routing, Depends(routing_service)]) -> AreaMap:
     """The map that this process routes by now."""
     return service.areas.value
 
 
-CurrentRouting = Annotated[RoutingService, Depends(routing_service)]
+CurrentRouting = Annotated[Routing, Depends(routing_service)]
 MapInForce = Annotated[AreaMap, Depends(map_in_force)]
 
 

@@ -6,24 +6,26 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from services.routing import domain
+from services.routing import domain, problems
 from services.routing.api.map_in_force import CurrentRouting, invented
 from services.routing.usecases import reports, responsibilities
-from shared.events.common import AnyZone, AreaCode, Datum
+from shared.events.common import AreaCode, Datum
 from shared.events.inbound_reports import ACCURACY_M_MAX
 from shared.events.outside import PLAIN_FORM, Code, RowId, Words
 from shared.kit.auth import AnyOf, Caller, Dispatcher, Operator, Person, allow, policy_router
-from shared.kit.http import forbidden, problem_responses
-from shared.kit.http.problems import validation_problem
+from shared.kit.http.models import Answer, Body
+from shared.kit.http.paging import Asked, Page
+from shared.kit.http.problems import validation_refusal
+from shared.kit.problems import FORBIDDEN, NOT_FOUND
 
 router: APIRouter = policy_router(tags=["routing"])
 
 _Kind = Annotated[str, Field(pattern=r"^[a-z][a-z_]{0,39}$"), PLAIN_FORM]
 
 
-class Located(BaseModel):
+class Located(Answer):
     """Where a place belongs; `lng` and `lat` are WGS-84. `notice` is there where borders are invented."""
 
     outcome: Literal["routed", "unroutable"]
@@ -40,7 +42,7 @@ class Located(BaseModel):
     notice: str | None
 
 
-class WaitingOut(BaseModel):
+class WaitingOut(Answer):
     """A report that needs a person; `report` is what was received."""
 
     report_id: UUID
@@ -49,14 +51,13 @@ class WaitingOut(BaseModel):
     report: dict[str, Any]
 
 
-class AssignIn(BaseModel):
+class AssignIn(Body):
     """The grid that a report belongs to."""
 
-    model_config = ConfigDict(extra="forbid")
     grid_code: AreaCode
 
 
-class RouteOut(BaseModel):
+class RouteOut(Answer):
     """Where a report went."""
 
     report_id: UUID
@@ -81,42 +82,46 @@ class RouteOut(BaseModel):
         )
 
 
-class ResponsibilityBody(BaseModel):
+class ResponsibilityBody(Body):
     """One department answers for a kind of department in an area and everything below it."""
 
-    model_config = ConfigDict(extra="forbid")
     department_kind: _Kind
     area_code: AreaCode
     department: Annotated[Code, Field(min_length=1, max_length=64, description="code of the department")]
     name: Annotated[Words, Field(max_length=200)] = ""
 
 
-class ResponsibilityKey(BaseModel):
+class ResponsibilityKey(Body):
     """Names one responsibility."""
 
-    model_config = ConfigDict(extra="forbid")
     department_kind: _Kind
     area_code: AreaCode
 
 
-class ResponsibilitiesIn(BaseModel):
+class ResponsibilitiesIn(Body):
     """Changes; with `expected_revision` only where nobody else changed anything meanwhile."""
 
-    model_config = ConfigDict(extra="forbid")
-    put: Annotated[list[ResponsibilityBody], Field(max_length=5_000)] = []
-    remove: Annotated[list[ResponsibilityKey], Field(max_length=5_000)] = []
+    put: Annotated[list[ResponsibilityBody], Field(max_length=5_000)] = Field([])
+    remove: Annotated[list[ResponsibilityKey], Field(max_length=5_000)] = Field([])
     expected_revision: RowId | None = None
 
 
-class ResponsibilitiesOut(BaseModel):
-    """A page of responsibilities by kind and area; go on behind `next`."""
+class ResponsibilityOut(Answer):
+    """One department answers for a kind of department in an area and everything below it."""
+
+    department_kind: str
+    area_code: str
+    department: str
+    name: str
+
+
+class ResponsibilitiesOut(Page[ResponsibilityOut]):
+    """Responsibilities by kind and area, as of a revision."""
 
     revision: int
-    responsibilities: list[ResponsibilityBody]
-    next: ResponsibilityKey | None = Field(description="`after_kind` and `after_area`; null: this was the last page")
 
 
-class RevisionOut(BaseModel):
+class RevisionOut(Answer):
     """The revision after a change."""
 
     revision: int
@@ -158,23 +163,15 @@ async def locate(
 async def list_unroutable(
     caller: Caller,
     service: CurrentRouting,
-    after_time: AnyZone | None = None,
-    after_report: UUID | None = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-) -> list[WaitingOut]:
-    """The manual queue near the caller's areas, the longest waiting first.
-
-    Go on behind the last one's waiting_since and report_id.
-    """
-    after = (after_time, after_report) if after_time is not None and after_report is not None else None
-    return [
-        WaitingOut(report_id=item.report_id, reason=item.reason, waiting_since=item.waiting_since, report=item.report)
-        for item in await reports.waiting(service, caller, after, limit)
-    ]
+    asked: Asked,
+) -> Page[WaitingOut]:
+    """The manual queue near the caller's areas, the longest waiting first."""
+    found = await reports.waiting(service, caller, asked.after(datetime, UUID), asked.rows)
+    return asked.page(found, WaitingOut.model_validate, lambda item: (item.waiting_since, item.report_id))
 
 
-@router.post("/v1/routing/unroutable/{report_id}/assign", responses=problem_responses(404, 409))
-@allow(AnyOf(Dispatcher, Operator))
+@router.post("/v1/routing/unroutable/{report_id}/assign")
+@allow(AnyOf(Dispatcher, Operator), refuses=(NOT_FOUND, problems.UNKNOWN_GRID, problems.ALREADY_ROUTED), writes=True)
 async def assign(report_id: UUID, body: AssignIn, caller: Caller, service: CurrentRouting) -> RouteOut:
     """Name the grid of a waiting report, in the caller's own areas."""
     async with service.work() as work:
@@ -187,30 +184,18 @@ async def assign(report_id: UUID, body: AssignIn, caller: Caller, service: Curre
 async def read_responsibilities(
     caller: Caller,
     service: CurrentRouting,
-    after_kind: Annotated[Code, Query(max_length=40)] = "",
-    after_area: Annotated[Code, Query(max_length=32)] = "",
-    limit: Annotated[int, Query(ge=1, le=5_000)] = 1_000,
+    asked: Asked,
 ) -> ResponsibilitiesOut:
     """Which department answers where, in the caller's areas."""
-    revision, rows = await responsibilities.read(service, caller.covers, (after_kind, after_area), limit)
-    last = rows[-1] if len(rows) == limit else None
-    return ResponsibilitiesOut(
-        revision=revision,
-        responsibilities=[
-            ResponsibilityBody(
-                department_kind=row.department_kind,
-                area_code=row.area_code,
-                department=row.department,
-                name=row.name,
-            )
-            for row in rows
-        ],
-        next=last and ResponsibilityKey(department_kind=last.department_kind, area_code=last.area_code),
-    )
+    after = asked.after(str, str) or ("", "")
+    revision, rows = await responsibilities.read(service, caller.covers, after, asked.rows)
+    cursor = asked.next(rows, lambda row: (row.department_kind, row.area_code))
+    shown = [ResponsibilityOut.model_validate(row) for row in rows[: asked.limit]]
+    return ResponsibilitiesOut(items=shown, cursor=cursor, revision=revision)
 
 
-@router.put("/v1/routing/responsibilities", responses=problem_responses(403, 409))
-@allow(Operator)
+@router.put("/v1/routing/responsibilities")
+@allow(Operator, refuses=(problems.REVISION_MOVED_ON,))
 async def change_responsibilities(body: ResponsibilitiesIn, caller: Caller, service: CurrentRouting) -> RevisionOut:
     """Save and remove responsibilities; reports are routed by them within seconds."""
     _refuse_twice(body.put)
@@ -218,7 +203,7 @@ async def change_responsibilities(body: ResponsibilitiesIn, caller: Caller, serv
     remove = [(key.department_kind, key.area_code) for key in body.remove]
     named = {*(one.area_code for one in body.put), *(key.area_code for key in body.remove)}
     if foreign := sorted(code for code in named if not caller.covers(code)):
-        raise forbidden("区域不在您的辖区内 / Not your areas: " + ", ".join(foreign[:20]))
+        raise FORBIDDEN("区域不在您的辖区内 / Not your areas: " + ", ".join(foreign[:20]))
     async with service.work() as work:
         revision = await responsibilities.change(work, put, remove, caller.actor, body.expected_revision)
     await service.areas.refresh()
@@ -234,4 +219,4 @@ def _refuse_twice(given: Sequence[ResponsibilityBody]) -> None:
         if (first := seen.setdefault((one.department_kind, one.area_code), at)) != at
     ]
     if errors:
-        raise validation_problem(errors)
+        raise validation_refusal(errors)

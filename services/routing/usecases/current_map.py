@@ -18,7 +18,6 @@ from shared.catalog import Catalogue
 from shared.geo.index import PolygonIndex
 from shared.kit import clock
 from shared.kit.db import ACQUIRE_TIMEOUT_S, Connection, Pool, is_transient
-from shared.kit.http.open_answers import OpenAnswers
 from shared.kit.service import Service
 
 log = structlog.get_logger(__name__)
@@ -71,7 +70,6 @@ class RoutingService(Service):
     areas: CurrentMap
     catalogue: Catalogue
     exports: Exports
-    open_exports: OpenAnswers
 
 
 async def _departments(conn: Connection) -> dict[tuple[str, str], str]:

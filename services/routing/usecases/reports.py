@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.routing import metrics
+from services.routing import metrics, problems
 from services.routing.domain import Area, AreaMap, Level, Place, Route, StoredRoute
 from services.routing.store import routes as route_store
 from services.routing.usecases.current_map import CurrentMap, RoutingService
@@ -16,7 +16,8 @@ from shared.events.report_routed import REPORT_ROUTED, ReportRouted
 from shared.geo.datum import Datum, point_to_wgs84
 from shared.kit import clock
 from shared.kit.auth import Principal
-from shared.kit.http import ApiProblem, conflict, forbidden, not_found, unprocessable
+from shared.kit.problems import FORBIDDEN, not_found
+from shared.kit.refusals import Refusal
 from shared.kit.work import Event, Work
 
 NEIGHBOURS_AT_ONCE = 1_000
@@ -131,11 +132,11 @@ async def assign_grid(router: Router, work: Work, caller: Principal, report_id: 
     The same answer again where the report already has that very grid.
 
     Raises:
-        ApiProblem: 422 no such grid; 403 not in the caller's area; 404 no such report; 409 it has another grid.
+        Refusal: 422 no such grid; 403 not in the caller's area; 404 no such report; 409 it has another grid.
     """
     grid = _grid(router.areas, grid_code)
     if not caller.covers(grid.code):
-        raise forbidden("网格不在您的辖区内 / The grid is not in your area")
+        raise FORBIDDEN("网格不在您的辖区内 / The grid is not in your area")
     body = await route_store.take_from_queue(work.conn, report_id, _near(caller))
     if body is None:
         return await _assigned_before(work, caller, report_id, grid_code)
@@ -157,9 +158,7 @@ async def _assigned_before(work: Work, caller: Principal, report_id: UUID, grid_
     if route is None or route.grid_code is None or not caller.covers(route.grid_code):
         raise not_found("report")
     if route.grid_code != grid_code:
-        raise conflict(
-            "already_routed", "该上报已有网格 / The report has a grid", grid_code=route.grid_code, version=route.version
-        )
+        raise problems.ALREADY_ROUTED(grid_code=route.grid_code, version=route.version)
     return route
 
 
@@ -170,9 +169,9 @@ def _grid(areas: AreaMap, code: str) -> Area:
     return area
 
 
-def unknown_grid(code: str) -> ApiProblem:
+def unknown_grid(code: str) -> Refusal:
     """The problem that a code is no grid of the map in force."""
-    return unprocessable("unknown_grid", "没有这个网格 / No such grid", f"{code} is no grid of the map in force")
+    return problems.UNKNOWN_GRID(f"{code} is no grid of the map in force")
 
 
 def _routed(report: ReportReceived, route: Route) -> ReportRouted:

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
+from services.routing import problems
 from services.routing.domain import Responsibility
 from services.routing.store import areas
 from services.routing.store import responsibilities as store
-from shared.kit.http import conflict
 from shared.kit.service import Service
 from shared.kit.work import Work
 
@@ -38,11 +38,11 @@ async def change(
     """Save and remove responsibilities; every process routes by them within its poll. The new revision.
 
     Raises:
-        ApiProblem: 409 `revision_moved_on` with the present revision, where another was expected.
+        Refusal: 409 `revision_moved_on` with the present revision, where another was expected.
     """
     revision = await store.raise_revision(work.conn)
     if expected_revision is not None and expected_revision != revision - 1:
-        raise conflict("revision_moved_on", "已被他人修改 / Changed by somebody else", revision=revision - 1)
+        raise problems.REVISION_MOVED_ON(revision=revision - 1)
     await store.remove(work.conn, remove)
     await store.put(work.conn, put, work.now, by)
     return revision

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
+from services.routing import problems
 from services.routing.domain import Area, ancestors
 from services.routing.store import responsibilities, routes
 from services.routing.usecases.grounds import Moved
@@ -13,7 +14,7 @@ from shared.kit.areas import KnownArea
 from shared.kit.areas import store as known_store
 from shared.kit.areas.store import KeptArea
 from shared.kit.db import Connection
-from shared.kit.http import ApiProblem, conflict, unprocessable
+from shared.kit.refusals import Refusal
 from shared.kit.work import Work
 
 SHOWN_MAX = 500
@@ -121,17 +122,13 @@ def check(takeover: Takeover, *, accept: bool) -> None:
     if takeover.faults:
         raise _invalid_mapping(takeover.faults)
     if takeover.unsettled and not accept:
-        raise conflict(
-            "areas_vanish",
-            "有区域将消失 / Areas vanish",
+        raise problems.AREAS_VANISH(
             "name their successors in a mapping, or accept that what is kept under these codes stays there",
             total=len(takeover.unsettled),
             codes=takeover.unsettled[:SHOWN_MAX],
         )
     if takeover.moved and not accept:
-        raise conflict(
-            "areas_moved",
-            "有编号改指别处 / Codes stand for other ground",
+        raise problems.AREAS_MOVED(
             "give the new ground new codes, or accept that what is kept under these codes goes with them",
             total=len(takeover.moved),
             codes=[one.code for one in takeover.moved[:SHOWN_MAX]],
@@ -190,10 +187,8 @@ def _body(area: KnownArea, map_version: UUID) -> AreaChanged:
     )
 
 
-def _invalid_mapping(faults: Sequence[Fault]) -> ApiProblem:
-    return unprocessable(
-        "invalid_mapping",
-        "承接表有误 / The mapping can't be followed",
+def _invalid_mapping(faults: Sequence[Fault]) -> Refusal:
+    return problems.INVALID_MAPPING(
         f"{len(faults)} lines are wrong; the map in force is as it was",
         errors=[{"line": fault.line, "code": fault.code, "problem": fault.problem} for fault in faults],
     )

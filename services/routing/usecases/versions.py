@@ -10,6 +10,7 @@ import numpy as np
 import shapely
 import structlog
 
+from services.routing import problems
 from services.routing.domain import Area, AreaVersion, Level, missing_parents, parent_code
 from services.routing.retention import DRAFT_KEPT
 from services.routing.store import areas as area_store
@@ -22,8 +23,9 @@ from shared.geo.datum import Datum, to_wgs84
 from shared.geo.metres import square_metres
 from shared.kit import clock
 from shared.kit.db import Pool
-from shared.kit.http import ApiProblem, conflict, not_found, unprocessable
 from shared.kit.ids import new_id
+from shared.kit.problems import not_found
+from shared.kit.refusals import Refusal
 from shared.kit.service import Service
 from shared.kit.work import Work
 
@@ -105,7 +107,7 @@ async def create(
     """Begin a draft, empty or with the areas that the draft `beside` has by now; that one stays as it is.
 
     Raises:
-        ApiProblem: 404 no such draft; 409 it is none.
+        Refusal: 404 no such draft; 409 it is none.
     """
     version = AreaVersion(new_id(), label, level, datum, "draft", 1, work.now, by, None)
     await area_store.add_version(work.conn, version)
@@ -130,7 +132,7 @@ async def add_features(service: Service, version_id: UUID, features: Sequence[Fe
     """Check, repair and save a chunk of features; all of it or nothing. Sending a chunk again changes nothing.
 
     Raises:
-        ApiProblem: 404 no such version; 409 it is no draft; 422 `invalid_features` with each code and its problem.
+        Refusal: 404 no such version; 409 it is no draft; 422 `invalid_features` with each code and its problem.
     """
     version = await _version(service.pool, version_id)
     stored, repaired, errors = await asyncio.to_thread(_prepare, version, features)
@@ -153,13 +155,13 @@ async def discard(service: Service, version_id: UUID) -> None:
     """Remove a draft with all its areas; one that isn't there any more is removed.
 
     Raises:
-        ApiProblem: 409 it is or was in force.
+        Refusal: 409 it is or was in force.
     """
     async with service.work() as work:
         if await area_store.touch_draft(work.conn, version_id) is not None:
             await area_store.drop_draft(work.conn, version_id)
         elif await area_store.version_of(work.conn, version_id) is not None:
-            raise conflict("not_a_draft", "版本已生效 / The version is no draft", "reports were routed by it")
+            raise problems.NOT_A_DRAFT("reports were routed by it")
 
 
 async def drop_abandoned(service: Service) -> int:
@@ -202,7 +204,7 @@ async def activate(
     and no refusal.
 
     Raises:
-        ApiProblem: 404 no such version; 409 `version_changed` while it was checked, `map_has_findings` when strict, or
+        Refusal: 404 no such version; 409 `version_changed` while it was checked, `map_has_findings` when strict, or
             `areas_vanish`, `areas_moved`; 422 it has no grid, parents lack or go in a circle, or `invalid_mapping`.
     """
     version = await _version(service.pool, version_id)
@@ -212,7 +214,7 @@ async def activate(
         redrawn = [] if before is None else await area_store.redrawn(conn, version_id, before)
     grids = [(area, polygon) for area, polygon in stored if area.level is Level.GRID]
     if not grids:
-        raise unprocessable("no_grids", "没有网格 / No grids", "a version without grids can't route anything")
+        raise problems.NO_GRIDS("a version without grids can't route anything")
     parents, lost = missing_parents(area for area, _ in stored)
     if lost:
         raise _invalid([Finding(code, "names a parent that the version lacks") for code in lost])
@@ -220,7 +222,7 @@ async def activate(
         raise _invalid([Finding(code, "is above itself: a circle of parents") for code in round_])
     findings = await asyncio.to_thread(_check, grids)
     if strict and not findings.clean:
-        raise conflict("map_has_findings", "地图有重叠或空洞 / Overlaps or holes", findings=findings_json(findings))
+        raise problems.MAP_HAS_FINDINGS(findings=findings_json(findings))
     elsewhere = await asyncio.to_thread(moved, redrawn)
     areas = [*(area for area, _ in stored), *parents]
     if dry_run:
@@ -230,7 +232,7 @@ async def activate(
         return version, findings, takeover
     async with service.work() as work:
         if await area_store.lock_in_force(work.conn) != before:
-            raise _changed()
+            raise problems.VERSION_CHANGED("another map came into force meanwhile")
         await _put_in_force(work, version, parents, by)
         takeover = await plan(work.conn, areas, mapping, elsewhere)
         check(takeover, accept=accept)
@@ -243,13 +245,8 @@ async def activate(
 
 async def _put_in_force(work: Work, version: AreaVersion, parents: Sequence[Area], by: str) -> None:
     if not await area_store.activate(work.conn, version, work.now, by):
-        raise _changed()
+        raise problems.VERSION_CHANGED()
     await area_store.add_areas(work.conn, version.version_id, [(area, None) for area in parents])
-
-
-def _changed() -> ApiProblem:
-    """The version, or the map in force that it was compared with."""
-    return conflict("version_changed", "版本已变更 / The version changed while it was checked")
 
 
 def findings_json(findings: Findings) -> dict[str, Any]:
@@ -267,9 +264,9 @@ def findings_json(findings: Findings) -> dict[str, Any]:
     }
 
 
-def not_a_draft() -> ApiProblem:
+def not_a_draft() -> Refusal:
     """The problem that an activated version takes no more areas."""
-    return conflict("not_a_draft", "版本已生效 / The version is no draft", "make a new version")
+    return problems.NOT_A_DRAFT("make a new version")
 
 
 async def _version(pool: Pool, version_id: UUID) -> AreaVersion:
@@ -280,15 +277,13 @@ async def _version(pool: Pool, version_id: UUID) -> AreaVersion:
     return version
 
 
-def no_properties() -> ApiProblem:
+def no_properties() -> Refusal:
     """The problem that a feature says nothing about its area."""
-    return unprocessable("invalid_features", "区域数据有误 / Invalid areas", "a feature without properties")
+    return problems.INVALID_FEATURES("a feature without properties")
 
 
-def _invalid(errors: Sequence[Finding]) -> ApiProblem:
-    return unprocessable(
-        "invalid_features",
-        "区域数据有误 / Invalid areas",
+def _invalid(errors: Sequence[Finding]) -> Refusal:
+    return problems.INVALID_FEATURES(
         f"{len(errors)} areas can't be used; nothing of this request was saved",
         errors=[{"code": error.code, "problem": error.problem} for error in errors[:FINDINGS_SHOWN_MAX]],
     )

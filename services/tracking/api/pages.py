@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from services.tracking import domain, usecases
 from services.tracking.api.parts import CurrentService, Parts
-from services.tracking.api.problems import PROBLEMS
+from services.tracking.api.problems import problem_words
 from services.tracking.domain import SHOWN_ROLES, STATES
 from services.tracking.store.figures import Count
 from shared.events.outside import Code
@@ -100,7 +100,7 @@ async def problem(
     code: Annotated[Code, PathPart(max_length=64)], service: CurrentService, lang: Lang = "zh"
 ) -> HTMLResponse:
     """What a problem's code means, at the address that the problem has as its `type`."""
-    found = PROBLEMS.get(code)
+    found = problem_words().get(code)
     if found is None:
         return _page("missing.html", lang, service.parts, "/", status=404, words=_NO_PROBLEM)
     return _page("problem.html", lang, service.parts, f"/problems/{found.code}", problem=found)

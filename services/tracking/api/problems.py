@@ -1,9 +1,10 @@
 """Every problem code of the suite with its words, for the page behind a problem's `type`.
 
-The data is generated (`make gen`) from the calls that make problems, in all services.
+The data is generated (`make gen`) from the problems.py of all services and of the kit.
 """
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
@@ -30,17 +31,17 @@ class Answering(_Read):
 
 
 class ProblemWords(_Read):
-    """One code. `item`: it can also refuse one item of a list. `services`: empty for every service."""
+    """One code. `services`: empty for every service."""
 
     code: str
-    statuses: tuple[int, ...]
-    item: bool
-    titles: tuple[Words, ...]
+    status: int
+    title: Words
     services: tuple[Answering, ...]
-    meanings: tuple[Words, ...]
-    next: tuple[Words, ...]
+    meaning: Words
+    next: Words
 
 
-PROBLEMS: Mapping[str, ProblemWords] = {
-    one.code: one for one in TypeAdapter(list[ProblemWords]).validate_json(DATA.read_bytes())
-}
+@cache
+def problem_words() -> Mapping[str, ProblemWords]:
+    """All of them by their code."""
+    return {one.code: one for one in TypeAdapter(list[ProblemWords]).validate_json(DATA.read_bytes())}

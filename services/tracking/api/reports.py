@@ -9,9 +9,9 @@ from uuid import UUID
 import orjson
 from fastapi import Query
 from fastapi.responses import StreamingResponse
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import AwareDatetime, Field
 
-from services.tracking import domain, usecases
+from services.tracking import domain, problems, usecases
 from services.tracking.api.parts import CurrentService
 from services.tracking.domain import STATES, Journey
 from services.tracking.store import figures
@@ -21,7 +21,8 @@ from shared.kit import auth
 from shared.kit.auth import AnyOf, Caller, CityOperator, Operator, Principal, allow, policy_router
 from shared.kit.cells import neutral
 from shared.kit.db import ACQUIRE_TIMEOUT_S
-from shared.kit.http import forbidden, not_found, problem_responses, unprocessable
+from shared.kit.http.models import Answer
+from shared.kit.problems import FORBIDDEN, NOT_FOUND, not_found
 
 router = policy_router(tags=["tracking"])
 EXPORT_COLUMNS = ("external_id", "report_id", "grid_code", "ambiguous", "case_id", "state", "points")
@@ -33,7 +34,7 @@ EXPORTS_OPEN = 16
 """Of a process at once: each holds a page of rows while a slow reader takes their time."""
 
 
-class StepOut(BaseModel):
+class StepOut(Answer):
     """One step: when, what in both languages, and the named person who did it (none: the system or a rider)."""
 
     key: str
@@ -45,7 +46,7 @@ class StepOut(BaseModel):
     note: str
 
 
-class JourneyOut(BaseModel):
+class JourneyOut(Answer):
     """A report and every step it took. `link`: the path of its page, which needs no login: keep it to the reporter."""
 
     report_id: UUID
@@ -68,7 +69,7 @@ class JourneyOut(BaseModel):
     steps: list[StepOut]
 
 
-class ProgressOut(BaseModel):
+class ProgressOut(Answer):
     """Numbers of reports. Settled: no step of the suite is due any more (unroutable ones wait for a person)."""
 
     received: int
@@ -83,7 +84,7 @@ class ProgressOut(BaseModel):
     )
 
 
-class HopOut(BaseModel):
+class HopOut(Answer):
     """Milliseconds from one stage to the next, over the reports that reached both."""
 
     hop: str
@@ -93,14 +94,14 @@ class HopOut(BaseModel):
     p99_ms: float | None
 
 
-class HopsOut(BaseModel):
+class HopsOut(Answer):
     """All hops in the order of the journey, of the newest 500 reports at most."""
 
     hops: list[HopOut]
 
 
-@router.get("/v1/tracking/reports/{report_id}", responses=problem_responses(404))
-@allow(AnyOf(auth.Rider, auth.Company, Operator))
+@router.get("/v1/tracking/reports/{report_id}")
+@allow(AnyOf(auth.Rider, auth.Company, Operator), refuses=(NOT_FOUND,))
 async def read_report(report_id: UUID, caller: Caller, service: CurrentService) -> JourneyOut:
     """The reporter's one address: every step with its time and who is on it. Somebody else's report looks like none."""
     journey = await usecases.read_journey(service.pool, report_id)
@@ -138,9 +139,9 @@ async def read_report(report_id: UUID, caller: Caller, service: CurrentService) 
 @router.get(
     "/v1/tracking/export",
     response_class=StreamingResponse,
-    responses={200: {"content": {"application/x-ndjson": {}, "text/csv": {}}}, **problem_responses(403)},
+    responses={200: {"content": {"application/x-ndjson": {}, "text/csv": {}}}},
 )
-@allow(AnyOf(auth.Company, CityOperator), timeout_s=EXPORT_TIMEOUT_S)
+@allow(AnyOf(auth.Company, CityOperator), timeout_s=EXPORT_TIMEOUT_S, refuses=(problems.COMPANY_MISSING,))
 async def export(
     caller: Caller,
     service: CurrentService,
@@ -157,7 +158,7 @@ async def export(
     """
     wanted = _company(caller, company)
     if wanted is None:
-        raise unprocessable("company_missing", "请指明企业 / Name the company", "an operator names the company")
+        raise problems.COMPANY_MISSING("an operator names the company")
     if service.limiter is not None:
         await service.limiter.check(f"export:{caller.key}:{wanted}", per_minute=EXPORTS_PER_MINUTE)
     render, media = (_csv, "text/csv; charset=utf-8") if form == "csv" else (_ndjson, "application/x-ndjson")
@@ -169,14 +170,14 @@ async def export(
     )
 
 
-@router.get("/v1/tracking/progress", responses=problem_responses(403))
+@router.get("/v1/tracking/progress")
 @allow(AnyOf(auth.Company, CityOperator))
 async def progress(caller: Caller, service: CurrentService, company: CompanyCode | None = None) -> ProgressOut:
     """How far reports have come: of one company, or for an operator of all."""
     wanted = _company(caller, company)
     async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
         found = await figures.progress(conn, wanted)
-    return ProgressOut.model_validate(found, from_attributes=True)
+    return ProgressOut.model_validate(found)
 
 
 @router.get("/v1/tracking/hops")
@@ -185,7 +186,7 @@ async def hops(service: CurrentService, since: AnyZone | None = None) -> HopsOut
     """Median and 99th percentile of each hop, from the stages' own event times; for reports received since `since`."""
     async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
         found = await figures.hops(conn, since)
-    return HopsOut(hops=[HopOut.model_validate(hop, from_attributes=True) for hop in found])
+    return HopsOut(hops=[HopOut.model_validate(hop) for hop in found])
 
 
 def _may_see(caller: Principal, journey: Journey) -> bool:
@@ -201,7 +202,7 @@ def _company(caller: Principal, asked: str | None) -> str | None:
     if caller.kind != "company":
         return asked
     if asked not in (None, caller.company_code):
-        raise forbidden("a company reads its own reports")
+        raise FORBIDDEN("a company reads its own reports")
     return caller.company_code
 
 

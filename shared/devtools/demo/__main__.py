@@ -125,7 +125,7 @@ async def _day(door: Door, options: Options, console: Console) -> bool:
 
 async def _streets(door: Door) -> list[str]:
     found = await door.get("/v1/areas", level="street", limit=200)
-    return [area["code"] for area in found["areas"]]
+    return [area["code"] for area in found["items"]]
 
 
 async def _until_settled(

@@ -1,6 +1,12 @@
-"""docs/openapi/<service>.json: what each service answers over HTTP, from its own routes."""
+"""docs/openapi/<service>.json: what each service answers over HTTP, from its own routes; docs/openapi.json: all of it.
+
+The suite's document is what the front door answers: the addresses of all services without those that each has for its
+own process, such as probes.
+"""
 
 import base64
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +19,8 @@ from shared.devtools.gen.modules import service_module
 from shared.devtools.gen.settings_doc import settings_class
 
 FOLDER = "docs/openapi"
+SUITE = "docs/openapi.json"
+_REFERENCE = "#/components/schemas/"
 
 # Nothing is connected to while a document is made; the values only have to be well-formed.
 HARMLESS: dict[str, Any] = {
@@ -52,11 +60,76 @@ def document(name: str) -> dict[str, Any] | None:
     return described
 
 
+def _references(part: Any) -> Iterator[str]:
+    """Names of the schemas that a part of a document refers to."""
+    if isinstance(part, dict):
+        if isinstance(found := part.get("$ref"), str) and found.startswith(_REFERENCE):
+            yield found.removeprefix(_REFERENCE)
+        for one in part.values():
+            yield from _references(one)
+    elif isinstance(part, list):
+        for one in part:
+            yield from _references(one)
+
+
+def _renamed(part: Any, names: Mapping[str, str]) -> Any:
+    """The same with other names of schemas."""
+    if isinstance(part, list):
+        return [_renamed(one, names) for one in part]
+    if not isinstance(part, dict):
+        return part
+    found = {key: _renamed(one, names) for key, one in part.items()}
+    if isinstance(ref := found.get("$ref"), str) and (name := ref.removeprefix(_REFERENCE)) in names:
+        found["$ref"] = _REFERENCE + names[name]
+    return found
+
+
+def _different(schemas: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    """Names under which services understand different things, by themselves or by what they refer to."""
+    kinds: dict[str, list[Any]] = {}
+    for of_service in schemas.values():
+        for name, schema in of_service.items():
+            kinds.setdefault(name, []).append(schema)
+    found = {name for name, all_ in kinds.items() if any(one != all_[0] for one in all_)}
+    shared = {name for name, all_ in kinds.items() if len(all_) > 1}
+    while more := {name for name in shared - found if found & set(_references(kinds[name]))}:
+        found |= more
+    return found
+
+
+def suite(documents: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """One document of all services; what has one name and two meanings gets the service's name before its own."""
+    schemas = {name: one["components"]["schemas"] for name, one in documents.items()}
+    different = _different(schemas)
+    times = Counter(path for one in documents.values() for path in one["paths"])
+    paths: dict[str, Any] = {}
+    all_schemas: dict[str, Any] = {}
+    for service, one in documents.items():
+        names = {name: f"{service.title()}{name}" for name in different & schemas[service].keys()}
+        for path, methods in one["paths"].items():
+            if times[path] == 1:
+                paths[path] = {
+                    method: {**_renamed(said, names), "x-service": service} for method, said in methods.items()
+                }
+        all_schemas |= {names.get(name, name): _renamed(schema, names) for name, schema in schemas[service].items()}
+    first = next(iter(documents.values()))
+    return {
+        "openapi": first["openapi"],
+        "info": {"title": "BeeGrid", "version": "1"},
+        "paths": dict(sorted(paths.items())),
+        "components": {
+            "schemas": dict(sorted(all_schemas.items())),
+            "securitySchemes": first["components"]["securitySchemes"],
+        },
+    }
+
+
 def generate(root: Path) -> Generated:
-    """A document a service. A service that can't be built is told, and its file is left as it is."""
+    """A document a service, and the suite's. Where one can't be built, its file and the suite's stay as they are."""
     files: dict[str, str] = {}
     skipped: list[str] = []
     kept: set[str] = set()
+    documents: dict[str, dict[str, Any]] = {}
     for name in service_names(root):
         target = f"{FOLDER}/{name}.json"
         try:
@@ -68,5 +141,8 @@ def generate(root: Path) -> Generated:
         if described is None:
             skipped.append(f"{target}: services/{name}/app.py is not there")
         else:
+            documents[name] = described
             files[target] = as_json(described)
+    if not skipped:
+        files[SUITE] = as_json(suite(documents))
     return Generated(files=files, owned=(f"{FOLDER}/*.json",), kept=frozenset(kept), skipped=tuple(skipped))

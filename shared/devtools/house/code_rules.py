@@ -37,7 +37,13 @@ ZONE_FILES = frozenset({"shared/kit/settings.py", "shared/catalog/loader.py"})
 ZONE_IN_SQL = re.compile(r"\bTIME\s+ZONE\s+'(?!UTC')", re.IGNORECASE)
 # What a domain may know besides the standard library: the catalogue's and the contracts' words for values. They are
 # data without behaviour; a second set of the same words would only have to be kept equal by hand.
-DOMAIN_KNOWS = ("shared.catalog", "shared.events", "shared.geo")
+DOMAIN_KNOWS = ("shared.catalog", "shared.events", "shared.geo", "shared.kit.problems", "shared.kit.refusals")
+BARE_REFUSALS = (
+    "fastapi.HTTPException",
+    "fastapi.exceptions.HTTPException",
+    "starlette.exceptions.HTTPException",
+    "fastapi_problem.error.Problem",
+)
 # Words as only SQL has them, so that prose beginning with "Update" or "Select" isn't taken for it.
 SQL = re.compile(
     r"^\s*(?:SELECT\s|INSERT\s+INTO\s|UPDATE\s+\w+(?:\s+\w+)?\s+SET\s|DELETE\s+FROM\s|TRUNCATE\s|LOCK\s+TABLE\s"
@@ -183,9 +189,9 @@ def domain_pure(root: Path) -> Iterator[str]:
         parts = source.name.split("/")
         if len(parts) < 3 or parts[2] not in ("domain.py", "domain"):
             continue
-        own = f"services.{parts[1]}.domain"
+        own = (f"services.{parts[1]}.domain", f"services.{parts[1]}.problems")
         for line, name in imported(source.tree):
-            allowed = name.startswith((own, *DOMAIN_KNOWS)) or name.split(".")[0] in sys.stdlib_module_names
+            allowed = name.startswith((*own, *DOMAIN_KNOWS)) or name.split(".")[0] in sys.stdlib_module_names
             if not allowed:
                 yield source.at(line, f"a domain imports {name}")
             elif name.split(".")[0] in ("asyncio", "socket", "subprocess", "threading"):
@@ -203,6 +209,19 @@ def contracts_light(root: Path) -> Iterator[str]:
                 or top in sys.stdlib_module_names
             ):
                 yield source.at(line, f"shared.events imports {name}")
+
+
+def problems_place(root: Path) -> Iterator[str]:
+    """Problems are declared in problems.py alone, and nothing refuses by a bare HTTP status: then all can be listed."""
+    for source in sources(root, "services", "shared/kit"):
+        for line, name in imported(source.tree):
+            if name in BARE_REFUSALS and source.name.startswith("services/"):
+                yield source.at(line, f"{name}: refuse with a problem of problems.py")
+        for node in ast.walk(source.tree):
+            if not isinstance(node, ast.Call) or source.path.name in ("problems.py", "refusals.py"):
+                continue
+            if (made := dotted(node.func).rpartition(".")[2]) in ("Problem", "Refusal"):
+                yield source.at(node.lineno, f"makes a {made}: declare the problem in problems.py and call it")
 
 
 def excepts(root: Path) -> Iterator[str]:

@@ -13,6 +13,7 @@ RULES: dict[str, Callable[[Path], Iterator[str]]] = {
     "sizes": code_rules.sizes,
     "domain_pure": code_rules.domain_pure,
     "contracts_light": code_rules.contracts_light,
+    "problems_place": code_rules.problems_place,
     "excepts": code_rules.excepts,
     "reasons": code_rules.reasons,
     "screens": screen_rules.screens,

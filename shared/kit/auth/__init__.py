@@ -3,9 +3,20 @@
 from shared.kit.auth.jwt import Jwks, JwtVerifier
 from shared.kit.auth.key_ring import CachedKeyRing, KeyRing
 from shared.kit.auth.policy import (
-    AnyOf,
     Authenticator,
     Caller,
+    RoutePolicy,
+    allow,
+    current_principal,
+    policies,
+    policy_router,
+)
+from shared.kit.auth.principal import Principal
+from shared.kit.auth.replay import ReplayGuard
+from shared.kit.auth.sealing import SealBroken, Sealer, sealing_keys
+from shared.kit.auth.signature import SignatureVerifier, signed_headers
+from shared.kit.auth.who import (
+    AnyOf,
     CityOperator,
     Company,
     Department,
@@ -18,17 +29,8 @@ from shared.kit.auth.policy import (
     Policy,
     Public,
     Rider,
-    RoutePolicy,
     Verifier,
-    allow,
-    current_principal,
-    policies,
-    policy_router,
 )
-from shared.kit.auth.principal import Principal
-from shared.kit.auth.replay import ReplayGuard
-from shared.kit.auth.sealing import SealBroken, Sealer, sealing_keys
-from shared.kit.auth.signature import SignatureVerifier, signed_headers
 
 __all__ = [
     "AnyOf",

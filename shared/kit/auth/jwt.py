@@ -18,8 +18,10 @@ from shared.events.outside import Code, Words
 from shared.kit import clock, metrics
 from shared.kit.areas import NO_MAP, AreaTree
 from shared.kit.auth.principal import ROLES, Kind, Principal
-from shared.kit.http.problems import ApiProblem, ServiceBusy, unauthorized
+from shared.kit.http.problems import unauthorized
 from shared.kit.ids import one_form
+from shared.kit.problems import TOKEN_EXPIRED, TOKEN_INVALID, ServiceBusy
+from shared.kit.refusals import Problem, Refusal
 
 ALGORITHMS = ("EdDSA", "ES256", "RS256")
 LEEWAY_S = 30
@@ -136,7 +138,7 @@ class JwtVerifier:
         if self._audience not in audiences:
             raise _invalid("for another audience")
         if now_s >= claims.exp + LEEWAY_S:
-            raise _invalid("expired", "token_expired")
+            raise _invalid("expired", TOKEN_EXPIRED)
         if any(start is not None and start > now_s + LEEWAY_S for start in (claims.nbf, claims.iat)):
             raise _invalid("not valid yet")
         return _principal(claims, self._tree())
@@ -203,5 +205,5 @@ def _principal(claims: Claims, tree: AreaTree) -> Principal:
     )
 
 
-def _invalid(detail: str, code: str = "token_invalid") -> ApiProblem:
-    return unauthorized(code, detail, f'Bearer realm="beegrid", error="invalid_token", error_description="{detail}"')
+def _invalid(detail: str, problem: Problem = TOKEN_INVALID) -> Refusal:
+    return unauthorized(problem, detail, f'Bearer realm="beegrid", error="invalid_token", error_description="{detail}"')

@@ -9,8 +9,9 @@ from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 from typing import Protocol
 
-from shared.kit.http.problems import ApiProblem
 from shared.kit.http.shared_answer import SharedAnswer
+from shared.kit.problems import RATE_LIMITED
+from shared.kit.refusals import Refusal
 
 COMPANIES_MAX = 1_000
 """How many are kept, of those with keys and of names without any each: invented names push no company out."""
@@ -75,8 +76,8 @@ class CachedKeyRing:
     async def _check(self, company: str, ask: Ask) -> None:
         try:
             await ask()
-        except ApiProblem as refused:
-            if refused.status != 429 or self._codes is None or company not in await self._codes.get():
+        except Refusal as refused:
+            if refused.problem is not RATE_LIMITED or self._codes is None or company not in await self._codes.get():
                 raise
 
 

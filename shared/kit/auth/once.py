@@ -5,13 +5,13 @@ from http import HTTPStatus
 from typing import cast
 
 from fastapi.exceptions import RequestValidationError
-from fastapi_problem.error import Problem
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from shared.kit.auth.replay import ANSWER_BYTES_MAX, KeptAnswer, ReplayGuard, SignedRequest, working_on
 from shared.kit.letters_of_erased import numbers_named
+from shared.kit.refusals import Refusal
 
 Handle = Callable[[Request], Awaitable[Response]]
 _NOT_WORKED_ON = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
@@ -53,17 +53,17 @@ async def _answer(request: Request, handle: Handle) -> tuple[Response, bool]:
     is raised."""
     try:
         return await handle(request), True
-    except (Problem, HTTPException, RequestValidationError) as refusal:
+    except (Refusal, HTTPException, RequestValidationError) as refusal:
         status = _status(refusal)
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _NOT_WORKED_ON:
             raise
-        return cast(Response, request.app.state.render_problem(request, refusal)), isinstance(refusal, Problem)
+        return cast(Response, request.app.state.render_problem(request, refusal)), isinstance(refusal, Refusal)
 
 
-def _status(refusal: Problem | HTTPException | RequestValidationError) -> int:
+def _status(refusal: Refusal | HTTPException | RequestValidationError) -> int:
     if isinstance(refusal, HTTPException):
         return refusal.status_code
-    return refusal.status if isinstance(refusal, Problem) else HTTPStatus.UNPROCESSABLE_ENTITY
+    return refusal.status if isinstance(refusal, Refusal) else HTTPStatus.UNPROCESSABLE_ENTITY
 
 
 async def _riders_of(signed: SignedRequest, request: Request) -> list[str] | None:

@@ -10,7 +10,7 @@ A policy decides about the kind of caller, and leaves the handler only the roles
 see is the handler's: `caller.covers(area)`, `is_self(id)`.
 """
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Protocol, TypeVar, cast
 
@@ -19,107 +19,35 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.requests import Request
 from starlette.responses import Response
 
+from shared.kit.auth import documents
 from shared.kit.auth.address import Address
 from shared.kit.auth.jwt import JwtVerifier
 from shared.kit.auth.key_ring import Ask
 from shared.kit.auth.once import Handle, answered_once
-from shared.kit.auth.principal import ANONYMOUS, ROLES, Principal
+from shared.kit.auth.principal import ANONYMOUS, Principal
 from shared.kit.auth.replay import ReplayGuard
 from shared.kit.auth.signature import SignatureVerifier, content_hash, is_signed
+from shared.kit.auth.who import MissingPolicy, Policy
 from shared.kit.http.body_models import bound_errors, items_max
 from shared.kit.http.encodings import unpacked
 from shared.kit.http.events import plain
 from shared.kit.http.limits import Allowance, Limiter
 from shared.kit.http.middleware import allow_body, allow_time, weigh_json
-from shared.kit.http.problems import ApiProblem, bad_request, forbidden, not_json, problem_responses, unauthorized
+from shared.kit.http.problems import not_taken, refusal_responses, unauthorized
+from shared.kit.problems import (
+    CREDENTIALS_MALFORMED,
+    CREDENTIALS_MISSING,
+    FORBIDDEN,
+    MALFORMED_EVENT,
+    TWO_IDENTITIES,
+    ServiceBusy,
+)
+from shared.kit.refusals import Problem, Refusal, refused_by
 
 _MARK = "__beegrid_rule__"
 _READS = frozenset({"GET", "HEAD"})
-_BEARER, _SIGNATURE = "bearer", "companySignature"
+OVERLOADED_S = 5
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
-
-
-class MissingPolicy(TypeError):
-    """A route was declared without a policy, or with one that this app can't enforce."""
-
-
-@dataclass(frozen=True)
-class Policy:
-    """Who may call a route.
-
-    `roles`: a token with any of these; `city_roles`: one with any of these whose areas leave nothing of the city out;
-    `any_person`: any valid token; `company`: a signature; `public`: everybody.
-    """
-
-    name: str
-    roles: frozenset[str] = frozenset()
-    city_roles: frozenset[str] = frozenset()
-    any_person: bool = False
-    company: bool = False
-    public: bool = False
-
-    @property
-    def person(self) -> bool:
-        """Whether a token can satisfy it."""
-        return self.any_person or bool(self.roles | self.city_roles)
-
-    def admits(self, principal: Principal) -> bool:
-        """The decision itself."""
-        if self.public:
-            return True
-        if principal.kind == "company":
-            return self.company
-        if principal.kind not in ("person", "operator"):
-            return False
-        if self.any_person or self.roles & principal.roles:
-            return True
-        return bool(self.city_roles & principal.roles) and principal.covers_city
-
-    def narrowed(self, principal: Principal) -> Principal:
-        """The caller with those of their roles alone that the policy lets in.
-
-        What one role is let in with is no way for another: an operator of one grid who rides as well comes to what is
-        for riders and the city's operators as a rider.
-        """
-        if principal.kind not in ("person", "operator"):
-            return principal
-        kept = principal.roles if self.any_person else principal.roles & (self.roles | self.city_roles)
-        if not principal.covers_city:
-            kept -= self.city_roles - self.roles
-        return replace(principal, roles=kept, kind="operator" if "operator" in kept else "person")
-
-
-def AnyOf(*policies: Policy) -> Policy:
-    """Whoever one of the policies admits. Public can't be one of them: it would hide the others."""
-    if len(policies) < 2 or any(policy.public for policy in policies):
-        raise MissingPolicy("AnyOf takes two or more policies, none of them Public")
-    return Policy(
-        "|".join(policy.name for policy in policies),
-        frozenset[str]().union(*(policy.roles for policy in policies)),
-        frozenset[str]().union(*(policy.city_roles for policy in policies)),
-        any(policy.any_person for policy in policies),
-        any(policy.company for policy in policies),
-    )
-
-
-def _role(name: str) -> Policy:
-    if name not in ROLES:
-        raise MissingPolicy(f"unknown role {name}")
-    return Policy(name, frozenset({name}))
-
-
-Public = Policy("public", public=True)
-Person = Policy("person", any_person=True)
-Company = Policy("company", company=True)
-Rider = _role("rider")
-GridWorker = _role("grid_worker")
-Dispatcher = _role("dispatcher")
-Department = _role("department")
-Verifier = _role("verifier")
-Merchant = _role("merchant")
-Operator = _role("operator")
-CityOperator = Policy("city_operator", city_roles=frozenset({"operator"}))
-"""For what belongs to no area: an operator whose areas leave nothing of the city out, or who has none."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +64,8 @@ class Rule:
     answer_kept: bool = True
     event: bool = False
     events: str | None = None
+    refuses: tuple[Problem, ...] = ()
+    writes: bool = False
 
 
 def allow(
@@ -147,18 +77,26 @@ def allow(
     answer_kept: bool = True,
     event: bool = False,
     events: str | None = None,
+    refuses: Iterable[Problem] = (),
+    writes: bool = False,
 ) -> Callable[[Endpoint], Endpoint]:
     """Declares who may call the route; stands directly above the function, below the router's decorator.
 
     `answer_kept` False: the answer has a secret, so that a signed request sent again is refused instead of answered.
     `event`: one CloudEvent may be sent as well; `events`: a batch of them, whose data becomes this list of the body.
+    `refuses`: with what the handler does, beside what stands before it. `writes`: it publishes events, so that it is
+    refused as busy, unread, while Kafka takes none and they pile up.
     """
 
     def mark(endpoint: Endpoint) -> Endpoint:
         if hasattr(endpoint, _MARK):
             raise MissingPolicy(f"{endpoint.__name__} has two policies")
         bound_errors(endpoint)
-        setattr(endpoint, _MARK, Rule(policy, body_max, limited, timeout_s, answer_kept, event, events))
+        setattr(
+            endpoint,
+            _MARK,
+            Rule(policy, body_max, limited, timeout_s, answer_kept, event, events, tuple(refuses), writes),
+        )
         return endpoint
 
     return mark
@@ -183,18 +121,18 @@ class Authenticator:
             return ANONYMOUS
         token, signed = _bearer(request), is_signed(request)
         if token is not None and signed:
-            raise bad_request("two_identities", "身份不明确 / Two identities", "a token or a signature, not both")
+            raise TWO_IDENTITIES("a token or a signature, not both")
         if signed and policy.company:
             return await self._company(request, ask)
         if token is not None and policy.person:
             return await self.jwt.verify(token)
         challenge = 'Bearer realm="beegrid"' if policy.person else 'StandardWebhooks realm="beegrid"'
-        raise unauthorized("credentials_missing", f"needs {_needs(policy)}", challenge)
+        raise unauthorized(CREDENTIALS_MISSING, f"needs {_needs(policy)}", challenge)
 
     async def check_erased(self, principal: Principal) -> None:
         """Raises the 403 problem for a rider who left. Asks the database: after the limits."""
         if self.erased is not None and principal.has("rider") and await self.erased(principal.id):
-            raise forbidden("the rider's data was erased")
+            raise FORBIDDEN("the rider's data was erased")
 
     async def _company(self, request: Request, ask: Ask | None) -> Principal:
         if self.signatures is None or self.replay is None:
@@ -212,26 +150,44 @@ class PolicyRoute(APIRoute):
             raise MissingPolicy(f"{path}: put @allow(<policy>) on {endpoint.__qualname__}")
         self.rule = rule
         policy = rule.policy
-        if not policy.public:
-            extra = {"x-policy": policy.name, "security": _security(policy), **(options.get("openapi_extra") or {})}
-            # 400: a token and a signature at once; 409: a signed request's id came with another one. No id of a read's
-            # is kept
-            once = policy.company and not set(options.get("methods") or _READS) <= _READS
-            automatic = problem_responses(*(400,) * policy.company, 401, 403, *(409,) * once, 422, 429, 503)
-        else:
-            extra = {"x-policy": policy.name, "security": [], **(options.get("openapi_extra") or {})}
-            automatic = problem_responses(422, 429, 503)
-        options["openapi_extra"] = extra
-        options["responses"] = {**automatic, **(options.get("responses") or {})}
+        security = documents.security(policy)
+        options["openapi_extra"] = {
+            "x-policy": policy.name,
+            "security": security,
+            **(options.get("openapi_extra") or {}),
+        }
         super().__init__(path, endpoint, **options)
-        if self.body_field is not None:
-            self.responses = {**problem_responses(400, 413, 415), **self.responses}
+        self.refuses = tuple(dict.fromkeys(self._refuses()))
+        self.responses = {**refusal_responses(self.refuses), **self.responses}
+
+    @property
+    def takes_json(self) -> bool:
+        """Whether its body is JSON."""
+        return self.body_field is not None
+
+    @property
+    def takes_body(self) -> bool:
+        """Whether it has a body at all: of JSON, or one that it describes itself."""
+        return self.takes_json or "requestBody" in (self.openapi_extra or {})
+
+    def _refuses(self) -> Iterator[Problem]:
+        """All that it may refuse with: what stands before the handler, the handler, and what that depends on."""
+        writes = not (self.methods or _READS) <= _READS
+        yield from documents.refusals_before(
+            self.rule.policy, writes=writes, body=self.takes_body, json=self.takes_json
+        )
+        if self.rule.event or self.rule.events:
+            yield MALFORMED_EVENT
+        yield from self.rule.refuses
+        pending = [self.dependant]
+        for one in pending:
+            yield from refused_by(one.call)
+            pending += one.dependencies
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's handler, behind the guard."""
         handler, rule = super().get_route_handler(), self.rule
-        takes_json, events_max = self.body_field is not None, items_max(self.endpoint, rule.events)
-        takes_body = takes_json or "requestBody" in (self.openapi_extra or {})
+        takes_json, takes_body, events_max = self.takes_json, self.takes_body, items_max(self.endpoint, rule.events)
 
         async def guarded(request: Request) -> Response:
             if rule.body_max is not None:
@@ -240,7 +196,7 @@ class PolicyRoute(APIRoute):
                 allow_time(request.scope, rule.timeout_s)
             allowance = await _admit(request, rule)
             if takes_json and _has_body(request) and not _says_json(request):
-                raise not_json()
+                raise not_taken("application/json")
             if takes_body:
                 request = await _opened(request)
             if takes_json or "idempotency-key" in request.headers:
@@ -307,6 +263,7 @@ def rules(app: FastAPI) -> Iterator[tuple[str, list[str], Rule]]:
 class _State(Protocol):
     auth: Authenticator
     limiter: Limiter
+    overloaded: Callable[[], bool]
 
 
 async def _admit(request: Request, rule: Rule) -> Allowance | None:
@@ -315,8 +272,8 @@ async def _admit(request: Request, rule: Rule) -> Allowance | None:
     address = Address(request, state.limiter)
     try:
         principal = await state.auth.principal(request, rule.policy, address.check if rule.limited else None)
-    except ApiProblem as problem:
-        if problem.status == 401 and rule.limited:
+    except Refusal as refusal:
+        if refusal.status == 401 and rule.limited:
             await address.check()  # guessing: there is no principal to count for
         raise
     request.state.principal = rule.policy.narrowed(principal)
@@ -325,8 +282,10 @@ async def _admit(request: Request, rule: Rule) -> Allowance | None:
         named = principal.kind != "anonymous"
         allowance = await (state.limiter.check(principal.key) if named else address.check())
     if not rule.policy.admits(principal):
-        raise forbidden(f"needs {_needs(rule.policy)}")
+        raise FORBIDDEN(f"needs {_needs(rule.policy)}")
     await state.auth.check_erased(principal)
+    if rule.writes and state.overloaded():
+        raise ServiceBusy("events wait for Kafka", OVERLOADED_S)
     return allowance
 
 
@@ -364,34 +323,10 @@ def _bearer(request: Request) -> str | None:
         return None
     scheme, _, token = given[0].partition(" ")
     if len(given) > 1 or scheme.lower() != "bearer" or not token:
-        raise unauthorized("credentials_malformed", "one Authorization header: Bearer <token>")
+        raise unauthorized(CREDENTIALS_MALFORMED, "one Authorization header: Bearer <token>")
     return token.strip()
 
 
 def _needs(policy: Policy) -> str:
     ways = [policy.name] if not policy.company or policy.person else ["a company's signature"]
     return " or ".join(ways)
-
-
-def _security(policy: Policy) -> list[dict[str, list[str]]]:
-    ways: list[dict[str, list[str]]] = []
-    if policy.person:
-        ways.append({_BEARER: []})
-    if policy.company:
-        ways.append({_SIGNATURE: []})
-    return ways
-
-
-SECURITY_SCHEMES: dict[str, Any] = {
-    _BEARER: {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "A person's token."},
-    _SIGNATURE: {
-        "type": "apiKey",
-        "in": "header",
-        "name": "webhook-signature",
-        "description": "Standard Webhooks: beegrid-company, webhook-id, webhook-timestamp and webhook-signature "
-        "(v1, HMAC-SHA-256 of id.timestamp.body, the body's bytes as they are sent, so packed ones where there is a "
-        "Content-Encoding; without a body of the request line). After 429, 503 or no answer send "
-        "the same request with the same webhook-id, signed with a new timestamp: it takes effect once, and for an hour "
-        "gets its first answer again, with Idempotency-Replayed. A read sent again is read again.",
-    },
-}

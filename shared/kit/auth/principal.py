@@ -6,7 +6,7 @@ from typing import Literal
 from uuid import UUID
 
 from shared.kit.areas import NO_MAP, AreaTree
-from shared.kit.http.problems import forbidden
+from shared.kit.problems import FORBIDDEN, NOT_A_RIDER
 
 Kind = Literal["company", "person", "operator", "anonymous"]
 ROLES = frozenset({"rider", "grid_worker", "dispatcher", "department", "verifier", "merchant", "operator"})
@@ -71,14 +71,22 @@ class Principal:
     def company_code(self) -> str:
         """The company the caller speaks for. Raises the 403 problem when it signed for none."""
         if self.kind != "company" or self.company is None:
-            raise forbidden("only a company may do this")
+            raise FORBIDDEN("only a company may do this")
         return self.company
+
+    @property
+    def rider_id(self) -> UUID:
+        """Which rider the caller is. Raises the 403 problem `not_a_rider` where the token names none."""
+        try:
+            return UUID(self.id)
+        except ValueError:
+            raise NOT_A_RIDER("the token's subject is no rider's id") from None
 
     @property
     def merchant(self) -> str:
         """The merchant the caller serves at. Raises the 403 problem when there is none."""
         if self.merchant_id is None:
-            raise forbidden("only a merchant may do this")
+            raise FORBIDDEN("only a merchant may do this")
         return self.merchant_id
 
 

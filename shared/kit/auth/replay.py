@@ -17,8 +17,10 @@ from starlette.responses import Response
 
 from shared.kit.batcher import Batcher
 from shared.kit.db import Connection, Pool
-from shared.kit.http.problems import ApiProblem, busy, conflict, unauthorized
+from shared.kit.http.problems import unauthorized
 from shared.kit.ids import new_id
+from shared.kit.problems import REPLAYED_REQUEST, SIGNATURE_EXPIRED, ServiceBusy
+from shared.kit.refusals import Refusal
 
 # Twice what a process lets pass by its own clock: one that is late would take what was captured before an id was swept.
 SIGNED_WITHIN_S = 600
@@ -109,7 +111,7 @@ class KeptAnswer:
     def response(self) -> Response:
         """The same answer, marked as given before. Raises the 409 problem where it was not kept."""
         if self.body is None:
-            raise _replayed("this webhook-id was answered before, and the answer is not kept")
+            raise REPLAYED_REQUEST("this webhook-id was answered before, and the answer is not kept")
         return Response(self.body, self.status, {"Idempotency-Replayed": "true"}, self.media_type)
 
 
@@ -157,7 +159,7 @@ class ReplayGuard:
         """Keeps the answer. Where it can't be kept, the caller gets it all the same."""
         try:
             await self._answers.submit((claim, answer))
-        except (ApiProblem, OSError) as error:
+        except (Refusal, OSError) as error:
             _log.warning("answer to a signed request not kept", error=type(error).__name__)
 
     async def release(self, claim: Claim) -> None:
@@ -170,7 +172,7 @@ class ReplayGuard:
     async def _release(self, claim: Claim) -> None:
         try:
             await self._answers.submit((claim, None))
-        except (ApiProblem, OSError) as error:
+        except (Refusal, OSError) as error:
             # it is free again after ABANDONED_S
             _log.warning("signed request not released", error=type(error).__name__)
 
@@ -229,17 +231,17 @@ async def _earlier(conn: Connection, requests: list[SignedRequest]) -> list[Clai
         if row is None and abs(now_s - one.signed_s) > SIGNED_WITHIN_S:
             results.append(expired(SIGNED_WITHIN_S))
         elif row is None:
-            results.append(busy("the request was just given up", retry_after_s=1))
+            results.append(ServiceBusy("the request was just given up", retry_after_s=1))
         elif row["content_hash"] != one.content_hash:
-            results.append(_replayed("this webhook-id was used before, for another request"))
+            results.append(REPLAYED_REQUEST("this webhook-id was used before, for another request"))
         elif row["status"] is not None:
             results.append(KeptAnswer(row["status"], row["media_type"], row["response"]))
         elif row["took_effect"] and row["abandoned"]:
-            results.append(_replayed("this webhook-id took effect, and its answer is lost"))
+            results.append(REPLAYED_REQUEST("this webhook-id took effect, and its answer is lost"))
         elif row["abandoned"] and (claim := await _take_over(conn, one)) is not None:
             results.append(claim)
         else:
-            results.append(busy("the request is being worked on", retry_after_s=2))
+            results.append(ServiceBusy("the request is being worked on", retry_after_s=2))
     return results
 
 
@@ -272,13 +274,9 @@ async def mark_effect(conn: Connection) -> None:
     if claim is None:
         return
     if await conn.fetchval(SQL_TOOK_EFFECT, claim.company, claim.request_id, claim.id) is None:
-        raise busy("the request was given up meanwhile")
+        raise ServiceBusy("the request was given up meanwhile")
 
 
-def expired(tolerance_s: int) -> ApiProblem:
+def expired(tolerance_s: int) -> Refusal:
     """The 401 problem of a request that was signed too long ago, or for later."""
-    return unauthorized("signature_expired", f"webhook-timestamp is more than {tolerance_s} s off", CHALLENGE)
-
-
-def _replayed(detail: str) -> ApiProblem:
-    return conflict("replayed_request", "请求已处理过 / Replayed request", detail)
+    return unauthorized(SIGNATURE_EXPIRED, f"webhook-timestamp is more than {tolerance_s} s off", CHALLENGE)

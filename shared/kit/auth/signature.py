@@ -22,8 +22,15 @@ from shared.kit.auth.principal import Principal
 from shared.kit.auth.replay import CHALLENGE, SignedRequest, expired
 from shared.kit.http.encodings import coding_of
 from shared.kit.http.middleware import check_announced_body, doubt_body, know_body
-from shared.kit.http.problems import ApiProblem, bad_request, unauthorized
+from shared.kit.http.problems import unauthorized
 from shared.kit.ids import new_id
+from shared.kit.problems import (
+    QUERY_NOT_SIGNED,
+    SIGNATURE_INVALID,
+    SIGNATURE_MALFORMED,
+    SIGNATURE_MISSING,
+)
+from shared.kit.refusals import Problem, Refusal
 
 SIGNATURE_HEADERS = ("beegrid-company", "webhook-id", "webhook-timestamp", "webhook-signature")
 TOLERANCE_S = 300
@@ -57,7 +64,7 @@ class SignatureVerifier:
             raise expired(self._tolerance_s)
         # An unknown company gets the same answer as a wrong key, only sooner: codes are no secret, memory is scarce
         if not (keys := await self._keyring.keys(company, ask)):
-            raise _refused("signature_invalid", "no active key of this company made this signature")
+            raise _refused(SIGNATURE_INVALID, "no active key of this company made this signature")
         check_announced_body(request.scope)
         coding_of(request.headers)
         doubt_body(request.scope)
@@ -65,7 +72,7 @@ class SignatureVerifier:
         genuine = [_digest(key, request_id, timestamp, payload) for key in keys]
         matches = [hmac.compare_digest(one, given) for one in genuine for given in signatures]
         if not any(matches):
-            raise _refused("signature_invalid", "no active key of this company made this signature")
+            raise _refused(SIGNATURE_INVALID, "no active key of this company made this signature")
         know_body(request.scope)
         signed = SignedRequest(company, request_id, content_hash(request, payload), int(timestamp))
         return Principal(kind="company", id=company, company=company, name=company), signed
@@ -74,12 +81,12 @@ class SignatureVerifier:
         values = [request.headers.getlist(name) for name in SIGNATURE_HEADERS]
         # a header given twice could be read differently by whoever else looks at the request
         if any(len(given) != 1 for given in values):
-            raise _refused("signature_missing", f"exactly one each of {', '.join(SIGNATURE_HEADERS)}")
+            raise _refused(SIGNATURE_MISSING, f"exactly one each of {', '.join(SIGNATURE_HEADERS)}")
         company, request_id, timestamp, signature = (given[0] for given in values)
         if not (_COMPANY.fullmatch(company) and _REQUEST_ID.fullmatch(request_id) and _TIMESTAMP.fullmatch(timestamp)):
-            raise _refused("signature_malformed", "company, id (1 to 128 visible ASCII characters) or timestamp")
+            raise _refused(SIGNATURE_MALFORMED, "company, id (1 to 128 visible ASCII characters) or timestamp")
         if _CUT_AT_A_TIME.search(request_id):
-            raise _refused("signature_malformed", "an id may have dots, but no unix time between them")
+            raise _refused(SIGNATURE_MALFORMED, "an id may have dots, but no unix time between them")
         return company, request_id, timestamp, _signatures(signature)
 
 
@@ -116,7 +123,7 @@ def is_signed(request: Request) -> bool:
 async def _payload(request: Request) -> bytes:
     body = await request.body()
     if body and request.scope.get("query_string"):
-        raise bad_request("query_not_signed", "签名请求不得带查询参数 / A signed body goes without a query string")
+        raise QUERY_NOT_SIGNED()
     return body or _request_line(request.method, _target(request))
 
 
@@ -146,11 +153,11 @@ def _signatures(header: str) -> list[bytes]:
         try:
             found.append(base64.b64decode(value, validate=True))
         except (binascii.Error, ValueError) as exc:
-            raise _refused("signature_malformed", "webhook-signature is not base64") from exc
+            raise _refused(SIGNATURE_MALFORMED, "webhook-signature is not base64") from exc
     if not found:
-        raise _refused("signature_malformed", "webhook-signature has no v1 signature")
+        raise _refused(SIGNATURE_MALFORMED, "webhook-signature has no v1 signature")
     return found
 
 
-def _refused(code: str, detail: str) -> ApiProblem:
-    return unauthorized(code, detail, CHALLENGE)
+def _refused(problem: Problem, detail: str) -> Refusal:
+    return unauthorized(problem, detail, CHALLENGE)

@@ -4,34 +4,5 @@ Only what routes use is exported here: `create_app` and the probes are in their 
 """
 
 from shared.kit.http.limits import Allowance, Limiter, RateLimiter, Unlimited
-from shared.kit.http.problems import (
-    ApiProblem,
-    ServiceBusy,
-    bad_request,
-    busy,
-    conflict,
-    forbidden,
-    not_found,
-    problem_responses,
-    too_many,
-    unauthorized,
-    unprocessable,
-)
 
-__all__ = [
-    "Allowance",
-    "ApiProblem",
-    "Limiter",
-    "RateLimiter",
-    "ServiceBusy",
-    "Unlimited",
-    "bad_request",
-    "busy",
-    "conflict",
-    "forbidden",
-    "not_found",
-    "problem_responses",
-    "too_many",
-    "unauthorized",
-    "unprocessable",
-]
+__all__ = ["Allowance", "Limiter", "RateLimiter", "Unlimited"]

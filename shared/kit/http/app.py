@@ -6,22 +6,22 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
-from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
-from fastapi_problem.error import Problem
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
-from shared.kit.auth.policy import SECURITY_SCHEMES, Authenticator, MissingPolicy, policies, rules
+from shared.kit.auth.documents import SECURITY_SCHEMES
+from shared.kit.auth.policy import Authenticator, policies, rules
+from shared.kit.auth.who import MissingPolicy
 from shared.kit.http import events
 from shared.kit.http.bodies import BodyBudget
 from shared.kit.http.encodings import KNOWN
 from shared.kit.http.limits import Limiter
 from shared.kit.http.middleware import RequestMiddleware
+from shared.kit.http.paging import Cursors
 from shared.kit.http.probes import Health, probes_router
-from shared.kit.http.problems import problem_handler
+from shared.kit.http.problems import REFUSALS, problem_handler
 from shared.kit.proxies import Proxies
 from shared.kit.tracing import TracingMiddleware
 
@@ -45,9 +45,12 @@ def create_app(
     static: Mapping[str, Path] | None = None,
     proxies: Proxies | None = None,
     bodies_max: int = BODIES_MAX,
+    overloaded: Callable[[], bool] = lambda: False,
+    cursors: Cursors | None = None,
 ) -> FastAPI:
     """An app whose every route is behind a policy. `static`: URL path → folder, public. `proxies`: none are trusted.
-    `bodies_max`: bytes of all bodies that are held at once.
+    `bodies_max`: bytes of all bodies that are held at once. `overloaded`: whether routes that write are refused now.
+    `cursors`: for routes that answer in pages.
 
     Raises MissingPolicy for a route without a policy, or for companies' routes without a key ring and a replay guard.
     """
@@ -62,6 +65,8 @@ def create_app(
     )
     app.state.auth = auth
     app.state.limiter = limiter
+    app.state.overloaded = overloaded
+    app.state.cursors = cursors
     app.state.unguarded = frozenset({OPENAPI_PATH, *(static or {})})
     app.state.render_problem = handler = problem_handler()
 
@@ -69,7 +74,7 @@ def create_app(
         """Not in a thread, as a plain function would be: a refusal for want of memory must not need one."""
         return handler(request, error)
 
-    for kind in (Problem, HTTPException, RequestValidationError, TimeoutError):
+    for kind in REFUSALS:
         app.add_exception_handler(kind, render)
     app.include_router(probes_router(health))
     for router in routers:

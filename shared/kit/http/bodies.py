@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from starlette.exceptions import HTTPException
 
 from shared.kit import clock, metrics
-from shared.kit.http.problems import too_many
+from shared.kit.problems import too_many
 
 JSON_ELEMENT_BYTES = 56
 """What an element of a list or object costs as a Python object, beside its own characters."""

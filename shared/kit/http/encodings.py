@@ -14,7 +14,8 @@ from starlette.types import Message, Receive
 
 from shared.kit import clock
 from shared.kit.http.middleware import hold_unpacked
-from shared.kit.http.problems import malformed_encoding, unknown_encoding
+from shared.kit.http.problems import unknown_encoding
+from shared.kit.problems import MALFORMED_ENCODING
 
 KNOWN = "gzip, deflate"
 PIECE_BYTES = 256 * 1024
@@ -116,7 +117,7 @@ async def unpacked(request: Request) -> Request:
             found += piece
             await asyncio.sleep(0)  # others go on meanwhile
     except Broken as broken:
-        raise malformed_encoding(coding) from broken
+        raise MALFORMED_ENCODING(f"the body is not whole {coding} data, or takes too long to unpack") from broken
     return Request(request.scope, _once(bytes(found)))
 
 

@@ -21,7 +21,9 @@ from starlette.requests import Request
 from shared.events.envelope import EnvelopeError, valid_traceparent
 from shared.kit import json_bounds
 from shared.kit.cloudevents import BATCHED, STRUCTURED, check_attributes, event_id, media_type, read_object
-from shared.kit.http.problems import ApiProblem, malformed_event, malformed_json, not_taken, shapeless, too_many_items
+from shared.kit.http.problems import not_taken, shapeless, too_many_items
+from shared.kit.problems import MALFORMED_EVENT, MALFORMED_JSON
+from shared.kit.refusals import Refusal
 
 _SCOPE_KEY = "beegrid.events"
 _PREFIX = "ce-"
@@ -34,7 +36,7 @@ class Stated:
     source: str = ""
     id: str = ""
     traceparent: str | None = None
-    problem: ApiProblem | None = None
+    refusal: Refusal | None = None
     """Why it is none."""
 
     def id_at(self, place: str) -> UUID | None:
@@ -80,15 +82,15 @@ async def plain(request: Request, *, event: bool, events: str | None, items_max:
     except json_bounds.Shapeless as error:
         raise shapeless(error) from error
     except (ValueError, RecursionError) as error:
-        raise malformed_json(f"the body is not JSON: {type(error).__name__}") from error
+        raise MALFORMED_JSON(f"the body is not JSON: {type(error).__name__}") from error
     if kind == STRUCTURED:
         stated, data = _read(found)
-        if stated.problem is not None:
-            raise stated.problem
+        if stated.refusal is not None:
+            raise stated.refusal
         request.scope[_SCOPE_KEY] = [stated]
         return _Plain(request, raw, data)
     if not isinstance(found, list):
-        raise malformed_event("a batch of CloudEvents is a JSON array")
+        raise MALFORMED_EVENT("a batch of CloudEvents is a JSON array")
     if len(found) > items_max:
         raise too_many_items(items_max)
     read = [_read(one) for one in found]
@@ -115,7 +117,7 @@ def _read(found: Any) -> tuple[Stated, Any]:
         if isinstance(data, bytes):
             data = _json(data)
     except EnvelopeError as error:
-        return Stated(problem=malformed_event(str(error))), None
+        return Stated(refusal=MALFORMED_EVENT(str(error))), None
     return _stated(attributes), data
 
 
@@ -139,20 +141,20 @@ def _binary(request: Request, *, alone: bool) -> list[Stated]:
     if not names:
         return []
     if not alone:
-        raise malformed_event(f"headers tell of one event: send a batch as {BATCHED}")
+        raise MALFORMED_EVENT(f"headers tell of one event: send a batch as {BATCHED}")
     attributes: dict[str, str] = {}
     for name in names:
         values = request.headers.getlist(name)
         if len(values) > 1:
-            raise malformed_event("an attribute's header is there twice")
+            raise MALFORMED_EVENT("an attribute's header is there twice")
         try:
             attributes[name.removeprefix(_PREFIX)] = unquote_to_bytes(values[0].encode("latin-1")).decode()
         except UnicodeDecodeError as error:
-            raise malformed_event("an attribute's header is not UTF-8") from error
+            raise MALFORMED_EVENT("an attribute's header is not UTF-8") from error
     try:
         check_attributes(attributes)
     except EnvelopeError as error:
-        raise malformed_event(str(error)) from error
+        raise MALFORMED_EVENT(str(error)) from error
     return [_stated(attributes)]
 
 

@@ -14,7 +14,8 @@ from pydantic import BaseModel, ValidationError, ValidatorFunctionWrapHandler, W
 
 from shared.kit import json_bounds
 from shared.kit.http.events import Stated
-from shared.kit.http.problems import ApiProblem, validation_problem
+from shared.kit.http.problems import validation_refusal
+from shared.kit.refusals import Refusal
 
 Item = TypeVar("Item")
 NAMED_MAX = 50
@@ -26,7 +27,7 @@ class Malformed:
     """An item that doesn't have the shape of its model. `external_id` as sent, where it can be read."""
 
     external_id: str | None
-    problem: ApiProblem
+    refusal: Refusal
 
 
 class ItemProblem(BaseModel):
@@ -39,22 +40,16 @@ class ItemProblem(BaseModel):
     errors: list[dict[str, str]] | None = None
 
     @staticmethod
-    def of(malformed: Malformed) -> "ItemProblem":
-        """The problem of an item of the wrong shape; `field` is the first one at fault."""
-        problem = malformed.problem
-        errors: list[dict[str, str]] = problem.extras.get("errors", [])
-        return ItemProblem(
-            code=problem.code,
-            title=problem.title,
-            detail=problem.detail or "",
-            field=errors[0]["field"] if errors else None,
-            errors=errors,
-        )
+    def of(refusal: Refusal) -> "ItemProblem":
+        """The item's problem; `field` is the first one at fault."""
+        errors: list[dict[str, str]] | None = refusal.extras.get("errors")
+        field = errors[0]["field"] if errors else refusal.field
+        return ItemProblem(code=refusal.code, title=refusal.title, detail=refusal.detail, field=field, errors=errors)
 
 
 def of_event(item: Item | Malformed, event: Stated) -> Item | Malformed:
     """An item of a batch of CloudEvents, or why its event is none."""
-    return item if event.problem is None else Malformed(None, event.problem)
+    return item if event.refusal is None else Malformed(None, event.refusal)
 
 
 def _tolerate(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
@@ -63,13 +58,13 @@ def _tolerate(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
     except ValidationError as error:
         given = value.get("external_id") if isinstance(value, Mapping) else None
         readable = given if isinstance(given, str) and len(given) <= 64 and given.isprintable() else None
-        return Malformed(readable, _problem_of(error))
+        return Malformed(readable, _refusal_of(error))
 
 
-def _problem_of(error: ValidationError) -> ApiProblem:
+def _refusal_of(error: ValidationError) -> Refusal:
     if (one := json_bounds.too_many(error, NAMED_MAX)) is not None:
-        return validation_problem([{"type": one.type, "loc": (), "msg": one.message(), "ctx": one.context}])
-    return validation_problem([dict(each) for each in error.errors(include_url=False)])
+        return validation_refusal([{"type": one.type, "loc": (), "msg": one.message(), "ctx": one.context}])
+    return validation_refusal([dict(each) for each in error.errors(include_url=False)])
 
 
 EACH = WrapValidator(_tolerate)

@@ -18,7 +18,8 @@ from redis.exceptions import RedisError
 
 from shared.kit import clock, metrics
 from shared.kit.db import is_closed_transport
-from shared.kit.http.problems import ApiProblem, too_many
+from shared.kit.problems import too_many
+from shared.kit.refusals import Refusal
 
 REDIS_PATIENCE_S = 0.05
 REDIS_PAUSE_S = 3.0
@@ -159,5 +160,5 @@ def _allowance(limit: int, interval_us: int, allowed: bool, used_us: int) -> All
     return Allowance(allowed, limit, max(0, limit - spent), math.ceil(used_us / 1e6), math.ceil(wait_us / 1e6))
 
 
-def _refusal(allowance: Allowance) -> ApiProblem:
+def _refusal(allowance: Allowance) -> Refusal:
     return too_many(allowance.retry_after_s, allowance.headers())

@@ -6,7 +6,6 @@ Plain ASGI: Starlette's BaseHTTPMiddleware runs the app in another task, which b
 import asyncio
 import contextlib
 import re
-from collections.abc import Mapping
 from functools import partial
 from typing import Any, cast
 
@@ -19,9 +18,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shared.kit import clock, metrics
 from shared.kit.db import is_transient
 from shared.kit.http.bodies import BodiesFull, Body, BodyBudget, json_weight
-from shared.kit.http.problems import MEDIA_TYPE, ApiProblem, BodyTooLarge, ServiceBusy, internal_error
+from shared.kit.http.problems import MEDIA_TYPE, BodyTooLarge, document
 from shared.kit.ids import new_id
+from shared.kit.problems import INTERNAL_ERROR, ServiceBusy
 from shared.kit.proxies import Proxies, bucket
+from shared.kit.refusals import Refusal
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
@@ -265,13 +266,12 @@ class RequestMiddleware:
                 await send_problem(ServiceBusy("a dependency is away"), scope, receive, answer)
             else:
                 _log.error("request failed", route=route_of(scope), exc_info=exc)
-                await send_problem(internal_error(), scope, receive, answer)
+                await send_problem(INTERNAL_ERROR(), scope, receive, answer)
 
 
-async def send_problem(problem: ApiProblem, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answers with a problem from outside the app's own exception handling."""
-    headers: Mapping[str, str] = problem.headers or {}
-    response = JSONResponse(problem.marshal(), problem.status, dict(headers), MEDIA_TYPE)
+async def send_problem(refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers with a refusal from outside the app's own exception handling."""
+    response = JSONResponse(document(refusal), refusal.status, refusal.headers, MEDIA_TYPE)
     await response(scope, receive, send)
 
 

@@ -12,7 +12,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from shared.kit import metrics
-from shared.kit.http.problems import busy, too_many
+from shared.kit.problems import ServiceBusy, too_many
 
 RETRY_AFTER_S = 10
 
@@ -47,7 +47,7 @@ class OpenAnswers:
             metrics.RATE_LIMITED.labels("open").inc()
             raise too_many(RETRY_AFTER_S)
         if self.open >= self._of_all:
-            raise busy("too many of these answers are being sent", RETRY_AFTER_S)
+            raise ServiceBusy("too many of these answers are being sent", RETRY_AFTER_S)
         self._open[caller] += 1
         try:
             yield

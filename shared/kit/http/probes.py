@@ -12,7 +12,8 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from shared.kit import metrics
-from shared.kit.auth.policy import Public, allow, policy_router
+from shared.kit.auth.policy import allow, policy_router
+from shared.kit.auth.who import Public
 
 _READY_PATIENCE_S = 2.0
 

@@ -15,6 +15,7 @@ from shared.catalog import Catalogue
 from shared.events.report_routed import ReportRouted
 from shared.kit.db import Connection, Pool
 from shared.kit.ids import new_id
+from shared.kit.refusals import Refusal
 from shared.kit.work import Event, Record, Work, begin, insert_outbox
 
 SEEN_AT = datetime(2026, 3, 1, 8, tzinfo=UTC)
@@ -36,7 +37,7 @@ class Cases:
             await insert_outbox(conn, work.rows)
             return work
 
-    async def take(self, person: domain.Person, *wishes: usecases.Wish) -> list[domain.Taken | domain.Refused]:
+    async def take(self, person: domain.Person, *wishes: usecases.Wish) -> list[domain.Taken | Refusal]:
         async with self.pool.acquire() as conn, conn.transaction():
             work = await begin(conn)
             results = await usecases.take_steps(work, self.rules, person, wishes)

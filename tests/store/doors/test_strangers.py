@@ -58,9 +58,26 @@ def complaint(answer: httpx.Response, declared: dict[str, Any]) -> str | None:
         return f"{status}: {answer.text[:300]}"
     if str(status) not in declared and status not in NO_ROUTE:
         return f"{status} is not declared: {answer.text[:300]}"
-    if status >= 400 and answer.headers["content-type"] != "application/problem+json":
+    if status < 400:
+        return None
+    if answer.headers["content-type"] != "application/problem+json":
         return f"{status} is no problem document"
+    code = answer.json()["code"]
+    if str(status) in declared and status not in NO_ROUTE and f"`{code}`" not in declared[str(status)]["description"]:
+        return f"{code} is not declared for {status}: {answer.text[:300]}"
     return None
+
+
+def test_what_is_not_declared_is_told() -> None:
+    def answer(status: int, code: str) -> httpx.Response:
+        return httpx.Response(status, json={"code": code}, headers={"content-type": "application/problem+json"})
+
+    declared = {"409": {"description": "`sold_out`, `stock_moved_on`"}, "503": {"description": "`busy`"}}
+    assert complaint(answer(409, "sold_out"), declared) is None
+    assert "out is not declared for 409" in (complaint(answer(409, "out"), declared) or "")
+    assert "422 is not declared" in (complaint(answer(422, "sold_out"), declared) or "")
+    assert "500" in (complaint(answer(500, "internal_error"), declared) or "")
+    assert complaint(httpx.Response(409, json={"code": "sold_out"}), declared) == "409 is no problem document"
 
 
 @pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisDeprecationWarning")

@@ -54,11 +54,11 @@ def test_an_exchange_of_sealing_keys_goes_on_from_where_one_was(service: str, do
     ("service", "caller", "path", "field"),
     [
         ("points", "rider", "/v1/points/me/entries?cursor=%D9%A1.%D9%A1", "query.cursor"),  # digits of another script
-        ("notifications", "operator", "/v1/webhooks?after=%00", "query.after"),
+        ("notifications", "operator", "/v1/webhooks?cursor=%00", "query.cursor"),
         ("notifications", "operator", "/v1/notifications/deliveries?cursor=%00", "query.cursor"),
         ("cases", "operator", "/v1/cases?due_before=0001-01-01T00:00:00%2B14:00", "query.due_before"),
         ("tracking", "operator", "/v1/tracking/hops?since=0001-01-01T00:00:00%2B14:00", "query.since"),
-        ("routing", "operator", "/v1/areas?after=%00", "query.after"),
+        ("routing", "operator", "/v1/areas?cursor=%00", "query.cursor"),
         ("routing", "operator", "/v1/areas/export.geojson?within=%E5%8C%BA", "query.within"),
         ("riders", "company", "/v1/riders/a%00b", "path.rider"),
     ],

@@ -369,7 +369,7 @@ async def test_who_reads_a_rider(suite: Suite) -> None:
     outlets = {"outlets": [{"code": "o1", "name": "一号"}, {"code": "o 2", "name": "x"}]}
     saved = await suite.signed("riders", "POST", "/v1/outlets:batch", outlets)
     assert [item["status"] for item in saved.json()["items"]] == ["saved", "refused"], saved.text
-    assert (await suite.signed("riders", "GET", "/v1/outlets")).json()[0]["code"] == "o1"
+    assert (await suite.signed("riders", "GET", "/v1/outlets")).json()["items"][0]["code"] == "o1"
     assert (await suite.person("riders", "DELETE", path, str(new_id()), ["rider"])).status_code == 404
     assert (await suite.person("riders", "DELETE", path, me, ["rider"])).status_code == 204
     assert (await suite.operator("GET", path)).json()["name"] == ""

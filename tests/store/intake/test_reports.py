@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from services.intake import domain
-from services.intake.domain import Accepted, Refusal
+from services.intake.domain import Accepted
 from services.intake.store import photos as photo_store
 from services.intake.store import reports as store
 from services.intake.usecases import reports as usecases
 from shared.events.personal import number_mark
 from shared.kit.ids import new_id
+from shared.kit.refusals import Refusal
 from shared.kit.work import begin
 from tests.store.intake.conftest import Intake, later, report, rider_id
 

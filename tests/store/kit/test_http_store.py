@@ -29,11 +29,12 @@ from shared.kit.auth import (
     policy_router,
 )
 from shared.kit.db import Pool
-from shared.kit.http import ApiProblem, RateLimiter, Unlimited
+from shared.kit.http import RateLimiter, Unlimited
 from shared.kit.http.app import create_app
 from shared.kit.http.limits import REDIS_PATIENCE_S
 from shared.kit.idempotency import Idempotent, StoredResponse
 from shared.kit.log import configure_logging
+from shared.kit.refusals import Refusal
 from tests.unit.kit.web import Keys, Well, bearer, client_of
 
 RIDER = Principal("person", "r1")
@@ -66,7 +67,7 @@ async def test_same_key_same_answer(pool: Pool) -> None:
 
 async def test_same_key_other_body_is_a_conflict(pool: Pool) -> None:
     await attempt(pool, "key-00002", b"a", b"first")
-    with pytest.raises(ApiProblem) as refusal:
+    with pytest.raises(Refusal) as refusal:
         await attempt(pool, "key-00002", b"b", b"second")
     assert (refusal.value.status, refusal.value.code) == (409, "idempotency_conflict")
 
@@ -95,7 +96,7 @@ async def test_failed_first_leaves_the_key_to_the_second(pool: Pool) -> None:
 async def test_unstored_claims(pool: Pool) -> None:
     async with pool.acquire() as conn:
         await idempotency.remembered(conn, RIDER, "key-00005", b"x")
-        with pytest.raises(ApiProblem, match="Unfinished"):
+        with pytest.raises(Refusal, match="Unfinished"):
             await idempotency.remembered(conn, RIDER, "key-00005", b"x")
         with pytest.raises(RuntimeError):
             await idempotency.store(conn, RIDER, "key-unclaimed", 200, b"")
@@ -161,7 +162,7 @@ async def test_bucket_is_shared_atomic_and_refilled(infra: Infra, limiter: RateL
     assert (await limiter.take("other")).remaining == 59
     while (await limiter.take("k")).allowed:
         pass
-    with pytest.raises(ApiProblem) as refusal:
+    with pytest.raises(Refusal) as refusal:
         await limiter.check("k")
     assert refusal.value.status == 429
     assert (refusal.value.headers or {})["Retry-After"] == "1"

@@ -42,9 +42,10 @@ from shared.kit.auth.replay import (
 )
 from shared.kit.db import Connection, Pool
 from shared.kit.erasure import Erasure, Leaver
-from shared.kit.http import ApiProblem, Limiter, RateLimiter, ServiceBusy, Unlimited, busy, too_many, unprocessable
 from shared.kit.http.app import create_app
-from shared.kit.http.limits import Allowance
+from shared.kit.http.limits import Allowance, Limiter, RateLimiter, Unlimited
+from shared.kit.problems import VALIDATION_FAILED, ServiceBusy, too_many
+from shared.kit.refusals import Refusal
 from tests.unit.kit.web import ELE, MT_NEW, MT_OLD, Keys, Well, client_of
 
 ANSWER = KeptAnswer(201, "application/json", b'{"id": 1}')
@@ -61,7 +62,7 @@ async def claimed(guard: ReplayGuard, request: SignedRequest) -> Claim:
 
 
 async def refusal(guard: ReplayGuard, request: SignedRequest) -> tuple[int, str]:
-    with pytest.raises(ApiProblem) as caught:
+    with pytest.raises(Refusal) as caught:
         await guard.begin(request)
     return caught.value.status, caught.value.code
 
@@ -101,7 +102,7 @@ async def test_an_answer_that_was_not_kept_is_a_refusal(guards: list[ReplayGuard
     await guards[0].finish(claim, KeptAnswer(200, "application/json", None))
     answer = await guards[1].begin(request_of())
     assert isinstance(answer, KeptAnswer)
-    with pytest.raises(ApiProblem, match="Replayed"):
+    with pytest.raises(Refusal, match="Replayed"):
         answer.response()
 
 
@@ -252,7 +253,7 @@ class OutOfTokens(Unlimited):
 async def test_refused_for_now_is_not_burnt(guards: list[ReplayGuard], pool: Pool, tmp_path: Path) -> None:
     """429 from the limit, 503, an outage and an unexpected failure: then the same id, signed a second later."""
     door = Door(pool)
-    door.next = [busy("full"), OSError("postgres is away"), TimeoutError(), too_many(3), RuntimeError("a bug")]
+    door.next = [ServiceBusy("full"), OSError("postgres is away"), TimeoutError(), too_many(3), RuntimeError("a bug")]
     app = app_with(door, guards[0], Keys(), tmp_path, OutOfTokens())
     now = int(clock.unix_s())
     async with client_of(app) as client:
@@ -266,7 +267,7 @@ async def test_refused_for_now_is_not_burnt(guards: list[ReplayGuard], pool: Poo
 
 async def test_a_refusal_for_good_is_an_answer_too(guards: list[ReplayGuard], pool: Pool, tmp_path: Path) -> None:
     door = Door(pool)
-    door.next = [unprocessable("unknown_rider", "骑手未登记 / Unknown rider", field="rider")]
+    door.next = [VALIDATION_FAILED(field="rider")]
     async with client_of(app_with(door, guards[0], Keys(), tmp_path, Unlimited())) as client:
         first, again = [await post(client, request_id="msg_00000002") for _ in range(2)]
         assert first.status_code == again.status_code == 422
@@ -377,16 +378,15 @@ async def test_only_the_company_itself_speaks_for_a_company(
         await flusher.flushall()
         await flusher.aclose()
         replayed = await asyncio.gather(*(send(n + 1, h, b) for n, (h, b) in enumerate(zip(sent, bodies, strict=True))))
-        assert replayed == first
-        assert door.effects == 1_000
-        now = int(clock.unix_s())
+        assert (replayed, door.effects) == (first, 1_000)
 
         def signed(**changes: Any) -> dict[str, str]:
             usual = {"company": "MT", "secret": MT_NEW, "method": "POST", "target": "/v1/reports", "body": bodies[0]}
             return signed_headers(**{**usual, **changes})
 
         for offset_s in (-360, 360):
-            assert await send(0, signed(timestamp=now + offset_s), bodies[0]) == (401, "signature_expired")
+            off = signed(timestamp=int(clock.unix_s()) + offset_s)
+            assert await send(0, off, bodies[0]) == (401, "signature_expired")
         fresh = signed()
         assert await send(0, fresh, bodies[1]) == (401, "signature_invalid")
         assert await send(0, sent[0], bodies[1]) == (401, "signature_invalid")  # nor does an answered id tell anything

@@ -100,13 +100,13 @@ async def test_from_kafka_to_the_inbox(web: httpx.AsyncClient, installation: Ins
 
     async def both() -> Any:
         answer = (await web.get("/v1/inbox", headers=mine)).json()
-        return answer if len(answer["messages"]) == 2 else None
+        return answer if len(answer["items"]) == 2 else None
 
     inbox = await eventually(both)
     await asyncio.sleep(0.3)
     inbox = await both()
     assert inbox["unread"] == 2
-    newest, oldest = inbox["messages"]
+    newest, oldest = inbox["items"]
     assert (newest["title"], oldest["title"]) == ("积分已到账", "随手拍已受理")
     assert "网格 330114001001001" in oldest["body"]
     assert set(oldest["links"]) == {"report_id", "case_id"}
@@ -121,13 +121,13 @@ async def test_a_rider_reads_page_by_page_in_the_own_language(web: httpx.AsyncCl
             lambda work, events: telling.tell_movements(stage.settings, work, events), moved(rider), moved(other)
         )
     first = (await web.get("/v1/inbox?limit=3", headers=mine)).json()
-    rest = (await web.get(f"/v1/inbox?limit=3&cursor={first['next']}", headers=mine)).json()
-    ids = [one["message_id"] for one in first["messages"] + rest["messages"]]
+    rest = (await web.get(f"/v1/inbox?limit=3&cursor={first['cursor']}", headers=mine)).json()
+    ids = [one["message_id"] for one in first["items"] + rest["items"]]
     assert len(ids) == len(set(ids)) == 5
     assert ids == sorted(ids, reverse=True)
-    assert rest["next"] is None
-    assert first["messages"][0]["title"] == "Your report is being handled"
-    assert (await web.get("/v1/inbox?language=zh", headers=mine)).json()["messages"][0]["title"] == "随手拍已受理"
+    assert rest["cursor"] is None
+    assert first["items"][0]["title"] == "Your report is being handled"
+    assert (await web.get("/v1/inbox?language=zh", headers=mine)).json()["items"][0]["title"] == "随手拍已受理"
 
     read = await web.post(f"/v1/inbox/{ids[0]}/read", headers=mine)
     again = await web.post(f"/v1/inbox/{ids[0]}/read", headers=mine)
@@ -221,22 +221,22 @@ async def test_a_company_sets_its_webhook_and_is_told(web: httpx.AsyncClient, st
         await eventually(both)
     assert {body["type"] for body in receiver.taken} == {"webhook.test", "report.status_changed"}
     own = (await web.request("GET", "/v1/webhooks", **signed("GET", "/v1/webhooks"))).json()
-    assert [(one["company"], one["state"], one["secret"]) for one in own] == [("mt", "working", None)]
-    assert (
-        await web.request("GET", "/v1/webhooks", **signed("GET", "/v1/webhooks", None, "other", b"o" * 32))
-    ).json() == []
+    assert [(one["company"], one["state"], one["secret"]) for one in own["items"]] == [("mt", "working", None)]
+    assert (await web.request("GET", "/v1/webhooks", **signed("GET", "/v1/webhooks", None, "other", b"o" * 32))).json()[
+        "items"
+    ] == []
     foreign = {"url": receiver.url, "company": "mt"}
     refused = await web.put("/v1/webhooks", **signed("PUT", "/v1/webhooks", foreign, "other", b"o" * 32))
     assert refused.status_code == 403
     forged = await web.put("/v1/webhooks", **signed("PUT", "/v1/webhooks", foreign, "mt", b"x" * 32))
     assert forged.status_code == 401
-    assert [one["company"] for one in (await web.get("/v1/webhooks", headers=operator)).json()] == ["mt"]
+    assert [one["company"] for one in (await web.get("/v1/webhooks", headers=operator)).json()["items"]] == ["mt"]
     unknown = await web.put("/v1/webhooks", headers=operator, json={"url": receiver.url, "company": "nobody"})
     assert unknown.status_code == 404
     private = await web.put("/v1/webhooks", headers=operator, json={"url": "https://10.0.0.1/", "company": "mt"})
     assert (private.status_code, private.json()["code"]) == (422, "url_not_allowed")
     assert (await web.delete("/v1/webhooks?company=mt", headers=operator)).status_code == 204
-    assert (await web.get("/v1/webhooks", headers=operator)).json()[0]["state"] == "off"
+    assert (await web.get("/v1/webhooks", headers=operator)).json()["items"][0]["state"] == "off"
 
 
 async def test_an_operator_sees_and_retries_what_is_dead(web: httpx.AsyncClient, stage: Stage, token: Any) -> None:
@@ -250,9 +250,9 @@ async def test_an_operator_sees_and_retries_what_is_dead(web: httpx.AsyncClient,
         )
     await stage.rows("UPDATE deliveries SET state = 'dead', reason = 'x', attempts = 8")
     first = (await web.get("/v1/notifications/deliveries?state=dead&limit=2", headers=operator)).json()
-    cursor = first["next"]
+    cursor = first["cursor"]
     rest = (await web.get("/v1/notifications/deliveries", params={"cursor": cursor}, headers=operator)).json()
-    found = first["deliveries"] + rest["deliveries"]
+    found = first["items"] + rest["items"]
     assert len({one["delivery_id"] for one in found}) == 3
     assert (await web.get("/v1/notifications/deliveries?cursor=x", headers=operator)).status_code == 422
     one = found[0]
@@ -273,18 +273,17 @@ async def test_operators_channels(web: httpx.AsyncClient, token: Any) -> None:
     made = await web.post("/v1/notifications/channels", headers=once, json=body)
     same = await web.post("/v1/notifications/channels", headers=once, json=body)
     assert (made.status_code, made.json()) == (201, same.json())
-    listed = (await web.get("/v1/notifications/channels", headers=operator)).json()
+    listed = (await web.get("/v1/notifications/channels", headers=operator)).json()["items"]
     assert [one["address"] for one in listed] == ["dingtalk://***7890"]
     more = {**operator, "idempotency-key": "add-channel-2"}
     other = await web.post("/v1/notifications/channels", headers=more, json={**body, "area": "330105"})
     assert other.status_code == 201
     first = (await web.get("/v1/notifications/channels?limit=1", headers=operator)).json()
-    rest = await web.get(f"/v1/notifications/channels?limit=1&after={first[0]['channel_id']}", headers=operator)
-    assert {first[0]["area"], rest.json()[0]["area"]} == {"330114", "330105"}
-    last = await web.get(f"/v1/notifications/channels?after={rest.json()[0]['channel_id']}", headers=operator)
-    assert last.json() == []
+    rest = await web.get(f"/v1/notifications/channels?limit=1&cursor={first['cursor']}", headers=operator)
+    assert {first["items"][0]["area"], rest.json()["items"][0]["area"]} == {"330114", "330105"}
+    assert rest.json()["cursor"] is None
     mine = token("op", "operator", areas=("330105",))
-    seen = (await web.get("/v1/notifications/channels?limit=1", headers=mine)).json()
+    seen = (await web.get("/v1/notifications/channels?limit=1", headers=mine)).json()["items"]
     assert [one["area"] for one in seen] == ["330105"], "what isn't the caller's takes no place of a page"
     foreign = f"/v1/notifications/channels/{listed[0]['channel_id']}"
     assert (await web.delete(foreign, headers=mine)).status_code == 404

@@ -15,8 +15,8 @@ from shared.events.case_changed import CaseChanged
 from shared.kit import counters
 from shared.kit.areas import AreaTree, KnownArea
 from shared.kit.auth import Principal
-from shared.kit.http import ApiProblem
 from shared.kit.ids import new_id
+from shared.kit.refusals import Refusal
 from shared.kit.work import Event, Gone, begin
 from tests.store.points.ledger import GAS, MANHOLE, NOON, WELL, Case, Ledger, points_of, redemption, rider
 
@@ -115,7 +115,7 @@ async def test_rules_take_effect_at_their_instant(ledger: Ledger) -> None:
     async with ledger.pool.acquire() as conn, conn.transaction():
         rule = Rule(2, NOON, 5, 5, 0, "operator", "test")
         await usecases.set_rule(await begin(conn), rule)
-        with pytest.raises(ApiProblem, match="Rules have changed"):
+        with pytest.raises(Refusal, match="Rules have changed"):
             await usecases.set_rule(await begin(conn), rule)
     before, after = new_id(), new_id()
     await ledger.deliver(Case(GAS, NOON - timedelta(seconds=1)).report(before), Case(GAS, NOON).report(after))
@@ -203,9 +203,9 @@ async def test_an_operator_reverses_a_report_once(ledger: Ledger) -> None:
     someone, case = await _with_points(ledger)
     hold_id = case.reports[0].report_id
     await ledger.reverse(hold_id)
-    with pytest.raises(ApiProblem, match="Can't be reversed"):
+    with pytest.raises(Refusal, match="Can't be reversed"):
         await ledger.reverse(hold_id)
-    with pytest.raises(ApiProblem):
+    with pytest.raises(Refusal):
         await ledger.reverse(new_id())
     assert await ledger.balances(someone) == (0, 0, 0)
     assert (await ledger.told(someone))[-1] == ("reversed", -GAS_POINTS, "wrong")
@@ -219,7 +219,7 @@ async def test_the_office_that_took_a_grid_over_reverses_what_was_earned_there(l
     )
     offices = {code: Principal("operator", "o", areas=(code,), tree=tree) for code in ("330106", "330105")}
     hold_id = case.reports[0].report_id
-    with pytest.raises(ApiProblem) as refused:
+    with pytest.raises(Refusal) as refused:
         await ledger.reverse(hold_id, offices["330106"].covers)
     assert refused.value.status == 404
     await ledger.reverse(hold_id, offices["330105"].covers)
@@ -244,7 +244,7 @@ async def _who_may_reverse(ledger: Ledger, case: Case) -> list[str]:
         status = 200
         try:
             await ledger.reverse(case.reports[0].report_id, Principal("operator", "o", areas=(code,), tree=tree).covers)
-        except ApiProblem as problem:
+        except Refusal as problem:
             status = problem.status
         if status != 404:
             able.append(code)

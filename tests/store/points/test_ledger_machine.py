@@ -23,8 +23,8 @@ from services.points.store import ledger as store
 from shared.cli.provision import owner_role
 from shared.devtools.installation import Installation
 from shared.kit.db import prepare_connection
-from shared.kit.http import ApiProblem
 from shared.kit.ids import new_id
+from shared.kit.refusals import Refusal
 from tests.store.points.ledger import GAS, MANHOLE, NOON, TERMS, WELL, Case, Ledger, empty, points_of, redemption, rider
 
 STEPS = int(os.environ.get("BEEGRID_LEDGER_STEPS", "400"))
@@ -237,7 +237,7 @@ class LedgerMachine(RuleBasedStateMachine):
             try:
                 self.run(self.ledger.reverse(hold))
                 done = True
-            except ApiProblem:
+            except Refusal:
                 done = False
             assert done == self.model.reverse(hold)
 

@@ -150,9 +150,14 @@ async def test_the_way_of_a_gift(town: Town) -> None:
     statement = (await town.rewards.get(path, params=period, headers=counter)).json()
     assert (statement["vouchers"], statement["points"]) == (1, 60)
     entries = (await town.points.get("/v1/points/me/entries?limit=3", headers=town.headers(rider, "rider"))).json()
-    assert [e["movement"] for e in entries["entries"]] == ["posted", "held", "posted"]
-    rest = await town.points.get(f"/v1/points/riders/{rider}/entries?cursor={entries['next']}", headers=town.operator)
-    assert [e["movement"] for e in rest.json()["entries"]] == ["held"]
+    assert [e["movement"] for e in entries["items"]] == ["posted", "held", "posted"]
+    path = f"/v1/points/riders/{rider}/entries"
+    assert (await town.points.get(path, params={"limit": 3}, headers=town.operator)).json()["items"] == entries["items"]
+    other_list = await town.points.get(path, params={"cursor": entries["cursor"]}, headers=town.operator)
+    assert (other_list.status_code, other_list.json()["code"]) == (422, "bad_cursor")
+    mine, cursor = town.headers(rider, "rider"), {"cursor": entries["cursor"]}
+    rest = (await town.points.get("/v1/points/me/entries", params=cursor, headers=mine)).json()
+    assert ([e["movement"] for e in rest["items"]], rest["cursor"]) == (["held"], None)
 
 
 async def test_an_operator_undoes_what_was_pressed_by_mistake(town: Town, pool_for: Any) -> None:
@@ -177,7 +182,7 @@ async def test_an_operator_undoes_what_was_pressed_by_mistake(town: Town, pool_f
     seen = (await town.rewards.get(f"/v1/offers/{offer['id']}", headers=town.operator)).json()
     assert (seen["free"], seen["held"], seen["sold"]) == (3, 0, 0)
     entries = (await town.points.get("/v1/points/me/entries?limit=3", headers=town.headers(rider, "rider"))).json()
-    assert [e["movement"] for e in entries["entries"]] == ["reversed", "posted", "held"]
+    assert [e["movement"] for e in entries["items"]] == ["reversed", "posted", "held"]
     second = await town.rewards.post("/v1/vouchers/verify", json={"code": voucher["qr"]}, headers=counter)
     assert (second.status_code, second.json()["code"]) == (409, "voucher_undone")
     assert (await town.redeem(offer, rider)).status_code == 201
@@ -200,7 +205,7 @@ async def test_why_points_were_taken_back_and_rules_changed_names_nobodys_number
     assert (await town.points.post(path, json=why, headers=town.operator)).status_code == 204
     kept = await town.ledger.pool.fetch("SELECT state, reason FROM holds WHERE rider_id = $1", rider)
     assert [(row["state"], row["reason"]) for row in kept] == [("reversed", "问过 ***，没有井盖 (Wang)")]
-    newest = (await town.points.get("/v1/points/rules?limit=200", headers=town.operator)).json()["rules"][-1]["version"]
+    newest = (await town.points.get("/v1/points/rules?limit=200", headers=town.operator)).json()["items"][-1]["version"]
     rule = {
         "after_version": newest, "effective_from": (clock.now() + timedelta(days=900)).isoformat(),
         "points_per_day_max": 100, "kind_reports_per_day_max": 10, "co_reporters_max": 3,
@@ -208,7 +213,7 @@ async def test_why_points_were_taken_back_and_rules_changed_names_nobodys_number
     }  # fmt: skip
     try:
         made = await town.points.put("/v1/points/rules", json=rule, headers=town.operator)
-        assert (made.status_code, made.json()["rules"][0]["reason"]) == (200, "王主任 *** 来电要求")
+        assert (made.status_code, made.json()["items"][0]["reason"]) == (200, "王主任 *** 来电要求")
     finally:
         owner = await asyncpg.connect(installation.dsn("points", owner_role))
         await owner.execute("DELETE FROM rules WHERE version = $1", newest + 1)
@@ -227,7 +232,7 @@ async def test_what_is_closed_gives_no_more_and_takes_what_is_out(town: Town, wh
     assert (refused.status_code, refused.json()["code"], refused.json()["detail"]) == (409, "offer_closed", "搬迁***")
     headers = town.headers(rider, "rider")
     listed = await town.rewards.get("/v1/offers", params={"merchant_id": offer["merchant_id"]}, headers=headers)
-    assert listed.json()["offers"] == []
+    assert listed.json()["items"] == []
     seen = await town.rewards.get(f"/v1/offers/{offer['id']}", headers=headers)
     assert seen.json()["closed_reason"] == "搬迁***"
     counter = town.headers("clerk", "merchant", merchant_id=offer["merchant_id"])
@@ -251,7 +256,7 @@ async def test_too_few_points_and_too_little_stock(town: Town) -> None:
     listed = await town.rewards.get(
         "/v1/offers", params={"merchant_id": offer["merchant_id"]}, headers=town.headers(poor, "rider")
     )
-    assert [(o["free"], o["held"], o["sold"]) for o in listed.json()["offers"]] == [(1, 0, 0)]
+    assert [(o["free"], o["held"], o["sold"]) for o in listed.json()["items"]] == [(1, 0, 0)]
 
 
 async def test_a_voucher_not_used_in_time_gives_points_and_stock_back(town: Town, pool_for: Any) -> None:
@@ -290,7 +295,7 @@ async def test_somebody_elses_things_look_like_nothing(town: Town) -> None:
 async def test_operators_set_rules_and_stock_and_reverse(town: Town) -> None:
     rules = (await town.points.get("/v1/points/rules", headers=town.operator)).json()
     new = {
-        "after_version": rules["rules"][-1]["version"],
+        "after_version": rules["items"][-1]["version"],
         "effective_from": "2099-06-01T00:00:00+08:00",
         "points_per_day_max": 200,
         "kind_reports_per_day_max": 5,
@@ -298,7 +303,7 @@ async def test_operators_set_rules_and_stock_and_reverse(town: Town) -> None:
         "reason": "summer",
     }
     done = await town.points.put("/v1/points/rules", json=new, headers=town.operator)
-    assert (done.status_code, done.json()["rules"][-1]["points_per_day_max"]) == (200, 200)
+    assert (done.status_code, done.json()["items"][-1]["points_per_day_max"]) == (200, 200)
     assert (await town.points.put("/v1/points/rules", json=new, headers=town.operator)).status_code == 409
     past = {**new, "after_version": new["after_version"] + 1, "effective_from": "2026-01-01T00:00:00Z"}
     assert (await town.points.put("/v1/points/rules", json=past, headers=town.operator)).status_code == 422

@@ -9,7 +9,7 @@ import pytest
 from services.rewards.domain import Offer
 from services.rewards.store import offers
 from services.rewards.usecases.redemptions import Answer
-from shared.kit.http import ApiProblem
+from shared.kit.refusals import Refusal
 from tests.store.rewards.shop import Shop, wish
 
 STOCK, RACERS, REPLICAS = 100, 300, 4
@@ -36,7 +36,7 @@ async def _race(shop: Shop, offer: Offer) -> Counter[str]:
         await asyncio.sleep(dice.random() * 0.05)
         try:
             answer: Answer = await replicas[at % REPLICAS].submit(wishes[at])
-        except ApiProblem as problem:
+        except Refusal as problem:
             return problem.code
         return "again" if answer.replayed else "granted"
 

@@ -10,13 +10,13 @@ from services.rewards.domain import shown
 from services.rewards.store import offers, redemptions
 from services.rewards.usecases.redemptions import Answer
 from shared.kit import clock
-from shared.kit.http import ApiProblem
 from shared.kit.ids import new_id
+from shared.kit.refusals import Refusal
 from tests.store.rewards.shop import Shop, wish
 
 
 def _code(answer: object) -> str:
-    assert isinstance(answer, ApiProblem), answer
+    assert isinstance(answer, Refusal), answer
     return answer.code
 
 
@@ -89,7 +89,7 @@ async def test_quotas_per_rider_and_day_count_what_was_not_given_back(shop: Shop
     offer = await shop.offer(per_rider_max=1, per_day_max=2)
     one, two, three = new_id(), new_id(), new_id()
     answers = await shop.redeem(wish(offer.id, one), wish(offer.id, one), wish(offer.id, two), wish(offer.id, three))
-    assert [a.code if isinstance(a, ApiProblem) else "granted" for a in answers] == [
+    assert [a.code if isinstance(a, Refusal) else "granted" for a in answers] == [
         "granted",
         "rider_quota_used",
         "granted",

@@ -10,13 +10,14 @@ from uuid import UUID
 import pytest
 
 from services.riders import store, usecases
-from services.riders.domain import Outlet, Refusal
+from services.riders.domain import Outlet
 from services.riders.handlers import on_rider_submission
 from services.riders.usecases import NewKey
 from shared.events.personal import number_mark
 from shared.kit.auth import Sealer
 from shared.kit.erasure import Erasure
 from shared.kit.ids import new_id
+from shared.kit.refusals import Refusal
 from shared.kit.resealing import Resealing
 from shared.kit.work import Event, Rejection, begin
 from tests.store.riders.conftest import SEALER, Riders, Submit

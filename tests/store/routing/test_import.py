@@ -59,7 +59,7 @@ async def test_a_chunk_sent_again_changes_nothing_and_other_areas_of_a_code_are_
     assert (again["added"], again["unchanged"]) == (1, 1)
     refused = await routing.upload(version, [box(A, 120.6, 30.3), box(C, 120.7, 30.3)], status=422)
     assert [error["code"] for error in refused["errors"]] == [A]
-    versions = await routing.call("GET", "/v1/areas/versions")
+    versions = (await routing.call("GET", "/v1/areas/versions"))["items"]
     assert (versions[0]["areas"], versions[0]["state"]) == (2, "draft")
 
 
@@ -118,7 +118,7 @@ async def test_a_new_version_disturbs_nothing_until_it_is_activated(routing: Rou
     await routing.upload(second, [box(C, 120.6, 30.3)], status=409)
     await routing.activate(first)
     assert (await routing.call("GET", "/v1/routing/locate", params=params))["grid_code"] == A
-    in_force = {v["version_id"] for v in await routing.call("GET", "/v1/areas/versions") if v["in_force"]}
+    in_force = {v["version_id"] for v in (await routing.call("GET", "/v1/areas/versions"))["items"] if v["in_force"]}
     assert in_force == {first}
     history = await routing.service.pool.fetch("SELECT version_id FROM activations ORDER BY activation_id")
     assert [str(row["version_id"]) for row in history] == [first, second, first]
@@ -176,7 +176,7 @@ async def test_successors_are_named_carried_over_and_published(routing: Routing)
     await routing.activate(second, mapping=lines, accept=True)
     told = {row["area_code"]: row for row in (await routing.published(AREA_CHANGED.name))[len(before) :]}
     assert (told[A]["in_force"], told[A]["successors"]) == (False, [C, third])
-    found = (await routing.call("GET", "/v1/routing/responsibilities"))["responsibilities"]
+    found = (await routing.call("GET", "/v1/routing/responsibilities"))["items"]
     where = {(one["department_kind"], one["area_code"]): one["department"] for one in found}
     assert where == {("gas", C): "D2", ("gas", third): "D1", ("water", C): "D1", ("water", third): "D1"}
     assert routing.service.tree.covers("330114001001", other), "who had B has the ground that took it over"
@@ -185,24 +185,25 @@ async def test_successors_are_named_carried_over_and_published(routing: Routing)
 async def test_imports_and_responsibilities_come_in_pages(routing: Routing) -> None:
     made = [await routing.draft() for _ in range(5)]
     seen: list[str] = []
-    while found_here := await routing.call(
-        "GET", "/v1/areas/versions", params={"limit": 2, **({"after": seen[-1]} if seen else {})}
-    ):
-        seen += [one["version_id"] for one in found_here]
+    place: dict[str, str] | None = {}
+    while place is not None:
+        page = await routing.call("GET", "/v1/areas/versions", params={"limit": 2, **place})
+        seen += [one["version_id"] for one in page["items"]]
+        place = {"cursor": page["cursor"]} if page["cursor"] else None
     assert seen[:5] == made[::-1]
     await routing.put_in_force([box(A, 120.5, 30.3), box(B, 120.51, 30.3), box(C, 120.52, 30.3)])
     rows = [{"department_kind": kind, "area_code": area, "department": "D"} for kind in "abc" for area in (A, B, C)]
     await routing.call("PUT", "/v1/routing/responsibilities", {"put": rows})
     for areas, of_mine in (((), 9), ((B,), 3)):
         found: list[tuple[str, str]] = []
-        place: dict[str, str] = {}
+        place = {}
         while True:
             params = {"limit": 2, **place}
             page = await routing.call("GET", "/v1/routing/responsibilities", params=params, areas=areas)
-            found += [(one["department_kind"], one["area_code"]) for one in page["responsibilities"]]
-            if page["next"] is None:
+            found += [(one["department_kind"], one["area_code"]) for one in page["items"]]
+            if page["cursor"] is None:
                 break
-            place = {"after_kind": page["next"]["department_kind"], "after_area": page["next"]["area_code"]}
+            place = {"cursor": page["cursor"]}
         assert len(found) == of_mine and found == sorted(set(found))
 
 
@@ -215,10 +216,10 @@ async def test_a_responsibility_that_stands_twice_is_refused_with_its_place(rout
         refused = await routing.call("PUT", "/v1/routing/responsibilities", body, status=422)
         told = [(one["field"], one["problem"]) for one in refused["errors"]]
         assert told == [("body.put.2", "names the same kind and area as item 0")]
-    assert (await routing.call("GET", "/v1/routing/responsibilities"))["responsibilities"] == []
+    assert (await routing.call("GET", "/v1/routing/responsibilities"))["items"] == []
     both = {"put": [line("330114", "D1")], "remove": [{"department_kind": "gas", "area_code": "330114"}] * 2}
     await routing.call("PUT", "/v1/routing/responsibilities", both)
-    found = (await routing.call("GET", "/v1/routing/responsibilities"))["responsibilities"]
+    found = (await routing.call("GET", "/v1/routing/responsibilities"))["items"]
     assert [one["department"] for one in found] == ["D1"]
 
 
@@ -230,7 +231,7 @@ async def test_a_draft_can_be_removed_and_what_was_in_force_can_not(routing: Rou
         await routing.call("DELETE", f"/v1/areas/versions/{second}", status=204)
     problem = await routing.call("DELETE", f"/v1/areas/versions/{first}", status=409)
     assert problem["code"] == "not_a_draft"
-    assert [row["version_id"] for row in await routing.call("GET", "/v1/areas/versions")] == [first]
+    assert [row["version_id"] for row in (await routing.call("GET", "/v1/areas/versions"))["items"]] == [first]
     assert {str(row["version_id"]) for row in await routing.service.pool.fetch("SELECT * FROM areas")} == {first}
     await routing.call("DELETE", f"/v1/areas/versions/{first}", status=403, roles=("dispatcher",))
 
@@ -248,13 +249,13 @@ async def test_a_draft_beside_another_has_its_areas_and_leaves_it_alone(routing:
     assert {error["code"] for error in round_["errors"]} == {"S1", "S2"}
     clash = [box("S1", 120.9, 30.3, level="street")]
     assert (await routing.upload(copy["version_id"], clash, status=422))["errors"][0]["code"] == "S1"
-    versions = {one["version_id"]: one["areas"] for one in await routing.call("GET", "/v1/areas/versions")}
+    versions = {one["version_id"]: one["areas"] for one in (await routing.call("GET", "/v1/areas/versions"))["items"]}
     assert versions[draft] == 1
     await routing.call("DELETE", f"/v1/areas/versions/{copy['version_id']}", status=204)
-    assert draft in {one["version_id"] for one in await routing.call("GET", "/v1/areas/versions")}
+    assert draft in {one["version_id"] for one in (await routing.call("GET", "/v1/areas/versions"))["items"]}
     await routing.call("POST", "/v1/areas/versions", {**body, "beside": in_force}, status=409)
     await routing.call("POST", "/v1/areas/versions", {**body, "beside": str(new_id())}, status=404)
-    assert len(await routing.call("GET", "/v1/areas/versions")) == 2, "what was refused leaves no draft"
+    assert len((await routing.call("GET", "/v1/areas/versions"))["items"]) == 2, "what was refused leaves no draft"
 
 
 async def test_other_processes_notice_a_new_version_by_themselves(routing: Routing) -> None:
@@ -365,11 +366,11 @@ async def test_a_person_has_two_maps_open_that_they_read_slowly(routing: Routing
 async def test_areas_are_listed_in_pages(routing: Routing) -> None:
     await routing.put_in_force(grids()[:7])
     seen: list[str] = []
-    after = ""
+    place: dict[str, str] = {}
     while True:
-        page = await routing.call("GET", "/v1/areas", params={"level": "grid", "limit": 3, "after": after})
-        seen += [area["code"] for area in page["areas"]]
-        if page["next"] is None:
+        page = await routing.call("GET", "/v1/areas", params={"level": "grid", "limit": 3, **place})
+        seen += [area["code"] for area in page["items"]]
+        if page["cursor"] is None:
             break
-        after = page["next"]
+        place = {"cursor": page["cursor"]}
     assert seen == [area.code for area in grids()[:7]]

@@ -28,7 +28,7 @@ async def handle(routing: Routing, *bodies: ReportReceived) -> None:
 
 async def waiting_for(routing: Routing, *areas: str) -> set[str]:
     found = await routing.call("GET", QUEUE, roles=["dispatcher"], areas=areas)
-    return {item["report_id"] for item in found}
+    return {item["report_id"] for item in found["items"]}
 
 
 async def switch(routing: Routing, areas: list[Area], **how: Any) -> None:

@@ -21,6 +21,7 @@ from tests.store.routing.conftest import Routing, box, event, report, settings
 
 A, B, C = "330114001001001", "330114001001002", "330114002001001"
 SQUARES = [box(A, 120.50, 30.3), box(B, 120.51, 30.3), box(C, 120.52, 30.3)]
+NOBODY = {"items": [], "cursor": None}
 
 
 async def handle(routing: Routing, events: Sequence[Event[ReportReceived]]) -> None:
@@ -61,8 +62,8 @@ async def test_a_vague_place_is_published_and_assigned_by_a_person(routing: Rout
     assert (told.outcome, told.reason, told.accuracy_m) == ("unroutable", "place_too_vague", accuracy_m)
     assert told.alternatives == (A,)
     foreign = {"roles": ["dispatcher"], "areas": [C]}
-    assert await routing.call("GET", "/v1/routing/unroutable", **foreign) == []
-    [queued] = await routing.call("GET", "/v1/routing/unroutable", roles=["dispatcher"], areas=[A])
+    assert await routing.call("GET", "/v1/routing/unroutable", **foreign) == NOBODY
+    [queued] = (await routing.call("GET", "/v1/routing/unroutable", roles=["dispatcher"], areas=[A]))["items"]
     assert (queued["reason"], queued["report"]["accuracy_m"]) == ("place_too_vague", accuracy_m)
     path = f"/v1/routing/unroutable/{body.report_id}/assign"
     await routing.call("POST", path, {"grid_code": A}, roles=["operator"])
@@ -117,11 +118,11 @@ async def test_without_a_map_everything_waits_and_a_person_assigns(routing: Rout
     await handle(routing, [event(body)])
     assert (await routing.published())[0]["reason"] == "no_active_map"
     await routing.put_in_force(SQUARES)
-    assert await routing.call("GET", "/v1/routing/unroutable", roles=["dispatcher"]) == []
+    assert await routing.call("GET", "/v1/routing/unroutable", roles=["dispatcher"]) == NOBODY
     foreign = {"roles": ["dispatcher"], "areas": ["330105"]}
-    assert await routing.call("GET", "/v1/routing/unroutable", **foreign) == []
+    assert await routing.call("GET", "/v1/routing/unroutable", **foreign) == NOBODY
     mine = {"roles": ["dispatcher"], "areas": ["330114001"]}
-    queue = await routing.call("GET", "/v1/routing/unroutable", **mine)
+    queue = (await routing.call("GET", "/v1/routing/unroutable", **mine))["items"]
     assert [(item["report_id"], item["report"]["text"]) for item in queue] == [(str(body.report_id), "井盖丢失")]
     path = f"/v1/routing/unroutable/{body.report_id}/assign"
     await routing.call("POST", path, {"grid_code": C}, status=403, **mine)
@@ -137,7 +138,7 @@ async def test_without_a_map_everything_waits_and_a_person_assigns(routing: Rout
     assert await routing.call("POST", path, {"grid_code": A}, **mine) == assigned
     conflict = await routing.call("POST", path, {"grid_code": B}, status=409, **mine)
     assert conflict["grid_code"] == A
-    assert await routing.call("GET", "/v1/routing/unroutable") == []
+    assert await routing.call("GET", "/v1/routing/unroutable") == NOBODY
     assert len(await routing.published()) == 2
 
 
@@ -165,10 +166,10 @@ async def test_responsibilities_are_changed_only_as_seen(routing: Routing) -> No
     first = await routing.call("PUT", path, {"put": [row], "expected_revision": 0})
     moved = await routing.call("PUT", path, {"put": [row], "expected_revision": 0}, status=409)
     assert moved["revision"] == first["revision"] == 1
-    assert await routing.call("GET", path) == {"revision": 1, "responsibilities": [row], "next": None}
+    assert await routing.call("GET", path) == {"revision": 1, "items": [row], "cursor": None}
     key = {"department_kind": "gas", "area_code": "330114"}
     await routing.call("PUT", path, {"remove": [key], "expected_revision": 1})
-    assert (await routing.call("GET", path))["responsibilities"] == []
+    assert (await routing.call("GET", path))["items"] == []
     await routing.call("PUT", path, {"put": [row]}, roles=["dispatcher"], status=403)
 
 

@@ -17,7 +17,7 @@ import orjson
 import pytest
 
 from services.tracking import usecases
-from services.tracking.api.problems import PROBLEMS
+from services.tracking.api.problems import problem_words
 from services.tracking.app import build
 from services.tracking.settings import Settings
 from shared.devtools.installation import Installation
@@ -256,7 +256,7 @@ async def test_the_page_of_a_problem(client: httpx.AsyncClient, query: str) -> N
 
 
 async def test_every_listed_problem_has_a_page(client: httpx.AsyncClient) -> None:
-    for code in PROBLEMS:
+    for code in problem_words():
         page = await client.get(f"/problems/{code}")
         assert page.status_code == 200 and code in page.text
     taken = (await client.get("/problems/company_suspended")).text

@@ -149,7 +149,9 @@ class Services:
         if request.url.path.endswith("/mt"):
             keys = [{"key_id": "new", "active": True}, {"key_id": "old", "active": True}]
             return httpx.Response(200, json={"code": "mt", "keys": keys})
-        return httpx.Response(200, json=[{"code": "mt", "name": "美团", "active": True, "version": 1}])
+        return httpx.Response(
+            200, json={"items": [{"code": "mt", "name": "美团", "active": True, "version": 1}], "cursor": None}
+        )
 
 
 LETTER = {

@@ -235,7 +235,7 @@ def test_a_text_that_was_cut_at_a_comma_is_refused_and_empty_cells_are_not() -> 
 def exporting(lines: list[str], *, cut: bool = False) -> Callable[[httpx.Request], httpx.Response]:
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.path == "/v1/companies":
-            return httpx.Response(200, json=[{"code": "mt"}, {"code": "sf"}])
+            return httpx.Response(200, json={"items": [{"code": "mt"}, {"code": "sf"}], "cursor": None})
         if request.url.path.startswith("/v1/companies/"):
             known = request.url.path.rsplit("/", 1)[1] in ("mt", "sf")
             return httpx.Response(200 if known else 404, json={"title": "x", "detail": "x"})

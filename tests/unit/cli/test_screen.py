@@ -38,7 +38,7 @@ class Played:
             return [letter | stuck] if (params or {}).get("after") == "0" else []
         return []
 
-    def pages(self, _path: str, _key: str) -> Sequence[Any]:
+    def pages(self, _path: str) -> Sequence[Any]:
         """The companies."""
         return [{"code": "suda", "name": self.word, "active": True, "version": 1}]
 

@@ -15,7 +15,7 @@ from services.intake import domain
 from services.intake.usecases.decoding.hashing import phash
 from services.intake.usecases.decoding.headers import check_jpeg
 from services.intake.usecases.decoding.pixels import process
-from services.intake.usecases.decoding.refusals import PhotoRefused
+from shared.kit.refusals import Refusal
 
 
 def picture(width: int = 640, height: int = 480, mode: str = "RGB") -> Image.Image:
@@ -69,7 +69,7 @@ def png_claiming(width: int, height: int) -> bytes:
 
 
 def refusal(content: bytes) -> str:
-    with pytest.raises(PhotoRefused) as caught:
+    with pytest.raises(Refusal) as caught:
         process(content)
     return caught.value.code
 
@@ -208,7 +208,7 @@ def test_what_a_png_says_beside_its_pixels_is_bounded(kind: bytes) -> None:
     head, rest = (content := encoded(picture(), "PNG"))[:33], content[33:]
     tracemalloc.start()
     try:
-        with contextlib.suppress(PhotoRefused):
+        with contextlib.suppress(Refusal):
             process(head + said + rest)
         assert tracemalloc.get_traced_memory()[1] < 8_000_000
     finally:

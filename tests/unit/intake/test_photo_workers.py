@@ -14,9 +14,10 @@ import pytest_asyncio
 
 from services.intake import domain
 from services.intake.settings import Settings
-from services.intake.usecases.imaging import PhotoQueueFull, PhotoRefused, PhotoWorkers
+from services.intake.usecases.imaging import PhotoQueueFull, PhotoWorkers
 from services.intake.usecases.turns import CHARGED_MAX_S, ORDINARY_S, PhotosTooSlow, Turns
 from shared.cli.services import about
+from shared.kit.refusals import Refusal
 from tests.unit.intake.test_imaging import blank_png, encoded, many_scans, picture
 
 MEMORY_MB = 384
@@ -35,7 +36,7 @@ async def workers() -> AsyncIterator[PhotoWorkers]:
 
 
 async def refusal(workers: PhotoWorkers, content: bytes) -> str:
-    with pytest.raises(PhotoRefused) as caught:
+    with pytest.raises(Refusal) as caught:
         await workers.process(ME, content)
     return caught.value.code
 
@@ -152,7 +153,7 @@ async def test_stopping_leaves_no_process() -> None:
     busy = asyncio.create_task(workers.process(ME, blank_png(6_000, 6_000)))
     await asyncio.sleep(0.05)
     await workers.stop()
-    with pytest.raises(PhotoRefused):
+    with pytest.raises(Refusal):
         await busy
     assert len(pids) == 2
     assert not any(psutil.pid_exists(pid) for pid in pids)
@@ -162,7 +163,9 @@ def test_a_parent_that_is_killed_takes_its_processes_along() -> None:
     """In the middle of a photo, when nobody reads the pipe."""
     lines = f"""
 import asyncio
+from shared.kit.refusals import Refusal
 from services.intake.usecases.imaging import PhotoWorkers
+from shared.kit.refusals import Refusal
 from tests.unit.intake.test_imaging import blank_png
 async def main():
     workers = PhotoWorkers(1, 2, memory_mb={MEMORY_MB}, seconds=60)

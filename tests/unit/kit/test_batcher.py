@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from shared.kit.batcher import Batcher
-from shared.kit.http import ServiceBusy
+from shared.kit.problems import ServiceBusy
 
 
 class Book:

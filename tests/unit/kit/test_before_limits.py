@@ -29,8 +29,10 @@ from shared.kit.auth import (
     policy_router,
     signed_headers,
 )
-from shared.kit.http import Allowance, ApiProblem, too_many
+from shared.kit.http import Allowance
 from shared.kit.http.app import create_app
+from shared.kit.problems import too_many
+from shared.kit.refusals import Refusal
 from tests.unit.kit.web import ELE, MT_NEW, Seen, Well, bearer, client_of
 
 LIMIT = 5
@@ -175,6 +177,6 @@ async def test_a_company_without_keys_any_more_is_a_stranger(tmp_path: Path, mon
     assert await ring.keys("MT") == [MT_NEW]
     assert await ring.keys("MT") == []
     door.limiter.counted["address"] = LIMIT
-    with pytest.raises(ApiProblem) as refused:
+    with pytest.raises(Refusal) as refused:
         await ring.keys("MT", partial(door.limiter.check, "address"))
     assert refused.value.status == 429

@@ -13,7 +13,7 @@ import pytest
 
 from shared.kit.auth import Company, Public, allow, policy_router, signed_headers
 from shared.kit.http.bodies import WASTED_MAX, BodiesFull, Body, BodyBudget, json_weight
-from shared.kit.http.problems import ApiProblem
+from shared.kit.refusals import Refusal
 from tests.unit.kit.web import MT_NEW, app_of, client_of
 
 ROOT = Path(__file__).parents[3]
@@ -97,7 +97,7 @@ def test_waste_closes_an_address_for_a_while() -> None:
     budget.waste("a", WASTED_MAX)
     budget.check_wasted("a")
     budget.waste("a", 1)
-    with pytest.raises(ApiProblem) as caught:
+    with pytest.raises(Refusal) as caught:
         budget.check_wasted("a")
     assert caught.value.status == 429
     budget.check_wasted("b")

@@ -44,7 +44,7 @@ def app(tmp_path: Path) -> FastAPI:
     @allow(Public, events="things")
     async def many(body: Things, stated: StatedEvents) -> list[list[str | None]]:
         words = [thing and thing.words for thing in body.things]
-        return [[*words], [one.problem and one.problem.detail for one in stated]]
+        return [[*words], [one.refusal and one.refusal.detail for one in stated]]
 
     @router.post("/v1/other")
     @allow(Public)

@@ -53,7 +53,7 @@ def things_of(folder: Path) -> FastAPI:
     @allow(Public, events="things")
     async def many(body: Things, stated: StatedEvents) -> list[list[str] | None]:
         return [
-            [each["kind"] for each in thing.problem.extras["errors"]] if isinstance(thing, Malformed) else None
+            [each["kind"] for each in thing.refusal.extras["errors"]] if isinstance(thing, Malformed) else None
             for thing in body.things
         ]
 

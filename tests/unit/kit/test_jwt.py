@@ -16,7 +16,8 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 from shared.devtools.identity import AUDIENCE, ISSUER, Identity
 from shared.kit import clock, metrics
 from shared.kit.auth import Jwks, JwtVerifier
-from shared.kit.http import ApiProblem, ServiceBusy
+from shared.kit.problems import ServiceBusy
+from shared.kit.refusals import Refusal
 
 KEY = Ed25519PrivateKey.generate()
 RSA = rsa.generate_private_key(65537, 2048)
@@ -99,7 +100,7 @@ async def test_an_id_has_one_form_however_the_issuer_writes_it(tmp_path: Path, s
     ],
 )
 async def test_claims_refused(tmp_path: Path, changed: dict[str, Any]) -> None:
-    with pytest.raises(ApiProblem) as refusal:
+    with pytest.raises(Refusal) as refusal:
         await verifier(tmp_path).verify(token(**changed))
     assert refusal.value.status == 401
     assert "Bearer" in (refusal.value.headers or {})["WWW-Authenticate"]
@@ -109,7 +110,7 @@ async def test_leeway_is_half_a_minute(tmp_path: Path) -> None:
     check, now = verifier(tmp_path), int(clock.unix_s())
     assert await check.verify(token(exp=now - 20, nbf=now + 20))
     for late in (token(exp=now - 31), token(nbf=now + 40)):
-        with pytest.raises(ApiProblem):
+        with pytest.raises(Refusal):
             await check.verify(late)
 
 
@@ -137,7 +138,7 @@ async def test_forgeries(tmp_path: Path) -> None:
     check = verifier(tmp_path)
     assert await check.verify(good)
     for one in forged:
-        with pytest.raises(ApiProblem) as refusal:
+        with pytest.raises(Refusal) as refusal:
             await check.verify(one)
         assert refusal.value.status == 401, one
 
@@ -158,13 +159,13 @@ async def test_unknown_key_ids_fetch_once_and_new_keys_are_found(
     check = JwtVerifier(keys, issuer=ISSUER, audience=AUDIENCE)
     fresh = Ed25519PrivateKey.generate()
     for _ in range(20):
-        with pytest.raises(ApiProblem):
+        with pytest.raises(Refusal):
             await check.verify(token(fresh, kid="new"))
     assert len(calls) == 1
     served.append({"keys": [{**OKPAlgorithm.to_jwk(fresh.public_key(), as_dict=True), "kid": "new"}]})
     offset[0] += 11
     assert await check.verify(token(fresh, kid="new"))
-    with pytest.raises(ApiProblem):
+    with pytest.raises(Refusal):
         await check.verify(token())  # withdrawn by the issuer
     await keys.aclose()
 
@@ -221,6 +222,6 @@ async def test_dev_issuer(tmp_path: Path) -> None:
     check = JwtVerifier(Jwks(identity.jwks_url), issuer=ISSUER, audience=AUDIENCE)
     person = await check.verify(again.token("m", "店员", ["merchant"], areas=["330114"], merchant_id="m-1"))
     assert (person.merchant, person.areas) == ("m-1", ("330114",))
-    with pytest.raises(ApiProblem) as refusal:
+    with pytest.raises(Refusal) as refusal:
         await check.verify(identity.token("m", "店员", ["merchant"], ttl_s=-40))
     assert refusal.value.code == "token_expired"

@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict
 from shared.events.personal import number_mark
 from shared.kit.auth import Caller, Company, allow, policy_router, signed_headers
 from shared.kit.auth.replay import KeptAnswer
-from shared.kit.http.problems import not_found
 from shared.kit.letters_of_erased import content_hours, riders_of, riders_of_each
+from shared.kit.problems import not_found
 from shared.kit.work import Record
 from tests.unit.kit.web import MT_NEW, app_of, client_of
 

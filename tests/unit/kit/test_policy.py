@@ -34,9 +34,11 @@ from shared.kit.auth import (
     signed_headers,
 )
 from shared.kit.auth.principal import ROLES
-from shared.kit.http import ApiProblem, Unlimited, too_many
+from shared.kit.http import Unlimited
 from shared.kit.http.app import create_app
 from shared.kit.http.limits import Allowance
+from shared.kit.problems import too_many
+from shared.kit.refusals import Refusal
 from tests.unit.kit.web import MT_NEW, Well, app_of, bearer, client_of
 
 NAMED: dict[str, Policy] = {
@@ -312,7 +314,7 @@ def test_principal_areas_and_selves() -> None:
     assert not Principal("operator", "o1", areas=("4201",)).covers("330114")
     assert worker.is_self("w1")
     assert not Principal("company", "w1", company="w1").is_self("w1")
-    with pytest.raises(ApiProblem):
+    with pytest.raises(Refusal):
         _ = Principal("person", "p", company="MT").company_code  # works for it, doesn't speak for it
-    with pytest.raises(ApiProblem):
+    with pytest.raises(Refusal):
         _ = worker.merchant

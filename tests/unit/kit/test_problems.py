@@ -12,10 +12,13 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from shared.kit.auth import Public, allow, policy_router
-from shared.kit.http import ApiProblem, busy, conflict, problem_responses
-from shared.kit.http.problems import validation_problem
+from shared.kit.http.problems import document, validation_refusal
+from shared.kit.idempotency import Idempotent
+from shared.kit.problems import ServiceBusy
+from shared.kit.refusals import Problem
 from tests.unit.kit.web import app_of, client_of
 
+OUT_OF_STOCK = Problem("out_of_stock", 409, "库存不足", "Out of stock", "等待补货。", "Wait for new stock.")
 PHONE, PLACE = "13800138000", "武汉市江汉区某某路18号"
 
 
@@ -50,9 +53,9 @@ class Person(BaseModel):
 def routes() -> APIRouter:
     router = policy_router()
 
-    @router.post("/v1/people", responses=problem_responses(409))
-    @allow(Public)
-    async def add(person: Person) -> None:
+    @router.post("/v1/people")
+    @allow(Public, refuses=(OUT_OF_STOCK,))
+    async def add(person: Person, attempt: Idempotent) -> None:
         return None
 
     @router.post("/v1/pets")
@@ -72,13 +75,13 @@ def routes() -> APIRouter:
             "refused": ConnectionRefusedError(),
             "late": TimeoutError(),
             "closed": asyncpg.ConnectionDoesNotExistError("x"),
-            "busy": busy("full", 7),
+            "busy": ServiceBusy("full", 7),
         }[how]
 
     @router.get("/v1/sold-out")
     @allow(Public)
     async def sold_out() -> None:
-        raise conflict("out_of_stock", "库存不足 / Out of stock", left=0)
+        raise OUT_OF_STOCK(left=0)
 
     @router.get("/v1/slow")
     @allow(Public)
@@ -238,16 +241,37 @@ async def test_announced_excess_is_refused_unread(tmp_path: Path) -> None:
 
 def test_extras_cannot_replace_members() -> None:
     with pytest.raises(ValueError, match="status"):
-        ApiProblem(400, "x", "x", extras={"status": 200})
+        OUT_OF_STOCK(status=200)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("Out of stock", 409, "库存不足", "Out of stock", "等待补货。", "Wait."),
+        ("out_of_stock", 200, "库存不足", "Out of stock", "等待补货。", "Wait."),
+        ("out_of_stock", 409, "", "Out of stock", "等待补货。", "Wait."),
+        ("out_of_stock", 409, "库存不足", "Out of stock", "等待补货。", ""),
+    ],
+)
+def test_a_problem_says_all_in_both_languages(wrong: tuple[str, int, str, str, str, str]) -> None:
+    with pytest.raises(ValueError, match=r"no problem|both languages"):
+        Problem(*wrong)
+
+
+async def test_the_document_lists_what_a_route_and_its_dependencies_refuse_with(tmp_path: Path) -> None:
+    async with client_of(app_of([routes()], tmp_path)) as client:
+        refused = (await client.get("/openapi.json")).json()["paths"]["/v1/people"]["post"]["responses"]
+    assert refused["409"]["description"] == "`out_of_stock`, `idempotency_conflict`, `idempotency_unfinished`"
+    assert refused["409"]["content"]["application/problem+json"]["example"]["title"] == "库存不足 / Out of stock"
 
 
 def test_extras_with_braces() -> None:
-    assert ApiProblem(409, "x", "t", "{oops}", {"left": "{0}"}).marshal()["detail"] == "{oops}"
+    assert document(OUT_OF_STOCK("{oops}", left="{0}"))["detail"] == "{oops}"
 
 
 def test_sender_made_locations_are_hidden() -> None:
     error = {"type": "extra_forbidden", "loc": ("body", PHONE, 3, "kind"), "msg": "Extra inputs are not permitted"}
-    assert validation_problem([error]).marshal()["errors"][0]["field"] == "body.[key].3.kind"
+    assert document(validation_refusal([error]))["errors"][0]["field"] == "body.[key].3.kind"
 
 
 async def test_a_refusal_needs_no_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from starlette.types import Message
 
 from shared.kit import clock
 from shared.kit.auth import CachedKeyRing, SealBroken, Sealer, SignatureVerifier, signed_headers
-from shared.kit.http import ApiProblem
+from shared.kit.refusals import Refusal
 from tests.unit.kit.web import ELE, MT_NEW, MT_OLD, Keys
 
 BODY = b'{"external_id": "r-1"}'
@@ -53,7 +53,7 @@ def headers_of(secret: bytes = MT_NEW, company: str = "MT", **options: object) -
 async def code_of(request: Request, keys: Keys | None = None) -> str:
     try:
         principal, request_id = await SignatureVerifier(keys or Keys()).verify(request)
-    except ApiProblem as problem:
+    except Refusal as problem:
         challenge = (problem.headers or {}).get("WWW-Authenticate", "")
         return (
             problem.code if problem.status == 400 or "StandardWebhooks" in challenge else f"{problem.code} unchallenged"

@@ -1,6 +1,6 @@
 """Parts that several tests of the kit's HTTP side share: an app without infrastructure, a client, keys."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
 from uuid import UUID
@@ -14,7 +14,8 @@ from shared.kit.auth.key_ring import Ask
 from shared.kit.auth.replay import Claim, KeptAnswer, SignedRequest
 from shared.kit.http import Limiter, Unlimited
 from shared.kit.http.app import create_app
-from shared.kit.http.problems import conflict
+from shared.kit.http.paging import Cursors
+from shared.kit.problems import REPLAYED_REQUEST
 from shared.kit.proxies import Proxies
 
 MT_OLD, MT_NEW, ELE = b"old-secret-of-mt-" * 2, b"new-secret-of-mt-" * 2, b"secret-of-ele----" * 2
@@ -40,7 +41,7 @@ class Seen:
     async def begin(self, request: SignedRequest) -> Claim | KeptAnswer:
         key = (request.company, request.request_id)
         if self.hashes.setdefault(key, request.content_hash) != request.content_hash:
-            raise conflict("replayed_request", "replayed")
+            raise REPLAYED_REQUEST("replayed")
         return self.answers.get(key) or Claim(*key, UUID(int=0))
 
     async def finish(self, claim: Claim, answer: KeptAnswer) -> None:
@@ -78,6 +79,7 @@ def app_of(
     body_max: int = 1_000,
     timeout_s: float = 2.0,
     proxies: Proxies | None = None,
+    overloaded: Callable[[], bool] = lambda: False,
 ) -> FastAPI:
     """An app whose people's tokens come from `Identity.open(folder)`."""
     identity = Identity.open(folder)
@@ -92,6 +94,8 @@ def app_of(
         body_max=body_max,
         timeout_s=timeout_s,
         proxies=proxies,
+        overloaded=overloaded,
+        cursors=Cursors("test", "secret"),
     )
 
 

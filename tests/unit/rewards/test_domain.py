@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from cryptography.exceptions import InvalidTag
 
+from services.rewards import problems
 from services.rewards.domain import ALPHABET, CODE_LENGTH, QR_PREFIX, Offer, Taken, canonical, is_open, new_code, shown
 from services.rewards.usecases.codes import Codes
 from shared.kit.ids import new_id
@@ -100,15 +101,16 @@ def test_opening_hours(opens: int, closes: int, hour: int, expected: bool) -> No
     ],
 )
 def test_who_may_take(changed: dict[str, Any], reason: str | None) -> None:
-    assert Taken(2, 0, {}).take(offer(**changed), new_id(), NOW) == reason
+    refused = Taken(2, 0, {}).take(offer(**changed), new_id(), NOW)
+    assert (refused and refused.code) == reason
 
 
 def test_taking_counts() -> None:
     me, taken = new_id(), Taken(3, 0, {})
     limited = offer(per_rider_max=2, per_day_max=3)
     reasons = [taken.take(limited, rider, NOW) for rider in (me, me, me, new_id(), new_id())]
-    assert reasons == [None, None, "rider_quota_used", None, "day_quota_used"]
-    assert Taken(0, 0, {}).take(offer(), me, NOW) == "sold_out"
+    assert reasons == [None, None, problems.RIDER_QUOTA_USED, None, problems.DAY_QUOTA_USED]
+    assert Taken(0, 0, {}).take(offer(), me, NOW) is problems.SOLD_OUT
 
 
 def test_a_code_outlives_a_change_of_secrets() -> None:

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from services.riders import domain
-from services.riders.domain import Company, Refusal, Registration, Rider, RiderFacts
+from services.riders.domain import Company, Registration, Rider, RiderFacts
+from shared.kit.refusals import Refusal
 
 NOW = datetime(2026, 11, 20, 8, tzinfo=UTC)
 FACTS = RiderFacts("王小哥", "courier", "o1", NOW - timedelta(days=1), "zh", active=True)

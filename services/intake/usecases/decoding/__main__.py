@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from services.intake.usecases.decoding import framing
 from services.intake.usecases.decoding.pixels import process
-from services.intake.usecases.decoding.refusals import PhotoRefused
+from shared.kit.refusals import Refusal
 
 PR_SET_PDEATHSIG = 1
 OPEN_FILES_MAX = 64
@@ -34,7 +34,7 @@ def main() -> int:
         signal.setitimer(signal.ITIMER_REAL, seconds)
         try:
             answer = framing.of_photo(process(content))
-        except PhotoRefused as refused:
+        except Refusal as refused:
             answer = framing.of_refusal(refused)
         except MemoryError:
             return OUT_OF_MEMORY  # no answer: the parent knows what that means, and starts another process

@@ -6,9 +6,9 @@ import os
 import sys
 from pathlib import Path
 
+from services.intake import problems
 from services.intake.domain import ProcessedPhoto
 from services.intake.usecases.decoding import framing
-from services.intake.usecases.decoding.refusals import too_heavy
 
 MODULE = "services.intake.usecases.decoding"
 ROOT = Path(__file__).parents[4]
@@ -77,10 +77,10 @@ class Child:
         return self._process.returncode is None
 
     async def remade(self, content: bytes) -> ProcessedPhoto:
-        """The photo remade. Whatever is raised but PhotoRefused, the process is of no more use: kill it.
+        """The photo remade. Whatever is raised but Refusal, the process is of no more use: kill it.
 
         Raises:
-            PhotoRefused: it can't be used, or the process reached a limit with it.
+            Refusal: it can't be used, or the process reached a limit with it.
         """
         try:
             async with asyncio.timeout(self._seconds + GRACE_S):
@@ -91,7 +91,7 @@ class Child:
                 return framing.photo_of(await self._answer())
         except (OSError, EOFError, framing.Garbled) as error:  # a TimeoutError is an OSError
             await self.kill()
-            raise too_heavy() from error
+            raise problems.PHOTO_TOO_HEAVY() from error
 
     async def _answer(self) -> bytes:
         size = int.from_bytes(await self._answers.readexactly(framing.LENGTH_BYTES), "big")

@@ -4,7 +4,8 @@ import json
 from dataclasses import asdict
 
 from services.intake.domain import Place, ProcessedPhoto
-from services.intake.usecases.decoding.refusals import PhotoRefused, refusal
+from services.intake.problems import OF_DECODING
+from shared.kit.refusals import Refusal
 
 LENGTH_BYTES = 4
 ANSWER_MAX = 32 * 1024 * 1024
@@ -34,23 +35,23 @@ def of_photo(photo: ProcessedPhoto) -> bytes:
     return json.dumps(about).encode() + b"\n" + photo.jpeg + photo.thumbnail
 
 
-def of_refusal(refused: PhotoRefused) -> bytes:
+def of_refusal(refused: Refusal) -> bytes:
     """An answer without one."""
-    return json.dumps({"refused": refused.code}).encode() + b"\n"
+    return json.dumps({"refused": refused.code, "detail": refused.detail}).encode() + b"\n"
 
 
 def photo_of(answer: bytes) -> ProcessedPhoto:
     """What an answer says.
 
     Raises:
-        PhotoRefused: the upload can't be used.
+        Refusal: the upload can't be used.
         Garbled: it is no answer.
     """
     try:
         line, _, pictures = answer.partition(b"\n")
         about = json.loads(line)
         if "refused" in about:
-            raise refusal(about["refused"])
+            raise OF_DECODING[about["refused"]](str(about["detail"]))
         split = int(about["jpeg_bytes"])
         place = about["place"]
         return ProcessedPhoto(

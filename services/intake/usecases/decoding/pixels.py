@@ -8,17 +8,10 @@ from collections.abc import Callable
 import pillow_heif
 from PIL import ExifTags, Image, JpegImagePlugin
 
-from services.intake import domain
+from services.intake import domain, problems
 from services.intake.domain import Place, ProcessedPhoto
 from services.intake.usecases.decoding.hashing import phash
 from services.intake.usecases.decoding.headers import TooManyScans, check_jpeg, webp_canvas
-from services.intake.usecases.decoding.refusals import (
-    damaged,
-    not_an_image,
-    too_heavy,
-    too_many_pixels,
-    truncated,
-)
 
 FORMATS = ("JPEG", "PNG", "WEBP", "HEIF")
 SIDE_MAX = 2_048
@@ -52,7 +45,7 @@ def process(content: bytes) -> ProcessedPhoto:
         content: the file as uploaded.
 
     Raises:
-        PhotoRefused: not a JPEG, PNG, WebP or HEIC, too many pixels or scans, or damaged.
+        Refusal: not a JPEG, PNG, WebP or HEIC, too many pixels or scans, or damaged.
         MemoryError: this process may not use as much as it needs.
     """
     image = _opened(content)
@@ -64,8 +57,8 @@ def process(content: bytes) -> ProcessedPhoto:
         if "memory" in text or "security limit" in text:
             raise MemoryError from error
         if "truncated" in text or isinstance(error, EOFError):
-            raise truncated() from error
-        raise damaged() from error
+            raise problems.PHOTO_TRUNCATED() from error
+        raise problems.PHOTO_DAMAGED() from error
     if orientation in _UPRIGHT:
         picture = picture.transpose(_UPRIGHT[orientation])
     small = picture.copy()
@@ -86,36 +79,36 @@ def _opened(content: bytes) -> Image.Image:
     try:
         scans = check_jpeg(content)
     except TooManyScans as error:
-        raise too_heavy() from error
+        raise problems.PHOTO_TOO_HEAVY() from error
     _check_pixels(*webp_canvas(content))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(content), formats=FORMATS)
     except Image.DecompressionBombError as error:
-        raise too_many_pixels() from error
+        raise problems.TOO_MANY_PIXELS(f"at most {domain.PIXELS_MAX // 1_000_000} megapixels") from error
     except (OSError, SyntaxError, ValueError, EOFError, RuntimeError) as error:
-        raise not_an_image() from error
+        raise problems.NOT_AN_IMAGE() from error
     _check_pixels(image.width, image.height)
     if scans * image.width * image.height > SCANNED_PIXELS_MAX:
-        raise too_heavy()
+        raise problems.PHOTO_TOO_HEAVY()
     _check_copies(image)
     return image
 
 
 def _check_pixels(width: int, height: int) -> None:
     if width * height > domain.PIXELS_MAX:
-        raise too_many_pixels()
+        raise problems.TOO_MANY_PIXELS(f"at most {domain.PIXELS_MAX // 1_000_000} megapixels")
 
 
 def _check_copies(image: Image.Image) -> None:
     """Where a decoder fails for want of memory it says no more than that it fails: so say it before."""
     if image.format == "WEBP" and image.width * image.height > WEBP_PIXELS_MAX:
-        raise too_heavy()
+        raise problems.PHOTO_TOO_HEAVY()
     if isinstance(image, JpegImagePlugin.JpegImageFile) and image.info.get("progressive"):
         samples = [across * down for _, across, down, _ in image.layer]
         if 2 * image.width * image.height * sum(samples) / max(samples) > COEFFICIENT_BYTES_MAX:
-            raise too_heavy()
+            raise problems.PHOTO_TOO_HEAVY()
 
 
 def _shrunk(image: Image.Image, content: bytes) -> Image.Image:

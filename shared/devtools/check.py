@@ -74,8 +74,12 @@ def main() -> int:
     """Exit status 1 when any check fails."""
     known = {check.name: check for check in checks()}
     parser = argparse.ArgumentParser(prog="python -m shared.devtools.check", description=__doc__)
-    parser.add_argument("name", nargs="*", choices=list(known), help="only these")
-    chosen = [known[name] for name in parser.parse_args().name] or list(known.values())
+    # no `choices`: Python 3.11 compares the empty list with them where no name is given
+    parser.add_argument("name", nargs="*", help=f"only these of: {'; '.join(known)}")
+    names: list[str] = parser.parse_args().name
+    if unknown := sorted(set(names) - known.keys()):
+        parser.error(f"no check is called {unknown[0]!r}; there are: {'; '.join(known)}")
+    chosen = [known[name] for name in names] or list(known.values())
     console = Console()
     failed = []
     with ThreadPoolExecutor(max_workers=2) as threads:

@@ -1,6 +1,7 @@
 """What the suite costs while nothing comes, in numbers that are the same on every machine."""
 
 import asyncpg
+import httpx
 
 from shared.devtools.resting import FORKED_BY, Resting, resting
 from shared.devtools.suite import Suite
@@ -34,6 +35,17 @@ async def test_services_sleep_and_share_their_memory(suite: Suite) -> None:
     by_themselves = sum(found.parts[name].rss_mib for name in services)
     assert FORKED_BY[0] in found.parts
     assert found.pss_mib < SHARE_MAX * by_themselves, found
+
+
+def test_a_forked_service_shows_no_metric_of_another(suite: Suite) -> None:
+    services = suite.installation.services
+    for name in services:
+        page = httpx.get(f"{suite.services[name].url}/metrics", timeout=5, trust_env=False).text
+        shown = {line.split()[2] for line in page.splitlines() if line.startswith("# TYPE beegrid_")}
+        assert shown
+        assert {
+            one for one in shown for other in services if other != name and one.startswith(f"beegrid_{other}_")
+        } == set()
 
 
 async def test_no_process_has_more_sessions_than_its_settings_say(suite: Suite) -> None:

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from shared.devtools.gen.files import ROOT
-from shared.devtools.gen.modules import service_names
+from shared.cli.services import service_names
 from shared.devtools.kube import plan
 from shared.devtools.kube_check.house import RESERVED_CONNECTIONS
 from shared.kit import relay

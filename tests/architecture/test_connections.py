@@ -5,8 +5,8 @@ import math
 import pytest
 import yaml
 
-from shared.devtools.gen.files import ROOT
 from shared.cli.services import service_names
+from shared.devtools.gen.files import ROOT
 from shared.devtools.kube import plan
 from shared.devtools.kube_check.house import RESERVED_CONNECTIONS
 from shared.kit import relay

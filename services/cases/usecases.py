@@ -93,7 +93,7 @@ async def take_routed_reports(work: Work, rules: Rules, events: Sequence[Event[R
     if len(places) > PLACES_LOCKED_MAX:
         raise TooMuch(f"{len(places)} places, {PLACES_LOCKED_MAX} at a time")
     await store.lock_places(work.conn, sorted(domain.place_lock(*place) for place in places))
-    stored = await store.candidates(work.conn, sightings)
+    stored = await store.candidates(work.conn, sightings, rules.duplicates.hours_max)
     opened: dict[tuple[str, int], list[Candidate]] = {}
     touched: dict[UUID, Candidate] = {}
     steps: list[tuple[Event[ReportRouted], Taken]] = []

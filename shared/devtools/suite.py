@@ -30,8 +30,6 @@ STOP_GRACE_S = 25.0
 OPERATOR_TOKEN_S = 30 * 24 * 3600
 FORKED_FROM = 3
 """Services: fewer are started sooner each by itself than after a process that imports everything."""
-LOADED_LATE = ("uvicorn.lifespan.on", "uvicorn.loops.uvloop")
-"""What no module of a service imports, yet each process at its start."""
 
 
 class ServiceProcess(ManagedProcess):
@@ -209,8 +207,8 @@ def fork_server(guard: Guard, logs: Path, services: Iterable[str]) -> Forking | 
     """What services are forked from, not yet started; None where a fork isn't safe: each is started by itself then."""
     if sys.platform != "linux":
         return None
-    modules = [f"services.{service}.app" for service in services]
-    return Forking(guard, logs / "fork-server.log", [*modules, *LOADED_LATE], ROOT)
+    packages = [f"services.{service}" for service in services]
+    return Forking(guard, logs / "fork-server.log", packages, ROOT)
 
 
 _running: weakref.WeakValueDictionary[int, Suite] = weakref.WeakValueDictionary()

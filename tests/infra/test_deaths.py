@@ -71,7 +71,7 @@ def whole(suite: Suite, tmp_path: Path) -> Suite:
         getattr(infra, name).start()
     suite.front_door = Caddy(stand_in("caddy", suite.guard, tmp_path), suite.guard, free_port())
     suite.front_door.start()
-    suite.forking = Forking(suite.guard, tmp_path / "fork-server.log", ["shared.kit.ids"], ROOT)
+    suite.forking = Forking(suite.guard, tmp_path / "fork-server.log", ["services.routing"], ROOT)
     suite.forking.start()
     return suite
 

@@ -20,13 +20,15 @@ from shared.kit import clock
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="services are forked on Linux only")
 
 # Of a service: __main__ runs what the module beside it has imported. It says who it is, then waits to be ended.
-APP = "import random, shared.kit.ids\n"
+APP = "import random, shared.kit.ids\nfrom other_roof.kept import SEEN\nSEEN.append(__name__)\n"
 MAIN = """
 import os, random, sys, time
 from stand_in.app import shared
 print("settings", os.environ["STAND_IN"], os.environ.get("GONE"), os.getcwd(), sys.argv[0].endswith("__main__.py"))
 print("chance", random.random(), shared.kit.ids.new_id())
 print("session", os.getsid(0) == os.getpid(), sys.stdin.read() == "", len(os.listdir("/proc/self/fd")) < 7)
+from other_roof.kept import SEEN
+print("seen", *SEEN, "another" in sys.modules)
 print(__name__, "is ready")
 if os.environ["STAND_IN"] == "fails":
     raise SystemExit(78)
@@ -61,8 +63,13 @@ def forking(guard: Guard, tmp_path: Path) -> Iterator[Forking]:
     package.mkdir(parents=True)
     for name, text in (("__init__", ""), ("app", APP), ("__main__", MAIN)):
         (package / f"{name}.py").write_text(text)
+    other, roof = tmp_path / "code" / "another", tmp_path / "code" / "other_roof"
+    for folder, files in ((other, {"__init__": "", "app": APP}), (roof, {"__init__": "", "kept": "SEEN = []\n"})):
+        folder.mkdir()
+        for name, text in files.items():
+            (folder / f"{name}.py").write_text(text)
     root = Path(__file__).parents[2]
-    made = Forking(guard, tmp_path / "fork-server.log", ["stand_in.app"], root)
+    made = Forking(guard, tmp_path / "fork-server.log", ["stand_in", "another"], root)
     made.spec.env = {**made.spec.env, "PYTHONPATH": f"{root}:{tmp_path / 'code'}", "GONE": "of the parent alone"}
     made.start()
     yield made
@@ -100,6 +107,7 @@ def test_it_has_surroundings_of_its_own_and_no_chance_in_common(forking: Forking
         process.start()
         assert words(process)["settings"] == f"stays None {process.spec.home} True"
         assert words(process)["session"] == "True True True"
+        assert words(process)["seen"] == "stand_in.app False", "what another package does at its import is not here"
         assert words(process)["__main__"] == "is ready"
         told = psutil.Process(process.pid)
         assert [word for word in told.cmdline() if word] == process.spec.argv

@@ -1,7 +1,13 @@
 """What the suite costs while nothing comes, in numbers that are the same on every machine."""
 
-import asyncpg
+import subprocess
+import sys
 
+import asyncpg
+import httpx
+import pytest
+
+from shared.devtools.installation import ROOT
 from shared.devtools.resting import FORKED_BY, Resting, resting
 from shared.devtools.suite import Suite
 from shared.events import registry
@@ -34,6 +40,29 @@ async def test_services_sleep_and_share_their_memory(suite: Suite) -> None:
     by_themselves = sum(found.parts[name].rss_mib for name in services)
     assert FORKED_BY[0] in found.parts
     assert found.pss_mib < SHARE_MAX * by_themselves, found
+
+
+# What a process says of itself that has imported this service and no other.
+BY_ITSELF = """
+import services.{name}.app, shared.kit.run
+from prometheus_client import generate_latest
+from shared.kit import metrics
+print(generate_latest(metrics.REGISTRY).decode())
+"""
+
+
+def families(page: str) -> set[str]:
+    """The names of its metrics, without those that come with the first value of a label."""
+    names = {line.split()[2] for line in page.splitlines() if line.startswith("# TYPE beegrid_")}
+    return {name for name in names if not name.endswith("_created")}
+
+
+@pytest.mark.parametrize("name", ["rewards", "routing"])
+def test_a_forked_service_shows_no_metric_of_another(suite: Suite, name: str) -> None:
+    code = BY_ITSELF.format(name=name)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    shown = families(httpx.get(f"{suite.services[name].url}/metrics", timeout=5, trust_env=False).text)
+    assert shown and shown <= families(done.stdout)
 
 
 async def test_no_process_has_more_sessions_than_its_settings_say(suite: Suite) -> None:

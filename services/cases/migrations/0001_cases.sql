@@ -32,7 +32,7 @@ COMMENT ON COLUMN cases.cell IS 'search cell of the place, see domain.cell_of; l
 COMMENT ON COLUMN cases.alternatives IS 'other grids inside the accuracy circle; a claim settles which one it is';
 
 -- Where could a new report belong?
-CREATE INDEX cases_live_by_place ON cases (cell, kind) WHERE live;
+CREATE INDEX cases_live_by_place ON cases (cell, kind, seen_at) WHERE live;
 -- What is waiting in my grids, and in the whole city, the most urgent first?
 CREATE INDEX cases_by_grid ON cases (grid_code, due_at, case_id) WHERE live;
 CREATE INDEX cases_by_due ON cases (due_at, case_id) WHERE live;

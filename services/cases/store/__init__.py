@@ -18,10 +18,13 @@ from services.cases.domain import (
     Taken,
     cell_of,
 )
+from services.cases.duplicates import COMPARED_MAX
 from shared.kit import counters
 from shared.kit.db import Connection
 from shared.kit.erasure import Leaver
 
+NEAREST_MAX = 4 * COMPARED_MAX
+"""Live cases that are looked at for one sighting in one cell."""
 _CASE_COLUMNS = """
 c.case_id, c.version, c.state, c.kind, c.level, c.grid_code, c.alternatives, c.department, c.lng, c.lat, c.seen_at,
 c.opened_at, c.due_at, c.changed_at, c.paused_at, c.claimed_by_id, c.claimed_by_name, c.claimed_by_role, c.handled_by,
@@ -33,14 +36,25 @@ SQL_LOCK_PLACES = "SELECT count(pg_advisory_xact_lock(key)) FROM unnest($1::bigi
 
 SQL_KNOWN_REPORTS = "SELECT report_id FROM case_reports WHERE report_id = ANY($1::uuid[])"
 
-# The rows are locked, so that no person closes a case between this look and the attachment.
+# The rows are locked, so that no person closes a case between this look and the attachment: always in the order of
+# their ids. At one place there may be thousands, of years; near in time there are few, and of those the nearest count.
 SQL_CANDIDATES = f"""
-SELECT s.number, {_CASE_COLUMNS},
+WITH near AS MATERIALIZED (
+    SELECT s.number, l.case_id
+    FROM unnest($1::int[], $2::text[], $3::bigint[], $4::float8[], $5::float8[], $6::float8[], $7::float8[],
+                $8::float8[], $9::float8[], $10::timestamptz[])
+         AS s (number, kind, cell, west, east, south, north, lng, lat, seen_at)
+    CROSS JOIN LATERAL (
+        SELECT c.case_id FROM cases c
+        WHERE c.cell = s.cell AND c.kind = s.kind AND c.live
+          AND c.seen_at BETWEEN s.seen_at - $11 * interval '1 hour' AND s.seen_at + $11 * interval '1 hour'
+          AND c.lng BETWEEN s.west AND s.east AND c.lat BETWEEN s.south AND s.north
+        ORDER BY ((c.lng - s.lng) * cosd(s.lat)) ^ 2 + (c.lat - s.lat) ^ 2, c.case_id LIMIT {NEAREST_MAX}
+    ) l
+)
+SELECT near.number, {_CASE_COLUMNS},
        (SELECT r.text FROM case_reports r WHERE r.case_id = c.case_id AND r.version = 1) AS text
-FROM unnest($1::int[], $2::text[], $3::bigint[], $4::float8[], $5::float8[], $6::float8[], $7::float8[])
-     AS s (number, kind, cell, west, east, south, north)
-JOIN cases c ON c.cell = s.cell AND c.kind = s.kind AND c.live
- AND c.lng BETWEEN s.west AND s.east AND c.lat BETWEEN s.south AND s.north
+FROM near JOIN cases c ON c.case_id = near.case_id AND c.live
 ORDER BY c.case_id
 FOR UPDATE OF c
 """
@@ -163,14 +177,17 @@ async def known_reports(conn: Connection, report_ids: Sequence[UUID]) -> set[UUI
     return {row["report_id"] for row in await conn.fetch(SQL_KNOWN_REPORTS, report_ids)}
 
 
-async def candidates(conn: Connection, sightings: Sequence[Sighting]) -> dict[int, list[Candidate]]:
-    """Live cases near each sighting, by the sighting's number; locked. One case is one object for all sightings."""
+async def candidates(conn: Connection, sightings: Sequence[Sighting], hours: float) -> dict[int, list[Candidate]]:
+    """Live cases near each sighting, seen at most so many hours before or after it, by the sighting's number; locked.
+
+    Of very many the nearest. One case is one object for all sightings.
+    """
     rows = [
-        (number, sighting.kind, cell, *sighting.reach[:4])
+        (number, sighting.kind, cell, *sighting.reach[:4], sighting.lng, sighting.lat, sighting.seen_at)
         for number, sighting in enumerate(sightings)
         for cell in sighting.reach.cells
     ]
-    found = await conn.fetch(SQL_CANDIDATES, *_columns(rows))
+    found = await conn.fetch(SQL_CANDIDATES, *_columns(rows), hours)
     if not found:
         return {}
     known: dict[UUID, Candidate] = {}

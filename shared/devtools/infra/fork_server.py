@@ -1,14 +1,17 @@
 """A process that imports once what many have in common, and becomes each of them by a fork.
 
-`python -m shared.devtools.infra.fork_server <module>…` imports the modules, says so on the socket that is its standard
-input, and forks for each line there: `{"number", "job"}` → `{"number", "pid"}`. The child is what `python -m <module>`
-would be: a session, a working directory, an environment and a log of its own, ended by the kernel with its parent.
-When it ends, `{"pid", "code"}` follows. The end of the socket ends all.
+`python -m shared.devtools.infra.fork_server <package>…` imports what the packages import from elsewhere, and nothing of
+theirs: what one of them makes known at its import, such as a metric, would be in all. It says so on the socket that is
+its standard input, and forks for each line there: `{"number", "job"}` → `{"number", "pid"}`. The child is what `python
+-m <module>` would be: a session, a working directory, an environment and a log of its own, ended by the kernel with its
+parent. When it ends, `{"pid", "code"}` follows. The end of the socket ends all.
 """
 
+import ast
 import ctypes
 import gc
 import importlib
+import importlib.util
 import json
 import os
 import runpy
@@ -122,11 +125,27 @@ def show_as(words: Sequence[str]) -> None:
     ctypes.memmove(begin, text.ljust(end - begin, b"\0"), end - begin)
 
 
-def main(modules: Sequence[str]) -> None:
+def imported_by(packages: Sequence[str]) -> set[str]:
+    """The modules that these packages import when they are loaded, without any below the same roof as they."""
+    found = set[str]()
+    for package in packages:
+        spec = importlib.util.find_spec(package)
+        for folder in (spec and spec.submodule_search_locations) or ():
+            for file in Path(folder).rglob("*.py"):
+                for node in ast.parse(file.read_bytes()).body:
+                    if isinstance(node, ast.Import):
+                        found.update(alias.name for alias in node.names)
+                    elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                        found.add(node.module)
+    roofs = {package.partition(".")[0] for package in packages}
+    return {module for module in found if module.partition(".")[0] not in roofs}
+
+
+def main(packages: Sequence[str]) -> None:
     """Import, say so, fork; in a child: become the module."""
     server = ForkServer(socket.socket(fileno=os.dup(STANDARD_INPUT)))
     gc.disable()  # what is imported stays: looking through it again and again takes an eighth of the time
-    for module in modules:
+    for module in sorted(imported_by(packages)):
         importlib.import_module(module)
     gc.collect()
     gc.freeze()  # a collection in a child would write to every object, and so copy what all share

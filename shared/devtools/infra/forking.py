@@ -65,9 +65,9 @@ class Forked:
 
 
 class Forking(ManagedProcess):
-    """The fork server as its launcher sees it. `modules`: what it imports before it forks for the first time."""
+    """The fork server as its launcher sees it. `packages`: what a child may become; it imports what those import."""
 
-    def __init__(self, guard: Guard, log: Path, modules: Sequence[str], root: Path, name: str = "fork-server") -> None:
+    def __init__(self, guard: Guard, log: Path, packages: Sequence[str], root: Path, name: str = "fork-server") -> None:
         environment = {
             "PYTHONPATH": str(root),
             "PYTHONUNBUFFERED": "1",
@@ -76,7 +76,7 @@ class Forking(ManagedProcess):
         }
         spec = ServerSpec(
             name=name,
-            argv=[sys.executable, "-m", f"{__package__}.fork_server", *modules],
+            argv=[sys.executable, "-m", f"{__package__}.fork_server", *packages],
             home=guard.temp_folder(name),
             log=log,
             ready=lambda _pid: self._imported,
@@ -97,7 +97,7 @@ class Forking(ManagedProcess):
         argv = list(spec.argv)
         if not (self._imported and self.running) or argv[:2] != [sys.executable, "-m"] or argv[2:] == []:
             return None
-        if len(argv) > 3 or f"{argv[2]}.app" not in self.spec.argv or spec.uid >= 0 or spec.gid >= 0:
+        if len(argv) > 3 or argv[2] not in self.spec.argv[3:] or spec.uid >= 0 or spec.gid >= 0:
             return None
         whole = {**os.environ, **spec.env}
         here = {**os.environ, **self.spec.env}

@@ -14,6 +14,7 @@ from services.cases.domain import Order, Person
 from services.cases.usecases import Wish
 from shared.events.case_changed import CaseChanged
 from shared.kit.db import Pool
+from tests.store.cases.conftest import SEEN_AT
 
 DISPATCHER = Person("d1", "李娜", frozenset({"dispatcher"}), lambda _: True, dispatches_to=lambda _: True)
 
@@ -155,6 +156,6 @@ async def test_the_search_uses_its_index(cases: Any, routed: Any) -> None:
     cells = list(reach.cells)
     async with cases.pool.acquire() as conn, conn.transaction():
         await conn.execute("SET LOCAL enable_seqscan = off")
-        arrays = [[0] * len(cells), ["part-01001"] * len(cells), cells, *([[0.0] * len(cells)] * 4)]
-        plan = await conn.fetch("EXPLAIN " + store.SQL_CANDIDATES, *arrays)
+        arrays = [[0] * len(cells), ["part-01001"] * len(cells), cells, *([[0.0] * len(cells)] * 6)]
+        plan = await conn.fetch("EXPLAIN " + store.SQL_CANDIDATES, *arrays, [SEEN_AT] * len(cells), 48.0)
     assert "cases_live_by_place" in "\n".join(row[0] for row in plan)

@@ -5,9 +5,8 @@ import math
 import pytest
 import yaml
 
-from shared.cli.services import service_names
+from shared.cli.services import about, service_names
 from shared.devtools.gen.files import ROOT
-from shared.devtools.kube import plan
 from shared.devtools.kube_check.house import RESERVED_CONNECTIONS
 from shared.kit import relay
 
@@ -33,21 +32,21 @@ def pool_and_most() -> tuple[int, int]:
 
 def test_twenty_services_like_todays_fit() -> None:
     pool, most = pool_and_most()
-    today = [plan.size(service).pods_max for service in service_names(ROOT)]
+    today = [about(service).size.pods_max for service in service_names(ROOT)]
     assert most + RESERVED_CONNECTIONS <= 400
     assert needed(sum(today) * SERVICES / len(today), pool) <= most
 
 
 def test_twenty_services_of_six_pods_fit() -> None:
     pool, most = pool_and_most()
-    assert max(plan.size(service).pods_max for service in service_names(ROOT)) <= LARGEST
+    assert max(about(service).size.pods_max for service in service_names(ROOT)) <= LARGEST
     assert needed(SERVICES * LARGEST, pool) <= most
 
 
 def test_a_release_of_all_of_them_at_once_fits_while_no_more_than_the_usual_pods_run() -> None:
     """A pod more of each while it rolls, at twice the least number of pods."""
     pool, most = pool_and_most()
-    least = sum(plan.size(service).pods_min for service in service_names(ROOT)) / len(service_names(ROOT))
+    least = sum(about(service).size.pods_min for service in service_names(ROOT)) / len(service_names(ROOT))
     assert needed(SERVICES * (2 * least + 1), pool) <= most
 
 

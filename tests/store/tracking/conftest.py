@@ -144,13 +144,17 @@ class Tracking:
         await self.follow[batch[0]](work, batch[1])
         await insert_outbox(conn, work.rows)
 
+    async def empty(self, conn: Connection) -> None:
+        """Take away whatever other tests have left."""
+        await conn.execute(f"TRUNCATE counters, dead_letters, erased_riders, {', '.join(TABLES)}")
+
     async def state_after(self, story: Story, batches: Sequence[Batch]) -> State:
         """The state when the batches are all that was ever heard; undone afterwards."""
         async with self.owner.acquire() as conn:
             transaction = conn.transaction()
             await transaction.start()
             try:
-                await conn.execute(f"TRUNCATE counters, dead_letters, erased_riders, {', '.join(TABLES)}")
+                await self.empty(conn)
                 for batch in batches:
                     await self._hear(conn, batch)
                 assert await counters.differences(conn) == []

@@ -18,7 +18,7 @@ from shared.kit import named_riders, whose
 from shared.kit.db import Connection
 from shared.kit.headers import pack
 from shared.kit.tombstones import Handler
-from shared.kit.work import Event, Record, Work
+from shared.kit.work import Event, Gone, Record, Work
 
 INBOUND = "inbound."
 DLQ = ".dlq"
@@ -233,12 +233,14 @@ async def without_erased(conn: Connection, events: Sequence[Event[Any]]) -> Sequ
 
     One look-up a batch by the primary key of a small table, none where no event names a rider.
     """
-    named = [whose.riders_named(event.data, whose.namings(type(event.data))) for event in events]
+    # what only says that a key has gone names nobody
+    there = [event for event in events if not isinstance(event, Gone)]
+    named = [whose.riders_named(event.data, whose.namings(type(event.data))) for event in there]
     wanted = [UUID(rider) for rider in set().union(*named)]
     if not wanted:
         return events
     gone = {str(row["rider_id"]) for row in await conn.fetch(SQL_ERASED_HERE, wanted)}
-    for event, riders in zip(events, named, strict=True):
+    for event, riders in zip(there, named, strict=True):
         if not gone.isdisjoint(riders):
             event.data = _without(event.data, gone)
     return events

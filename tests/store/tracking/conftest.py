@@ -120,6 +120,9 @@ class Story:
         ]
 
 
+SQL_EMPTY = f"TRUNCATE counters, dead_letters, erased_riders, {', '.join(TABLES)}"
+
+
 class Tracking:
     """The use cases against the real schema, each batch in a transaction of its own."""
 
@@ -133,6 +136,10 @@ class Tracking:
             "cases": follow_cases,
             "points": usecases.follow_points,
         }
+
+    async def empty(self) -> None:
+        """For tests that look at all there is: other files have left theirs."""
+        await self.owner.execute(SQL_EMPTY)
 
     async def hear(self, *batches: Batch) -> None:
         for batch in batches:
@@ -150,7 +157,7 @@ class Tracking:
             transaction = conn.transaction()
             await transaction.start()
             try:
-                await conn.execute(f"TRUNCATE counters, dead_letters, erased_riders, {', '.join(TABLES)}")
+                await conn.execute(SQL_EMPTY)
                 for batch in batches:
                     await self._hear(conn, batch)
                 assert await counters.differences(conn) == []

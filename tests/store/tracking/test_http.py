@@ -223,6 +223,7 @@ async def test_a_report_of_long_ago_tells_when_it_was_seen(
 
 
 async def test_what_has_no_street_above_is_not_called_one(client: httpx.AsyncClient, tracking: Any) -> None:
+    await tracking.empty()
     await tracking.hear(*Story("S-1").whole())
     assert "按街道" in (await client.get("/city")).text
     story = Story("S-2")

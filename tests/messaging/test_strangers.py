@@ -264,12 +264,13 @@ async def test_a_long_backlog_of_one_company_holds_up_no_other(door: Door) -> No
         for number in range(backlog):
             assert made.append(timestamp=None, key=None, value=submission(number)) is not None
         await (await by.send_batch(made, topic, partition=0))
-        door.pause_s = 0.1  # twenty such pauses, so that there is a middle
+        door.pause_s = 1.0  # however long sending takes beside it, that is in the backlog's first half
         async with door.open() as service:
             await until_settled(service.pool, 500, 0)
             for number in range(late):
                 await by.send(inbound(door.installation, OTHER), submission(number))
             await by.flush()
+            door.pause_s = 0.1
             await until_settled(service.pool, backlog + late, 0)
             last = await service.pool.fetchval("SELECT max(id) FROM effects WHERE key LIKE $1", f"{OTHER}%")
     assert last < backlog / 2

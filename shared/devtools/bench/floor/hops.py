@@ -6,7 +6,7 @@ every report lies in a grid, opens a case of its own and earns its kind's points
 nothing is refused, measured or traced.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import ModuleType
@@ -29,7 +29,7 @@ from shared.kit.ids import new_id
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 OutboxValues = tuple[UUID, str, str, int, datetime, None, None, bytes]
 """The values of shared.kit.work.OUTBOX_COLUMNS."""
-RADIUS_M = 30.0
+RADIUS_M, HOURS = 30.0, 48.0
 """As cases' own `duplicate_radius_m_max` is delivered."""
 ATTEMPTS_ALLOWED = 8
 
@@ -126,13 +126,13 @@ class Cases:
         reaches = [domain.reach_of(body["lng"], body["lat"], RADIUS_M) for body in bodies]
         locks = {(body["kind"], cell) for body, reach in zip(bodies, reaches, strict=True) for cell in reach.cells}
         wanted = [
-            (number, body["kind"], cell, *reach[:4])
+            (number, body["kind"], cell, *reach[:4], body["lng"], body["lat"], _seen_at(body))
             for number, (body, reach) in enumerate(zip(bodies, reaches, strict=True))
             for cell in reach.cells
         ]
         await conn.fetch(store.SQL_KNOWN_REPORTS, [body["report_id"] for body in bodies])
         await conn.execute(store.SQL_LOCK_PLACES, sorted(domain.place_lock(*place) for place in locks))
-        await conn.fetch(store.SQL_CANDIDATES, *zip(*wanted, strict=True))
+        await conn.fetch(store.SQL_CANDIDATES, *zip(*wanted, strict=True), HOURS)
         cases, reports, steps, rows = [], [], [], []
         for body in bodies:
             id_ = new_id()
@@ -148,7 +148,7 @@ class Cases:
     def _case(self, id_: UUID, body: dict[str, Any], now: datetime) -> tuple[Any, ...]:
         kind = self._catalogue.kind(body["kind"], now)
         due_at = now + timedelta(hours=24 if kind is None else kind.limit_hours)
-        lng, lat, seen_at = body["lng"], body["lat"], datetime.fromisoformat(body["occurred_at"])
+        lng, lat, seen_at = body["lng"], body["lat"], _seen_at(body)
         return (id_, 1, "open", True, body["kind"], body["level"], body["grid_code"], body["alternatives"], None,
                 lng, lat, self._domain.cell_of(lng, lat), seen_at, now, due_at, now, 1)  # fmt: skip
 
@@ -272,6 +272,10 @@ class Photos:
         await conn.execute(self._store.SQL_PHOTOS_ENTER_CASES, *zip(*entered, strict=True))
         await conn.execute(self._store.SQL_PHOTOS_FOLLOW_CASES, *zip(*where, strict=True))
         return []
+
+
+def _seen_at(body: Mapping[str, Any]) -> datetime:
+    return datetime.fromisoformat(body["occurred_at"])
 
 
 def hops() -> list[Hop]:

@@ -49,8 +49,8 @@ bench: install ## five hops against the same hops bare; at 0 and at AGED reports
 	@$(RUN) shared.devtools.bench --aged $(AGED) $(if $(GROUND),--ground $(GROUND)); found=$$?; $(RUN) shared.devtools.capacity; exit $$found
 
 faults: install ## promises under faults, at full size (long)
-	@BEEGRID_FAULTS=full BEEGRID_LEDGER_STEPS=10000 exec $(RUN) pytest -q tests/faults tests/store/points/test_ledger_machine.py tests/store/crowd \
-		tests/store/notifications/test_resealing.py tests/store/doors/test_strangers.py tests/store/kit/test_odd_records.py $(ARGS)
+	@BEEGRID_FAULTS=full BEEGRID_LEDGER_STEPS=10000 exec $(RUN) pytest -q tests/promises tests/alerts tests/services/points/test_ledger_machine.py \
+		tests/services/notifications/test_resealing.py tests/doors/strangers/test_strangers.py tests/kit/store/test_odd_records.py $(ARGS)
 
 clean: ## remove what the commands above have made here
 	rm -rf .venv .tools build .beegrid .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -5,6 +5,7 @@ import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -24,16 +25,21 @@ PoolFor = Callable[[str], Awaitable[Pool]]
 
 collect_seldom()  # what is imported from here on is the whole house
 
-MANY_PROCESSES = ("faults", "journeys")
+MANY_PROCESSES = ("promises", "alerts", "journeys")
 """Folders whose tests start services by the handful: two such files at once would only measure each other."""
 
-SHARING = ("tests/store/doors/",)
+SHARING = ("tests/doors/strangers/",)
 """Folders whose files share what is dear to set up: they stay together."""
+
+
+def _starts_many(place: str) -> bool:
+    folder, *rest = place.split("/")[1:]
+    return folder in MANY_PROCESSES and len(rest) == 1
 
 
 def group_of(place: str) -> str:
     """The group of a test file, by its path from the project's root: one group, one worker."""
-    if place.split("/")[1] in MANY_PROCESSES:
+    if _starts_many(place):
         return "many processes"
     return next((one for one in SHARING if place.startswith(one)), place)
 
@@ -51,7 +57,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest first, so that no worker is left with it at the end."""
-    items.sort(key=lambda item: item.nodeid.split("/")[1] not in MANY_PROCESSES)
+    items.sort(key=lambda item: not _starts_many(item.nodeid.split("::")[0]))
 
 
 @pytest.fixture(scope="session")
@@ -85,3 +91,27 @@ async def pool_for(installation: Installation) -> AsyncIterator[PoolFor]:
         yield pool_of
         for pool in pools.values():
             stack.push_async_callback(pool.close)
+
+
+@pytest.fixture(scope="session")
+def own_infra_and_proxy() -> Iterator[tuple[Infra, Any]]:
+    """Postgres, Kafka and Valkey that only tests of faults use, whom they may kill; a proxy that leads to Kafka too."""
+    from tests.promises.support.servers import own_servers  # only where it is asked for: it brings everything else
+
+    with own_servers() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def own_infra(own_infra_and_proxy: tuple[Infra, Any]) -> Infra:
+    """The servers alone."""
+    return own_infra_and_proxy[0]
+
+
+@pytest.fixture(scope="module")
+def mortal(own_infra: Infra) -> Infra:
+    """The same servers, alive: healed before each file."""
+    from tests.promises.support.servers import heal
+
+    heal(own_infra)
+    return own_infra

@@ -12,7 +12,7 @@ from shared.devtools import rules_check
 from shared.devtools.gen.files import ROOT
 from shared.devtools.gen.prometheus import alert_names
 from tests.architecture.conftest import write
-from tests.faults.support.causes import unseen
+from tests.promises.support.causes import unseen
 
 ALERTS = "ops/prometheus/rules/alerts.yml"
 TESTS = "ops/prometheus/tests/alerts.yml"
@@ -38,7 +38,7 @@ def test_the_healthy_day_asks_for_every_alert() -> None:
 
 
 def test_every_alert_is_seen_firing_by_its_cause() -> None:
-    """tests/faults/test_alerts.py raises them at full size; here only its table is compared with the rules."""
+    """tests/alerts/test_alerts.py raises them at full size; here only its table is compared with the rules."""
     assert unseen() == []
 
 

@@ -18,7 +18,7 @@ from shared.devtools.infra.postgres import binaries
 from shared.devtools.suite import Suite
 from shared.events.registry import AnyTopic, topics
 from shared.events.topic import Latest
-from tests.messaging.compacted import days_pass
+from tests.kit.messaging.compacted import days_pass
 
 TIMEOUT_S = 30.0
 Ends = dict[tuple[str, int], tuple[int, int]]

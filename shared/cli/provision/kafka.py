@@ -210,7 +210,7 @@ def delete_topics(bootstrap: str, admin: KafkaAdmin, prefix: str, user_prefix: s
         leaving = [name for name in scram_users(client) if name.startswith(user_prefix)]
         if leaving:
             # Not deleted: once a SCRAM user has been deleted, nobody could log in after the broker's next start (Kafka
-            # 4.3.1; tests/infra restarts one after this function). An unknown password locks a user out as well.
+            # 4.3.1; tests/tools/infra restarts one after this function). An unknown password locks a user out as well.
             _users(client, {name: secrets.token_urlsafe(32) for name in leaving})
     return names
 

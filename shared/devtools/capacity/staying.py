@@ -16,7 +16,7 @@ from shared.devtools.installation import ROOT
 from shared.kit.retention import KIT_TABLES, Table, Way
 
 SWEPT_PER_S_LEAST = 4_000.0
-"""Rows a second that a sweeper deletes even on a slow machine, pauses included: tests/store/kit/test_sweeping.py."""
+"""Rows a second that a sweeper deletes even on a slow machine, pauses included: tests/kit/store/test_sweeping.py."""
 SWEEPING_PODS = 1
 """Of each service: the one whose relay leads."""
 DAY_S = 86_400.0

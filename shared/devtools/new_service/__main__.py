@@ -17,7 +17,7 @@ from shared.devtools.house.about_rules import meet
 from shared.devtools.house.place_rules import DRAWERS
 
 TEMPLATE = Path(__file__).parent / "template"
-TARGETS = {"service": "services/{name}", "tests": "tests/store/{name}"}
+TARGETS = {"service": "services/{name}", "tests": "tests/services/{name}"}
 SUFFIX = ".jinja"
 # A Python package, a schema of Postgres, a user of Kafka, a host, a matcher of Caddy: what all of them take
 NAME = re.compile(r"^[a-z][a-z0-9]{2,23}$")

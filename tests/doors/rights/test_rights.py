@@ -1,0 +1,283 @@
+"""Every role's token, in areas of every kind, and companies' signatures, against every route of every service.
+
+What a route's policy refuses is refused by one guard, before the body is read: that this guard stands there is shown
+once for each kind of caller and route, with a request; for the other callers the policy itself is asked. Whoever passes
+the policy sends a request.
+"""
+
+import contextlib
+import itertools
+import json
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import shapely
+
+from services.routing.domain import Area, AreaMap, Level
+from shared.devtools.gen.modules import service_module
+from shared.devtools.gen.settings_doc import settings_class
+from shared.devtools.installation import Installation
+from shared.events.registry import services
+from shared.geo.index import PolygonIndex
+from shared.kit import service as kit_service
+from shared.kit.auth import Policy, Principal, policies, signed_headers
+from shared.kit.auth.key_ring import Ask
+from shared.kit.auth.policy import rules
+from shared.kit.auth.principal import ANONYMOUS, ROLES
+from shared.kit.ids import new_id
+from tests.doors.rights.expectations import TABLE, Line
+from tests.doors.rights.objects import (
+    AREAS,
+    CITY,
+    COMPANY,
+    DISTRICT,
+    MAKERS,
+    NEIGHBOUR,
+    OTHER_DISTRICT,
+    OWN,
+    World,
+)
+
+PLACES: dict[str, tuple[str, ...]] = {
+    "own": (OWN,),
+    "district": (DISTRICT,),
+    "city": (CITY,),
+    "neighbour": (NEIGHBOUR,),  # its code is how the own one begins
+    "other district": (OTHER_DISTRICT, "G100"),
+    "no area of the map": ("33010", "G"),
+    "none": (),
+}
+HOLDS = ("own", "district", "city")
+COMPANIES = {"self": COMPANY, "foreign": "other"}
+SECRET = b"of both companies" * 2
+Who = tuple[str, str]
+
+
+class _Keys:
+    async def keys(self, company: str, ask: Ask | None = None) -> list[bytes]:
+        return [SECRET] if company in COMPANIES.values() else []
+
+
+class _NoKafka(contextlib.AbstractAsyncContextManager[None]):
+    def __init__(self, *_: Any, **__: Any) -> None: ...
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+
+async def _idle() -> None:
+    return None
+
+
+@pytest.fixture
+async def world(
+    request: pytest.FixtureRequest, installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[World]:
+    """A service in this process on real Postgres and Valkey. Nothing here travels over Kafka."""
+    name: str = request.param
+    values = {key.removeprefix("BEEGRID_").lower(): v for key, v in installation.environment(name).items()}
+    settings = settings_class(name).model_validate({**values, "photo_store_url": f"file://{tmp_path}"})
+    module = service_module(name, "app")
+    assert module is not None
+    made = module.build(settings)
+    monkeypatch.setattr(kit_service, "FastStream", _NoKafka)
+    made.relay.run = _idle
+    made.key_ring = made.key_ring and _Keys()
+    app = made.app()
+    async with app.router.lifespan_context(app):
+        if name == "routing":
+            grids = [Area(one.code, Level(one.level), one.code, one.path[-1] if one.path else None) for one in AREAS]
+            made.areas.refresh = _idle
+            squares = PolygonIndex([shapely.box(120 + n, 30, 121 + n, 31) for n in range(3)])
+            made.areas.value = AreaMap.of(new_id(), 0, grids, squares, {})
+        world = World(made)
+        await world.settle()
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            app.state.client = client
+            app.state.identity = installation.identity
+            world.app = app  # type: ignore[attr-defined]  # for this file alone
+            try:
+                yield world
+            finally:  # other tests share the schema, know no map and count cases
+                if name == "cases":
+                    await world.pool.execute("DELETE FROM cases")
+                    await world.pool.execute("DELETE FROM case_reports")
+                await world.pool.execute("DELETE FROM known_areas")
+                await world.pool.execute("DELETE FROM known_map")
+
+
+def people() -> Iterator[Who]:
+    """Each role in each place; and those whose the object is."""
+    for role in sorted(ROLES):
+        for place in PLACES:
+            yield role, place
+        if role in ("rider", "merchant"):
+            yield role, "self"
+    for place in COMPANIES:
+        yield "company", place
+    yield "nobody", "none"
+
+
+def pairs(line: Line) -> Iterator[Who]:
+    """People with two roles, where areas or the object's owner decide and where theirs hold nothing of it.
+
+    One of each kind of pair: what two roles give, one of whom the line gives nothing, is the same for most of them.
+    """
+    seen: set[tuple[tuple[str, bool], ...]] = set()
+    for both in itertools.combinations(sorted(ROLES), 2):
+        kind = tuple(sorted((line.roles.get(role) or "", role == "operator") for role in both))
+        scopes = {scope for scope, _ in kind}
+        if kind in seen or "any" in scopes or scopes == {""}:
+            continue
+        seen.add(kind)
+        yield "+".join(both), "other district"
+        if "operator" in both:
+            yield "+".join(both), "none"
+
+
+def admits(line: Line, who: Who) -> bool:
+    """What the table says: to somebody with two roles, what either of them is given."""
+    role, place = who
+    if "+" in role:
+        return any(admits(line, (one, place)) for one in role.split("+"))
+    scope = line.roles.get(role)
+    if line.public:
+        return True
+    if scope in (None, "self"):
+        return scope == "self" and place == "self"
+    everywhere = role == "operator" and place == "none"
+    return scope == "any" or everywhere or place == "city" or (scope == "area" and place in HOLDS)
+
+
+@dataclass
+class Knocking:
+    """Everybody at the routes of one service."""
+
+    world: World
+    tokens: dict[Who, str] = field(default_factory=dict)
+    principals: dict[Who, Principal] = field(default_factory=dict)
+    things: dict[str, str] = field(default_factory=dict)
+    guarded: set[tuple[str, str]] = field(default_factory=set)
+
+    @property
+    def app(self) -> Any:
+        return self.world.app  # type: ignore[attr-defined]  # see the fixture
+
+    async def thing(self, key: str, line: Line) -> str:
+        """The object that a route is asked about: another one for each request that may change it."""
+        if line.needs is None:
+            return str(new_id())
+        if key not in self.things or not key.startswith("GET "):
+            name, *words = line.needs.split()
+            self.things[key] = str(await MAKERS[name](self.world, *words))
+        return self.things[key]
+
+    def token(self, who: Who) -> str:
+        """A person's; that of an object's owner is made for the object."""
+        role, place = who
+        if who in self.tokens:
+            return self.tokens[who]
+        own = {"rider": str(self.world.rider), "merchant": "m"}.get(role) if place == "self" else None
+        counter = str(self.world.merchant) if place == "self" else str(new_id())
+        areas = PLACES.get(place, ())
+        roles = role.split("+")
+        made: str = self.app.state.identity.token(own or str(new_id()), "某人", roles, areas, merchant_id=counter)
+        if place != "self":
+            self.tokens[who] = made
+        return made
+
+    async def principal(self, who: Who) -> Principal:
+        """Whom the service takes the caller for."""
+        if who[0] == "nobody":
+            return ANONYMOUS
+        if who[0] == "company":
+            return Principal(kind="company", id=COMPANIES[who[1]], company=COMPANIES[who[1]])
+        if who not in self.principals:
+            self.principals[who] = await self.app.state.auth.jwt.verify(self.token(who))
+        return self.principals[who]
+
+    async def admitted(self, key: str, line: Line, policy: Policy, who: Who) -> bool:
+        """What the service does."""
+        kind = who[0] if who[0] in ("company", "nobody") else "person"
+        if not policy.admits(await self.principal(who)):
+            if (key, kind) in self.guarded:
+                return False
+            self.guarded.add((key, kind))
+        thing = await self.thing(key, line)
+        answer = await self.send(key, line, who, thing)
+        assert answer.status_code < 500 or answer.status_code == 503, (key, who, answer.text)
+        if answer.status_code in (401, 403) or (answer.status_code == 404 and (line.needs or line.hides)):
+            return False
+        if line.shows:
+            item = answer.text if "steps" not in (line.body or {}) else ""
+            refused = any(code in answer.text for code in ('"not_found"', '"forbidden"'))
+            return thing in item if item else not refused
+        return True
+
+    async def send(self, key: str, line: Line, who: Who, thing: str) -> httpx.Response:
+        method, path = key.split(" ")
+        while "{" in path:
+            head, _, rest = path.partition("{")
+            name, _, tail = rest.partition("}")
+            number = who[0] == "company" and name == "rider:path"
+            path = head + (self.world.number if number else _filled(name, thing)) + tail
+        body = json.loads(json.dumps(line.body).replace("{object}", thing)) if method != "GET" else None
+        client: httpx.AsyncClient = self.app.state.client
+        request = client.build_request(method, path, params=line.query, json=body)
+        request.headers["idempotency-key"] = new_id().hex
+        if who[0] == "company":
+            target = request.url.raw_path.decode()
+            signing = {"company": COMPANIES[who[1]], "secret": SECRET, "method": method, "target": target}
+            request.headers.update(signed_headers(**signing, body=request.content))  # type: ignore[arg-type]  # as named
+        elif who[0] != "nobody":
+            request.headers["authorization"] = f"Bearer {self.token(who)}"
+        return await client.send(request)
+
+
+def _filled(name: str, thing: str) -> str:
+    if name in ("letter_id",):
+        return "1"
+    return "nonsense" if name.startswith(("code", "token")) else thing
+
+
+async def wrongs(world: World, table: dict[str, Line]) -> list[str]:
+    """Where service and table differ."""
+    found, knocking = [], Knocking(world)
+    app = knocking.app
+    by_route = {f"{method} {path}": rule.policy for path, methods, rule in rules(app) for method in methods}
+    declared = {f"{one.method} {one.path}" for one in policies(app)}
+    found += [f"{key} has no line in the table" for key in sorted(declared - set(table))]
+    for key in sorted(declared & set(table)):
+        line = table[key]
+        # where areas decide nothing, or a role gets nothing at all, a few places show it
+        few = ("own", "city", "none", "self", "foreign")
+        alone = [one for one in people() if one[1] in few or line.roles.get(one[0]) not in (None, "any")]
+        for who in [*alone, *pairs(line)]:
+            if (is_in := await knocking.admitted(key, line, by_route[key], who)) != admits(line, who):
+                found.append(f"{key}: {' in '.join(who)} is {'let in' if is_in else 'refused'}")
+    return found
+
+
+@pytest.mark.parametrize("world", services(), indirect=True)
+async def test_every_route_gives_what_the_table_says(world: World) -> None:
+    found = await wrongs(world, TABLE[world.service.name])
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("world", ["cases"], indirect=True)
+async def test_a_route_that_forgets_its_areas_and_one_without_a_line_are_found(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = TABLE["cases"]
+    keys = ("GET /v1/cases/{case_id}", "POST /v1/cases/{case_id}/claim")
+    few = {key: whole[key] for key in keys}
+    monkeypatch.setattr("shared.kit.auth.principal.Principal.covers", lambda *_: True)
+    found = await wrongs(world, few)
+    assert f"{keys[0]}: grid_worker in neighbour is let in" in found
+    assert f"{keys[1]}: department in other district is let in" in found
+    assert "GET /v1/cases has no line in the table" in found
+    assert not any(": rider in" in one or ": merchant in" in one for one in found), "what they see hangs on no area"

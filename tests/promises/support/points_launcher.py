@@ -1,0 +1,45 @@
+"""The points service as it is, in a process that kills itself at an exact point: `python -m …points_launcher`.
+
+Read from the environment:
+    FAULTS_DIE      `<point>:<n>`: SIGKILL when the n-th batch is at `before-commit` (every statement of the transaction
+                    is done), `after-commit` (the transaction is durable, nobody knows) or `before-offset-commit`
+                    (FastStream is about to commit the offsets)
+    FAULTS_INBOX    `off`: the planted defect; every delivery counts as new
+"""
+
+import os
+from typing import Any
+
+from faststream.kafka import KafkaBroker
+
+from services.points.app import build
+from shared.kit.run import run
+from tests.promises.support.deaths import arm
+from tests.promises.support.witness import inbox_off, watch_effects
+
+SESSION_MS = 6_000
+
+
+def forget_sooner() -> None:
+    """The broker forgets a stopped static member after 6 s instead of 15: the test waits for it."""
+    subscriber = KafkaBroker.subscriber
+
+    def patched(self: KafkaBroker, *topics: str, **options: Any) -> Any:
+        return subscriber(self, *topics, **{**options, "session_timeout_ms": SESSION_MS})
+
+    KafkaBroker.subscriber = patched
+
+
+def main() -> None:
+    """Arm what is asked for, then be the service."""
+    watch_effects()
+    forget_sooner()
+    if os.environ.get("FAULTS_INBOX") == "off":
+        inbox_off()
+    if wanted := os.environ.get("FAULTS_DIE"):
+        arm(wanted)
+    run(build)
+
+
+if __name__ == "__main__":
+    main()

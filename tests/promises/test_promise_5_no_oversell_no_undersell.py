@@ -1,0 +1,92 @@
+"""Promise 5: stock is neither oversold nor lost, whoever walks away, tries again, dies or has a wrong clock."""
+
+import random
+from dataclasses import dataclass
+
+import pytest
+
+from shared.kit.ids import derived_id
+from tests.promises.support.database import ask
+from tests.promises.support.market import SQL_TWICE, Market, Watch, in_threads
+from tests.promises.support.nemesis import Nemesis, schedule
+from tests.promises.support.servers import full_only, seed
+from tests.promises.support.shoppers import Shoppers
+
+AT_ONCE = 32
+POOR = 0.1
+"""Share of riders who want what they have no points for."""
+PRICE = 2
+FAULTS = {"kill": 8, "step": 12, "flush": 4}
+QUIET_S = (2.0, 5.0)
+DRAINED_S = 120.0
+
+
+@dataclass(frozen=True)
+class Size:
+    """Of a sale: pieces, riders who come, and how long each takes his time at most."""
+
+    stock: int
+    riders: int
+    pace_s: float
+
+
+WHOLE, SMALL = Size(100, 2_000, 5.0), Size(20, 120, 0.0)
+
+
+def sale(market: Market, chosen: int, size: Size, faults: dict[str, int]) -> tuple[Shoppers, list[str]]:
+    """All riders come, while faults happen; what was wrong at any moment."""
+    rng = random.Random(chosen)
+    riders = [derived_id("rider", str(chosen), str(n)) for n in range(size.riders)]
+    for rider in riders[int(POOR * size.riders) :]:
+        market.earn(rider)
+    market.told()
+    offers = market.open_shop(2, PRICE, size.stock // 2)
+    market.drain(DRAINED_S)
+    shoppers = Shoppers(market, offers, chosen, pace_s=size.pace_s)
+    actions = {
+        "kill": lambda: market.kill(rng),
+        "step": lambda: market.die_at_a_step(rng),
+        "flush": market.flush_redis,
+    }
+    nemesis = Nemesis(schedule(rng, faults, QUIET_S), actions)
+    with Watch(market) as watch:
+        with nemesis.beside():
+            in_threads(AT_ONCE, shoppers.visit, riders)
+        market.drain(DRAINED_S)
+    print("\n".join([*nemesis.told, str(shoppers.ends.most_common()), f"{watch.looks} looks at the stock"]))
+    assert watch.looks > 10
+    return shoppers, sorted(watch.problems)
+
+
+@full_only
+@pytest.mark.timeout(1_800)
+def test_every_piece_is_free_held_or_sold_and_paid_for(market: Market) -> None:
+    chosen = seed()
+    market.start()
+    shoppers, problems = sale(market, chosen, WHOLE, FAULTS)
+    assert problems == []
+    assert shoppers.problems == []
+    assert ask(market.home.dsn("rewards"), SQL_TWICE, 1) == [], "a rider's repeated request was granted twice"
+    market.let_time_go_by()
+    market.drain(DRAINED_S)
+    [(free, held, sold)] = ask(market.home.dsn("rewards"), "SELECT sum(free), sum(held), sum(sold) FROM offers")
+    assert (free + sold, held) == (WHOLE.stock, 0)
+    assert sold == shoppers.ends["used"] + shoppers.ends["voucher_used"] > 0
+    assert shoppers.ends["sold_out"] > 0, "the demand was less than the stock: nothing was tested"
+    assert market.stock_problems() == []
+    assert market.ledger_problems() == []
+
+
+# --- the checker fails where it must --------------------------------------------------------------------------------
+
+
+@pytest.mark.timeout(300)
+def test_the_checkers_see_stock_that_never_comes_back_and_vouchers_that_nobody_pays(market: Market) -> None:
+    market.start(rewards="loses-returns", points="pays-nothing")
+    shoppers, problems = sale(market, seed(), SMALL, {})
+    market.let_time_go_by()
+    market.drain(DRAINED_S)
+    assert [problem for problem in problems + market.stock_problems() if "free + held + sold" in problem]
+    assert shoppers.ends["used"] > 0
+    problems = market.ledger_problems()
+    assert [problem for problem in problems if "used vouchers and posted points differ" in problem], problems

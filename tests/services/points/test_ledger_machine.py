@@ -1,0 +1,380 @@
+"""The ledger against a pure model, through any arrival order, repetition and batching.
+
+A short run belongs to every test run; BEEGRID_LEDGER_STEPS=10000 makes the long one.
+"""
+
+import asyncio
+import os
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, ClassVar
+from uuid import UUID
+
+import asyncpg
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from services.points import domain
+from services.points.store import ledger as store
+from shared.cli.provision import owner_role
+from shared.devtools.installation import Installation
+from shared.kit.db import prepare_connection
+from shared.kit.ids import new_id
+from shared.kit.refusals import Refusal
+from tests.services.points.ledger import (
+    GAS,
+    MANHOLE,
+    NOON,
+    TERMS,
+    WELL,
+    Case,
+    Ledger,
+    empty,
+    points_of,
+    redemption,
+    rider,
+)
+
+STEPS = int(os.environ.get("BEEGRID_LEDGER_STEPS", "400"))
+STEPS_PER_EXAMPLE = 40
+RIDERS = [new_id() for _ in range(3)]
+# low caps, so that a short run meets them
+DAY_MAX, KIND_MAX, CO_MAX = 200, 3, 2
+SQL_LOW_CAPS = (
+    "INSERT INTO rules VALUES (2, '2026-01-01', $1, $2, $3, 'test', 'low caps', now()) ON CONFLICT DO NOTHING"
+)
+
+
+@dataclass
+class Model:
+    """What the ledger should hold, reckoned one event after the other, from the words of the rules."""
+
+    pending: Counter[UUID] = field(default_factory=Counter)
+    available: Counter[UUID] = field(default_factory=Counter)
+    reserved: Counter[UUID] = field(default_factory=Counter)
+    versions: Counter[UUID] = field(default_factory=Counter)
+    state: dict[UUID, str] = field(default_factory=dict)
+    amount: dict[UUID, int] = field(default_factory=dict)
+    owner: dict[UUID, UUID] = field(default_factory=dict)
+    promised: Counter[Any] = field(default_factory=Counter)
+    inactive: set[UUID] = field(default_factory=set)
+    rider_version: Counter[UUID] = field(default_factory=Counter)
+    written_off: int = 0
+    place: dict[UUID, tuple[UUID, int]] = field(default_factory=dict)
+    posted_up_to: Counter[UUID] = field(default_factory=Counter)
+    voided_up_to: Counter[UUID] = field(default_factory=Counter)
+
+    def hear(self, event: Any) -> None:
+        """One event."""
+        body = event.data
+        if hasattr(body, "redemption_id"):
+            self._redemption(body)
+        elif hasattr(body, "consent"):
+            if event.version > self.rider_version[body.rider_id]:
+                self.rider_version[body.rider_id] = event.version
+                (self.inactive.discard if body.active else self.inactive.add)(body.rider_id)
+        elif body.transition == "invalidated":
+            self.voided_up_to[body.case_id] = max(self.voided_up_to[body.case_id], body.report_count)
+            for hold in self._of_case(body):
+                self._invalid(hold)
+        elif body.transition == "closed":
+            self.posted_up_to[body.case_id] = max(self.posted_up_to[body.case_id], body.report_count)
+            for hold in self._of_case(body):
+                if self.state[hold] == "held":
+                    self._post(hold)
+        elif body.report is not None and body.report.report_id not in self.state:
+            self.place[body.report.report_id] = (body.case_id, body.report.ordinal)
+            if body.report.ordinal <= self.voided_up_to[body.case_id]:
+                self.state[body.report.report_id] = "voided"
+                return
+            self._hold(body, body.report)
+            held = self.state[body.report.report_id] == "held"
+            if held and body.report.ordinal <= self.posted_up_to[body.case_id]:
+                self._post(body.report.report_id)
+
+    def reverse(self, hold: UUID) -> bool:
+        """As an operator or an invalid case."""
+        if self.state.get(hold) != "posted" or hold not in self.owner:
+            return False
+        who, amount = self.owner[hold], self.amount[hold]
+        taken = min(amount, self.available[who])
+        self.available[who] -= taken
+        self.written_off += amount - taken
+        self._step(hold, "reversed")
+        return True
+
+    def _step(self, hold: UUID, state: str) -> None:
+        self.state[hold] = state
+        self.versions[self.owner[hold]] += 1
+
+    def _of_case(self, case: Any) -> list[UUID]:
+        return [hold for hold, (of, at) in self.place.items() if of == case.case_id and at <= case.report_count]
+
+    def _hold(self, case: Any, report: Any) -> None:
+        hold, who = report.report_id, report.rider_id
+        self.owner[hold] = who
+        amount = points_of(case.kind)
+        if case.transition == "repeated":
+            amount = 0
+        elif report.ordinal > 1:
+            amount = 0 if report.ordinal - 1 > CO_MAX else amount // 2
+        day = case.changed_at.astimezone(TERMS.zone).date()
+        over = self.promised[who, day] + amount > DAY_MAX or self.promised[who, day, case.kind] >= KIND_MAX
+        self.amount[hold] = amount
+        if amount == 0 or over:
+            self._step(hold, "refused")
+            return
+        self.promised[who, day] += amount
+        self.promised[who, day, case.kind] += 1
+        self.pending[who] += amount
+        self._step(hold, "held")
+
+    def _post(self, hold: UUID) -> None:
+        who = self.owner[hold]
+        self.pending[who] -= self.amount[hold]
+        self.available[who] += self.amount[hold]
+        self._step(hold, "posted")
+
+    def _invalid(self, hold: UUID) -> None:
+        if self.state[hold] == "held":
+            self.pending[self.owner[hold]] -= self.amount[hold]
+            self._step(hold, "voided")
+        else:
+            self.reverse(hold)
+
+    def _redemption(self, body: Any) -> None:
+        hold, who, price = body.redemption_id, body.rider_id, body.price
+        if price == 0 or body.state == "issued":
+            return
+        if body.state in ("requested", "used") and hold not in self.state:
+            self.owner[hold], self.amount[hold] = who, price
+            if who in self.inactive or self.available[who] < price:
+                self._step(hold, "refused")
+            else:
+                self.available[who] -= price
+                self.reserved[who] += price
+                self._step(hold, "held")
+        if body.state in ("expired", "cancelled", "refused"):
+            if self.state.setdefault(hold, "voided") == "held":
+                self.reserved[who] -= price
+                self.available[who] += price
+                self._step(hold, "voided")
+        elif body.state == "used" and self.state[hold] == "held":
+            self.reserved[who] -= price
+            self._step(hold, "posted")
+
+
+class LedgerMachine(RuleBasedStateMachine):
+    """Makes events of cases, redemptions and riders; hands some of them on, any number of times, in any order."""
+
+    run: ClassVar[Callable[[Coroutine[Any, Any, Any]], Any]]
+    connection: ClassVar[asyncpg.Connection]
+    owner: ClassVar[asyncpg.Connection]
+
+    @initialize()
+    def start(self) -> None:
+        self.run(empty(self.owner))
+        self.run(self.owner.execute(SQL_LOW_CAPS, DAY_MAX, KIND_MAX, CO_MAX))
+        self.ledger = Ledger(_One(self.connection))  # type: ignore[arg-type]  # a pool of one
+        self.model = Model()
+        self.cases: list[Case] = []
+        self.wishes: list[tuple[UUID, UUID, int]] = []
+        self.events: list[Any] = []
+        self.waiting: list[Any] = []
+
+    def _say(self, event: Any) -> None:
+        self.events.append(event)
+        self.waiting.append(event)
+
+    @rule(
+        who=st.sampled_from(RIDERS),
+        kind=st.sampled_from((GAS, MANHOLE, MANHOLE, WELL, WELL)),
+        day=st.integers(0, 1),
+        number=st.integers(1, 3),
+    )
+    def open_cases(self, who: UUID, kind: str, day: int, number: int) -> None:
+        for _ in range(number):
+            self.cases.append(Case(kind, NOON + timedelta(days=day)))
+            self._say(self.cases[-1].report(who))
+
+    @rule(riders=st.lists(st.sampled_from(RIDERS), min_size=1, max_size=4), at=st.integers(0, 1000))
+    def attach(self, riders: list[UUID], at: int) -> None:
+        for who in riders if self.cases else ():
+            self._say(self.cases[at % len(self.cases)].report(who))
+
+    @rule(step=st.sampled_from(("closed", "closed", "invalid", "open", "claimed")), at=st.integers(0, 1000))
+    def move_case(self, step: str, at: int) -> None:
+        if self.cases:
+            transition = {"closed": "closed", "invalid": "invalidated", "open": "reopened", "claimed": "claimed"}[step]
+            self._say(self.cases[at % len(self.cases)].step(transition, step))
+
+    @rule(who=st.sampled_from(RIDERS), price=st.sampled_from((0, 10, 60, 150)))
+    def wish(self, who: UUID, price: int) -> None:
+        self.wishes.append((new_id(), who, price))
+        self._say(redemption(*self.wishes[-1], "requested"))
+
+    @rule(state=st.sampled_from(("issued", "used", "expired", "cancelled")), at=st.integers(0, 1000))
+    def move_wish(self, state: str, at: int) -> None:
+        if self.wishes:
+            self._say(redemption(*self.wishes[at % len(self.wishes)], state))
+
+    @rule(who=st.sampled_from(RIDERS), version=st.integers(1, 5), active=st.booleans())
+    def change_rider(self, who: UUID, version: int, active: bool) -> None:
+        self._say(rider(who, version, active))
+
+    @rule(size=st.integers(1, 30))
+    def deliver_some(self, size: int) -> None:
+        batch, self.waiting = self.waiting[:size], self.waiting[size:]
+        self._deliver(batch)
+
+    @rule()
+    def deliver_all(self) -> None:
+        batch, self.waiting = self.waiting, []
+        self._deliver(batch)
+
+    @rule(picks=st.lists(st.integers(0, 10_000), min_size=1, max_size=12))
+    def deliver_any_again(self, picks: list[int]) -> None:
+        if self.events:
+            self._deliver([self.events[pick % len(self.events)] for pick in picks])
+
+    @rule(at=st.integers(0, 1000))
+    def reverse(self, at: int) -> None:
+        reports = [report.report_id for case in self.cases for report in case.reports]
+        if reports:
+            hold = reports[at % len(reports)]
+            try:
+                self.run(self.ledger.reverse(hold))
+                done = True
+            except Refusal:
+                done = False
+            assert done == self.model.reverse(hold)
+
+    def _deliver(self, batch: list[Any]) -> None:
+        self.run(self.ledger.deliver(*batch))
+        for topic in ("riders.rider-changed.v1", "cases.case-changed.v1", "rewards.redemption-changed.v1"):
+            for event in batch:
+                if event.topic == topic:
+                    self.model.hear(event)
+
+    @invariant()
+    def balances_agree(self) -> None:
+        if not hasattr(self, "model"):
+            return
+        for who in RIDERS:
+            expected = (self.model.pending[who], self.model.available[who], self.model.reserved[who])
+            assert self.run(self.ledger.balances(who)) == expected
+        figures = self.run(self.ledger.tallies())
+        assert figures["written_off"] == self.model.written_off
+
+    def teardown(self) -> None:
+        if not hasattr(self, "model"):
+            return
+        states = dict(self.run(self.connection.fetch("SELECT id, state FROM holds")))
+        assert states == self.model.state
+        for who in RIDERS:
+            assert len(self.run(self.ledger.told(who))) == self.model.versions[who]
+
+
+class _One:
+    """A connection that looks like a pool, for a machine that does one thing after the other."""
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self.connection = connection
+
+    def acquire(self) -> "_One":
+        return self
+
+    async def fetch(self, *query: Any) -> Any:
+        return await self.connection.fetch(*query)
+
+    async def __aenter__(self) -> asyncpg.Connection:
+        return self.connection
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
+
+
+@pytest.fixture
+def machine(installation: Installation) -> Iterator[type[LedgerMachine]]:
+    """The machine with a loop and connections of its own: Hypothesis is synchronous."""
+    loop = asyncio.new_event_loop()
+
+    async def connect() -> tuple[asyncpg.Connection, asyncpg.Connection]:
+        app = await asyncpg.connect(installation.dsn("points"))
+        await prepare_connection(app)
+        return app, await asyncpg.connect(installation.dsn("points", owner_role))
+
+    app, owner = loop.run_until_complete(connect())
+    members = {"run": staticmethod(loop.run_until_complete), "connection": app, "owner": owner}
+    yield type("Machine", (LedgerMachine,), members)
+    loop.run_until_complete(empty(owner))
+    for connection in (app, owner):
+        loop.run_until_complete(connection.close())
+    loop.close()
+
+
+def _run(machine: type[LedgerMachine], steps: int, always_the_same: bool = False) -> None:
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=max(1, steps // STEPS_PER_EXAMPLE),
+            stateful_step_count=STEPS_PER_EXAMPLE,
+            deadline=None,
+            database=None,
+            phases=(Phase.generate,),
+            suppress_health_check=list(HealthCheck),
+            print_blob=False,
+            report_multiple_bugs=False,
+            derandomize=always_the_same,
+        ),
+    )
+
+
+@pytest.mark.timeout(60 + STEPS // 5)
+def test_the_ledger_does_what_the_model_says(machine: type[LedgerMachine]) -> None:
+    _run(machine, STEPS)
+
+
+def _ends_again(self: domain.Book, hold_id: UUID, cause: int) -> None:
+    self._move(self.holds[hold_id], "posted", None, cause)
+
+
+def _spends_without_looking(self: domain.Book, redemption_id: UUID, rider_id: UUID, price: int, cause: int) -> None:
+    if redemption_id not in self.holds:
+        hold = domain.Hold(redemption_id, "redemption", rider_id, None, "", price, "held")
+        self.holds[hold.id] = hold
+        self._move(hold, "held", None, cause)
+
+
+PLANTED = {
+    "a hold ends twice": (domain.Book, "post", _ends_again),
+    "balances aren't looked at": (domain.Book, "spend", _spends_without_looking),
+    "caps are forgotten between batches": (
+        store,
+        "SQL_EARNINGS",
+        store.SQL_EARNINGS + "WHERE e.points < 0",
+    ),
+    "a balance is not written": (
+        store,
+        "SQL_MOVE_ACCOUNTS",
+        store.SQL_MOVE_ACCOUNTS.replace("available = new.available", "available = a.available"),
+    ),
+    "a void pays out": (
+        domain,
+        "WAYS",
+        {**domain.WAYS, ("report", "voided"): ("pending", "available")},
+    ),
+}
+
+
+@pytest.mark.parametrize("bug", PLANTED)
+def test_the_machine_sees_a_planted_bug(
+    machine: type[LedgerMachine], monkeypatch: pytest.MonkeyPatch, bug: str
+) -> None:
+    monkeypatch.setattr(*PLANTED[bug])
+    with pytest.raises((AssertionError, asyncpg.PostgresError, store.LedgerConflict, BaseExceptionGroup)):
+        _run(machine, 12_000, always_the_same=True)

@@ -1,0 +1,70 @@
+"""What a killed import leaves behind doesn't stay."""
+
+import asyncio
+from datetime import timedelta
+from functools import partial
+from typing import Any, cast
+
+import pytest
+
+from services.routing.app import build
+from services.routing.retention import DRAFT_KEPT
+from services.routing.store import areas as area_store
+from services.routing.usecases import versions
+from shared.devtools.city import grids
+from tests.services.routing.conftest import Routing, settings
+
+SQL_AGE = "UPDATE area_versions SET touched_at = now() - $2::interval WHERE version_id = $1"
+SQL_LEFT = (
+    "SELECT v.version_id::text, count(a.code) FROM area_versions v LEFT JOIN areas a USING (version_id) GROUP BY 1"
+)
+
+
+async def _left(routing: Routing) -> dict[str, int]:
+    return dict(await routing.service.pool.fetch(SQL_LEFT))
+
+
+async def _draft(routing: Routing, areas: int, age: timedelta) -> str:
+    version = await routing.draft()
+    if areas:
+        await routing.upload(version, grids()[:areas])
+    await routing.service.pool.execute(SQL_AGE, version, age)
+    return version
+
+
+async def test_a_draft_that_nobody_touches_leaves_whole(routing: Routing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(area_store, "DROP_AREAS_MAX", 4)
+    in_force = await routing.put_in_force(grids()[:3])
+    await routing.service.pool.execute(SQL_AGE, in_force, DRAFT_KEPT * 9)
+    minute = timedelta(minutes=1)
+    for areas in (8, 9, 0):
+        await _draft(routing, areas, DRAFT_KEPT + minute)
+    young = await _draft(routing, 2, DRAFT_KEPT - minute)
+    touched = await _draft(routing, 2, DRAFT_KEPT + minute)
+    await routing.upload(touched, grids()[2:4])
+    assert await versions.drop_abandoned(routing.service) == 3
+    left = await _left(routing)
+    assert left.pop(in_force) >= 3  # and the areas above them
+    assert left == {young: 2, touched: 4}
+    assert await versions.drop_abandoned(routing.service) == 0
+
+
+async def test_a_draft_that_somebody_works_on_waits(routing: Routing) -> None:
+    version = await _draft(routing, 2, DRAFT_KEPT * 2)
+    async with routing.service.pool.acquire() as conn, conn.transaction():
+        await area_store.touch_draft(conn, version)
+        assert await versions.drop_abandoned(routing.service) == 0
+    assert await versions.drop_abandoned(routing.service) == 0
+    assert await _left(routing) == {version: 2}
+
+
+async def test_the_service_does_it_by_itself(routing: Routing) -> None:
+    named = cast(partial[Any], build(settings(routing.installation))._background["drop-drafts"])
+    await _draft(routing, 2, DRAFT_KEPT * 2)
+    task = asyncio.create_task(named.func(routing.service))
+    try:
+        async with asyncio.timeout(20):
+            while await _left(routing):
+                await asyncio.sleep(0.05)
+    finally:
+        task.cancel()

@@ -1,0 +1,27 @@
+"""With several workers, a file's tests share a worker, and so what the file sets up."""
+
+import pytest
+
+from tests.conftest import group_of
+
+SEEN: list[int] = []
+
+
+@pytest.mark.parametrize("order", range(8))
+def test_a_file_stays_together(order: int) -> None:
+    """Each test sees that all before it ran in this process."""
+    SEEN.append(order)
+    assert list(range(order + 1)) == SEEN
+
+
+@pytest.mark.parametrize(
+    ("place", "group"),
+    [
+        ("tests/kit/test_jwt.py", "tests/kit/test_jwt.py"),
+        ("tests/doors/strangers/test_words.py", "tests/doors/strangers/"),
+        ("tests/alerts/test_alerts.py", "many processes"),
+        ("tests/promises/crowd/test_crowd.py", "tests/promises/crowd/test_crowd.py"),
+    ],
+)
+def test_groups(place: str, group: str) -> None:
+    assert group_of(place) == group

@@ -107,11 +107,20 @@ class _GivenUp(Transaction):
 class _PatientConnection(_Base):
     """Of the pool. No statement leaves anything in a session that would have to be reset (an architecture test)."""
 
-    __slots__ = ()
+    __slots__ = ("_doubted",)
+
+    def doubt(self) -> None:
+        """Have the server answer once before anybody else gets this connection."""
+        self._doubted = True
 
     def get_reset_query(self) -> str:
-        """None: it would be one more round trip for each transaction. What is open is rolled back all the same."""
-        return ""
+        """None: it would be one more round trip for each transaction. What is open is rolled back all the same.
+
+        Where its user gave up waiting, the connection may lead nowhere, or be about to be cancelled: it has to answer
+        before it is lent again, or is cut.
+        """
+        doubted, self._doubted = getattr(self, "_doubted", False), False
+        return super().get_reset_query() if doubted else ""
 
     def transaction(self, *, isolation: Any = None, readonly: bool = False, deferrable: bool = False) -> Transaction:
         return _GivenUp(self, isolation, readonly, deferrable)
@@ -128,6 +137,7 @@ class _Lent(_Acquired):
             await super().__aexit__(*exc)
             return
         self.done, self.connection = True, None
+        connection.doubt()  # type: ignore[attr-defined]  # the pool's connections are of the class above
         task = asyncio.create_task(self.pool.release(connection, timeout=GIVE_BACK_S))
         _giving_back.add(task)
         task.add_done_callback(_given_back)

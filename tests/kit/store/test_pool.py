@@ -80,6 +80,19 @@ async def test_a_black_hole_holds_nobody_and_the_connection_is_replaced(pool: Po
         assert await one.fetchval(SQL_WRITTEN) == 0
 
 
+async def test_a_connection_that_was_given_up_answers_once_before_the_next_has_it(pool: Pool, proxy: Proxy) -> None:
+    """Also where nothing was open: it is not in the pool while it leads into a hole."""
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(PATIENCE_S), pool.acquire() as conn:
+            pid = await conn.fetchval(SQL_PID)
+            proxy.set(Mode.HOLE)
+            await asyncio.sleep(60)
+    await asyncio.sleep(GIVE_BACK_S + 0.5)
+    proxy.set(Mode.PASS)
+    async with asyncio.timeout(5), pool.acquire() as one, pool.acquire() as other:
+        assert pid not in {await one.fetchval(SQL_PID), await other.fetchval(SQL_PID)}
+
+
 async def test_an_ordinary_failure_is_rolled_back_on_the_spot(pool: Pool) -> None:
     async with pool.acquire() as conn:
         with pytest.raises(ValueError, match="mistake"):

@@ -264,12 +264,16 @@ async def test_a_long_backlog_of_one_company_holds_up_no_other(door: Door) -> No
         for number in range(backlog):
             assert made.append(timestamp=None, key=None, value=submission(number)) is not None
         await (await by.send_batch(made, topic, partition=0))
-        door.pause_s = 1.0  # however long sending takes beside it, that is in the backlog's first half
+        door.pause_s = 1.0  # until the other's are there: ten seconds for them in the backlog's first half
         async with door.open() as service:
             await until_settled(service.pool, 500, 0)
             for number in range(late):
                 await by.send(inbound(door.installation, OTHER), submission(number))
             await by.flush()
+            theirs = "SELECT count(*) FROM effects WHERE key LIKE $1"
+            async with asyncio.timeout(SETTLE_S):
+                while await service.pool.fetchval(theirs, f"{OTHER}%") < late:
+                    await asyncio.sleep(0.05)
             door.pause_s = 0.1
             await until_settled(service.pool, backlog + late, 0)
             last = await service.pool.fetchval("SELECT max(id) FROM effects WHERE key LIKE $1", f"{OTHER}%")

@@ -12,8 +12,10 @@ import pytest
 from services.cases import domain, store
 from services.cases.domain import Order, Person
 from services.cases.usecases import Wish
+from shared.devtools.installation import Installation
 from shared.events.case_changed import CaseChanged
 from shared.kit.db import Pool
+from tests.reads import analyze
 from tests.services.cases.conftest import SEEN_AT
 
 DISPATCHER = Person("d1", "李娜", frozenset({"dispatcher"}), lambda _: True, dispatches_to=lambda _: True)
@@ -150,8 +152,9 @@ async def test_steps_are_append_only(pool: Pool) -> None:
             await pool.execute(statement)
 
 
-async def test_the_search_uses_its_index(cases: Any, routed: Any) -> None:
+async def test_the_search_uses_its_index(cases: Any, routed: Any, installation: Installation) -> None:
     await cases.report(*(routed(number * 100) for number in range(300)))
+    await analyze(installation, "cases", "cases", "case_reports")
     reach = domain.reach_of(120.3, 30.3, 30)
     cells = list(reach.cells)
     async with cases.pool.acquire() as conn, conn.transaction():

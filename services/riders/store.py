@@ -49,28 +49,13 @@ r.rider_id, r.company, r.external_id, r.kind, r.outlet, r.consent_at, r.locale, 
 coalesce(n.name, '') AS name FROM riders r LEFT JOIN rider_names n USING (rider_id)
 """
 
-SQL_COMPANIES_BY_CODE = Query(
-    Company,
-    f"""
-SELECT {_COMPANY} FROM companies WHERE code = ANY($1::text[])
-""",
-)
-SQL_COMPANIES = Query(
-    Company,
-    f"""
-SELECT {_COMPANY} FROM companies WHERE code > $1 ORDER BY code LIMIT $2
-""",
-)
+SQL_COMPANIES_BY_CODE = Query(Company, f"SELECT {_COMPANY} FROM companies WHERE code = ANY($1::text[])")
+SQL_COMPANIES = Query(Company, f"SELECT {_COMPANY} FROM companies WHERE code > $1 ORDER BY code LIMIT $2")
 SQL_COMPANY_INSERT = """
 INSERT INTO companies (company_id, code, name, active, version, created_at, changed_at)
 VALUES ($1, $2, $3, true, 1, $4, $4) ON CONFLICT (code) DO NOTHING RETURNING company_id
 """
-SQL_COMPANY_LOCK = Query(
-    Company,
-    f"""
-SELECT {_COMPANY} FROM companies WHERE code = $1 FOR NO KEY UPDATE
-""",
-)
+SQL_COMPANY_LOCK = Query(Company, f"SELECT {_COMPANY} FROM companies WHERE code = $1 FOR NO KEY UPDATE")
 SQL_COMPANY_UPDATE = Query(
     Company,
     f"""

@@ -11,30 +11,10 @@ SQL_TELLABLE = """
 SELECT w.company, w.webhook_id FROM webhooks w LEFT JOIN companies c ON c.code = w.company
 WHERE w.active AND c.active IS NOT FALSE
 """
-SQL_WEBHOOK = Query(
-    Webhook,
-    f"""
-SELECT {columns(Webhook)} FROM webhooks WHERE company = $1
-""",
-)
-SQL_WEBHOOK_LOCK = Query(
-    Webhook,
-    f"""
-SELECT {columns(Webhook)} FROM webhooks WHERE company = $1 FOR UPDATE
-""",
-)
-SQL_WEBHOOKS = Query(
-    Webhook,
-    f"""
-SELECT {columns(Webhook)} FROM webhooks WHERE company > $1 ORDER BY company LIMIT $2
-""",
-)
-SQL_WEBHOOKS_BY_ID = Query(
-    Webhook,
-    f"""
-SELECT {columns(Webhook)} FROM webhooks WHERE webhook_id = ANY ($1::uuid[])
-""",
-)
+SQL_WEBHOOK = Query(Webhook, f"SELECT {columns(Webhook)} FROM webhooks WHERE company = $1")
+SQL_WEBHOOK_LOCK = Query(Webhook, f"SELECT {columns(Webhook)} FROM webhooks WHERE company = $1 FOR UPDATE")
+SQL_WEBHOOKS = Query(Webhook, f"SELECT {columns(Webhook)} FROM webhooks WHERE company > $1 ORDER BY company LIMIT $2")
+SQL_WEBHOOKS_BY_ID = Query(Webhook, f"SELECT {columns(Webhook)} FROM webhooks WHERE webhook_id = ANY ($1::uuid[])")
 SQL_ADD_WEBHOOK = """
 INSERT INTO webhooks (company, webhook_id, url, sealed, version, updated_at) VALUES ($1, $2, $3, $4, 1, $5)
 ON CONFLICT DO NOTHING RETURNING company

@@ -4,8 +4,10 @@ import importlib
 import pkgutil
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -15,7 +17,7 @@ from shared.cli.services import service_names
 from shared.devtools.gen.files import ROOT
 from shared.devtools.installation import Installation
 from shared.kit.db import Pool
-from shared.kit.rows import Copy, Query, mismatches
+from shared.kit.rows import Copy, Query, columns, mismatches, unnest
 
 PoolFor = Callable[[str], Awaitable[Pool]]
 SERVICES = service_names(ROOT)
@@ -70,8 +72,8 @@ async def faults(pool: Pool, found: Mapping[str, str | Query[Any] | Copy[Any]]) 
                 refused.append(f"{name}: {type(error).__name__}: {error}")
                 continue
             if not isinstance(constant, str):
-                columns = [(column.name, column.type.name) for column in prepared.get_attributes()]
-                refused += [f"{name}: {fault}" for fault in mismatches(columns, constant.kind)]
+                read = [(column.name, column.type.name) for column in prepared.get_attributes()]
+                refused += [f"{name}: {fault}" for fault in mismatches(read, constant.kind)]
     return refused
 
 
@@ -113,6 +115,50 @@ async def test_bad_sql_and_foreign_schemas_are_found(pool_for: PoolFor) -> None:
         },
     )
     assert [line.split(":")[0] for line in found] == ["misspelt column", "foreign schema", "syntax"]
+
+
+@dataclass
+class Renamed:
+    event: UUID
+
+
+@dataclass
+class Mistyped:
+    event_id: str
+
+
+MOVED_AWAY: dict[str, tuple[str | Query[Any] | Copy[Any], str]] = {
+    "copy, renamed": (Copy(Renamed, "inbox"), 'UndefinedColumnError: column "event" does not exist'),
+    "copy, mistyped": (Copy(Mistyped, "inbox"), "Mistyped.event_id can't be a column of uuid"),
+    "read, renamed": (Query(Renamed, "SELECT event_id FROM inbox"), "column event_id is no field of Renamed"),
+    "read, without": (Query(Renamed, "SELECT event_id FROM inbox"), "Renamed.event has no column"),
+    "read, mistyped": (Query(Mistyped, "SELECT event_id FROM inbox"), "Mistyped.event_id can't be a column of uuid"),
+    "written, renamed": (
+        f"INSERT INTO inbox ({columns(Renamed)}) SELECT {columns(Renamed)} FROM {unnest(Renamed)}",
+        'UndefinedColumnError: column "event" of relation "inbox" does not exist',
+    ),
+    "written, by another name": (
+        f"INSERT INTO inbox (event_id) SELECT event_id FROM {unnest(Renamed)}",
+        'UndefinedColumnError: column "event_id" does not exist',
+    ),
+    "written, mistyped": (
+        f"INSERT INTO inbox (event_id) SELECT event_id FROM {unnest(Mistyped)}",
+        'DatatypeMismatchError: column "event_id" is of type uuid but expression is of type text',
+    ),
+}
+
+
+@pytest.mark.parametrize("how", MOVED_AWAY)
+async def test_a_dataclass_that_has_moved_away_from_its_table_is_found(pool_for: PoolFor, how: str) -> None:
+    constant, said = MOVED_AWAY[how]
+    found = await faults(await pool_for("intake"), {"it": constant})
+    assert any(line.startswith(f"it: {said}") for line in found), found
+
+
+async def test_queries_and_copies_are_looked_at() -> None:
+    """Beside the texts: the check would hold as well if it had none of them."""
+    found = [one for service in SERVICES for one in constants(f"services.{service}").values()]
+    assert {type(one) for one in (*found, *KIT.values())} == {str, Query, Copy}
 
 
 async def refusal(conn: asyncpg.Connection, sql: str) -> str | None:

@@ -222,11 +222,6 @@ class Copy(Generic[T]):
         self.names = tuple(column.name for column in columns_of(kind))
         self.values = _values_of(self.names)
 
-    @property
-    def text(self) -> str:
-        """What reads the columns that are written: for a test to prepare."""
-        return f"SELECT {columns(self.kind)} FROM {self.table}"
-
 
 async def many(conn: Connection, query: Query[T], *values: object) -> list[T]:
     """All rows, in order.

@@ -51,6 +51,9 @@ def constants(package: str) -> dict[str, str | Query[Any] | Copy[Any]]:
 
 
 def text_of(constant: str | Query[Any] | Copy[Any]) -> str:
+    """A statement's own, or what reads the columns that a copy writes."""
+    if isinstance(constant, Copy):
+        return f"SELECT {columns(constant.kind)} FROM {constant.table}"
     return constant if isinstance(constant, str) else constant.text
 
 

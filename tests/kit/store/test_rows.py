@@ -146,9 +146,9 @@ async def test_one_column_is_enough(conn: Connection) -> None:
 
 
 async def test_the_tables_of_this_file_are_fitting(conn: Connection) -> None:
-    for constant in (SQL_KEPT, SQL_KEPT_BACKWARDS, SQL_COPY, SQL_COPIED):
-        read = (await conn.prepare(constant.text)).get_attributes()
-        assert mismatches([(column.name, column.type.name) for column in read], constant.kind) == []
+    for query in (SQL_KEPT, SQL_KEPT_BACKWARDS, SQL_COPIED):
+        read = (await conn.prepare(query.text)).get_attributes()
+        assert mismatches([(column.name, column.type.name) for column in read], query.kind) == []
 
 
 async def test_a_missing_column_is_an_error_by_name(conn: Connection) -> None:

@@ -1,6 +1,7 @@
 """All SQL of the riders service."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -13,43 +14,84 @@ from shared.kit.db import Connection
 from shared.kit.erasure import Leaver
 from shared.kit.ids import new_id
 from shared.kit.resealing import Sealed, uuid_after
+from shared.kit.rows import Query, arrays, columns, many, one, row_to, unnest
 
-SQL_COMPANIES_BY_CODE = """
-SELECT company_id, code, name, active, version FROM companies WHERE code = ANY($1::text[])
+
+@dataclass(slots=True, eq=False)
+class RiderRow:
+    """A rider as their row is written; the name has a table of its own."""
+
+    rider_id: UUID
+    external_id: str
+    kind: str
+    outlet: str | None
+    consent_at: datetime | None
+    locale: str
+    active: bool
+    erased_at: datetime | None
+    version: int
+
+    @classmethod
+    def of(cls, rider: Rider) -> "RiderRow":
+        """A rider."""
+        facts = rider.facts
+        return cls(
+            rider_id=rider.rider_id, external_id=rider.external_id, kind=facts.kind, outlet=facts.outlet,
+            consent_at=facts.consent_at, locale=facts.locale, active=facts.active, erased_at=rider.erased_at,
+            version=rider.version,
+        )  # fmt: skip
+
+
+_COMPANY = columns(Company)
+_KEY = columns(CompanyKey)
+_RIDER = """
+r.rider_id, r.company, r.external_id, r.kind, r.outlet, r.consent_at, r.locale, r.active, r.erased_at, r.version,
+coalesce(n.name, '') AS name FROM riders r LEFT JOIN rider_names n USING (rider_id)
 """
-SQL_COMPANIES = """
-SELECT company_id, code, name, active, version FROM companies WHERE code > $1 ORDER BY code LIMIT $2
-"""
+
+SQL_COMPANIES_BY_CODE = Query(Company, f"SELECT {_COMPANY} FROM companies WHERE code = ANY($1::text[])")
+SQL_COMPANIES = Query(Company, f"SELECT {_COMPANY} FROM companies WHERE code > $1 ORDER BY code LIMIT $2")
 SQL_COMPANY_INSERT = """
 INSERT INTO companies (company_id, code, name, active, version, created_at, changed_at)
 VALUES ($1, $2, $3, true, 1, $4, $4) ON CONFLICT (code) DO NOTHING RETURNING company_id
 """
-SQL_COMPANY_LOCK = """
-SELECT company_id, code, name, active, version FROM companies WHERE code = $1 FOR NO KEY UPDATE
-"""
-SQL_COMPANY_UPDATE = """
+SQL_COMPANY_LOCK = Query(Company, f"SELECT {_COMPANY} FROM companies WHERE code = $1 FOR NO KEY UPDATE")
+SQL_COMPANY_UPDATE = Query(
+    Company,
+    f"""
 UPDATE companies SET name = $2, active = $3, version = version + 1, changed_at = $4 WHERE company_id = $1
-RETURNING company_id, code, name, active, version
-"""
-SQL_KEYS = """
-SELECT key_id, sealed, active, created_at, expires_at FROM company_keys WHERE company_id = $1
+RETURNING {_COMPANY}
+""",
+)
+SQL_KEYS = Query(
+    CompanyKey,
+    f"""
+SELECT {_KEY} FROM company_keys WHERE company_id = $1
 ORDER BY created_at DESC, key_id DESC LIMIT $2
-"""
-SQL_KEYS_ACTIVE = """
-SELECT key_id, sealed, active, created_at, expires_at FROM company_keys WHERE company_id = $1 AND active
+""",
+)
+SQL_KEYS_ACTIVE = Query(
+    CompanyKey,
+    f"""
+SELECT {_KEY} FROM company_keys WHERE company_id = $1 AND active
 ORDER BY created_at DESC, key_id DESC
-"""
-SQL_KEYS_ACTIVE_BY_CODE = """
-SELECT k.key_id, k.sealed, k.active, k.created_at, k.expires_at
+""",
+)
+SQL_KEYS_ACTIVE_BY_CODE = Query(
+    CompanyKey,
+    f"""
+SELECT {columns(CompanyKey, "k")}
 FROM company_keys k JOIN companies c USING (company_id)
 WHERE c.code = $1 AND k.active ORDER BY k.created_at DESC, k.key_id DESC
-"""
+""",
+)
 SQL_COMPANY_CODES = "SELECT code FROM companies"
 SQL_KEY_INSERT = """
 INSERT INTO company_keys (key_id, company_id, sealed, active, created_at) VALUES ($1, $2, $3, true, $4)
 """
 SQL_KEYS_SEALED = """
-SELECT k.key_id::text, c.code, k.key_id::text, k.sealed FROM company_keys k JOIN companies c USING (company_id)
+SELECT k.key_id::text AS place, c.code AS bound_to, k.key_id::text AS key_id, k.sealed AS secret
+FROM company_keys k JOIN companies c USING (company_id)
 WHERE k.active AND k.key_id > $1 ORDER BY k.key_id LIMIT $2
 """
 SQL_KEY_RESEAL = "UPDATE company_keys SET sealed = $3 WHERE key_id = $1 AND sealed = $2"
@@ -65,20 +107,21 @@ SQL_KEY_REVOKE = """
 UPDATE company_keys SET active = false, revoked_at = $3, sealed = ''
 WHERE company_id = $1 AND key_id = $2 AND active RETURNING key_id
 """
-SQL_OUTLETS_UPSERT = """
-INSERT INTO outlets AS o (company_id, code, name, address, active, changed_at)
-SELECT $1, u.code, u.name, u.address, u.active, $6
-FROM unnest($2::text[], $3::text[], $4::text[], $5::boolean[]) AS u (code, name, address, active)
-ORDER BY u.code
+SQL_OUTLETS_UPSERT = f"""
+INSERT INTO outlets AS o (company_id, changed_at, {columns(Outlet)})
+SELECT $1, $2, {columns(Outlet)} FROM {unnest(Outlet, first=3)} ORDER BY code
 ON CONFLICT (company_id, code) DO UPDATE
 SET name = excluded.name, address = excluded.address, active = excluded.active, changed_at = excluded.changed_at
 WHERE (o.name, o.address, o.active) IS DISTINCT FROM (excluded.name, excluded.address, excluded.active)
 RETURNING code
 """
-SQL_OUTLETS = """
-SELECT o.code, o.name, o.address, o.active FROM outlets o JOIN companies c USING (company_id)
+SQL_OUTLETS = Query(
+    Outlet,
+    f"""
+SELECT {columns(Outlet, "o")} FROM outlets o JOIN companies c USING (company_id)
 WHERE c.code = $1 AND o.code > $2 ORDER BY o.code LIMIT $3
-"""
+""",
+)
 # Version 0: the row exists, so that it can be locked like every other one; it is filled in the same transaction.
 SQL_RIDERS_CLAIM = """
 INSERT INTO riders (rider_id, company, external_id, kind, locale, active, version, created_at, changed_at)
@@ -87,26 +130,20 @@ FROM unnest($1::uuid[], $2::text[], $3::text[]) AS u (rider_id, company, externa
 ORDER BY u.company, u.external_id
 ON CONFLICT (company, external_id) DO NOTHING
 """
-SQL_RIDERS_LOCK = """
-SELECT r.rider_id, r.company, r.external_id, r.kind, r.outlet, r.consent_at, r.locale, r.active, r.erased_at, r.version,
-       coalesce(n.name, '') AS name
-FROM riders r LEFT JOIN rider_names n USING (rider_id)
+SQL_RIDERS_LOCK = f"""
+SELECT {_RIDER}
 WHERE (r.company, r.external_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))
 ORDER BY r.rider_id FOR NO KEY UPDATE OF r
 """
 # The list says who is erased, not the rows: a restore brings back numbers that left, and enters some without a row.
 SQL_ERASED_NUMBERS = "SELECT number FROM erased_riders WHERE number = ANY($1::text[])"
-SQL_RIDER_LOCK = """
-SELECT r.rider_id, r.company, r.external_id, r.kind, r.outlet, r.consent_at, r.locale, r.active, r.erased_at, r.version,
-       coalesce(n.name, '') AS name
-FROM riders r LEFT JOIN rider_names n USING (rider_id) WHERE r.rider_id = $1 FOR NO KEY UPDATE OF r
+SQL_RIDER_LOCK = f"""
+SELECT {_RIDER} WHERE r.rider_id = $1 FOR NO KEY UPDATE OF r
 """
-SQL_RIDERS_UPDATE = """
+SQL_RIDERS_UPDATE = f"""
 UPDATE riders r SET external_id = u.external_id, kind = u.kind, outlet = u.outlet, consent_at = u.consent_at,
-       locale = u.locale, active = u.active, erased_at = u.erased_at, version = u.version, changed_at = $9
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::text[], $6::boolean[], $7::timestamptz[],
-            $8::bigint[], $10::text[])
-  AS u (rider_id, kind, outlet, consent_at, locale, active, erased_at, version, external_id)
+       locale = u.locale, active = u.active, erased_at = u.erased_at, version = u.version, changed_at = $1
+FROM {unnest(RiderRow, "u", first=2)}
 WHERE r.rider_id = u.rider_id
 """
 SQL_NAMES_UPSERT = """
@@ -115,25 +152,21 @@ ON CONFLICT (rider_id) DO UPDATE SET name = excluded.name WHERE n.name <> exclud
 """
 SQL_NAMES_DELETE = "DELETE FROM rider_names WHERE rider_id = ANY($1::uuid[])"
 SQL_RIDERS_UNCLAIM = "DELETE FROM riders WHERE rider_id = ANY($1::uuid[]) AND version = 0"
-SQL_RIDERS_ERASE = """
+SQL_RIDERS_ERASE = f"""
 UPDATE riders r SET external_id = u.number, outlet = NULL, consent_at = NULL, active = false,
        erased_at = coalesce(r.erased_at, u.erased_at)
-FROM unnest($1::uuid[], $2::text[], $3::timestamptz[]) AS u (rider_id, number, erased_at)
+FROM {unnest(Leaver, "u")}
 WHERE r.rider_id = u.rider_id AND (r.external_id <> u.number OR r.erased_at IS NULL)
 """
 SQL_RIDERS_VERSIONS = "SELECT rider_id, version FROM riders WHERE rider_id = ANY($1::uuid[]) ORDER BY rider_id"
 SQL_RIDERS_ERASED_LATELY = """
 SELECT rider_id, version FROM riders WHERE erased_at > now() - make_interval(days => $1) ORDER BY rider_id
 """
-SQL_RIDER_BY_ID = """
-SELECT r.rider_id, r.company, r.external_id, r.kind, r.outlet, r.consent_at, r.locale, r.active, r.erased_at, r.version,
-       coalesce(n.name, '') AS name
-FROM riders r LEFT JOIN rider_names n USING (rider_id) WHERE r.rider_id = $1
+SQL_RIDER_BY_ID = f"""
+SELECT {_RIDER} WHERE r.rider_id = $1
 """
-SQL_RIDER_BY_EXTERNAL_ID = """
-SELECT r.rider_id, r.company, r.external_id, r.kind, r.outlet, r.consent_at, r.locale, r.active, r.erased_at, r.version,
-       coalesce(n.name, '') AS name
-FROM riders r LEFT JOIN rider_names n USING (rider_id) WHERE r.company = $1 AND r.external_id = $2
+SQL_RIDER_BY_EXTERNAL_ID = f"""
+SELECT {_RIDER} WHERE r.company = $1 AND r.external_id = $2
 """
 SQL_OLDEST_KEYS = """
 SELECT c.code, min(k.created_at) AS made_at FROM companies c JOIN company_keys k USING (company_id)
@@ -141,27 +174,24 @@ WHERE c.active AND k.active GROUP BY c.code
 """
 
 
-def _company(row: asyncpg.Record) -> Company:
-    return Company(row["company_id"], row["code"], row["name"], row["active"], row["version"])
-
-
-def _key(row: asyncpg.Record) -> CompanyKey:
-    return CompanyKey(row["key_id"], row["sealed"], row["active"], row["created_at"], row["expires_at"])
+_facts = row_to(RiderFacts)
 
 
 def _rider(row: asyncpg.Record) -> Rider:
-    facts = RiderFacts(row["name"], row["kind"], row["outlet"], row["consent_at"], row["locale"], row["active"])
-    return Rider(row["rider_id"], row["company"], row["external_id"], facts, row["version"], row["erased_at"])
+    return Rider(
+        rider_id=row["rider_id"], company=row["company"], external_id=row["external_id"], facts=_facts(row),
+        version=row["version"], erased_at=row["erased_at"],
+    )  # fmt: skip
 
 
 async def companies_by_code(conn: Connection, codes: Collection[str]) -> dict[str, Company]:
     """The companies that exist, by code."""
-    return {row["code"]: _company(row) for row in await conn.fetch(SQL_COMPANIES_BY_CODE, list(codes))}
+    return {company.code: company for company in await many(conn, SQL_COMPANIES_BY_CODE, list(codes))}
 
 
 async def companies(conn: Connection, after: str, limit: int) -> list[Company]:
     """The next companies after a code, by code."""
-    return [_company(row) for row in await conn.fetch(SQL_COMPANIES, after, limit)]
+    return await many(conn, SQL_COMPANIES, after, limit)
 
 
 async def insert_company(conn: Connection, company_id: UUID, code: str, name: str, now: datetime) -> bool:
@@ -171,30 +201,29 @@ async def insert_company(conn: Connection, company_id: UUID, code: str, name: st
 
 async def lock_company(conn: Connection, code: str) -> Company | None:
     """A company, locked until the transaction ends."""
-    row = await conn.fetchrow(SQL_COMPANY_LOCK, code)
-    return _company(row) if row is not None else None
+    return await one(conn, SQL_COMPANY_LOCK, code)
 
 
 async def update_company(conn: Connection, company: Company, name: str, active: bool, now: datetime) -> Company:
     """One version on. The company is locked by the caller."""
-    row = await conn.fetchrow(SQL_COMPANY_UPDATE, company.company_id, name, active, now)
-    assert row is not None, "a locked company is still there"
-    return _company(row)
+    changed = await one(conn, SQL_COMPANY_UPDATE, company.company_id, name, active, now)
+    assert changed is not None, "a locked company is still there"
+    return changed
 
 
 async def keys(conn: Connection, company_id: UUID, limit: int) -> list[CompanyKey]:
     """The newest keys of a company, those that have ended included."""
-    return [_key(row) for row in await conn.fetch(SQL_KEYS, company_id, limit)]
+    return await many(conn, SQL_KEYS, company_id, limit)
 
 
 async def active_keys(conn: Connection, company_id: UUID) -> list[CompanyKey]:
     """The keys of a company that are good, newest first."""
-    return [_key(row) for row in await conn.fetch(SQL_KEYS_ACTIVE, company_id)]
+    return await many(conn, SQL_KEYS_ACTIVE, company_id)
 
 
 async def active_keys_by_code(conn: Connection, code: str) -> list[CompanyKey]:
     """The keys with which a company may sign, newest first; none for an unknown company."""
-    return [_key(row) for row in await conn.fetch(SQL_KEYS_ACTIVE_BY_CODE, code)]
+    return await many(conn, SQL_KEYS_ACTIVE_BY_CODE, code)
 
 
 async def company_codes(conn: Connection) -> set[str]:
@@ -219,7 +248,7 @@ async def keys_due(conn: Connection) -> list[tuple[str, UUID]]:
 
 async def sealed_keys(conn: Connection, after: str, most: int) -> list[Sealed]:
     """Companies' active signing keys."""
-    return [Sealed(*row) for row in await conn.fetch(SQL_KEYS_SEALED, uuid_after(after), most)]
+    return [Sealed(**row) for row in await conn.fetch(SQL_KEYS_SEALED, uuid_after(after), most)]
 
 
 async def reseal_key(conn: Connection, key_id: UUID, before: str, after: str) -> bool:
@@ -234,22 +263,13 @@ async def revoke_key(conn: Connection, company_id: UUID, key_id: UUID, now: date
 
 async def upsert_outlets(conn: Connection, company_id: UUID, outlets: Sequence[Outlet], now: datetime) -> set[str]:
     """Make or change outlets, each code once; returns the codes of those that changed."""
-    rows = await conn.fetch(
-        SQL_OUTLETS_UPSERT,
-        company_id,
-        [outlet.code for outlet in outlets],
-        [outlet.name for outlet in outlets],
-        [outlet.address for outlet in outlets],
-        [outlet.active for outlet in outlets],
-        now,
-    )
+    rows = await conn.fetch(SQL_OUTLETS_UPSERT, company_id, now, *arrays(Outlet, outlets))
     return {row["code"] for row in rows}
 
 
 async def outlets(conn: Connection, company: str, after: str, limit: int) -> list[Outlet]:
     """The next outlets of a company after a code, by code."""
-    rows = await conn.fetch(SQL_OUTLETS, company, after, limit)
-    return [Outlet(row["code"], row["name"], row["address"], row["active"]) for row in rows]
+    return await many(conn, SQL_OUTLETS, company, after, limit)
 
 
 async def claim_riders(
@@ -287,28 +307,15 @@ async def lock_rider(conn: Connection, rider_id: UUID) -> Rider | None:
 
 async def save_riders(conn: Connection, riders: Sequence[Rider], now: datetime) -> None:
     """Write riders that the caller has locked, and their names."""
-    await conn.execute(
-        SQL_RIDERS_UPDATE,
-        [rider.rider_id for rider in riders],
-        [rider.facts.kind for rider in riders],
-        [rider.facts.outlet for rider in riders],
-        [rider.facts.consent_at for rider in riders],
-        [rider.facts.locale for rider in riders],
-        [rider.facts.active for rider in riders],
-        [rider.erased_at for rider in riders],
-        [rider.version for rider in riders],
-        now,
-        [rider.external_id for rider in riders],
-    )
+    await conn.execute(SQL_RIDERS_UPDATE, now, *arrays(RiderRow, [RiderRow.of(rider) for rider in riders]))
     named = [rider for rider in riders if rider.erased_at is None]
     await conn.execute(SQL_NAMES_UPSERT, [rider.rider_id for rider in named], [rider.facts.name for rider in named])
 
 
 async def forget(conn: Connection, leavers: Sequence[Leaver]) -> None:
     """Erase who riders are. Of a list that a restore brings back, too."""
-    ids = [one.rider_id for one in leavers]
-    await conn.execute(SQL_NAMES_DELETE, ids)
-    await conn.execute(SQL_RIDERS_ERASE, ids, [one.number for one in leavers], [one.erased_at for one in leavers])
+    await conn.execute(SQL_NAMES_DELETE, [leaver.rider_id for leaver in leavers])
+    await conn.execute(SQL_RIDERS_ERASE, *arrays(Leaver, leavers))
 
 
 async def versions(conn: Connection, riders: Sequence[UUID]) -> dict[UUID, int]:

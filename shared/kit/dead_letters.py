@@ -19,6 +19,7 @@ from shared.kit.headers import pack, unpack
 from shared.kit.letter_bounds import Bounds, Keeping
 from shared.kit.letters_of_erased import INBOUND, content_hours, erased_of, redacted, riders_of_each
 from shared.kit.letters_told import DETAIL_LENGTH_MAX
+from shared.kit.rows import Query, arrays, many, unnest
 from shared.kit.work import OutboxRow, Record
 
 Status = Literal["dead", "parked", "rejected"]
@@ -30,16 +31,82 @@ LEFT_OUT_DETAIL_LENGTH_MAX = 200
 PAGE_BYTES_MAX = 8_000_000
 """Of the letters that a replay holds at once."""
 
-SQL_DEAD_INSERT = """
+
+@dataclass(frozen=True, slots=True)
+class Burial:
+    """One record that becomes a dead letter, and why."""
+
+    record: Record
+    event_id: UUID | None
+    status: Status
+    code: str
+    detail: str
+    attempts: int
+    content: Content = "kept"
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An open dead letter as stored."""
+
+    id: int
+    record: Record
+    event_id: UUID | None
+    status: Status
+    code: str
+    detail: str
+    attempts: int
+    created_at: datetime
+    content: Content = "kept"
+
+
+@dataclass(slots=True, eq=False)
+class NewLetter:
+    """A letter as it is entered; `riders` parted by commas."""
+
+    topic: str
+    partition: int
+    record_offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: bytes
+    event_id: UUID | None
+    status: Status
+    code: str
+    detail: str
+    attempts: int
+    created_at: datetime
+    record_ms: int
+    riders: str
+    content: Content
+    content_hours: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Open letters that are replayed together: of one key (`key_hash`), or one alone. `shown`: the key's beginning."""
+
+    topic: str
+    key_hash: bytes | None
+    shown: bytes | None
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """An open letter that is locked, and how many bytes its value and headers have."""
+
+    id: int
+    content: Content
+    bytes: int
+
+
+SQL_DEAD_INSERT = f"""
 INSERT INTO dead_letters (topic, partition, record_offset, key, value, headers, event_id, status, code, detail,
                           attempts, created_at, record_ms, riders, content, content_until)
 SELECT topic, partition, record_offset, key, value, headers, event_id, status, code, detail, attempts, created_at,
-       record_ms, string_to_array(riders, ','), content, created_at + make_interval(hours => content_hours)
-FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bytea[], $5::bytea[], $6::bytea[], $7::uuid[], $8::text[],
-            $9::text[], $10::text[], $11::int[], $12::timestamptz[], $13::bigint[], $14::text[], $15::text[],
-            $16::int[])
-    AS u (topic, partition, record_offset, key, value, headers, event_id, status, code, detail, attempts, created_at,
-          record_ms, riders, content, content_hours)
+       record_ms, string_to_array(riders, ','), content, created_at + make_interval(hours => content_hours::int)
+FROM {unnest(NewLetter)}
 ON CONFLICT (topic, partition, record_offset, record_ms) DO NOTHING
 RETURNING topic, partition, record_offset, record_ms
 """
@@ -81,7 +148,9 @@ WHERE status IN ('dead', 'parked', 'rejected') AND ($1::text IS NULL OR topic = 
   AND ($2::bigint[] IS NULL OR id = ANY($2))
 """
 # $3: topics on which a key means no order: there each letter is a group of its own.
-SQL_OPEN_GROUPS = """
+SQL_OPEN_GROUPS = Query(
+    Group,
+    """
 SELECT topic, CASE WHEN topic <> ALL($3::text[]) THEN sha256(key) END AS key_hash,
        (array_agg(substring(key, 1, 200) ORDER BY id))[1] AS shown, array_agg(id ORDER BY id) AS ids
 FROM dead_letters
@@ -90,13 +159,17 @@ WHERE status IN ('dead', 'parked', 'rejected') AND ($1::text IS NULL OR topic = 
     SELECT FROM dead_letters x
     WHERE x.id = ANY($2) AND x.topic = dead_letters.topic AND sha256(x.key) = sha256(dead_letters.key)))
 GROUP BY topic, 2, CASE WHEN key IS NULL OR topic = ANY($3) THEN id END ORDER BY min(id)
-"""
+""",
+)
 # Neither key, value nor headers: a company puts all that it may under one key.
-SQL_OPEN_LOCK = """
+SQL_OPEN_LOCK = Query(
+    Locked,
+    """
 SELECT id, content, coalesce(octet_length(value), 0) + octet_length(headers) AS bytes
 FROM dead_letters WHERE topic = $1 AND status IN ('dead', 'parked', 'rejected')
   AND (sha256(key) = $2 OR id = ANY($3::bigint[])) ORDER BY id FOR UPDATE
-"""
+""",
+)
 SQL_OPEN_LOCK_OF = """
 SELECT id FROM dead_letters
 WHERE id = ANY($1::bigint[]) AND status IN ('dead', 'parked', 'rejected') ORDER BY id FOR UPDATE
@@ -110,53 +183,6 @@ SQL_RESOLVE = """
 UPDATE dead_letters SET status = $2, resolved_at = $3, resolved_by = $4, resolution = $5
 WHERE id = ANY($1::bigint[]) AND status IN ('dead', 'parked', 'rejected')
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Burial:
-    """One record that becomes a dead letter, and why."""
-
-    record: Record
-    event_id: UUID | None
-    status: Status
-    code: str
-    detail: str
-    attempts: int
-    content: Content = "kept"
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """An open dead letter as stored."""
-
-    id: int
-    record: Record
-    event_id: UUID | None
-    status: Status
-    code: str
-    detail: str
-    attempts: int
-    created_at: datetime
-    content: Content = "kept"
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Open letters that are replayed together: of one key (`key_hash`), or one alone. `shown`: the key's beginning."""
-
-    topic: str
-    key_hash: bytes | None
-    shown: bytes | None
-    ids: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Locked:
-    """An open letter that is locked, and how many bytes its value and headers have."""
-
-    id: int
-    content: Content
-    bytes: int
 
 
 async def bury(
@@ -190,14 +216,16 @@ async def _store(conn: Connection, letters: Sequence[tuple[Burial, Sequence[str]
     if not letters:
         return []
     rows = [
-        (
-            b.record.topic, b.record.partition, b.record.offset, b.record.key, b.record.value, pack(b.record.headers),
-            b.event_id, b.status, b.code, cleaned(b.detail[:DETAIL_LENGTH_MAX]), b.attempts, now,
-            b.record.timestamp_ms, ",".join(named), b.content, content_hours(b.record, named),
+        NewLetter(
+            topic=b.record.topic, partition=b.record.partition, record_offset=b.record.offset, key=b.record.key,
+            value=b.record.value, headers=pack(b.record.headers), event_id=b.event_id, status=b.status, code=b.code,
+            detail=cleaned(b.detail[:DETAIL_LENGTH_MAX]), attempts=b.attempts, created_at=now,
+            record_ms=b.record.timestamp_ms, riders=",".join(named), content=b.content,
+            content_hours=content_hours(b.record, named),
         )
         for b, named in letters
     ]  # fmt: skip
-    inserted = await conn.fetch(SQL_DEAD_INSERT, *zip(*rows, strict=True))
+    inserted = await conn.fetch(SQL_DEAD_INSERT, *arrays(NewLetter, rows))
     fresh = {(row["topic"], row["partition"], row["record_offset"], row["record_ms"]) for row in inserted}
     return [burial for burial, _ in letters if _place(burial.record) in fresh]
 
@@ -252,13 +280,13 @@ async def open_letters(
 ) -> list[DeadLetter]:
     """Open dead letters in the order of their burial, without value and headers, a key's first 200 bytes."""
     rows = await conn.fetch(SQL_OPEN_LIST, topic, after_id, limit)
-    return [_letter(row, Record(*_record_place(row), None, (), row["record_ms"])) for row in rows]
+    return [_letter(row, None, ()) for row in rows]
 
 
 async def open_letter(conn: Connection, id_: int) -> DeadLetter | None:
     """One open dead letter, whole."""
     row = await conn.fetchrow(SQL_OPEN_ONE, id_)
-    return None if row is None else _letter(row)
+    return None if row is None else _whole(row)
 
 
 async def open_topics(conn: Connection, topic: str | None, ids: Sequence[int] | None) -> list[str]:
@@ -270,16 +298,14 @@ async def open_groups(
     conn: Connection, topic: str | None, ids: Sequence[int] | None, unordered: Sequence[str] = ()
 ) -> list[Group]:
     """Open dead letters for replay: a key is replayed whole and in order, on `unordered` topics each letter alone."""
-    rows = await conn.fetch(SQL_OPEN_GROUPS, topic, ids, list(unordered))
-    return [Group(row["topic"], row["key_hash"], row["shown"], tuple(row["ids"])) for row in rows]
+    return await many(conn, SQL_OPEN_GROUPS, topic, ids, list(unordered))
 
 
 async def lock_group(conn: Connection, group: Group) -> list[Locked]:
     """Lock a key against new arrivals, then its open letters, in order. Arrivals since the listing are included."""
     if group.key_hash is not None:
         await conn.fetch(SQL_PARKED_LOCK, group.topic, group.key_hash)
-    rows = await conn.fetch(SQL_OPEN_LOCK, group.topic, group.key_hash, list(group.ids))
-    return [Locked(row["id"], row["content"], row["bytes"]) for row in rows]
+    return await many(conn, SQL_OPEN_LOCK, group.topic, group.key_hash, list(group.ids))
 
 
 async def lock_letters(conn: Connection, ids: Sequence[int]) -> list[int]:
@@ -290,7 +316,7 @@ async def lock_letters(conn: Connection, ids: Sequence[int]) -> list[int]:
 
 async def whole(conn: Connection, ids: Sequence[int]) -> list[DeadLetter]:
     """Letters with all that they have, in order. As many bytes as they have: ask for `pages`."""
-    return [_letter(row) for row in await conn.fetch(SQL_WHOLE, list(ids))]
+    return [_whole(row) for row in await conn.fetch(SQL_WHOLE, list(ids))]
 
 
 def pages(letters: Iterable[Locked], bytes_max: int = PAGE_BYTES_MAX) -> Iterator[list[int]]:
@@ -316,14 +342,22 @@ async def resolve(
     await conn.execute(SQL_UNPARK, list(ids))
 
 
-def _record_place(row: asyncpg.Record) -> tuple[str, int, int, bytes | None]:
-    return row["topic"], row["partition"], row["record_offset"], row["key"]
+def _whole(row: asyncpg.Record) -> DeadLetter:
+    return _letter(row, row["value"], unpack(row["headers"]))
 
 
-def _letter(row: asyncpg.Record, record: Record | None = None) -> DeadLetter:
+def _letter(row: asyncpg.Record, value: bytes | None, headers: tuple[tuple[str, bytes | None], ...]) -> DeadLetter:
     return DeadLetter(
         id=row["id"],
-        record=record or Record(*_record_place(row), row["value"], unpack(row["headers"]), row["record_ms"]),
+        record=Record(
+            topic=row["topic"],
+            partition=row["partition"],
+            offset=row["record_offset"],
+            key=row["key"],
+            value=value,
+            headers=headers,
+            timestamp_ms=row["record_ms"],
+        ),
         event_id=row["event_id"],
         status=row["status"],
         code=row["code"],

@@ -24,6 +24,7 @@ import structlog
 from shared.events.rider_erased import RiderErased
 from shared.kit import clock, letters_of_erased, metrics
 from shared.kit.db import ACQUIRE_TIMEOUT_S, Connection, Pool, is_transient
+from shared.kit.rows import Query, arrays, columns, many, one, unnest
 from shared.kit.work import Event, Work
 
 log = structlog.get_logger(__name__)
@@ -33,43 +34,6 @@ LOOK_EVERY_S = 5.0
 TRY_AGAIN_S = 60.0
 GAUGES_EVERY_S = 30.0
 DUE_AFTER_HOURS = 1
-
-SQL_ERASED_ADD = """
-INSERT INTO erased_riders (rider_id, number, erased_at)
-SELECT DISTINCT ON (u.rider_id) u.rider_id, u.number, u.erased_at
-FROM unnest($1::uuid[], $2::text[], $3::timestamptz[]) AS u (rider_id, number, erased_at) ORDER BY u.rider_id
-ON CONFLICT (rider_id) DO NOTHING
-"""
-SQL_ERASED_AMONG = "SELECT rider_id, number FROM erased_riders WHERE rider_id = ANY($1::uuid[])"
-# Who is being forgotten elsewhere is left alone; the transaction that holds them marks them.
-SQL_ERASED_OPEN = """
-SELECT rider_id, number, erased_at FROM erased_riders
-WHERE done_at IS NULL AND heard_at < now() - make_interval(secs => $1) AND next_try_at <= now()
-ORDER BY next_try_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED
-"""
-SQL_ERASED_DONE = "UPDATE erased_riders SET done_at = now() WHERE rider_id = ANY($1::uuid[]) AND done_at IS NULL"
-# Those of whom something is left make room for the others.
-SQL_ERASED_LATER = """
-UPDATE erased_riders SET next_try_at = now() + make_interval(secs => $2)
-WHERE rider_id = ANY($1::uuid[]) AND done_at IS NULL
-"""
-SQL_ERASED_STATE = "SELECT erased_at, heard_at, done_at FROM erased_riders WHERE rider_id = $1"
-SQL_ERASED_PAGE = """
-SELECT rider_id, number, erased_at, heard_at, done_at FROM erased_riders WHERE rider_id > $1 ORDER BY rider_id LIMIT $2
-"""
-# The list only grows: all of it from the kept numbers, less those of the last hour. One statement, so one moment.
-SQL_ERASED_FIGURES = """
-SELECT kept.known - young.known AS known, kept.done - young.done AS done
-FROM (SELECT coalesce(sum(n), 0)::bigint AS known,
-             coalesce(sum(n) FILTER (WHERE label = 'done'), 0)::bigint AS done
-      FROM counters WHERE what = 'erasures') AS kept
-CROSS JOIN (SELECT count(*) AS known, count(done_at) AS done
-            FROM erased_riders WHERE erased_at >= now() - make_interval(hours => $1)) AS young
-"""
-SQL_FORGET_ANSWERS = "DELETE FROM idempotency_keys WHERE principal = ANY($1::text[])"
-# Without an index, which every signed request would pay for: there is one hour of them. Whoever repeats such a request
-# hears that its answer is not kept, and may send what is new under a new id.
-SQL_EMPTY_ANSWERS = "UPDATE request_ids SET response = NULL, riders = '{}' WHERE riders && $1::text[]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +52,46 @@ class ErasureState:
     erased_at: datetime
     heard_at: datetime
     done_at: datetime | None
+
+
+SQL_ERASED_ADD = f"""
+INSERT INTO erased_riders ({columns(Leaver)})
+SELECT DISTINCT ON (rider_id) {columns(Leaver)} FROM {unnest(Leaver)} ORDER BY rider_id
+ON CONFLICT (rider_id) DO NOTHING
+"""
+SQL_ERASED_AMONG = "SELECT rider_id, number FROM erased_riders WHERE rider_id = ANY($1::uuid[])"
+# Who is being forgotten elsewhere is left alone; the transaction that holds them marks them.
+SQL_ERASED_OPEN = Query(
+    Leaver,
+    f"""
+SELECT {columns(Leaver)} FROM erased_riders
+WHERE done_at IS NULL AND heard_at < now() - make_interval(secs => $1) AND next_try_at <= now()
+ORDER BY next_try_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED
+""",
+)
+SQL_ERASED_DONE = "UPDATE erased_riders SET done_at = now() WHERE rider_id = ANY($1::uuid[]) AND done_at IS NULL"
+# Those of whom something is left make room for the others.
+SQL_ERASED_LATER = """
+UPDATE erased_riders SET next_try_at = now() + make_interval(secs => $2)
+WHERE rider_id = ANY($1::uuid[]) AND done_at IS NULL
+"""
+SQL_ERASED_STATE = Query(ErasureState, f"SELECT {columns(ErasureState)} FROM erased_riders WHERE rider_id = $1")
+SQL_ERASED_PAGE = """
+SELECT rider_id, number, erased_at, heard_at, done_at FROM erased_riders WHERE rider_id > $1 ORDER BY rider_id LIMIT $2
+"""
+# The list only grows: all of it from the kept numbers, less those of the last hour. One statement, so one moment.
+SQL_ERASED_FIGURES = """
+SELECT kept.known - young.known AS known, kept.done - young.done AS done
+FROM (SELECT coalesce(sum(n), 0)::bigint AS known,
+             coalesce(sum(n) FILTER (WHERE label = 'done'), 0)::bigint AS done
+      FROM counters WHERE what = 'erasures') AS kept
+CROSS JOIN (SELECT count(*) AS known, count(done_at) AS done
+            FROM erased_riders WHERE erased_at >= now() - make_interval(hours => $1)) AS young
+"""
+SQL_FORGET_ANSWERS = "DELETE FROM idempotency_keys WHERE principal = ANY($1::text[])"
+# Without an index, which every signed request would pay for: there is one hour of them. Whoever repeats such a request
+# hears that its answer is not kept, and may send what is new under a new id.
+SQL_EMPTY_ANSWERS = "UPDATE request_ids SET response = NULL, riders = '{}' WHERE riders && $1::text[]"
 
 
 Forget = Callable[[Connection, Sequence[Leaver]], Awaitable[None]]
@@ -112,8 +116,7 @@ class Erasure:
     async def take(self, conn: Connection, leavers: Sequence[Leaver]) -> None:
         """Enter riders in the list and forget them, in the caller's transaction; the second pass follows by itself."""
         ordered = sorted(leavers, key=lambda one: one.rider_id)
-        columns = [one.rider_id for one in ordered], [one.number for one in ordered], [one.erased_at for one in ordered]
-        await conn.execute(SQL_ERASED_ADD, *columns)
+        await conn.execute(SQL_ERASED_ADD, *arrays(Leaver, ordered))
         await self._pass(conn, ordered)
 
     async def forever(self) -> None:
@@ -131,8 +134,7 @@ class Erasure:
     async def settle(self) -> int:
         """One round of second passes; how many riders are done. Safe beside another process's round."""
         async with self._pool().acquire(timeout=ACQUIRE_TIMEOUT_S) as conn, conn.transaction():
-            rows = await conn.fetch(SQL_ERASED_OPEN, self._settle_s, ROWS_PER_PASS)
-            due = [Leaver(row["rider_id"], row["number"], row["erased_at"]) for row in rows]
+            due = await many(conn, SQL_ERASED_OPEN, self._settle_s, ROWS_PER_PASS)
             if due:
                 await self._pass(conn, due)
         if not due:
@@ -164,8 +166,7 @@ async def erased_among(conn: Connection, riders: Sequence[UUID]) -> dict[UUID, s
 
 async def state_of(conn: Connection, rider_id: UUID) -> ErasureState | None:
     """How far this service is; None: it has not heard of it, or nobody asked."""
-    row = await conn.fetchrow(SQL_ERASED_STATE, rider_id)
-    return None if row is None else ErasureState(row["erased_at"], row["heard_at"], row["done_at"])
+    return await one(conn, SQL_ERASED_STATE, rider_id)
 
 
 async def page(conn: Connection, after: UUID, limit: int) -> list[asyncpg.Record]:

@@ -14,6 +14,7 @@ from datetime import datetime
 from shared.kit import metrics
 from shared.kit.db import Connection
 from shared.kit.letters_of_erased import DLQ, content_hours, forget_late, riders_of_each
+from shared.kit.rows import Query, many
 from shared.kit.sending import Refused, Row, Sent
 from shared.kit.work import Record
 
@@ -24,71 +25,6 @@ SHARE_ROWS = 500
 GAUGES = (metrics.OUTBOX_STUCK, metrics.OUTBOX_HELD)
 COUNTED_MAX = 100_000
 KEY_LENGTH_MAX = 400
-
-SQL_HOLDS = "SELECT hold_id, topic, key FROM outbox_holds"
-SQL_HOLD = """
-INSERT INTO outbox_holds AS h (topic, key, code, detail, next_try_at)
-VALUES ($1, $2, $3, $4, now() + make_interval(secs => $5))
-ON CONFLICT (topic, key) DO UPDATE SET code = excluded.code RETURNING hold_id
-"""
-SQL_MOVE = """
-WITH gone AS (DELETE FROM outbox WHERE id = ANY($1::bigint[]) RETURNING *)
-INSERT INTO outbox_held (id, hold_id, event_id, topic, key, version, occurred_at, traceparent, headers, payload, riders,
-                         content_until)
-SELECT g.id, m.hold_id, g.event_id, g.topic, g.key, g.version, g.occurred_at, g.traceparent, g.headers, g.payload,
-       string_to_array(m.riders, ','), g.occurred_at + make_interval(hours => m.content_hours)
-FROM gone g JOIN unnest($1::bigint[], $2::bigint[], $3::text[], $4::int[]) AS m (id, hold_id, riders, content_hours)
-    ON m.id = g.id
-"""
-# A key's hold waits for its topic's: what is held there of the key is older than what may come.
-SQL_DUE = """
-SELECT hold_id, topic, key, tries FROM outbox_holds h
-WHERE next_try_at <= now() AND (key IS NULL OR NOT EXISTS (
-    SELECT FROM outbox_holds t WHERE t.topic = h.topic AND t.key IS NULL))
-ORDER BY next_try_at, hold_id LIMIT $1
-"""
-SQL_HELD_ROWS = """
-SELECT id, event_id, topic, key, version, occurred_at, traceparent, headers, payload FROM (
-    SELECT *, sum(size) OVER (ORDER BY id) - size AS bytes_before FROM (
-        SELECT *, COALESCE(octet_length(payload), 0) + COALESCE(octet_length(headers), 0) AS size
-        FROM outbox_held WHERE hold_id = $1 AND discarded_at IS NULL ORDER BY id LIMIT $2) oldest
-) sized WHERE bytes_before < $3 ORDER BY id
-"""
-SQL_HELD_SENT = "DELETE FROM outbox_held WHERE id = ANY($1::bigint[])"
-SQL_HELD_GIVE = """
-UPDATE outbox_held h SET hold_id = m.hold_id
-FROM unnest($1::bigint[], $2::bigint[]) AS m (id, hold_id) WHERE h.id = m.id
-"""
-SQL_REFUSED_AGAIN = """
-UPDATE outbox_holds SET code = $2, detail = $3, tries = tries + 1,
-    next_try_at = CASE WHEN $4::float8 IS NULL THEN 'infinity' ELSE now() + make_interval(secs => $4) END
-WHERE hold_id = $1
-"""
-SQL_RELEASE = """
-DELETE FROM outbox_holds h WHERE hold_id = $1 AND NOT EXISTS (
-    SELECT FROM outbox_held e WHERE e.hold_id = h.hold_id AND e.discarded_at IS NULL) RETURNING hold_id
-"""
-SQL_STUCK_LIST = """
-SELECT hold_id, topic, key, code, detail, tries, since, NULLIF(next_try_at, 'infinity') AS next_try_at,
-    (SELECT count(*) FROM (SELECT FROM outbox_held e WHERE e.hold_id = h.hold_id AND e.discarded_at IS NULL
-                           LIMIT 10000) few) AS events,
-    (SELECT min(e.id) FROM outbox_held e WHERE e.hold_id = h.hold_id AND e.discarded_at IS NULL) AS first_id
-FROM outbox_holds h WHERE hold_id > $1 ORDER BY hold_id LIMIT $2
-"""
-SQL_STUCK_RETRY = """
-UPDATE outbox_holds SET next_try_at = now() WHERE $1::bigint[] IS NULL OR hold_id = ANY($1) RETURNING hold_id
-"""
-# Of a key the event that is refused, of a topic all that wait for it now.
-SQL_STUCK_DISCARD = """
-UPDATE outbox_held SET discarded_at = now(), discarded_by = $2, reason = $3
-WHERE discarded_at IS NULL AND id IN (
-    SELECT e.id FROM outbox_held e JOIN outbox_holds h USING (hold_id)
-    WHERE h.hold_id = ANY($1::bigint[]) AND e.discarded_at IS NULL AND (h.key IS NULL OR e.id = (
-        SELECT min(first.id) FROM outbox_held first WHERE first.hold_id = h.hold_id AND first.discarded_at IS NULL)))
-RETURNING event_id
-"""
-SQL_STUCK_COUNTS = "SELECT topic, code, count(*) AS holds FROM outbox_holds WHERE tries >= $1 GROUP BY topic, code"
-SQL_HELD_COUNT = "SELECT count(*) FROM (SELECT FROM outbox_held WHERE discarded_at IS NULL LIMIT $1) waiting"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +51,78 @@ class Stuck:
     next_try_at: datetime | None
     events: int
     first_id: int | None
+
+
+SQL_HOLDS = "SELECT hold_id, topic, key FROM outbox_holds"
+SQL_HOLD = """
+INSERT INTO outbox_holds AS h (topic, key, code, detail, next_try_at)
+VALUES ($1, $2, $3, $4, now() + make_interval(secs => $5))
+ON CONFLICT (topic, key) DO UPDATE SET code = excluded.code RETURNING hold_id
+"""
+SQL_MOVE = """
+WITH gone AS (DELETE FROM outbox WHERE id = ANY($1::bigint[]) RETURNING *)
+INSERT INTO outbox_held (id, hold_id, event_id, topic, key, version, occurred_at, traceparent, headers, payload, riders,
+                         content_until)
+SELECT g.id, m.hold_id, g.event_id, g.topic, g.key, g.version, g.occurred_at, g.traceparent, g.headers, g.payload,
+       string_to_array(m.riders, ','), g.occurred_at + make_interval(hours => m.content_hours)
+FROM gone g JOIN unnest($1::bigint[], $2::bigint[], $3::text[], $4::int[]) AS m (id, hold_id, riders, content_hours)
+    ON m.id = g.id
+"""
+# A key's hold waits for its topic's: what is held there of the key is older than what may come.
+SQL_DUE = Query(
+    Hold,
+    """
+SELECT hold_id AS id, topic, key, tries FROM outbox_holds h
+WHERE next_try_at <= now() AND (key IS NULL OR NOT EXISTS (
+    SELECT FROM outbox_holds t WHERE t.topic = h.topic AND t.key IS NULL))
+ORDER BY next_try_at, hold_id LIMIT $1
+""",
+)
+SQL_HELD_ROWS = """
+SELECT id, event_id, topic, key, version, occurred_at, traceparent, headers, payload FROM (
+    SELECT *, sum(size) OVER (ORDER BY id) - size AS bytes_before FROM (
+        SELECT *, COALESCE(octet_length(payload), 0) + COALESCE(octet_length(headers), 0) AS size
+        FROM outbox_held WHERE hold_id = $1 AND discarded_at IS NULL ORDER BY id LIMIT $2) oldest
+) sized WHERE bytes_before < $3 ORDER BY id
+"""
+SQL_HELD_SENT = "DELETE FROM outbox_held WHERE id = ANY($1::bigint[])"
+SQL_HELD_GIVE = """
+UPDATE outbox_held h SET hold_id = m.hold_id
+FROM unnest($1::bigint[], $2::bigint[]) AS m (id, hold_id) WHERE h.id = m.id
+"""
+SQL_REFUSED_AGAIN = """
+UPDATE outbox_holds SET code = $2, detail = $3, tries = tries + 1,
+    next_try_at = CASE WHEN $4::float8 IS NULL THEN 'infinity' ELSE now() + make_interval(secs => $4) END
+WHERE hold_id = $1
+"""
+SQL_RELEASE = """
+DELETE FROM outbox_holds h WHERE hold_id = $1 AND NOT EXISTS (
+    SELECT FROM outbox_held e WHERE e.hold_id = h.hold_id AND e.discarded_at IS NULL) RETURNING hold_id
+"""
+SQL_STUCK_LIST = Query(
+    Stuck,
+    """
+SELECT hold_id AS id, topic, key, code, detail, tries, since, NULLIF(next_try_at, 'infinity') AS next_try_at,
+    (SELECT count(*) FROM (SELECT FROM outbox_held e WHERE e.hold_id = h.hold_id AND e.discarded_at IS NULL
+                           LIMIT 10000) few) AS events,
+    (SELECT min(e.id) FROM outbox_held e WHERE e.hold_id = h.hold_id AND e.discarded_at IS NULL) AS first_id
+FROM outbox_holds h WHERE hold_id > $1 ORDER BY hold_id LIMIT $2
+""",
+)
+SQL_STUCK_RETRY = """
+UPDATE outbox_holds SET next_try_at = now() WHERE $1::bigint[] IS NULL OR hold_id = ANY($1) RETURNING hold_id
+"""
+# Of a key the event that is refused, of a topic all that wait for it now.
+SQL_STUCK_DISCARD = """
+UPDATE outbox_held SET discarded_at = now(), discarded_by = $2, reason = $3
+WHERE discarded_at IS NULL AND id IN (
+    SELECT e.id FROM outbox_held e JOIN outbox_holds h USING (hold_id)
+    WHERE h.hold_id = ANY($1::bigint[]) AND e.discarded_at IS NULL AND (h.key IS NULL OR e.id = (
+        SELECT min(first.id) FROM outbox_held first WHERE first.hold_id = h.hold_id AND first.discarded_at IS NULL)))
+RETURNING event_id
+"""
+SQL_STUCK_COUNTS = "SELECT topic, code, count(*) AS holds FROM outbox_holds WHERE tries >= $1 GROUP BY topic, code"
+SQL_HELD_COUNT = "SELECT count(*) FROM (SELECT FROM outbox_held WHERE discarded_at IS NULL LIMIT $1) waiting"
 
 
 class Holds:
@@ -154,7 +162,7 @@ class Holds:
 
     async def due(self, conn: Connection) -> list[Hold]:
         """Holds that are to be tried now."""
-        return [Hold(r["hold_id"], r["topic"], r["key"], r["tries"]) for r in await conn.fetch(SQL_DUE, DUE_MOST)]
+        return await many(conn, SQL_DUE, DUE_MOST)
 
     async def settle(self, conn: Connection, hold: Hold, rows: Sequence[Row], sent: Sent) -> None:
         """Note what became of a share of a hold's events; a hold without events ends."""
@@ -208,14 +216,7 @@ def _short(key: str) -> str:
 
 async def stuck(conn: Connection, after_id: int = 0, limit: int = 200) -> list[Stuck]:
     """Holds in the order in which they were made."""
-    rows = await conn.fetch(SQL_STUCK_LIST, after_id, limit)
-    return [
-        Stuck(
-            row["hold_id"], row["topic"], row["key"], row["code"], row["detail"], row["tries"], row["since"],
-            row["next_try_at"], row["events"], row["first_id"],
-        )
-        for row in rows
-    ]  # fmt: skip
+    return await many(conn, SQL_STUCK_LIST, after_id, limit)
 
 
 async def retry(conn: Connection, ids: Sequence[int] | None) -> int:

@@ -18,21 +18,33 @@ from shared.kit import metrics
 from shared.kit.db import Connection
 from shared.kit.headers import pack
 from shared.kit.letters_of_erased import INBOUND
+from shared.kit.rows import arrays, columns, unnest
 from shared.kit.work import Record
 
 KEY_BYTES_MAX = 256
 """Of a key that stays where the content is left out: it names the record to its sender. A longer one goes too."""
 STATUSES = ("dead", "parked", "rejected")
 
+
+@dataclass(slots=True, eq=False)
+class NewRange:
+    """Records of a partition that are only counted."""
+
+    topic: str
+    partition: int
+    first_offset: int
+    last_offset: int
+    records: int
+    code: str
+
+
 SQL_TAKEN = """
 SELECT what, split_part(label, ' ', 1) AS topic, sum(n)::bigint AS n FROM counters
 WHERE what IN ('letters', 'letter_bytes') AND label = ANY($1::text[]) GROUP BY 1, 2
 """
-SQL_RANGES_ADD = """
-INSERT INTO dead_letter_ranges AS r (topic, partition, first_offset, last_offset, records, code, first_at, last_at)
-SELECT topic, partition, first_offset, last_offset, records, code, $7, $7
-FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[])
-    AS u (topic, partition, first_offset, last_offset, records, code)
+SQL_RANGES_ADD = f"""
+INSERT INTO dead_letter_ranges AS r ({columns(NewRange)}, first_at, last_at)
+SELECT {columns(NewRange)}, $1, $1 FROM {unnest(NewRange, first=2)}
 ORDER BY topic, partition
 ON CONFLICT (topic, partition) DO UPDATE SET
     first_offset = least(r.first_offset, excluded.first_offset),
@@ -130,12 +142,14 @@ async def count(conn: Connection, records: Sequence[tuple[Record, str]], now: da
     for record, code in records:
         ranges.setdefault((record.topic, record.partition), []).append((record.offset, code))
     rows = [
-        (topic, partition, min(offset for offset, _ in places), max(offset for offset, _ in places), len(places),
-         places[-1][1])
+        NewRange(
+            topic=topic, partition=partition, first_offset=min(offset for offset, _ in places),
+            last_offset=max(offset for offset, _ in places), records=len(places), code=places[-1][1],
+        )
         for (topic, partition), places in ranges.items()
     ]  # fmt: skip
     if rows:
-        await conn.execute(SQL_RANGES_ADD, *zip(*rows, strict=True), now)
+        await conn.execute(SQL_RANGES_ADD, now, *arrays(NewRange, rows))
 
 
 async def ranges(

@@ -10,12 +10,12 @@ from shared.events.topic import EventModel, Latest, Topic
 from shared.kit.db import Connection
 from shared.kit.ids import new_id
 from shared.kit.refusals import Refusal
+from shared.kit.rows import Copy, copy_rows
 
 M = TypeVar("M", bound=EventModel)
 E = TypeVar("E", bound=EventModel)
 
 SQL_NOW = "SELECT now()"
-OUTBOX_COLUMNS = ("event_id", "topic", "key", "version", "occurred_at", "traceparent", "headers", "payload")
 
 
 # Not frozen: a frozen dataclass costs twice as much to make, and three of these are made for every event of a hop.
@@ -75,6 +75,9 @@ class OutboxRow:
     traceparent: str | None
     payload: bytes | None
     headers: bytes | None = None
+
+
+SQL_ENTER_OUTBOX = Copy(OutboxRow, "outbox")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +179,4 @@ async def database_now(conn: Connection) -> datetime:
 
 async def insert_outbox(conn: Connection, rows: Iterable[OutboxRow]) -> None:
     """Insert events in order, in one statement. COPY draws their ids in the order of the rows, as INSERT does."""
-    records = [
-        (r.event_id, r.topic, r.key, r.version, r.occurred_at, r.traceparent, r.headers, r.payload) for r in rows
-    ]
-    if records:
-        await conn.copy_records_to_table("outbox", records=records, columns=OUTBOX_COLUMNS)
+    await copy_rows(conn, SQL_ENTER_OUTBOX, list(rows))

@@ -58,6 +58,12 @@ VIOLATIONS = {
             "no module constant",
         ),
     ],
+    "parameters": [
+        ("services/riders/store.py", '\nSQL_X = "INSERT INTO x SELECT $9, $10"\n', "counts to $10"),
+        ("services/riders/store.py", '\nSQL_X = f"UPDATE x SET y = {1}, z = $12::text"\n', "counts to $12"),
+        ("shared/kit/ids.py", '\nSQL_X = Query(X, """\nSELECT * FROM x\nWHERE y = $11""")\n', "counts to $11"),
+        ("shared/kit/ids.py", '\n_PART = "y = $100"\n', "counts to $100"),
+    ],
     "city_zone": [
         (
             "services/riders/domain.py",

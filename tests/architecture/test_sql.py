@@ -3,8 +3,11 @@
 import importlib
 import pkgutil
 import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -14,6 +17,7 @@ from shared.cli.services import service_names
 from shared.devtools.gen.files import ROOT
 from shared.devtools.installation import Installation
 from shared.kit.db import Pool
+from shared.kit.rows import Copy, Query, columns, mismatches, unnest
 
 PoolFor = Callable[[str], Awaitable[Pool]]
 SERVICES = service_names(ROOT)
@@ -36,28 +40,43 @@ def modules_below(package: str) -> Iterator[ModuleType]:
             yield importlib.import_module(found.name)
 
 
-def statements(package: str) -> dict[str, str]:
+def constants(package: str) -> dict[str, str | Query[Any] | Copy[Any]]:
     """SQL_* constants below a package, by full name; one that is imported elsewhere counts once."""
     return {
         f"{module.__name__}.{name}": value
         for module in modules_below(package)
         for name, value in vars(module).items()
-        if name.startswith("SQL_") and isinstance(value, str)
+        if name.startswith("SQL_") and isinstance(value, str | Query | Copy)
     }
 
 
-KIT = statements(shared.kit.__name__)
+def text_of(constant: str | Query[Any] | Copy[Any]) -> str:
+    """A statement's own, or what reads the columns that a copy writes."""
+    if isinstance(constant, Copy):
+        return f"SELECT {columns(constant.kind)} FROM {constant.table}"
+    return constant if isinstance(constant, str) else constant.text
 
 
-async def faults(pool: Pool, found: dict[str, str]) -> list[str]:
-    """Statements that Postgres can't prepare, with its reason."""
+def statements(package: str) -> dict[str, str]:
+    return {name: text_of(value) for name, value in constants(package).items()}
+
+
+KIT = constants(shared.kit.__name__)
+
+
+async def faults(pool: Pool, found: Mapping[str, str | Query[Any] | Copy[Any]]) -> list[str]:
+    """Statements that Postgres can't prepare, with its reason, and those whose columns aren't their dataclass's."""
     refused = []
     async with pool.acquire() as conn:
-        for name, sql in found.items():
+        for name, constant in found.items():
             try:
-                await conn.prepare(sql)
+                prepared = await conn.prepare(text_of(constant))
             except asyncpg.PostgresError as error:
                 refused.append(f"{name}: {type(error).__name__}: {error}")
+                continue
+            if not isinstance(constant, str):
+                read = [(column.name, column.type.name) for column in prepared.get_attributes()]
+                refused += [f"{name}: {fault}" for fault in mismatches(read, constant.kind)]
     return refused
 
 
@@ -71,7 +90,7 @@ ON_ITS_OWN_SESSION = {"shared.kit.relay.SQL_TRY_LEAD"}
 
 def test_no_statement_leaves_anything_in_its_session() -> None:
     """Nothing is reset between two users of a connection, so there must be nothing to reset (ADR 0049)."""
-    found = {**KIT, **{name: sql for service in SERVICES for name, sql in statements(f"services.{service}").items()}}
+    found = {name: sql for package in ("shared.kit", "services") for name, sql in statements(package).items()}
     assert {name for name, sql in found.items() if OF_A_SESSION.search(sql)} == ON_ITS_OWN_SESSION
 
 
@@ -82,7 +101,7 @@ def test_a_statement_of_a_session_is_found(left: str) -> None:
 
 @pytest.mark.parametrize("service", SERVICES)
 async def test_all_sql_is_prepared_under_the_services_role(pool_for: PoolFor, service: str) -> None:
-    own = statements(f"services.{service}")
+    own = constants(f"services.{service}")
     assert own, "a service without SQL_ constants hides its SQL from this check"
     assert await faults(await pool_for(service), {**KIT, **own}) == []
 
@@ -99,6 +118,50 @@ async def test_bad_sql_and_foreign_schemas_are_found(pool_for: PoolFor) -> None:
         },
     )
     assert [line.split(":")[0] for line in found] == ["misspelt column", "foreign schema", "syntax"]
+
+
+@dataclass
+class Renamed:
+    event: UUID
+
+
+@dataclass
+class Mistyped:
+    event_id: str
+
+
+MOVED_AWAY: dict[str, tuple[str | Query[Any] | Copy[Any], str]] = {
+    "copy, renamed": (Copy(Renamed, "inbox"), 'UndefinedColumnError: column "event" does not exist'),
+    "copy, mistyped": (Copy(Mistyped, "inbox"), "Mistyped.event_id can't be a column of uuid"),
+    "read, renamed": (Query(Renamed, "SELECT event_id FROM inbox"), "column event_id is no field of Renamed"),
+    "read, without": (Query(Renamed, "SELECT event_id FROM inbox"), "Renamed.event has no column"),
+    "read, mistyped": (Query(Mistyped, "SELECT event_id FROM inbox"), "Mistyped.event_id can't be a column of uuid"),
+    "written, renamed": (
+        f"INSERT INTO inbox ({columns(Renamed)}) SELECT {columns(Renamed)} FROM {unnest(Renamed)}",
+        'UndefinedColumnError: column "event" of relation "inbox" does not exist',
+    ),
+    "written, by another name": (
+        f"INSERT INTO inbox (event_id) SELECT event_id FROM {unnest(Renamed)}",
+        'UndefinedColumnError: column "event_id" does not exist',
+    ),
+    "written, mistyped": (
+        f"INSERT INTO inbox (event_id) SELECT event_id FROM {unnest(Mistyped)}",
+        'DatatypeMismatchError: column "event_id" is of type uuid but expression is of type text',
+    ),
+}
+
+
+@pytest.mark.parametrize("how", MOVED_AWAY)
+async def test_a_dataclass_that_has_moved_away_from_its_table_is_found(pool_for: PoolFor, how: str) -> None:
+    constant, said = MOVED_AWAY[how]
+    found = await faults(await pool_for("intake"), {"it": constant})
+    assert any(line.startswith(f"it: {said}") for line in found), found
+
+
+async def test_queries_and_copies_are_looked_at() -> None:
+    """Beside the texts: the check would hold as well if it had none of them."""
+    found = [one for service in SERVICES for one in constants(f"services.{service}").values()]
+    assert {type(one) for one in (*found, *KIT.values())} == {str, Query, Copy}
 
 
 async def refusal(conn: asyncpg.Connection, sql: str) -> str | None:

@@ -1,27 +1,46 @@
 """All SQL of cases. Batches are arrays; a call is one statement whatever the batch's size."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 import asyncpg
 
-from services.cases.domain import (
-    LIVE,
-    Actor,
-    Candidate,
-    Case,
-    Sighting,
-    State,
-    Taken,
-    cell_of,
-)
+from services.cases.domain import LIVE, Actor, Candidate, Case, Sighting, State, Taken
 from services.cases.duplicates import COMPARED_MAX
+from services.cases.store.rows import CaseReport, ChangedCase, Look, NewStep, OpenedCase
 from shared.kit import counters
 from shared.kit.db import Connection
 from shared.kit.erasure import Leaver
+from shared.kit.rows import Copy, Query, arrays, columns, copy_rows, many, unnest
+
+
+@dataclass(frozen=True, slots=True)
+class StepRow:
+    """A step as it was remembered."""
+
+    version: int
+    step: str
+    state: State
+    actor_id: str | None
+    actor_name: str | None
+    actor_role: str | None
+    report_id: UUID | None
+    note: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What one report says; `version` of the step that brought it."""
+
+    version: int
+    report_id: UUID
+    text: str
+    photos: tuple[str, ...]
+
 
 NEAREST_MAX = 4 * COMPARED_MAX
 """Live cases that are looked at for one sighting in one cell."""
@@ -41,13 +60,11 @@ SQL_KNOWN_REPORTS = "SELECT report_id FROM case_reports WHERE report_id = ANY($1
 SQL_CANDIDATES = f"""
 WITH near AS MATERIALIZED (
     SELECT s.number, l.case_id
-    FROM unnest($1::int[], $2::text[], $3::bigint[], $4::float8[], $5::float8[], $6::float8[], $7::float8[],
-                $8::float8[], $9::float8[], $10::timestamptz[])
-         AS s (number, kind, cell, west, east, south, north, lng, lat, seen_at)
+    FROM {unnest(Look, "s", first=2)}
     CROSS JOIN LATERAL (
         SELECT c.case_id FROM cases c
         WHERE c.cell = s.cell AND c.kind = s.kind AND c.live
-          AND c.seen_at BETWEEN s.seen_at - $11 * interval '1 hour' AND s.seen_at + $11 * interval '1 hour'
+          AND c.seen_at BETWEEN s.seen_at - $1 * interval '1 hour' AND s.seen_at + $1 * interval '1 hour'
           AND c.lng BETWEEN s.west AND s.east AND c.lat BETWEEN s.south AND s.north
         ORDER BY ((c.lng - s.lng) * cosd(s.lat)) ^ 2 + (c.lat - s.lat) ^ 2, c.case_id LIMIT {NEAREST_MAX}
     ) l
@@ -79,45 +96,40 @@ SELECT case_id FROM case_reports WHERE rider_id = $1 AND case_id = ANY($2::uuid[
 """
 
 # New rows come by COPY, which costs the server and the client half of what INSERT from arrays does.
-CASE_COLUMNS = (
-    "case_id", "version", "state", "live", "kind", "level", "grid_code", "alternatives", "department", "lng", "lat",
-    "cell", "seen_at", "opened_at", "due_at", "changed_at", "report_count",
-)  # fmt: skip
-REPORT_COLUMNS = ("report_id", "case_id", "version", "ordinal", "rider_id", "company", "text", "photos")
-STEP_COLUMNS = (
-    "case_id", "version", "step", "state", "actor_id", "actor_name", "actor_role", "report_id", "note", "at",
-)  # fmt: skip
+SQL_ENTER_CASES = Copy(OpenedCase, "cases")
+SQL_ENTER_REPORTS = Copy(CaseReport, "case_reports")
+SQL_ENTER_STEPS = Copy(NewStep, "steps")
 
 # The version read under the row lock is checked again: a step decided on an older state changes nothing.
-SQL_UPDATE_CASES = """
+SQL_UPDATE_CASES = f"""
 UPDATE cases c SET version = n.version, state = n.state, live = n.live, grid_code = n.grid_code,
        alternatives = string_to_array(n.alternatives, ','), department = n.department, due_at = n.due_at,
        changed_at = n.changed_at, paused_at = n.paused_at, claimed_by_id = n.claimed_by_id,
        claimed_by_name = n.claimed_by_name, claimed_by_role = n.claimed_by_role, handled_by = n.handled_by,
        report_count = n.report_count
-FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[], $5::bool[], $6::text[], $7::text[], $8::text[],
-            $9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::text[], $13::text[], $14::text[],
-            $15::text[], $16::int[])
-     AS n (case_id, version_before, version, state, live, grid_code, alternatives, department, due_at, changed_at,
-           paused_at, claimed_by_id, claimed_by_name, claimed_by_role, handled_by, report_count)
+FROM {unnest(ChangedCase)}
 WHERE c.case_id = n.case_id AND c.version = n.version_before
 RETURNING c.case_id
 """
 
 # The first steps whole; of a crowded case's later ones those that people took, which have an index of their own.
-SQL_STEPS = """
-(SELECT version, step, state, actor_id, actor_name, actor_role, report_id, note, at FROM steps
- WHERE case_id = $1 AND version <= 100)
+SQL_STEPS = Query(
+    StepRow,
+    f"""
+(SELECT {columns(StepRow)} FROM steps WHERE case_id = $1 AND version <= 100)
 UNION ALL
-(SELECT version, step, state, actor_id, actor_name, actor_role, report_id, note, at FROM steps
+(SELECT {columns(StepRow)} FROM steps
  WHERE case_id = $1 AND version > 100 AND step NOT IN ('attached', 'repeated') ORDER BY version DESC LIMIT 400)
 ORDER BY version
-"""
+""",
+)
 
-SQL_CASE_WORDS = """
-SELECT version, report_id, text, photos FROM case_reports
-WHERE case_id = $1 AND version > $2 ORDER BY version LIMIT $3
-"""
+SQL_CASE_WORDS = Query(
+    Words,
+    f"""
+SELECT {columns(Words)} FROM case_reports WHERE case_id = $1 AND version > $2 ORDER BY version LIMIT $3
+""",
+)
 
 # A function of the schema's owner: this service may not edit what happened, only take these things out.
 SQL_ERASE_RIDERS = "SELECT erase_riders($1::uuid[])"
@@ -142,31 +154,6 @@ class NewReport:
     photos: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class StepRow:
-    """A step as it was remembered."""
-
-    version: int
-    step: str
-    state: State
-    actor_id: str | None
-    actor_name: str | None
-    actor_role: str | None
-    report_id: UUID | None
-    note: str
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Words:
-    """What one report says; `version` of the step that brought it."""
-
-    version: int
-    report_id: UUID
-    text: str
-    photos: tuple[str, ...]
-
-
 async def lock_places(conn: Connection, locks: Sequence[int]) -> None:
     """Wait for every other transaction that works on reports around these places; `locks` sorted."""
     await conn.execute(SQL_LOCK_PLACES, locks)
@@ -182,12 +169,10 @@ async def candidates(conn: Connection, sightings: Sequence[Sighting], hours: flo
 
     Of very many the nearest. One case is one object for all sightings.
     """
-    rows = [
-        (number, sighting.kind, cell, *sighting.reach[:4], sighting.lng, sighting.lat, sighting.seen_at)
-        for number, sighting in enumerate(sightings)
-        for cell in sighting.reach.cells
+    looks = [
+        Look.of(number, sighting, cell) for number, sighting in enumerate(sightings) for cell in sighting.reach.cells
     ]
-    found = await conn.fetch(SQL_CANDIDATES, *_columns(rows), hours)
+    found = await conn.fetch(SQL_CANDIDATES, hours, *arrays(Look, looks))
     if not found:
         return {}
     known: dict[UUID, Candidate] = {}
@@ -198,7 +183,7 @@ async def candidates(conn: Connection, sightings: Sequence[Sighting], hours: flo
             known[case_id] = Candidate(_case(row), row["text"] or "", row["version"])
         by_number[row["number"]].append(known[case_id])
     pairs = {(one.case.case_id, sightings[number].rider_id) for number, near in by_number.items() for one in near}
-    for row in await conn.fetch(SQL_ORDINALS, *_columns(pairs)):
+    for row in await conn.fetch(SQL_ORDINALS, *map(list, zip(*pairs, strict=True))):
         known[row["case_id"]].ordinals[row["rider_id"]] = row["ordinal"]
     return by_number
 
@@ -230,14 +215,7 @@ async def cases(conn: Connection, case_ids: Sequence[UUID]) -> list[Case]:
 
 async def insert_cases(conn: Connection, new: Sequence[Case]) -> None:
     """Insert cases that were opened; their version may already count attached reports."""
-    if not new:
-        return
-    rows = [
-        (c.case_id, c.version, "open", True, c.kind, c.level, c.grid_code, c.alternatives, c.department, c.lng, c.lat,
-         cell_of(c.lng, c.lat), c.seen_at, c.opened_at, c.due_at, c.changed_at, c.report_count)
-        for c in new
-    ]  # fmt: skip
-    await conn.copy_records_to_table("cases", records=rows, columns=CASE_COLUMNS)
+    await copy_rows(conn, SQL_ENTER_CASES, [OpenedCase.of(one) for one in new])
 
 
 async def update_cases(conn: Connection, changed: Sequence[tuple[int, Case]]) -> None:
@@ -248,66 +226,31 @@ async def update_cases(conn: Connection, changed: Sequence[tuple[int, Case]]) ->
     """
     if not changed:
         return
-    rows = (
-        (
-            c.case_id,
-            before,
-            c.version,
-            c.state,
-            c.state in LIVE,
-            c.grid_code,
-            ",".join(c.alternatives),
-            c.department,
-            c.due_at,
-            c.changed_at,
-            c.paused_at,
-            c.claimed_by and c.claimed_by.id,
-            c.claimed_by and c.claimed_by.name,
-            c.claimed_by and c.claimed_by.role,
-            c.handled_by,
-            c.report_count,
-        )
-        for before, c in changed
-    )
-    written = await conn.fetch(SQL_UPDATE_CASES, *_columns(rows))
+    rows = [ChangedCase.of(before, case) for before, case in changed]
+    written = await conn.fetch(SQL_UPDATE_CASES, *arrays(ChangedCase, rows))
     if len(written) != len(changed):
         raise Overtaken(f"{len(changed) - len(written)} cases changed under their lock")
 
 
 async def insert_reports(conn: Connection, new: Sequence[NewReport]) -> None:
     """Keep reports with their cases; a report belongs to one case for good. A repetition has no ordinal of its own."""
-    rows = [
-        (report.report_id, n.taken.case.case_id, n.taken.case.version,
-         None if n.taken.step == "repeated" else report.ordinal, report.rider_id, report.company, n.text, n.photos)
-        for n in new
-        if (report := n.taken.report) is not None
-    ]  # fmt: skip
-    if not rows:
-        return
-    await conn.copy_records_to_table("case_reports", records=rows, columns=REPORT_COLUMNS)
+    rows = [CaseReport.of(n.taken, n.taken.report, n.text, n.photos) for n in new if n.taken.report is not None]
+    await copy_rows(conn, SQL_ENTER_REPORTS, rows)
 
 
 async def insert_steps(conn: Connection, taken: Sequence[Taken]) -> None:
     """Append steps."""
-    if not taken:
-        return
-    rows = [
-        (t.case.case_id, t.case.version, t.step, t.case.state, t.actor and t.actor.id, t.actor and t.actor.name,
-         t.actor and t.actor.role, t.report and t.report.report_id, t.note, t.case.changed_at)
-        for t in taken
-    ]  # fmt: skip
-    await conn.copy_records_to_table("steps", records=rows, columns=STEP_COLUMNS)
+    await copy_rows(conn, SQL_ENTER_STEPS, [NewStep.of(one) for one in taken])
 
 
 async def steps(conn: Connection, case_id: UUID) -> list[StepRow]:
     """A case's steps in order: the first hundred, and the latest 400 of those that brought no report."""
-    return [StepRow(**row) for row in await conn.fetch(SQL_STEPS, case_id)]
+    return await many(conn, SQL_STEPS, case_id)
 
 
 async def words(conn: Connection, case_id: UUID, after: int, rows_max: int) -> list[Words]:
     """What the case's reports say, repetitions too, in the order in which they came: those after a version."""
-    rows = await conn.fetch(SQL_CASE_WORDS, case_id, after, rows_max)
-    return [Words(row["version"], row["report_id"], row["text"], tuple(row["photos"])) for row in rows]
+    return await many(conn, SQL_CASE_WORDS, case_id, after, rows_max)
 
 
 async def forget(conn: Connection, leavers: Sequence[Leaver]) -> None:
@@ -331,10 +274,6 @@ async def tallies(conn: Connection) -> dict[str, int]:
 async def deadlines(conn: Connection, now: datetime) -> dict[tuple[str, str], int]:
     """The most urgent live cases by level and `soon` or `overdue`; one whose limit rests counts as neither."""
     return {(row["level"], row["state"]): row["cases"] for row in await conn.fetch(SQL_DEADLINES, now, URGENT_MAX)}
-
-
-def _columns(rows: Iterable[tuple[object, ...]]) -> list[tuple[object, ...]]:
-    return list(zip(*rows, strict=True))
 
 
 def _case(row: asyncpg.Record) -> Case:

@@ -1,6 +1,7 @@
 """Rows of photos; their pixels are in objects.py."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
@@ -8,14 +9,30 @@ import asyncpg
 
 from services.intake.domain import PhotoRecord, Place, ProcessedPhoto, StoredPhoto
 from shared.kit.db import Connection
+from shared.kit.rows import Query, arrays, columns, many, unnest
+
+
+@dataclass(slots=True, eq=False)
+class NewPhoto:
+    """An upload; degrees where its EXIF had a place."""
+
+    photo_id: UUID
+    owner: str
+    sha256: str
+    phash: str
+    width: int
+    height: int
+    lng: float | None
+    lat: float | None
+
 
 # A repeat renews uploaded_at, so that the purge leaves it alone for another day
-SQL_PHOTO_CLAIM = """
-INSERT INTO photos AS p (photo_id, owner, sha256, phash, width, height, lng, lat, state, uploaded_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'uploading', now())
+SQL_PHOTO_CLAIM = f"""
+INSERT INTO photos AS p ({columns(NewPhoto)}, state, uploaded_at)
+SELECT {columns(NewPhoto)}, 'uploading', now() FROM {unnest(NewPhoto)}
 ON CONFLICT (owner, sha256) WHERE state <> 'purging' DO UPDATE SET uploaded_at = excluded.uploaded_at
 RETURNING photo_id, owner, sha256, phash, width, height, lng, lat, state, NULL::uuid AS rider_id,
-          '{}'::text[] AS grids
+          '{{}}'::text[] AS grids
 """
 SQL_PHOTO_STORED = """
 UPDATE photos SET state = 'stored' WHERE photo_id = $1 AND state IN ('uploading', 'stored') RETURNING photo_id
@@ -26,10 +43,13 @@ SELECT p.photo_id, p.owner, p.sha256, p.phash, p.width, p.height, p.lng, p.lat, 
 FROM photos p LEFT JOIN reports r ON r.report_id = p.report_id LEFT JOIN photo_cases k ON k.case_id = p.case_id
 WHERE p.photo_id = $1
 """
-SQL_PHOTOS_LOCK = """
-SELECT photo_id, owner, sha256, phash FROM photos WHERE photo_id = ANY($1::uuid[]) AND state = 'stored'
+SQL_PHOTOS_LOCK = Query(
+    StoredPhoto,
+    f"""
+SELECT {columns(StoredPhoto)} FROM photos WHERE photo_id = ANY($1::uuid[]) AND state = 'stored'
 ORDER BY photo_id FOR NO KEY UPDATE
-"""
+""",
+)
 SQL_PHOTOS_ATTACH = """
 UPDATE photos p SET report_id = u.report_id FROM unnest($1::uuid[], $2::uuid[]) AS u (photo_id, report_id)
 WHERE p.photo_id = u.photo_id AND p.report_id IS NULL
@@ -88,33 +108,27 @@ SQL_PURGED_DELETE = "DELETE FROM photos WHERE photo_id = ANY($1::uuid[]) AND sta
 def _record(row: asyncpg.Record) -> PhotoRecord:
     place = Place(row["lng"], row["lat"]) if row["lng"] is not None else None
     return PhotoRecord(
-        row["photo_id"],
-        row["owner"],
-        row["sha256"],
-        row["phash"],
-        row["width"],
-        row["height"],
-        place,
-        row["state"] == "stored",
-        row["rider_id"],
-        tuple(row["grids"]),
+        photo_id=row["photo_id"],
+        owner=row["owner"],
+        sha256=row["sha256"],
+        phash=row["phash"],
+        width=row["width"],
+        height=row["height"],
+        place=place,
+        stored=row["state"] == "stored",
+        rider_id=row["rider_id"],
+        grids=tuple(row["grids"]),
     )
 
 
 async def claim(conn: Connection, photo_id: UUID, owner: str, photo: ProcessedPhoto) -> PhotoRecord:
     """A row for an upload: a new one with this id, or the owner's earlier one of the same bytes."""
     place = photo.place
-    row = await conn.fetchrow(
-        SQL_PHOTO_CLAIM,
-        photo_id,
-        owner,
-        photo.sha256,
-        photo.phash,
-        photo.width,
-        photo.height,
-        place.lng if place else None,
-        place.lat if place else None,
-    )
+    new = NewPhoto(
+        photo_id=photo_id, owner=owner, sha256=photo.sha256, phash=photo.phash, width=photo.width, height=photo.height,
+        lng=place.lng if place else None, lat=place.lat if place else None,
+    )  # fmt: skip
+    row = await conn.fetchrow(SQL_PHOTO_CLAIM, *arrays(NewPhoto, [new]))
     assert row is not None, "an upsert always returns its row"
     return _record(row)
 
@@ -132,8 +146,7 @@ async def photo(conn: Connection, photo_id: UUID) -> PhotoRecord | None:
 
 async def lock_photos(conn: Connection, ids: Collection[UUID]) -> dict[str, StoredPhoto]:
     """Stored photos by id as text, locked in the order of their ids, so that the purge can't take them meanwhile."""
-    rows = await conn.fetch(SQL_PHOTOS_LOCK, list(ids))
-    return {str(row["photo_id"]): StoredPhoto(*row.values()) for row in rows}
+    return {str(stored.photo_id): stored for stored in await many(conn, SQL_PHOTOS_LOCK, list(ids))}
 
 
 async def attach(conn: Connection, uses: Sequence[tuple[UUID, UUID]]) -> None:

@@ -1,20 +1,34 @@
 """Accepted reports."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from services.intake.domain import AcceptedReport, Earlier
 from shared.kit import counters
 from shared.kit.db import Connection
+from shared.kit.rows import Query, arrays, columns, one, unnest
+
+
+@dataclass(slots=True, eq=False)
+class NewReport:
+    """A report that counts, unless its number was there before."""
+
+    report_id: UUID
+    source: str
+    external_id: str
+    company: str
+    rider_id: UUID
+    kind: str
+    content_hash: bytes
+
 
 # Ordered, so that two batches with common numbers wait for each other in one direction only
-SQL_REPORTS_INSERT = """
-INSERT INTO reports (report_id, source, external_id, company, rider_id, kind, content_hash, received_at)
-SELECT u.report_id, u.source, u.external_id, u.company, u.rider_id, u.kind, u.content_hash, $8
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::uuid[], $6::text[], $7::bytea[])
-  AS u (report_id, source, external_id, company, rider_id, kind, content_hash)
-ORDER BY u.source, u.external_id, u.report_id
+SQL_REPORTS_INSERT = f"""
+INSERT INTO reports ({columns(NewReport)}, received_at)
+SELECT {columns(NewReport)}, $1 FROM {unnest(NewReport, first=2)}
+ORDER BY source, external_id, report_id
 ON CONFLICT (source, external_id) DO NOTHING
 RETURNING report_id
 """
@@ -23,9 +37,7 @@ SELECT r.source, r.external_id, r.report_id, r.content_hash, r.received_at
 FROM unnest($1::text[], $2::text[]) AS u (source, external_id)
 JOIN reports r ON r.source = u.source AND r.external_id = u.external_id
 """
-SQL_REPORT = """
-SELECT report_id, source, external_id, company, rider_id, kind, received_at FROM reports WHERE report_id = $1
-"""
+SQL_REPORT = Query(AcceptedReport, f"SELECT {columns(AcceptedReport)} FROM reports WHERE report_id = $1")
 SQL_REPORTS_ERASE = """
 UPDATE reports SET external_id = 'erased:' || report_id, content_hash = ''
 WHERE rider_id = ANY($1::uuid[]) AND content_hash <> ''
@@ -37,12 +49,10 @@ async def erase(conn: Connection, riders: Sequence[UUID]) -> None:
     await conn.execute(SQL_REPORTS_ERASE, list(riders))
 
 
-async def insert_reports(
-    conn: Connection, reports: Sequence[tuple[UUID, str, str, str, UUID, str, bytes]], now: datetime
-) -> set[UUID]:
-    """Insert (report_id, source, external_id, company, rider_id, kind, content_hash); returns the ids that were new."""
-    columns = zip(*reports, strict=True)
-    return {row["report_id"] for row in await conn.fetch(SQL_REPORTS_INSERT, *map(list, columns), now)}
+async def insert_reports(conn: Connection, reports: Sequence[NewReport], now: datetime) -> set[UUID]:
+    """Insert reports; returns the ids that were new."""
+    rows = await conn.fetch(SQL_REPORTS_INSERT, now, *arrays(NewReport, reports))
+    return {row["report_id"] for row in rows}
 
 
 async def earlier(conn: Connection, numbers: Collection[tuple[str, str]]) -> dict[tuple[str, str], Earlier]:
@@ -56,8 +66,7 @@ async def earlier(conn: Connection, numbers: Collection[tuple[str, str]]) -> dic
 
 async def report(conn: Connection, report_id: UUID) -> AcceptedReport | None:
     """One accepted report."""
-    row = await conn.fetchrow(SQL_REPORT, report_id)
-    return AcceptedReport(*row.values()) if row is not None else None
+    return await one(conn, SQL_REPORT, report_id)
 
 
 async def tallies(conn: Connection) -> dict[str, int]:

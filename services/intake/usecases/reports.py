@@ -104,8 +104,12 @@ async def receive(
         if refusal is None and rider is not None and index not in repeated:
             report_id = new_id()
             good[report_id] = index
-            row = (report_id, one.source, one.external_id, rider.company, rider.rider_id, one.kind)
-            rows.append((*row, domain.content_hash(one)))
+            rows.append(
+                report_store.NewReport(
+                    report_id=report_id, source=one.source, external_id=one.external_id, company=rider.company,
+                    rider_id=rider.rider_id, kind=one.kind, content_hash=domain.content_hash(one),
+                )
+            )  # fmt: skip
     fresh = await report_store.insert_reports(work.conn, rows, work.now) if rows else set()
     accepted = [(report_id, index) for report_id, index in good.items() if report_id in fresh]
     for report_id, index in accepted:

@@ -1,6 +1,7 @@
 """Deliveries: queued, claimed by one of several processes, settled, and what an operator sees of them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -19,23 +20,45 @@ from services.notifications.domain import (
     choose_language,
 )
 from shared.kit.db import Connection
+from shared.kit.rows import Query, arrays, columns, many, row_to, unnest
+
+
+@dataclass(slots=True, eq=False)
+class ToWebhook:
+    """An event as a company's webhook gets it."""
+
+    event_id: UUID
+    target_id: UUID
+    template: str
+    params: Mapping[str, Any]
+
+
+@dataclass(slots=True, eq=False)
+class ToAreas:
+    """A message for the channels of areas: the codes of all that have the grid, parted by spaces."""
+
+    event_id: UUID
+    areas: str
+    template: str
+    params: Mapping[str, Any]
+
 
 BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC)
-SQL_QUEUE_WEBHOOKS = """
+SQL_QUEUE_WEBHOOKS = f"""
 INSERT INTO deliveries (event_id, lane, target_id, template, params, attempts_allowed, next_attempt_at, created_at)
-SELECT n.event_id, 'webhook', n.target_id, n.template, n.params, $5, $6, $6
-FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::jsonb[]) n (event_id, target_id, template, params)
+SELECT n.event_id, 'webhook', n.target_id, n.template, n.params, $1, $2, $2 FROM {unnest(ToWebhook, first=3)}
 ON CONFLICT (event_id, target_id) DO NOTHING
 """
-SQL_QUEUE_EMERGENCIES = """
+SQL_QUEUE_EMERGENCIES = f"""
 INSERT INTO deliveries (event_id, lane, target_id, template, params, attempts_allowed, next_attempt_at, created_at)
-SELECT n.event_id, 'channel', c.channel_id, n.template, n.params, $5, $6, $6
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[]) n (event_id, areas, template, params)
+SELECT n.event_id, 'channel', c.channel_id, n.template, n.params, $1, $2, $2 FROM {unnest(ToAreas, first=3)}
 JOIN channels c ON c.area = ANY (string_to_array(n.areas, ' ')) AND 'emergency' = ANY (c.topics)
 ON CONFLICT (event_id, target_id) DO NOTHING
 """
 # Fair between companies; a failing webhook is probed with one delivery.
-SQL_CLAIM_WEBHOOKS = """
+SQL_CLAIM_WEBHOOKS = Query(
+    Delivery,
+    f"""
 WITH due AS (
     SELECT d.delivery_id FROM webhooks w CROSS JOIN LATERAL (
         SELECT delivery_id, next_attempt_at FROM deliveries
@@ -48,16 +71,15 @@ WITH due AS (
 )
 UPDATE deliveries d SET attempts = attempts + 1, next_attempt_at = $4 FROM due
 WHERE d.delivery_id = due.delivery_id
-RETURNING d.delivery_id, d.event_id, d.lane, d.target_id, d.template, d.params, d.state, d.attempts, d.attempts_allowed,
-          d.next_attempt_at, d.created_at, d.reason
-"""
+RETURNING {columns(Delivery, "d")}
+""",
+)
 SQL_PAUSE_WHILE_PROBED = """
 UPDATE webhooks SET paused_until = $2 WHERE webhook_id = ANY ($1::uuid[]) AND failures > 0
 """
 # To an address that nobody has shown to be theirs goes a code, and nothing else.
-SQL_DUE_CHANNELS = """
-SELECT d.delivery_id, d.event_id, d.lane, d.target_id, d.template, d.params, d.state, d.attempts, d.attempts_allowed,
-       d.next_attempt_at, d.created_at, d.reason, d.has_slot,
+SQL_DUE_CHANNELS = f"""
+SELECT {columns(Delivery, "d")}, d.has_slot,
        c.kind, c.sealed, c.hint, c.topics, c.language AS channel_language, c.area,
        c.verified_at IS NOT NULL AS verified, p.language, p.quiet_from, p.quiet_until, r.locale
 FROM deliveries d
@@ -80,9 +102,9 @@ UPDATE channels c SET next_slot_at = greatest(c.next_slot_at, $4) + w.places * w
 WHERE c.channel_id = w.channel_id
 RETURNING c.channel_id, c.next_slot_at - w.places * w.step AS first_at
 """
-SQL_CLAIM = """
+SQL_CLAIM = f"""
 UPDATE deliveries d SET attempts = d.attempts + n.attempt, next_attempt_at = n.at, has_slot = n.has_slot
-FROM unnest($1::uuid[], $2::integer[], $3::timestamptz[], $4::boolean[]) n (delivery_id, attempt, at, has_slot)
+FROM {unnest(Claim)}
 WHERE d.delivery_id = n.delivery_id
 """
 # A late answer of a process whose claim has expired counts only when it is good news.
@@ -97,17 +119,19 @@ INSERT INTO delivery_attempts (delivery_id, attempt, at, outcome, status, durati
 VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING
 """
 # Of each lane its oldest, by the index that also serves the gauges.
-SQL_DELIVERIES = """
-SELECT delivery_id, event_id, lane, target_id, template, params, state, attempts, attempts_allowed, next_attempt_at,
-       created_at, reason
-FROM unnest('{webhook,channel}'::text[]) AS l (one) CROSS JOIN LATERAL (
+SQL_DELIVERIES = Query(
+    Delivery,
+    f"""
+SELECT {columns(Delivery)}
+FROM unnest('{{webhook,channel}}'::text[]) AS l (one) CROSS JOIN LATERAL (
     SELECT * FROM deliveries
     WHERE lane = l.one AND state = $1
         AND (created_at, delivery_id) > (coalesce($2::timestamptz, '-infinity'), $3::uuid)
     ORDER BY created_at, delivery_id LIMIT $4
 ) d
 ORDER BY created_at, delivery_id LIMIT $4
-"""
+""",
+)
 SQL_ATTEMPTS = """
 SELECT delivery_id, attempt, at, outcome, status, duration_ms, detail FROM delivery_attempts
 WHERE delivery_id = ANY ($1::uuid[]) ORDER BY delivery_id, attempt
@@ -185,36 +209,27 @@ FROM unnest('{webhook,channel}'::text[]) AS l (one), unnest('{pending,failed,dea
 """
 
 
-async def queue_webhooks(
-    conn: Connection, rows: Sequence[tuple[UUID, UUID, str, Mapping[str, Any]]], *, attempts_allowed: int, now: datetime
-) -> None:
-    """Queue (event, webhook, template, body); the same event is queued once a webhook."""
+async def queue_webhooks(conn: Connection, rows: Sequence[ToWebhook], *, attempts_allowed: int, now: datetime) -> None:
+    """Queue bodies; the same event is queued once a webhook."""
     if rows:
-        await conn.execute(SQL_QUEUE_WEBHOOKS, *map(list, zip(*rows, strict=True)), attempts_allowed, now)
+        await conn.execute(SQL_QUEUE_WEBHOOKS, attempts_allowed, now, *arrays(ToWebhook, rows))
 
 
-async def queue_emergencies(
-    conn: Connection,
-    rows: Sequence[tuple[UUID, Sequence[str], str, Mapping[str, Any]]],
-    *,
-    attempts_allowed: int,
-    now: datetime,
-) -> None:
-    """Queue (event, codes of all areas that have the grid, template, params) for these areas' channels."""
+async def queue_emergencies(conn: Connection, rows: Sequence[ToAreas], *, attempts_allowed: int, now: datetime) -> None:
+    """Queue messages for areas' channels."""
     if rows:
-        texts = [(event_id, " ".join(areas), template, params) for event_id, areas, template, params in rows]
-        await conn.execute(SQL_QUEUE_EMERGENCIES, *map(list, zip(*texts, strict=True)), attempts_allowed, now)
+        await conn.execute(SQL_QUEUE_EMERGENCIES, attempts_allowed, now, *arrays(ToAreas, rows))
 
 
 async def claim_webhooks(
     conn: Connection, *, now: datetime, lease: timedelta, most: int, most_per_target: int
 ) -> list[Delivery]:
     """Take due deliveries for this process; each counts as an attempt. Unsettled claims end with the lease."""
-    rows = await conn.fetch(SQL_CLAIM_WEBHOOKS, now, most, most_per_target, now + lease)
-    if rows:
-        targets = sorted({row["target_id"] for row in rows})
+    claimed = await many(conn, SQL_CLAIM_WEBHOOKS, now, most, most_per_target, now + lease)
+    if claimed:
+        targets = sorted({delivery.target_id for delivery in claimed})
         await conn.execute(SQL_PAUSE_WHILE_PROBED, targets, now + lease)
-    return [_delivery(row) for row in rows]
+    return claimed
 
 
 async def due_channels(conn: Connection, now: datetime, most: int) -> list[ChannelParcel]:
@@ -234,9 +249,8 @@ async def reserve_slots(
 
 async def claim(conn: Connection, claims: Sequence[Claim]) -> None:
     """Write down what was decided about due deliveries."""
-    columns = zip(*((c.delivery_id, c.attempt, c.at, c.has_slot) for c in claims), strict=True)
     if claims:
-        await conn.execute(SQL_CLAIM, *map(list, columns))
+        await conn.execute(SQL_CLAIM, *arrays(Claim, claims))
 
 
 async def settle(conn: Connection, delivery: Delivery, result: Settlement, outcome: Outcome, now: datetime) -> bool:
@@ -257,7 +271,7 @@ async def listed(
 ) -> list[Delivery]:
     """Deliveries of one state, oldest first, beyond the cursor."""
     at, delivery_id = after or (None, UUID(int=0))
-    return [_delivery(row) for row in await conn.fetch(SQL_DELIVERIES, state, at, delivery_id, limit)]
+    return await many(conn, SQL_DELIVERIES, state, at, delivery_id, limit)
 
 
 async def attempts(conn: Connection, delivery_ids: Sequence[UUID]) -> dict[UUID, list[Attempt]]:
@@ -323,27 +337,13 @@ async def figures(conn: Connection) -> list[tuple[str, str, int, float]]:
     return [(r["lane"], r["state"], r["n"], r["age_s"]) for r in await conn.fetch(SQL_OPEN_FIGURES)]
 
 
-def _delivery(row: asyncpg.Record) -> Delivery:
-    return Delivery(
-        delivery_id=row["delivery_id"],
-        event_id=row["event_id"],
-        lane=row["lane"],
-        target_id=row["target_id"],
-        template=row["template"],
-        params=row["params"],
-        state=row["state"],
-        attempts=row["attempts"],
-        attempts_allowed=row["attempts_allowed"],
-        next_attempt_at=row["next_attempt_at"],
-        created_at=row["created_at"],
-        reason=row["reason"],
-    )
+_delivery = row_to(Delivery)
 
 
 def _parcel(row: asyncpg.Record) -> ChannelParcel:
     channel = Channel(
-        row["target_id"], row["kind"], row["sealed"], row["hint"], tuple(row["topics"]), row["channel_language"],
-        row["area"], row["verified"],
+        channel_id=row["target_id"], kind=row["kind"], sealed=row["sealed"], hint=row["hint"],
+        topics=tuple(row["topics"]), language=row["channel_language"], area=row["area"], verified=row["verified"],
     )  # fmt: skip
     quiet = (row["quiet_from"], row["quiet_until"]) if row["quiet_from"] is not None else None
     language = choose_language(row["channel_language"] or row["language"], row["locale"])

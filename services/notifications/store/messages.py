@@ -7,28 +7,32 @@ from uuid import UUID
 from services.notifications.domain import LANES, Message
 from shared.kit import counters
 from shared.kit.db import Connection
+from shared.kit.rows import Query, arrays, columns, many, unnest
 
 # One statement for the whole batch: what is new in the inbox also goes to those channels that want its topic.
-SQL_TELL = """
+SQL_TELL = f"""
 WITH fresh AS (
-    INSERT INTO messages (rider_id, message_id, topic, template, params, created_at)
-    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::jsonb[], $6::timestamptz[]) AS n (rider_id)
+    INSERT INTO messages ({columns(Message)})
+    SELECT {columns(Message)} FROM {unnest(Message, first=3)}
     WHERE NOT EXISTS (SELECT FROM erased_riders e WHERE e.rider_id = n.rider_id)
     ON CONFLICT DO NOTHING
     RETURNING rider_id, message_id, topic, template, params
 )
 INSERT INTO deliveries (event_id, lane, target_id, rider_id, template, params, attempts_allowed, next_attempt_at,
                         created_at)
-SELECT f.message_id, 'channel', c.channel_id, f.rider_id, f.template, f.params, $7, $8, $8
+SELECT f.message_id, 'channel', c.channel_id, f.rider_id, f.template, f.params, $1, $2, $2
 FROM fresh f JOIN channels c ON c.rider_id = f.rider_id
 WHERE f.topic = ANY (c.topics) AND c.verified_at IS NOT NULL
 ON CONFLICT (event_id, target_id) DO NOTHING
 """
-SQL_INBOX_PAGE = """
-SELECT rider_id, message_id, topic, template, params, created_at, read_at FROM messages
+SQL_INBOX_PAGE = Query(
+    Message,
+    f"""
+SELECT {columns(Message)} FROM messages
 WHERE rider_id = $1 AND ($2::uuid IS NULL OR message_id < $2)
 ORDER BY message_id DESC LIMIT $3
-"""
+""",
+)
 SQL_READER = """
 SELECT (SELECT count(*) FROM (SELECT FROM messages WHERE rider_id = $1 AND read_at IS NULL LIMIT $2) m) AS unread,
        (SELECT language FROM preferences WHERE rider_id = $1) AS language,
@@ -48,23 +52,13 @@ async def tell(conn: Connection, messages: Sequence[Message], *, attempts_allowe
     """Put messages into inboxes and queue what riders want outside the app. Returns queued deliveries."""
     if not messages:
         return 0
-    status = await conn.execute(
-        SQL_TELL,
-        [m.rider_id for m in messages],
-        [m.message_id for m in messages],
-        [m.topic for m in messages],
-        [m.template for m in messages],
-        [m.params for m in messages],
-        [m.created_at for m in messages],
-        attempts_allowed,
-        now,
-    )
+    status = await conn.execute(SQL_TELL, attempts_allowed, now, *arrays(Message, messages))
     return int(status.rsplit(" ", 1)[1])
 
 
 async def page(conn: Connection, rider_id: UUID, before: UUID | None, limit: int) -> list[Message]:
     """A rider's messages, newest first, below the cursor."""
-    return [Message(**row) for row in await conn.fetch(SQL_INBOX_PAGE, rider_id, before, limit)]
+    return await many(conn, SQL_INBOX_PAGE, rider_id, before, limit)
 
 
 async def reader(conn: Connection, rider_id: UUID) -> tuple[int, str | None, str | None]:

@@ -1,15 +1,34 @@
 """Riders and companies as other services tell them, and what riders have chosen."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, time
 from uuid import UUID
 
 import asyncpg
 
-from services.notifications.domain import Channel, Company, Language, Preferences, Rider, TopicGroup
+from services.notifications.domain import Channel, ChannelKind, Company, Language, Preferences, Rider, TopicGroup
 from services.notifications.store.reporters import SQL_ERASE_REPORTERS
 from shared.kit.db import Connection
 from shared.kit.erasure import Leaver
+from shared.kit.rows import arrays, unnest
+
+
+@dataclass(slots=True, eq=False)
+class NewChannel:
+    """A channel as it is entered; `topics` parted by commas."""
+
+    channel_id: UUID
+    rider_id: UUID | None
+    area: str | None
+    kind: ChannelKind
+    sealed: str
+    hint: str
+    topics: str
+    language: Language | None
+    created_at: datetime
+    verified: bool
+
 
 # The newest of a batch wins, and only over something older: events carry the whole state.
 SQL_UPSERT_RIDERS = """
@@ -68,9 +87,11 @@ UPDATE preferences SET language = $2, quiet_from = $3, quiet_until = $4, version
 WHERE rider_id = $1 AND version = $5 RETURNING version
 """
 SQL_DROP_CHANNELS = "DELETE FROM channels WHERE rider_id = $1 AND channel_id <> ALL ($2::uuid[])"
-SQL_PUT_CHANNEL = """
+SQL_PUT_CHANNEL = f"""
 INSERT INTO channels (channel_id, rider_id, area, kind, sealed, hint, topics, language, created_at, verified_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, CASE WHEN $10 THEN now() END)
+SELECT channel_id, rider_id, area, kind, sealed, hint, string_to_array(topics, ','), language, created_at,
+       CASE WHEN verified THEN now() END
+FROM {unnest(NewChannel)}
 ON CONFLICT (channel_id) DO UPDATE SET topics = excluded.topics
 """
 SQL_OPERATOR_CHANNELS = """
@@ -178,11 +199,12 @@ async def drop_channels_except(conn: Connection, rider_id: UUID, kept: Sequence[
 
 async def put_channel(conn: Connection, channel: Channel, rider_id: UUID | None, now: datetime) -> None:
     """Add a channel or change its topics. `rider_id` None: an operator's, for `channel.area`."""
-    await conn.execute(
-        SQL_PUT_CHANNEL,
-        channel.channel_id, rider_id, channel.area, channel.kind, channel.sealed, channel.hint, list(channel.topics),
-        channel.language, now, channel.verified,
+    new = NewChannel(
+        channel_id=channel.channel_id, rider_id=rider_id, area=channel.area, kind=channel.kind, sealed=channel.sealed,
+        hint=channel.hint, topics=",".join(channel.topics), language=channel.language, created_at=now,
+        verified=channel.verified,
     )  # fmt: skip
+    await conn.execute(SQL_PUT_CHANNEL, *arrays(NewChannel, [new]))
 
 
 async def operator_channels(conn: Connection, after: UUID, limit: int) -> list[Channel]:
@@ -220,6 +242,6 @@ async def drop_operator_channel(conn: Connection, channel_id: UUID) -> bool:
 def _channel(row: asyncpg.Record) -> Channel:
     topics: tuple[TopicGroup, ...] = tuple(row["topics"])
     return Channel(
-        row["channel_id"], row["kind"], row["sealed"], row["hint"], topics, row["language"], row["area"],
-        row["verified"],
+        channel_id=row["channel_id"], kind=row["kind"], sealed=row["sealed"], hint=row["hint"], topics=topics,
+        language=row["language"], area=row["area"], verified=row["verified"],
     )  # fmt: skip

@@ -7,43 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.kit.db import Connection
-
-SQL_ADD = """
-INSERT INTO case_reporters (case_id, company, ordinal, rider_id, report_id, created_at)
-SELECT n.*, $6::timestamptz FROM unnest($1::uuid[], $2::text[], $3::int[], $4::uuid[], $5::uuid[])
-    AS n (case_id, company, ordinal, rider_id, report_id)
-WHERE NOT EXISTS (SELECT FROM erased_riders e WHERE e.rider_id = n.rider_id)
-ON CONFLICT DO NOTHING
-"""
-SQL_OF_CASES = """
-SELECT case_id, company, ordinal, rider_id, report_id FROM case_reporters
-WHERE case_id = ANY ($1::uuid[]) AND ordinal <= $2 ORDER BY case_id, ordinal
-"""
-SQL_OF_COMPANIES = """
-SELECT c.case_id, h.company, r.ordinal, r.rider_id, r.report_id
-FROM unnest($1::uuid[]) AS c (case_id) CROSS JOIN unnest($2::text[]) AS h (company)
-CROSS JOIN LATERAL (
-    SELECT ordinal, rider_id, report_id FROM case_reporters
-    WHERE case_id = c.case_id AND company = h.company ORDER BY ordinal LIMIT $3
-) r
-"""
-SQL_PAGE = """
-SELECT case_id, company, ordinal, rider_id, report_id FROM case_reporters
-WHERE case_id = $1 AND (company, ordinal) > ($2, $3) AND ordinal <= $4 ORDER BY company, ordinal LIMIT $5
-"""
-SQL_ERASE_REPORTERS = "DELETE FROM case_reporters WHERE rider_id = ANY ($1::uuid[])"
-SQL_QUEUE_CROWDS = """
-INSERT INTO crowds (event_id, case_id, report_count, template, params, created_at, queued_at)
-SELECT *, $7::timestamptz FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::text[], $5::jsonb[], $6::timestamptz[])
-ON CONFLICT DO NOTHING
-"""
-SQL_NEXT_CROWD = """
-SELECT event_id, case_id, report_count, template, params, created_at, told_company, told_ordinal FROM crowds
-ORDER BY queued_at, event_id LIMIT 1 FOR UPDATE SKIP LOCKED
-"""
-SQL_GO_ON = "UPDATE crowds SET told_company = $2, told_ordinal = $3 WHERE event_id = $1"
-SQL_OLDEST_AGE = "SELECT extract(epoch FROM now() - min(queued_at))::float8 FROM crowds"
-SQL_TOLD = "DELETE FROM crowds WHERE event_id = $1"
+from shared.kit.rows import Query, arrays, columns, many, one, unnest
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,23 +35,63 @@ class Crowd:
     told_ordinal: int = 0
 
 
+SQL_ADD = f"""
+INSERT INTO case_reporters ({columns(Reporter)}, created_at)
+SELECT {columns(Reporter)}, $1 FROM {unnest(Reporter, first=2)}
+WHERE NOT EXISTS (SELECT FROM erased_riders e WHERE e.rider_id = n.rider_id)
+ON CONFLICT DO NOTHING
+"""
+SQL_OF_CASES = Query(
+    Reporter,
+    f"""
+SELECT {columns(Reporter)} FROM case_reporters
+WHERE case_id = ANY ($1::uuid[]) AND ordinal <= $2 ORDER BY case_id, ordinal
+""",
+)
+SQL_OF_COMPANIES = Query(
+    Reporter,
+    """
+SELECT c.case_id, h.company, r.ordinal, r.rider_id, r.report_id
+FROM unnest($1::uuid[]) AS c (case_id) CROSS JOIN unnest($2::text[]) AS h (company)
+CROSS JOIN LATERAL (
+    SELECT ordinal, rider_id, report_id FROM case_reporters
+    WHERE case_id = c.case_id AND company = h.company ORDER BY ordinal LIMIT $3
+) r
+""",
+)
+SQL_PAGE = Query(
+    Reporter,
+    f"""
+SELECT {columns(Reporter)} FROM case_reporters
+WHERE case_id = $1 AND (company, ordinal) > ($2, $3) AND ordinal <= $4 ORDER BY company, ordinal LIMIT $5
+""",
+)
+SQL_ERASE_REPORTERS = "DELETE FROM case_reporters WHERE rider_id = ANY ($1::uuid[])"
+SQL_QUEUE_CROWDS = f"""
+INSERT INTO crowds ({columns(Crowd)}, queued_at) SELECT {columns(Crowd)}, $1 FROM {unnest(Crowd, first=2)}
+ON CONFLICT DO NOTHING
+"""
+SQL_NEXT_CROWD = Query(
+    Crowd,
+    f"""
+SELECT {columns(Crowd)} FROM crowds
+ORDER BY queued_at, event_id LIMIT 1 FOR UPDATE SKIP LOCKED
+""",
+)
+SQL_GO_ON = "UPDATE crowds SET told_company = $2, told_ordinal = $3 WHERE event_id = $1"
+SQL_OLDEST_AGE = "SELECT extract(epoch FROM now() - min(queued_at))::float8 FROM crowds"
+SQL_TOLD = "DELETE FROM crowds WHERE event_id = $1"
+
+
 async def add(conn: Connection, reporters: Sequence[Reporter], now: datetime) -> None:
     """Keep reporters; each has one place in a case."""
     if reporters:
-        await conn.execute(
-            SQL_ADD,
-            [one.case_id for one in reporters],
-            [one.company for one in reporters],
-            [one.ordinal for one in reporters],
-            [one.rider_id for one in reporters],
-            [one.report_id for one in reporters],
-            now,
-        )
+        await conn.execute(SQL_ADD, now, *arrays(Reporter, reporters))
 
 
 async def of_cases(conn: Connection, case_ids: Collection[UUID], up_to: int) -> list[Reporter]:
     """The first reporters of these cases, up to an ordinal, in order."""
-    return [Reporter(*row) for row in await conn.fetch(SQL_OF_CASES, list(case_ids), up_to)] if case_ids else []
+    return await many(conn, SQL_OF_CASES, list(case_ids), up_to) if case_ids else []
 
 
 async def of_companies(
@@ -96,35 +100,24 @@ async def of_companies(
     """The first reporters of each company in each of these cases, however crowded."""
     if not case_ids or not companies:
         return []
-    rows = await conn.fetch(SQL_OF_COMPANIES, list(case_ids), list(companies), most)
-    return [Reporter(*row) for row in rows]
+    return await many(conn, SQL_OF_COMPANIES, list(case_ids), list(companies), most)
 
 
 async def page(conn: Connection, crowd: Crowd, most: int) -> list[Reporter]:
     """The next reporters of a crowd."""
     after = (crowd.told_company, crowd.told_ordinal)
-    return [Reporter(*row) for row in await conn.fetch(SQL_PAGE, crowd.case_id, *after, crowd.report_count, most)]
+    return await many(conn, SQL_PAGE, crowd.case_id, *after, crowd.report_count, most)
 
 
 async def queue(conn: Connection, crowds: Sequence[Crowd], now: datetime) -> None:
     """Leave crowds to be told some at a time."""
     if crowds:
-        await conn.execute(
-            SQL_QUEUE_CROWDS,
-            [one.event_id for one in crowds],
-            [one.case_id for one in crowds],
-            [one.report_count for one in crowds],
-            [one.template for one in crowds],
-            [one.params for one in crowds],
-            [one.created_at for one in crowds],
-            now,
-        )
+        await conn.execute(SQL_QUEUE_CROWDS, now, *arrays(Crowd, crowds))
 
 
 async def next_crowd(conn: Connection) -> Crowd | None:
     """The oldest that nobody works on, locked."""
-    row = await conn.fetchrow(SQL_NEXT_CROWD)
-    return None if row is None else Crowd(*row)
+    return await one(conn, SQL_NEXT_CROWD)
 
 
 async def oldest_age_s(conn: Connection) -> float:

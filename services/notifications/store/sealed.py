@@ -7,20 +7,21 @@ from shared.kit.db import Connection
 from shared.kit.resealing import Sealed, uuid_after
 
 SQL_SEALED_KEYS = """
-SELECT k.key_id::text, c.code, k.key_id::text, k.sealed FROM company_keys k JOIN companies c USING (company_id)
+SELECT k.key_id::text AS place, c.code AS bound_to, k.key_id::text AS key_id, k.sealed AS secret
+FROM company_keys k JOIN companies c USING (company_id)
 WHERE k.key_id > $1 ORDER BY k.key_id LIMIT $2
 """
 SQL_SEALED_WEBHOOKS = """
 WITH page AS (
     SELECT webhook_id, company, sealed, sealed_previous FROM webhooks WHERE webhook_id > $1 ORDER BY webhook_id LIMIT $2
 )
-SELECT webhook_id::text, company, webhook_id::text, sealed FROM page
+SELECT webhook_id::text AS place, company AS bound_to, webhook_id::text AS key_id, sealed AS secret FROM page
 UNION ALL
 SELECT webhook_id::text, company, webhook_id::text, sealed_previous FROM page WHERE sealed_previous IS NOT NULL
 ORDER BY 1
 """
 SQL_SEALED_CHANNELS = """
-SELECT channel_id::text, $3::text, channel_id::text, sealed FROM channels
+SELECT channel_id::text AS place, $3::text AS bound_to, channel_id::text AS key_id, sealed AS secret FROM channels
 WHERE channel_id > $1 ORDER BY channel_id LIMIT $2
 """
 # Only what has not changed since it was read.
@@ -40,17 +41,17 @@ Exchange = tuple[UUID, str, str]
 
 async def company_keys(conn: Connection, after: str, most: int) -> list[Sealed]:
     """Companies' signing keys, as the riders service publishes them."""
-    return [Sealed(*row) for row in await conn.fetch(SQL_SEALED_KEYS, uuid_after(after), most)]
+    return [Sealed(**row) for row in await conn.fetch(SQL_SEALED_KEYS, uuid_after(after), most)]
 
 
 async def webhooks(conn: Connection, after: str, most: int) -> list[Sealed]:
     """Secrets of webhooks, former ones too."""
-    return [Sealed(*row) for row in await conn.fetch(SQL_SEALED_WEBHOOKS, uuid_after(after), most)]
+    return [Sealed(**row) for row in await conn.fetch(SQL_SEALED_WEBHOOKS, uuid_after(after), most)]
 
 
 async def channels(bound_to: str, conn: Connection, after: str, most: int) -> list[Sealed]:
     """Addresses of channels, sealed as `bound_to`."""
-    return [Sealed(*row) for row in await conn.fetch(SQL_SEALED_CHANNELS, uuid_after(after), most, bound_to)]
+    return [Sealed(**row) for row in await conn.fetch(SQL_SEALED_CHANNELS, uuid_after(after), most, bound_to)]
 
 
 async def exchange_webhooks(conn: Connection, secrets: Sequence[Exchange]) -> None:

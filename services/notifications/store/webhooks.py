@@ -3,35 +3,18 @@
 from datetime import datetime
 from uuid import UUID
 
-import asyncpg
-
 from services.notifications.domain import Webhook
 from shared.kit.db import Connection
+from shared.kit.rows import Query, columns, many, one
 
 SQL_TELLABLE = """
 SELECT w.company, w.webhook_id FROM webhooks w LEFT JOIN companies c ON c.code = w.company
 WHERE w.active AND c.active IS NOT FALSE
 """
-SQL_WEBHOOK = """
-SELECT company, webhook_id, url, sealed, sealed_previous, previous_until, active, failures, paused_until, version,
-       updated_at
-FROM webhooks WHERE company = $1
-"""
-SQL_WEBHOOK_LOCK = """
-SELECT company, webhook_id, url, sealed, sealed_previous, previous_until, active, failures, paused_until, version,
-       updated_at
-FROM webhooks WHERE company = $1 FOR UPDATE
-"""
-SQL_WEBHOOKS = """
-SELECT company, webhook_id, url, sealed, sealed_previous, previous_until, active, failures, paused_until, version,
-       updated_at
-FROM webhooks WHERE company > $1 ORDER BY company LIMIT $2
-"""
-SQL_WEBHOOKS_BY_ID = """
-SELECT company, webhook_id, url, sealed, sealed_previous, previous_until, active, failures, paused_until, version,
-       updated_at
-FROM webhooks WHERE webhook_id = ANY ($1::uuid[])
-"""
+SQL_WEBHOOK = Query(Webhook, f"SELECT {columns(Webhook)} FROM webhooks WHERE company = $1")
+SQL_WEBHOOK_LOCK = Query(Webhook, f"SELECT {columns(Webhook)} FROM webhooks WHERE company = $1 FOR UPDATE")
+SQL_WEBHOOKS = Query(Webhook, f"SELECT {columns(Webhook)} FROM webhooks WHERE company > $1 ORDER BY company LIMIT $2")
+SQL_WEBHOOKS_BY_ID = Query(Webhook, f"SELECT {columns(Webhook)} FROM webhooks WHERE webhook_id = ANY ($1::uuid[])")
 SQL_ADD_WEBHOOK = """
 INSERT INTO webhooks (company, webhook_id, url, sealed, version, updated_at) VALUES ($1, $2, $3, $4, 1, $5)
 ON CONFLICT DO NOTHING RETURNING company
@@ -65,18 +48,17 @@ async def tellable(conn: Connection) -> dict[str, UUID]:
 
 async def webhook(conn: Connection, company: str, *, lock: bool = False) -> Webhook | None:
     """One company's webhook; `lock` keeps it until the transaction's end."""
-    row = await conn.fetchrow(SQL_WEBHOOK_LOCK if lock else SQL_WEBHOOK, company)
-    return None if row is None else _webhook(row)
+    return await one(conn, SQL_WEBHOOK_LOCK if lock else SQL_WEBHOOK, company)
 
 
 async def webhooks(conn: Connection, after: str, limit: int) -> list[Webhook]:
     """All companies' webhooks by company code."""
-    return [_webhook(row) for row in await conn.fetch(SQL_WEBHOOKS, after, limit)]
+    return await many(conn, SQL_WEBHOOKS, after, limit)
 
 
 async def by_id(conn: Connection, webhook_ids: list[UUID]) -> dict[UUID, Webhook]:
     """Webhooks by their ids."""
-    return {row["webhook_id"]: _webhook(row) for row in await conn.fetch(SQL_WEBHOOKS_BY_ID, webhook_ids)}
+    return {found.webhook_id: found for found in await many(conn, SQL_WEBHOOKS_BY_ID, webhook_ids)}
 
 
 async def add(conn: Connection, company: str, webhook_id: UUID, url: str, sealed: str, now: datetime) -> bool:
@@ -114,7 +96,3 @@ async def figures(conn: Connection, webhook_ids: list[UUID]) -> dict[UUID, dict[
     for row in await conn.fetch(SQL_DELIVERY_FIGURES, labels):
         found[row["target_id"]][row["state"]] = row["n"]
     return found
-
-
-def _webhook(row: asyncpg.Record) -> Webhook:
-    return Webhook(**row)

@@ -130,17 +130,17 @@ def _is_new_emergency(data: CaseChanged) -> bool:
     return data.level == "emergency" and data.transition == "opened"
 
 
-def _emergency(event: Event[CaseChanged], tree: AreaTree) -> tuple[UUID, Sequence[str], str, Mapping[str, Any]]:
+def _emergency(event: Event[CaseChanged], tree: AreaTree) -> deliveries.ToAreas:
     data = event.data
     params = {"kind": data.kind, "grid_code": data.grid_code, "due_at": data.due_at, "case_id": data.case_id}
     # an ambiguous place may be in another office's grid: there it is as urgent
     areas = dict.fromkeys(code for grid in (data.grid_code, *data.alternatives) for code in tree.line(grid))
-    return event.id, tuple(areas), "emergency_opened", params
+    return deliveries.ToAreas(event.id, " ".join(areas), "emergency_opened", params)
 
 
 def _webhook_rows(
     event: Event[CaseChanged], hooks: Mapping[str, UUID], known: Sequence[Reporter]
-) -> list[tuple[UUID, UUID, str, Mapping[str, Any]]]:
+) -> list[deliveries.ToWebhook]:
     """One delivery a company with its own reports; of a step that brought a report, only that report."""
     data = event.data
     ours: dict[str, list[UUID]] = defaultdict(list)
@@ -151,7 +151,9 @@ def _webhook_rows(
             if one.report_id not in ours[one.company]:
                 ours[one.company].append(one.report_id)
     return [
-        (event.id, hooks[company], WEBHOOK_TEMPLATE, _webhook_body(event, report_ids[:REPORT_IDS_MAX]))
+        deliveries.ToWebhook(
+            event.id, hooks[company], WEBHOOK_TEMPLATE, _webhook_body(event, report_ids[:REPORT_IDS_MAX])
+        )
         for company, report_ids in ours.items()
         if company in hooks
     ]

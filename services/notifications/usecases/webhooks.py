@@ -66,7 +66,7 @@ async def test(work: Work, settings: Settings, company: str) -> UUID | None:
     body = {"type": "webhook.test", "timestamp": work.now, "data": {"test_id": event_id}}
     await deliveries.queue_webhooks(
         work.conn,
-        [(event_id, known.webhook_id, TEST_TEMPLATE, body)],
+        [deliveries.ToWebhook(event_id, known.webhook_id, TEST_TEMPLATE, body)],
         attempts_allowed=settings.delivery_attempts_max,
         now=work.now,
     )

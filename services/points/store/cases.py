@@ -7,47 +7,7 @@ from uuid import UUID
 
 from services.points.domain import Act, CaseVerdict
 from shared.kit.db import Connection
-
-# Inserts or locks, in the order of the ids: what is heard of one case at a time is heard one after the other.
-SQL_LOCK_CASES = """
-INSERT INTO cases AS c (case_id, grid_code, grid_version) SELECT * FROM unnest($1::uuid[], $2::text[], $3::bigint[])
-ON CONFLICT (case_id) DO UPDATE
-SET grid_code = CASE WHEN c.grid_version < excluded.grid_version THEN excluded.grid_code ELSE c.grid_code END,
-    grid_version = greatest(c.grid_version, excluded.grid_version)
-RETURNING case_id, posted_up_to, voided_up_to
-"""
-SQL_DECIDE = """
-UPDATE cases c SET posted_up_to = n.posted_up_to, voided_up_to = n.voided_up_to
-FROM unnest($1::uuid[], $2::int[], $3::int[]) AS n (case_id, posted_up_to, voided_up_to) WHERE c.case_id = n.case_id
-"""
-# Shared: two may take points of one case back, and none while the case moves away
-SQL_GRID_OF_CASE = "SELECT grid_code FROM cases WHERE case_id = $1 FOR SHARE"
-SQL_SETTLING = "SELECT DISTINCT case_id FROM settlements WHERE case_id = ANY($1::uuid[])"
-SQL_TO_SETTLE = """
-SELECT h.case_id, h.id, h.rider_id, h.ordinal FROM unnest($1::uuid[], $2::int[], $3::int[]) AS c (case_id, after, up_to)
-CROSS JOIN LATERAL (
-    SELECT case_id, id, rider_id, ordinal FROM holds
-    WHERE case_id = c.case_id AND ordinal > c.after AND ordinal <= c.up_to AND amount > 0 AND source = 'report'
-    ORDER BY ordinal LIMIT $4
-) h
-"""
-SQL_QUEUE = """
-INSERT INTO settlements (case_id, case_version, act, up_to, grid_code, changed_at, traceparent, queued_at)
-SELECT *, $8::timestamptz
-FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::int[], $5::text[], $6::timestamptz[], $7::text[])
-ON CONFLICT DO NOTHING
-"""
-# One process a settlement, and a case's verdicts in their order.
-SQL_NEXT = """
-SELECT s.case_id, s.case_version, s.act, s.up_to, s.settled_up_to, s.grid_code, s.changed_at, s.traceparent
-FROM settlements s
-WHERE NOT EXISTS (SELECT FROM settlements e WHERE e.case_id = s.case_id AND e.case_version < s.case_version)
-ORDER BY s.queued_at LIMIT 1 FOR UPDATE OF s SKIP LOCKED
-"""
-SQL_OLDEST_AGE = "SELECT extract(epoch FROM now() - min(queued_at))::float8 FROM settlements"
-SQL_VOIDED_UP_TO = "SELECT voided_up_to FROM cases WHERE case_id = $1"
-SQL_GO_ON = "UPDATE settlements SET settled_up_to = $3 WHERE case_id = $1 AND case_version = $2"
-SQL_SETTLED = "DELETE FROM settlements WHERE case_id = $1 AND case_version = $2"
+from shared.kit.rows import Query, arrays, columns, many, one, unnest
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +42,59 @@ class Settlement:
     traceparent: str | None
 
 
+# Inserts or locks, in the order of the ids: what is heard of one case at a time is heard one after the other.
+SQL_LOCK_CASES = """
+INSERT INTO cases AS c (case_id, grid_code, grid_version) SELECT * FROM unnest($1::uuid[], $2::text[], $3::bigint[])
+ON CONFLICT (case_id) DO UPDATE
+SET grid_code = CASE WHEN c.grid_version < excluded.grid_version THEN excluded.grid_code ELSE c.grid_code END,
+    grid_version = greatest(c.grid_version, excluded.grid_version)
+RETURNING case_id, posted_up_to, voided_up_to
+"""
+SQL_DECIDE = """
+UPDATE cases c SET posted_up_to = n.posted_up_to, voided_up_to = n.voided_up_to
+FROM unnest($1::uuid[], $2::int[], $3::int[]) AS n (case_id, posted_up_to, voided_up_to) WHERE c.case_id = n.case_id
+"""
+# Shared: two may take points of one case back, and none while the case moves away
+SQL_GRID_OF_CASE = "SELECT grid_code FROM cases WHERE case_id = $1 FOR SHARE"
+SQL_SETTLING = "SELECT DISTINCT case_id FROM settlements WHERE case_id = ANY($1::uuid[])"
+SQL_TO_SETTLE = Query(
+    ToSettle,
+    """
+SELECT h.case_id, h.id AS hold_id, h.rider_id, h.ordinal
+FROM unnest($1::uuid[], $2::int[], $3::int[]) AS c (case_id, after, up_to)
+CROSS JOIN LATERAL (
+    SELECT case_id, id, rider_id, ordinal FROM holds
+    WHERE case_id = c.case_id AND ordinal > c.after AND ordinal <= c.up_to AND amount > 0 AND source = 'report'
+    ORDER BY ordinal LIMIT $4
+) h
+""",
+)
+SQL_QUEUE = f"""
+INSERT INTO settlements ({columns(Settlement)}, queued_at)
+SELECT {columns(Settlement)}, $1 FROM {unnest(Settlement, first=2)}
+ON CONFLICT DO NOTHING
+"""
+# One process a settlement, and a case's verdicts in their order.
+SQL_NEXT = Query(
+    Settlement,
+    f"""
+SELECT {columns(Settlement, "s")} FROM settlements s
+WHERE NOT EXISTS (SELECT FROM settlements e WHERE e.case_id = s.case_id AND e.case_version < s.case_version)
+ORDER BY s.queued_at LIMIT 1 FOR UPDATE OF s SKIP LOCKED
+""",
+)
+SQL_OLDEST_AGE = "SELECT extract(epoch FROM now() - min(queued_at))::float8 FROM settlements"
+SQL_VOIDED_UP_TO = "SELECT voided_up_to FROM cases WHERE case_id = $1"
+SQL_GO_ON = "UPDATE settlements SET settled_up_to = $3 WHERE case_id = $1 AND case_version = $2"
+SQL_SETTLED = "DELETE FROM settlements WHERE case_id = $1 AND case_version = $2"
+
+
 async def lock(conn: Connection, places: Mapping[UUID, Place]) -> dict[UUID, CaseVerdict]:
     """What was decided of these cases, locked; a case is made where it is new, and is where its newest step has it."""
     ordered = sorted(places)
-    grids, versions = [places[one].grid_code for one in ordered], [places[one].version for one in ordered]
+    grids, versions = [places[id_].grid_code for id_ in ordered], [places[id_].version for id_ in ordered]
     rows = await conn.fetch(SQL_LOCK_CASES, ordered, grids, versions)
-    return {row[0]: CaseVerdict(row[1], row[2]) for row in rows}
+    return {row["case_id"]: CaseVerdict(row["posted_up_to"], row["voided_up_to"]) for row in rows}
 
 
 async def grid_of(conn: Connection, case_id: UUID) -> str | None:
@@ -109,28 +116,23 @@ async def decide(conn: Connection, verdicts: Sequence[tuple[UUID, CaseVerdict]])
 
 async def settling(conn: Connection, case_ids: Collection[UUID]) -> set[UUID]:
     """Those of the cases whose last verdict is still being carried out."""
-    return {row[0] for row in await conn.fetch(SQL_SETTLING, list(case_ids))}
+    return {row["case_id"] for row in await conn.fetch(SQL_SETTLING, list(case_ids))}
 
 
 async def to_settle(conn: Connection, ranges: Sequence[tuple[UUID, int, int]], most: int) -> list[ToSettle]:
     """At most so many holds of each case, of its reporters after one ordinal up to another, in order; not locked."""
-    columns = zip(*ranges, strict=True)
-    return [ToSettle(*row) for row in await conn.fetch(SQL_TO_SETTLE, *map(list, columns), most)]
+    return await many(conn, SQL_TO_SETTLE, *map(list, zip(*ranges, strict=True)), most)
 
 
 async def queue(conn: Connection, settlements: Sequence[Settlement], now: datetime) -> None:
     """Leave verdicts to be carried out some holds at a time."""
     if settlements:
-        rows = [
-            (s.case_id, s.case_version, s.act, s.up_to, s.grid_code, s.changed_at, s.traceparent) for s in settlements
-        ]
-        await conn.execute(SQL_QUEUE, *map(list, zip(*rows, strict=True)), now)
+        await conn.execute(SQL_QUEUE, now, *arrays(Settlement, settlements))
 
 
 async def next_settlement(conn: Connection) -> Settlement | None:
     """The oldest that nobody works on, locked."""
-    row = await conn.fetchrow(SQL_NEXT)
-    return None if row is None else Settlement(*row)
+    return await one(conn, SQL_NEXT)
 
 
 async def oldest_age_s(conn: Connection) -> float:

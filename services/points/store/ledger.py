@@ -3,100 +3,72 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import TypeVar
 from uuid import UUID
 
-from services.points.domain import Account, Book, DayUse, Hold, Rule
+from services.points.domain import Account, Book, DayUse, Hold, HoldState, Rule, Source
 from services.points.store import rounds
 from shared.kit import counters
 from shared.kit.db import Connection
 from shared.kit.erasure import Leaver
 from shared.kit.ids import new_id
-
-# In id order, so that two processes with riders in common wait for each other instead of deadlocking
-SQL_LOCK_ACCOUNTS = """
-SELECT rider_id, version, pending, available, reserved, active, version
-FROM accounts WHERE rider_id = ANY($1::uuid[]) ORDER BY rider_id FOR NO KEY UPDATE
-"""
-SQL_OPEN_ACCOUNTS = "INSERT INTO accounts (rider_id) SELECT unnest($1::uuid[]) ON CONFLICT DO NOTHING"
-SQL_HOLDS = """
-SELECT id, source, rider_id, case_id, kind, amount, state, reason, company, state, ordinal
-FROM holds WHERE id = ANY($1::uuid[])
-"""
-SQL_EARNINGS = """
-SELECT e.rider_id, e.earned_on, e.kind, e.points, e.reports
-FROM unnest($1::uuid[], $2::date[]) AS wanted (rider_id, earned_on)
-JOIN earnings e ON e.rider_id = wanted.rider_id AND e.earned_on = wanted.earned_on
-"""
-SQL_RULES = """
-SELECT version, effective_from, points_per_day_max, kind_reports_per_day_max, co_reporters_max, set_by, reason
-FROM rules ORDER BY effective_from
-"""
-SQL_RULES_PAGE = """
-SELECT version, effective_from, points_per_day_max, kind_reports_per_day_max, co_reporters_max, set_by, reason
-FROM rules WHERE version > $1 ORDER BY version LIMIT $2
-"""
-SQL_RULES_LAST = "SELECT max(version) FROM rules"
-# Each update names the state it was decided on: with the accounts locked a miss can only be a defect, and the caller
-# rolls back on it. New rows come by COPY, which costs the server and the client half of what INSERT from arrays does.
-SQL_END_HOLDS = """
-UPDATE holds h SET state = new.state, reason = new.reason, ended_at = $1
-FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[]) AS new (id, state, reason, was)
-WHERE h.id = new.id AND h.state = new.was
-"""
-SQL_MOVE_ACCOUNTS = """
-UPDATE accounts a SET version = new.version, pending = new.pending, available = new.available, reserved = new.reserved
-FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
-     AS new (rider_id, version, pending, available, reserved, was)
-WHERE a.rider_id = new.rider_id AND a.version = new.was
-"""
-SQL_ADD_EARNINGS = """
-INSERT INTO earnings AS e (rider_id, earned_on, kind, points, reports)
-SELECT * FROM unnest($1::uuid[], $2::date[], $3::text[], $4::bigint[], $5::int[])
-ON CONFLICT (rider_id, earned_on, kind)
-DO UPDATE SET points = e.points + excluded.points, reports = e.reports + excluded.reports
-"""
-_COUNTED = (
-    "balance", "moved held", "moved posted", "moved voided", "moved reversed", "holds report", "holds redemption",
-    "entries", "accounts",
-)  # fmt: skip
-HOLD_COLUMNS = (
-    "id", "source", "rider_id", "case_id", "kind", "amount", "state", "reason", "company", "made_at", "ended_at",
-    "ordinal",
-)  # fmt: skip
-ENTRY_COLUMNS = (
-    "rider_id", "version", "line", "entry_id", "hold_id", "movement", "from_account", "to_account", "amount", "made_at",
-)  # fmt: skip
-SQL_PROJECT_RIDERS = """
-INSERT INTO accounts AS a (rider_id, active, rider_version)
-SELECT * FROM unnest($1::uuid[], $2::boolean[], $3::bigint[]) ORDER BY 1
-ON CONFLICT (rider_id) DO UPDATE SET active = excluded.active, rider_version = excluded.rider_version
-WHERE a.rider_version < excluded.rider_version
-"""
-SQL_RETIRE_RIDERS = """
-UPDATE accounts a SET active = false FROM unnest($1::uuid[], $2::bigint[]) AS u (rider_id, version)
-WHERE a.rider_id = u.rider_id AND a.rider_version <= u.version AND a.active
-"""
-SQL_ACCOUNTS_ERASE = "UPDATE accounts SET active = false WHERE rider_id = ANY($1::uuid[]) AND active"
-SQL_ACCOUNT = """
-SELECT rider_id, version, pending, available, reserved, active, version FROM accounts WHERE rider_id = $1
-"""
-SQL_ENTRIES = """
-SELECT e.version, e.line, e.entry_id, e.movement, h.source, e.hold_id, h.case_id, h.kind, e.from_account, e.to_account,
-       e.amount, e.made_at
-FROM entries e JOIN holds h ON h.id = e.hold_id
-WHERE e.rider_id = $1 AND (e.version, e.line) < ($2::bigint, $3::smallint)
-ORDER BY e.version DESC, e.line DESC LIMIT $4
-"""
-SQL_ADD_RULE = """
-INSERT INTO rules (version, effective_from, points_per_day_max, kind_reports_per_day_max, co_reporters_max, set_by,
-                   reason, set_at)
-SELECT $1, $2, $3, $4, $5, $6, $7, $8 WHERE $1 = 1 + (SELECT max(version) FROM rules)
-ON CONFLICT DO NOTHING RETURNING version
-"""
+from shared.kit.rows import Copy, Query, arrays, columns, copy_rows, many, one, unnest
 
 
-class LedgerConflict(RuntimeError):
-    """The database held another state than the one decided on. Nothing was written; the batch may be tried again."""
+# Rows as they are written are never changed; they aren't declared frozen, which would make each three times as dear.
+@dataclass(slots=True, eq=False)
+class NewHold:
+    """A hold as it is entered."""
+
+    id: UUID
+    source: Source
+    rider_id: UUID
+    case_id: UUID | None
+    kind: str
+    amount: int
+    state: HoldState
+    reason: str | None
+    company: str | None
+    made_at: datetime
+    ended_at: datetime | None
+    ordinal: int | None
+
+
+@dataclass(slots=True, eq=False)
+class NewEntry:
+    """A line of a movement as it is entered."""
+
+    rider_id: UUID
+    version: int
+    line: int
+    entry_id: UUID
+    hold_id: UUID
+    movement: HoldState
+    from_account: str
+    to_account: str
+    amount: int
+    made_at: datetime
+
+
+@dataclass(slots=True, eq=False)
+class EndedHold:
+    """What becomes of a hold that was in the state `was`."""
+
+    id: UUID
+    state: HoldState
+    reason: str | None
+    was: HoldState
+
+
+@dataclass(slots=True, eq=False)
+class Earning:
+    """Points and reports of one kind on one day of a rider; in a batch those that are added."""
+
+    rider_id: UUID
+    earned_on: date
+    kind: str
+    points: int
+    reports: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +89,98 @@ class EntryView:
     made_at: datetime
 
 
+# In id order, so that two processes with riders in common wait for each other instead of deadlocking
+SQL_LOCK_ACCOUNTS = Query(
+    Account,
+    """
+SELECT rider_id, version, pending, available, reserved, active, version AS loaded_version
+FROM accounts WHERE rider_id = ANY($1::uuid[]) ORDER BY rider_id FOR NO KEY UPDATE
+""",
+)
+SQL_OPEN_ACCOUNTS = "INSERT INTO accounts (rider_id) SELECT unnest($1::uuid[]) ON CONFLICT DO NOTHING"
+SQL_HOLDS = Query(
+    Hold,
+    """
+SELECT id, source, rider_id, case_id, kind, amount, state, reason, company, state AS loaded_state, ordinal
+FROM holds WHERE id = ANY($1::uuid[])
+""",
+)
+SQL_EARNINGS = Query(
+    Earning,
+    f"""
+SELECT {columns(Earning, "e")}
+FROM unnest($1::uuid[], $2::date[]) AS wanted (rider_id, earned_on)
+JOIN earnings e ON e.rider_id = wanted.rider_id AND e.earned_on = wanted.earned_on
+""",
+)
+SQL_RULES = Query(Rule, f"SELECT {columns(Rule)} FROM rules ORDER BY effective_from")
+SQL_RULES_PAGE = Query(Rule, f"SELECT {columns(Rule)} FROM rules WHERE version > $1 ORDER BY version LIMIT $2")
+SQL_RULES_LAST = "SELECT max(version) FROM rules"
+# Each update names the state it was decided on: with the accounts locked a miss can only be a defect, and the caller
+# rolls back on it. New rows come by COPY, which costs the server and the client half of what INSERT from arrays does.
+SQL_END_HOLDS = f"""
+UPDATE holds h SET state = new.state, reason = new.reason, ended_at = $1
+FROM {unnest(EndedHold, "new", first=2)}
+WHERE h.id = new.id AND h.state = new.was
+"""
+SQL_MOVE_ACCOUNTS = f"""
+UPDATE accounts a SET version = new.version, pending = new.pending, available = new.available, reserved = new.reserved
+FROM {unnest(Account, "new")}
+WHERE a.rider_id = new.rider_id AND a.version = new.loaded_version
+"""
+SQL_ADD_EARNINGS = f"""
+INSERT INTO earnings AS e ({columns(Earning)}) SELECT {columns(Earning)} FROM {unnest(Earning)}
+ON CONFLICT (rider_id, earned_on, kind)
+DO UPDATE SET points = e.points + excluded.points, reports = e.reports + excluded.reports
+"""
+_COUNTED = (
+    "balance", "moved held", "moved posted", "moved voided", "moved reversed", "holds report", "holds redemption",
+    "entries", "accounts",
+)  # fmt: skip
+SQL_ENTER_HOLDS = Copy(NewHold, "holds")
+SQL_ENTER_ENTRIES = Copy(NewEntry, "entries")
+SQL_PROJECT_RIDERS = """
+INSERT INTO accounts AS a (rider_id, active, rider_version)
+SELECT * FROM unnest($1::uuid[], $2::boolean[], $3::bigint[]) ORDER BY 1
+ON CONFLICT (rider_id) DO UPDATE SET active = excluded.active, rider_version = excluded.rider_version
+WHERE a.rider_version < excluded.rider_version
+"""
+SQL_RETIRE_RIDERS = """
+UPDATE accounts a SET active = false FROM unnest($1::uuid[], $2::bigint[]) AS u (rider_id, version)
+WHERE a.rider_id = u.rider_id AND a.rider_version <= u.version AND a.active
+"""
+SQL_ACCOUNTS_ERASE = "UPDATE accounts SET active = false WHERE rider_id = ANY($1::uuid[]) AND active"
+SQL_ACCOUNT = Query(
+    Account,
+    """
+SELECT rider_id, version, pending, available, reserved, active, version AS loaded_version
+FROM accounts WHERE rider_id = $1
+""",
+)
+SQL_ENTRIES = Query(
+    EntryView,
+    """
+SELECT e.version, e.line, e.entry_id, e.movement, h.source, e.hold_id AS source_id, h.case_id, h.kind, e.from_account,
+       e.to_account, e.amount, e.made_at
+FROM entries e JOIN holds h ON h.id = e.hold_id
+WHERE e.rider_id = $1 AND (e.version, e.line) < ($2::bigint, $3::smallint)
+ORDER BY e.version DESC, e.line DESC LIMIT $4
+""",
+)
+SQL_ADD_RULE = f"""
+INSERT INTO rules ({columns(Rule)}, set_at) SELECT {columns(Rule)}, $1 FROM {unnest(Rule, first=2)}
+WHERE n.version = 1 + (SELECT max(version) FROM rules)
+ON CONFLICT DO NOTHING RETURNING version
+"""
+
+
+Row = TypeVar("Row")
+
+
+class LedgerConflict(RuntimeError):
+    """The database held another state than the one decided on. Nothing was written; the batch may be tried again."""
+
+
 async def open_book(
     conn: Connection, riders: Collection[UUID], hold_ids: Collection[UUID], days: Collection[tuple[UUID, date]] = ()
 ) -> Book:
@@ -128,14 +192,13 @@ async def open_book(
     if len(accounts) < len(riders):
         await conn.execute(SQL_OPEN_ACCOUNTS, sorted(rider for rider in riders if rider not in accounts))
         accounts = await _lock(conn, riders)
-    holds = {row[0]: Hold(*row) for row in await conn.fetch(SQL_HOLDS, list(hold_ids))}
+    holds = {found.id: found for found in await many(conn, SQL_HOLDS, list(hold_ids))}
     uses = {day: DayUse() for day in days}
     if uses:
-        rows = await conn.fetch(SQL_EARNINGS, [rider for rider, _ in uses], [on for _, on in uses])
-        for rider_id, on, kind, points, reports in rows:
-            use = uses[rider_id, on]
-            use.points += points
-            use.reports[kind] = reports
+        for was in await many(conn, SQL_EARNINGS, [rider for rider, _ in uses], [on for _, on in uses]):
+            use = uses[was.rider_id, was.earned_on]
+            use.points += was.points
+            use.reports[was.kind] = was.reports
     return Book(accounts, holds, uses)
 
 
@@ -147,48 +210,47 @@ async def write_book(conn: Connection, book: Book, now: datetime) -> list[UUID]:
     """
     made = [
         # a hold made and ended in one batch arrives in its last state
-        (h.id, h.source, h.rider_id, h.case_id, h.kind, h.amount, h.state, h.reason, h.company, now,
-         None if h.state == "held" else now, h.ordinal)
+        NewHold(
+            id=h.id, source=h.source, rider_id=h.rider_id, case_id=h.case_id, kind=h.kind, amount=h.amount,
+            state=h.state, reason=h.reason, company=h.company, made_at=now,
+            ended_at=None if h.state == "held" else now, ordinal=h.ordinal,
+        )
         for h in book.holds.values()
         if h.loaded_state is None
     ]  # fmt: skip
     entry_ids = [new_id() for _ in book.movements]
     lines = [
-        (m.hold.rider_id, m.version, at, entry_id, m.hold.id, m.name, line.from_account, line.to_account, line.amount,
-         now)
+        NewEntry(
+            rider_id=m.hold.rider_id, version=m.version, line=at, entry_id=entry_id, hold_id=m.hold.id, movement=m.name,
+            from_account=line.from_account, to_account=line.to_account, amount=line.amount, made_at=now,
+        )
         for m, entry_id in zip(book.movements, entry_ids, strict=True)
         for at, line in enumerate(m.lines)
     ]  # fmt: skip
-    if made:
-        await conn.copy_records_to_table("holds", records=made, columns=HOLD_COLUMNS)
-    if lines:
-        await conn.copy_records_to_table("entries", records=lines, columns=ENTRY_COLUMNS)
+    await copy_rows(conn, SQL_ENTER_HOLDS, made)
+    await copy_rows(conn, SQL_ENTER_ENTRIES, lines)
     ended = [
-        (h.id, h.state, h.reason, h.loaded_state)
+        EndedHold(id=h.id, state=h.state, reason=h.reason, was=h.loaded_state)
         for h in book.holds.values()
         if h.loaded_state is not None and h.state != h.loaded_state
     ]
-    await _write(conn, SQL_END_HOLDS, ended, now)
-    moved = [
-        (a.rider_id, a.version, a.pending, a.available, a.reserved, a.loaded_version)
-        for a in book.accounts.values()
-        if a.version != a.loaded_version
-    ]
-    await _write(conn, SQL_MOVE_ACCOUNTS, moved)
+    await _write(conn, SQL_END_HOLDS, EndedHold, ended, now)
+    moved = [account for account in book.accounts.values() if account.version != account.loaded_version]
+    await _write(conn, SQL_MOVE_ACCOUNTS, Account, moved)
     promised = [
-        (rider_id, on, kind, points, reports)
+        Earning(rider_id=rider_id, earned_on=on, kind=kind, points=points, reports=reports)
         for (rider_id, on), use in book.days.items()
         for kind, (points, reports) in use.added.items()
     ]
-    await _write(conn, SQL_ADD_EARNINGS, promised)
+    await _write(conn, SQL_ADD_EARNINGS, Earning, promised)
     return entry_ids
 
 
-async def _write(conn: Connection, sql: str, rows: Sequence[tuple[object, ...]], *before: object) -> None:
+async def _write(conn: Connection, sql: str, kind: type[Row], rows: Sequence[Row], *before: object) -> None:
     """Run a statement that must touch each of the rows."""
     if not rows:
         return
-    status = await conn.execute(sql, *before, *_columns(len(rows[0]), rows))
+    status = await conn.execute(sql, *before, *arrays(kind, rows))
     written = int(status.rsplit(" ", 1)[1])
     if written != len(rows):
         raise LedgerConflict(f"wrote {written} rows instead of {len(rows)}")
@@ -196,12 +258,12 @@ async def _write(conn: Connection, sql: str, rows: Sequence[tuple[object, ...]],
 
 async def rules(conn: Connection) -> list[Rule]:
     """All rules, ascending by the instant they begin."""
-    return [Rule(*row) for row in await conn.fetch(SQL_RULES)]
+    return await many(conn, SQL_RULES)
 
 
 async def rules_page(conn: Connection, after: int, limit: int) -> list[Rule]:
     """The next rules after a version, by version."""
-    return [Rule(*row) for row in await conn.fetch(SQL_RULES_PAGE, after, limit)]
+    return await many(conn, SQL_RULES_PAGE, after, limit)
 
 
 async def last_rule(conn: Connection) -> int:
@@ -212,23 +274,12 @@ async def last_rule(conn: Connection) -> int:
 
 async def add_rule(conn: Connection, rule: Rule, now: datetime) -> bool:
     """Append a rule as the next version; False if that version or instant is taken already."""
-    added = await conn.fetchval(
-        SQL_ADD_RULE,
-        rule.version,
-        rule.effective_from,
-        rule.points_per_day_max,
-        rule.kind_reports_per_day_max,
-        rule.co_reporters_max,
-        rule.set_by,
-        rule.reason,
-        now,
-    )
-    return added is not None
+    return await conn.fetchval(SQL_ADD_RULE, now, *arrays(Rule, [rule])) is not None
 
 
 async def forget(conn: Connection, leavers: Sequence[Leaver]) -> None:
     """End spending. The ledger stays whole: it knows riders by bare ids, which lead to nobody after an erasure."""
-    await conn.execute(SQL_ACCOUNTS_ERASE, [one.rider_id for one in leavers])
+    await conn.execute(SQL_ACCOUNTS_ERASE, [leaver.rider_id for leaver in leavers])
 
 
 async def retire_riders(conn: Connection, gone: Sequence[tuple[UUID, int]]) -> None:
@@ -238,24 +289,24 @@ async def retire_riders(conn: Connection, gone: Sequence[tuple[UUID, int]]) -> N
 
 async def project_riders(conn: Connection, riders: Iterable[tuple[UUID, bool, int]]) -> None:
     """Keep (rider id, active, rider version); older versions than the kept one change nothing. One row per rider."""
-    await conn.execute(SQL_PROJECT_RIDERS, *_columns(3, list(riders)))
+    known = list(riders)
+    ids, versions = [rider for rider, _, _ in known], [version for _, _, version in known]
+    await conn.execute(SQL_PROJECT_RIDERS, ids, [active for _, active, _ in known], versions)
 
 
 async def hold(conn: Connection, hold_id: UUID) -> Hold | None:
     """One hold, unlocked."""
-    row = await conn.fetchrow(SQL_HOLDS, [hold_id])
-    return None if row is None else Hold(*row)
+    return await one(conn, SQL_HOLDS, [hold_id])
 
 
 async def account(conn: Connection, rider_id: UUID) -> Account | None:
     """One account, unlocked."""
-    row = await conn.fetchrow(SQL_ACCOUNT, rider_id)
-    return None if row is None else Account(*row)
+    return await one(conn, SQL_ACCOUNT, rider_id)
 
 
 async def entries(conn: Connection, rider_id: UUID, before: tuple[int, int], limit: int) -> list[EntryView]:
     """A rider's entries, newest first, those before (version, line)."""
-    return [EntryView(*row) for row in await conn.fetch(SQL_ENTRIES, rider_id, *before, limit)]
+    return await many(conn, SQL_ENTRIES, rider_id, *before, limit)
 
 
 async def tallies(conn: Connection) -> dict[str, int]:
@@ -295,9 +346,4 @@ async def tallies(conn: Connection) -> dict[str, int]:
 
 
 async def _lock(conn: Connection, riders: Collection[UUID]) -> dict[UUID, Account]:
-    rows = await conn.fetch(SQL_LOCK_ACCOUNTS, list(riders))
-    return {row[0]: Account(*row) for row in rows}
-
-
-def _columns(width: int, rows: Sequence[tuple[object, ...]]) -> Sequence[Sequence[object]]:
-    return list(zip(*rows, strict=True)) if rows else [()] * width
+    return {account.rider_id: account for account in await many(conn, SQL_LOCK_ACCOUNTS, list(riders))}

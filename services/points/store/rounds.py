@@ -8,6 +8,37 @@ from uuid import UUID
 
 from shared.kit import counters
 from shared.kit.db import Connection
+from shared.kit.rows import Query, arrays, columns, one, unnest
+
+Part = Literal["accounts", "account", "holds"]
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """The round under way: what it has found so far, and what the last whole one found and when it ended."""
+
+    part: Part
+    after_id: UUID
+    began_at: datetime
+    wrong: int
+    finished_at: datetime | None
+    wrong_last: int
+    accounts: int = 0
+    """How many there were when the round began, and how many of them are done; holds likewise."""
+    accounts_done: int = 0
+    holds: int = 0
+    holds_done: int = 0
+    after_version: int = 0
+    """Inside one account (`part` account, `after_id` its rider): up to which version its sums are so far."""
+    pending: int = 0
+    available: int = 0
+    reserved: int = 0
+
+    @property
+    def done(self) -> float:
+        """Which part of the round is done, 0 to 1: its two halves read about as much."""
+        return (_part(self.accounts_done, self.accounts) + _part(self.holds_done, self.holds)) / 2
+
 
 _SUMS = """
 coalesce(sum(amount) FILTER (WHERE to_account = 'pending'), 0)
@@ -16,22 +47,16 @@ coalesce(sum(amount) FILTER (WHERE to_account = 'available'), 0)
     - coalesce(sum(amount) FILTER (WHERE from_account = 'available'), 0) AS available,
 coalesce(sum(amount) FILTER (WHERE to_account = 'reserved'), 0)
     - coalesce(sum(amount) FILTER (WHERE from_account = 'reserved'), 0) AS reserved"""
-SQL_ROUND = """
-SELECT part, after_id, began_at, wrong, finished_at, wrong_last, accounts, accounts_done, holds, holds_done,
-    after_version, pending, available, reserved
-FROM ledger_rounds
-"""
+SQL_ROUND = Query(Round, f"SELECT {columns(Round)} FROM ledger_rounds")
 SQL_BEGIN = """
 INSERT INTO ledger_rounds (part, after_id, began_at, wrong, wrong_last, accounts, accounts_done, holds, holds_done)
 VALUES ('accounts', $1, $2, 0, 0, $3, 0, $4, 0)
 ON CONFLICT DO NOTHING
 """
 # Only from where the share began: of two processes that both think they lead, one counts.
-SQL_ADVANCE = """
-UPDATE ledger_rounds SET part = $4, after_id = $5, began_at = $6, wrong = $7, finished_at = $8, wrong_last = $9,
-    after_version = $10, pending = $11, available = $12, reserved = $13, accounts = $14, accounts_done = $15,
-    holds = $16, holds_done = $17
-WHERE part = $1 AND after_id = $2 AND after_version = $3
+SQL_ADVANCE = f"""
+UPDATE ledger_rounds r SET ({columns(Round)}) = ROW ({columns(Round, "n")}) FROM {unnest(Round, first=4)}
+WHERE r.part = $1 AND r.after_id = $2 AND r.after_version = $3
 """
 # An account's version counts its movements, so as many accounts are taken as have $3 movements together, at least one.
 SQL_ACCOUNTS_NEXT = """
@@ -118,40 +143,11 @@ SHARE_HOLDS = 50
 RECENT_SLICE = timedelta(seconds=15)
 """A province's busiest minute brings some 2,000 entries in it."""
 RECENT_SHARE_RIDERS = 200
-Part = Literal["accounts", "account", "holds"]
-
-
-@dataclass(frozen=True, slots=True)
-class Round:
-    """The round under way: what it has found so far, and what the last whole one found and when it ended."""
-
-    part: Part
-    after_id: UUID
-    began_at: datetime
-    wrong: int
-    finished_at: datetime | None
-    wrong_last: int
-    accounts: int = 0
-    """How many there were when the round began, and how many of them are done; holds likewise."""
-    accounts_done: int = 0
-    holds: int = 0
-    holds_done: int = 0
-    after_version: int = 0
-    """Inside one account (`part` account, `after_id` its rider): up to which version its sums are so far."""
-    pending: int = 0
-    available: int = 0
-    reserved: int = 0
-
-    @property
-    def done(self) -> float:
-        """Which part of the round is done, 0 to 1: its two halves read about as much."""
-        return (_part(self.accounts_done, self.accounts) + _part(self.holds_done, self.holds)) / 2
 
 
 async def round_under_way(conn: Connection) -> Round | None:
     """None: no round has ever begun."""
-    row = await conn.fetchrow(SQL_ROUND)
-    return None if row is None else Round(**row)
+    return await one(conn, SQL_ROUND)
 
 
 async def begin(conn: Connection, at: datetime) -> Round:
@@ -165,12 +161,7 @@ async def check_share(conn: Connection, now: Round, at: datetime) -> Round:
     """Check the next share, inside a transaction; the round as it is afterwards, at its end already the next one."""
     check = {"accounts": _accounts, "account": _account, "holds": _holds}[now.part]
     after = await check(conn, now, at)
-    await conn.execute(
-        SQL_ADVANCE, now.part, now.after_id, now.after_version,
-        after.part, after.after_id, after.began_at, after.wrong, after.finished_at, after.wrong_last,
-        after.after_version, after.pending, after.available, after.reserved,
-        after.accounts, after.accounts_done, after.holds, after.holds_done,
-    )  # fmt: skip
+    await conn.execute(SQL_ADVANCE, now.part, now.after_id, now.after_version, *arrays(Round, [after]))
     return after
 
 

@@ -42,12 +42,16 @@ class Kept:
 async def claim(conn: Connection, hashes: dict[Key, bytes]) -> dict[Key, Kept]:
     """Claim new keys for this transaction; the first answers of those that are known."""
     rows = [(principal, key, body_hash) for (principal, key), body_hash in hashes.items()]
-    claimed = {(row[0], row[1]) for row in await conn.fetch(SQL_CLAIM_KEYS, *zip(*rows, strict=True))}
+    claimed = {(row["principal"], row["key"]) for row in await conn.fetch(SQL_CLAIM_KEYS, *zip(*rows, strict=True))}
     known = [key for key in hashes if key not in claimed]
     if not known:
         return {}
     found = await conn.fetch(SQL_READ_KEYS, *zip(*known, strict=True))
-    return {(row[0], row[1]): Kept(row[2], row[3], row[4]) for row in found if row[3] is not None}
+    return {
+        (row["principal"], row["key"]): Kept(row["body_hash"], row["status"], row["response"])
+        for row in found
+        if row["status"] is not None
+    }
 
 
 async def keep(conn: Connection, answers: Sequence[tuple[str, str, int, bytes]]) -> None:

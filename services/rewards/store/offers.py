@@ -7,40 +7,67 @@ from uuid import UUID
 
 from services.rewards.domain import Merchant, Offer, Taken
 from shared.kit.db import Connection
+from shared.kit.rows import Query, arrays, columns, many, one, unnest
+
+
+@dataclass(frozen=True, slots=True)
+class NewOffer:
+    """What an operator states of an offer; times of opening in minutes of the city's day."""
+
+    merchant_id: UUID
+    name: str
+    description: str
+    price: int
+    donated_by: str | None
+    stock: int
+    per_rider_max: int | None
+    per_day_max: int | None
+    valid_from: datetime
+    valid_until: datetime
+    opens_minute: int
+    closes_minute: int
+    voucher_minutes: int
+
 
 _COLUMNS = """o.id, o.version, o.merchant_id, m.name AS merchant_name, m.active AS merchant_active, o.name,
        o.description, o.price, o.donated_by, o.stock, o.free, o.held, o.sold, o.per_rider_max, o.per_day_max,
        o.valid_from, o.valid_until, o.opens_minute, o.closes_minute, o.voucher_minutes,
        coalesce(o.closed_reason, m.closed_reason) AS closed_reason"""
-SQL_ADD_MERCHANT = """
+SQL_ADD_MERCHANT = Query(
+    Merchant,
+    f"""
 INSERT INTO merchants (id, version, name, address, created_at) VALUES ($1, 1, $2, $3, now())
-RETURNING id, version, name, address, active, closed_reason
+RETURNING {columns(Merchant)}
+""",
+)
+SQL_MERCHANTS = Query(Merchant, f"SELECT {columns(Merchant)} FROM merchants WHERE id > $1 ORDER BY id LIMIT $2")
+SQL_MERCHANT = Query(Merchant, f"SELECT {columns(Merchant)} FROM merchants WHERE id = $1")
+SQL_ADD_OFFER = f"""
+INSERT INTO offers ({columns(NewOffer)}, id, version, free, created_at)
+SELECT {columns(NewOffer)}, $1, 1, stock, now() FROM {unnest(NewOffer, first=2)}
 """
-SQL_MERCHANTS = """
-SELECT id, version, name, address, active, closed_reason FROM merchants WHERE id > $1 ORDER BY id LIMIT $2
-"""
-SQL_MERCHANT = "SELECT id, version, name, address, active, closed_reason FROM merchants WHERE id = $1"
-SQL_ADD_OFFER = """
-INSERT INTO offers (id, version, merchant_id, name, description, price, donated_by, stock, free, per_rider_max,
-                    per_day_max, valid_from, valid_until, opens_minute, closes_minute, voucher_minutes, created_at)
-VALUES ($1, 1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10, $11, $12, $13, $14, now())
-"""
-SQL_OFFER = f"SELECT {_COLUMNS} FROM offers o JOIN merchants m ON m.id = o.merchant_id WHERE o.id = $1"
-SQL_OFFERS = f"""
+SQL_OFFER = Query(Offer, f"SELECT {_COLUMNS} FROM offers o JOIN merchants m ON m.id = o.merchant_id WHERE o.id = $1")
+SQL_OFFERS = Query(
+    Offer,
+    f"""
 SELECT {_COLUMNS}
 FROM offers o JOIN merchants m ON m.id = o.merchant_id
 WHERE o.id > $1 AND m.active AND m.closed_reason IS NULL AND o.closed_reason IS NULL
   AND o.valid_from <= now() AND now() < o.valid_until
   AND ($2::uuid IS NULL OR o.merchant_id = $2)
 ORDER BY o.id LIMIT $3
-"""
+""",
+)
 # In id order, so that batches with offers in common wait for each other instead of deadlocking. NO KEY: a redemption
 # that refers to the offer doesn't have to wait.
-SQL_LOCK_OFFERS = f"""
+SQL_LOCK_OFFERS = Query(
+    Offer,
+    f"""
 SELECT {_COLUMNS}
 FROM offers o JOIN merchants m ON m.id = o.merchant_id
 WHERE o.id = ANY($1::uuid[]) ORDER BY o.id FOR NO KEY UPDATE OF o
-"""
+""",
+)
 SQL_TAKEN_BY_RIDERS = """
 SELECT r.offer_id, r.rider_id, count(*)
 FROM unnest($1::uuid[], $2::uuid[]) AS wanted (offer_id, rider_id)
@@ -80,88 +107,54 @@ SQL_RETURN_STOCK = "UPDATE offers SET sold = sold - 1, free = free + 1 WHERE id 
 SQL_CLOSE_OFFER = """
 UPDATE offers SET closed_reason = $2, version = version + 1 WHERE id = $1 AND closed_reason IS DISTINCT FROM $2
 """
-SQL_CLOSE_MERCHANT = """
+SQL_CLOSE_MERCHANT = Query(
+    Merchant,
+    f"""
 UPDATE merchants SET version = version + (closed_reason IS DISTINCT FROM $2)::int, closed_reason = $2 WHERE id = $1
-RETURNING id, version, name, address, active, closed_reason
-"""
+RETURNING {columns(Merchant)}
+""",
+)
 
 
 class StockMoved(RuntimeError):
     """The conditional update found less free stock than was read under the lock. Nothing was written."""
 
 
-@dataclass(frozen=True, slots=True)
-class NewOffer:
-    """What an operator states of an offer; times of opening in minutes of the city's day."""
-
-    merchant_id: UUID
-    name: str
-    description: str
-    price: int
-    donated_by: str | None
-    stock: int
-    per_rider_max: int | None
-    per_day_max: int | None
-    valid_from: datetime
-    valid_until: datetime
-    opens_minute: int
-    closes_minute: int
-    voucher_minutes: int
-
-
 async def add_merchant(conn: Connection, id_: UUID, name: str, address: str) -> Merchant:
     """A new merchant."""
-    row = await conn.fetchrow(SQL_ADD_MERCHANT, id_, name, address)
-    assert row is not None  # RETURNING of an INSERT
-    return Merchant(*row)
+    made = await one(conn, SQL_ADD_MERCHANT, id_, name, address)
+    assert made is not None  # RETURNING of an INSERT
+    return made
 
 
 async def merchants(conn: Connection, after: UUID, limit: int) -> list[Merchant]:
     """A page in the order of ids."""
-    return [Merchant(*row) for row in await conn.fetch(SQL_MERCHANTS, after, limit)]
+    return await many(conn, SQL_MERCHANTS, after, limit)
 
 
 async def merchant(conn: Connection, id_: UUID) -> Merchant | None:
     """One merchant."""
-    row = await conn.fetchrow(SQL_MERCHANT, id_)
-    return None if row is None else Merchant(*row)
+    return await one(conn, SQL_MERCHANT, id_)
 
 
 async def add_offer(conn: Connection, id_: UUID, new: NewOffer) -> None:
     """A new offer with all its stock free."""
-    await conn.execute(
-        SQL_ADD_OFFER,
-        id_,
-        new.merchant_id,
-        new.name,
-        new.description,
-        new.price,
-        new.donated_by,
-        new.stock,
-        new.per_rider_max,
-        new.per_day_max,
-        new.valid_from,
-        new.valid_until,
-        new.opens_minute,
-        new.closes_minute,
-        new.voucher_minutes,
-    )
+    await conn.execute(SQL_ADD_OFFER, id_, *arrays(NewOffer, [new]))
 
 
 async def offer(conn: Connection, id_: UUID) -> Offer | None:
     """One offer, unlocked."""
-    row = await conn.fetchrow(SQL_OFFER, id_)
-    return None if row is None else Offer(*row)
+    return await one(conn, SQL_OFFER, id_)
 
 
 async def offers(conn: Connection, after: UUID, merchant_id: UUID | None, limit: int) -> list[Offer]:
     """A page of the offers that can be had now, in the order of ids; sold-out ones too."""
-    return [Offer(*row) for row in await conn.fetch(SQL_OFFERS, after, merchant_id, limit)]
+    return await many(conn, SQL_OFFERS, after, merchant_id, limit)
 
 
 async def lock_offers(conn: Connection, ids: Collection[UUID]) -> dict[UUID, Offer]:
     """Offers, locked to the end of the transaction."""
-    return {row["id"]: Offer(*row) for row in await conn.fetch(SQL_LOCK_OFFERS, list(ids))}
+    return {found.id: found for found in await many(conn, SQL_LOCK_OFFERS, list(ids))}
 
 
 async def taken(
@@ -217,5 +210,4 @@ async def close_offer(conn: Connection, id_: UUID, reason: str | None) -> None:
 
 async def close_merchant(conn: Connection, id_: UUID, reason: str | None) -> Merchant | None:
     """Close all of a merchant's offers, or open them again; None: there is no such merchant."""
-    row = await conn.fetchrow(SQL_CLOSE_MERCHANT, id_, reason)
-    return None if row is None else Merchant(*row)
+    return await one(conn, SQL_CLOSE_MERCHANT, id_, reason)

@@ -11,100 +11,7 @@ from shared.kit import counters
 from shared.kit.db import Connection
 from shared.kit.erasure import Leaver
 from shared.kit.resealing import Sealed, uuid_after
-
-_COLUMNS = """r.id, r.version, r.rider_id, r.offer_id, r.merchant_id, r.offer_name, r.price, r.state, r.reason,
-          r.requested_at, r.deadline_at, r.issued_at, r.ended_at, r.undone_at, r.undone_by"""
-SQL_ADD_REDEMPTIONS = f"""
-INSERT INTO redemptions AS r (id, version, rider_id, offer_id, merchant_id, offer_name, price, state, requested_on,
-                              requested_at, deadline_at, issued_at, code_hash, code_sealed)
-SELECT id, 1, rider_id, offer_id, merchant_id, offer_name, price, state, $1::date, now(),
-       now() + make_interval(secs => deadline_s), CASE WHEN state = 'issued' THEN now() END, code_hash, code_sealed
-FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::text[], $7::int[], $8::text[], $9::float8[],
-            $10::bytea[], $11::bytea[])
-    AS new (id, rider_id, offer_id, merchant_id, offer_name, price, state, deadline_s, code_hash, code_sealed)
-RETURNING {_COLUMNS}
-"""
-SQL_LOCK_REQUESTED = """
-SELECT id FROM redemptions WHERE id = ANY($1::uuid[]) AND state = 'requested' ORDER BY id FOR UPDATE
-"""
-SQL_ISSUE = f"""
-UPDATE redemptions r
-SET state = 'issued', version = r.version + 1, issued_at = now(), code_hash = new.code_hash,
-    code_sealed = new.code_sealed, deadline_at = now() + make_interval(mins => o.voucher_minutes)
-FROM unnest($1::uuid[], $2::bytea[], $3::bytea[]) AS new (id, code_hash, code_sealed), offers o
-WHERE r.id = new.id AND r.state = 'requested' AND o.id = r.offer_id
-RETURNING {_COLUMNS}
-"""
-SQL_REFUSE = f"""
-UPDATE redemptions r SET state = 'refused', version = r.version + 1, reason = new.reason, ended_at = now()
-FROM unnest($1::uuid[], $2::text[]) AS new (id, reason)
-WHERE r.id = new.id AND r.state = 'requested'
-RETURNING {_COLUMNS}
-"""
-# Rows that another replica or a counter has in hand are left to the next turn
-SQL_END_DUE = f"""
-WITH due AS (
-    SELECT id FROM redemptions WHERE state IN ('requested', 'issued') AND deadline_at <= now()
-    ORDER BY deadline_at LIMIT $1 FOR UPDATE SKIP LOCKED
-)
-UPDATE redemptions r
-SET state = CASE r.state WHEN 'requested' THEN 'cancelled' ELSE 'expired' END,
-    reason = CASE r.state WHEN 'requested' THEN 'points_not_answered' ELSE 'not_used_in_time' END,
-    version = r.version + 1, ended_at = now()
-FROM due WHERE r.id = due.id
-RETURNING {_COLUMNS}
-"""
-SQL_BY_CODE = f"""
-SELECT {_COLUMNS}, o.opens_minute, o.closes_minute
-FROM redemptions r JOIN offers o ON o.id = r.offer_id WHERE r.code_hash = ANY($1::bytea[]) FOR UPDATE OF r
-"""
-SQL_SEALED_CODES = """
-SELECT id, code_sealed FROM redemptions
-WHERE state = 'issued' AND code_sealed IS NOT NULL AND id > $1 ORDER BY id LIMIT $2
-"""
-SQL_RENEW_CODES = """
-UPDATE redemptions r SET code_hash = n.code_hash, code_sealed = n.code_sealed
-FROM unnest($1::uuid[], $2::bytea[], $3::bytea[], $4::bytea[]) AS n (id, before, code_hash, code_sealed)
-WHERE r.id = n.id AND r.code_sealed = n.before
-"""
-SQL_USE = f"""
-UPDATE redemptions r SET state = 'used', version = r.version + 1, ended_at = now()
-WHERE r.id = $1 AND r.merchant_id = $2 AND r.state = 'issued' AND r.deadline_at > now()
-RETURNING {_COLUMNS}
-"""
-SQL_UNDO = f"""
-UPDATE redemptions r
-SET state = 'undone', version = r.version + 1, reason = $2, undone_at = now(), undone_by = $3
-WHERE r.id = $1 AND r.state = 'used' AND r.ended_at > now() - make_interval(days => $4)
-RETURNING {_COLUMNS}
-"""
-SQL_REDEMPTION = f"SELECT {_COLUMNS}, r.code_sealed FROM redemptions r WHERE r.id = $1"
-SQL_OF_RIDER = f"""
-SELECT {_COLUMNS} FROM redemptions r WHERE r.rider_id = $1 AND r.id < $2 ORDER BY r.id DESC LIMIT $3
-"""
-# The row of the merchant is the lock that makes attempts follow each other: parallel guesses don't slip past the limit
-SQL_ATTEMPTS = """
-INSERT INTO voucher_attempts AS a (merchant_id, window_from, wrong) VALUES ($1, now(), 0)
-ON CONFLICT (merchant_id) DO UPDATE SET
-    window_from = CASE WHEN a.window_from <= now() - make_interval(secs => $2) THEN now() ELSE a.window_from END,
-    wrong = CASE WHEN a.window_from <= now() - make_interval(secs => $2) THEN 0 ELSE a.wrong END
-RETURNING wrong
-"""
-SQL_WRONG_ATTEMPT = "UPDATE voucher_attempts SET wrong = wrong + 1 WHERE merchant_id = $1"
-SQL_STATEMENT = """
-SELECT offer_id, offer_name, price, count(*) AS vouchers, sum(price) AS points
-FROM redemptions
-WHERE merchant_id = $1 AND state = 'used' AND ended_at >= $2 AND ended_at < $3
-GROUP BY offer_id, offer_name, price ORDER BY offer_name, offer_id, price
-"""
-SQL_CODES_ERASE = """
-UPDATE redemptions SET code_sealed = NULL WHERE rider_id = ANY($1::uuid[]) AND code_sealed IS NOT NULL
-"""
-SQL_STOCK = """
-SELECT coalesce(sum(stock), 0)::bigint AS stock_total, coalesce(sum(free), 0)::bigint AS free,
-       coalesce(sum(held), 0)::bigint AS held, coalesce(sum(sold), 0)::bigint AS sold
-FROM offers
-"""
+from shared.kit.rows import Query, arrays, columns, many, one, row_to, unnest
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,27 +41,127 @@ class StatementLine:
     points: int
 
 
+_COLUMNS = columns(Redemption, "r")
+SQL_ADD_REDEMPTIONS = Query(
+    Redemption,
+    f"""
+INSERT INTO redemptions AS r (id, version, rider_id, offer_id, merchant_id, offer_name, price, state, requested_on,
+                              requested_at, deadline_at, issued_at, code_hash, code_sealed)
+SELECT id, 1, rider_id, offer_id, merchant_id, offer_name, price, state, $1::date, now(),
+       now() + make_interval(secs => deadline_s), CASE WHEN state = 'issued' THEN now() END, code_hash, code_sealed
+FROM {unnest(NewRedemption, "new", first=2)}
+RETURNING {_COLUMNS}
+""",
+)
+SQL_LOCK_REQUESTED = """
+SELECT id FROM redemptions WHERE id = ANY($1::uuid[]) AND state = 'requested' ORDER BY id FOR UPDATE
+"""
+SQL_ISSUE = Query(
+    Redemption,
+    f"""
+UPDATE redemptions r
+SET state = 'issued', version = r.version + 1, issued_at = now(), code_hash = new.code_hash,
+    code_sealed = new.code_sealed, deadline_at = now() + make_interval(mins => o.voucher_minutes)
+FROM unnest($1::uuid[], $2::bytea[], $3::bytea[]) AS new (id, code_hash, code_sealed), offers o
+WHERE r.id = new.id AND r.state = 'requested' AND o.id = r.offer_id
+RETURNING {_COLUMNS}
+""",
+)
+SQL_REFUSE = Query(
+    Redemption,
+    f"""
+UPDATE redemptions r SET state = 'refused', version = r.version + 1, reason = new.reason, ended_at = now()
+FROM unnest($1::uuid[], $2::text[]) AS new (id, reason)
+WHERE r.id = new.id AND r.state = 'requested'
+RETURNING {_COLUMNS}
+""",
+)
+# Rows that another replica or a counter has in hand are left to the next turn
+SQL_END_DUE = Query(
+    Redemption,
+    f"""
+WITH due AS (
+    SELECT id FROM redemptions WHERE state IN ('requested', 'issued') AND deadline_at <= now()
+    ORDER BY deadline_at LIMIT $1 FOR UPDATE SKIP LOCKED
+)
+UPDATE redemptions r
+SET state = CASE r.state WHEN 'requested' THEN 'cancelled' ELSE 'expired' END,
+    reason = CASE r.state WHEN 'requested' THEN 'points_not_answered' ELSE 'not_used_in_time' END,
+    version = r.version + 1, ended_at = now()
+FROM due WHERE r.id = due.id
+RETURNING {_COLUMNS}
+""",
+)
+SQL_BY_CODE = f"""
+SELECT {_COLUMNS}, o.opens_minute, o.closes_minute
+FROM redemptions r JOIN offers o ON o.id = r.offer_id WHERE r.code_hash = ANY($1::bytea[]) FOR UPDATE OF r
+"""
+SQL_SEALED_CODES = """
+SELECT id, code_sealed FROM redemptions
+WHERE state = 'issued' AND code_sealed IS NOT NULL AND id > $1 ORDER BY id LIMIT $2
+"""
+SQL_RENEW_CODES = """
+UPDATE redemptions r SET code_hash = n.code_hash, code_sealed = n.code_sealed
+FROM unnest($1::uuid[], $2::bytea[], $3::bytea[], $4::bytea[]) AS n (id, before, code_hash, code_sealed)
+WHERE r.id = n.id AND r.code_sealed = n.before
+"""
+SQL_USE = Query(
+    Redemption,
+    f"""
+UPDATE redemptions r SET state = 'used', version = r.version + 1, ended_at = now()
+WHERE r.id = $1 AND r.merchant_id = $2 AND r.state = 'issued' AND r.deadline_at > now()
+RETURNING {_COLUMNS}
+""",
+)
+SQL_UNDO = Query(
+    Redemption,
+    f"""
+UPDATE redemptions r
+SET state = 'undone', version = r.version + 1, reason = $2, undone_at = now(), undone_by = $3
+WHERE r.id = $1 AND r.state = 'used' AND r.ended_at > now() - make_interval(days => $4)
+RETURNING {_COLUMNS}
+""",
+)
+_redemption = row_to(Redemption)
+SQL_REDEMPTION = f"SELECT {_COLUMNS}, r.code_sealed FROM redemptions r WHERE r.id = $1"
+SQL_OF_RIDER = Query(
+    Redemption,
+    f"""
+SELECT {_COLUMNS} FROM redemptions r WHERE r.rider_id = $1 AND r.id < $2 ORDER BY r.id DESC LIMIT $3
+""",
+)
+# The row of the merchant is the lock that makes attempts follow each other: parallel guesses don't slip past the limit
+SQL_ATTEMPTS = """
+INSERT INTO voucher_attempts AS a (merchant_id, window_from, wrong) VALUES ($1, now(), 0)
+ON CONFLICT (merchant_id) DO UPDATE SET
+    window_from = CASE WHEN a.window_from <= now() - make_interval(secs => $2) THEN now() ELSE a.window_from END,
+    wrong = CASE WHEN a.window_from <= now() - make_interval(secs => $2) THEN 0 ELSE a.wrong END
+RETURNING wrong
+"""
+SQL_WRONG_ATTEMPT = "UPDATE voucher_attempts SET wrong = wrong + 1 WHERE merchant_id = $1"
+SQL_STATEMENT = Query(
+    StatementLine,
+    """
+SELECT offer_id, offer_name, price, count(*) AS vouchers, sum(price) AS points
+FROM redemptions
+WHERE merchant_id = $1 AND state = 'used' AND ended_at >= $2 AND ended_at < $3
+GROUP BY offer_id, offer_name, price ORDER BY offer_name, offer_id, price
+""",
+)
+SQL_CODES_ERASE = """
+UPDATE redemptions SET code_sealed = NULL WHERE rider_id = ANY($1::uuid[]) AND code_sealed IS NOT NULL
+"""
+SQL_STOCK = """
+SELECT coalesce(sum(stock), 0)::bigint AS stock_total, coalesce(sum(free), 0)::bigint AS free,
+       coalesce(sum(held), 0)::bigint AS held, coalesce(sum(sold), 0)::bigint AS sold
+FROM offers
+"""
+
+
 async def add(conn: Connection, on: date, new: Sequence[NewRedemption]) -> dict[UUID, Redemption]:
     """Insert redemptions in one statement; by id."""
-    columns = zip(
-        *(
-            (
-                n.id,
-                n.rider_id,
-                n.offer_id,
-                n.merchant_id,
-                n.offer_name,
-                n.price,
-                n.state,
-                n.deadline_s,
-                n.code_hash,
-                n.code_sealed,
-            )
-            for n in new
-        ),
-        strict=True,
-    )
-    return {row["id"]: Redemption(*row) for row in await conn.fetch(SQL_ADD_REDEMPTIONS, on, *columns)}
+    made = await many(conn, SQL_ADD_REDEMPTIONS, on, *arrays(NewRedemption, new))
+    return {redemption.id: redemption for redemption in made}
 
 
 async def lock_requested(conn: Connection, ids: Collection[UUID]) -> set[UUID]:
@@ -164,25 +171,23 @@ async def lock_requested(conn: Connection, ids: Collection[UUID]) -> set[UUID]:
 
 async def issue(conn: Connection, codes: Sequence[tuple[UUID, bytes, bytes]]) -> list[Redemption]:
     """Give requested redemptions their (id, code hash, sealed code)."""
-    columns = zip(*codes, strict=True)
-    return [Redemption(*row) for row in await conn.fetch(SQL_ISSUE, *columns)]
+    return await many(conn, SQL_ISSUE, *zip(*codes, strict=True))
 
 
 async def refuse(conn: Connection, reasons: Sequence[tuple[UUID, str]]) -> list[Redemption]:
     """End requested redemptions as refused."""
-    columns = zip(*reasons, strict=True)
-    return [Redemption(*row) for row in await conn.fetch(SQL_REFUSE, *columns)]
+    return await many(conn, SQL_REFUSE, *zip(*reasons, strict=True))
 
 
 async def end_due(conn: Connection, rows_max: int) -> list[Redemption]:
     """End those whose deadline has passed: requested → cancelled, issued → expired."""
-    return [Redemption(*row) for row in await conn.fetch(SQL_END_DUE, rows_max)]
+    return await many(conn, SQL_END_DUE, rows_max)
 
 
 async def by_code(conn: Connection, code_hashes: Sequence[bytes]) -> tuple[Redemption, int, int] | None:
     """The redemption with a voucher of one of these hashes, locked, and the counter's hours in minutes."""
     row = await conn.fetchrow(SQL_BY_CODE, list(code_hashes))
-    return None if row is None else (Redemption(*row[:-2]), row[-2], row[-1])
+    return None if row is None else (_redemption(row), row["opens_minute"], row["closes_minute"])
 
 
 async def sealed_codes(conn: Connection, after: str, most: int) -> list[Sealed]:
@@ -198,25 +203,23 @@ async def renew_codes(conn: Connection, codes: Sequence[tuple[UUID, bytes, bytes
 
 async def use(conn: Connection, id_: UUID, merchant_id: UUID) -> Redemption | None:
     """Issued → used at this merchant; None where it isn't issued (any more) or its time is over."""
-    row = await conn.fetchrow(SQL_USE, id_, merchant_id)
-    return None if row is None else Redemption(*row)
+    return await one(conn, SQL_USE, id_, merchant_id)
 
 
 async def undo(conn: Connection, id_: UUID, reason: str, by: str, days_max: int) -> Redemption | None:
     """Used → undone; None where it isn't used, or was used longer ago."""
-    row = await conn.fetchrow(SQL_UNDO, id_, reason, by, days_max)
-    return None if row is None else Redemption(*row)
+    return await one(conn, SQL_UNDO, id_, reason, by, days_max)
 
 
 async def redemption(conn: Connection, id_: UUID) -> tuple[Redemption, bytes | None] | None:
     """One redemption and its sealed code."""
     row = await conn.fetchrow(SQL_REDEMPTION, id_)
-    return None if row is None else (Redemption(*row[:-1]), row[-1])
+    return None if row is None else (_redemption(row), row["code_sealed"])
 
 
 async def of_rider(conn: Connection, rider_id: UUID, before: UUID, limit: int) -> list[Redemption]:
     """A page of a rider's redemptions, newest first."""
-    return [Redemption(*row) for row in await conn.fetch(SQL_OF_RIDER, rider_id, before, limit)]
+    return await many(conn, SQL_OF_RIDER, rider_id, before, limit)
 
 
 async def forget(conn: Connection, leavers: Sequence[Leaver]) -> None:
@@ -237,7 +240,7 @@ async def count_wrong(conn: Connection, merchant_id: UUID) -> None:
 
 async def statement(conn: Connection, merchant_id: UUID, since: datetime, until: datetime) -> list[StatementLine]:
     """What the merchant took in [since, until)."""
-    return [StatementLine(*row) for row in await conn.fetch(SQL_STATEMENT, merchant_id, since, until)]
+    return await many(conn, SQL_STATEMENT, merchant_id, since, until)
 
 
 async def tallies(conn: Connection) -> dict[str, int]:

@@ -9,6 +9,7 @@ import asyncpg
 
 from services.routing.domain import Area, AreaVersion, Level
 from shared.kit.db import Connection
+from shared.kit.rows import Query, arrays, columns, many, unnest
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,19 @@ class Redrawn:
     level: str
     before: bytes
     after: bytes
+
+
+@dataclass(slots=True, eq=False)
+class NewArea:
+    """An area as it is entered; the polygon as WKB."""
+
+    code: str
+    level: str
+    name: str
+    parent_code: str | None
+    polygon: bytes | None
+    square_metres: float
+    fictional: bool
 
 
 StoredArea = tuple[Area, bytes | None]
@@ -47,14 +61,12 @@ SQL_TOUCH_DRAFT = """
 UPDATE area_versions SET version = version + 1, touched_at = now()
 WHERE version_id = $1 AND state = 'draft' RETURNING version
 """
-SQL_ADD_AREAS = """
-INSERT INTO areas (version_id, code, level, name, parent_code, polygon, square_metres, fictional)
-SELECT $1, t.* FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::float8[], $8::bool[]) AS t
+SQL_ADD_AREAS = f"""
+INSERT INTO areas (version_id, {columns(NewArea)}) SELECT $1, {columns(NewArea)} FROM {unnest(NewArea, first=2)}
 ON CONFLICT (version_id, code) DO NOTHING RETURNING code
 """
-SQL_COPY_AREAS = """
-INSERT INTO areas (version_id, code, level, name, parent_code, polygon, square_metres, fictional)
-SELECT $2, code, level, name, parent_code, polygon, square_metres, fictional FROM areas WHERE version_id = $1
+SQL_COPY_AREAS = f"""
+INSERT INTO areas (version_id, {columns(NewArea)}) SELECT $2, {columns(NewArea)} FROM areas WHERE version_id = $1
 """
 SQL_AREAS_OF_CODES = "SELECT * FROM areas WHERE version_id = $1 AND code = ANY($2::text[])"
 SQL_AREAS = "SELECT * FROM areas WHERE version_id = $1 ORDER BY code"
@@ -78,12 +90,15 @@ DELETE FROM areas WHERE version_id = $1
 SQL_DROP_DRAFT = "DELETE FROM area_versions WHERE version_id = $1 AND state = 'draft'"
 # held to the commit: what was compared with the map in force before holds when the next one takes its place
 SQL_LOCK_IN_FORCE = "SELECT version_id FROM current_map FOR UPDATE"
-SQL_REDRAWN = """
+SQL_REDRAWN = Query(
+    Redrawn,
+    """
 SELECT n.code, n.level, o.polygon AS before, n.polygon AS after
 FROM areas n JOIN areas o ON o.version_id = $2 AND o.code = n.code
 WHERE n.version_id = $1 AND n.polygon IS NOT NULL AND o.polygon IS NOT NULL AND n.polygon <> o.polygon
 ORDER BY n.code
-"""
+""",
+)
 SQL_IN_FORCE = "SELECT version_id, responsibilities_revision FROM current_map"
 
 
@@ -124,17 +139,14 @@ async def copy_areas(conn: Connection, version_id: UUID, to: UUID) -> None:
 
 async def add_areas(conn: Connection, version_id: UUID, areas: Sequence[StoredArea]) -> set[str]:
     """Save areas of one draft; the codes that are new (the others are in it already and stay as they are)."""
-    rows = await conn.fetch(
-        SQL_ADD_AREAS,
-        version_id,
-        [area.code for area, _ in areas],
-        [area.level for area, _ in areas],
-        [area.name for area, _ in areas],
-        [area.parent_code for area, _ in areas],
-        [polygon for _, polygon in areas],
-        [area.square_metres for area, _ in areas],
-        [area.fictional for area, _ in areas],
-    )
+    new = [
+        NewArea(
+            code=area.code, level=area.level, name=area.name, parent_code=area.parent_code, polygon=polygon,
+            square_metres=area.square_metres, fictional=area.fictional,
+        )
+        for area, polygon in areas
+    ]  # fmt: skip
+    rows = await conn.fetch(SQL_ADD_AREAS, version_id, *arrays(NewArea, new))
     return {row["code"] for row in rows}
 
 
@@ -150,7 +162,7 @@ async def areas(conn: Connection, version_id: UUID) -> list[StoredArea]:
 
 async def redrawn(conn: Connection, version_id: UUID, before: UUID) -> list[Redrawn]:
     """Areas of a version that the version `before` has on other polygons, by code."""
-    return [Redrawn(**row) for row in await conn.fetch(SQL_REDRAWN, version_id, before)]
+    return await many(conn, SQL_REDRAWN, version_id, before)
 
 
 async def lock_in_force(conn: Connection) -> UUID | None:
@@ -205,6 +217,7 @@ def _version(row: asyncpg.Record) -> AreaVersion:
 
 def _area(row: asyncpg.Record) -> StoredArea:
     area = Area(
-        row["code"], Level(row["level"]), row["name"], row["parent_code"], row["square_metres"], row["fictional"]
-    )
+        code=row["code"], level=Level(row["level"]), name=row["name"], parent_code=row["parent_code"],
+        square_metres=row["square_metres"], fictional=row["fictional"],
+    )  # fmt: skip
     return area, row["polygon"]

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from services.routing.domain import Responsibility
 from shared.kit.db import Connection
+from shared.kit.rows import Query, arrays, columns, many, unnest
 
 # First of all: the row's lock puts changes in order
 SQL_RAISE_REVISION = """
@@ -12,9 +13,9 @@ INSERT INTO current_map (responsibilities_revision) VALUES (1)
 ON CONFLICT (singleton) DO UPDATE SET responsibilities_revision = current_map.responsibilities_revision + 1
 RETURNING responsibilities_revision
 """
-SQL_PUT = """
-INSERT INTO responsibilities (department_kind, area_code, department, name, changed_at, changed_by)
-SELECT t.*, $5, $6 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS t
+SQL_PUT = f"""
+INSERT INTO responsibilities ({columns(Responsibility)}, changed_at, changed_by)
+SELECT {columns(Responsibility)}, $1, $2 FROM {unnest(Responsibility, first=3)}
 ON CONFLICT (department_kind, area_code) DO UPDATE
 SET department = EXCLUDED.department, name = EXCLUDED.name, changed_at = EXCLUDED.changed_at,
     changed_by = EXCLUDED.changed_by
@@ -33,12 +34,15 @@ ON CONFLICT (department_kind, area_code) DO NOTHING
 """
 SQL_DROP_MOVED = "DELETE FROM responsibilities WHERE area_code = ANY($1::text[])"
 SQL_AT = "SELECT area_code, count(*) AS n FROM responsibilities WHERE area_code = ANY($1::text[]) GROUP BY 1"
-SQL_PAGE = """
-SELECT department_kind, area_code, department, name FROM responsibilities WHERE (department_kind, area_code) > ($1, $2)
+SQL_PAGE = Query(
+    Responsibility,
+    f"""
+SELECT {columns(Responsibility)} FROM responsibilities WHERE (department_kind, area_code) > ($1, $2)
 ORDER BY department_kind, area_code LIMIT $3
-"""
-SQL_ALL = (
-    "SELECT department_kind, area_code, department, name FROM responsibilities ORDER BY department_kind, area_code"
+""",
+)
+SQL_ALL = Query(
+    Responsibility, f"SELECT {columns(Responsibility)} FROM responsibilities ORDER BY department_kind, area_code"
 )
 
 
@@ -50,15 +54,7 @@ async def raise_revision(conn: Connection) -> int:
 
 async def put(conn: Connection, rows: Sequence[Responsibility], at: datetime, by: str) -> None:
     """Save responsibilities; one department per kind and area, a later one replaces it."""
-    await conn.execute(
-        SQL_PUT,
-        [row.department_kind for row in rows],
-        [row.area_code for row in rows],
-        [row.department for row in rows],
-        [row.name for row in rows],
-        at,
-        by,
-    )
+    await conn.execute(SQL_PUT, at, by, *arrays(Responsibility, rows))
 
 
 async def remove(conn: Connection, keys: Sequence[tuple[str, str]]) -> None:
@@ -79,11 +75,9 @@ async def at(conn: Connection, codes: Sequence[str]) -> dict[str, int]:
 
 async def page(conn: Connection, after: tuple[str, str], limit: int) -> list[Responsibility]:
     """The next ones after a kind and area, by these."""
-    rows = await conn.fetch(SQL_PAGE, *after, limit)
-    return [Responsibility(row["department_kind"], row["area_code"], row["department"], row["name"]) for row in rows]
+    return await many(conn, SQL_PAGE, *after, limit)
 
 
 async def everything(conn: Connection) -> list[Responsibility]:
     """All of them, by kind and area."""
-    rows = await conn.fetch(SQL_ALL)
-    return [Responsibility(row["department_kind"], row["area_code"], row["department"], row["name"]) for row in rows]
+    return await many(conn, SQL_ALL)

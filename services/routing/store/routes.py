@@ -7,14 +7,13 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-import asyncpg
-
 from services.routing.domain import StoredRoute
 from shared.events.personal import COARSE_DECIMALS
 from shared.kit import counters
 from shared.kit.db import Connection
 from shared.kit.erasure import Leaver
 from shared.kit.merging import Place, merged
+from shared.kit.rows import Copy, Query, arrays, columns, copy_rows, many, one, unnest
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +26,22 @@ class Waiting:
     report: dict[str, Any]
 
 
+@dataclass(slots=True, eq=False)
+class ToQueue:
+    """A report that nobody's grid was found for; the nearest, where one is near; its body as JSON text."""
+
+    report_id: UUID
+    reason: str
+    near: str | None
+    report: str
+
+
 BEFORE_ALL: Place = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
 SQL_KNOWN = "SELECT report_id FROM routes WHERE report_id = ANY($1::uuid[])"
-ROUTE_COLUMNS = (
-    "report_id", "version", "outcome", "reason", "grid_code", "alternatives", "department", "area_version", "routed_at",
-)  # fmt: skip
-SQL_QUEUE = """
+SQL_ENTER_ROUTES = Copy(StoredRoute, "routes")
+SQL_QUEUE = f"""
 INSERT INTO unroutable (report_id, reason, waiting_since, near, report)
-SELECT t.report_id, t.reason, $5, t.near, t.report::jsonb FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[])
-     AS t (report_id, reason, near, report)
+SELECT report_id, reason, $1, near, report::jsonb FROM {unnest(ToQueue, first=2)}
 """
 SQL_ASSIGN = """
 UPDATE routes SET version = version + 1, outcome = 'routed', reason = NULL, grid_code = $2, department = $3,
@@ -52,11 +58,14 @@ UPDATE unroutable SET report = report || jsonb_build_object(
     'lng', round((report ->> 'lng')::numeric, $2), 'lat', round((report ->> 'lat')::numeric, $2))
 WHERE report ->> 'rider_id' = ANY($1::text[])
 """
-SQL_ROUTE = "SELECT * FROM routes WHERE report_id = $1"
-SQL_WAITING = """
-SELECT report_id, reason, waiting_since, report FROM unroutable WHERE (waiting_since, report_id) > ($1, $2)
+SQL_ROUTE = Query(StoredRoute, f"SELECT {columns(StoredRoute)} FROM routes WHERE report_id = $1")
+SQL_WAITING = Query(
+    Waiting,
+    f"""
+SELECT {columns(Waiting)} FROM unroutable WHERE (waiting_since, report_id) > ($1, $2)
 ORDER BY waiting_since, report_id LIMIT $3
-"""
+""",
+)
 SQL_WAITING_NEAR = """
 SELECT mine.code, u.waiting_since, u.report_id
 FROM unnest($1::text[], $2::timestamptz[], $3::uuid[]) AS mine (code, waiting_since, report_id)
@@ -67,10 +76,13 @@ CROSS JOIN LATERAL (
 ) u
 ORDER BY mine.code, u.waiting_since, u.report_id
 """
-SQL_WAITING_OF = """
-SELECT report_id, reason, waiting_since, report FROM unroutable WHERE report_id = ANY($1::uuid[])
+SQL_WAITING_OF = Query(
+    Waiting,
+    f"""
+SELECT {columns(Waiting)} FROM unroutable WHERE report_id = ANY($1::uuid[])
 ORDER BY waiting_since, report_id
-"""
+""",
+)
 SQL_NOWHERE_NEAR = """
 SELECT report_id, report FROM unroutable WHERE near IS NULL AND report_id > $1 ORDER BY report_id LIMIT $2
 """
@@ -105,27 +117,21 @@ async def add(conn: Connection, routes: Sequence[StoredRoute]) -> set[UUID]:
     """
     if not routes:
         return set()
-    known = {row[0] for row in await conn.fetch(SQL_KNOWN, [route.report_id for route in routes])}
-    new = [
-        (r.report_id, r.version, r.outcome, r.reason, r.grid_code, r.alternatives, r.department, r.area_version,
-         r.routed_at)
-        for r in routes
-        if r.report_id not in known
-    ]  # fmt: skip
-    if new:
-        await conn.copy_records_to_table("routes", records=new, columns=ROUTE_COLUMNS)
-    return {row[0] for row in new}
+    known = {row["report_id"] for row in await conn.fetch(SQL_KNOWN, [route.report_id for route in routes])}
+    new = [route for route in routes if route.report_id not in known]
+    await copy_rows(conn, SQL_ENTER_ROUTES, new)
+    return {route.report_id for route in new}
 
 
-async def queue(conn: Connection, reports: Sequence[tuple[UUID, str, str | None, str]], since: datetime) -> None:
-    """Put reports (id, reason, nearest grid, body as JSON text) in the manual queue."""
+async def queue(conn: Connection, reports: Sequence[ToQueue], since: datetime) -> None:
+    """Put reports in the manual queue."""
     if reports:
-        await conn.execute(SQL_QUEUE, *(list(column) for column in zip(*reports, strict=True)), since)
+        await conn.execute(SQL_QUEUE, since, *arrays(ToQueue, reports))
 
 
 async def forget(conn: Connection, leavers: Sequence[Leaver]) -> None:
     """Take riders' words and photos off reports in the manual queue."""
-    await conn.execute(SQL_QUEUE_ERASE, [str(one.rider_id) for one in leavers], COARSE_DECIMALS)
+    await conn.execute(SQL_QUEUE_ERASE, [str(leaver.rider_id) for leaver in leavers], COARSE_DECIMALS)
 
 
 async def take_from_queue(conn: Connection, report_id: UUID, areas: Collection[str] | None) -> dict[str, Any] | None:
@@ -151,8 +157,7 @@ async def assign(conn: Connection, route: StoredRoute) -> int | None:
 
 async def route_of(conn: Connection, report_id: UUID) -> StoredRoute | None:
     """Where a report went."""
-    row = await conn.fetchrow(SQL_ROUTE, report_id)
-    return None if row is None else _route(row)
+    return await one(conn, SQL_ROUTE, report_id)
 
 
 async def waiting(
@@ -160,12 +165,10 @@ async def waiting(
 ) -> list[Waiting]:
     """The manual queue near these areas (None: everywhere), the longest waiting first, from behind a place on."""
     if areas is None:
-        rows = await conn.fetch(SQL_WAITING, *(after or BEFORE_ALL), limit)
-    else:
-        async with conn.transaction(isolation="repeatable_read", readonly=True):
-            found = await merged(areas, after or BEFORE_ALL, limit, partial(_near, conn))
-            rows = await conn.fetch(SQL_WAITING_OF, [report_id for _, report_id in found])
-    return [Waiting(row["report_id"], row["reason"], row["waiting_since"], row["report"]) for row in rows]
+        return await many(conn, SQL_WAITING, *(after or BEFORE_ALL), limit)
+    async with conn.transaction(isolation="repeatable_read", readonly=True):
+        found = await merged(areas, after or BEFORE_ALL, limit, partial(_near, conn))
+        return await many(conn, SQL_WAITING_OF, [report_id for _, report_id in found])
 
 
 async def _near(conn: Connection, codes: Sequence[str], after: Sequence[Place], step: int) -> list[tuple[str, Place]]:
@@ -209,18 +212,3 @@ async def tallies(conn: Connection) -> dict[str, int]:
     """Reports by outcome, for the reconciliation."""
     kept = await counters.kept(conn, "outcome")
     return {name: kept.of("outcome", name) for name in ("routed", "unroutable")}
-
-
-def _route(row: asyncpg.Record) -> StoredRoute:
-    return StoredRoute(
-        report_id=row["report_id"],
-        version=row["version"],
-        outcome=row["outcome"],
-        reason=row["reason"],
-        grid_code=row["grid_code"],
-        alternatives=tuple(row["alternatives"]),
-        department=row["department"],
-        area_version=row["area_version"],
-        routed_at=row["routed_at"],
-        assigned_by=row["assigned_by"],
-    )

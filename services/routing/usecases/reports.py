@@ -61,14 +61,19 @@ async def route_reports(router: Router, work: Work, events: Sequence[Event[Repor
             for report, route in zip(reports, routes, strict=True)
         ],
     )
-    waiting: list[tuple[UUID, str, str | None, str]] = []
+    waiting: list[route_store.ToQueue] = []
     for event, report, route in zip(by_report.values(), reports, routes, strict=True):
         if report.report_id not in fresh:
             continue
         work.publish(REPORT_ROUTED, _routed(report, route), version=1, cause=event)
         metrics.TIME_TO_ROUTED.observe((now - report.received_at).total_seconds())
         if route.outcome == "unroutable":
-            waiting.append((report.report_id, route.reason or "", route.near, report.model_dump_json()))
+            waiting.append(
+                route_store.ToQueue(
+                    report_id=report.report_id, reason=route.reason or "", near=route.near,
+                    report=report.model_dump_json(),
+                )
+            )  # fmt: skip
     await route_store.queue(work.conn, waiting, now)
     _count(routes)
 

@@ -7,11 +7,26 @@ from services.tracking.domain import STATES, CaseState
 from shared.kit import counters
 from shared.kit.counters import Kept
 from shared.kit.db import Connection
+from shared.kit.rows import Query, columns, many
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """Durations between two stages, over the reports that reached both; none where no report did."""
+
+    hop: str
+    reports: int
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+
 
 # Each stage's own event time: what the stage wrote as it happened, not when it was heard here. Of the newest reports
 # only, found by their ids, which rise with time: percentiles of a sample cost the same in every year. Of a case's steps
 # the first and those of people, once a case: in a crowded one the newest reports may all be, and thousands came before.
-SQL_HOPS = """
+SQL_HOPS = Query(
+    Hop,
+    """
 WITH newest AS MATERIALIZED (
     SELECT r.report_id, r.at, l.case_id, l.at AS in_case
     FROM (SELECT report_id, at FROM reports ORDER BY report_id DESC LIMIT $2) r
@@ -45,12 +60,9 @@ SELECT hop, count(seconds) AS reports,
        (percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds) * 1000)::float8 AS p95_ms,
        (percentile_cont(0.99) WITHIN GROUP (ORDER BY seconds) * 1000)::float8 AS p99_ms
 FROM hops GROUP BY hop, place ORDER BY place
-"""
-SQL_LATEST_CASES = """
-SELECT case_id, version, state, kind, level, grid_code, department, lng, lat, report_count, opened_at, due_at,
-       changed_at
-FROM cases ORDER BY case_id DESC LIMIT $1
-"""
+""",
+)
+SQL_LATEST_CASES = Query(CaseState, f"SELECT {columns(CaseState)} FROM cases ORDER BY case_id DESC LIMIT $1")
 HOPS_REPORTS_MAX = 500
 _OF_REPORTS = (
     "received", "routed", "unroutable", "in_case", "closed", "invalid", "points posted", "points voided",
@@ -70,17 +82,6 @@ class Progress:
     points_posted: int
     points: int
     settled: int
-
-
-@dataclass(frozen=True, slots=True)
-class Hop:
-    """Durations between two stages, over the reports that reached both; none where no report did."""
-
-    hop: str
-    reports: int
-    p50_ms: float | None
-    p95_ms: float | None
-    p99_ms: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,7 @@ async def progress(conn: Connection, company: str | None) -> Progress:
 
 async def hops(conn: Connection, since: datetime | None) -> list[Hop]:
     """Durations from stage to stage, of the newest HOPS_REPORTS_MAX reports or those of them received since then."""
-    return [Hop(**row) for row in await conn.fetch(SQL_HOPS, since, HOPS_REPORTS_MAX)]
+    return await many(conn, SQL_HOPS, since, HOPS_REPORTS_MAX)
 
 
 async def cases_at_a_glance(conn: Connection, rows_max: int) -> CasesAtAGlance:
@@ -125,7 +126,7 @@ async def cases_at_a_glance(conn: Connection, rows_max: int) -> CasesAtAGlance:
 
 async def latest_cases(conn: Connection, rows_max: int) -> list[CaseState]:
     """The cases opened last: their ids rise with time."""
-    return [CaseState(**row) for row in await conn.fetch(SQL_LATEST_CASES, rows_max)]
+    return await many(conn, SQL_LATEST_CASES, rows_max)
 
 
 async def tallies(conn: Connection) -> dict[str, int]:

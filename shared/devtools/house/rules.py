@@ -10,6 +10,7 @@ RULES: dict[str, Callable[[Path], Iterator[str]]] = {
     "database_clock": code_rules.database_clock,
     "city_zone": code_rules.city_zone,
     "sql_place": code_rules.sql_place,
+    "parameters": code_rules.parameters,
     "sizes": code_rules.sizes,
     "domain_pure": code_rules.domain_pure,
     "contracts_light": code_rules.contracts_light,

@@ -5,6 +5,20 @@ from dataclasses import dataclass
 
 from shared.kit.areas.tree import KnownArea
 from shared.kit.db import Connection
+from shared.kit.rows import arrays, unnest
+
+
+@dataclass(slots=True, eq=False)
+class AreaRow:
+    """An area as it is kept; `path` and `successors` parted by spaces."""
+
+    code: str
+    level: str
+    path: str
+    in_force: bool
+    successors: str
+    version: int
+
 
 # The row's lock is held to the commit: who sees a revision sees all rows up to it
 SQL_RAISE_MAP_REVISION = """
@@ -12,11 +26,10 @@ INSERT INTO known_map AS m (revision) VALUES (1)
 ON CONFLICT (singleton) DO UPDATE SET revision = m.revision + 1 RETURNING revision
 """
 SQL_MAP_REVISION = "SELECT revision FROM known_map"
-SQL_KEEP_AREAS = """
+SQL_KEEP_AREAS = f"""
 INSERT INTO known_areas AS k (code, level, path, in_force, successors, version, revision)
-SELECT t.code, t.level, string_to_array(t.path, ' '), t.in_force, string_to_array(t.successors, ' '), t.version, $7
-FROM unnest($1::text[], $2::text[], $3::text[], $4::bool[], $5::text[], $6::bigint[])
-     AS t (code, level, path, in_force, successors, version)
+SELECT t.code, t.level, string_to_array(t.path, ' '), t.in_force, string_to_array(t.successors, ' '), t.version, $1
+FROM {unnest(AreaRow, "t", first=2)}
 ON CONFLICT (code) DO UPDATE
 SET level = EXCLUDED.level, path = EXCLUDED.path, in_force = EXCLUDED.in_force, successors = EXCLUDED.successors,
     version = EXCLUDED.version, revision = EXCLUDED.revision
@@ -40,16 +53,14 @@ async def keep(conn: Connection, areas: Sequence[KeptArea]) -> None:
     if not areas:
         return
     revision: int = await conn.fetchval(SQL_RAISE_MAP_REVISION)
-    await conn.execute(
-        SQL_KEEP_AREAS,
-        [kept.area.code for kept in areas],
-        [kept.area.level for kept in areas],
-        [" ".join(kept.area.path) for kept in areas],
-        [kept.area.in_force for kept in areas],
-        [" ".join(kept.area.successors) for kept in areas],
-        [kept.version for kept in areas],
-        revision,
-    )
+    rows = [
+        AreaRow(
+            code=kept.area.code, level=kept.area.level, path=" ".join(kept.area.path), in_force=kept.area.in_force,
+            successors=" ".join(kept.area.successors), version=kept.version,
+        )
+        for kept in areas
+    ]  # fmt: skip
+    await conn.execute(SQL_KEEP_AREAS, revision, *arrays(AreaRow, rows))
 
 
 async def revision_of(conn: Connection) -> int:
@@ -61,7 +72,13 @@ async def since(conn: Connection, revision: int) -> list[KeptArea]:
     """Areas that changed after a revision; 0: all."""
     return [
         KeptArea(
-            KnownArea(row["code"], row["level"], tuple(row["path"]), row["in_force"], tuple(row["successors"])),
+            KnownArea(
+                code=row["code"],
+                level=row["level"],
+                path=tuple(row["path"]),
+                in_force=row["in_force"],
+                successors=tuple(row["successors"]),
+            ),
             row["version"],
         )
         for row in await conn.fetch(SQL_AREAS_SINCE, revision)

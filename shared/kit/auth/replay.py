@@ -21,6 +21,7 @@ from shared.kit.http.problems import unauthorized
 from shared.kit.ids import new_id
 from shared.kit.problems import REPLAYED_REQUEST, SIGNATURE_EXPIRED, ServiceBusy
 from shared.kit.refusals import Refusal
+from shared.kit.rows import arrays, unnest
 
 # Twice what a process lets pass by its own clock: one that is late would take what was captured before an id was swept.
 SIGNED_WITHIN_S = 600
@@ -30,15 +31,39 @@ CHALLENGE = 'StandardWebhooks realm="beegrid"'
 _RELEASE_PATIENCE_S = 0.1  # the time limit of the request may have passed: nobody waits longer than 5 s
 _log = structlog.get_logger(__name__)
 
+
+@dataclass(slots=True, eq=False)
+class NewClaim:
+    """A request that somebody wants to work on."""
+
+    company: str
+    request_id: str
+    content_hash: bytes
+    claim: UUID
+    signed_s: int
+
+
+@dataclass(slots=True, eq=False)
+class NewAnswer:
+    """An answer to a claimed request; `riders` parted by commas."""
+
+    company: str
+    request_id: str
+    claim: UUID
+    status: int
+    media_type: str | None
+    response: bytes | None
+    riders: str
+
+
 # Times are the database's: a replica with a wrong clock would otherwise purge what another has just seen.
 # NOT EXISTS: even DO NOTHING waits for a row that an open transaction has changed, and with it everybody in the batch;
 # a company's slow work, sent again meanwhile, would delay all others.
-SQL_CLAIM_REQUESTS = """
+SQL_CLAIM_REQUESTS = f"""
 INSERT INTO request_ids (company, request_id, content_hash, claim, seen_at)
 SELECT company, request_id, content_hash, claim, now()
-FROM unnest($1::text[], $2::text[], $3::bytea[], $4::uuid[], $5::bigint[])
-  AS new (company, request_id, content_hash, claim, signed_s)
-WHERE abs(extract(epoch FROM now()) - signed_s) <= $6
+FROM {unnest(NewClaim, "new", first=2)}
+WHERE abs(extract(epoch FROM now()) - signed_s) <= $1
   AND NOT EXISTS (SELECT FROM request_ids old WHERE old.company = new.company AND old.request_id = new.request_id)
 ON CONFLICT DO NOTHING
 RETURNING claim
@@ -62,12 +87,11 @@ UPDATE request_ids SET took_effect = true WHERE company = $1 AND request_id = $2
 RETURNING claim
 """
 # The answer to a request that names an erased rider is not kept: it may have their number.
-SQL_STORE_ANSWERS = """
+SQL_STORE_ANSWERS = f"""
 UPDATE request_ids r SET status = new.status, media_type = new.media_type, riders = string_to_array(new.riders, ','),
     response = CASE WHEN NOT EXISTS (SELECT FROM erased_riders WHERE number = ANY(string_to_array(new.riders, ',')))
                     THEN new.response END
-FROM unnest($1::text[], $2::text[], $3::uuid[], $4::int[], $5::text[], $6::bytea[], $7::text[])
-  AS new (company, request_id, claim, status, media_type, response, riders)
+FROM {unnest(NewAnswer, "new")}
 WHERE r.company = new.company AND r.request_id = new.request_id AND r.claim = new.claim AND r.status IS NULL
 """
 SQL_RELEASE_CLAIMS = """
@@ -183,13 +207,15 @@ class ReplayGuard:
         for at, one in enumerate(requests):
             first.setdefault((one.company, one.request_id), (at, new_id()))
         rows = [
-            (*key, requests[at].content_hash, claim, requests[at].signed_s)
-            for key, (at, claim) in sorted(first.items())
-        ]
+            NewClaim(
+                company=company, request_id=request_id, content_hash=requests[at].content_hash, claim=claim,
+                signed_s=requests[at].signed_s,
+            )
+            for (company, request_id), (at, claim) in sorted(first.items())
+        ]  # fmt: skip
         async with self._pool().acquire() as conn:
-            won = {
-                row["claim"] for row in await conn.fetch(SQL_CLAIM_REQUESTS, *zip(*rows, strict=True), SIGNED_WITHIN_S)
-            }
+            found_free = await conn.fetch(SQL_CLAIM_REQUESTS, SIGNED_WITHIN_S, *arrays(NewClaim, rows))
+            won = {row["claim"] for row in found_free}
             claimed = {at: Claim(*key, claim) for key, (at, claim) in first.items() if claim in won}
             again = [(at, one) for at, one in enumerate(requests) if at not in claimed]
             answers = await _earlier(conn, [one for _, one in again]) if again else []
@@ -197,26 +223,26 @@ class ReplayGuard:
         return [claimed[at] if at in claimed else found[at] for at in range(len(requests))]
 
     async def _settle(self, settled: list[tuple[Claim, KeptAnswer | None]]) -> list[Exception | None]:
-        kept = sorted(
-            (
-                claim.company,
-                claim.request_id,
-                claim.id,
-                answer.status,
-                answer.media_type,
-                answer.body,
-                ",".join(answer.riders),
+        kept = [
+            NewAnswer(
+                company=claim.company, request_id=claim.request_id, claim=claim.id, status=answer.status,
+                media_type=answer.media_type, response=answer.body, riders=",".join(answer.riders),
             )
-            for claim, answer in settled
+            for claim, answer in sorted(settled, key=_place)
             if answer is not None
-        )
+        ]  # fmt: skip
         released = sorted((c.company, c.request_id, c.id) for c, answer in settled if answer is None)
         async with self._pool().acquire() as conn:
             if kept:
-                await conn.execute(SQL_STORE_ANSWERS, *zip(*kept, strict=True))
+                await conn.execute(SQL_STORE_ANSWERS, *arrays(NewAnswer, kept))
             if released:
                 await conn.execute(SQL_RELEASE_CLAIMS, *zip(*released, strict=True))
         return [None] * len(settled)
+
+
+def _place(settled: tuple[Claim, KeptAnswer | None]) -> tuple[str, str, UUID]:
+    claim, _ = settled
+    return claim.company, claim.request_id, claim.id
 
 
 async def _earlier(conn: Connection, requests: list[SignedRequest]) -> list[Claim | KeptAnswer | Exception]:

@@ -11,10 +11,12 @@ import pytest
 
 from services.cases import domain, store
 from services.cases.domain import Order, Person
+from services.cases.store.rows import Look
 from services.cases.usecases import Wish
 from shared.devtools.installation import Installation
 from shared.events.case_changed import CaseChanged
 from shared.kit.db import Pool
+from shared.kit.rows import arrays
 from tests.reads import analyze
 from tests.services.cases.conftest import SEEN_AT
 
@@ -156,9 +158,9 @@ async def test_the_search_uses_its_index(cases: Any, routed: Any, installation: 
     await cases.report(*(routed(number * 100) for number in range(300)))
     await analyze(installation, "cases", "cases", "case_reports")
     reach = domain.reach_of(120.3, 30.3, 30)
-    cells = list(reach.cells)
+    cells = reach.cells
     async with cases.pool.acquire() as conn, conn.transaction():
         await conn.execute("SET LOCAL enable_seqscan = off")
-        arrays = [[0] * len(cells), ["part-01001"] * len(cells), cells, *([[0.0] * len(cells)] * 6)]
-        plan = await conn.fetch("EXPLAIN " + store.SQL_CANDIDATES, *arrays, [SEEN_AT] * len(cells), 48.0)
+        looks = [Look(0, "part-01001", cell, *reach[:4], 120.3, 30.3, SEEN_AT) for cell in cells]
+        plan = await conn.fetch("EXPLAIN " + store.SQL_CANDIDATES, 48.0, *arrays(Look, looks))
     assert "cases_live_by_place" in "\n".join(row[0] for row in plan)

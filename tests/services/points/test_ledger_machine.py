@@ -25,6 +25,7 @@ from shared.devtools.installation import Installation
 from shared.kit.db import prepare_connection
 from shared.kit.ids import new_id
 from shared.kit.refusals import Refusal
+from shared.kit.rows import Query
 from tests.services.points.ledger import (
     GAS,
     MANHOLE,
@@ -356,7 +357,7 @@ PLANTED = {
     "caps are forgotten between batches": (
         store,
         "SQL_EARNINGS",
-        store.SQL_EARNINGS + "WHERE e.points < 0",
+        Query(store.Earning, store.SQL_EARNINGS.text + "WHERE e.points < 0"),
     ),
     "a balance is not written": (
         store,

@@ -13,10 +13,11 @@ from services.rewards.store import offers
 from services.rewards.usecases.redemptions import Answer
 from shared.kit.db import Connection
 from shared.kit.refusals import Refusal
+from shared.kit.rows import Query
 from tests.services.rewards.shop import Shop, wish
 
 STOCK, RACERS, REPLICAS = 100, 300, 4
-UNLOCKED = offers.SQL_LOCK_OFFERS.replace("FOR NO KEY UPDATE OF o", "")
+UNLOCKED = Query(Offer, offers.SQL_LOCK_OFFERS.text.replace("FOR NO KEY UPDATE OF o", ""))
 # what was read is written back: the classical lost update
 UNGUARDED = """
 UPDATE offers o SET free = greatest(o.free - wanted.n, 0), held = least(o.held + wanted.n, o.stock - o.sold)

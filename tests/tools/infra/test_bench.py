@@ -10,7 +10,7 @@ import pytest
 
 from shared.devtools.installation import ROOT
 from shared.kit.relay import SQL_OLDEST
-from shared.kit.work import OUTBOX_COLUMNS
+from shared.kit.work import SQL_ENTER_OUTBOX
 
 REPORTS = 300
 
@@ -45,6 +45,6 @@ def test_the_floor_is_measured_and_adds_up(tmp_path: Path) -> None:
 def test_the_floor_speaks_the_kits_sql() -> None:
     """Its relay reads by place and its rows are tuples: both are written for these very texts."""
     assert [f"${n}" in SQL_OLDEST for n in range(1, 7)] == [True] * 5 + [False]
-    assert OUTBOX_COLUMNS == (
-        "event_id", "topic", "key", "version", "occurred_at", "traceparent", "headers", "payload",
+    assert SQL_ENTER_OUTBOX.names == (
+        "event_id", "topic", "key", "version", "occurred_at", "traceparent", "payload", "headers",
     )  # fmt: skip

@@ -27,8 +27,8 @@ from shared.geo.index import PolygonIndex
 from shared.kit.ids import new_id
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
-OutboxValues = tuple[UUID, str, str, int, datetime, None, None, bytes]
-"""The values of shared.kit.work.OUTBOX_COLUMNS."""
+OutboxValues = tuple[UUID, str, str, int, datetime, None, bytes, None]
+"""The values of shared.kit.work.SQL_ENTER_OUTBOX."""
 RADIUS_M, HOURS = 30.0, 48.0
 """As cases' own `duplicate_radius_m_max` is delivered."""
 ATTEMPTS_ALLOWED = 8
@@ -68,7 +68,7 @@ def part(service: str, name: str) -> ModuleType:
 
 def outgoing(topic: str, key: str, version: int, now: datetime, body: dict[str, Any]) -> OutboxValues:
     """An event's row."""
-    return new_id(), topic, key, version, now, None, None, orjson.dumps(body, default=str)
+    return new_id(), topic, key, version, now, None, orjson.dumps(body, default=str), None
 
 
 class Routing:
@@ -99,14 +99,14 @@ class Routing:
         for body, numbers in zip(bodies, near, strict=True):
             grid = self._grids[numbers[0]]
             others = [self._grids[number].code for number in numbers[1:]]
-            routes.append((body["report_id"], 1, "routed", None, grid.code, others, None, None, now))
+            routes.append((body["report_id"], 1, "routed", None, grid.code, others, None, None, now, None))
             del body["external_id"]
             body |= {
                 "outcome": "routed", "reason": None, "grid_code": grid.code, "grid_name": grid.name,
                 "area_path": self._paths[grid.code], "alternatives": others, "department": None,
             }  # fmt: skip
             rows.append(outgoing(REPORT_ROUTED.name, body["report_id"], 1, now, body))
-        await conn.copy_records_to_table("routes", records=routes, columns=self._store.ROUTE_COLUMNS)
+        await conn.copy_records_to_table("routes", records=routes, columns=self._store.SQL_ENTER_ROUTES.names)
         return rows
 
 
@@ -132,7 +132,7 @@ class Cases:
         ]
         await conn.fetch(store.SQL_KNOWN_REPORTS, [body["report_id"] for body in bodies])
         await conn.execute(store.SQL_LOCK_PLACES, sorted(domain.place_lock(*place) for place in locks))
-        await conn.fetch(store.SQL_CANDIDATES, *zip(*wanted, strict=True), HOURS)
+        await conn.fetch(store.SQL_CANDIDATES, HOURS, *zip(*wanted, strict=True))
         cases, reports, steps, rows = [], [], [], []
         for body in bodies:
             id_ = new_id()
@@ -140,9 +140,9 @@ class Cases:
             reports.append((body["report_id"], id_, 1, 1, body["rider_id"], body["company"], body["text"], ()))
             steps.append((id_, 1, "opened", "open", None, None, None, body["report_id"], "", now))
             rows.append(self._told(id_, body, cases[-1], now))
-        await conn.copy_records_to_table("cases", records=cases, columns=store.CASE_COLUMNS)
-        await conn.copy_records_to_table("case_reports", records=reports, columns=store.REPORT_COLUMNS)
-        await conn.copy_records_to_table("steps", records=steps, columns=store.STEP_COLUMNS)
+        await conn.copy_records_to_table("cases", records=cases, columns=store.SQL_ENTER_CASES.names)
+        await conn.copy_records_to_table("case_reports", records=reports, columns=store.SQL_ENTER_REPORTS.names)
+        await conn.copy_records_to_table("steps", records=steps, columns=store.SQL_ENTER_STEPS.names)
         return rows
 
     def _case(self, id_: UUID, body: dict[str, Any], now: datetime) -> tuple[Any, ...]:
@@ -179,12 +179,12 @@ class Points:
         ledger, today = self._ledger, now.date()
         bodies = [one.body for one in came]
         ordered = sorted((one.body["case_id"], one.body["grid_code"], one.version) for one in came)
-        await conn.fetch(ledger.SQL_RULES)
+        await conn.fetch(ledger.SQL_RULES.text)
         await conn.fetch(self._cases.SQL_LOCK_CASES, *zip(*ordered, strict=True))
         riders = [body["report"]["rider_id"] for body in bodies]
-        accounts = {str(row[0]): row for row in await conn.fetch(ledger.SQL_LOCK_ACCOUNTS, riders)}
-        await conn.fetch(ledger.SQL_HOLDS, [body["report"]["report_id"] for body in bodies])
-        await conn.fetch(ledger.SQL_EARNINGS, riders, [today] * len(riders))
+        accounts = {str(row[0]): row for row in await conn.fetch(ledger.SQL_LOCK_ACCOUNTS.text, riders)}
+        await conn.fetch(ledger.SQL_HOLDS.text, [body["report"]["report_id"] for body in bodies])
+        await conn.fetch(ledger.SQL_EARNINGS.text, riders, [today] * len(riders))
         holds, entries, moved, earned, rows = [], [], [], [], []
         for body in bodies:
             report, amount = body["report"], self._points(body["kind"], now)
@@ -194,7 +194,7 @@ class Points:
             holds.append((report_id, "report", rider, body["case_id"], body["kind"], amount, "held", None,
                           report["company"], now, None, 1))  # fmt: skip
             entries.append((rider, version + 1, 0, entry_id, report_id, "held", "issuance", "pending", amount, now))
-            moved.append((rider, version + 1, pending + amount, available, reserved, version))
+            moved.append((rider, version + 1, pending + amount, available, reserved, True, version))
             earned.append((rider, today, body["kind"], amount, 1))
             told = {
                 "rider_id": rider, "entry_id": entry_id, "movement": "held", "source": "report",
@@ -203,8 +203,8 @@ class Points:
                 "available": available, "changed_at": now,
             }  # fmt: skip
             rows.append(outgoing(ACCOUNT_CHANGED.name, rider, version + 1, now, told))
-        await conn.copy_records_to_table("holds", records=holds, columns=ledger.HOLD_COLUMNS)
-        await conn.copy_records_to_table("entries", records=entries, columns=ledger.ENTRY_COLUMNS)
+        await conn.copy_records_to_table("holds", records=holds, columns=ledger.SQL_ENTER_HOLDS.names)
+        await conn.copy_records_to_table("entries", records=entries, columns=ledger.SQL_ENTER_ENTRIES.names)
         await conn.execute(ledger.SQL_MOVE_ACCOUNTS, *zip(*moved, strict=True))
         await conn.execute(ledger.SQL_ADD_EARNINGS, *zip(*earned, strict=True))
         return rows
@@ -225,10 +225,10 @@ class Messages:
     async def take(self, conn: Connection, now: datetime, came: Sequence[Came]) -> list[OutboxValues]:
         """One statement."""
         wanted = [
-            (one.body["rider_id"], one.event_id, "points", "report_accepted", _params(one.body), one.occurred_at)
+            (one.body["rider_id"], one.event_id, "points", "report_accepted", _params(one.body), one.occurred_at, None)
             for one in came
         ]
-        await conn.execute(self._store.SQL_TELL, *zip(*wanted, strict=True), ATTEMPTS_ALLOWED, now)
+        await conn.execute(self._store.SQL_TELL, ATTEMPTS_ALLOWED, now, *zip(*wanted, strict=True))
         return []
 
 
@@ -252,7 +252,7 @@ class Reporters:
             for one in came
             if (report := one.body["report"])
         ]
-        await conn.execute(self._store.SQL_ADD, *zip(*wanted, strict=True), now)
+        await conn.execute(self._store.SQL_ADD, now, *zip(*wanted, strict=True))
         return []
 
 

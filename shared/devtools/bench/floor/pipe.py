@@ -17,7 +17,7 @@ from shared.kit import clock
 from shared.kit.inbox import SQL_INBOX_NEW
 from shared.kit.relay import BYTES_PER_ROUND, POLL_S, ROWS_PER_ROUND, SQL_DELETE, SQL_OLDEST
 from shared.kit.sending import BATCH_BYTES_MAX
-from shared.kit.work import OUTBOX_COLUMNS
+from shared.kit.work import SQL_ENTER_OUTBOX
 
 RECORDS_MAX = 500
 PACE_S = 0.02
@@ -68,7 +68,7 @@ async def consume(hop: Hop, consumer: AIOKafkaConsumer, conn: Connection, wake: 
             await conn.execute(SQL_INBOX_NEW, [one.event_id for one in came])
             rows = await hop.take(conn, now, came)
             if rows:
-                await conn.copy_records_to_table("outbox", records=rows, columns=OUTBOX_COLUMNS)
+                await conn.copy_records_to_table("outbox", records=rows, columns=SQL_ENTER_OUTBOX.names)
         if rows:
             wake.set()
         await consumer.commit({place: records[-1].offset + 1 for place, records in found.items()})

@@ -63,7 +63,7 @@ SELECT d.delivery_id, d.event_id, d.lane, d.target_id, d.template, d.params, d.s
 FROM deliveries d
 JOIN channels c ON c.channel_id = d.target_id
 LEFT JOIN preferences p ON p.rider_id = c.rider_id
-LEFT JOIN riders r ON r.rider_id = c.rider_id
+LEFT JOIN known_riders r ON r.rider_id = c.rider_id
 WHERE d.lane = 'channel' AND d.state IN ('pending', 'failed') AND d.next_attempt_at <= $1
     AND (c.verified_at IS NULL) = (d.template = 'address_code')
 ORDER BY d.next_attempt_at LIMIT $2

@@ -9,7 +9,7 @@ from services.notifications.domain import Webhook
 from shared.kit.db import Connection
 
 SQL_TELLABLE = """
-SELECT w.company, w.webhook_id FROM webhooks w LEFT JOIN companies c ON c.code = w.company
+SELECT w.company, w.webhook_id FROM webhooks w LEFT JOIN known_companies c ON c.code = w.company
 WHERE w.active AND c.active IS NOT FALSE
 """
 SQL_WEBHOOK = """

@@ -1,6 +1,6 @@
 """Accounts, holds, entries and rules. A batch costs the same few statements whatever its size."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
@@ -9,12 +9,11 @@ from services.points.domain import Account, Book, DayUse, Hold, Rule
 from services.points.store import rounds
 from shared.kit import counters
 from shared.kit.db import Connection
-from shared.kit.erasure import Leaver
 from shared.kit.ids import new_id
 
 # In id order, so that two processes with riders in common wait for each other instead of deadlocking
 SQL_LOCK_ACCOUNTS = """
-SELECT rider_id, version, pending, available, reserved, active, version
+SELECT rider_id, version, pending, available, reserved, version
 FROM accounts WHERE rider_id = ANY($1::uuid[]) ORDER BY rider_id FOR NO KEY UPDATE
 """
 SQL_OPEN_ACCOUNTS = "INSERT INTO accounts (rider_id) SELECT unnest($1::uuid[]) ON CONFLICT DO NOTHING"
@@ -66,19 +65,8 @@ HOLD_COLUMNS = (
 ENTRY_COLUMNS = (
     "rider_id", "version", "line", "entry_id", "hold_id", "movement", "from_account", "to_account", "amount", "made_at",
 )  # fmt: skip
-SQL_PROJECT_RIDERS = """
-INSERT INTO accounts AS a (rider_id, active, rider_version)
-SELECT * FROM unnest($1::uuid[], $2::boolean[], $3::bigint[]) ORDER BY 1
-ON CONFLICT (rider_id) DO UPDATE SET active = excluded.active, rider_version = excluded.rider_version
-WHERE a.rider_version < excluded.rider_version
-"""
-SQL_RETIRE_RIDERS = """
-UPDATE accounts a SET active = false FROM unnest($1::uuid[], $2::bigint[]) AS u (rider_id, version)
-WHERE a.rider_id = u.rider_id AND a.rider_version <= u.version AND a.active
-"""
-SQL_ACCOUNTS_ERASE = "UPDATE accounts SET active = false WHERE rider_id = ANY($1::uuid[]) AND active"
 SQL_ACCOUNT = """
-SELECT rider_id, version, pending, available, reserved, active, version FROM accounts WHERE rider_id = $1
+SELECT rider_id, version, pending, available, reserved, version FROM accounts WHERE rider_id = $1
 """
 SQL_ENTRIES = """
 SELECT e.version, e.line, e.entry_id, e.movement, h.source, e.hold_id, h.case_id, h.kind, e.from_account, e.to_account,
@@ -224,21 +212,6 @@ async def add_rule(conn: Connection, rule: Rule, now: datetime) -> bool:
         now,
     )
     return added is not None
-
-
-async def forget(conn: Connection, leavers: Sequence[Leaver]) -> None:
-    """End spending. The ledger stays whole: it knows riders by bare ids, which lead to nobody after an erasure."""
-    await conn.execute(SQL_ACCOUNTS_ERASE, [one.rider_id for one in leavers])
-
-
-async def retire_riders(conn: Connection, gone: Sequence[tuple[UUID, int]]) -> None:
-    """End the spending of riders whose state up to a version is no more; a newer state stays."""
-    await conn.execute(SQL_RETIRE_RIDERS, [rider for rider, _ in gone], [version for _, version in gone])
-
-
-async def project_riders(conn: Connection, riders: Iterable[tuple[UUID, bool, int]]) -> None:
-    """Keep (rider id, active, rider version); older versions than the kept one change nothing. One row per rider."""
-    await conn.execute(SQL_PROJECT_RIDERS, *_columns(3, list(riders)))
 
 
 async def hold(conn: Connection, hold_id: UUID) -> Hold | None:

@@ -3,11 +3,9 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from operator import attrgetter
-from uuid import UUID
 
 from services.tracking.domain import CaseReport, CaseState, CaseStep, Movement, ReceivedReport, Routing
 from shared.kit.db import Connection
-from shared.kit.resealing import Sealed, uuid_after
 
 SQL_ADD_REPORTS = """
 INSERT INTO reports (report_id, company, external_id, rider_id, kind, level, lng, lat, seen_at, at)
@@ -75,22 +73,6 @@ SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::bigin
 ON CONFLICT DO NOTHING
 """
 
-SQL_UPSERT_COMPANY = """
-INSERT INTO companies (company_id, code, version, active, keys) VALUES ($1, $2, $3, $4, $5)
-ON CONFLICT (company_id) DO UPDATE SET code = excluded.code, version = excluded.version, active = excluded.active,
-    keys = excluded.keys
-WHERE companies.version < excluded.version
-"""
-
-SQL_SEALED = """
-SELECT c.company_id::text, c.code, k ->> 0, k ->> 1
-FROM (SELECT company_id, code, keys FROM companies WHERE company_id > $1 ORDER BY company_id LIMIT $2) c
-CROSS JOIN jsonb_array_elements(c.keys) k ORDER BY 1
-"""
-SQL_COMPANY_KEYS = "SELECT keys FROM companies WHERE code = $1 AND active"
-SQL_COMPANY_CODES = "SELECT code FROM companies WHERE active"
-
-
 Row = ReceivedReport | Routing | CaseState | CaseStep | CaseReport | Movement
 
 
@@ -128,29 +110,6 @@ async def add_movements(conn: Connection, rows: Sequence[Movement]) -> None:
     """Movements of reports' points."""
     if rows:
         await conn.execute(SQL_ADD_MOVEMENTS, *_columns(_values(rows)))
-
-
-async def upsert_company(
-    conn: Connection, company_id: UUID, code: str, version: int, active: bool, keys: list[tuple[str, str]]
-) -> None:
-    """A company and its active keys (id, sealed secret), newest first; an older version changes nothing."""
-    await conn.execute(SQL_UPSERT_COMPANY, company_id, code, version, active, keys)
-
-
-async def company_codes(conn: Connection) -> set[str]:
-    """The codes of all active companies."""
-    return {row["code"] for row in await conn.fetch(SQL_COMPANY_CODES)}
-
-
-async def company_keys(conn: Connection, code: str) -> list[tuple[str, str]]:
-    """Keys (id, sealed secret) of an active company, newest first; [] for any other."""
-    found = await conn.fetchval(SQL_COMPANY_KEYS, code)
-    return [(key_id, sealed) for key_id, sealed in found or []]
-
-
-async def sealed(conn: Connection, after: str, most: int) -> list[Sealed]:
-    """Companies' keys."""
-    return [Sealed(*row) for row in await conn.fetch(SQL_SEALED, uuid_after(after), most)]
 
 
 def _values(rows: Sequence[Row]) -> Iterable[tuple[object, ...]]:

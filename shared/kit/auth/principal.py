@@ -28,6 +28,8 @@ class Principal:
     areas: tuple[str, ...] = ()
     merchant_id: str | None = None
     name: str = ""
+    suspended: bool = False
+    """Of a company: the operator lets it do nothing for now."""
     tree: AreaTree = field(default=NO_MAP, compare=False, repr=False)
     """The city's areas as they were known when the request came."""
 

@@ -46,15 +46,15 @@ UPDATE outbox SET occurred_at = occurred_at - interval '1 year', event_id = (lpa
     || right(replace(event_id::text, '-', ''), 20))::uuid
 """
 SQL_RIDERS = "SELECT rider_id, company, external_id, consent_at IS NOT NULL, active, version FROM riders"
-SQL_RIDERS_KNOWN = "SELECT rider_id, company, external_id, consent, active, version FROM riders ORDER BY 1"
+SQL_RIDERS_KNOWN = "SELECT rider_id, company, number, consent, active, version FROM known_riders ORDER BY 1"
 SQL_COMPANIES = """
-SELECT c.company_id, c.code, c.active, c.version,
+SELECT c.code, c.active, c.version,
        coalesce(array_agg(k.key_id::text ORDER BY k.key_id) FILTER (WHERE k.active), '{}')
-FROM companies c LEFT JOIN company_keys k USING (company_id) GROUP BY c.company_id ORDER BY 1
+FROM companies c LEFT JOIN company_keys k USING (company_id) GROUP BY c.company_id ORDER BY c.code
 """
 SQL_COMPANIES_KNOWN = """
-SELECT company_id, code, active, version, ARRAY(SELECT k ->> 'key_id' FROM jsonb_array_elements(keys) k ORDER BY 1)
-FROM companies ORDER BY 1
+SELECT code, active, version, ARRAY(SELECT k ->> 'key_id' FROM jsonb_array_elements(keys) k ORDER BY 1)
+FROM known_companies ORDER BY 1
 """
 SQL_ERASED = "SELECT rider_id, number FROM erased_riders ORDER BY 1"
 SQL_AREAS = "SELECT code, in_force, version FROM known_areas ORDER BY 1"

@@ -26,6 +26,7 @@ from shared.kit.auth import Sealer, signed_headers
 from shared.kit.db import Pool
 from shared.kit.ids import new_id
 from shared.kit.work import begin
+from shared.known.knowing import follow_companies
 from tests.services.tracking.conftest import Story, event
 
 Signed = dict[str, bytes]
@@ -69,7 +70,7 @@ async def companies(pool: Pool, installation: Installation) -> Signed:
         values = {"company_id": company_id, "code": code, "name": code, "active": True, "keys": [key]}
         async with pool.acquire() as conn, conn.transaction():
             told = event(CompanyChanged.model_validate(values), company_id, 1, 0)
-            await usecases.follow_companies(await begin(conn), [told])
+            await follow_companies(await begin(conn), [told])
     return made
 
 

@@ -134,6 +134,7 @@ VIOLATIONS = {
         ("services/riders/migrations/0009_late.sql", "-- Why: x y\n-- migrate:up\n-- migrate:down\n", "are not 1.."),
         ("services/riders/migrations/2.sql", "-- Why: x y\n-- migrate:up\n-- migrate:down\n", "not named"),
         ("services/riders/migrations/0009_mute.sql", "-- migrate:up\n-- migrate:down\n", "doesn't say why"),
+        ("shared/known/migrations/riders/00009_mute.sql", "-- migrate:up\n-- migrate:down\n", "doesn't say why"),
         ("services/riders/migrations/0009_up.sql", "-- Why: x y\nSELECT 1;\n", "lacks"),
         (
             "services/riders/migrations/0009_back.sql",

@@ -52,6 +52,7 @@ VIOLATIONS = {
         ("services/riders/api.py", '\nQUERY = f"UPDATE riders SET x = {1}"\n', "outside store.py"),
         ("services/riders/handlers.py", '\nQUERY = """\nWITH x AS (SELECT 1) SELECT * FROM x"""\n', "outside store.py"),
         ("services/riders/store.py", '\nQUERY = "DELETE FROM riders"\n', "no module constant"),
+        ("shared/known/riders.py", '\nQUERY = "DELETE FROM known_riders"\n', "no module constant"),
         (
             "services/riders/store.py",
             '\ndef q() -> str:\n    return "DELETE FROM x"\n',
@@ -82,6 +83,7 @@ VIOLATIONS = {
     "problems_place": [
         ("services/riders/domain.py", '\nX = Problem("a", 409, "甲", "A", "乙", "B")\n', "makes a Problem"),
         ("services/riders/api.py", "\nX = refusals.Refusal(NOT_FOUND)\n", "makes a Refusal"),
+        ("shared/known/domain.py", "\nX = refusals.Refusal(NOT_FOUND)\n", "makes a Refusal"),
         ("services/riders/api.py", "\nfrom fastapi import HTTPException\n", "refuse with a problem"),
     ],
     "contracts_light": [

@@ -97,7 +97,7 @@ class CachedKeyRing:
                 raise
 
 
-def _keep(answers: _Answers, company: str, answer: SharedAnswer[list[bytes]]) -> None:
+def _keep(answers: _Answers, company: str, answer: SharedAnswer[Signer]) -> None:
     answers[company] = answer
     answers.move_to_end(company)
     if len(answers) > COMPANIES_MAX:

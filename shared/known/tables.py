@@ -14,7 +14,7 @@ from shared.kit.retention import Table, Way
 ROOT = Path(__file__).resolve().parents[2]
 COMPANIES = Table(
     "known_companies", "what is known of a company", Way.BOUNDED, "as the company",
-    "whose signatures are good, and who is told",
+    "whose signatures are good, and who is notified",
 )  # fmt: skip
 RIDERS = Table(
     "known_riders",

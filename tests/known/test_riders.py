@@ -93,7 +93,7 @@ async def test_a_restored_list_erases_whom_the_backup_brought_back(schema: Schem
     assert (await schema.numbered("r1"))["r1"].erased
 
 
-async def test_a_service_is_told_who_left_and_not_who_stays(schema: Schema) -> None:
+async def test_who_left_is_handed_on_and_not_who_stays(schema: Schema) -> None:
     await schema.hear_riders(*(rider_is(number) for number in ("left", "gone", "stays")))
     assert schema.left == []
     await schema.hear_riders(rider_is("left", 2, active=False), rider_is("stays", 2, locale="en"))

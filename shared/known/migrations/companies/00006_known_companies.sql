@@ -1,7 +1,7 @@
--- Why: a service that takes companies' signatures, or tells companies, knows who they are and whether they may act.
+-- Why: a service that takes companies' signatures, or notifies companies, knows who they are and whether they may act.
 -- migrate:up
 
--- riders.company-changed.v1, the newest state of each. A suspended company stays with its keys: it is told why it is
+-- riders.company-changed.v1, the newest state of each. A suspended company stays with its keys: it learns why it is
 -- refused instead of being taken for somebody else.
 CREATE TABLE known_companies (
     code text PRIMARY KEY,

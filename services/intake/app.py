@@ -15,16 +15,14 @@ from services.intake.usecases import reports
 from services.intake.usecases.imaging import PhotoWorkers
 from services.intake.usecases.leaving import forget
 from services.intake.usecases.photos import REFUSED_EVERY_S, Photos, measure_refused
-from services.intake.usecases.projections import ProjectedKeys, secrets
 from services.intake.usecases.reports import Outcome
 from shared.catalog import Catalogue
 from shared.events.case_changed import CASE_CHANGED
-from shared.events.company_changed import COMPANY_CHANGED
 from shared.events.inbound_reports import INBOUND_REPORTS
-from shared.events.rider_changed import RIDER_CHANGED
-from shared.kit.auth import CachedKeyRing, Sealer
+from shared.kit.auth import Sealer
 from shared.kit.batcher import Batcher
 from shared.kit.service import Service
+from shared.known.knowing import Riders, knows
 
 
 def build(settings: Settings | None = None) -> Service:
@@ -32,15 +30,10 @@ def build(settings: Settings | None = None) -> Service:
     settings = settings or Settings()
     service = Intake("intake", settings, title="BeeGrid intake")
     service.keeps(*TABLES)
-    sealer = Sealer(settings.sealing_key.get_secret_value())
-    keys = ProjectedKeys(lambda: service.pool, sealer)
-    service.key_ring = CachedKeyRing(keys.load, codes=keys.codes)
-    service.seals(secrets(sealer))
+    knows(service, riders=Riders(numbers=True), companies=Sealer(settings.sealing_key.get_secret_value()))
     catalogue = Catalogue.load(settings.catalogue_path, settings.city_zone)
     service.consumes(INBOUND_REPORTS, partial(handlers.on_report_submission, catalogue))
     service.consumes(CASE_CHANGED, handlers.on_case_changed)
-    service.consumes(COMPANY_CHANGED, handlers.on_company_changed)
-    service.consumes(RIDER_CHANGED, handlers.on_rider_changed, handlers.on_rider_gone)
 
     async def flush(submissions: list[Submission]) -> list[Outcome | Exception]:
         async with service.work() as work:

@@ -4,12 +4,6 @@ from shared.kit.data_map import RIDER_ID, About, Columns, plain
 
 PLACE = About("place", "where the photo was taken, from its EXIF", "the rider", "deleted with the photo")
 COLUMNS: Columns = {
-    "companies": plain("code keys"),
-    "riders": {
-        **plain("company"),
-        "rider_id": RIDER_ID,
-        "external_id": About("number", "the company names its rider by it", "the service", "its hash"),
-    },
     "reports": {
         **plain("company kind"),
         "rider_id": RIDER_ID,

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from services.intake import problems
 from shared.kit.refusals import Refusal
+from shared.known.domain import Rider, company_refusal, rider_refusal
 
 FUTURE_TOLERANCE = timedelta(minutes=5)
 REPORTS_PER_REQUEST_MAX = 500
@@ -42,19 +43,6 @@ class Submission:
     traceparent: str | None = None
     event_id: UUID | None = None
     """Of an event that came over HTTP; what Kafka brings was held against the inbox before."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rider:
-    """What intake knows of a rider. `company_active` None: the company is not known here."""
-
-    rider_id: UUID
-    company: str
-    external_id: str
-    consent: bool
-    active: bool
-    company_active: bool | None
-    erased: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,21 +134,14 @@ def _content_refusal(s: Submission, level: str | None, now: datetime) -> Refusal
 
 
 def _sender_refusal(s: Submission, rider: Rider | None, known: Known) -> Refusal | None:
-    if s.company is not None and s.company not in known.companies:
-        return problems.UNKNOWN_COMPANY("the company is not registered")
-    if s.company is not None and not known.companies[s.company]:
-        # before the rider: no registration helps
-        return problems.COMPANY_SUSPENDED("the company is suspended")
+    # before the rider: no registration helps. Nobody knows any more whose an erased rider was
+    code = s.company or (rider.company if rider is not None else "")
+    if code and (refusal := company_refusal(known.companies.get(code))) is not None:
+        return refusal
     if rider is None:
         return problems.UNKNOWN_RIDER("the rider is not registered", field="rider")
-    if s.company is None and rider.company_active is None:
-        return problems.UNKNOWN_COMPANY("the company is not registered")
-    if s.company is None and not rider.company_active:
-        return problems.COMPANY_SUSPENDED("the company is suspended")
-    if rider.erased:
-        return problems.RIDER_ERASED("the rider had the data erased", field="rider")
-    if not rider.active:
-        return problems.RIDER_INACTIVE("the rider is no longer active", field="rider")
+    if (refusal := rider_refusal(rider)) is not None:
+        return refusal
     if not rider.consent:
         detail = "the rider has not agreed to place and photo being processed"
         return problems.CONSENT_MISSING(detail, field="rider")
@@ -169,7 +150,7 @@ def _sender_refusal(s: Submission, rider: Rider | None, known: Known) -> Refusal
 
 def newcomer(rider_id: UUID, company: str, external_id: str) -> Rider:
     """A rider as they will be known when an operator has registered them with a file of reports."""
-    return Rider(rider_id, company, external_id, consent=True, active=True, company_active=None)
+    return Rider(rider_id, company, external_id, consent=True, active=True)
 
 
 def _photo_refusal(s: Submission, rider: Rider | None, known: Known) -> Refusal | None:

@@ -6,6 +6,7 @@ from shared.kit.refusals import Problem
 UNKNOWN_COMPANY = problems.UNKNOWN_COMPANY
 COMPANY_SUSPENDED = problems.COMPANY_SUSPENDED
 RIDER_ERASED = problems.RIDER_ERASED
+RIDER_INACTIVE = problems.RIDER_INACTIVE
 EVENT_KNOWN = problems.EVENT_KNOWN
 IDEMPOTENCY_CONFLICT = problems.IDEMPOTENCY_CONFLICT
 EXTERNAL_ID_MISMATCH = problems.EXTERNAL_ID_MISMATCH
@@ -15,11 +16,6 @@ UNKNOWN_RIDER = Problem(
     "unknown_rider", 422, zh="骑手未登记", en="Unknown rider",
     next_zh="先登记骑手，稍后重新上报。",
     next_en="Register the rider first, then send the report again.",
-)  # fmt: skip
-RIDER_INACTIVE = Problem(
-    "rider_inactive", 403, zh="骑手已停用", en="Rider inactive",
-    next_zh="骑手恢复为在岗状态之前不能上报。",
-    next_en="Register the rider as active before reports are sent.",
 )  # fmt: skip
 CONSENT_MISSING = Problem(
     "consent_missing", 422, zh="骑手未授权", en="Consent missing",

@@ -3,8 +3,6 @@
 from shared.kit.retention import Table, Way
 
 TABLES = (
-    Table("companies", "what is known of a company", Way.BOUNDED, "as the company", "whose signatures are good"),
-    Table("riders", "what is known of a rider", Way.BOUNDED, "as the rider's account", "who may report"),
     Table(
         "reports", "a number that its sender has used, and a hash of what it said", Way.STAYS, "as long as the suite",
         "a report is accepted once per number of its sender, however late it is sent again; place and words aren't "

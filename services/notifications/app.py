@@ -20,13 +20,12 @@ from services.notifications.usecases.sealing import secrets
 from shared.catalog import Catalogue
 from shared.events.account_changed import ACCOUNT_CHANGED
 from shared.events.case_changed import CASE_CHANGED
-from shared.events.company_changed import COMPANY_CHANGED
 from shared.events.redemption_changed import REDEMPTION_CHANGED
-from shared.events.rider_changed import RIDER_CHANGED
 from shared.kit.areas.carrying import ByArea
-from shared.kit.auth import CachedKeyRing, Sealer
-from shared.kit.db import ACQUIRE_TIMEOUT_S, Connection
+from shared.kit.auth import Sealer
+from shared.kit.db import Connection
 from shared.kit.service import Service
+from shared.known.knowing import Riders, knows
 
 UNFINISHED_EVERY_S = 15.0
 
@@ -50,12 +49,10 @@ def build(settings: Settings | None = None) -> Service:
     )
     parts = Parts(settings, sealer, texts, WebhookSender(settings, sealer), ChannelSender(settings, sealer, texts))
     service.parts = parts
-    service.key_ring = CachedKeyRing(partial(_signing_keys, service, sealer), codes=partial(_company_codes, service))
+    knows(service, riders=Riders(left=people.forget_addresses), companies=sealer)
     service.consumes(ACCOUNT_CHANGED, partial(handlers.on_account_changed, settings))
     service.consumes(CASE_CHANGED, partial(handlers.on_case_changed, settings, service.known_areas))
     service.consumes(REDEMPTION_CHANGED, partial(handlers.on_redemption_changed, settings))
-    service.consumes(RIDER_CHANGED, handlers.on_rider_changed, handlers.on_rider_gone)
-    service.consumes(COMPANY_CHANGED, handlers.on_company_changed)
     for router in routers:
         service.include(router)
     sender = Sender(lambda: service.pool, settings, parts.webhooks, parts.channels)
@@ -72,18 +69,6 @@ def build(settings: Settings | None = None) -> Service:
     service.seals(*secrets(sealer))
     service.keeps_by_area(ByArea(choices.count_by_area, partial(choices.carry_channels, sealer)))
     return service
-
-
-async def _signing_keys(service: Service, sealer: Sealer, company: str) -> list[bytes]:
-    """The company's active secrets as the riders service has told them."""
-    async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-        sealed = await people.company_keys(conn, company)
-    return [sealer.unseal(one, company, str(key_id)) for key_id, one in sealed]
-
-
-async def _company_codes(service: Service) -> set[str]:
-    async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-        return await people.company_codes(conn)
 
 
 async def _measure_crowds(conn: Connection) -> None:

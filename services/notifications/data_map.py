@@ -10,9 +10,6 @@ LIMITED = About(
 PARAMS = About("words", "what the message says: staff's notes, masked", "its rider", "deleted")
 COLUMNS: Columns = {
     "messages": {**plain("topic template"), "rider_id": RIDER_ID, "params": PARAMS},
-    "riders": {**plain("company locale"), "rider_id": RIDER_ID},
-    "companies": plain("code"),
-    "company_keys": plain("sealed"),
     "preferences": {**plain("language"), "rider_id": RIDER_ID},
     "channels": {
         **plain("area kind language topics"),

@@ -106,28 +106,6 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Rider:
-    """What the riders service tells."""
-
-    rider_id: UUID
-    company: str
-    locale: str
-    active: bool
-    version: int
-
-
-@dataclass(frozen=True, slots=True)
-class Company:
-    """A company with its sealed signing keys, newest first, only active ones."""
-
-    company_id: UUID
-    code: str
-    active: bool
-    version: int
-    keys: tuple[tuple[UUID, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Channel:
     """A way to a person outside the app. `sealed`: the address; `hint`: as much of it as may be shown.
 

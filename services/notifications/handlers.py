@@ -6,11 +6,9 @@ from services.notifications.settings import Settings
 from services.notifications.usecases import cases, telling
 from shared.events.account_changed import AccountChanged
 from shared.events.case_changed import CaseChanged
-from shared.events.company_changed import CompanyChanged
 from shared.events.redemption_changed import RedemptionChanged
-from shared.events.rider_changed import RiderChanged
 from shared.kit.areas.following import KnownAreas
-from shared.kit.work import Event, Gone, Work
+from shared.kit.work import Event, Work
 
 
 async def on_account_changed(settings: Settings, work: Work, events: Sequence[Event[AccountChanged]]) -> None:
@@ -28,18 +26,3 @@ async def on_case_changed(
 async def on_redemption_changed(settings: Settings, work: Work, events: Sequence[Event[RedemptionChanged]]) -> None:
     """Redemptions took a step."""
     await telling.tell_redemptions(settings, work, events)
-
-
-async def on_rider_changed(work: Work, events: Sequence[Event[RiderChanged]]) -> None:
-    """Riders were registered, changed or erased."""
-    await telling.take_riders(work, events)
-
-
-async def on_rider_gone(work: Work, gone: Sequence[Gone]) -> None:
-    """Riders are no more."""
-    await telling.retire_riders(work, gone)
-
-
-async def on_company_changed(work: Work, events: Sequence[Event[CompanyChanged]]) -> None:
-    """Companies or their keys changed."""
-    await telling.take_companies(work, events)

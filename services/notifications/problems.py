@@ -4,6 +4,7 @@ from shared.kit import problems
 from shared.kit.refusals import Problem
 
 COMPANY_MISSING = problems.COMPANY_MISSING
+COMPANY_SUSPENDED = problems.COMPANY_SUSPENDED
 
 UNKNOWN_CHANNEL = Problem(
     "unknown_channel", 422, zh="没有这个通知渠道", en="No such channel",

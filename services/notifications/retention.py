@@ -19,9 +19,6 @@ TABLES = (
         "crowds", "a step of a crowded case whose reporters are being notified", Way.DRAINED, "until all are",
         "100,000 riders are notified in bounded transactions, and a killed process goes on where it was",
     ),
-    Table("riders", "what is known of a rider", Way.BOUNDED, "as the rider's account", "whom to notify, and how"),
-    Table("companies", "what is known of a company", Way.BOUNDED, "as the company", "whose webhook it is"),
-    Table("company_keys", "a company's sealed signing key", Way.FOLLOWS, "with the company", "signs webhooks"),
     Table("preferences", "what a rider has chosen", Way.BOUNDED, "as the rider's account", "language, quiet hours"),
     Table("channels", "a way to a person outside the app", Way.BOUNDED, "until its owner removes it", "where to send"),
     Table(

@@ -21,6 +21,7 @@ from shared.kit.http.paging import Asked, Page, PageAsked
 from shared.kit.masking import masked
 from shared.kit.problems import NOT_FOUND
 from shared.kit.service import Service, current_service
+from shared.known import riders as known_riders
 
 router: APIRouter = policy_router(tags=["points"])
 CurrentService = Annotated[Service, Depends(current_service)]
@@ -40,7 +41,7 @@ class AccountOut(Answer):
     version: int
 
     @staticmethod
-    def of(rider_id: UUID, account: Account | None) -> "AccountOut":
+    def of(rider_id: UUID, account: Account | None, active: bool) -> "AccountOut":
         """A rider who never earned has an account of zeros."""
         found = account or Account(rider_id)
         return AccountOut(
@@ -48,7 +49,7 @@ class AccountOut(Answer):
             pending=found.pending,
             available=found.available,
             reserved=found.reserved,
-            active=found.active,
+            active=active,
             version=found.version,
         )
 
@@ -188,7 +189,8 @@ async def _rules(conn: Connection, page: Sequence[Rule], cursor: str | None) -> 
 
 async def _account(service: Service, rider_id: UUID) -> AccountOut:
     async with service.pool.acquire() as conn:
-        return AccountOut.of(rider_id, await store.account(conn, rider_id))
+        active = rider_id not in await known_riders.inactive_among(conn, [rider_id])
+        return AccountOut.of(rider_id, await store.account(conn, rider_id), active)
 
 
 async def _entries(service: Service, rider_id: UUID, asked: PageAsked) -> Page[EntryOut]:

@@ -14,11 +14,11 @@ from services.points.usecases.checking import Checking
 from shared.catalog import Catalogue
 from shared.events.case_changed import CASE_CHANGED
 from shared.events.redemption_changed import REDEMPTION_CHANGED
-from shared.events.rider_changed import RIDER_CHANGED
 from shared.kit import clock
 from shared.kit.db import Connection
 from shared.kit.service import Service
 from shared.kit.work import database_now
+from shared.known.knowing import Riders, knows
 
 LEDGER_EVERY_S = 60.0
 UNFINISHED_EVERY_S = 15.0
@@ -35,16 +35,17 @@ def build(settings: Settings | None = None) -> Service:
     terms = Terms(Catalogue.load(settings.catalogue_path, settings.city_zone), settings.city_zone)
     service = Service("points", settings, title="BeeGrid points")
     service.keeps(*TABLES)
+    knows(service, riders=Riders())
     service.consumes(CASE_CHANGED, partial(handlers.on_case_changed, terms))
     service.consumes(REDEMPTION_CHANGED, handlers.on_redemption_changed)
-    service.consumes(RIDER_CHANGED, handlers.on_rider_changed, handlers.on_rider_gone)
     service.include(api.router)
     service.background("settle", partial(_settle_forever, service))
     checking = Checking(
         lambda: service.relay.leading, lambda: service.pool, database_now, clock.monotonic_s, asyncio.sleep
     )
     service.background("check-ledger", checking.run)
-    service.erases(ledger.forget)
+    # the ledger stays whole: it knows riders by bare ids, which lead to nobody after an erasure
+    service.erases()
     service.tallies(ledger.tallies)
     service.measures("ledger", _measure_ledger, *metrics.LEDGER, every_s=LEDGER_EVERY_S)
     service.measures("settlements", _measure_settlements, metrics.SETTLEMENT_AGE, every_s=UNFINISHED_EVERY_S)

@@ -47,7 +47,6 @@ class Account:
     pending: int = 0
     available: int = 0
     reserved: int = 0
-    active: bool = True
     loaded_version: int = 0
 
 
@@ -185,7 +184,10 @@ def share(ordinal: int, repeated: bool, points: int, co_percent: int, rule: Rule
 
 
 class Book:
-    """The accounts and holds of one batch, locked by the caller. Its methods may be called in any order and again."""
+    """The accounts and holds of one batch, locked by the caller. Its methods may be called in any order and again.
+
+    `inactive`: riders who still earn what they reported, and may not spend.
+    """
 
     def __init__(
         self, accounts: dict[UUID, Account], holds: dict[UUID, Hold], days: dict[tuple[UUID, date], DayUse]
@@ -193,6 +195,7 @@ class Book:
         self.accounts = accounts
         self.holds = holds
         self.days = days
+        self.inactive: set[UUID] = set()
         self.movements: list[Movement] = []
         self._of_case: defaultdict[UUID, list[Hold]] = defaultdict(list)
         for hold in holds.values():
@@ -221,7 +224,7 @@ class Book:
             return
         account = self.accounts[rider_id]
         refusal = None
-        if not account.active:
+        if rider_id in self.inactive:
             refusal = "rider_inactive"
         elif account.available < price:
             refusal = "insufficient_points"

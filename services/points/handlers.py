@@ -7,8 +7,7 @@ from services.points.usecases import cases
 from services.points.usecases.cases import Terms
 from shared.events.case_changed import CaseChanged
 from shared.events.redemption_changed import RedemptionChanged
-from shared.events.rider_changed import RiderChanged
-from shared.kit.work import Event, Gone, Work
+from shared.kit.work import Event, Work
 
 
 async def on_case_changed(terms: Terms, work: Work, events: Sequence[Event[CaseChanged]]) -> None:
@@ -19,13 +18,3 @@ async def on_case_changed(terms: Terms, work: Work, events: Sequence[Event[CaseC
 async def on_redemption_changed(work: Work, events: Sequence[Event[RedemptionChanged]]) -> None:
     """Riders pay with the redemption's steps."""
     await usecases.follow_redemptions(work, events)
-
-
-async def on_rider_changed(work: Work, events: Sequence[Event[RiderChanged]]) -> None:
-    """Who may spend."""
-    await usecases.follow_riders(work, events)
-
-
-async def on_rider_gone(work: Work, gone: Sequence[Gone]) -> None:
-    """Who is no more."""
-    await usecases.retire_riders(work, gone)

@@ -10,10 +10,11 @@ from services.riders.retention import TABLES
 from services.riders.settings import Settings
 from shared.events.inbound_riders import INBOUND_RIDERS
 from shared.kit import clock
-from shared.kit.auth import CachedKeyRing, Sealer
+from shared.kit.auth import Sealer
 from shared.kit.db import Connection
 from shared.kit.measuring import LEADER_POLL_S
 from shared.kit.service import Service
+from shared.known.keys import UnsealedKeys
 
 KEYS_EVERY_S = 300.0
 DUE_EVERY_S = 5.0
@@ -26,10 +27,8 @@ def build(settings: Settings | None = None) -> Service:
     sealer = Sealer(settings.sealing_key.get_secret_value())
     service = Service("riders", settings, title="BeeGrid riders")
     service.keeps(*TABLES)
-    service.key_ring = CachedKeyRing(
-        partial(usecases.signing_keys, lambda: service.pool, sealer),
-        codes=partial(usecases.company_codes, lambda: service.pool),
-    )
+    # it owns what others know
+    service.key_ring = UnsealedKeys(lambda: service.pool, sealer, store.sealed_keys_of, store.company_codes).ring()
     service.consumes(INBOUND_RIDERS, on_rider_submission)
     service.include(companies.router)
     service.include(riders.router)

@@ -7,6 +7,7 @@ from uuid import UUID
 from services.riders import problems
 from shared.events.personal import number_mark
 from shared.kit.refusals import Refusal
+from shared.known.domain import company_refusal
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
 RIDERS_PER_REQUEST_MAX = 1_000
@@ -96,18 +97,9 @@ class Registered:
     changed: bool
 
 
-def company_refusal(company: Company | None, code: str) -> Refusal | None:
-    """Why this company may not act; None: it may."""
-    if company is None:
-        return problems.UNKNOWN_COMPANY(f"no company has the code {code}")
-    if not company.active:
-        return problems.COMPANY_SUSPENDED(f"{code} is suspended")
-    return None
-
-
 def registration_refusal(registration: Registration, company: Company | None, now: datetime) -> Refusal | None:
     """Why a registration can't be taken; None: it can."""
-    if (refusal := company_refusal(company, registration.company)) is not None:
+    if (refusal := company_refusal(company.active if company is not None else None)) is not None:
         return refusal
     facts = registration.facts
     if "\x00" in facts.name or not facts.name.strip():

@@ -15,6 +15,7 @@ from shared.kit.erasure import Leaver
 from shared.kit.ids import new_id
 from shared.kit.resealing import Sealed, uuid_after
 from shared.kit.rows import Query, arrays, columns, many, one, row_to, unnest
+from shared.known.companies import SealedKeys
 
 
 @dataclass(slots=True, eq=False)
@@ -77,14 +78,11 @@ SELECT {_KEY} FROM company_keys WHERE company_id = $1 AND active
 ORDER BY created_at DESC, key_id DESC
 """,
 )
-SQL_KEYS_ACTIVE_BY_CODE = Query(
-    CompanyKey,
-    f"""
-SELECT {columns(CompanyKey, "k")}
-FROM company_keys k JOIN companies c USING (company_id)
-WHERE c.code = $1 AND k.active ORDER BY k.created_at DESC, k.key_id DESC
-""",
-)
+SQL_COMPANY_KEYS_SEALED = """
+SELECT c.version, c.active, k.key_id::text AS key_id, k.sealed
+FROM companies c LEFT JOIN company_keys k ON k.company_id = c.company_id AND k.active
+WHERE c.code = $1 ORDER BY k.created_at DESC, k.key_id DESC
+"""
 SQL_COMPANY_CODES = "SELECT code FROM companies"
 SQL_KEY_INSERT = """
 INSERT INTO company_keys (key_id, company_id, sealed, active, created_at) VALUES ($1, $2, $3, true, $4)
@@ -221,9 +219,13 @@ async def active_keys(conn: Connection, company_id: UUID) -> list[CompanyKey]:
     return await many(conn, SQL_KEYS_ACTIVE, company_id)
 
 
-async def active_keys_by_code(conn: Connection, code: str) -> list[CompanyKey]:
-    """The keys with which a company may sign, newest first; none for an unknown company."""
-    return await many(conn, SQL_KEYS_ACTIVE_BY_CODE, code)
+async def sealed_keys_of(conn: Connection, code: str) -> SealedKeys | None:
+    """The keys with which a company may sign, newest first; None for an unknown company."""
+    rows = await conn.fetch(SQL_COMPANY_KEYS_SEALED, code)
+    if not rows:
+        return None
+    keys = [(row["key_id"], row["sealed"]) for row in rows if row["key_id"] is not None]
+    return SealedKeys(rows[0]["version"], rows[0]["active"], keys)
 
 
 async def company_codes(conn: Connection) -> set[str]:

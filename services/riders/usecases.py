@@ -2,7 +2,7 @@
 
 import base64
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -16,12 +16,13 @@ from shared.events.rider_changed import RIDER_CHANGED, RiderChanged
 from shared.events.rider_erased import RIDER_ERASED, RiderErased
 from shared.kit import inbox
 from shared.kit.auth.sealing import Sealer
-from shared.kit.db import ACQUIRE_TIMEOUT_S, Connection, Pool
+from shared.kit.db import Connection
 from shared.kit.erasure import Erasure, Leaver
 from shared.kit.ids import new_id
 from shared.kit.refusals import Refusal
 from shared.kit.resealing import Sealed, Secrets, opened_by
 from shared.kit.work import Event, Work, begin, insert_outbox
+from shared.known.domain import company_refusal
 
 KEY_BYTES = 32
 RETIRED_AGAIN_DAYS = 3
@@ -132,20 +133,6 @@ async def _publish_company(work: Work, company: Company) -> None:
         keys=tuple(CompanyKey(key_id=key.key_id, sealed=key.sealed, active=True) for key in active),
     )
     work.publish(COMPANY_CHANGED, body, version=company.version)
-
-
-async def signing_keys(pool: Callable[[], Pool], sealer: Sealer, company: str) -> list[bytes]:
-    """The secrets with which a company may sign now, newest first. A suspended company's requests are still known to
-    be its own; what it asks for is then refused with that reason."""
-    async with pool().acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-        keys = await store.active_keys_by_code(conn, company)
-    return [sealer.unseal(key.sealed, company, str(key.key_id)) for key in keys]
-
-
-async def company_codes(pool: Callable[[], Pool]) -> set[str]:
-    """The codes of all companies."""
-    async with pool().acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-        return await store.company_codes(conn)
 
 
 async def register(
@@ -281,7 +268,7 @@ def _retire(work: Work, versions: Mapping[UUID, int]) -> None:
 async def save_outlets(work: Work, company_code: str, outlets: Sequence[Outlet]) -> set[str] | Refusal:
     """Make or change outlets; returns the codes that changed. Of a code given twice the last one counts."""
     company = (await store.companies_by_code(work.conn, [company_code])).get(company_code)
-    if (refusal := domain.company_refusal(company, company_code)) is not None:
+    if (refusal := company_refusal(company.active if company is not None else None)) is not None:
         return refusal
     assert company is not None, "a missing company is refused"
     last = list({outlet.code: outlet for outlet in outlets}.values())

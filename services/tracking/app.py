@@ -13,13 +13,13 @@ from services.tracking.store import figures, leaving
 from shared.catalog import Catalogue
 from shared.events.account_changed import ACCOUNT_CHANGED
 from shared.events.case_changed import CASE_CHANGED
-from shared.events.company_changed import COMPANY_CHANGED
 from shared.events.report_received import REPORT_RECEIVED
 from shared.events.report_routed import REPORT_ROUTED
 from shared.kit import clock
-from shared.kit.auth import CachedKeyRing, Sealer
+from shared.kit.auth import Sealer
 from shared.kit.http.open_answers import OpenAnswers
 from shared.kit.http.shared_answer import SharedAnswer
+from shared.known.knowing import knows
 
 RETIRE_EVERY_S = 60.0
 
@@ -34,17 +34,11 @@ def build(settings: Settings | None = None) -> TrackingService:
     overview = SharedAnswer(lambda: usecases.read_overview(service.pool), settings.overview_seconds)
     exports = OpenAnswers(of_caller=EXPORTS_OF_CALLER, of_all=EXPORTS_OPEN)
     service.parts = Parts(settings, catalogue, overview, settings.link_keys(), exports)
-    sealer = Sealer(settings.sealing_key.get_secret_value())
-    service.key_ring = CachedKeyRing(
-        partial(usecases.signing_keys, lambda: service.pool, sealer),
-        codes=partial(usecases.company_codes, lambda: service.pool),
-    )
-    service.seals(usecases.secrets(sealer))
+    knows(service, companies=Sealer(settings.sealing_key.get_secret_value()))
     service.consumes(REPORT_RECEIVED, handlers.on_report_received)
     service.consumes(REPORT_ROUTED, handlers.on_report_routed)
     service.consumes(CASE_CHANGED, partial(handlers.on_case_changed, catalogue))
     service.consumes(ACCOUNT_CHANGED, handlers.on_account_changed)
-    service.consumes(COMPANY_CHANGED, handlers.on_company_changed)
     service.background("retire-cases", partial(_retire_cases, service, settings.public_ended_days))
     for router in routers:
         service.include(router)

@@ -5,7 +5,6 @@ from shared.kit.data_map import RIDER_ID, About, Columns, plain
 PLACE = About("place", "where the thing is", "the service", "rounded to 10 m")
 ROUNDED = About("place", "where the thing is, to 10 m", "everybody", "stays: the thing's")
 COLUMNS: Columns = {
-    "companies": plain("code keys"),
     "reports": {
         **plain("company kind level"),
         "rider_id": RIDER_ID,

@@ -6,7 +6,6 @@ from services.tracking import usecases
 from shared.catalog import Catalogue
 from shared.events.account_changed import AccountChanged
 from shared.events.case_changed import CaseChanged
-from shared.events.company_changed import CompanyChanged
 from shared.events.report_received import ReportReceived
 from shared.events.report_routed import ReportRouted
 from shared.kit.work import Event, Work
@@ -30,8 +29,3 @@ async def on_case_changed(catalogue: Catalogue, work: Work, events: Sequence[Eve
 async def on_account_changed(work: Work, events: Sequence[Event[AccountChanged]]) -> None:
     """Points moved."""
     await usecases.follow_points(work, events)
-
-
-async def on_company_changed(work: Work, events: Sequence[Event[CompanyChanged]]) -> None:
-    """Companies and their keys changed."""
-    await usecases.follow_companies(work, events)

@@ -3,7 +3,6 @@
 from shared.kit.retention import Table, Way
 
 TABLES = (
-    Table("companies", "what is known of a company", Way.BOUNDED, "as the company", "whose signatures are good"),
     Table(
         "reports", "a report", Way.STAYS, "as long as the suite", "its reporter may read every step at any time",
         per_report=1.0,

@@ -1,6 +1,6 @@
 """What the tracking service does: follow every report, pass cases on to the city."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -12,14 +12,11 @@ from services.tracking.store.journeys import ExportRow
 from shared.catalog import Catalogue
 from shared.events.account_changed import AccountChanged
 from shared.events.case_changed import CaseChanged
-from shared.events.company_changed import CompanyChanged
 from shared.events.public_case_changed import PUBLIC_CASE_CHANGED, PublicCaseChanged
 from shared.events.report_received import ReportReceived
 from shared.events.report_routed import ReportRouted
-from shared.kit.auth import Sealer
 from shared.kit.db import ACQUIRE_TIMEOUT_S, Pool
 from shared.kit.masking import masked_each
-from shared.kit.resealing import Secrets, opened_by
 from shared.kit.work import Event, Work
 
 EXPORT_PAGE_ROWS = 500
@@ -126,32 +123,6 @@ async def follow_points(work: Work, events: Sequence[Event[AccountChanged]]) -> 
         if body.source == "report"
     ]
     await projections.add_movements(work.conn, rows)
-
-
-async def follow_companies(work: Work, events: Sequence[Event[CompanyChanged]]) -> None:
-    """Remember companies' sealed keys. Companies change by hand: one statement each is enough."""
-    for event in events:
-        body = event.data
-        keys = [(str(key.key_id), key.sealed) for key in body.keys if key.active]
-        await projections.upsert_company(work.conn, body.company_id, body.code, event.version, body.active, keys)
-
-
-async def signing_keys(pool_of: Callable[[], Pool], sealer: Sealer, company: str) -> list[bytes]:
-    """The secrets with which an active company may sign now, newest first."""
-    async with pool_of().acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-        keys = await projections.company_keys(conn, company)
-    return [sealer.unseal(sealed, company, key_id) for key_id, sealed in keys]
-
-
-async def company_codes(pool: Callable[[], Pool]) -> set[str]:
-    """The codes of all active companies."""
-    async with pool().acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-        return await projections.company_codes(conn)
-
-
-def secrets(sealer: Sealer) -> Secrets:
-    """Companies' keys, which follow the riders service's events."""
-    return Secrets(projections.sealed, opened_by(sealer))
 
 
 async def read_journey(pool: Pool, report_id: UUID) -> Journey | None:

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.cli.migrate import TABLE, VERSION
 from shared.kit import clock
+from shared.known.tables import migration_folders
 
 ROOT = Path(__file__).resolve().parents[2]
 LOOK_EVERY_S = 1.0
@@ -28,7 +29,7 @@ class AwaitSettings(BaseSettings):
 
 
 def wanted_versions(service: str) -> set[str]:
-    """Numbers of the migrations that this image brings for a service, the kit's included.
+    """Numbers of the migrations that this image brings for a service, those that it shares with others included.
 
     Raises:
         ValueError: there is no such service.
@@ -36,7 +37,7 @@ def wanted_versions(service: str) -> set[str]:
     own = ROOT / "services" / service / "migrations"
     if not own.is_dir():
         raise ValueError(f"no migrations of {service!r}")
-    files = [*(ROOT / "shared" / "kit" / "migrations").glob("*.sql"), *own.glob("*.sql")]
+    files = [file for folder in migration_folders(service) for file in folder.glob("*.sql")]
     return {found.group(1) for file in files if (found := VERSION.match(file.name))}
 
 

@@ -23,6 +23,7 @@ from shared.cli.provision import KafkaAdmin, connect_admin, database_url, owner_
 from shared.cli.services import service_names
 from shared.cli.topology import Cluster, provision_suite
 from shared.kit import clock
+from shared.known.tables import migration_folders
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
@@ -124,8 +125,7 @@ def _postgres(
 
     def up_to_date(service: str) -> list[str]:
         url = database_url(admin_url, database, owner_role(service), passwords[owner_role(service)])
-        folders = [ROOT / "shared" / "kit" / "migrations", ROOT / "services" / service / "migrations"]
-        return migrate(url, service, [folder for folder in folders if folder.is_dir()])
+        return migrate(url, service, migration_folders(service))
 
     with ThreadPoolExecutor(max_workers=4) as threads:
         for service, applied in zip(services, threads.map(up_to_date, services), strict=True):

@@ -31,7 +31,7 @@ class Check:
 def checks() -> list[Check]:
     """All checks; those that take longest first."""
     migrations = sorted(str(path) for path in ROOT.glob("services/*/migrations/*.sql"))
-    migrations += sorted(str(path) for path in ROOT.glob("shared/kit/migrations/*.sql"))
+    migrations += sorted(str(path) for path in ROOT.glob("shared/*/migrations/**/*.sql"))
     strict = ["--strict"] if os.environ.get("CI") and shutil.which("node") else []
     module = [sys.executable, "-m"]
     return [

@@ -29,6 +29,7 @@ from shared.devtools.identity import Identity
 from shared.devtools.infra.suite import Infra
 from shared.devtools.mould import ROLES, Mould, mould_of
 from shared.kit.about import Secret
+from shared.known.tables import migration_folders
 
 ROOT = Path(__file__).resolve().parents[2]
 RoleName = Callable[..., str]
@@ -128,9 +129,7 @@ class Installation:
 
     def migrate(self, service: str, database: str = "") -> None:
         """Bring one service's schema up to date, in this installation's database unless another is named."""
-        folders = [KIT_MIGRATIONS, ROOT / "services" / service / "migrations"]
-        url = self.dsn(service, owner_role, database)
-        migrate(url, service, [path for path in folders if path.is_dir()])
+        migrate(self.dsn(service, owner_role, database), service, migration_folders(service))
 
     def _migrate_all(self, database: str) -> None:
         with ThreadPoolExecutor(max_workers=4) as threads:

@@ -100,6 +100,16 @@ Finish = Callable[[Sequence[Leaver]], Awaitable[Collection[UUID]]]
 """Removes what lies outside the database; returns the riders of whom something is still there: ask again for them."""
 
 
+def each_of(forgets: Sequence[Forget]) -> Forget:
+    """All of them as one; also those that are added later."""
+
+    async def forget(conn: Connection, leavers: Sequence[Leaver]) -> None:
+        for each in forgets:
+            await each(conn, leavers)
+
+    return forget
+
+
 class Erasure:
     """One service's part in forgetting riders."""
 

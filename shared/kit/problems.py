@@ -184,6 +184,11 @@ RIDER_ERASED = Problem(
     next_zh="骑手已要求删除其信息，该编号不能再用。",
     next_en="The rider had the data erased; this number can't be registered again.",
 )  # fmt: skip
+RIDER_INACTIVE = Problem(
+    "rider_inactive", 403, zh="骑手已停用", en="Rider inactive",
+    next_zh="骑手恢复为在岗状态之前不能上报。",
+    next_en="Register the rider as active before reports are sent.",
+)  # fmt: skip
 UNKNOWN_COMPANY = Problem(
     "unknown_company", 403, zh="企业未登记", en="Unknown company",
     next_zh="核对企业代码；企业须先由平台运维登记。",
@@ -223,6 +228,11 @@ class ServiceBusy(Refusal):
 def not_found(what: str) -> Refusal:
     """Also of what the caller may not know to exist. `what`: a noun ("case"), never a value."""
     return NOT_FOUND(f"no such {what}")
+
+
+def company_suspended() -> Refusal:
+    """403, in the same words wherever a suspended company asks for anything."""
+    return COMPANY_SUSPENDED("the company is suspended")
 
 
 def too_many(retry_after_s: int, headers: Mapping[str, str] | None = None) -> Refusal:

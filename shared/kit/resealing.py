@@ -87,8 +87,12 @@ class Resealing:
     """All kinds of sealed secrets of one service."""
 
     def __init__(self, kinds: Sequence[Secrets], work: Callable[[], AbstractAsyncContextManager[Work]]) -> None:
-        self._kinds = kinds
+        self._kinds = [*kinds]
         self._work = work
+
+    def add(self, kinds: Sequence[Secrets]) -> None:
+        """Further kinds, behind those that are there: cursors name a kind by its place."""
+        self._kinds += kinds
 
     async def count(self) -> Counter[str]:
         """Number of secrets by sealing key's id."""

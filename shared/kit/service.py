@@ -26,7 +26,7 @@ from shared.kit.auth.replay import mark_effect
 from shared.kit.collector import spare_the_collector
 from shared.kit.consumer import TopicConsumer
 from shared.kit.db import ACQUIRE_TIMEOUT_S, Connection, Pool, create_pool
-from shared.kit.erasure import GAUGES_EVERY_S, Erasure, Finish, Forget, erased_among
+from shared.kit.erasure import GAUGES_EVERY_S, Erasure, Finish, Forget, each_of, erased_among
 from shared.kit.erasure import measure as measure_erasures
 from shared.kit.http import RateLimiter
 from shared.kit.http.app import create_app
@@ -97,6 +97,7 @@ class Service:
         if name in AREA_CHANGED.consumers:
             self.consumes(AREA_CHANGED, self.known_areas.take)
         self.erasure: Erasure | None = None
+        self.forgets: list[Forget] = []
         self.measures("refused", partial(holds.measure, settings.outbox_tries_max), *holds.GAUGES, every_s=5.0)
         self.measures("inbox", inbox_days.measure, *inbox_days.GAUGES, every_s=inbox_days.MEASURE_EVERY_S)
 
@@ -142,12 +143,13 @@ class Service:
         """Await this before the pool is closed."""
         self._stop_hooks.append(hook)
 
-    def erases(self, forget: Forget, finish: Finish | None = None) -> None:
+    def erases(self, forget: Forget | None = None, finish: Finish | None = None) -> None:
         """Give what removes riders who left from the service's tables; `finish`: from what lies outside of them.
 
         Every service says so, also one whose tables have nothing of riders: the kit's own may.
         """
-        erasure = Erasure(lambda: self.pool, self.settings.erasure_settle_s, forget, finish)
+        self.forgets += [forget] if forget is not None else []
+        erasure = Erasure(lambda: self.pool, self.settings.erasure_settle_s, each_of(self.forgets), finish)
         self.erasure = erasure
         if self.name in RIDER_ERASED.consumers:
             self.consumes(RIDER_ERASED, erasure.on_rider_erased)
@@ -183,7 +185,7 @@ class Service:
 
     def seals(self, *kinds: Secrets) -> None:
         """Give the sealed secrets in the schema: they are counted, and those of the service's own can be resealed."""
-        self.resealing = Resealing(kinds, self.work)
+        self.resealing.add(kinds)
 
     @property
     def subscriptions(self) -> Sequence[Topic[Any]]:

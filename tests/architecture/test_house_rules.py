@@ -52,6 +52,7 @@ VIOLATIONS = {
         ("services/riders/api.py", '\nQUERY = f"UPDATE riders SET x = {1}"\n', "outside store.py"),
         ("services/riders/handlers.py", '\nQUERY = """\nWITH x AS (SELECT 1) SELECT * FROM x"""\n', "outside store.py"),
         ("services/riders/store.py", '\nQUERY = "DELETE FROM riders"\n', "no module constant"),
+        ("shared/known/riders.py", '\nQUERY = "DELETE FROM known_riders"\n', "no module constant"),
         (
             "services/riders/store.py",
             '\ndef q() -> str:\n    return "DELETE FROM x"\n',
@@ -88,6 +89,7 @@ VIOLATIONS = {
     "problems_place": [
         ("services/riders/domain.py", '\nX = Problem("a", 409, "甲", "A", "乙", "B")\n', "makes a Problem"),
         ("services/riders/api.py", "\nX = refusals.Refusal(NOT_FOUND)\n", "makes a Refusal"),
+        ("shared/known/domain.py", "\nX = refusals.Refusal(NOT_FOUND)\n", "makes a Refusal"),
         ("services/riders/api.py", "\nfrom fastapi import HTTPException\n", "refuse with a problem"),
     ],
     "contracts_light": [
@@ -140,6 +142,7 @@ VIOLATIONS = {
         ("services/riders/migrations/0009_late.sql", "-- Why: x y\n-- migrate:up\n-- migrate:down\n", "are not 1.."),
         ("services/riders/migrations/2.sql", "-- Why: x y\n-- migrate:up\n-- migrate:down\n", "not named"),
         ("services/riders/migrations/0009_mute.sql", "-- migrate:up\n-- migrate:down\n", "doesn't say why"),
+        ("shared/known/migrations/riders/00009_mute.sql", "-- migrate:up\n-- migrate:down\n", "doesn't say why"),
         ("services/riders/migrations/0009_up.sql", "-- Why: x y\nSELECT 1;\n", "lacks"),
         (
             "services/riders/migrations/0009_back.sql",

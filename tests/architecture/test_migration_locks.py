@@ -22,7 +22,7 @@ def squawk(*files: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_all_migrations() -> None:
-    files = sorted([*ROOT.glob("services/*/migrations/*.sql"), *ROOT.glob("shared/kit/migrations/*.sql")])
+    files = sorted([*ROOT.glob("services/*/migrations/*.sql"), *ROOT.glob("shared/*/migrations/**/*.sql")])
     assert len(files) >= 10
     done = squawk(*files)
     assert done.returncode == 0, done.stdout

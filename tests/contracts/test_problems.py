@@ -29,7 +29,7 @@ def listed() -> dict[str, dict[str, Any]]:
         ("unknown_rider", 422, ["intake"]),
         ("malformed_json", 400, []),
         ("not_a_draft", 409, ["routing"]),
-        ("company_suspended", 403, ["intake", "riders"]),
+        ("company_suspended", 403, ["intake", "notifications", "riders", "tracking"]),
         ("company_missing", 422, ["notifications", "tracking"]),
         ("other_worker", 409, ["cases"]),
         ("sold_out", 409, ["rewards"]),

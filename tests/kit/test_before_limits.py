@@ -14,6 +14,7 @@ import pytest
 from shared.devtools.identity import AUDIENCE, ISSUER, Identity
 from shared.kit import clock
 from shared.kit.auth import (
+    NOBODY,
     AnyOf,
     Authenticator,
     CachedKeyRing,
@@ -24,6 +25,7 @@ from shared.kit.auth import (
     ReplayGuard,
     Rider,
     SignatureVerifier,
+    Signer,
     allow,
     key_ring,
     policy_router,
@@ -87,10 +89,10 @@ class Door:
         headers = signed_headers(company=company, secret=secret, method="GET", target="/v1/x")
         return await self.client.get("/v1/x", headers=headers)
 
-    async def _load(self, company: str) -> list[bytes]:
+    async def _load(self, company: str) -> Signer:
         self.loads.append(company)
         await asyncio.sleep(0)
-        return SECRETS.get(company, [])
+        return Signer(SECRETS.get(company, ()))
 
     async def _codes(self) -> set[str]:
         self.codes_asked += 1
@@ -151,18 +153,18 @@ async def test_a_known_company_is_looked_up_again_without_asking(
 
 async def test_those_who_ask_at_once_share_a_look_up(tmp_path: Path) -> None:
     door = Door(tmp_path)
-    assert await asyncio.gather(*(door.ring.keys("MT") for _ in range(50))) == [[MT_NEW]] * 50
-    assert await asyncio.gather(*(door.ring.keys("nobody") for _ in range(50))) == [[]] * 50
+    assert await asyncio.gather(*(door.ring.signer("MT") for _ in range(50))) == [Signer(SECRETS["MT"])] * 50
+    assert await asyncio.gather(*(door.ring.signer("nobody") for _ in range(50))) == [NOBODY] * 50
     assert door.loads == ["MT", "nobody"]
 
 
 async def test_invented_names_push_no_company_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(key_ring, "COMPANIES_MAX", 10)
     door = Door(tmp_path)
-    await door.ring.keys("MT")
+    await door.ring.signer("MT")
     for _ in range(50):
-        await door.ring.keys(invented())
-    await door.ring.keys("MT")
+        await door.ring.signer(invented())
+    await door.ring.signer("MT")
     assert door.loads.count("MT") == 1
     assert len(door.ring._others) == 10
 
@@ -170,13 +172,13 @@ async def test_invented_names_push_no_company_out(tmp_path: Path, monkeypatch: p
 async def test_a_company_without_keys_any_more_is_a_stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     door, has = Door(tmp_path), [[MT_NEW], []]
 
-    async def load(_company: str) -> list[bytes]:
-        return has.pop(0)
+    async def load(_company: str) -> Signer:
+        return Signer(has.pop(0))
 
     ring = CachedKeyRing(load, ttl_s=0)
-    assert await ring.keys("MT") == [MT_NEW]
-    assert await ring.keys("MT") == []
+    assert (await ring.signer("MT")).keys == [MT_NEW]
+    assert (await ring.signer("MT")).keys == []
     door.limiter.counted["address"] = LIMIT
     with pytest.raises(Refusal) as refused:
-        await ring.keys("MT", partial(door.limiter.check, "address"))
+        await ring.signer("MT", partial(door.limiter.check, "address"))
     assert refused.value.status == 429

@@ -39,7 +39,7 @@ from shared.kit.http.app import create_app
 from shared.kit.http.limits import Allowance
 from shared.kit.problems import too_many
 from shared.kit.refusals import Refusal
-from tests.kit.web import MT_NEW, Well, app_of, bearer, client_of
+from tests.kit.web import MT_NEW, Keys, Well, app_of, bearer, client_of
 
 NAMED: dict[str, Policy] = {
     "public": Public,
@@ -294,6 +294,22 @@ async def test_limits_count_the_principal_and_guesses_the_address(tmp_path: Path
     assert other.status_code == 200
     assert guesses == [401, 401, 429, 429]
     assert probes == [200] * 4
+
+
+async def test_a_suspended_company_is_counted_and_its_request_is_good_again_later(tmp_path: Path) -> None:
+    limiter, keys, target = Counting(), Keys(), "/v1/signed"
+    keys.suspended.add("MT")
+    signed = signed_headers(company="MT", secret=MT_NEW, method="POST", target=target, body=b"{}")
+    forged = signed_headers(company="MT", secret=b"nobody's", method="POST", target=target, body=b"{}")
+    kind = {"content-type": "application/json"}
+    async with client_of(app_of([routes()], tmp_path, keys=keys, limiter=limiter)) as client:
+        refused = await client.post(target, content=b"{}", headers=signed | kind)
+        assert (refused.status_code, refused.json()["code"]) == (403, "company_suspended")
+        assert limiter.counts == {"company:MT": 1}
+        assert (await client.post(target, content=b"{}", headers=forged | kind)).json()["code"] == "signature_invalid"
+        keys.suspended.clear()
+        good = await client.post(target, content=b"{}", headers=signed | kind)
+        assert (good.status_code, good.json()) == (200, "MT") and "idempotency-replayed" not in good.headers
 
 
 def test_policies_admit_only_their_kind_of_caller() -> None:

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from shared.kit import clock
-from shared.kit.auth import CachedKeyRing, SealBroken, Sealer, SignatureVerifier, signed_headers
+from shared.kit.auth import CachedKeyRing, SealBroken, Sealer, SignatureVerifier, Signer, signed_headers
 from shared.kit.refusals import Refusal
 from tests.kit.web import ELE, MT_NEW, MT_OLD, Keys
 
@@ -196,14 +196,14 @@ async def test_without_body_the_request_line_is_signed() -> None:
 async def test_key_ring_is_asked_again_after_its_time() -> None:
     answers = [[MT_OLD], [MT_NEW]]
 
-    async def load(_company: str) -> list[bytes]:
-        return answers.pop(0)
+    async def load(_company: str) -> Signer:
+        return Signer(answers.pop(0))
 
     ring = CachedKeyRing(load, ttl_s=60)
-    assert await ring.keys("MT") == [MT_OLD]
-    assert await ring.keys("MT") == [MT_OLD]
+    assert (await ring.signer("MT")).keys == [MT_OLD]
+    assert (await ring.signer("MT")).keys == [MT_OLD]
     fresh = CachedKeyRing(load, ttl_s=0)
-    assert await fresh.keys("MT") == [MT_NEW]
+    assert (await fresh.signer("MT")).keys == [MT_NEW]
 
 
 def test_sealing() -> None:

@@ -9,7 +9,7 @@ import httpx
 from fastapi import APIRouter, FastAPI
 
 from shared.devtools.identity import AUDIENCE, ISSUER, Identity
-from shared.kit.auth import Authenticator, Jwks, JwtVerifier, ReplayGuard, SignatureVerifier
+from shared.kit.auth import Authenticator, Jwks, JwtVerifier, ReplayGuard, SignatureVerifier, Signer
 from shared.kit.auth.key_ring import Ask
 from shared.kit.auth.replay import Claim, KeptAnswer, SignedRequest
 from shared.kit.http import Limiter, Unlimited
@@ -26,9 +26,10 @@ class Keys:
 
     def __init__(self) -> None:
         self.by_company = {"MT": [MT_NEW, MT_OLD], "ELE": [ELE]}
+        self.suspended: set[str] = set()
 
-    async def keys(self, company: str, ask: Ask | None = None) -> list[bytes]:
-        return self.by_company.get(company, [])
+    async def signer(self, company: str, ask: Ask | None = None) -> Signer:
+        return Signer(self.by_company.get(company, []), suspended=company in self.suspended)
 
 
 class Seen:

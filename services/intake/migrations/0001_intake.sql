@@ -1,25 +1,5 @@
--- Why: a report is accepted exactly once per number of its sender, and only from whom the projections below allow.
+-- Why: a report is accepted exactly once per number of its sender, and only from riders and companies who may report.
 -- migrate:up
-
--- What the riders service says of companies; `keys`: the active signing keys, sealed.
-CREATE TABLE companies (
-    code text PRIMARY KEY,
-    company_id uuid NOT NULL,
-    active boolean NOT NULL,
-    keys jsonb NOT NULL,
-    version bigint NOT NULL
-);
-
--- What the riders service says of riders.
-CREATE TABLE riders (
-    rider_id uuid PRIMARY KEY,
-    company text NOT NULL,
-    external_id text NOT NULL,
-    consent boolean NOT NULL,
-    active boolean NOT NULL,
-    version bigint NOT NULL,
-    UNIQUE (company, external_id)
-);
 
 -- Accepted reports. `source` is whose numbering `external_id` belongs to: a company, or one rider's own app, so that
 -- nobody can occupy or probe another's numbers. Place and words travel on in the event and are not kept here.

@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 
-from services.intake.store import photos, projections, reports
+from services.intake.store import photos, reports
 from shared.kit.db import Connection
 from shared.kit.erasure import Leaver
 
 
 async def forget(conn: Connection, leavers: Sequence[Leaver]) -> None:
-    """Numbers, traces of content, photos with their places. That a report was accepted stays, under a bare id."""
+    """Traces of content, photos with their places. That a report was accepted stays, under a bare id."""
     riders = [one.rider_id for one in leavers]
-    await projections.erase_riders(conn, leavers)
     await photos.erase(conn, riders)
     await reports.erase(conn, riders)

@@ -7,9 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from services.intake import domain, metrics, problems
-from services.intake.domain import Accepted, Known, Rider, Submission
+from services.intake.domain import Accepted, Known, Submission
 from services.intake.store import photos as photo_store
-from services.intake.store import projections as known_store
 from services.intake.store import reports as report_store
 from shared.catalog import Catalogue
 from shared.events.common import Photo
@@ -22,6 +21,9 @@ from shared.kit.ids import new_id
 from shared.kit.masking import masked_each
 from shared.kit.refusals import Refusal
 from shared.kit.work import Event, Work, begin
+from shared.known import companies as known_companies
+from shared.known import riders as known_riders
+from shared.known.domain import Rider
 
 Outcome = Accepted | Refusal
 _GRAIN_DEGREES = 7  # decimals: one centimetre
@@ -168,10 +170,12 @@ async def _known(conn: Connection, submissions: Sequence[Submission]) -> Known:
     rider_ids = {one.rider_id for one in submissions if one.rider_id is not None}
     photo_ids = {text: photo_id for one in submissions for text in one.photos if (photo_id := _photo_id(text))}
     photos = await photo_store.lock_photos(conn, set(photo_ids.values())) if photo_ids else {}
+    by_id = await known_riders.by_id(conn, rider_ids)
+    # whoever reports by their own app depends on their company as well
     return Known(
-        companies=await known_store.companies_active(conn, companies) if companies else {},
-        riders=await known_store.riders_by_number(conn, numbers) if numbers else {},
-        riders_by_id=await known_store.riders_by_id(conn, rider_ids) if rider_ids else {},
+        companies=await known_companies.active_of(conn, companies | {rider.company for rider in by_id.values()}),
+        riders=await known_riders.by_number(conn, numbers),
+        riders_by_id=by_id,
         photos={text: photos[str(photo_id)] for text, photo_id in photo_ids.items() if str(photo_id) in photos},
     )
 

@@ -79,7 +79,7 @@ class TestOut(Answer):
 @allow(
     AnyOf(Company, CityOperator),
     answer_kept=False,
-    refuses=(NOT_FOUND, problems.URL_NOT_ALLOWED, problems.COMPANY_MISSING),
+    refuses=(NOT_FOUND, problems.URL_NOT_ALLOWED, problems.COMPANY_MISSING, problems.COMPANY_SUSPENDED),
 )
 async def put_webhook(body: WebhookIn, caller: Caller, service: CurrentService, parts: CurrentParts) -> WebhookOut:
     """Set the URL that is told of the company's reports. The secret is shown once, here."""

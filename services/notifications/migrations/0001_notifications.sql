@@ -42,28 +42,6 @@ CREATE TABLE crowds (
 );
 COMMENT ON COLUMN crowds.told_ordinal IS 'with told_company: the last reporter who was told, where the next batch begins';
 
--- What other services tell of riders and companies: the newest state, older versions are skipped.
-CREATE TABLE riders (
-    rider_id uuid PRIMARY KEY,
-    company text NOT NULL,
-    locale text NOT NULL,
-    active boolean NOT NULL,
-    version bigint NOT NULL
-);
-CREATE TABLE companies (
-    company_id uuid PRIMARY KEY,
-    code text NOT NULL UNIQUE,
-    active boolean NOT NULL,
-    version bigint NOT NULL
-);
-CREATE TABLE company_keys (
-    company_id uuid NOT NULL REFERENCES companies ON DELETE CASCADE,
-    position integer NOT NULL,
-    key_id uuid NOT NULL,
-    sealed text NOT NULL,
-    PRIMARY KEY (company_id, position)
-);
-
 -- What a rider has chosen. No row: all defaults.
 CREATE TABLE preferences (
     rider_id uuid PRIMARY KEY,

@@ -85,7 +85,7 @@ SELECT {columns(Delivery, "d")}, d.has_slot,
 FROM deliveries d
 JOIN channels c ON c.channel_id = d.target_id
 LEFT JOIN preferences p ON p.rider_id = c.rider_id
-LEFT JOIN riders r ON r.rider_id = c.rider_id
+LEFT JOIN known_riders r ON r.rider_id = c.rider_id
 WHERE d.lane = 'channel' AND d.state IN ('pending', 'failed') AND d.next_attempt_at <= $1
     AND (c.verified_at IS NULL) = (d.template = 'address_code')
 ORDER BY d.next_attempt_at LIMIT $2

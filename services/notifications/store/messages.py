@@ -36,7 +36,7 @@ ORDER BY message_id DESC LIMIT $3
 SQL_READER = """
 SELECT (SELECT count(*) FROM (SELECT FROM messages WHERE rider_id = $1 AND read_at IS NULL LIMIT $2) m) AS unread,
        (SELECT language FROM preferences WHERE rider_id = $1) AS language,
-       (SELECT locale FROM riders WHERE rider_id = $1) AS locale
+       (SELECT locale FROM known_riders WHERE rider_id = $1) AS locale
 """
 SQL_MARK_READ = """
 UPDATE messages SET read_at = coalesce(read_at, now()) WHERE rider_id = $1 AND message_id = $2 RETURNING read_at

@@ -1,4 +1,4 @@
-"""Riders and companies as other services tell them, and what riders have chosen."""
+"""What riders have chosen, and the ways to them and to operators."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
-from services.notifications.domain import Channel, ChannelKind, Company, Language, Preferences, Rider, TopicGroup
+from services.notifications.domain import Channel, ChannelKind, Language, Preferences, TopicGroup
 from services.notifications.store.reporters import SQL_ERASE_REPORTERS
 from shared.kit.db import Connection
 from shared.kit.erasure import Leaver
@@ -30,49 +30,13 @@ class NewChannel:
     verified: bool
 
 
-# The newest of a batch wins, and only over something older: events carry the whole state.
-SQL_UPSERT_RIDERS = """
-INSERT INTO riders (rider_id, company, locale, active, version)
-SELECT DISTINCT ON (rider_id) rider_id, company, locale, active, version
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::boolean[], $5::bigint[])
-    n (rider_id, company, locale, active, version)
-WHERE NOT EXISTS (SELECT FROM erased_riders e WHERE e.rider_id = n.rider_id)
-ORDER BY rider_id, version DESC
-ON CONFLICT (rider_id) DO UPDATE
-SET company = excluded.company, locale = excluded.locale, active = excluded.active, version = excluded.version
-WHERE riders.version < excluded.version
-RETURNING rider_id, active
-"""
-SQL_RETIRE_RIDERS = """
-UPDATE riders r SET active = false FROM unnest($1::uuid[], $2::bigint[]) AS u (rider_id, version)
-WHERE r.rider_id = u.rider_id AND r.version <= u.version AND r.active RETURNING r.rider_id
-"""
 SQL_ERASE_PREFERENCES = "DELETE FROM preferences WHERE rider_id = ANY ($1::uuid[])"
 SQL_ERASE_MESSAGES = "DELETE FROM messages WHERE rider_id = ANY ($1::uuid[])"
 SQL_ERASE_DELIVERIES = "DELETE FROM deliveries WHERE rider_id = ANY ($1::uuid[])"
-SQL_ERASE_RIDERS = "DELETE FROM riders WHERE rider_id = ANY ($1::uuid[])"
 # Who has left gets nothing more, and his addresses go: they are personal data without a purpose.
 # Deliveries without a channel are never claimed; the sweeper removes them.
 SQL_FORGET_ADDRESSES = "DELETE FROM channels WHERE rider_id = ANY ($1::uuid[])"
 SQL_FORGET_CODE_LIMITS = "DELETE FROM code_limits WHERE subject = ANY ($1::uuid[]::text[])"
-SQL_UPSERT_COMPANY = """
-INSERT INTO companies (company_id, code, active, version) VALUES ($1, $2, $3, $4)
-ON CONFLICT (company_id) DO UPDATE SET active = excluded.active, code = excluded.code, version = excluded.version
-WHERE companies.version < excluded.version
-RETURNING company_id
-"""
-SQL_DROP_KEYS = "DELETE FROM company_keys WHERE company_id = $1"
-SQL_ADD_KEYS = """
-INSERT INTO company_keys (company_id, position, key_id, sealed)
-SELECT $1, k.position, k.key_id, k.sealed
-FROM unnest($2::uuid[], $3::text[]) WITH ORDINALITY k (key_id, sealed, position)
-"""
-SQL_COMPANY_KEYS = """
-SELECT k.key_id, k.sealed FROM companies c JOIN company_keys k USING (company_id)
-WHERE c.code = $1 AND c.active ORDER BY k.position
-"""
-SQL_COMPANY_CODES = "SELECT code FROM companies WHERE active"
-SQL_COMPANY_KNOWN = "SELECT EXISTS (SELECT FROM companies WHERE code = $1 AND active)"
 SQL_PREFERENCES = "SELECT language, quiet_from, quiet_until, version FROM preferences WHERE rider_id = $1"
 SQL_CHANNELS = """
 SELECT channel_id, kind, sealed, hint, topics, language, area, verified_at IS NOT NULL AS verified FROM channels
@@ -110,31 +74,12 @@ SQL_MOVE_CHANNEL = "UPDATE channels SET area = $2 WHERE channel_id = $1"
 SQL_DROP_OPERATOR_CHANNEL = "DELETE FROM channels WHERE channel_id = $1 AND area IS NOT NULL RETURNING channel_id"
 
 
-async def upsert_riders(conn: Connection, riders: Sequence[Rider]) -> list[UUID]:
-    """Take over riders' newest states. Returns those who have become inactive."""
-    rows = await conn.fetch(
-        SQL_UPSERT_RIDERS,
-        [r.rider_id for r in riders],
-        [r.company for r in riders],
-        [r.locale for r in riders],
-        [r.active for r in riders],
-        [r.version for r in riders],
-    )
-    return [row["rider_id"] for row in rows if not row["active"]]
-
-
-async def retire_riders(conn: Connection, gone: Sequence[tuple[UUID, int]]) -> list[UUID]:
-    """Take riders for inactive whose state up to a version is no more; a newer state stays. Returns who was active."""
-    ids, versions = [rider for rider, _ in gone], [version for _, version in gone]
-    return [row["rider_id"] for row in await conn.fetch(SQL_RETIRE_RIDERS, ids, versions)]
-
-
 async def forget(conn: Connection, leavers: Sequence[Leaver]) -> None:
-    """Remove riders with their addresses and codes, choices and messages, and what was sent to their addresses."""
+    """Remove riders' addresses and codes, choices and messages, and what was sent to their addresses."""
     riders = [one.rider_id for one in leavers]
     for statement in (
         SQL_FORGET_ADDRESSES, SQL_ERASE_PREFERENCES, SQL_ERASE_MESSAGES, SQL_ERASE_DELIVERIES, SQL_ERASE_REPORTERS,
-        SQL_ERASE_RIDERS, SQL_FORGET_CODE_LIMITS,
+        SQL_FORGET_CODE_LIMITS,
     ):  # fmt: skip
         await conn.execute(statement, riders)
 
@@ -142,32 +87,6 @@ async def forget(conn: Connection, leavers: Sequence[Leaver]) -> None:
 async def forget_addresses(conn: Connection, riders: Sequence[UUID]) -> None:
     """Remove riders' channels; what was still to go there never leaves."""
     await conn.execute(SQL_FORGET_ADDRESSES, list(riders))
-
-
-async def upsert_company(conn: Connection, company: Company) -> bool:
-    """Take over a company and its keys. False: something newer is known already."""
-    fresh = await conn.fetchval(SQL_UPSERT_COMPANY, company.company_id, company.code, company.active, company.version)
-    if fresh is None:
-        return False
-    await conn.execute(SQL_DROP_KEYS, company.company_id)
-    await conn.execute(SQL_ADD_KEYS, company.company_id, [k for k, _ in company.keys], [s for _, s in company.keys])
-    return True
-
-
-async def company_keys(conn: Connection, code: str) -> list[tuple[UUID, str]]:
-    """The active sealed keys of an active company, newest first; [] for any other."""
-    return [(row["key_id"], row["sealed"]) for row in await conn.fetch(SQL_COMPANY_KEYS, code)]
-
-
-async def company_codes(conn: Connection) -> set[str]:
-    """The codes of all active companies."""
-    return {row["code"] for row in await conn.fetch(SQL_COMPANY_CODES)}
-
-
-async def company_known(conn: Connection, code: str) -> bool:
-    """Whether the company exists and is active."""
-    known: bool = await conn.fetchval(SQL_COMPANY_KNOWN, code)
-    return known
 
 
 async def preferences(conn: Connection, rider_id: UUID) -> Preferences:

@@ -6,11 +6,6 @@ from uuid import UUID
 from shared.kit.db import Connection
 from shared.kit.resealing import Sealed, uuid_after
 
-SQL_SEALED_KEYS = """
-SELECT k.key_id::text AS place, c.code AS bound_to, k.key_id::text AS key_id, k.sealed AS secret
-FROM company_keys k JOIN companies c USING (company_id)
-WHERE k.key_id > $1 ORDER BY k.key_id LIMIT $2
-"""
 SQL_SEALED_WEBHOOKS = """
 WITH page AS (
     SELECT webhook_id, company, sealed, sealed_previous FROM webhooks WHERE webhook_id > $1 ORDER BY webhook_id LIMIT $2
@@ -37,11 +32,6 @@ WHERE c.channel_id = u.channel_id AND c.sealed = u.before
 """
 Exchange = tuple[UUID, str, str]
 """(id, sealed before, sealed after)"""
-
-
-async def company_keys(conn: Connection, after: str, most: int) -> list[Sealed]:
-    """Companies' signing keys, as the riders service publishes them."""
-    return [Sealed(**row) for row in await conn.fetch(SQL_SEALED_KEYS, uuid_after(after), most)]
 
 
 async def webhooks(conn: Connection, after: str, most: int) -> list[Sealed]:

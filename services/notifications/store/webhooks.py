@@ -8,7 +8,7 @@ from shared.kit.db import Connection
 from shared.kit.rows import Query, columns, many, one
 
 SQL_TELLABLE = """
-SELECT w.company, w.webhook_id FROM webhooks w LEFT JOIN companies c ON c.code = w.company
+SELECT w.company, w.webhook_id FROM webhooks w LEFT JOIN known_companies c ON c.code = w.company
 WHERE w.active AND c.active IS NOT FALSE
 """
 SQL_WEBHOOK = Query(Webhook, f"SELECT {columns(Webhook)} FROM webhooks WHERE company = $1")

@@ -13,12 +13,11 @@ from shared.kit.work import Work
 
 
 def secrets(sealer: Sealer) -> tuple[Secrets, ...]:
-    """What this service keeps sealed: its own, and companies' keys, which follow the riders service's events."""
+    """What this service itself keeps sealed."""
     look = opened_by(sealer)
     return (
         Secrets(store.webhooks, look, _exchange_webhooks),
         Secrets(partial(store.channels, SEALED_FOR), look, _exchange_channels),
-        Secrets(store.company_keys, look),
     )
 
 

@@ -12,20 +12,16 @@ from services.notifications.domain import (
     NOTE_LENGTH_MAX,
     REDEMPTIONS,
     TEMPLATES,
-    Company,
     Message,
-    Rider,
     TopicGroup,
 )
 from services.notifications.settings import Settings
-from services.notifications.store import messages, people
+from services.notifications.store import messages
 from shared.events.account_changed import AccountChanged
-from shared.events.company_changed import CompanyChanged
 from shared.events.redemption_changed import RedemptionChanged
-from shared.events.rider_changed import RiderChanged
 from shared.kit.ids import made_at
 from shared.kit.masking import masked_each
-from shared.kit.work import Event, Gone, Work
+from shared.kit.work import Event, Work
 
 
 async def tell_movements(settings: Settings, work: Work, events: Sequence[Event[AccountChanged]]) -> None:
@@ -56,32 +52,6 @@ async def tell_redemptions(settings: Settings, work: Work, events: Sequence[Even
         }
         told.append(_message(event, data.rider_id, "rewards", template, params))
     await tell(settings, work, told)
-
-
-async def take_riders(work: Work, events: Sequence[Event[RiderChanged]]) -> None:
-    """Know riders' language; forget addresses of those who left. Who is erased is not taken in again."""
-    riders = [
-        Rider(d.rider_id, d.company, d.locale, d.active, event.version)
-        for event, d in ((event, event.data) for event in events)
-    ]
-    left = await people.upsert_riders(work.conn, riders)
-    if left:
-        await people.forget_addresses(work.conn, left)
-
-
-async def retire_riders(work: Work, gone: Sequence[Gone]) -> None:
-    """Riders whose state has left the topic are erased: their addresses go, whether or not the order has come."""
-    left = await people.retire_riders(work.conn, [(UUID(one.key), one.version) for one in gone])
-    if left:
-        await people.forget_addresses(work.conn, left)
-
-
-async def take_companies(work: Work, events: Sequence[Event[CompanyChanged]]) -> None:
-    """Know companies and their keys. Rare, so one by one."""
-    for event in sorted(events, key=lambda event: event.data.company_id):
-        data = event.data
-        keys = tuple((key.key_id, key.sealed) for key in data.keys if key.active)
-        await people.upsert_company(work.conn, Company(data.company_id, data.code, data.active, event.version, keys))
 
 
 async def tell(settings: Settings, work: Work, told: list[Message]) -> None:

@@ -7,10 +7,12 @@ from uuid import UUID
 
 from services.notifications.domain import Webhook
 from services.notifications.settings import Settings
-from services.notifications.store import deliveries, people, webhooks
+from services.notifications.store import deliveries, webhooks
 from shared.kit.auth import Sealer
 from shared.kit.ids import new_id
 from shared.kit.work import Work
+from shared.known import companies as known_companies
+from shared.known.domain import company_refusal
 
 SECRET_BYTES = 32
 TEST_TEMPLATE = "webhook_test"
@@ -27,9 +29,16 @@ class SetWebhook:
 async def put(
     work: Work, settings: Settings, sealer: Sealer, company: str, url: str, *, rotate: bool
 ) -> SetWebhook | None:
-    """Set a company's URL; a new webhook or `rotate` makes a secret. None: there is no such active company."""
-    if not await people.company_known(work.conn, company):
+    """Set a company's URL; a new webhook or `rotate` makes a secret. None: there is no such company.
+
+    Raises:
+        Refusal: the company is suspended.
+    """
+    active = (await known_companies.active_of(work.conn, [company])).get(company)
+    if active is None:
         return None
+    if (refusal := company_refusal(active)) is not None:
+        raise refusal
     webhook_id = new_id()
     secret = secrets.token_bytes(SECRET_BYTES)
     sealed = sealer.seal(secret, company, str(webhook_id))

@@ -7,10 +7,7 @@ CREATE TABLE accounts (
     version bigint NOT NULL DEFAULT 0 CHECK (version >= 0),
     pending bigint NOT NULL DEFAULT 0 CHECK (pending >= 0),
     available bigint NOT NULL DEFAULT 0 CHECK (available >= 0),
-    reserved bigint NOT NULL DEFAULT 0 CHECK (reserved >= 0),
-    -- projection of riders.rider-changed; an inactive rider still earns what he reported but can't spend
-    active boolean NOT NULL DEFAULT true,
-    rider_version bigint NOT NULL DEFAULT 0
+    reserved bigint NOT NULL DEFAULT 0 CHECK (reserved >= 0)
 ) WITH (fillfactor = 70);
 
 -- The id is that of the report or redemption the hold is for: a second hold for the same thing can't exist.

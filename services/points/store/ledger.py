@@ -1,6 +1,6 @@
 """Accounts, holds, entries and rules. A batch costs the same few statements whatever its size."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TypeVar
@@ -10,7 +10,6 @@ from services.points.domain import Account, Book, DayUse, Hold, HoldState, Rule,
 from services.points.store import rounds
 from shared.kit import counters
 from shared.kit.db import Connection
-from shared.kit.erasure import Leaver
 from shared.kit.ids import new_id
 from shared.kit.rows import Copy, Query, arrays, columns, copy_rows, many, one, unnest
 
@@ -93,7 +92,7 @@ class EntryView:
 SQL_LOCK_ACCOUNTS = Query(
     Account,
     """
-SELECT rider_id, version, pending, available, reserved, active, version AS loaded_version
+SELECT rider_id, version, pending, available, reserved, version AS loaded_version
 FROM accounts WHERE rider_id = ANY($1::uuid[]) ORDER BY rider_id FOR NO KEY UPDATE
 """,
 )
@@ -139,21 +138,10 @@ _COUNTED = (
 )  # fmt: skip
 SQL_ENTER_HOLDS = Copy(NewHold, "holds")
 SQL_ENTER_ENTRIES = Copy(NewEntry, "entries")
-SQL_PROJECT_RIDERS = """
-INSERT INTO accounts AS a (rider_id, active, rider_version)
-SELECT * FROM unnest($1::uuid[], $2::boolean[], $3::bigint[]) ORDER BY 1
-ON CONFLICT (rider_id) DO UPDATE SET active = excluded.active, rider_version = excluded.rider_version
-WHERE a.rider_version < excluded.rider_version
-"""
-SQL_RETIRE_RIDERS = """
-UPDATE accounts a SET active = false FROM unnest($1::uuid[], $2::bigint[]) AS u (rider_id, version)
-WHERE a.rider_id = u.rider_id AND a.rider_version <= u.version AND a.active
-"""
-SQL_ACCOUNTS_ERASE = "UPDATE accounts SET active = false WHERE rider_id = ANY($1::uuid[]) AND active"
 SQL_ACCOUNT = Query(
     Account,
     """
-SELECT rider_id, version, pending, available, reserved, active, version AS loaded_version
+SELECT rider_id, version, pending, available, reserved, version AS loaded_version
 FROM accounts WHERE rider_id = $1
 """,
 )
@@ -275,23 +263,6 @@ async def last_rule(conn: Connection) -> int:
 async def add_rule(conn: Connection, rule: Rule, now: datetime) -> bool:
     """Append a rule as the next version; False if that version or instant is taken already."""
     return await conn.fetchval(SQL_ADD_RULE, now, *arrays(Rule, [rule])) is not None
-
-
-async def forget(conn: Connection, leavers: Sequence[Leaver]) -> None:
-    """End spending. The ledger stays whole: it knows riders by bare ids, which lead to nobody after an erasure."""
-    await conn.execute(SQL_ACCOUNTS_ERASE, [leaver.rider_id for leaver in leavers])
-
-
-async def retire_riders(conn: Connection, gone: Sequence[tuple[UUID, int]]) -> None:
-    """End the spending of riders whose state up to a version is no more; a newer state stays."""
-    await conn.execute(SQL_RETIRE_RIDERS, [rider for rider, _ in gone], [version for _, version in gone])
-
-
-async def project_riders(conn: Connection, riders: Iterable[tuple[UUID, bool, int]]) -> None:
-    """Keep (rider id, active, rider version); older versions than the kept one change nothing. One row per rider."""
-    known = list(riders)
-    ids, versions = [rider for rider, _, _ in known], [version for _, _, version in known]
-    await conn.execute(SQL_PROJECT_RIDERS, ids, [active for _, active, _ in known], versions)
 
 
 async def hold(conn: Connection, hold_id: UUID) -> Hold | None:

@@ -14,10 +14,10 @@ from services.points.store import ledger as store
 from services.points.store import rounds
 from shared.events.account_changed import ACCOUNT_CHANGED, AccountChanged
 from shared.events.redemption_changed import RedemptionChanged
-from shared.events.rider_changed import RiderChanged
 from shared.kit.db import Connection
 from shared.kit.problems import not_found
-from shared.kit.work import Event, Gone, Work, database_now
+from shared.kit.work import Event, Work, database_now
+from shared.known import riders as known_riders
 
 RECENT = timedelta(minutes=3)
 """More than the minute between two looks, so that what commits late is seen by the next one."""
@@ -46,7 +46,9 @@ async def follow_redemptions(work: Work, events: Sequence[Event[RedemptionChange
     priced = [(cause, redemption) for cause, redemption in priced if redemption.state != "issued"]
     if not priced:
         return
-    book = await store.open_book(work.conn, {r.rider_id for _, r in priced}, {r.redemption_id for _, r in priced})
+    riders = {r.rider_id for _, r in priced}
+    book = await store.open_book(work.conn, riders, {r.redemption_id for _, r in priced})
+    book.inactive |= await known_riders.inactive_among(work.conn, riders)
     for cause, redemption in priced:
         if redemption.state in ("requested", "used", "undone"):
             book.spend(redemption.redemption_id, redemption.rider_id, redemption.price, cause)
@@ -60,20 +62,6 @@ async def follow_redemptions(work: Work, events: Sequence[Event[RedemptionChange
             absent = Hold(redemption.redemption_id, "redemption", redemption.rider_id, None, "", 0, "voided")
             book.void(absent, redemption.reason or redemption.state, cause)
     await save(work, book, [Cause.of(event) for event in events])
-
-
-async def follow_riders(work: Work, events: Sequence[Event[RiderChanged]]) -> None:
-    """Keep who may spend."""
-    newest: dict[UUID, tuple[bool, int]] = {}
-    for event in events:
-        if event.version > newest.get(event.data.rider_id, (True, 0))[1]:
-            newest[event.data.rider_id] = (event.data.active, event.version)
-    await store.project_riders(work.conn, [(rider, *state) for rider, state in newest.items()])
-
-
-async def retire_riders(work: Work, gone: Sequence[Gone]) -> None:
-    """Riders whose state has left the topic are erased: they may not spend, whether or not the order has come."""
-    await store.retire_riders(work.conn, [(UUID(one.key), one.version) for one in gone])
 
 
 async def reverse(work: Work, hold_id: UUID, reason: str, covers: Callable[[str], bool]) -> None:

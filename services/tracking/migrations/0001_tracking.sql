@@ -1,16 +1,6 @@
 -- Why: a reporter sees every step. Each table is written from one topic only, so topics may arrive in any order.
 -- migrate:up
 
--- riders.company-changed.v1: whose signatures are good; secrets only sealed.
-CREATE TABLE companies (
-    company_id uuid PRIMARY KEY,
-    code text NOT NULL,
-    version bigint NOT NULL,
-    active boolean NOT NULL,
-    keys jsonb NOT NULL
-);
-CREATE INDEX companies_by_code ON companies (code);
-
 -- intake.report-received.v1
 CREATE TABLE reports (
     report_id uuid PRIMARY KEY,

@@ -1,11 +1,9 @@
 """What topics tell, written down. Each function takes a batch; its number of statements doesn't depend on the size."""
 
 from collections.abc import Sequence
-from uuid import UUID
 
 from services.tracking.domain import CaseReport, CaseState, CaseStep, Movement, ReceivedReport, Routing
 from shared.kit.db import Connection
-from shared.kit.resealing import Sealed, uuid_after
 from shared.kit.rows import arrays, columns, unnest
 
 SQL_ADD_REPORTS = f"""
@@ -60,21 +58,6 @@ INSERT INTO movements ({columns(Movement)}) SELECT {columns(Movement)} FROM {unn
 ON CONFLICT DO NOTHING
 """
 
-SQL_UPSERT_COMPANY = """
-INSERT INTO companies (company_id, code, version, active, keys) VALUES ($1, $2, $3, $4, $5)
-ON CONFLICT (company_id) DO UPDATE SET code = excluded.code, version = excluded.version, active = excluded.active,
-    keys = excluded.keys
-WHERE companies.version < excluded.version
-"""
-
-SQL_SEALED = """
-SELECT c.company_id::text, c.code, k ->> 0, k ->> 1
-FROM (SELECT company_id, code, keys FROM companies WHERE company_id > $1 ORDER BY company_id LIMIT $2) c
-CROSS JOIN jsonb_array_elements(c.keys) k ORDER BY 1
-"""
-SQL_COMPANY_KEYS = "SELECT keys FROM companies WHERE code = $1 AND active"
-SQL_COMPANY_CODES = "SELECT code FROM companies WHERE active"
-
 
 async def add_reports(conn: Connection, rows: Sequence[ReceivedReport]) -> None:
     """Reports that were received."""
@@ -110,26 +93,3 @@ async def add_movements(conn: Connection, rows: Sequence[Movement]) -> None:
     """Movements of reports' points."""
     if rows:
         await conn.execute(SQL_ADD_MOVEMENTS, *arrays(Movement, rows))
-
-
-async def upsert_company(
-    conn: Connection, company_id: UUID, code: str, version: int, active: bool, keys: list[tuple[str, str]]
-) -> None:
-    """A company and its active keys (id, sealed secret), newest first; an older version changes nothing."""
-    await conn.execute(SQL_UPSERT_COMPANY, company_id, code, version, active, keys)
-
-
-async def company_codes(conn: Connection) -> set[str]:
-    """The codes of all active companies."""
-    return {row["code"] for row in await conn.fetch(SQL_COMPANY_CODES)}
-
-
-async def company_keys(conn: Connection, code: str) -> list[tuple[str, str]]:
-    """Keys (id, sealed secret) of an active company, newest first; [] for any other."""
-    found = await conn.fetchval(SQL_COMPANY_KEYS, code)
-    return [(key_id, sealed) for key_id, sealed in found or []]
-
-
-async def sealed(conn: Connection, after: str, most: int) -> list[Sealed]:
-    """Companies' keys."""
-    return [Sealed(*row) for row in await conn.fetch(SQL_SEALED, uuid_after(after), most)]

@@ -40,14 +40,19 @@ def riders(count: int) -> list[UUID]:
     return [new_id() for _ in range(count)]
 
 
+KNOWN_COLUMNS = ("rider_id", "company", "locale", "consent", "active", "version")
+KNOWN = (COMPANY, "zh", True, True, 1)
+
+
 async def settle_riders(installation: Installation, rider_ids: Sequence[UUID]) -> None:
     """Let the services know riders, as if the riders service had said so and each had heard it long ago.
 
     By rows and not by events: they stand before anything is measured, and the floor hears of no riders.
     """
     for service, table, columns, values in (
-        ("points", "accounts", ("rider_id", "active", "rider_version"), (True, 1)),
-        ("notifications", "riders", ("rider_id", "company", "locale", "active", "version"), (COMPANY, "zh", True, 1)),
+        ("points", "accounts", ("rider_id",), ()),
+        ("points", "known_riders", KNOWN_COLUMNS, KNOWN),
+        ("notifications", "known_riders", KNOWN_COLUMNS, KNOWN),
     ):
         conn = await asyncpg.connect(installation.dsn(service))
         try:

@@ -35,9 +35,12 @@ UNIT, UNIT_FILE = "shared.kit.work.Work", "shared/kit/work.py"
 # The places that may name a zone: the setting, and what stands for it where nobody has set one.
 ZONE_FILES = frozenset({"shared/kit/settings.py", "shared/catalog/loader.py"})
 ZONE_IN_SQL = re.compile(r"\bTIME\s+ZONE\s+'(?!UTC')", re.IGNORECASE)
-# What a domain may know besides the standard library: the catalogue's and the contracts' words for values. They are
-# data without behaviour; a second set of the same words would only have to be kept equal by hand.
-DOMAIN_KNOWS = ("shared.catalog", "shared.events", "shared.geo", "shared.kit.problems", "shared.kit.refusals")
+# What a domain may know besides the standard library: the catalogue's and the contracts' words for values, and
+# what all services know alike. A second set of the same words would only have to be kept equal by hand.
+DOMAIN_KNOWS = (
+    "shared.catalog", "shared.events", "shared.geo", "shared.kit.problems", "shared.kit.refusals",
+    "shared.known.domain",
+)  # fmt: skip
 BARE_REFUSALS = (
     "fastapi.HTTPException",
     "fastapi.exceptions.HTTPException",
@@ -110,7 +113,7 @@ def clock(root: Path) -> Iterator[str]:
 def database_clock(root: Path) -> Iterator[str]:
     """A service decides by the database's clock (`work.now`, `database_now`, SQL's `now()`), and says beside each other
     look at a clock what for: a replica whose own is wrong must end, refuse, delete or settle nothing."""
-    for source in sources(root, "services", "shared/kit"):
+    for source in sources(root, "services", "shared/kit", "shared/known"):
         names = _names(source.tree)
         for node in ast.walk(source.tree):
             if isinstance(node, ast.Call) and names.get(dotted(node.func)) == UNIT and source.name != UNIT_FILE:
@@ -149,7 +152,7 @@ def _is_store(source: Source) -> bool:
 
 def sql_place(root: Path) -> Iterator[str]:
     """A service's SQL is in its store, as a constant SQL_*: everything else can be read without knowing the tables."""
-    for source in sources(root, "services", "shared/kit"):
+    for source in sources(root, "services", "shared/kit", "shared/known"):
         named = {
             id(part)
             for node in source.tree.body
@@ -228,7 +231,7 @@ def contracts_light(root: Path) -> Iterator[str]:
 
 def problems_place(root: Path) -> Iterator[str]:
     """Problems are declared in problems.py alone, and nothing refuses by a bare HTTP status: then all can be listed."""
-    for source in sources(root, "services", "shared/kit"):
+    for source in sources(root, "services", "shared/kit", "shared/known"):
         for line, name in imported(source.tree):
             if name in BARE_REFUSALS and source.name.startswith("services/"):
                 yield source.at(line, f"{name}: refuse with a problem of problems.py")

@@ -32,12 +32,13 @@ def anatomy(root: Path) -> Iterator[str]:
 
 def migrations(root: Path) -> Iterator[str]:
     """Migrations are numbered without gaps and say in their first line why they exist; they only go forward."""
-    for folder in sorted([*(root / "services").glob("*/migrations"), root / "shared/kit/migrations"]):
+    shared = {root / "shared/kit/migrations", *(root / "shared/known/migrations").glob("*/")}
+    for folder in sorted([*(root / "services").glob("*/migrations"), *shared]):
         files = sorted(folder.glob("*.sql"))
         for path in files:
             where = path.relative_to(root).as_posix()
             text = path.read_text(encoding="utf-8")
-            if folder.parts[-2] != "kit" and not MIGRATION.match(path.name):
+            if folder not in shared and not MIGRATION.match(path.name):
                 yield f"{where}: not named NNNN_words.sql"
             if not re.match(r"-- \S+ \S+", text):
                 yield f"{where}: the first line doesn't say why"
@@ -47,7 +48,7 @@ def migrations(root: Path) -> Iterator[str]:
             if any(line.strip() and not line.lstrip().startswith("--") for line in down.splitlines()):
                 yield f"{where}: has a way back; a later migration corrects"
         numbers = [int(path.name[:4]) for path in files if MIGRATION.match(path.name)]
-        if folder.parts[-2] != "kit" and numbers != list(range(1, len(numbers) + 1)):
+        if folder not in shared and numbers != list(range(1, len(numbers) + 1)):
             yield f"{folder.relative_to(root).as_posix()}: numbers {numbers} are not 1..{len(numbers)}"
 
 

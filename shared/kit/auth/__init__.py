@@ -1,7 +1,7 @@
 """Who is asking (tokens, signatures) and who may (policies)."""
 
 from shared.kit.auth.jwt import Jwks, JwtVerifier
-from shared.kit.auth.key_ring import CachedKeyRing, KeyRing
+from shared.kit.auth.key_ring import NOBODY, CachedKeyRing, KeyRing, Signer
 from shared.kit.auth.policy import (
     Authenticator,
     Caller,
@@ -33,6 +33,7 @@ from shared.kit.auth.who import (
 )
 
 __all__ = [
+    "NOBODY",
     "AnyOf",
     "Authenticator",
     "CachedKeyRing",
@@ -58,6 +59,7 @@ __all__ = [
     "SealBroken",
     "Sealer",
     "SignatureVerifier",
+    "Signer",
     "Verifier",
     "allow",
     "current_principal",

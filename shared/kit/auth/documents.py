@@ -40,6 +40,7 @@ def refusals_before(policy: Policy, *, writes: bool, body: bool, json: bool) -> 
     yield from (problems.NOT_A_RIDER,) * ("rider" in policy.roles)
     if policy.company:
         yield from _SIGNATURE_PROBLEMS
+        yield problems.COMPANY_SUSPENDED
         yield from (problems.REPLAYED_REQUEST,) * writes
     yield from (problems.VALIDATION_FAILED, problems.RATE_LIMITED, problems.BUSY)
 

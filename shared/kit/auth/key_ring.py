@@ -5,7 +5,8 @@ requests left, so that invented names cost the database no more than the limit a
 """
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
@@ -19,16 +20,30 @@ CODES_FRESH_S = 5.0
 
 Ask = Callable[[], Awaitable[object]]
 """Asks whether a look-up is allowed; raises the 429 problem where it isn't."""
-Load = Callable[[str], Awaitable[list[bytes]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """What is known of who may have signed: the active secrets, newest first; none of an unknown company.
+
+    A suspended company keeps its secrets: it learns why it is refused instead of being taken for somebody else.
+    """
+
+    keys: Sequence[bytes] = ()
+    suspended: bool = False
+
+
+NOBODY = Signer()
+Load = Callable[[str], Awaitable[Signer]]
 Codes = Callable[[], Awaitable[Collection[str]]]
-_Answers = OrderedDict[str, SharedAnswer[list[bytes]]]
+_Answers = OrderedDict[str, SharedAnswer[Signer]]
 
 
 class KeyRing(Protocol):
     """Where companies' secrets come from."""
 
-    async def keys(self, company: str, ask: Ask | None = None) -> list[bytes]:
-        """All secrets of the company that are active now, [] for an unknown one. Revoked ones are left out.
+    async def signer(self, company: str, ask: Ask | None = None) -> Signer:
+        """The company as it is now, NOBODY where there is none. Revoked secrets are left out.
 
         `ask` comes before a look-up of a name that nothing is known of, and may refuse it by raising.
         """
@@ -36,7 +51,8 @@ class KeyRing(Protocol):
 
 
 class CachedKeyRing:
-    """Keeps the answers of `load` for `ttl_s` seconds: the longest that a revoked key still works in this process.
+    """Keeps the answers of `load` for `ttl_s` seconds: the longest that a revoked key still works in this process, and
+    that a suspension is not heard of.
 
     A company whose keys were seen is looked up without asking. `codes`: all companies' codes, asked at most once in
     CODES_FRESH_S where a look-up is refused, so that a company doesn't wait for what others send from its address.
@@ -49,8 +65,8 @@ class CachedKeyRing:
         self._known: _Answers = OrderedDict()
         self._others: _Answers = OrderedDict()
 
-    async def keys(self, company: str, ask: Ask | None = None) -> list[bytes]:
-        """The active secrets, at most `ttl_s` old. Raises what `ask` and `load` raise."""
+    async def signer(self, company: str, ask: Ask | None = None) -> Signer:
+        """The company as it was at most `ttl_s` ago. Raises what `ask` and `load` raise."""
         answer = self._at_hand(company)
         if answer is None:
             if ask is not None:
@@ -58,15 +74,15 @@ class CachedKeyRing:
             # meanwhile somebody else may have begun to look
             answer = self._at_hand(company) or SharedAnswer(partial(self._load, company), self._ttl_s)
             _keep(self._others, company, answer)
-        keys = await answer.get()
-        if keys:
+        signer = await answer.get()
+        if signer.keys:
             self._others.pop(company, None)
             _keep(self._known, company, answer)
         elif self._known.pop(company, None) is not None:
             _keep(self._others, company, answer)
-        return keys
+        return signer
 
-    def _at_hand(self, company: str) -> SharedAnswer[list[bytes]] | None:
+    def _at_hand(self, company: str) -> SharedAnswer[Signer] | None:
         """What needs no permission: a company's whose keys were seen, or what is looked up now or was a moment ago."""
         if (known := self._known.get(company)) is not None:
             return known
@@ -81,7 +97,7 @@ class CachedKeyRing:
                 raise
 
 
-def _keep(answers: _Answers, company: str, answer: SharedAnswer[list[bytes]]) -> None:
+def _keep(answers: _Answers, company: str, answer: SharedAnswer[Signer]) -> None:
     answers[company] = answer
     answers.move_to_end(company)
     if len(answers) > COMPANIES_MAX:

@@ -41,6 +41,7 @@ from shared.kit.problems import (
     MALFORMED_EVENT,
     TWO_IDENTITIES,
     ServiceBusy,
+    company_suspended,
 )
 from shared.kit.refusals import Problem, Refusal, refused_by
 
@@ -283,6 +284,8 @@ async def _admit(request: Request, rule: Rule) -> Allowance | None:
         allowance = await (state.limiter.check(principal.key) if named else address.check())
     if not rule.policy.admits(principal):
         raise FORBIDDEN(f"needs {_needs(rule.policy)}")
+    if principal.suspended:
+        raise company_suspended()
     await state.auth.check_erased(principal)
     if rule.writes and state.overloaded():
         raise ServiceBusy("events wait for Kafka", OVERLOADED_S)

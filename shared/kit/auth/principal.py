@@ -30,6 +30,8 @@ class Principal:
     name: str = ""
     tree: AreaTree = field(default=NO_MAP, compare=False, repr=False)
     """The city's areas as they were known when the request came."""
+    suspended: bool = False
+    """Of a company: the operator lets it do nothing for now."""
 
     @property
     def key(self) -> str:

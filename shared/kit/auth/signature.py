@@ -63,19 +63,21 @@ class SignatureVerifier:
         if abs(clock.unix_s() - int(timestamp)) > self._tolerance_s:
             raise expired(self._tolerance_s)
         # An unknown company gets the same answer as a wrong key, only sooner: codes are no secret, memory is scarce
-        if not (keys := await self._keyring.keys(company, ask)):
+        signer = await self._keyring.signer(company, ask)
+        if not signer.keys:
             raise _refused(SIGNATURE_INVALID, "no active key of this company made this signature")
         check_announced_body(request.scope)
         coding_of(request.headers)
         doubt_body(request.scope)
         payload = await _payload(request)
-        genuine = [_digest(key, request_id, timestamp, payload) for key in keys]
+        genuine = [_digest(key, request_id, timestamp, payload) for key in signer.keys]
         matches = [hmac.compare_digest(one, given) for one in genuine for given in signatures]
         if not any(matches):
             raise _refused(SIGNATURE_INVALID, "no active key of this company made this signature")
         know_body(request.scope)
         signed = SignedRequest(company, request_id, content_hash(request, payload), int(timestamp))
-        return Principal(kind="company", id=company, company=company, name=company), signed
+        suspended = signer.suspended
+        return Principal(kind="company", id=company, company=company, name=company, suspended=suspended), signed
 
     def _headers(self, request: Request) -> tuple[str, str, str, list[bytes]]:
         values = [request.headers.getlist(name) for name in SIGNATURE_HEADERS]

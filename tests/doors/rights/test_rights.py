@@ -24,7 +24,7 @@ from shared.devtools.installation import Installation
 from shared.events.registry import services
 from shared.geo.index import PolygonIndex
 from shared.kit import service as kit_service
-from shared.kit.auth import Policy, Principal, policies, signed_headers
+from shared.kit.auth import Policy, Principal, Signer, policies, signed_headers
 from shared.kit.auth.key_ring import Ask
 from shared.kit.auth.policy import rules
 from shared.kit.auth.principal import ANONYMOUS, ROLES
@@ -58,8 +58,8 @@ Who = tuple[str, str]
 
 
 class _Keys:
-    async def keys(self, company: str, ask: Ask | None = None) -> list[bytes]:
-        return [SECRET] if company in COMPANIES.values() else []
+    async def signer(self, company: str, ask: Ask | None = None) -> Signer:
+        return Signer([SECRET] if company in COMPANIES.values() else [])
 
 
 class _NoKafka(contextlib.AbstractAsyncContextManager[None]):

@@ -10,7 +10,6 @@ import asyncpg
 import orjson
 import pytest
 
-from services.intake import handlers as intake
 from services.riders import usecases as riders
 from services.riders.domain import Registration, RiderFacts
 from services.tracking import usecases as tracking
@@ -25,12 +24,13 @@ from shared.events.rider_changed import RIDER_CHANGED
 from shared.events.rider_erased import RIDER_ERASED
 from shared.kit import clock
 from shared.kit.auth import Sealer
-from shared.kit.db import Connection, prepare_connection
+from shared.kit.db import prepare_connection
 from shared.kit.erasure import Erasure
 from shared.kit.ids import new_id
 from shared.kit.inbox_days import SQL_ROLL
 from shared.kit.service import Service
 from shared.kit.work import Work, begin, insert_outbox
+from shared.known.knowing import Riders, knows
 from tests.kit.messaging.compacted import Stored, days_pass, stored
 from tests.kit.messaging.conftest import SETTLE_S, running, settings_for
 from tests.services.tracking.conftest import Story
@@ -46,15 +46,15 @@ UPDATE outbox SET occurred_at = occurred_at - interval '1 year', event_id = (lpa
     || right(replace(event_id::text, '-', ''), 20))::uuid
 """
 SQL_RIDERS = "SELECT rider_id, company, external_id, consent_at IS NOT NULL, active, version FROM riders"
-SQL_RIDERS_KNOWN = "SELECT rider_id, company, external_id, consent, active, version FROM riders ORDER BY 1"
+SQL_RIDERS_KNOWN = "SELECT rider_id, company, number, consent, active, version FROM known_riders ORDER BY 1"
 SQL_COMPANIES = """
-SELECT c.company_id, c.code, c.active, c.version,
+SELECT c.code, c.active, c.version,
        coalesce(array_agg(k.key_id::text ORDER BY k.key_id) FILTER (WHERE k.active), '{}')
-FROM companies c LEFT JOIN company_keys k USING (company_id) GROUP BY c.company_id ORDER BY 1
+FROM companies c LEFT JOIN company_keys k USING (company_id) GROUP BY c.company_id ORDER BY c.code
 """
 SQL_COMPANIES_KNOWN = """
-SELECT company_id, code, active, version, ARRAY(SELECT k ->> 'key_id' FROM jsonb_array_elements(keys) k ORDER BY 1)
-FROM companies ORDER BY 1
+SELECT code, active, version, ARRAY(SELECT k ->> 'key_id' FROM jsonb_array_elements(keys) k ORDER BY 1)
+FROM known_companies ORDER BY 1
 """
 SQL_ERASED = "SELECT rider_id, number FROM erased_riders ORDER BY 1"
 SQL_AREAS = "SELECT code, in_force, version FROM known_areas ORDER BY 1"
@@ -131,13 +131,8 @@ async def a_year_of_areas(installation: Installation) -> None:
 def newcomer(installation: Installation) -> Service:
     """A service that has read nothing yet: intake's, as far as others' states go."""
     service = Service("intake", settings_for(installation, "intake"), title="newcomer")
-    service.consumes(COMPANY_CHANGED, intake.on_company_changed)
-    service.consumes(RIDER_CHANGED, intake.on_rider_changed, intake.on_rider_gone)
-
-    async def nothing_more(_conn: Connection, _leavers: Any) -> None:
-        return
-
-    service.erases(nothing_more)
+    knows(service, riders=Riders(numbers=True), companies=SEALER)
+    service.erases()
     return service
 
 

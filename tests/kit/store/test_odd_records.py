@@ -136,7 +136,7 @@ class Host:
 
 Consumer = Callable[..., TopicConsumer]
 TABLES = {
-    "intake": "companies, riders, reports, photos",
+    "intake": "known_companies, known_riders, reports, photos",
     "riders": "companies, company_keys, outlets, riders, rider_names",
 }
 
@@ -213,8 +213,8 @@ async def prepared(pool: Pool, service: str, rider: str) -> None:
             " VALUES ($1, $2, 'x', true, 1, now(), now())", new_id(), COMPANY,
         )  # fmt: skip
         return
-    await pool.execute("INSERT INTO companies VALUES ($1, $2, true, '[]', 1)", COMPANY, new_id())
-    await pool.execute("INSERT INTO riders VALUES ($1, $2, $3, true, true, 1)", new_id(), COMPANY, rider)
+    await pool.execute("INSERT INTO known_companies VALUES ($1, true, '[]', 1)", COMPANY)
+    await pool.execute("INSERT INTO known_riders VALUES ($1, $2, $3, 'zh', true, true, 1)", new_id(), COMPANY, rider)
 
 
 @pytest.mark.parametrize("topic", [INBOUND_REPORTS, INBOUND_RIDERS], ids=lambda topic: topic.name)

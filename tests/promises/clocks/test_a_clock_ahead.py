@@ -159,7 +159,7 @@ async def _due(pool: Pool, channel: object) -> tuple[datetime, datetime]:
 
 
 TABLES = {
-    "intake": "companies, riders, reports, photos",
+    "intake": "known_companies, known_riders, reports, photos",
     "notifications": "preferences, channels, channel_codes, webhooks, deliveries, delivery_attempts",
     "rewards": "merchants, offers, redemptions, voucher_attempts, idempotency_keys",
 }

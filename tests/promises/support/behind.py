@@ -98,7 +98,7 @@ class Behind:
         deadline_s = clock.monotonic_s() + 30
         answer = signed(httpx.Client(timeout=10), riders, "/v1/riders:batch", body, secret)
         assert answer.status_code == 200, answer.text
-        known = "SELECT (SELECT count(*) FROM riders WHERE consent) + (SELECT count(*) FROM companies)"
+        known = "SELECT (SELECT count(*) FROM known_riders WHERE consent) + (SELECT count(*) FROM known_companies)"
         while ask(self.home.dsn("intake"), known)[0][0] < RIDERS + 1:
             self.suite.check()
             assert clock.monotonic_s() < deadline_s, "intake doesn't hear of the riders"
@@ -150,7 +150,7 @@ class Behind:
         reports = {row[0] for row in ask(self.home.dsn("intake"), "SELECT report_id::text FROM reports")}
         routed = {row[0] for row in ask(self.home.dsn("routing"), "SELECT report_id::text FROM routes")}
         riders = dict(ask(self.home.dsn("riders"), "SELECT rider_id::text, version FROM riders"))
-        known = dict(ask(self.home.dsn("intake"), "SELECT rider_id::text, version FROM riders"))
+        known = dict(ask(self.home.dsn("intake"), "SELECT rider_id::text, version FROM known_riders"))
         sets = {
             "answered with 2xx and in no table": {key for key, _ in accepted} - reports - riders.keys(),
             "accepted and not routed": reports - routed,

@@ -18,7 +18,8 @@ from tests.promises.support.kafka import read_topic
 
 State = dict[str, list[Any]]
 TABLES = {
-    "accounts": "SELECT rider_id::text, version, pending, available, reserved, active, rider_version FROM accounts",
+    "accounts": "SELECT rider_id::text, version, pending, available, reserved FROM accounts",
+    "riders": "SELECT rider_id::text, active, version FROM known_riders",
     "holds": "SELECT id::text, source, rider_id::text, case_id::text, kind, amount, state, reason FROM holds",
     "cases": "SELECT case_id::text, grid_code, posted_up_to, voided_up_to FROM cases",
     "entries": "SELECT rider_id::text, hold_id::text, movement, line, from_account, to_account, amount FROM entries",

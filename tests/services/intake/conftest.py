@@ -27,6 +27,7 @@ from shared.kit.auth import Sealer
 from shared.kit.db import Pool
 from shared.kit.ids import new_id
 from shared.kit.work import Event, Record, Rejection, Work, begin, insert_outbox
+from shared.known.knowing import Riders, follow_companies, follow_riders
 
 SEALER = Sealer("a" * 43 + "=")
 SPACE = UUID(int=7)
@@ -61,14 +62,14 @@ class Intake:
         values = {"company_id": uuid5(SPACE, code), "code": code, "name": code, "active": True, "keys": (), **changes}
         async with self.work() as work:
             body = CompanyChanged.model_validate(values)
-            await handlers.on_company_changed(work, [event(body, str(body.company_id), version)])
+            await follow_companies(work, [event(body, str(body.company_id), version)])
 
     async def rider(self, number: str = "r1", version: int = 1, company: str = "sf-express", **changes: Any) -> None:
         values: dict[str, Any] = {"rider_id": rider_id(number, company), "company": company, "external_id": number}
         values |= {"kind": "courier", "consent": True, "locale": "zh", "active": True, **changes}
         async with self.work() as work:
             body = RiderChanged.model_validate(values)
-            await handlers.on_rider_changed(work, [event(body, str(body.rider_id), version)])
+            await follow_riders(Riders(numbers=True), work, [event(body, str(body.rider_id), version)])
 
     async def take(self, events: Sequence[Event[Any]]) -> list[Rejection]:
         async with self.work() as work:
@@ -90,7 +91,7 @@ async def intake(installation: Installation, pool_for: Callable[[str], Any]) -> 
     owner = await asyncpg.connect(installation.dsn("intake", owner_role))
     try:
         await owner.execute(
-            "TRUNCATE counters, dead_letters, erased_riders, companies, riders, reports, photos, outbox"
+            "TRUNCATE counters, dead_letters, erased_riders, known_companies, known_riders, reports, photos, outbox"
         )
     finally:
         await owner.close()

@@ -16,7 +16,7 @@ from shared.events.inbound_reports import ReportSubmission
 NOW = datetime(2026, 11, 20, 8, tzinfo=UTC)
 RIDER_ID = UUID("0198c0de-0000-7000-8000-000000000001")
 PHOTO_ID = UUID("0198c0de-0000-7000-8000-000000000002")
-RIDER = Rider(RIDER_ID, "sf-express", "r1", consent=True, active=True, company_active=True)
+RIDER = Rider(RIDER_ID, "sf-express", "r1", consent=True, active=True)
 
 
 def submission(**changed: Any) -> Submission:
@@ -113,9 +113,11 @@ def test_who_may_report() -> None:
 def test_a_rider_himself_depends_on_his_company() -> None:
     own = submission(source=f"rider:{RIDER_ID}", company=None, rider=None, rider_id=RIDER_ID)
     assert code_of(own) is None
-    assert code_of(own, known(replace(RIDER, company_active=False))) == "company_suspended"
-    assert code_of(own, known(replace(RIDER, company_active=None))) == "unknown_company"
+    assert code_of(own, known(active=False)) == "company_suspended"
+    assert code_of(own, known(replace(RIDER, company="nobody"))) == "unknown_company"
     assert code_of(replace(own, rider_id=PHOTO_ID)) == "unknown_rider"
+    gone = Rider(RIDER_ID, "", "erased:0", consent=False, active=False, erased=True)
+    assert code_of(own, known(gone)) == "rider_erased", "nobody knows any more whose they were"
 
 
 @pytest.mark.parametrize(

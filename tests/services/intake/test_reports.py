@@ -93,7 +93,7 @@ async def test_a_rehearsal_with_newcomers_finds_all_that_the_run_finds_when_they
     dry = codes(await usecases.rehearse(intake.catalogue, intake.pool, submissions, newcomers=True))
     plain = codes(await usecases.rehearse(intake.catalogue, intake.pool, submissions))
     assert await intake.pool.fetchval("SELECT count(*) FROM reports") == 1
-    assert await intake.pool.fetchval("SELECT count(*) FROM riders") == 2, "no stand-in is kept"
+    assert await intake.pool.fetchval("SELECT count(*) FROM known_riders") == 2, "no stand-in is kept"
     for company in ("sf-express", "gone"):
         await intake.rider("new", company=company)
     assert dry == codes(await intake.receive(*submissions))

@@ -14,7 +14,7 @@ from tests.services.notifications.mail import Mailbox
 from tests.services.notifications.stage import Stage
 
 TABLES = (
-    "messages, riders, companies, company_keys, preferences, channels, webhooks, deliveries, delivery_attempts, "
+    "messages, known_riders, known_companies, preferences, channels, webhooks, deliveries, delivery_attempts, "
     "channel_codes, code_limits, inbox, outbox, dead_letters, case_reporters, crowds"
 )
 

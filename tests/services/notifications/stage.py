@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from standardwebhooks import Webhook as Verifier
 
 from services.notifications.domain import Delivery
 from services.notifications.settings import Settings
-from services.notifications.store import deliveries, reporters
+from services.notifications.store import deliveries, people, reporters
 from shared.events.account_changed import ACCOUNT_CHANGED, AccountChanged
 from shared.events.case_changed import CASE_CHANGED, CaseChanged, CaseReport
 from shared.events.common import Actor
@@ -22,9 +23,12 @@ from shared.events.rider_changed import RIDER_CHANGED, RiderChanged
 from shared.kit.db import Pool
 from shared.kit.ids import new_id
 from shared.kit.work import Event, Record, Work, begin
+from shared.known.knowing import Riders, follow_riders
 
 NOON = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)
 GRID = "330114001001001"
+RIDERS = Riders(left=people.forget_addresses)
+HEARS_RIDERS = partial(follow_riders, RIDERS)
 Handle = Callable[[Work, Sequence[Event[Any]]], Awaitable[None]]
 
 

@@ -21,8 +21,9 @@ from shared.events.company_changed import CompanyKey
 from shared.events.envelope import Envelope, to_headers
 from shared.kit.auth import Sealer, signed_headers
 from shared.kit.ids import new_id
+from shared.known.knowing import follow_companies
 from tests.services.notifications.mail import Mailbox, codes, with_gateway
-from tests.services.notifications.stage import Receiver, Stage, company_is, moved, rider_is, stepped
+from tests.services.notifications.stage import HEARS_RIDERS, Receiver, Stage, company_is, moved, rider_is, stepped
 
 SECRET = b"k" * 32
 
@@ -57,9 +58,7 @@ def signed(method: str, target: str, body: Any = None, company: str = "mt", secr
 async def know_company(stage: Stage, code: str = "mt", secret: bytes = SECRET) -> None:
     key_id = new_id()
     sealed = Sealer(stage.settings.sealing_key.get_secret_value()).seal(secret, code, str(key_id))
-    await stage.hear(
-        telling.take_companies, company_is(code, keys=(CompanyKey(key_id=key_id, sealed=sealed, active=True),))
-    )
+    await stage.hear(follow_companies, company_is(code, keys=(CompanyKey(key_id=key_id, sealed=sealed, active=True),)))
 
 
 async def eventually(check: Any) -> Any:
@@ -115,7 +114,7 @@ async def test_from_kafka_to_the_inbox(web: httpx.AsyncClient, installation: Ins
 async def test_a_rider_reads_page_by_page_in_the_own_language(web: httpx.AsyncClient, stage: Stage, token: Any) -> None:
     rider, other = new_id(), new_id()
     mine = token(rider, "rider")
-    await stage.hear(telling.take_riders, rider_is(rider, locale="en"))
+    await stage.hear(HEARS_RIDERS, rider_is(rider, locale="en"))
     for _ in range(5):
         await stage.hear(
             lambda work, events: telling.tell_movements(stage.settings, work, events), moved(rider), moved(other)

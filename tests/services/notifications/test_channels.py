@@ -17,7 +17,7 @@ from shared.devtools.infra.ports import free_port
 from shared.kit import clock
 from shared.kit.ids import new_id
 from tests.services.notifications.mail import Mailbox, choose, hold, mailing, sealer, turn
-from tests.services.notifications.stage import NOON, Stage, moved, rider_is, stepped
+from tests.services.notifications.stage import HEARS_RIDERS, NOON, Stage, moved, rider_is, stepped
 
 
 def at(monkeypatch: pytest.MonkeyPatch, now: datetime) -> None:
@@ -32,7 +32,7 @@ def at(monkeypatch: pytest.MonkeyPatch, now: datetime) -> None:
 async def test_a_mail_arrives_in_the_riders_language(stage: Stage, mailbox: tuple[Mailbox, int]) -> None:
     box, port = mailbox
     zh, en = new_id(), new_id()
-    await stage.hear(telling.take_riders, rider_is(en, locale="en"))
+    await stage.hear(HEARS_RIDERS, rider_is(en, locale="en"))
     await choose(stage, zh, "mail", "zhang@example.cn")
     await choose(stage, en, "mail", "lee@example.cn")
     await hold(stage, zh, en)

@@ -6,19 +6,29 @@ from uuid import UUID
 import pytest
 
 from services.notifications.domain import TEMPLATES, Channel
-from services.notifications.handlers import on_rider_gone
 from services.notifications.store import messages, people
 from services.notifications.usecases import cases, telling
 from services.notifications.usecases import preferences as choices
-from shared.events.company_changed import CompanyKey
 from shared.kit.areas import AreaTree, KnownArea
 from shared.kit.areas import store as known_store
 from shared.kit.areas.store import KeptArea
 from shared.kit.auth import Sealer
-from shared.kit.erasure import Erasure, Leaver
+from shared.kit.erasure import Erasure, Leaver, each_of
 from shared.kit.ids import new_id
 from shared.kit.work import Gone, begin
-from tests.services.notifications.stage import GRID, NOON, Stage, company_is, moved, redeemed, rider_is, stepped
+from shared.known.knowing import retire_riders
+from shared.known.riders import forget as forget_known
+from tests.services.notifications.stage import (
+    GRID,
+    HEARS_RIDERS,
+    NOON,
+    RIDERS,
+    Stage,
+    moved,
+    redeemed,
+    rider_is,
+    stepped,
+)
 
 
 async def inbox(stage: Stage, rider: UUID) -> list[messages.Message]:
@@ -188,10 +198,9 @@ async def test_channels_of_an_area_that_vanished_are_its_successors(stage: Stage
     assert addresses == {b"ops@example.org"}, "the copy leads to the same place"
 
 
-async def test_riders_newest_state_wins_in_any_order(stage: Stage) -> None:
+async def test_the_riders_language_is_known(stage: Stage) -> None:
     rider = new_id()
-    await stage.hear(telling.take_riders, rider_is(rider, 2, locale="en"), rider_is(rider, 1, locale="zh"))
-    await stage.hear(telling.take_riders, rider_is(rider, 1, locale="zh"))
+    await stage.hear(HEARS_RIDERS, rider_is(rider, 2, locale="en"))
     async with stage.pool.acquire() as conn:
         assert await messages.reader(conn, rider) == (0, None, "en")
 
@@ -202,22 +211,22 @@ async def test_who_left_loses_addresses_and_who_was_erased_everything(stage: Sta
         await add_channel(stage, rider, ("points",))
     await stage.hear(partial(telling.tell_movements, stage.settings), *map(moved, riders))
     await stage.hear(
-        telling.take_riders,
+        HEARS_RIDERS,
         rider_is(left, 2, active=False),
         rider_is(erased, 1),
         rider_is(stays, 2),
     )
     leaver = Leaver(erased, "erased:" + "0" * 40, NOON)
     async with stage.pool.acquire() as conn, conn.transaction():
-        await Erasure(lambda: stage.pool, 60.0, people.forget, None).take(conn, [leaver])
+        await Erasure(lambda: stage.pool, 60.0, each_of([forget_known, people.forget]), None).take(conn, [leaver])
     assert [row["rider_id"] for row in await stage.rows("SELECT rider_id FROM channels")] == [stays]
     assert [len(await inbox(stage, rider)) for rider in riders] == [1, 0, 1]
     assert {one.target_id for one in await stage.deliveries("pending")}.isdisjoint({erased})
     # late events write nothing again
     await stage.hear(partial(telling.tell_movements, stage.settings), moved(erased), moved(stays))
-    await stage.hear(telling.take_riders, rider_is(erased, 3))
+    await stage.hear(HEARS_RIDERS, rider_is(erased, 3))
     assert [len(await inbox(stage, rider)) for rider in riders] == [1, 0, 2]
-    for table in ("riders", "messages", "deliveries", "channels", "preferences"):
+    for table in ("known_riders", "messages", "deliveries", "channels", "preferences"):
         assert await stage.pool.fetchval(f"SELECT count(*) FROM {table} WHERE rider_id = $1", erased) == 0
 
 
@@ -226,30 +235,10 @@ async def test_whose_state_has_left_the_topic_loses_addresses(stage: Stage) -> N
     for rider in riders:
         await add_channel(stage, rider, ("points",))
     states = [rider_is(gone, 5), rider_is(newer, 6)]
-    await stage.hear(telling.take_riders, *states)
+    await stage.hear(HEARS_RIDERS, *states)
     left = [Gone(new_id(), None, one.key, 5, NOON, one.record) for one in states]
-    await stage.hear(on_rider_gone, *left)  # type: ignore[arg-type]  # a handler of tombstones
+    await stage.hear(partial(retire_riders, RIDERS), *left)  # type: ignore[arg-type]  # a handler of tombstones
     assert [row["rider_id"] for row in await stage.rows("SELECT rider_id FROM channels")] == [newer]
-    found = {row["rider_id"]: row["active"] for row in await stage.rows("SELECT rider_id, active FROM riders")}
-    assert (found[gone], found[newer]) == (False, True)
-
-
-async def test_company_keys_follow_the_newest_version(stage: Stage) -> None:
-    sealer = Sealer(stage.settings.sealing_key.get_secret_value())
-    company_id, old, new = new_id(), new_id(), new_id()
-
-    def key(key_id: UUID, active: bool) -> CompanyKey:
-        return CompanyKey(key_id=key_id, sealed=sealer.seal(b"k" * 32, "mt", str(key_id)), active=active)
-
-    both = company_is("mt", company_id=company_id, version=2, keys=(key(new, True), key(old, True)))
-    rotated = company_is("mt", company_id=company_id, version=3, keys=(key(new, True), key(old, False)))
-    await stage.hear(telling.take_companies, both)
-    await stage.hear(telling.take_companies, rotated)
-    await stage.hear(telling.take_companies, both)
-    async with stage.pool.acquire() as conn:
-        assert [one for one, _ in await people.company_keys(conn, "mt")] == [new]
-        await stage.hear(telling.take_companies, company_is("mt", company_id=company_id, version=4, active=False))
-        assert await people.company_keys(conn, "mt") == []
 
 
 @pytest.mark.parametrize("size", [1, 500])

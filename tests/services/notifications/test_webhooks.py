@@ -10,13 +10,14 @@ from standardwebhooks import Webhook as Verifier
 
 from services.notifications.outbound.webhook import WebhookSender
 from services.notifications.store import deliveries, webhooks
-from services.notifications.usecases import cases, sealing, sending, telling
+from services.notifications.usecases import cases, sealing, sending
 from services.notifications.usecases import webhooks as usecases
 from services.notifications.usecases.preferences import SEALED_FOR
 from shared.kit import clock
 from shared.kit.auth import Sealer
 from shared.kit.ids import new_id
 from shared.kit.resealing import Progress, Resealing
+from shared.known.knowing import follow_companies
 from tests.services.notifications.stage import Receiver, Stage, company_is, reported, stepped
 
 
@@ -34,7 +35,7 @@ def sealer(stage: Stage) -> Sealer:
 
 async def register(stage: Stage, url: str, company: str = "mt", *, rotate: bool = False) -> bytes:
     """A company with a webhook; the secret."""
-    await stage.hear(telling.take_companies, company_is(company)) if not rotate else None
+    await stage.hear(follow_companies, company_is(company)) if not rotate else None
     async with stage.work() as work:
         done = await usecases.put(work, stage.settings, sealer(stage), company, url, rotate=rotate)
     assert done is not None and done.secret is not None

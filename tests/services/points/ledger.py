@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -21,6 +22,7 @@ from shared.events.rider_changed import RIDER_CHANGED, RiderChanged
 from shared.kit import counters
 from shared.kit.ids import new_id
 from shared.kit.work import Event, Record, Rejection, begin, insert_outbox
+from shared.known.knowing import Riders, follow_riders
 
 NOON = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)  # noon in China
 GAS, MANHOLE, WELL = "local-gas-smell", "part-01001", "part-01024"
@@ -131,7 +133,7 @@ class Ledger:
     async def deliver(self, *events: Event[Any]) -> None:
         """One batch per topic, as consumers get them; each its own transaction."""
         for topic, hear in (
-            (RIDER_CHANGED, usecases.follow_riders),
+            (RIDER_CHANGED, partial(follow_riders, Riders())),
             (CASE_CHANGED, lambda work, batch: cases.follow_cases(TERMS, work, batch)),
             (REDEMPTION_CHANGED, usecases.follow_redemptions),
         ):
@@ -183,7 +185,7 @@ class Ledger:
 async def empty(owner: asyncpg.Connection, keep_rules: Iterable[int] = (1,)) -> None:
     """Empty the service's tables; needs the owner's rights."""
     await owner.execute(
-        "TRUNCATE counters, dead_letters, erased_riders, ledger_rounds, ledger_checkpoints, accounts, holds, entries, "
-        "earnings, cases, settlements, outbox, inbox, idempotency_keys"
+        "TRUNCATE counters, dead_letters, erased_riders, known_riders, ledger_rounds, ledger_checkpoints, accounts, "
+        "holds, entries, earnings, cases, settlements, outbox, inbox, idempotency_keys"
     )
     await owner.execute("DELETE FROM rules WHERE NOT version = ANY($1::bigint[])", list(keep_rules))

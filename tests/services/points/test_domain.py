@@ -107,7 +107,7 @@ def test_spending() -> None:
     first, second = new_id(), new_id()
     held.spend(first, ME, 60, 0)
     held.spend(second, ME, 1, 1)
-    held.accounts[ME].active = False
+    held.inactive.add(ME)
     held.spend(new_id(), ME, 0, 2)
     assert [(m.name, m.amount, m.reason) for m in held.movements] == [
         ("held", -60, None),

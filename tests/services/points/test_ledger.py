@@ -9,7 +9,6 @@ import pytest
 
 from services.points import usecases
 from services.points.domain import Rule
-from services.points.handlers import on_rider_gone
 from services.points.store import ledger as store
 from shared.events.case_changed import CaseChanged
 from shared.kit import counters
@@ -17,7 +16,7 @@ from shared.kit.areas import AreaTree, KnownArea
 from shared.kit.auth import Principal
 from shared.kit.ids import new_id
 from shared.kit.refusals import Refusal
-from shared.kit.work import Event, Gone, begin
+from shared.kit.work import Event, begin
 from tests.services.points.ledger import GAS, MANHOLE, NOON, WELL, Case, Ledger, points_of, redemption, rider
 
 GAS_POINTS = points_of(GAS)
@@ -175,15 +174,13 @@ async def test_more_than_available_and_inactive_riders_are_refused(ledger: Ledge
     await ledger.tallies()
 
 
-async def test_a_rider_whose_state_has_left_the_topic_spends_nothing_more(ledger: Ledger) -> None:
+async def test_who_was_erased_spends_nothing_more(ledger: Ledger) -> None:
     someone, _ = await _with_points(ledger)
-    await ledger.deliver(rider(someone, 5, True))
-    for version, told in ((4, "held"), (5, "refused")):
-        state = rider(someone, version, True)
-        async with ledger.pool.acquire() as conn, conn.transaction():
-            await on_rider_gone(await begin(conn), [Gone(new_id(), None, state.key, version, NOON, state.record)])
-        await ledger.deliver(redemption(new_id(), someone, 1, "requested"))
-        assert (await ledger.told(someone))[-1][0] == told
+    await ledger.pool.execute(
+        "INSERT INTO erased_riders (rider_id, number, erased_at) VALUES ($1, 'x', now())", someone
+    )
+    await ledger.deliver(redemption(new_id(), someone, 1, "requested"))
+    assert (await ledger.told(someone))[-1] == ("refused", -1, "rider_inactive")
     await ledger.tallies()
 
 

@@ -20,6 +20,7 @@ from shared.kit.ids import new_id
 from shared.kit.refusals import Refusal
 from shared.kit.resealing import Resealing
 from shared.kit.work import Event, Rejection, begin
+from shared.known.keys import UnsealedKeys
 from tests.services.riders.conftest import SEALER, Riders, Submit
 
 CHANGED = "riders.rider-changed.v1"
@@ -41,7 +42,8 @@ async def take(riders: Riders, events: Sequence[Event[Any]]) -> list[Rejection]:
 
 
 async def keys(riders: Riders, code: str = "sf-express") -> list[bytes]:
-    return await usecases.signing_keys(lambda: riders.pool, SEALER, code)
+    ring = UnsealedKeys(lambda: riders.pool, SEALER, store.sealed_keys_of, store.company_codes)
+    return list((await ring.load(code)).keys)
 
 
 async def test_a_company_gets_its_key_once_and_nobody_else_sees_it(riders: Riders) -> None:

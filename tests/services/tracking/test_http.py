@@ -26,6 +26,7 @@ from shared.kit.auth import Sealer, signed_headers
 from shared.kit.db import Pool
 from shared.kit.ids import new_id
 from shared.kit.work import begin
+from shared.known.knowing import follow_companies
 from tests.services.tracking.conftest import Story, event
 
 Signed = dict[str, bytes]
@@ -69,7 +70,7 @@ async def companies(pool: Pool, installation: Installation) -> Signed:
         values = {"company_id": company_id, "code": code, "name": code, "active": True, "keys": [key]}
         async with pool.acquire() as conn, conn.transaction():
             told = event(CompanyChanged.model_validate(values), company_id, 1, 0)
-            await usecases.follow_companies(await begin(conn), [told])
+            await follow_companies(await begin(conn), [told])
     return made
 
 
@@ -262,7 +263,8 @@ async def test_every_listed_problem_has_a_page(client: httpx.AsyncClient) -> Non
         page = await client.get(f"/problems/{code}")
         assert page.status_code == 200 and code in page.text
     taken = (await client.get("/problems/company_suspended")).text
-    assert "报告受理（intake）、骑手档案（riders）" in taken and "403；也会出现在批量请求" in taken
+    answering = "报告受理（intake）、通知（notifications）、骑手档案（riders）、进度公开（tracking）"
+    assert answering in taken and "403；也会出现在批量请求" in taken
 
 
 @pytest.mark.parametrize("code", ["nonsense", "<script>", "%E4%BD%A0", "..%2Fcity"])

@@ -11,7 +11,7 @@ from services.tracking.api import reports
 from services.tracking.app import build
 from services.tracking.settings import Settings
 from shared.devtools.installation import Installation
-from shared.kit.auth import signed_headers
+from shared.kit.auth import Signer, signed_headers
 from shared.kit.db import Pool
 from tests.kit.held import Held
 
@@ -26,8 +26,8 @@ EXPORT = "/v1/tracking/export"
 
 
 class _Keys:
-    async def keys(self, company: str, ask: Any = None) -> list[bytes]:
-        return [SECRET]
+    async def signer(self, company: str, ask: Any = None) -> Signer:
+        return Signer([SECRET])
 
 
 @pytest.fixture

@@ -10,27 +10,29 @@ SELECT rider_id, company, external_id, 'courier', made_at, 'zh', true, 1, made_a
 
 INSERT INTO riders.rider_names (rider_id, name) SELECT rider_id, '骑手' || no FROM aged.riders;
 
-INSERT INTO intake.companies (code, company_id, active, keys, version)
-SELECT code, company_id, true, jsonb_build_array(jsonb_build_object('key_id', key_id, 'sealed', sealed)), 2
+INSERT INTO intake.known_companies (code, active, keys, version)
+SELECT code, true, jsonb_build_array(jsonb_build_object('key_id', key_id, 'sealed', sealed)), 2
 FROM aged.companies;
 
-INSERT INTO intake.riders (rider_id, company, external_id, consent, active, version)
-SELECT rider_id, company, external_id, true, true, 1 FROM aged.riders;
+INSERT INTO notifications.known_companies (code, active, keys, version)
+SELECT code, true, jsonb_build_array(jsonb_build_object('key_id', key_id, 'sealed', sealed)), 2
+FROM aged.companies;
 
-INSERT INTO notifications.companies (company_id, code, active, version)
-SELECT company_id, code, true, 2 FROM aged.companies;
+INSERT INTO tracking.known_companies (code, active, keys, version)
+SELECT code, true, jsonb_build_array(jsonb_build_object('key_id', key_id, 'sealed', sealed)), 2
+FROM aged.companies;
 
-INSERT INTO notifications.company_keys (company_id, position, key_id, sealed)
-SELECT company_id, 0, key_id, sealed FROM aged.companies;
+INSERT INTO intake.known_riders (rider_id, company, number, locale, consent, active, version)
+SELECT rider_id, company, external_id, 'zh', true, true, 1 FROM aged.riders;
 
-INSERT INTO notifications.riders (rider_id, company, locale, active, version)
-SELECT rider_id, company, 'zh', true, 1 FROM aged.riders;
+INSERT INTO notifications.known_riders (rider_id, company, number, locale, consent, active, version)
+SELECT rider_id, company, NULL, 'zh', true, true, 1 FROM aged.riders;
 
-INSERT INTO tracking.companies (company_id, code, version, active, keys)
-SELECT company_id, code, 2, true, jsonb_build_array(jsonb_build_array(key_id, sealed)) FROM aged.companies;
+INSERT INTO points.known_riders (rider_id, company, number, locale, consent, active, version)
+SELECT rider_id, company, NULL, 'zh', true, true, 1 FROM aged.riders;
 
-INSERT INTO points.accounts (rider_id, version, pending, available, reserved, active, rider_version)
-SELECT r.rider_id, coalesce(m.version, 0), coalesce(m.pending, 0), coalesce(m.available, 0), 0, true, 1
+INSERT INTO points.accounts (rider_id, version, pending, available, reserved)
+SELECT r.rider_id, coalesce(m.version, 0), coalesce(m.pending, 0), coalesce(m.available, 0), 0
 FROM aged.riders r LEFT JOIN (
     SELECT rider_id, max(version) AS version,
            sum(CASE WHEN source <> 'report' OR movement = 'refused' THEN 0 WHEN movement = 'held' THEN amount

@@ -10,7 +10,7 @@ import asyncpg
 import orjson
 import pytest
 
-from services.intake import handlers as intake
+from services.intake.usecases import projections as intake
 from services.riders import usecases as riders
 from services.riders.domain import Registration, RiderFacts
 from services.tracking import usecases as tracking
@@ -131,8 +131,8 @@ async def a_year_of_areas(installation: Installation) -> None:
 def newcomer(installation: Installation) -> Service:
     """A service that has read nothing yet: intake's, as far as others' states go."""
     service = Service("intake", settings_for(installation, "intake"), title="newcomer")
-    service.consumes(COMPANY_CHANGED, intake.on_company_changed)
-    service.consumes(RIDER_CHANGED, intake.on_rider_changed, intake.on_rider_gone)
+    service.consumes(COMPANY_CHANGED, intake.follow_companies)
+    service.consumes(RIDER_CHANGED, intake.follow_riders, intake.retire_riders)
 
     async def nothing_more(_conn: Connection, _leavers: Any) -> None:
         return
@@ -257,7 +257,7 @@ async def test_a_new_city_system_reads_every_open_case(own_installation: Install
         async def follow(*events: Any) -> None:
             async with pool.acquire() as conn, conn.transaction():
                 work = await begin(conn)
-                await tracking.follow_cases(work, catalogue, events)
+                await tracking.follow_cases(catalogue, work, events)
                 await insert_outbox(conn, work.rows)
 
         steps = (("opened", "open"), ("claimed", "claimed"), ("handled", "handled"), ("closed", "closed"))

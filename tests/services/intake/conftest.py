@@ -12,9 +12,8 @@ import asyncpg
 import orjson
 import pytest
 
-from services.intake import handlers
 from services.intake.domain import Submission
-from services.intake.usecases import reports
+from services.intake.usecases import projections, reports
 from shared.catalog import Catalogue
 from shared.cli.provision import owner_role
 from shared.devtools.installation import Installation
@@ -48,7 +47,7 @@ class Intake:
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
         self.catalogue = Catalogue.load()
-        self._on_report = partial(handlers.on_report_submission, self.catalogue)
+        self._on_report = partial(reports.take_events, self.catalogue)
 
     @contextlib.asynccontextmanager
     async def work(self) -> AsyncIterator[Work]:
@@ -61,14 +60,14 @@ class Intake:
         values = {"company_id": uuid5(SPACE, code), "code": code, "name": code, "active": True, "keys": (), **changes}
         async with self.work() as work:
             body = CompanyChanged.model_validate(values)
-            await handlers.on_company_changed(work, [event(body, str(body.company_id), version)])
+            await projections.follow_companies(work, [event(body, str(body.company_id), version)])
 
     async def rider(self, number: str = "r1", version: int = 1, company: str = "sf-express", **changes: Any) -> None:
         values: dict[str, Any] = {"rider_id": rider_id(number, company), "company": company, "external_id": number}
         values |= {"kind": "courier", "consent": True, "locale": "zh", "active": True, **changes}
         async with self.work() as work:
             body = RiderChanged.model_validate(values)
-            await handlers.on_rider_changed(work, [event(body, str(body.rider_id), version)])
+            await projections.follow_riders(work, [event(body, str(body.rider_id), version)])
 
     async def take(self, events: Sequence[Event[Any]]) -> list[Rejection]:
         async with self.work() as work:

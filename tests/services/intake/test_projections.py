@@ -1,8 +1,7 @@
 """What intake keeps of companies and riders, in whatever order it is told."""
 
-from services.intake.handlers import on_rider_gone
 from services.intake.store import projections as store
-from services.intake.usecases.projections import ProjectedKeys, follow_riders
+from services.intake.usecases.projections import ProjectedKeys, follow_riders, retire_riders
 from shared.events.company_changed import CompanyKey
 from shared.events.rider_changed import RIDER_CHANGED, RiderChanged
 from shared.kit.ids import new_id
@@ -57,7 +56,7 @@ async def test_a_rider_whose_state_has_left_the_topic_may_nothing_more(intake: I
     async def retire(version: int) -> None:
         async with intake.work() as work:
             record = Record(RIDER_CHANGED.name, 0, 0, str(gone).encode(), None, ())
-            await on_rider_gone(work, [Gone(new_id(), None, str(gone), version, work.now, record)])
+            await retire_riders(work, [Gone(new_id(), None, str(gone), version, work.now, record)])
 
     await intake.rider(version=5)
     await retire(4)

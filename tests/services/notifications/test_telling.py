@@ -6,7 +6,6 @@ from uuid import UUID
 import pytest
 
 from services.notifications.domain import TEMPLATES, Channel
-from services.notifications.handlers import on_rider_gone
 from services.notifications.store import messages, people
 from services.notifications.usecases import cases, telling
 from services.notifications.usecases import preferences as choices
@@ -228,7 +227,7 @@ async def test_whose_state_has_left_the_topic_loses_addresses(stage: Stage) -> N
     states = [rider_is(gone, 5), rider_is(newer, 6)]
     await stage.hear(telling.take_riders, *states)
     left = [Gone(new_id(), None, one.key, 5, NOON, one.record) for one in states]
-    await stage.hear(on_rider_gone, *left)  # type: ignore[arg-type]  # a handler of tombstones
+    await stage.hear(telling.retire_riders, *left)  # type: ignore[arg-type]  # a handler of tombstones
     assert [row["rider_id"] for row in await stage.rows("SELECT rider_id FROM channels")] == [newer]
     found = {row["rider_id"]: row["active"] for row in await stage.rows("SELECT rider_id, active FROM riders")}
     assert (found[gone], found[newer]) == (False, True)

@@ -9,7 +9,6 @@ import pytest
 
 from services.points import usecases
 from services.points.domain import Rule
-from services.points.handlers import on_rider_gone
 from services.points.store import ledger as store
 from shared.events.case_changed import CaseChanged
 from shared.kit import counters
@@ -181,7 +180,9 @@ async def test_a_rider_whose_state_has_left_the_topic_spends_nothing_more(ledger
     for version, told in ((4, "held"), (5, "refused")):
         state = rider(someone, version, True)
         async with ledger.pool.acquire() as conn, conn.transaction():
-            await on_rider_gone(await begin(conn), [Gone(new_id(), None, state.key, version, NOON, state.record)])
+            await usecases.retire_riders(
+                await begin(conn), [Gone(new_id(), None, state.key, version, NOON, state.record)]
+            )
         await ledger.deliver(redemption(new_id(), someone, 1, "requested"))
         assert (await ledger.told(someone))[-1][0] == told
     await ledger.tallies()

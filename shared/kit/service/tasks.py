@@ -73,7 +73,7 @@ def _again(name: str, task: Task) -> Task:
                 await task()
             except Exception as error:
                 if is_transient(error):
-                    log.warning("background_waits", task=name, error=type(error).__name__)
+                    log.warning("background_failed", task=name, error=type(error).__name__)  # it passes by itself
                 else:
                     log.exception("background_failed", task=name)
             failures = failures + 1 if clock.monotonic_s() - started_s < STEADY_S else 1

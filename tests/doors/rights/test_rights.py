@@ -87,6 +87,7 @@ async def world(
     monkeypatch.setattr(running, "listening", _NoKafka)
     made.relay.run = _idle
     made.key_ring = made.key_ring and _Keys()
+    made.tasks.kept.pop("follow-map", None)  # the map below is in no database
     app = made.app()
     async with app.router.lifespan_context(app):
         if name == "routing":

@@ -4,12 +4,11 @@ from datetime import UTC, datetime
 from typing import Annotated, get_args
 from uuid import UUID
 
-from fastapi import Depends, Query
+from fastapi import Query
 from pydantic import AwareDatetime, Field
 
 from services.cases import domain, problems, store, usecases
 from services.cases.domain import Case, Order, Person, Taken
-from services.cases.settings import Settings
 from services.cases.store.listing import Listing, page
 from services.cases.usecases import Rules, Wish
 from shared.events.case_changed import CaseState
@@ -23,11 +22,10 @@ from shared.kit.http.paging import Asked, Page
 from shared.kit.masking import masked, masked_each
 from shared.kit.problems import FORBIDDEN, NOT_FOUND, not_found
 from shared.kit.refusals import Refusal
-from shared.kit.service import Service, current_service
+from shared.kit.service import CurrentService, Given, Reading, Service
 from shared.kit.tracing import current_traceparent
 
 router = policy_router(tags=["cases"])
-CurrentService = Annotated[Service, Depends(current_service)]
 DepartmentCode = Annotated[str, Field(pattern=r"^[0-9A-Za-z_-]{1,64}$"), PLAIN_FORM]
 Office = AnyOf(auth.GridWorker, auth.Dispatcher, auth.Department, auth.Verifier, auth.Operator)
 Anybody = AnyOf(Office, auth.Rider)
@@ -190,7 +188,7 @@ class StepsOut(Answer):
 @allow(Office)
 async def list_cases(
     caller: Caller,
-    service: CurrentService,
+    conn: Reading,
     asked: Asked,
     grid: Annotated[AreaCode | None, Query(description="code of a grid, or of an area around grids")] = None,
     state: CaseState | None = None,
@@ -205,24 +203,22 @@ async def list_cases(
         after=asked.after(datetime, UUID) or (datetime.min.replace(tzinfo=UTC), UUID(int=0)),
         rows_max=asked.rows,
     )
-    async with service.pool.acquire() as conn:
-        found = await page(conn, listing)
+    found = await page(conn, listing)
     return asked.page(found, CaseOut.of, lambda case: (case.due_at, case.case_id))
 
 
 @router.get("/v1/cases/{case_id}")
 @allow(Anybody, refuses=(NOT_FOUND,))
-async def read_case(case_id: UUID, caller: Caller, service: CurrentService) -> CaseDetailOut:
+async def read_case(case_id: UUID, caller: Caller, conn: Reading) -> CaseDetailOut:
     """A case with every step it took; for its reporters, and for those whose area it is in."""
-    async with service.pool.acquire() as conn:
-        case = await store.case(conn, case_id)
-        person = await usecases.known_reporter(conn, _person(caller), [case_id])
-        if case is None or not domain.may_see(case, person):
-            raise not_found("case")
-        steps = await store.steps(conn, case_id)
-        # What other reporters wrote is not for a reporter: neither in reports nor with a step.
-        at_work = domain.works_on(case, person)
-        words = await store.words(conn, case_id, 0, WORDS_SHOWN) if at_work else []
+    case = await store.case(conn, case_id)
+    person = await usecases.known_reporter(conn, _person(caller), [case_id])
+    if case is None or not domain.may_see(case, person):
+        raise not_found("case")
+    steps = await store.steps(conn, case_id)
+    # What other reporters wrote is not for a reporter: neither in reports nor with a step.
+    at_work = domain.works_on(case, person)
+    words = await store.words(conn, case_id, 0, WORDS_SHOWN) if at_work else []
     return CaseDetailOut(
         **CaseOut.of(case).model_dump(),
         steps=[_step_out(step, with_note=at_work or step.actor_id == person.id) for step in steps],
@@ -235,27 +231,26 @@ async def read_case(case_id: UUID, caller: Caller, service: CurrentService) -> C
 async def read_words(
     case_id: UUID,
     caller: Caller,
-    service: CurrentService,
+    conn: Reading,
     asked: Asked,
 ) -> Page[WordsOut]:
     """What a case's reports say, in the order in which they came; for those whose area it is in."""
-    async with service.pool.acquire() as conn:
-        case = await store.case(conn, case_id)
-        if case is None or not domain.may_see(case, _person(caller)):
-            raise not_found("case")
-        words = await store.words(conn, case_id, asked.after(int) or 0, asked.rows)
+    case = await store.case(conn, case_id)
+    if case is None or not domain.may_see(case, _person(caller)):
+        raise not_found("case")
+    words = await store.words(conn, case_id, asked.after(int) or 0, asked.rows)
     return asked.page(words, WordsOut.model_validate, lambda one: one.version)
 
 
 @router.post("/v1/cases:transition")
 @allow(Office, timeout_s=20.0, writes=True)
-async def take_steps(body: StepsIn, caller: Caller, service: CurrentService) -> StepsOut:
+async def take_steps(body: StepsIn, caller: Caller, service: CurrentService, rules: Given[Rules]) -> StepsOut:
     """Take up to 500 steps in one transaction; each has its own result, those refused leave the others as they are."""
     notes = await masked_each(item.note for item in body.steps)
     wishes = [
         Wish(item.case_id, _order(STEP_OF[item.step], item, note)) for item, note in zip(body.steps, notes, strict=True)
     ]
-    results = await _take(service, caller, wishes)
+    results = await _take(service, rules, caller, wishes)
     return StepsOut(items=[_item(wish.case_id, one) for wish, one in zip(wishes, results, strict=True)])
 
 
@@ -263,9 +258,11 @@ def _step_route(word: str, step: domain.Step) -> None:
     """One route per row of the transition table, with the row's roles as its policy."""
     roles = [_POLICY_OF[role] for role in domain.TABLE[step].roles]
 
-    async def take_step(case_id: UUID, caller: Caller, service: CurrentService, body: StepIn | None = None) -> CaseOut:
+    async def take_step(
+        case_id: UUID, caller: Caller, service: CurrentService, rules: Given[Rules], body: StepIn | None = None
+    ) -> CaseOut:
         body = body or StepIn()
-        (result,) = await _take(service, caller, [Wish(case_id, _order(step, body, masked(body.note)))])
+        (result,) = await _take(service, rules, caller, [Wish(case_id, _order(step, body, masked(body.note)))])
         if isinstance(result, Refusal):
             raise result
         return CaseOut.of(result.case)
@@ -280,16 +277,9 @@ for _word, _step in STEP_OF.items():
     _step_route(_word, _step)
 
 
-async def _take(service: Service, caller: Principal, wishes: list[Wish]) -> list[Taken | Refusal]:
-    rules = _rules(service)
+async def _take(service: Service, rules: Rules, caller: Principal, wishes: list[Wish]) -> list[Taken | Refusal]:
     async with service.work() as work:
         return await usecases.take_steps(work, rules, _person(caller), wishes, current_traceparent())
-
-
-def _rules(service: Service) -> Rules:
-    if not isinstance(service.settings, Settings):
-        raise TypeError("the cases service runs with its own settings")
-    return Rules.of(service.settings)
 
 
 def _person(caller: Principal) -> Person:

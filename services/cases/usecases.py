@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import get_args
 from uuid import UUID
 
 from rapidfuzz import fuzz
@@ -15,13 +16,13 @@ from services.cases.settings import Settings
 from services.cases.store import NewReport, areas
 from shared.catalog import Catalogue
 from shared.events.case_changed import CASE_CHANGED, CaseChanged, CaseReport
-from shared.events.common import Actor
+from shared.events.common import Actor, Level
 from shared.events.report_routed import ReportRouted
 from shared.kit.db import Connection, TooMuch
 from shared.kit.ids import new_id
 from shared.kit.problems import not_found
 from shared.kit.refusals import Refusal
-from shared.kit.work import Event, Work
+from shared.kit.work import Event, Work, database_now
 
 STEPS_PER_REQUEST_MAX = 500
 CARRIED_AT_ONCE = 200
@@ -78,7 +79,7 @@ def likeness(one: str, other: str) -> float:
     return fuzz.partial_ratio(one[:COMPARED_CHARACTERS], other[:COMPARED_CHARACTERS]) / 100
 
 
-async def take_routed_reports(work: Work, rules: Rules, events: Sequence[Event[ReportRouted]]) -> None:
+async def take_routed_reports(rules: Rules, work: Work, events: Sequence[Event[ReportRouted]]) -> None:
     """Each routed report opens a case, or is attached to a live case of the same thing, also one of this very batch.
 
     Unroutable reports wait at routing, which publishes them again. Reports around one place are taken by one
@@ -113,6 +114,14 @@ async def take_routed_reports(work: Work, rules: Rules, events: Sequence[Event[R
     for event, taken in steps:
         work.publish(CASE_CHANGED, _body(taken), version=taken.case.version, cause=event)
     _count([taken for _, taken in steps])
+
+
+async def measure_deadlines(conn: Connection) -> None:
+    """Show every level and state, so that none and unknown are told apart."""
+    counts = await store.deadlines(conn, await database_now(conn))
+    for level in get_args(Level):
+        for state in ("soon", "overdue"):
+            metrics.DEADLINES.labels(level, state).set(counts.get((level, state), 0))
 
 
 async def take_steps(

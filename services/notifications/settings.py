@@ -46,5 +46,7 @@ class Settings(SealingSettings):
     delivery_age_hours_max: int = Field(72, ge=1, description="an older unsent delivery is dead")
     delivery_kept_days: int = Field(30, ge=1, description="how long finished deliveries and attempts are kept")
     message_kept_days: int = Field(365, ge=1, description="how long messages stay in inboxes")
-    sender_poll_s: float = Field(1.0, gt=0, description="pause of the sender when nothing is due")
+    sender_poll_s: float = Field(
+        1.0, gt=0, description="pause of the sender when nothing is due; ten times as long while nothing happens"
+    )
     sender_parallel: int = Field(16, ge=1, le=200, description="attempts under way together, per lane and process")

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 from pydantic import Field
 
 from services.points import problems, usecases
@@ -20,11 +20,10 @@ from shared.kit.http.models import Answer, Body
 from shared.kit.http.paging import Asked, Page, PageAsked
 from shared.kit.masking import masked
 from shared.kit.problems import NOT_FOUND
-from shared.kit.service import Service, current_service
+from shared.kit.service import CurrentService, Reading
 from shared.known import riders as known_riders
 
 router: APIRouter = policy_router(tags=["points"])
-CurrentService = Annotated[Service, Depends(current_service)]
 
 NEWEST = (2**63 - 1, 0)
 """Before this comes the newest entry of an account."""
@@ -106,30 +105,30 @@ class ReverseIn(Body):
 
 @router.get("/v1/points/me")
 @allow(Rider)
-async def read_mine(caller: Caller, service: CurrentService) -> AccountOut:
+async def read_mine(caller: Caller, conn: Reading) -> AccountOut:
     """The caller's own account."""
-    return await _account(service, caller.rider_id)
+    return await _account(conn, caller.rider_id)
 
 
 @router.get("/v1/points/me/entries")
 @allow(Rider)
-async def read_my_entries(caller: Caller, service: CurrentService, asked: Asked) -> Page[EntryOut]:
+async def read_my_entries(caller: Caller, conn: Reading, asked: Asked) -> Page[EntryOut]:
     """The caller's own entries, newest first."""
-    return await _entries(service, caller.rider_id, asked)
+    return await _entries(conn, caller.rider_id, asked)
 
 
 @router.get("/v1/points/riders/{rider_id}")
 @allow(CityOperator)
-async def read_account(rider_id: UUID, service: CurrentService) -> AccountOut:
+async def read_account(rider_id: UUID, conn: Reading) -> AccountOut:
     """One rider's account, which no area has for itself; zeros for a rider who never earned."""
-    return await _account(service, rider_id)
+    return await _account(conn, rider_id)
 
 
 @router.get("/v1/points/riders/{rider_id}/entries")
 @allow(CityOperator)
-async def read_entries(rider_id: UUID, service: CurrentService, asked: Asked) -> Page[EntryOut]:
+async def read_entries(rider_id: UUID, conn: Reading, asked: Asked) -> Page[EntryOut]:
     """One rider's entries, newest first."""
-    return await _entries(service, rider_id, asked)
+    return await _entries(conn, rider_id, asked)
 
 
 @router.post("/v1/points/holds/{hold_id}/reverse", status_code=204)
@@ -153,11 +152,10 @@ async def reverse_hold(hold_id: UUID, body: ReverseIn, caller: Caller, service: 
 
 @router.get("/v1/points/rules")
 @allow(Operator)
-async def read_rules(service: CurrentService, asked: Asked) -> RulesOut:
+async def read_rules(conn: Reading, asked: Asked) -> RulesOut:
     """Rules by version, and the one in force."""
-    async with service.pool.acquire() as conn:
-        found = await store.rules_page(conn, asked.after(int) or 0, asked.rows)
-        return await _rules(conn, found[: asked.limit], asked.next(found, lambda rule: rule.version))
+    found = await store.rules_page(conn, asked.after(int) or 0, asked.rows)
+    return await _rules(conn, found[: asked.limit], asked.next(found, lambda rule: rule.version))
 
 
 @router.put("/v1/points/rules")
@@ -187,13 +185,11 @@ async def _rules(conn: Connection, page: Sequence[Rule], cursor: str | None) -> 
     return RulesOut(items=shown, cursor=cursor, current=RuleOut.model_validate(current))
 
 
-async def _account(service: Service, rider_id: UUID) -> AccountOut:
-    async with service.pool.acquire() as conn:
-        active = rider_id not in await known_riders.inactive_among(conn, [rider_id])
-        return AccountOut.of(rider_id, await store.account(conn, rider_id), active)
+async def _account(conn: Connection, rider_id: UUID) -> AccountOut:
+    active = rider_id not in await known_riders.inactive_among(conn, [rider_id])
+    return AccountOut.of(rider_id, await store.account(conn, rider_id), active)
 
 
-async def _entries(service: Service, rider_id: UUID, asked: PageAsked) -> Page[EntryOut]:
-    async with service.pool.acquire() as conn:
-        found = await store.entries(conn, rider_id, asked.after(int, int) or NEWEST, asked.rows)
+async def _entries(conn: Connection, rider_id: UUID, asked: PageAsked) -> Page[EntryOut]:
+    found = await store.entries(conn, rider_id, asked.after(int, int) or NEWEST, asked.rows)
     return asked.page(found, EntryOut.model_validate, lambda entry: (entry.version, entry.line))

@@ -2,6 +2,7 @@
 
 from pydantic import Field, SecretStr
 
+from shared.kit.auth import sealing_keys
 from shared.kit.settings import SealingSettings
 
 
@@ -21,3 +22,9 @@ class Settings(SealingSettings):
     voucher_key: SecretStr | None = Field(
         None, description="secret that hashes and seals voucher codes; none: derived from the sealing key"
     )
+
+    def voucher_secrets(self) -> dict[str, bytes]:
+        """What codes are made of, by sealing key's id; under a key of their own no sealing key matters."""
+        if self.voucher_key is not None:
+            return {"voucher_key": self.voucher_key.get_secret_value().encode()}
+        return {key.id: key.raw for key in sealing_keys(self.sealing_key.get_secret_value())}

@@ -135,6 +135,14 @@ async def _publish_company(work: Work, company: Company) -> None:
     work.publish(COMPANY_CHANGED, body, version=company.version)
 
 
+async def measure_keys(conn: Connection) -> None:
+    """Show when each company's oldest key was made."""
+    made = await store.oldest_keys(conn)
+    metrics.KEY_MADE.clear()
+    for company, at in made.items():
+        metrics.KEY_MADE.labels(company).set(at.timestamp())
+
+
 async def register(
     work: Work,
     registrations: Sequence[Registration],
@@ -249,15 +257,13 @@ async def forget(conn: Connection, leavers: Sequence[Leaver]) -> None:
     await insert_outbox(conn, work.rows)
 
 
-async def retire_again(work: Work) -> int:
-    """Repeat the tombstones of riders erased lately; how many.
+async def retire_again(work: Work) -> None:
+    """Repeat the tombstones of riders erased lately, all of them.
 
     A broker takes nothing out of the segment that it is writing, and only a record begins the next one: on a quiet
     partition an erased rider's number would stay for as long as nobody else changes.
     """
-    found = await store.erased_lately(work.conn, RETIRED_AGAIN_DAYS)
-    _retire(work, found)
-    return len(found)
+    _retire(work, await store.erased_lately(work.conn, RETIRED_AGAIN_DAYS))
 
 
 def _retire(work: Work, versions: Mapping[UUID, int]) -> None:

@@ -268,6 +268,13 @@ def _moved(moved: Movement) -> Step:
 # ── the reporter's one address ─────────────────────────────────────────────────────────────────────────────────────
 
 
+@dataclass(frozen=True, slots=True)
+class Links:
+    """What reporters' links are made of: the first key makes them, all open them."""
+
+    keys: tuple[bytes, ...]
+
+
 def link_token(key: bytes, report_id: UUID) -> str:
     """The report's public token: its id and a MAC of it, so that nobody makes one without the key."""
     mac = hmac.digest(key, b"report-link:" + report_id.bytes, sha256)[:_MAC_BYTES]

@@ -1,6 +1,6 @@
 """What the tracking service does: follow every report, pass cases on to the city."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -15,7 +15,7 @@ from shared.events.case_changed import CaseChanged
 from shared.events.public_case_changed import PUBLIC_CASE_CHANGED, PublicCaseChanged
 from shared.events.report_received import ReportReceived
 from shared.events.report_routed import ReportRouted
-from shared.kit.db import ACQUIRE_TIMEOUT_S, Pool
+from shared.kit.db import Connection, Pool, reading
 from shared.kit.masking import masked_each
 from shared.kit.work import Event, Work
 
@@ -70,7 +70,7 @@ async def follow_routings(work: Work, events: Sequence[Event[ReportRouted]]) -> 
     await projections.add_routings(work.conn, rows)
 
 
-async def follow_cases(work: Work, catalogue: Catalogue, events: Sequence[Event[CaseChanged]]) -> None:
+async def follow_cases(catalogue: Catalogue, work: Work, events: Sequence[Event[CaseChanged]]) -> None:
     """Remember every step of cases, and tell the city of each one, without any rider.
 
     One public event per step with the case's own version: gapless here because it is gapless there. The upsert locks
@@ -125,12 +125,9 @@ async def follow_points(work: Work, events: Sequence[Event[AccountChanged]]) -> 
     await projections.add_movements(work.conn, rows)
 
 
-async def read_journey(pool: Pool, report_id: UUID) -> Journey | None:
+async def read_journey(conn: Connection, report_id: UUID) -> Journey | None:
     """A report's journey as of one instant."""
-    async with (
-        pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn,
-        conn.transaction(isolation="repeatable_read", readonly=True),
-    ):
+    async with conn.transaction(isolation="repeatable_read", readonly=True):
         return await journeys.journey(conn, report_id)
 
 
@@ -138,7 +135,7 @@ async def export(pool: Pool, company: str) -> AsyncIterator[Sequence[ExportRow]]
     """All reports of a company in pages; no connection is held while a page is being sent."""
     after = UUID(int=0)
     while True:
-        async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        async with reading(pool) as conn:
             page = await journeys.export_page(conn, company, after, EXPORT_PAGE_ROWS)
         if page:
             metrics.EXPORTED.inc(len(page))
@@ -157,9 +154,9 @@ class Overview:
     latest: list[CaseState]
 
 
-async def read_overview(pool: Pool) -> Overview:
+async def read_overview(pool_of: Callable[[], Pool]) -> Overview:
     """What the pages show, from kept numbers and the newest cases: costs the same in every year."""
-    async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+    async with reading(pool_of()) as conn:
         return Overview(
             progress=await figures.progress(conn, None),
             cases=await figures.cases_at_a_glance(conn, CHART_ROWS),

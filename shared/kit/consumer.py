@@ -12,14 +12,11 @@ What the kit adds to a FastStream batch subscriber:
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import asyncpg
 import structlog
 from aiokafka import ConsumerRecord
-from faststream import AckPolicy
-from faststream.kafka import KafkaBroker
-from faststream.kafka.message import KafkaAckableMessage
 
 from shared.events.topic import Topic
 from shared.kit import clock, dead_letters, inbox, metrics, spans
@@ -32,11 +29,9 @@ from shared.kit.letter_bounds import Bounds
 from shared.kit.letters_of_erased import guarding
 from shared.kit.pending import Item, Pending, burial, last_burials
 from shared.kit.settings import KitSettings
+from shared.kit.streams import AckPolicy, BatchSubscriber, KafkaAckableMessage, KafkaBroker
 from shared.kit.tombstones import GoneHandler, Handler, minding
 from shared.kit.work import Event, Work, begin, insert_outbox
-
-if TYPE_CHECKING:
-    from faststream.kafka.subscriber.usecase import BatchSubscriber
 
 log = structlog.get_logger(__name__)
 

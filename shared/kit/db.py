@@ -1,6 +1,8 @@
 """Postgres: the pool under the service's own role, transactions, and which errors pass by themselves."""
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
 
@@ -174,3 +176,16 @@ async def create_pool(settings: KitSettings, application_name: str) -> Pool:
         timeout=CONNECT_TIMEOUT_S,
         server_settings={"application_name": application_name},
     )
+
+
+@contextlib.asynccontextmanager
+async def reading(pool: Pool) -> AsyncIterator[Connection]:
+    """A connection to read with, and the time that it may take, in one: at most ACQUIRE_TIMEOUT_S to get it, and
+    COMMAND_TIMEOUT_S for a statement. A request's own limit is shorter: it ends the statement, and the reader doesn't
+    wait for the connection to come back.
+
+    Raises:
+        TimeoutError: no connection was free in time, or a statement took too long.
+    """
+    async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        yield conn

@@ -1,14 +1,8 @@
-"""How a service connects to Kafka, for FastStream's broker, the relay's bare producer and the probes."""
+"""How a service connects to Kafka, for what hears (streams.py), the relay's bare producer and the probes."""
 
-import logging
 import ssl
 from typing import Any
 
-from faststream.kafka import KafkaBroker
-from faststream.security import SASLScram512
-
-from shared.events import registry
-from shared.kit import record_sets
 from shared.kit.settings import KitSettings
 
 # A record over the topic's own limit still gets in and becomes a dead letter; above this the broker refuses it.
@@ -39,27 +33,3 @@ def client_arguments(settings: KitSettings, client_id: str) -> dict[str, Any]:
         "sasl_plain_password": settings.kafka_password.get_secret_value(),
         "ssl_context": tls_context(settings),
     }
-
-
-def create_broker(settings: KitSettings, service: str) -> KafkaBroker:
-    """FastStream's broker: no topic is created by accident, no argument is validated twice, no batch breaks a fetch."""
-    record_sets.install()
-    context = tls_context(settings)
-    families = any(topic.is_family for topic in registry.consumed_by(service))
-    return KafkaBroker(
-        settings.kafka_bootstrap.split(","),
-        client_id=service,
-        security=SASLScram512(
-            username=settings.kafka_username,
-            password=settings.kafka_password.get_secret_value(),
-            ssl_context=context,
-            use_ssl=context is not None,
-        ),
-        allow_auto_create_topics=False,
-        metadata_max_age_ms=NEW_TOPICS_MS if families else NEW_PARTITIONS_MS,
-        consumer_only=True,
-        apply_types=False,
-        graceful_timeout=settings.shutdown_grace_s,
-        logger=logging.getLogger("faststream"),
-        log_level=logging.DEBUG,
-    )

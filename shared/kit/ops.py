@@ -172,13 +172,13 @@ def _status_routes(router: APIRouter, base: str) -> None:
             dead_letters={f"{topic} {state}": n for (topic, state), n in letters.items()},
             lag_records={topic: await consumer.measure() for topic, consumer in service.consumers.items()},
             tallies=tallies,
-            problems=await service.troubles(),
+            problems=await service.probes.troubles(),
         )
 
     @router.get(f"{base}/readyz", include_in_schema=False)
     @allow(Public)
     async def ready(service: Serving) -> dict[str, str]:
-        problems: dict[str, str] = await service.ready()
+        problems: dict[str, str] = await service.probes.ready()
         return problems
 
 

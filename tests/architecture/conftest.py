@@ -32,7 +32,7 @@ def house(tmp_path: Path) -> Path:
 def small_house(tmp_path: Path) -> Path:
     """One service and a bit of everything else: enough for a rule to bite, and quickly read."""
     service = tmp_path / "services/riders"
-    for name in ("__init__", "__main__", "app", "handlers", "api", "usecases", "domain", "store"):
+    for name in ("__init__", "__main__", "app", "api", "usecases", "domain", "store"):
         write(service / f"{name}.py", f'"""The {name}."""\n')
     write(service / "README.md", "# riders\n")
     write(service / "about.py", ABOUT)

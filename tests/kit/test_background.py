@@ -7,8 +7,8 @@ import pytest
 
 from services.notifications.app import build
 from services.notifications.settings import Settings
-from shared.kit import service as kit_service
-from shared.kit.service import OWN_TASKS, Service
+from shared.kit.service import Service, tasks
+from shared.kit.service.tasks import OWN_TASKS, Tasks
 from shared.kit.settings import KitSettings
 
 SETTINGS = {
@@ -36,8 +36,8 @@ async def test_a_name_is_taken_once(name: str) -> None:
 
 
 async def test_a_task_that_swallows_a_cancellation_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kit_service, "CANCEL_AGAIN_S", 0.05)
-    service, swallowed = Service("points", KitSettings.model_validate(SETTINGS), title="test"), []
+    monkeypatch.setattr(tasks, "CANCEL_AGAIN_S", 0.05)
+    some, swallowed = Tasks("points"), []
 
     async def deaf() -> None:
         while True:
@@ -48,13 +48,13 @@ async def test_a_task_that_swallows_a_cancellation_is_asked_again(monkeypatch: p
                 if len(swallowed) == 3:
                     raise
 
-    service._spawn("deaf", deaf)
+    some.spawn("deaf", deaf)
     await asyncio.sleep(0)
-    await asyncio.wait_for(service._cancel_tasks(), 5)
+    await asyncio.wait_for(some.cancel(), 5)
     assert len(swallowed) == 3
 
 
 async def test_a_setting_says_how_long_messages_stay() -> None:
     service = build(Settings.model_validate(SETTINGS | {"message_kept_days": 7}))
-    assert service._ages["messages"] == timedelta(days=7)
-    assert "sweep" in service._background
+    assert service.ages["messages"] == timedelta(days=7)
+    assert "sweep" in service.tasks.kept

@@ -153,7 +153,7 @@ async def test_readiness_takes_one_connection_whoever_asks(monkeypatch: pytest.M
     )
     service, pool = Service("nobody", settings, title="test"), Pool()
     monkeypatch.setattr(service, "_pool", pool)
-    monkeypatch.setattr(service, "_started", True)
+    monkeypatch.setattr(service.probes, "has_started", True)
     app = service.app()
     app.state.limiter = Unlimited()
     async with client_of(app) as client:

@@ -6,12 +6,13 @@ from uuid import UUID
 from fastapi import Query, Request, Response
 
 from services.intake import domain, problems
-from services.intake.api.inlets import CurrentInlets, CurrentService
 from services.intake.api.multipart import MultipartError, first_file
 from services.intake.domain import PhotoRecord
+from services.intake.settings import Settings
 from services.intake.store.objects import StoreUnavailable
 from services.intake.usecases import photos as usecases
 from services.intake.usecases.imaging import DecoderUnavailable, PhotoQueueFull, PhotosTooSlow
+from services.intake.usecases.photos import Photos
 from shared.kit.auth import (
     AnyOf,
     Caller,
@@ -27,10 +28,10 @@ from shared.kit.auth import (
     policy_router,
 )
 from shared.kit.cloudevents import media_type
-from shared.kit.db import ACQUIRE_TIMEOUT_S
 from shared.kit.http.models import Answer
 from shared.kit.http.problems import not_taken
 from shared.kit.problems import CONTENT_TOO_LARGE, NOT_FOUND, ServiceBusy, not_found, too_many
+from shared.kit.service import CurrentService, Given
 
 router = policy_router(tags=["photos"])
 MULTIPART_OVERHEAD_BYTES = 8_192
@@ -79,7 +80,12 @@ class PhotoOut(Answer):
     refuses=problems.OF_AN_UPLOAD,
 )
 async def upload_photo(
-    request: Request, response: Response, caller: Caller, service: CurrentService, inlets: CurrentInlets
+    request: Request,
+    response: Response,
+    caller: Caller,
+    service: CurrentService,
+    photos: Given[Photos],
+    settings: Given[Settings],
 ) -> PhotoOut:
     """Upload a photo of at most 16 MiB and 64 megapixels (WebP: 16), as the body or as the form's file. 200: it was
     there already.
@@ -88,13 +94,13 @@ async def upload_photo(
     made anew from its pixels; what else was in the file is dropped. Unused, it is gone after 24 hours.
     """
     if service.limiter is not None:
-        allowed = inlets.settings.photos_per_minute
+        allowed = settings.photos_per_minute
         if caller.kind == "company":
-            allowed = inlets.settings.company_photos_per_minute
+            allowed = settings.company_photos_per_minute
         await service.limiter.check(f"photos:{caller.key}", per_minute=allowed)
     content = _content(request.headers.get("content-type", ""), await request.body())
     try:
-        record, fresh = await inlets.photos.keep(caller.key, content)
+        record, fresh = await photos.keep(caller.key, content)
     except PhotosTooSlow as slow:
         raise too_many(slow.retry_after_s) from slow
     except (PhotoQueueFull, DecoderUnavailable, StoreUnavailable) as later:
@@ -119,16 +125,16 @@ async def read_photo(
     photo_id: UUID,
     caller: Caller,
     service: CurrentService,
-    inlets: CurrentInlets,
+    photos: Given[Photos],
     size: Annotated[Literal["full", "thumbnail"], Query()] = "full",
 ) -> Response:
     """The photo as JPEG: for its owner, the report's rider, and those who work on cases where its case is."""
-    async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+    async with service.reading() as conn:  # given back before the object store is asked
         record = await usecases.find(conn, photo_id)
     if record is None or not _may_see(caller, record):
         raise not_found("photo")
     try:
-        content = await inlets.photos.objects.get(photo_id, size)
+        content = await photos.objects.get(photo_id, size)
     except FileNotFoundError as gone:
         raise not_found("photo") from gone
     except StoreUnavailable as later:

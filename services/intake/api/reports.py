@@ -8,21 +8,21 @@ from fastapi import Header, Query, Response
 from pydantic import AwareDatetime, Field
 
 from services.intake import domain, problems
-from services.intake.api.inlets import CurrentInlets, CurrentService, Inlets
 from services.intake.domain import Submission
 from services.intake.usecases import reports as usecases
 from services.intake.usecases.reports import Outcome
+from shared.catalog import Catalogue
 from shared.events.common import AnyZone, CompanyCode, ExternalId
 from shared.events.inbound_reports import PHOTOS_MAX, TEXT_LENGTH_MAX, PhotoName, ReportSubmission, SubmittedPlace
 from shared.events.outside import Code, Words
 from shared.kit.auth import AnyOf, Caller, CityOperator, Company, Principal, Rider, allow, policy_router
-from shared.kit.db import ACQUIRE_TIMEOUT_S
+from shared.kit.batcher import Batcher
 from shared.kit.http.events import Stated, StatedEvent, StatedEvents
 from shared.kit.http.items import EACH, ItemProblem, Malformed, of_event
 from shared.kit.http.models import Answer, Body
 from shared.kit.problems import NOT_FOUND, not_found
 from shared.kit.refusals import Refusal
-from shared.kit.service import Service
+from shared.kit.service import CurrentService, Given, Reading, Service
 from shared.kit.tracing import current_traceparent
 
 router = policy_router(tags=["reports"])
@@ -105,8 +105,7 @@ class ReportOut(Answer):
 async def file_report(
     body: ReportIn,
     caller: Caller,
-    service: CurrentService,
-    inlets: CurrentInlets,
+    singles: Given[Batcher[Submission, Outcome]],
     response: Response,
     stated: StatedEvent,
     idempotency_key: Annotated[
@@ -119,7 +118,7 @@ async def file_report(
     with other content.
     """
     submission = _submission(body, caller, idempotency_key, stated)
-    outcome = await inlets.singles.submit(submission)
+    outcome = await singles.submit(submission)
     usecases.tell("http", [outcome])
     if isinstance(outcome, Refusal):
         raise outcome
@@ -136,13 +135,13 @@ async def file_report(
 @router.post("/v1/reports:batch")
 @allow(Company, body_max=BATCH_BYTES_MAX, events="reports", writes=True)
 async def file_reports(
-    body: ReportsIn, caller: Caller, service: CurrentService, inlets: CurrentInlets, stated: StatedEvents
+    body: ReportsIn, caller: Caller, service: CurrentService, catalogue: Given[Catalogue], stated: StatedEvents
 ) -> ReportsOut:
     """File up to 500 reports in one transaction. Always 200; each report has its own result, the good ones count.
 
     As a batch of CloudEvents too: one result per event, in their order; the same event again is `repeated`.
     """
-    return await _file(body, caller.company_code, service, inlets, stated)
+    return await _file(body, caller.company_code, service, catalogue, stated)
 
 
 @router.post("/v1/reports:replay")
@@ -150,7 +149,7 @@ async def file_reports(
 async def replay_reports(
     body: ReportsIn,
     service: CurrentService,
-    inlets: CurrentInlets,
+    catalogue: Given[Catalogue],
     company: Annotated[CompanyCode, Query(description="whose reports they are")],
     dry_run: Annotated[bool, Query(description="answer as if, and keep nothing")] = False,
     newcomers: Annotated[
@@ -158,14 +157,14 @@ async def replay_reports(
     ] = False,
 ) -> ReportsOut:
     """File reports of a company's past, from a file that an operator has; the same answers as to the company itself."""
-    return await _file(body, company, service, inlets, (), dry=dry_run, newcomers=newcomers)
+    return await _file(body, company, service, catalogue, (), dry=dry_run, newcomers=newcomers)
 
 
 async def _file(
     body: ReportsIn,
     company: str,
     service: Service,
-    inlets: Inlets,
+    catalogue: Catalogue,
     stated: Sequence[Stated],
     *,
     dry: bool = False,
@@ -181,10 +180,10 @@ async def _file(
     ]
     outcomes: list[Outcome] = []
     if submissions and dry:
-        outcomes = await usecases.rehearse(inlets.catalogue, service.pool, submissions, newcomers=newcomers)
+        outcomes = await usecases.rehearse(catalogue, service.pool, submissions, newcomers=newcomers)
     elif submissions:
         async with service.work() as work:
-            outcomes = await usecases.receive(inlets.catalogue, work, submissions)
+            outcomes = await usecases.receive(catalogue, work, submissions)
         usecases.tell("http", outcomes)
     answers = iter(outcomes)
     items = [
@@ -199,10 +198,9 @@ async def _file(
 
 @router.get("/v1/reports/{report_id}")
 @allow(AnyOf(Company, Rider, CityOperator), refuses=(NOT_FOUND,))
-async def read_report(report_id: UUID, caller: Caller, service: CurrentService) -> ReportOut:
+async def read_report(report_id: UUID, caller: Caller, conn: Reading) -> ReportOut:
     """That a report was accepted: for its rider, its company and operators; to others it looks like none."""
-    async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-        found = await usecases.find(conn, report_id)
+    found = await usecases.find(conn, report_id)
     if found is None or not _may_read(caller, found):
         raise not_found("report")
     return ReportOut(

@@ -6,6 +6,7 @@ import structlog
 
 from services.intake import metrics
 from services.intake.domain import ProcessedPhoto
+from services.intake.settings import Settings
 from services.intake.usecases.decoding.child import Child, DecoderUnavailable
 from services.intake.usecases.turns import PhotoQueueFull, PhotosTooSlow, Turns
 from shared.kit import clock
@@ -26,6 +27,16 @@ class PhotoWorkers:
         self._idle: list[Child] = []
         self._busy: set[Child] = set()
         self._ending: set[asyncio.Task[None]] = set()
+
+    @staticmethod
+    def of(settings: Settings) -> "PhotoWorkers":
+        """As many, and as narrow, as the settings say."""
+        return PhotoWorkers(
+            settings.photo_workers,
+            settings.photo_queue_max,
+            memory_mb=settings.photo_memory_mb,
+            seconds=settings.photo_seconds,
+        )
 
     async def start(self) -> None:
         """Have every process warm. Raises DecoderUnavailable."""

@@ -12,7 +12,6 @@ from services.intake.store import photos as store
 from services.intake.store.objects import PhotoObjects, StoreUnavailable
 from services.intake.usecases.imaging import PhotoWorkers
 from shared.events.case_changed import CaseChanged
-from shared.kit import clock
 from shared.kit.db import ACQUIRE_TIMEOUT_S, Connection, Pool
 from shared.kit.erasure import Leaver
 from shared.kit.ids import new_id
@@ -63,13 +62,6 @@ class Photos:
         metrics.PHOTOS.labels(outcome="stored").inc()
         return record, True
 
-    async def purge_forever(self) -> None:
-        """Remove uploads that no report used within a day, every ten minutes."""
-        while True:
-            await asyncio.sleep(clock.jittered(PURGE_EVERY_S, most=1.5))
-            while await self.purge():
-                pass
-
     async def purge_erased(self, leavers: Sequence[Leaver]) -> set[UUID]:
         """Take photos of riders who left out of the object store; returns the riders who still have some there."""
         riders = [one.rider_id for one in leavers]
@@ -82,7 +74,10 @@ class Photos:
             return await store.leavers_with_photos(conn, riders)
 
     async def purge(self) -> int:
-        """One round, at most PURGE_ROWS photos; returns how many went. Safe beside another process's round."""
+        """Remove uploads that no report used within a day, at most PURGE_ROWS; how many went.
+
+        Safe beside another process's round.
+        """
         async with self._pool().acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
             await store.mark_orphans(conn, domain.ORPHAN_AGE, PURGE_ROWS)
             going = await store.purging(conn, PURGE_ROWS)

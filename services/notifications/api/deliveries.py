@@ -7,14 +7,14 @@ from uuid import UUID
 from pydantic import Field
 
 from services.notifications import problems
-from services.notifications.api.parts import CurrentParts, CurrentService
 from services.notifications.domain import Attempt, Delivery, DeliveryState
+from services.notifications.settings import Settings
 from services.notifications.store import deliveries
 from shared.kit.auth import Caller, CityOperator, allow, policy_router
-from shared.kit.db import ACQUIRE_TIMEOUT_S
 from shared.kit.http.models import Answer, Body
 from shared.kit.http.paging import Asked, Page
 from shared.kit.problems import NOT_FOUND, not_found
+from shared.kit.service import CurrentService, Given, Reading
 
 router = policy_router(tags=["deliveries"])
 RETRY_MOST = 1_000
@@ -79,15 +79,14 @@ class RetriedOut(Answer):
 @allow(CityOperator)
 async def list_deliveries(
     caller: Caller,
-    service: CurrentService,
+    conn: Reading,
     asked: Asked,
     state: DeliveryState = "dead",
 ) -> Page[DeliveryOut]:
     """Deliveries of one state with their attempts, oldest first."""
     after = asked.after(datetime, UUID)
-    async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-        found = await deliveries.listed(conn, state, after, asked.rows)
-        attempts = await deliveries.attempts(conn, [one.delivery_id for one in found[: asked.limit]])
+    found = await deliveries.listed(conn, state, after, asked.rows)
+    attempts = await deliveries.attempts(conn, [one.delivery_id for one in found[: asked.limit]])
     return asked.page(
         found,
         lambda one: DeliveryOut.of(one, attempts[one.delivery_id]),
@@ -103,10 +102,12 @@ async def list_deliveries(
         problems.NOT_DEAD,
     ),
 )
-async def retry_delivery(delivery_id: UUID, caller: Caller, service: CurrentService, parts: CurrentParts) -> RetriedOut:
+async def retry_delivery(
+    delivery_id: UUID, caller: Caller, service: CurrentService, settings: Given[Settings]
+) -> RetriedOut:
     """Take a dead delivery up again, with as many attempts as a new one, under the same webhook-id."""
     async with service.work() as work:
-        done = await deliveries.retry(work.conn, [delivery_id], work.now, parts.settings.delivery_attempts_max)
+        done = await deliveries.retry(work.conn, [delivery_id], work.now, settings.delivery_attempts_max)
         state = await deliveries.state(work.conn, delivery_id)
     if state is None:
         raise not_found("delivery")
@@ -117,10 +118,10 @@ async def retry_delivery(delivery_id: UUID, caller: Caller, service: CurrentServ
 
 @router.post("/v1/notifications/deliveries/retry", status_code=202)
 @allow(CityOperator)
-async def retry_target(body: RetryIn, caller: Caller, service: CurrentService, parts: CurrentParts) -> RetriedOut:
+async def retry_target(body: RetryIn, caller: Caller, service: CurrentService, settings: Given[Settings]) -> RetriedOut:
     """Take up all dead deliveries of a webhook or channel."""
     async with service.work() as work:
         retried = await deliveries.retry_target(
-            work.conn, body.target_id, work.now, parts.settings.delivery_attempts_max, RETRY_MOST
+            work.conn, body.target_id, work.now, settings.delivery_attempts_max, RETRY_MOST
         )
     return RetriedOut(retried=retried)

@@ -5,14 +5,14 @@ from uuid import UUID
 
 from pydantic import Field
 
-from services.notifications.api.parts import CurrentParts, CurrentService
 from services.notifications.domain import IDS, Language, choose_language
 from services.notifications.store import messages
+from services.notifications.texts import Texts
 from shared.kit.auth import Caller, Rider, allow, policy_router
-from shared.kit.db import ACQUIRE_TIMEOUT_S
 from shared.kit.http.models import Answer, Body
 from shared.kit.http.paging import Asked, Page
 from shared.kit.problems import NOT_FOUND, not_found
+from shared.kit.service import CurrentService, Given, Reading
 
 router = policy_router(tags=["inbox"])
 
@@ -60,16 +60,15 @@ class ReadAllOut(Answer):
 @allow(Rider)
 async def read_inbox(
     caller: Caller,
-    service: CurrentService,
-    parts: CurrentParts,
+    conn: Reading,
+    texts: Given[Texts],
     asked: Asked,
     language: Language | None = None,
 ) -> InboxOut:
     """The rider's messages, in the language given here, else preferred, else the company's."""
     rider_id = caller.rider_id
-    async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-        found = await messages.page(conn, rider_id, asked.after(UUID), asked.rows)
-        unread, preferred, locale = await messages.reader(conn, rider_id)
+    found = await messages.page(conn, rider_id, asked.after(UUID), asked.rows)
+    unread, preferred, locale = await messages.reader(conn, rider_id)
     spoken = language or choose_language(preferred, locale)
     shown = [
         MessageOut(
@@ -83,7 +82,7 @@ async def read_inbox(
             read_at=one.read_at,
         )
         for one in found[: asked.limit]
-        for title, body in [parts.texts.render(one.template, one.params, spoken)]
+        for title, body in [texts.render(one.template, one.params, spoken)]
     ]
     more = asked.next(found, lambda one: one.message_id)
     return InboxOut(items=shown, cursor=more, unread=unread, language=spoken)
@@ -93,8 +92,8 @@ async def read_inbox(
 @allow(Rider)
 async def mark_all_read(body: ReadAllIn, caller: Caller, service: CurrentService) -> ReadAllOut:
     """Mark everything read, or everything up to a message."""
-    async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-        marked = await messages.mark_all_read(conn, caller.rider_id, body.up_to)
+    async with service.work() as work:
+        marked = await messages.mark_all_read(work.conn, caller.rider_id, body.up_to)
     return ReadAllOut(marked=marked)
 
 
@@ -102,8 +101,8 @@ async def mark_all_read(body: ReadAllIn, caller: Caller, service: CurrentService
 @allow(Rider, refuses=(NOT_FOUND,))
 async def mark_read(message_id: UUID, caller: Caller, service: CurrentService) -> ReadOut:
     """Mark one message read; again changes nothing."""
-    async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-        read_at = await messages.mark_read(conn, caller.rider_id, message_id)
+    async with service.work() as work:
+        read_at = await messages.mark_read(work.conn, caller.rider_id, message_id)
     if read_at is None:
         raise not_found("message")
     return ReadOut(message_id=message_id, read_at=read_at)

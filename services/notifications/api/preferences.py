@@ -10,22 +10,21 @@ from fastapi import Response
 from pydantic import Field, SecretStr, model_validator
 
 from services.notifications import problems
-from services.notifications.api.parts import CurrentParts, CurrentService, Parts
 from services.notifications.domain import Channel, ChannelKind, Language, Preferences
-from services.notifications.outbound.channel import usable
+from services.notifications.outbound.channel import ChannelSender, usable
 from services.notifications.store import people
 from services.notifications.usecases import preferences as usecases
 from services.notifications.usecases.preferences import Outdated, UnknownChannel, WantedChannel
 from services.notifications.usecases.verifying import wait_s
 from shared.events.common import AreaCode
 from shared.events.outside import RowId
-from shared.kit.auth import Caller, Operator, Rider, allow, policy_router
-from shared.kit.db import ACQUIRE_TIMEOUT_S
+from shared.kit.auth import Caller, Operator, Rider, Sealer, allow, policy_router
+from shared.kit.db import Connection
 from shared.kit.http.models import Answer, Body
 from shared.kit.http.paging import Asked, Page
 from shared.kit.idempotency import Idempotent
 from shared.kit.problems import NOT_FOUND, not_found
-from shared.kit.service import Service
+from shared.kit.service import CurrentService, Given, Reading
 
 router = policy_router(tags=["preferences"])
 FIRST_ID = UUID(int=0)
@@ -134,71 +133,80 @@ class OperatorChannelOut(ChannelOut):
 
 @router.get("/v1/preferences")
 @allow(Rider)
-async def read_preferences(caller: Caller, service: CurrentService) -> PreferencesOut:
+async def read_preferences(caller: Caller, conn: Reading) -> PreferencesOut:
     """What the rider has chosen."""
-    return await _chosen(service, caller.rider_id)
+    return await _chosen(conn, caller.rider_id)
 
 
 @router.put("/v1/preferences")
 @allow(Rider, refuses=(problems.UNKNOWN_CHANNEL, problems.OUTDATED, problems.NO_MAIL, problems.BAD_ADDRESS))
 async def put_preferences(
-    body: PreferencesIn, caller: Caller, service: CurrentService, parts: CurrentParts
+    body: PreferencesIn,
+    caller: Caller,
+    service: CurrentService,
+    sealer: Given[Sealer],
+    sender: Given[ChannelSender],
 ) -> PreferencesOut:
     """Replace everything; channels that aren't named are removed with their addresses. A new mail address is
     unverified, whoever else uses it: ask for a code next."""
     wanted = [
-        WantedChannel(one.channel_id, one.kind, await _address(parts, one.kind, one.address), one.topics)
+        WantedChannel(one.channel_id, one.kind, await _address(sender, one.kind, one.address), one.topics)
         for one in body.channels
     ]
     quiet = (body.quiet_hours.begin, body.quiet_hours.end) if body.quiet_hours else None
     try:
         async with service.work() as work:
             await usecases.replace(
-                work, parts.sealer, caller.rider_id,
+                work, sealer, caller.rider_id,
                 language=body.language, quiet=quiet, channels=wanted, version=body.version,
             )  # fmt: skip
+            return await _chosen(work.conn, caller.rider_id)
     except UnknownChannel as error:
         raise problems.UNKNOWN_CHANNEL("give its address") from error
     except Outdated as error:
-        shown = (await _chosen(service, caller.rider_id)).model_dump(mode="json")
+        async with service.reading() as conn:
+            shown = (await _chosen(conn, caller.rider_id)).model_dump(mode="json")
         raise problems.OUTDATED("read them again", current=shown) from error
-    return await _chosen(service, caller.rider_id)
 
 
 @router.get("/v1/notifications/channels")
 @allow(Operator)
 async def list_operator_channels(
     caller: Caller,
-    service: CurrentService,
+    conn: Reading,
     asked: Asked,
 ) -> Page[OperatorChannelOut]:
     """Operators' channels of the caller's areas, by id."""
     after = asked.after(UUID) or FIRST_ID
     found: list[Channel] = []
-    async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-        while len(found) < asked.rows:
-            page = await people.operator_channels(conn, after, asked.rows)
-            found += [one for one in page if caller.covers(one.area or "")]
-            if len(page) < asked.rows:
-                break
-            after = page[-1].channel_id
+    while len(found) < asked.rows:
+        page = await people.operator_channels(conn, after, asked.rows)
+        found += [one for one in page if caller.covers(one.area or "")]
+        if len(page) < asked.rows:
+            break
+        after = page[-1].channel_id
     return asked.page(found, OperatorChannelOut.of, lambda one: one.channel_id)
 
 
 @router.post("/v1/notifications/channels", status_code=201, response_model=OperatorChannelOut)
 @allow(Operator, refuses=(NOT_FOUND, problems.NO_MAIL, problems.BAD_ADDRESS))
 async def add_operator_channel(
-    body: OperatorChannelIn, caller: Caller, attempt: Idempotent, service: CurrentService, parts: CurrentParts
+    body: OperatorChannelIn,
+    caller: Caller,
+    attempt: Idempotent,
+    service: CurrentService,
+    sealer: Given[Sealer],
+    sender: Given[ChannelSender],
 ) -> Response:
     """Tell an area's emergencies to a mail box or a group bot."""
     if not caller.covers(body.area):
         raise not_found("area")
-    address = await _address(parts, body.kind, body.address)
+    address = await _address(sender, body.kind, body.address)
     assert address is not None, "the body requires it"
     async with service.work() as work:
         if (seen := await attempt.remembered(work.conn)) is not None:
             return seen.response()
-        channel = await usecases.add_operator_channel(work, parts.sealer, body.kind, address, body.area, body.language)
+        channel = await usecases.add_operator_channel(work, sealer, body.kind, address, body.area, body.language)
         return await attempt.store(work.conn, 201, OperatorChannelOut.of(channel))
 
 
@@ -213,19 +221,18 @@ async def drop_operator_channel(channel_id: UUID, caller: Caller, service: Curre
             raise not_found("channel")
 
 
-async def _chosen(service: Service, rider_id: UUID) -> PreferencesOut:
-    async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-        found = await people.preferences(conn, rider_id)
-        return PreferencesOut.of(found, await wait_s(conn, rider_id))
+async def _chosen(conn: Connection, rider_id: UUID) -> PreferencesOut:
+    found = await people.preferences(conn, rider_id)
+    return PreferencesOut.of(found, await wait_s(conn, rider_id))
 
 
-async def _address(parts: Parts, kind: ChannelKind, given: SecretStr | None) -> str | None:
+async def _address(sender: ChannelSender, kind: ChannelKind, given: SecretStr | None) -> str | None:
     """The checked address. Every kind leads to one fixed public host or to our own mail server: see ChannelSender."""
     if given is None:
         return None
     address = given.get_secret_value()
     if kind == "mail":
-        if parts.channels.url("mail", address) is None:
+        if sender.url("mail", address) is None:
             raise problems.NO_MAIL("the city has no mail gateway")
         good = _MAIL.fullmatch(address) is not None
     else:

@@ -6,15 +6,15 @@ from uuid import UUID
 from pydantic import Field
 
 from services.notifications import problems
-from services.notifications.api.parts import CurrentParts, CurrentService
 from services.notifications.domain import CODE_VALID
 from services.notifications.usecases import verifying
 from services.notifications.usecases.preferences import UnknownChannel
 from services.notifications.usecases.verifying import TooManyCodes, VerifiedAlready
 from shared.events.outside import Code
-from shared.kit.auth import Caller, Rider, allow, policy_router
+from shared.kit.auth import Caller, Rider, Sealer, allow, policy_router
 from shared.kit.http.models import Answer, Body
 from shared.kit.problems import NOT_FOUND, not_found, too_many
+from shared.kit.service import CurrentService, Given
 
 router = policy_router(tags=["preferences"])
 
@@ -47,12 +47,12 @@ class VerifiedOut(Answer):
         problems.VERIFIED_ALREADY,
     ),
 )
-async def send_code(channel_id: UUID, caller: Caller, service: CurrentService, parts: CurrentParts) -> CodeAskedOut:
+async def send_code(channel_id: UUID, caller: Caller, service: CurrentService, sealer: Given[Sealer]) -> CodeAskedOut:
     """Send a code to the channel's address. The answer doesn't say whether anybody else uses it."""
     rider_id = caller.rider_id
     try:
         async with service.work() as work:
-            await verifying.ask(work, parts.sealer, rider_id, channel_id)
+            await verifying.ask(work, sealer, rider_id, channel_id)
             wait_s = await verifying.wait_s(work.conn, rider_id)
     except UnknownChannel as error:
         raise not_found("channel") from error
@@ -66,13 +66,13 @@ async def send_code(channel_id: UUID, caller: Caller, service: CurrentService, p
 @router.post("/v1/preferences/channels/{channel_id}/verify")
 @allow(Rider, refuses=(NOT_FOUND, problems.WRONG_CODE, problems.CODE_EXPIRED))
 async def verify(
-    channel_id: UUID, body: VerifyIn, caller: Caller, service: CurrentService, parts: CurrentParts
+    channel_id: UUID, body: VerifyIn, caller: Caller, service: CurrentService, sealer: Given[Sealer]
 ) -> VerifiedOut:
     """Enter the code that was sent to the address. Five tries a code; again after it was right changes nothing."""
     code = "".join(body.code.split())
     try:
         async with service.work() as work:
-            verdict = await verifying.verify(work, parts.sealer, caller.rider_id, channel_id, code)
+            verdict = await verifying.verify(work, sealer, caller.rider_id, channel_id, code)
     except UnknownChannel as error:
         raise not_found("channel") from error
     # only here: a problem raised inside would roll the count of tries back

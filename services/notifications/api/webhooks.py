@@ -8,19 +8,20 @@ from uuid import UUID
 from pydantic import Field
 
 from services.notifications import problems
-from services.notifications.api.parts import CurrentParts, CurrentService
 from services.notifications.domain import Webhook
 from services.notifications.outbound.guard import Forbidden
+from services.notifications.outbound.webhook import WebhookSender
+from services.notifications.settings import Settings
 from services.notifications.store import webhooks
 from services.notifications.usecases import webhooks as usecases
 from shared.events.common import CompanyCode
 from shared.events.outside import Code
 from shared.kit import clock
-from shared.kit.auth import AnyOf, Caller, CityOperator, Company, Principal, allow, policy_router
-from shared.kit.db import ACQUIRE_TIMEOUT_S
+from shared.kit.auth import AnyOf, Caller, CityOperator, Company, Principal, Sealer, allow, policy_router
 from shared.kit.http.models import Answer, Body
 from shared.kit.http.paging import Asked, Page
 from shared.kit.problems import FORBIDDEN, NOT_FOUND, not_found
+from shared.kit.service import CurrentService, Given, Reading
 
 router = policy_router(tags=["webhooks"])
 
@@ -81,15 +82,22 @@ class TestOut(Answer):
     answer_kept=False,
     refuses=(NOT_FOUND, problems.URL_NOT_ALLOWED, problems.COMPANY_MISSING, problems.COMPANY_SUSPENDED),
 )
-async def put_webhook(body: WebhookIn, caller: Caller, service: CurrentService, parts: CurrentParts) -> WebhookOut:
+async def put_webhook(
+    body: WebhookIn,
+    caller: Caller,
+    service: CurrentService,
+    settings: Given[Settings],
+    sealer: Given[Sealer],
+    sender: Given[WebhookSender],
+) -> WebhookOut:
     """Set the URL that is told of the company's reports. The secret is shown once, here."""
     company = _company(caller, body.company)
     try:
-        parts.webhooks.guard.check(body.url)
+        sender.guard.check(body.url)
     except Forbidden as why:
         raise problems.URL_NOT_ALLOWED(str(why)) from why
     async with service.work() as work:
-        done = await usecases.put(work, parts.settings, parts.sealer, company, body.url, rotate=body.rotate)
+        done = await usecases.put(work, settings, sealer, company, body.url, rotate=body.rotate)
     if done is None:
         raise not_found("company")
     return WebhookOut.of(done.webhook, {}, done.secret)
@@ -99,18 +107,17 @@ async def put_webhook(body: WebhookIn, caller: Caller, service: CurrentService, 
 @allow(AnyOf(Company, CityOperator))
 async def list_webhooks(
     caller: Caller,
-    service: CurrentService,
+    conn: Reading,
     asked: Asked,
 ) -> Page[WebhookOut]:
     """A company's own webhook; for an operator those of all companies, by company code."""
     after = asked.after(str) or ""
-    async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-        if caller.kind == "company":
-            own = await webhooks.webhook(conn, caller.company_code)
-            found = [own] if own else []
-        else:
-            found = await webhooks.webhooks(conn, after, asked.rows)
-        figures = await webhooks.figures(conn, [one.webhook_id for one in found])
+    if caller.kind == "company":
+        own = await webhooks.webhook(conn, caller.company_code)
+        found = [own] if own else []
+    else:
+        found = await webhooks.webhooks(conn, after, asked.rows)
+    figures = await webhooks.figures(conn, [one.webhook_id for one in found])
     return asked.page(found, lambda one: WebhookOut.of(one, figures[one.webhook_id]), lambda one: one.company)
 
 
@@ -137,10 +144,10 @@ async def switch_off_webhook(caller: Caller, service: CurrentService, company: C
         problems.COMPANY_MISSING,
     ),
 )
-async def test_webhook(body: TestIn, caller: Caller, service: CurrentService, parts: CurrentParts) -> TestOut:
+async def test_webhook(body: TestIn, caller: Caller, service: CurrentService, settings: Given[Settings]) -> TestOut:
     """Send a `webhook.test` event, by the same way as any other."""
     async with service.work() as work:
-        test_id = await usecases.test(work, parts.settings, _company(caller, body.company))
+        test_id = await usecases.test(work, settings, _company(caller, body.company))
     if test_id is None:
         raise not_found("webhook")
     return TestOut(test_id=test_id)

@@ -12,10 +12,12 @@ from services.notifications.outbound.webhook import WebhookSender
 from services.notifications.settings import Settings
 from services.notifications.usecases import sending
 from shared.kit.db import Pool
+from shared.kit.service.clockwork import Pulse
 
 P = TypeVar("P")
 SWEEP_EVERY_S = 60.0
-MEASURE_EVERY_S = 5.0
+IDLE_TIMES = 10
+"""So much longer is the pause while nothing happens in this process; see shared/kit/service/clockwork.py."""
 _log = structlog.get_logger(__name__)
 
 
@@ -23,12 +25,18 @@ class Sender:
     """The service's background work."""
 
     def __init__(
-        self, pool: Callable[[], Pool], settings: Settings, webhooks: WebhookSender, channels: ChannelSender
+        self,
+        pool: Callable[[], Pool],
+        settings: Settings,
+        webhooks: WebhookSender,
+        channels: ChannelSender,
+        pulse: Pulse,
     ) -> None:
         self._pool = pool
         self._settings = settings
         self._webhooks = webhooks
         self._channels = channels
+        self._pulse = pulse
 
     async def webhooks_forever(self) -> None:
         """Tell companies."""
@@ -38,33 +46,25 @@ class Sender:
         """Tell people."""
         await self._forever(lambda: sending.claim_channels(self._pool(), self._settings), self._to_channel)
 
-    async def sweep_forever(self) -> None:
+    async def sweep(self) -> None:
         """Forget and give up in time."""
-        while True:
-            await sending.sweep(self._pool(), self._settings)
-            await asyncio.sleep(SWEEP_EVERY_S)
-
-    async def measure_forever(self) -> None:
-        """Show what waits."""
-        while True:
-            await sending.measure(self._pool())
-            await asyncio.sleep(MEASURE_EVERY_S)
+        await sending.sweep(self._pool(), self._settings)
 
     async def _forever(self, claim: Callable[[], Awaitable[Sequence[P]]], send: Callable[[P], Awaitable[None]]) -> None:
         """Claim as much as there is room for, so that one slow receiver doesn't hold up the next round."""
+        poll_s = self._settings.sender_poll_s
         under_way: set[asyncio.Task[None]] = set()
         try:
             while True:
                 claimed = await claim() if len(under_way) < self._settings.sender_parallel * 2 else ()
                 under_way |= {asyncio.create_task(self._guarded(send, one)) for one in claimed}
                 if claimed:
+                    self._pulse.beat()  # what fails, and a bot's next message, falls due soon
                     await asyncio.sleep(0)
                 elif under_way:
-                    await asyncio.wait(
-                        under_way, timeout=self._settings.sender_poll_s, return_when=asyncio.FIRST_COMPLETED
-                    )
+                    await asyncio.wait(under_way, timeout=poll_s, return_when=asyncio.FIRST_COMPLETED)
                 else:
-                    await asyncio.sleep(self._settings.sender_poll_s)
+                    await self._pulse.rest(poll_s, IDLE_TIMES * poll_s)
                 under_way = {task for task in under_way if not task.done()}
         finally:
             for task in under_way:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from services.notifications import metrics
 from services.notifications.domain import CASE_STEPS, Message
 from services.notifications.settings import Settings
 from services.notifications.store import deliveries, reporters, webhooks
@@ -12,6 +13,8 @@ from services.notifications.store.reporters import Crowd, Reporter
 from services.notifications.usecases.telling import notes, parameters, tell
 from shared.events.case_changed import CaseChanged
 from shared.kit.areas import NO_MAP, AreaTree
+from shared.kit.areas.following import KnownAreas
+from shared.kit.db import Connection
 from shared.kit.work import Event, Work
 
 WEBHOOK_TEMPLATE = "report_status"
@@ -23,7 +26,7 @@ REPORT_IDS_MAX = 100
 
 
 async def tell_cases(
-    settings: Settings, work: Work, events: Sequence[Event[CaseChanged]], tree: AreaTree = NO_MAP
+    settings: Settings, work: Work, events: Sequence[Event[CaseChanged]], *, known: KnownAreas | None = None
 ) -> None:
     """Cases: each reporter once a step, companies' webhooks every step, operators' channels each emergency.
 
@@ -33,17 +36,18 @@ async def tell_cases(
     await reporters.add(work.conn, [one for event in events if (one := _reporter(event.data)) is not None], work.now)
     steps = [(event, template) for event in events if (template := _template(event)) is not None]
     hooks = await webhooks.tellable(work.conn)
-    known = await _known(work, [event for event in events if hooks or _template(event)])
+    told = await _known(work, [event for event in events if hooks or _template(event)])
     said = await notes(event.data.note for event, _ in steps)
     crowds = [(event, _crowd(event, template, note)) for (event, template), note in zip(steps, said, strict=True)]
     lines = [
         line
         for event, crowd in crowds
         if not _is_crowded(event)
-        for line in _lines(crowd, _until(event, known[event.data.case_id]))
+        for line in _lines(crowd, _until(event, told[event.data.case_id]))
     ]
     await tell(settings, work, lines)
     await reporters.queue(work.conn, [crowd for event, crowd in crowds if _is_crowded(event)], work.now)
+    tree = NO_MAP if known is None else known.tree
     emergencies = [_emergency(event, tree) for event in events if _is_new_emergency(event.data)]
     await deliveries.queue_emergencies(
         work.conn, emergencies, attempts_allowed=settings.delivery_attempts_max, now=work.now
@@ -51,8 +55,8 @@ async def tell_cases(
     if hooks:
         crowded = {event.data.case_id for event in events if _is_crowded(event)}
         for one in await reporters.of_companies(work.conn, crowded, hooks, REPORT_IDS_MAX):
-            known[one.case_id].append(one)
-        rows = [row for event in events for row in _webhook_rows(event, hooks, known[event.data.case_id])]
+            told[one.case_id].append(one)
+        rows = [row for event in events for row in _webhook_rows(event, hooks, told[event.data.case_id])]
         await deliveries.queue_webhooks(work.conn, rows, attempts_allowed=settings.delivery_attempts_max, now=work.now)
 
 
@@ -68,6 +72,11 @@ async def tell_crowd(settings: Settings, work: Work) -> bool:
     else:
         await reporters.go_on(work.conn, crowd, page[-1])
     return True
+
+
+async def measure_crowds(conn: Connection) -> None:
+    """Show for how long the oldest step of a crowded case has waited."""
+    metrics.CROWD_AGE.set(await reporters.oldest_age_s(conn))
 
 
 def _reporter(case: CaseChanged) -> Reporter | None:

@@ -121,10 +121,9 @@ async def _paced(pool: Pool) -> AsyncIterator[Connection]:
     await asyncio.sleep(clock.monotonic_s() - began_s)
 
 
-async def measure(pool: Pool) -> None:
+async def measure(conn: Connection) -> None:
     """Set the gauges of unsent deliveries."""
-    async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-        found = {(lane, state): (n, age_s) for lane, state, n, age_s in await deliveries.figures(conn)}
+    found = {(lane, state): (n, age_s) for lane, state, n, age_s in await deliveries.figures(conn)}
     for lane in domain.LANES:
         for state in ("pending", "failed", "dead"):
             n, age_s = found.get((lane, state), (0, 0.0))

@@ -14,6 +14,7 @@ from services.points.store import ledger as store
 from services.points.store import rounds
 from shared.events.account_changed import ACCOUNT_CHANGED, AccountChanged
 from shared.events.redemption_changed import RedemptionChanged
+from shared.kit import clock
 from shared.kit.db import Connection
 from shared.kit.problems import not_found
 from shared.kit.work import Event, Work, database_now
@@ -35,6 +36,15 @@ class Cause:
     def of(event: Event[Any], grid_code: str | None = None) -> "Cause":
         """An event whose body says when it happened; `grid_code` of a case: where it lies now."""
         return Cause(event.traceparent, grid_code, event.data.changed_at)
+
+
+async def measure_ledger(conn: Connection) -> None:
+    """Show whether the totals agree, and the accounts that have just moved."""
+    recent = await check_recent(conn)
+    figures = await store.tallies(conn)
+    metrics.LEDGER_SUM.set(figures["ledger_sum"])
+    metrics.LEDGER_UNBALANCED.set(max(recent, figures["imbalance"]))
+    metrics.LEDGER_CHECKED.set(clock.unix_s())  # process clock: a gauge
 
 
 async def follow_redemptions(work: Work, events: Sequence[Event[RedemptionChanged]]) -> None:

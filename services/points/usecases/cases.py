@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from services.points import problems
+from services.points import metrics, problems
 from services.points.domain import Act, Book, CaseVerdict, Claim, Rule, rule_at, share
 from services.points.store import cases as case_store
 from services.points.store import ledger as store
@@ -16,6 +16,7 @@ from services.points.store.cases import Place, Settlement
 from services.points.usecases import Cause, save
 from shared.catalog import Catalogue, Kind
 from shared.events.case_changed import CaseChanged, CaseReport
+from shared.kit.db import Connection
 from shared.kit.work import Event, Work
 
 SETTLED_AT_ONCE_MAX = 20
@@ -102,6 +103,11 @@ async def settle(work: Work) -> bool:
         await case_store.go_on(work.conn, settlement, due[-1].ordinal)
     await save(work, book, [Cause(settlement.traceparent, settlement.grid_code, settlement.changed_at)])
     return True
+
+
+async def measure_settlements(conn: Connection) -> None:
+    """Show for how long the oldest verdict on a crowd has waited."""
+    metrics.SETTLEMENT_AGE.set(await case_store.oldest_age_s(conn))
 
 
 async def _steps(terms: Terms, work: Work, events: Sequence[Event[CaseChanged]]) -> list[_Step]:

@@ -8,7 +8,7 @@ from fastapi import Path, Query, Response
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from services.rewards import problems
-from services.rewards.api.parts import FIRST_ID, CurrentService, merchant_id
+from services.rewards.api.parameters import FIRST_ID, merchant_id
 from services.rewards.domain import Merchant, Offer
 from services.rewards.store import offers, redemptions
 from services.rewards.store.offers import NewOffer
@@ -22,6 +22,7 @@ from shared.kit.idempotency import Idempotent
 from shared.kit.ids import new_id
 from shared.kit.masking import masked
 from shared.kit.problems import NOT_FOUND, not_found
+from shared.kit.service import CurrentService, Reading
 
 router = policy_router(tags=["offers"])
 STATEMENT_DAYS_MAX = 400
@@ -163,10 +164,9 @@ async def create_merchant(body: MerchantIn, attempt: Idempotent, service: Curren
 
 @router.get("/v1/merchants")
 @allow(Person)
-async def list_merchants(service: CurrentService, asked: Asked) -> Page[MerchantOut]:
+async def list_merchants(conn: Reading, asked: Asked) -> Page[MerchantOut]:
     """Merchants and stations, by id."""
-    async with service.pool.acquire() as conn:
-        found = await offers.merchants(conn, asked.after(UUID) or FIRST_ID, asked.rows)
+    found = await offers.merchants(conn, asked.after(UUID) or FIRST_ID, asked.rows)
     return asked.page(found, MerchantOut.model_validate, lambda merchant: merchant.id)
 
 
@@ -196,17 +196,16 @@ async def read_statement(
     since: Annotated[AnyZone, Query(alias="from")],
     until: Annotated[AnyZone, Query(alias="to")],
     caller: Caller,
-    service: CurrentService,
+    conn: Reading,
 ) -> StatementOut:
     """Vouchers taken in [from, to), at most 400 days; a merchant reads its own."""
     if not caller.has("operator") and merchant_id(caller) != id_:
         raise not_found("merchant")
     if not 0 < (until - since).total_seconds() <= STATEMENT_DAYS_MAX * 86_400:
         raise problems.BAD_PERIOD(f"from before to, at most {STATEMENT_DAYS_MAX} days")
-    async with service.pool.acquire() as conn:
-        if await offers.merchant(conn, id_) is None:
-            raise not_found("merchant")
-        found = await redemptions.statement(conn, id_, since, until)
+    if await offers.merchant(conn, id_) is None:
+        raise not_found("merchant")
+    found = await redemptions.statement(conn, id_, since, until)
     lines = [StatementLineOut.model_validate(line) for line in found]
     return StatementOut(
         merchant_id=id_,
@@ -236,19 +235,17 @@ async def create_offer(body: OfferIn, attempt: Idempotent, service: CurrentServi
 
 @router.get("/v1/offers")
 @allow(Person)
-async def list_offers(service: CurrentService, asked: Asked, merchant_id: UUID | None = None) -> Page[OfferOut]:
+async def list_offers(conn: Reading, asked: Asked, merchant_id: UUID | None = None) -> Page[OfferOut]:
     """What can be had now, sold-out offers included, by id."""
-    async with service.pool.acquire() as conn:
-        found = await offers.offers(conn, asked.after(UUID) or FIRST_ID, merchant_id, asked.rows)
+    found = await offers.offers(conn, asked.after(UUID) or FIRST_ID, merchant_id, asked.rows)
     return asked.page(found, OfferOut.of, lambda offer: offer.id)
 
 
 @router.get("/v1/offers/{offer_id}")
 @allow(Person, refuses=(NOT_FOUND,))
-async def read_offer(offer_id: UUID, service: CurrentService) -> OfferOut:
+async def read_offer(offer_id: UUID, conn: Reading) -> OfferOut:
     """One offer, also when it isn't valid now."""
-    async with service.pool.acquire() as conn:
-        found = await offers.offer(conn, offer_id)
+    found = await offers.offer(conn, offer_id)
     if found is None:
         raise not_found("offer")
     return OfferOut.of(found)

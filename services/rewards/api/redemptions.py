@@ -8,21 +8,25 @@ from fastapi import Response
 from pydantic import Field
 
 from services.rewards import problems
-from services.rewards.api.parts import LAST_ID, CurrentParts, CurrentService, merchant_id
+from services.rewards.api.parameters import LAST_ID, merchant_id
 from services.rewards.domain import QR_PREFIX, Redemption, shown
+from services.rewards.settings import Settings
 from services.rewards.store import redemptions
 from services.rewards.usecases import redemptions as usecases
 from services.rewards.usecases import vouchers
-from services.rewards.usecases.redemptions import Wish
-from services.rewards.usecases.vouchers import Verdict
+from services.rewards.usecases.redemptions import Answer as Redeemed
+from services.rewards.usecases.redemptions import Desk, Wish
+from services.rewards.usecases.vouchers import Counter, Verdict
 from shared.events.outside import Code, Words
 from shared.kit.auth import AnyOf, Caller, CityOperator, Merchant, Rider, allow, policy_router
+from shared.kit.batcher import Batcher
 from shared.kit.http.models import Answer, Body
 from shared.kit.http.paging import Asked, Page
 from shared.kit.idempotency import Idempotent, StoredResponse
 from shared.kit.masking import masked
 from shared.kit.problems import NOT_FOUND, not_found, too_many
 from shared.kit.refusals import Refusal
+from shared.kit.service import CurrentService, Given, Reading
 
 router = policy_router(tags=["redemptions"])
 
@@ -123,10 +127,10 @@ def render(redemption: Redemption) -> bytes:
     writes=True,
 )
 async def redeem(
-    offer_id: UUID, caller: Caller, attempt: Idempotent, service: CurrentService, parts: CurrentParts
+    offer_id: UUID, caller: Caller, attempt: Idempotent, redeemer: Given[Batcher[Wish, Redeemed]]
 ) -> Response:
     """Reserve one piece. The state is `requested` until points answer; an offer without a price is `issued` at once."""
-    answer = await parts.redeemer.submit(Wish(attempt, caller.rider_id, offer_id))
+    answer = await redeemer.submit(Wish(attempt, caller.rider_id, offer_id))
     if answer.replayed:
         return StoredResponse(answer.status, answer.body).response()
     return Response(answer.body, answer.status, media_type="application/json")
@@ -134,27 +138,23 @@ async def redeem(
 
 @router.get("/v1/redemptions/me")
 @allow(Rider)
-async def read_mine(caller: Caller, service: CurrentService, asked: Asked) -> Page[RedemptionOut]:
+async def read_mine(caller: Caller, conn: Reading, asked: Asked) -> Page[RedemptionOut]:
     """The caller's redemptions, newest first."""
-    async with service.pool.acquire() as conn:
-        found = await redemptions.of_rider(conn, caller.rider_id, asked.after(UUID) or LAST_ID, asked.rows)
+    found = await redemptions.of_rider(conn, caller.rider_id, asked.after(UUID) or LAST_ID, asked.rows)
     return asked.page(found, RedemptionOut.of, lambda redemption: redemption.id)
 
 
 @router.get("/v1/redemptions/{redemption_id}")
 @allow(AnyOf(Rider, CityOperator), refuses=(NOT_FOUND,))
-async def read_redemption(
-    redemption_id: UUID, caller: Caller, service: CurrentService, parts: CurrentParts
-) -> VoucherOut:
+async def read_redemption(redemption_id: UUID, caller: Caller, conn: Reading, desk: Given[Desk]) -> VoucherOut:
     """One redemption; the code only for its own rider and while the voucher can be used."""
-    async with service.pool.acquire() as conn:
-        found = await redemptions.redemption(conn, redemption_id)
+    found = await redemptions.redemption(conn, redemption_id)
     if found is None or not (caller.has("operator") or caller.is_self(found[0].rider_id)):
         raise not_found("redemption")
     redemption, sealed = found
     code = None
     if redemption.state == "issued" and sealed is not None and caller.is_self(redemption.rider_id):
-        code = parts.desk.codes.open(redemption.id, sealed)
+        code = desk.codes.open(redemption.id, sealed)
     public = RedemptionOut.of(redemption).model_dump()
     return VoucherOut(**public, code=code and shown(code), qr=code and QR_PREFIX + code)
 
@@ -170,11 +170,11 @@ async def read_redemption(
     writes=True,
 )
 async def undo(
-    redemption_id: UUID, body: UndoIn, caller: Caller, service: CurrentService, parts: CurrentParts
+    redemption_id: UUID, body: UndoIn, caller: Caller, service: CurrentService, settings: Given[Settings]
 ) -> UndoneOut:
     """Undo a voucher's use that was pressed by mistake: piece and points come back. Again: the same answer."""
     async with service.work() as work:
-        done = await usecases.undo(work, redemption_id, masked(body.reason), caller.id, parts.undo_days_max)
+        done = await usecases.undo(work, redemption_id, masked(body.reason), caller.id, settings.undo_days_max)
     assert done.undone_by is not None, "an undone redemption names who did it"
     return UndoneOut(**RedemptionOut.of(done).model_dump(), undone_by=done.undone_by)
 
@@ -193,14 +193,14 @@ async def undo(
     ),
     writes=True,
 )
-async def verify(body: CodeIn, caller: Caller, service: CurrentService, parts: CurrentParts) -> VerifiedOut:
+async def verify(body: CodeIn, caller: Caller, service: CurrentService, counter: Given[Counter]) -> VerifiedOut:
     """Take a voucher at the counter: once, by its own merchant, in time."""
     own_id = merchant_id(caller)
     async with service.work() as work:
-        verdict = await vouchers.verify(parts.counter, work, own_id, body.code)
+        verdict = await vouchers.verify(counter, work, own_id, body.code)
     # only now: a problem raised inside would roll the count of wrong codes back
     if verdict.outcome != "used":
-        raise _refusal(verdict, parts.counter.window_s)
+        raise _refusal(verdict, counter.window_s)
     used = verdict.redemption
     assert used is not None, "a used voucher has its redemption"
     return VerifiedOut(

@@ -9,17 +9,15 @@ from fastapi.responses import JSONResponse
 from pydantic import AwareDatetime, BaseModel
 
 from services.riders import domain, problems, store, usecases
-from services.riders.api.conventions import CurrentService, Name
+from services.riders.api.conventions import Name
 from shared.events.common import CompanyCode
 from shared.kit.auth import CityOperator, Sealer, allow, policy_router
-from shared.kit.db import ACQUIRE_TIMEOUT_S
 from shared.kit.http.models import Answer, Body
 from shared.kit.http.paging import Asked, Page
 from shared.kit.idempotency import Idempotent
 from shared.kit.problems import NOT_FOUND, not_found
 from shared.kit.refusals import Refusal
-from shared.kit.service import Service
-from shared.kit.settings import SealingSettings
+from shared.kit.service import CurrentService, Given, Reading
 
 router = policy_router(tags=["companies"])
 KEYS_SHOWN = 100
@@ -82,10 +80,10 @@ class CompanyDetailOut(CompanyOut):
 
 @router.post("/v1/companies", status_code=201, response_model=CompanyCreatedOut)
 @allow(CityOperator, refuses=(problems.COMPANY_EXISTS,), writes=True)
-async def create_company(body: CompanyIn, service: CurrentService) -> Response:
+async def create_company(body: CompanyIn, service: CurrentService, sealer: Given[Sealer]) -> Response:
     """Register a company. The signing key in the answer is told only this once; lost: make a new one."""
     async with service.work() as work:
-        made = await usecases.create_company(work, _sealer(service), body.code, body.name)
+        made = await usecases.create_company(work, sealer, body.code, body.name)
     if isinstance(made, Refusal):
         raise made
     key = KeyOut(company=body.code, key_id=made.key_id, secret=made.secret)
@@ -94,22 +92,20 @@ async def create_company(body: CompanyIn, service: CurrentService) -> Response:
 
 @router.get("/v1/companies")
 @allow(CityOperator)
-async def list_companies(service: CurrentService, asked: Asked) -> Page[CompanyOut]:
+async def list_companies(conn: Reading, asked: Asked) -> Page[CompanyOut]:
     """Companies by code."""
-    async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-        found = await store.companies(conn, asked.after(str) or "", asked.rows)
+    found = await store.companies(conn, asked.after(str) or "", asked.rows)
     return asked.page(found, CompanyOut.model_validate, lambda company: company.code)
 
 
 @router.get("/v1/companies/{code}")
 @allow(CityOperator, refuses=(NOT_FOUND,))
-async def read_company(code: CompanyCode, service: CurrentService) -> CompanyDetailOut:
+async def read_company(code: CompanyCode, conn: Reading) -> CompanyDetailOut:
     """One company and its keys."""
-    async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-        company = (await store.companies_by_code(conn, [code])).get(code)
-        if company is None:
-            raise not_found("company")
-        keys = await store.keys(conn, company.company_id, KEYS_SHOWN)
+    company = (await store.companies_by_code(conn, [code])).get(code)
+    if company is None:
+        raise not_found("company")
+    keys = await store.keys(conn, company.company_id, KEYS_SHOWN)
     states = [
         KeyStateOut(key_id=key.key_id, active=key.active, created_at=key.created_at, expires_at=key.expires_at)
         for key in keys
@@ -138,14 +134,18 @@ async def update_company(code: CompanyCode, body: CompanyUpdateIn, service: Curr
     writes=True,
 )
 async def add_key(
-    code: CompanyCode, attempt: Idempotent, service: CurrentService, overlap_hours: OverlapHours = None
+    code: CompanyCode,
+    attempt: Idempotent,
+    service: CurrentService,
+    sealer: Given[Sealer],
+    overlap_hours: OverlapHours = None,
 ) -> Response:
     """A new signing key, told once. The older keys stay valid until they are revoked, or for the hours stated."""
     overlap = None if overlap_hours is None else timedelta(hours=overlap_hours)
     async with service.work() as work:
         if (seen := await attempt.remembered(work.conn)) is not None:
             return seen.response()
-        made = await usecases.add_key(work, _sealer(service), code, overlap)
+        made = await usecases.add_key(work, sealer, code, overlap)
         if made is None:
             raise not_found("company")
         if isinstance(made, Refusal):
@@ -163,11 +163,6 @@ async def revoke_key(code: CompanyCode, key_id: UUID, service: CurrentService) -
         revoked = await usecases.revoke_key(work, code, key_id)
     if not revoked:
         raise not_found("active key")
-
-
-def _sealer(service: Service) -> Sealer:
-    assert isinstance(service.settings, SealingSettings), "app.py builds it with its own"
-    return Sealer(service.settings.sealing_key.get_secret_value())
 
 
 def _once(body: BaseModel) -> Response:

@@ -8,7 +8,7 @@ from fastapi import Path, Query
 from pydantic import AwareDatetime, Field
 
 from services.riders import domain, problems, store, usecases
-from services.riders.api.conventions import CurrentService, Name
+from services.riders.api.conventions import Name
 from services.riders.domain import Registered, Rider
 from shared.events.common import CompanyCode, ExternalId
 from shared.events.inbound_riders import RiderSubmission
@@ -16,14 +16,13 @@ from shared.events.outside import LEGIBLE, Code
 from shared.events.personal import number_mark
 from shared.kit import auth
 from shared.kit.auth import AnyOf, Caller, CityOperator, allow, policy_router
-from shared.kit.db import ACQUIRE_TIMEOUT_S
 from shared.kit.http.events import Stated, StatedEvents
 from shared.kit.http.items import EACH, ItemProblem, Malformed, of_event
 from shared.kit.http.models import Answer, Body
 from shared.kit.http.paging import Asked, Page
 from shared.kit.problems import NOT_FOUND, not_found
 from shared.kit.refusals import Refusal
-from shared.kit.service import Service
+from shared.kit.service import CurrentService, Reading, Service
 
 router = policy_router(tags=["riders"])
 
@@ -186,15 +185,14 @@ async def put_rider(external_id: ExternalId, body: RiderIn, caller: Caller, serv
 @router.get("/v1/riders")
 @allow(CityOperator, refuses=(NOT_FOUND,))
 async def find_rider(
-    service: CurrentService,
+    conn: Reading,
     company: Annotated[CompanyCode, Query(description="whose rider")],
     external_id: Annotated[ExternalId, Query(description="the company's own number of the rider")],
 ) -> RiderOut:
     """A rider by their company's number; an erased one too."""
-    async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-        found = await store.rider_by_external_id(conn, company, external_id)
-        if found is None:
-            found = await store.rider_by_external_id(conn, company, number_mark(company, external_id))
+    found = await store.rider_by_external_id(conn, company, external_id)
+    if found is None:
+        found = await store.rider_by_external_id(conn, company, number_mark(company, external_id))
     if found is None:
         raise not_found("rider")
     return _rider_out(found)
@@ -202,16 +200,15 @@ async def find_rider(
 
 @router.get("/v1/riders/{rider:path}")
 @allow(AnyOf(auth.Company, auth.Rider, CityOperator), refuses=(NOT_FOUND,))
-async def read_rider(rider: Annotated[Code, Path(max_length=64)], caller: Caller, service: CurrentService) -> RiderOut:
+async def read_rider(rider: Annotated[Code, Path(max_length=64)], caller: Caller, conn: Reading) -> RiderOut:
     """A company asks by its own number, an operator or the rider himself by rider id. Others get 404."""
-    async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-        if caller.kind == "company":
-            found = await store.rider_by_external_id(conn, caller.company_code, rider)
-        else:
-            rider_id = _uuid(rider)
-            if not (caller.has("operator") or caller.is_self(rider_id)):
-                raise not_found("rider")
-            found = await store.rider_by_id(conn, rider_id)
+    if caller.kind == "company":
+        found = await store.rider_by_external_id(conn, caller.company_code, rider)
+    else:
+        rider_id = _uuid(rider)
+        if not (caller.has("operator") or caller.is_self(rider_id)):
+            raise not_found("rider")
+        found = await store.rider_by_id(conn, rider_id)
     if found is None:
         raise not_found("rider")
     return _rider_out(found)
@@ -258,10 +255,9 @@ async def save_outlets(body: OutletsIn, caller: Caller, service: CurrentService)
 
 @router.get("/v1/outlets")
 @allow(auth.Company)
-async def list_outlets(caller: Caller, service: CurrentService, asked: Asked) -> Page[OutletOut]:
+async def list_outlets(caller: Caller, conn: Reading, asked: Asked) -> Page[OutletOut]:
     """The company's outlets by code."""
-    async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-        found = await store.outlets(conn, caller.company_code, asked.after(str) or "", asked.rows)
+    found = await store.outlets(conn, caller.company_code, asked.after(str) or "", asked.rows)
     return asked.page(found, OutletOut.model_validate, lambda outlet: outlet.code)
 
 

@@ -11,17 +11,22 @@ from geojson_pydantic import Feature, MultiPolygon, Polygon
 from pydantic import ConfigDict, Field
 
 from services.routing import domain, problems
-from services.routing.api.map_in_force import CurrentRouting, MapInForce
+from services.routing.api.map_in_force import MapInForce
 from services.routing.domain import NOTICE, AreaVersion, Level
+from services.routing.store import areas as store
 from services.routing.usecases import exports, maps, reports, versions
+from services.routing.usecases.current_map import CurrentMap
+from services.routing.usecases.exports import Exports
 from services.routing.usecases.taking_over import Succession, moved_json, takeover_json
 from shared.events.common import AreaCode, Datum
 from shared.events.outside import Line
 from shared.kit.areas.carrying import carry_all
 from shared.kit.auth import Caller, CityOperator, Person, allow, policy_router
 from shared.kit.http.models import Answer, Body
+from shared.kit.http.open_answers import OpenAnswers
 from shared.kit.http.paging import Asked, Page
 from shared.kit.problems import NOT_FOUND, not_found
+from shared.kit.service import CurrentService, Given, Reading
 
 router: APIRouter = policy_router(tags=["areas"])
 
@@ -209,7 +214,7 @@ class AreaDetail(AreaOut):
         problems.NOT_A_DRAFT,
     ),
 )
-async def create_version(body: VersionIn, caller: Caller, service: CurrentRouting) -> VersionOut:
+async def create_version(body: VersionIn, caller: Caller, service: CurrentService) -> VersionOut:
     """Begin an import; 409 `not_a_draft` where it shall begin with what is none."""
     async with service.work() as work:
         version = await versions.create(work, body.label, body.level, body.datum, caller.actor, body.beside)
@@ -219,12 +224,12 @@ async def create_version(body: VersionIn, caller: Caller, service: CurrentRoutin
 @router.get("/v1/areas/versions")
 @allow(CityOperator)
 async def list_versions(
-    service: CurrentRouting,
+    conn: Reading,
     areas: MapInForce,
     asked: Asked,
 ) -> Page[VersionOut]:
     """Imports, the newest first."""
-    found = await versions.newest(service, asked.after(UUID) or NEWER_THAN_ALL, asked.rows)
+    found = await store.versions(conn, asked.after(UUID) or NEWER_THAN_ALL, asked.rows)
     return asked.page(
         found, lambda version: VersionOut.of(version, areas.version_id), lambda version: version.version_id
     )
@@ -237,7 +242,7 @@ async def list_versions(
     timeout_s=30.0,
     refuses=(NOT_FOUND, problems.NOT_A_DRAFT, problems.INVALID_FEATURES),
 )
-async def add_features(version_id: UUID, body: FeaturesIn, service: CurrentRouting) -> AddedOut:
+async def add_features(version_id: UUID, body: FeaturesIn, service: CurrentService) -> AddedOut:
     """Add a chunk to a draft: all of it or nothing; the same chunk again changes nothing."""
     added = await versions.add_features(service, version_id, [_feature(feature) for feature in body.features])
     repaired = [FindingOut(code=finding.code, problem=finding.problem) for finding in added.repaired]
@@ -246,7 +251,7 @@ async def add_features(version_id: UUID, body: FeaturesIn, service: CurrentRouti
 
 @router.delete("/v1/areas/versions/{version_id}", status_code=204)
 @allow(CityOperator, timeout_s=30.0, refuses=(problems.NOT_A_DRAFT,))
-async def discard_draft(version_id: UUID, service: CurrentRouting) -> None:
+async def discard_draft(version_id: UUID, service: CurrentService) -> None:
     """Remove a draft and its areas. Again, or of none: nothing happens."""
     await versions.discard(service, version_id)
 
@@ -268,7 +273,9 @@ async def discard_draft(version_id: UUID, service: CurrentRouting) -> None:
     ),
     writes=True,
 )
-async def activate(version_id: UUID, body: ActivateIn, caller: Caller, service: CurrentRouting) -> ActivatedOut:
+async def activate(
+    version_id: UUID, body: ActivateIn, caller: Caller, service: CurrentService, current: Given[CurrentMap]
+) -> ActivatedOut:
     """Check a version for overlaps and holes, and put it in force for all processes; 409 where areas vanish or move."""
     version, findings, takeover = await versions.activate(
         service,
@@ -280,13 +287,13 @@ async def activate(version_id: UUID, body: ActivateIn, caller: Caller, service: 
         dry_run=body.dry_run,
     )
     if not body.dry_run:
-        await service.areas.refresh()
+        await current.refresh()
         await service.known_areas.refresh()
-        await reports.find_neighbours(service)
+        await reports.find_neighbours(service, current.value)
         if service.by_area is not None:
             await carry_all(service.by_area, service.work)
     return ActivatedOut(
-        version=VersionOut.of(version, service.areas.value.version_id),
+        version=VersionOut.of(version, current.value.version_id),
         findings=versions.findings_json(findings),
         vanishing=[VanishingOut.model_validate(one) for one in takeover_json(takeover)],
         moved=[MovedOut.model_validate(one) for one in moved_json(takeover)],
@@ -314,7 +321,9 @@ async def export_grids(
     request: Request,
     caller: Caller,
     areas: MapInForce,
-    service: CurrentRouting,
+    service: CurrentService,
+    kept: Given[Exports],
+    open_exports: Given[OpenAnswers],
     within: Annotated[AreaCode | None, Query(description="only grids of this area")] = None,
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
@@ -325,18 +334,18 @@ async def export_grids(
         return Response(status_code=304, headers=headers)
     if service.limiter is not None:
         await service.limiter.check(f"map:{caller.key}", per_minute=EXPORTS_PER_MINUTE)
-    packed = await service.exports.get(areas, service.tree, within)
+    packed = await kept.get(areas, service.tree, within)
     if not _takes_gzip(request.headers.get("accept-encoding", "")):
         pieces = exports.unpacked(packed)
     else:
         pieces = exports.pieces(packed)
         headers |= {"Content-Encoding": "gzip", "Content-Length": str(len(packed))}
-    return service.open_exports.stream(caller.key, _paced(pieces), media_type=exports.MEDIA_TYPE, headers=headers)
+    return open_exports.stream(caller.key, _paced(pieces), media_type=exports.MEDIA_TYPE, headers=headers)
 
 
 @router.get("/v1/areas/{code}")
 @allow(Person, refuses=(NOT_FOUND,))
-async def read_area(code: AreaCode, areas: MapInForce, service: CurrentRouting) -> AreaDetail:
+async def read_area(code: AreaCode, areas: MapInForce, conn: Reading) -> AreaDetail:
     """One area of the map in force."""
     area = areas.areas.get(code)
     if area is None:
@@ -345,7 +354,7 @@ async def read_area(code: AreaCode, areas: MapInForce, service: CurrentRouting) 
         **AreaOut.of(area).model_dump(),
         path=_told(domain.ancestors(areas.areas, area)),
         children=_told(maps.list_areas(areas, None, code, "", CHILDREN_SHOWN)),
-        geometry=await maps.geometry(service.pool, areas, code),
+        geometry=await maps.geometry(conn, areas, code),
     )
 
 

@@ -1,35 +1,28 @@
-"""What all routes of routing share."""
+"""What routes of routing share: the map that this process routes by, looked at once a request."""
 
 from typing import Annotated
 
 from fastapi import Depends
 
 from services.routing.domain import Area, AreaMap
-from services.routing.usecases.current_map import RoutingService
-from shared.kit.http.open_answers import OpenAnswers
-from shared.kit.service import Service, current_service
+from services.routing.usecases.current_map import CurrentMap
+from services.routing.usecases.reports import Router
+from shared.catalog import Catalogue
+from shared.kit.service import Given
 
 
-class Routing(RoutingService):
-    """The service with the map, and what of it is being sent."""
-
-    open_exports: OpenAnswers
+async def _map_in_force(current: Given[CurrentMap]) -> AreaMap:
+    return current.value
 
 
-def routing_service(service: Annotated[Service, Depends(current_service)]) -> Routing:
-    """The running service with its map."""
-    if not isinstance(service, Routing):
-        raise TypeError(f"{service.name} has no map")
-    return service
+MapInForce = Annotated[AreaMap, Depends(_map_in_force)]
 
 
-def map_in_force(service: Annotated[Routing, Depends(routing_service)]) -> AreaMap:
-    """The map that this process routes by now."""
-    return service.areas.value
+async def _router(areas: MapInForce, catalogue: Given[Catalogue]) -> Router:
+    return Router(areas, catalogue)
 
 
-CurrentRouting = Annotated[Routing, Depends(routing_service)]
-MapInForce = Annotated[AreaMap, Depends(map_in_force)]
+CurrentRouter = Annotated[Router, Depends(_router)]
 
 
 def invented(areas: AreaMap, *codes: str) -> bool:

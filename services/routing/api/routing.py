@@ -9,8 +9,9 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from services.routing import domain, problems
-from services.routing.api.map_in_force import CurrentRouting, invented
+from services.routing.api.map_in_force import CurrentRouter, invented
 from services.routing.usecases import reports, responsibilities
+from services.routing.usecases.current_map import CurrentMap
 from shared.events.common import AreaCode, Datum
 from shared.events.inbound_reports import ACCURACY_M_MAX
 from shared.events.outside import PLAIN_FORM, Code, RowId, Words
@@ -19,6 +20,7 @@ from shared.kit.http.models import Answer, Body
 from shared.kit.http.paging import Asked, Page
 from shared.kit.http.problems import validation_refusal
 from shared.kit.problems import FORBIDDEN, NOT_FOUND
+from shared.kit.service import CurrentService, Given, Reading
 
 router: APIRouter = policy_router(tags=["routing"])
 
@@ -130,7 +132,7 @@ class RevisionOut(Answer):
 @router.get("/v1/routing/locate")
 @allow(Person)
 async def locate(
-    service: CurrentRouting,
+    router: CurrentRouter,
     lng: Annotated[float, Query(ge=-180, le=180, allow_inf_nan=False)],
     lat: Annotated[float, Query(ge=-90, le=90, allow_inf_nan=False)],
     datum: Datum = "wgs84",
@@ -138,8 +140,8 @@ async def locate(
     kind: Annotated[Code | None, Query(max_length=40, description="of report: names the department, too")] = None,
 ) -> Located:
     """The grid of a place and the other grids that its accuracy circle reaches."""
-    areas = service.areas.value
-    place, route = reports.locate(service, lng, lat, datum, accuracy_m, kind)
+    areas = router.areas
+    place, route = reports.locate(router, lng, lat, datum, accuracy_m, kind)
     codes = (route.grid.code, *route.alternatives) if route.grid else ()
     fictional = invented(areas, *codes)
     return Located(
@@ -162,20 +164,22 @@ async def locate(
 @allow(AnyOf(Dispatcher, Operator))
 async def list_unroutable(
     caller: Caller,
-    service: CurrentRouting,
+    conn: Reading,
     asked: Asked,
 ) -> Page[WaitingOut]:
     """The manual queue near the caller's areas, the longest waiting first."""
-    found = await reports.waiting(service, caller, asked.after(datetime, UUID), asked.rows)
+    found = await reports.waiting(conn, caller, asked.after(datetime, UUID), asked.rows)
     return asked.page(found, WaitingOut.model_validate, lambda item: (item.waiting_since, item.report_id))
 
 
 @router.post("/v1/routing/unroutable/{report_id}/assign")
 @allow(AnyOf(Dispatcher, Operator), refuses=(NOT_FOUND, problems.UNKNOWN_GRID, problems.ALREADY_ROUTED), writes=True)
-async def assign(report_id: UUID, body: AssignIn, caller: Caller, service: CurrentRouting) -> RouteOut:
+async def assign(
+    report_id: UUID, body: AssignIn, caller: Caller, service: CurrentService, router: CurrentRouter
+) -> RouteOut:
     """Name the grid of a waiting report, in the caller's own areas."""
     async with service.work() as work:
-        route = await reports.assign_grid(reports.router_of(service), work, caller, report_id, body.grid_code)
+        route = await reports.assign_grid(router, work, caller, report_id, body.grid_code)
     return RouteOut.of(route)
 
 
@@ -183,12 +187,12 @@ async def assign(report_id: UUID, body: AssignIn, caller: Caller, service: Curre
 @allow(Operator)
 async def read_responsibilities(
     caller: Caller,
-    service: CurrentRouting,
+    conn: Reading,
     asked: Asked,
 ) -> ResponsibilitiesOut:
     """Which department answers where, in the caller's areas."""
     after = asked.after(str, str) or ("", "")
-    revision, rows = await responsibilities.read(service, caller.covers, after, asked.rows)
+    revision, rows = await responsibilities.read(conn, caller.covers, after, asked.rows)
     cursor = asked.next(rows, lambda row: (row.department_kind, row.area_code))
     shown = [ResponsibilityOut.model_validate(row) for row in rows[: asked.limit]]
     return ResponsibilitiesOut(items=shown, cursor=cursor, revision=revision)
@@ -196,7 +200,9 @@ async def read_responsibilities(
 
 @router.put("/v1/routing/responsibilities")
 @allow(Operator, refuses=(problems.REVISION_MOVED_ON,))
-async def change_responsibilities(body: ResponsibilitiesIn, caller: Caller, service: CurrentRouting) -> RevisionOut:
+async def change_responsibilities(
+    body: ResponsibilitiesIn, caller: Caller, service: CurrentService, current: Given[CurrentMap]
+) -> RevisionOut:
     """Save and remove responsibilities; reports are routed by them within seconds."""
     _refuse_twice(body.put)
     put = [domain.Responsibility(r.department_kind, r.area_code, r.department, r.name) for r in body.put]
@@ -206,7 +212,7 @@ async def change_responsibilities(body: ResponsibilitiesIn, caller: Caller, serv
         raise FORBIDDEN("区域不在您的辖区内 / Not your areas: " + ", ".join(foreign[:20]))
     async with service.work() as work:
         revision = await responsibilities.change(work, put, remove, caller.actor, body.expected_revision)
-    await service.areas.refresh()
+    await current.refresh()
     return RevisionOut(revision=revision)
 
 

@@ -1,4 +1,4 @@
-"""The map that this process routes by: loaded at start, watched, exchanged whole when another one is in force."""
+"""The map that this process routes by: loaded at start, asked for again and again, exchanged whole."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,12 +13,9 @@ from services.routing.domain import EMPTY, AreaMap, Level
 from services.routing.store import areas as area_store
 from services.routing.store import responsibilities as responsibility_store
 from services.routing.store.areas import StoredArea
-from services.routing.usecases.exports import Exports
-from shared.catalog import Catalogue
 from shared.geo.index import PolygonIndex
 from shared.kit import clock
-from shared.kit.db import ACQUIRE_TIMEOUT_S, Connection, Pool, is_transient
-from shared.kit.service import Service
+from shared.kit.db import ACQUIRE_TIMEOUT_S, Connection, Pool
 
 log = structlog.get_logger(__name__)
 
@@ -26,10 +23,9 @@ log = structlog.get_logger(__name__)
 class CurrentMap:
     """Holds one immutable map; readers take `value` once per batch."""
 
-    def __init__(self, pool: Callable[[], Pool], poll_s: float) -> None:
+    def __init__(self, pool: Callable[[], Pool]) -> None:
         self.value: AreaMap = EMPTY
         self._pool = pool
-        self._poll_s = poll_s
         self._lock = asyncio.Lock()
 
     async def refresh(self) -> None:
@@ -46,30 +42,11 @@ class CurrentMap:
         metrics.MAP_GRIDS.set(len(self.value.grids))
         metrics.MAP_ASKED.set(clock.unix_s())  # process clock: a gauge
 
-    async def follow(self) -> None:
-        """Refresh for ever. While the database is away the old map stays in force."""
-        while True:
-            await asyncio.sleep(self._poll_s)
-            try:
-                await self.refresh()
-            except Exception as error:
-                if not is_transient(error):
-                    raise
-                log.warning("map_not_checked", error=type(error).__name__)
-
     async def _load(self, conn: Connection, version_id: UUID | None, revision: int) -> AreaMap:
         departments = await _departments(conn)
         stored = [] if version_id is None else await area_store.areas(conn, version_id)
         with metrics.MAP_BUILD.time():
             return await asyncio.to_thread(_build, version_id, revision, stored, departments)
-
-
-class RoutingService(Service):
-    """The kit's service with the map that its routes and handlers share."""
-
-    areas: CurrentMap
-    catalogue: Catalogue
-    exports: Exports
 
 
 async def _departments(conn: Connection) -> dict[tuple[str, str], str]:

@@ -8,7 +8,7 @@ import shapely
 
 from services.routing.domain import Area, AreaMap, Level
 from services.routing.store import areas as area_store
-from shared.kit.db import Pool
+from shared.kit.db import Connection
 
 
 def list_areas(areas: AreaMap, level: Level | None, parent: str | None, after: str, limit: int) -> list[Area]:
@@ -18,12 +18,11 @@ def list_areas(areas: AreaMap, level: Level | None, parent: str | None, after: s
     return list(listed[start : start + limit])
 
 
-async def geometry(pool: Pool, areas: AreaMap, code: str) -> dict[str, Any] | None:
+async def geometry(conn: Connection, areas: AreaMap, code: str) -> dict[str, Any] | None:
     """GeoJSON of one area's polygon, None where it has none."""
     if areas.version_id is None:
         return None
-    async with pool.acquire() as conn:
-        found = await area_store.areas_of_codes(conn, areas.version_id, [code])
+    found = await area_store.areas_of_codes(conn, areas.version_id, [code])
     if not found or found[0][1] is None:
         return None
     told: dict[str, Any] = orjson.loads(shapely.to_geojson(shapely.from_wkb(found[0][1])))

@@ -3,21 +3,24 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID
 
 from services.routing import metrics, problems
 from services.routing.domain import Area, AreaMap, Level, Place, Route, StoredRoute
 from services.routing.store import routes as route_store
-from services.routing.usecases.current_map import CurrentMap, RoutingService
+from services.routing.usecases.current_map import CurrentMap
 from shared.catalog import Catalogue
+from shared.events.common import Level as ReportLevel
 from shared.events.report_received import ReportReceived
 from shared.events.report_routed import REPORT_ROUTED, ReportRouted
 from shared.geo.datum import Datum, point_to_wgs84
 from shared.kit import clock
 from shared.kit.auth import Principal
+from shared.kit.db import Connection
 from shared.kit.problems import FORBIDDEN, not_found
 from shared.kit.refusals import Refusal
+from shared.kit.service import Service
 from shared.kit.work import Event, Work
 
 NEIGHBOURS_AT_ONCE = 1_000
@@ -78,37 +81,44 @@ async def route_reports(router: Router, work: Work, events: Sequence[Event[Repor
     _count(routes)
 
 
-def router_of(service: RoutingService) -> Router:
-    """What the service routes by now."""
-    return Router(service.areas.value, service.catalogue)
+async def follow_reports(
+    current: CurrentMap, catalogue: Catalogue, work: Work, events: Sequence[Event[ReportReceived]]
+) -> None:
+    """Route a batch by the map that this process has now: one map for all of it, also when another one comes."""
+    await route_reports(Router(current.value, catalogue), work, events)
+
+
+async def measure_waiting(conn: Connection) -> None:
+    """Show for how long the manual queue's oldest reports wait."""
+    for level, age_s in (await route_store.oldest_ages(conn, get_args(ReportLevel))).items():
+        metrics.WAITING_AGE.labels(level).set(age_s)
 
 
 def locate(
-    service: RoutingService, lng: float, lat: float, datum: Datum, accuracy_m: float, kind: str | None
+    router: Router, lng: float, lat: float, datum: Datum, accuracy_m: float, kind: str | None
 ) -> tuple[Place, Route]:
     """Where a place belongs now; the place comes back as WGS-84."""
-    found = None if kind is None else service.catalogue.kind(kind, clock.now())  # process clock: only an answer
+    found = None if kind is None else router.catalogue.kind(kind, clock.now())  # process clock: only an answer
     place = Place(*point_to_wgs84(lng, lat, datum), accuracy_m, None if found is None else found.department_kind)
-    return place, service.areas.value.route([place])[0]
+    return place, router.areas.route([place])[0]
 
 
 async def waiting(
-    service: RoutingService, caller: Principal, after: tuple[datetime, UUID] | None, limit: int
+    conn: Connection, caller: Principal, after: tuple[datetime, UUID] | None, limit: int
 ) -> list[route_store.Waiting]:
     """The manual queue near the caller's areas, the longest waiting first."""
-    async with service.pool.acquire() as conn:
-        return await route_store.waiting(conn, after, limit, _near(caller))
+    return await route_store.waiting(conn, after, limit, _near(caller))
 
 
-async def find_neighbours(service: RoutingService) -> None:
+async def find_neighbours(service: Service, areas: AreaMap) -> None:
     """Give reports that came before there was a map to those who are nearest; a repetition does the rest."""
-    areas, after = service.areas.value, UUID(int=0)
+    after = UUID(int=0)
     while areas.locator is not None:
-        async with service.pool.acquire() as conn:
-            found = await route_store.nowhere_near(conn, after, NEIGHBOURS_AT_ONCE)
+        async with service.work() as work:
+            found = await route_store.nowhere_near(work.conn, after, NEIGHBOURS_AT_ONCE)
             if not found:
                 return
-            await route_store.set_near(conn, _nearest(areas, found))
+            await route_store.set_near(work.conn, _nearest(areas, found))
         after = found[-1][0]
 
 

@@ -6,18 +6,18 @@ from services.routing import problems
 from services.routing.domain import Responsibility
 from services.routing.store import areas
 from services.routing.store import responsibilities as store
-from shared.kit.service import Service
+from shared.kit.db import Connection
 from shared.kit.work import Work
 
 PAGE_ROWS = 1_000
 
 
 async def read(
-    service: Service, covers: Callable[[str], bool], after: tuple[str, str], limit: int
+    conn: Connection, covers: Callable[[str], bool], after: tuple[str, str], limit: int
 ) -> tuple[int, list[Responsibility]]:
     """The revision, and the next responsibilities of covered areas as of then."""
     found: list[Responsibility] = []
-    async with service.pool.acquire() as conn, conn.transaction(isolation="repeatable_read", readonly=True):
+    async with conn.transaction(isolation="repeatable_read", readonly=True):
         _, revision = await areas.in_force(conn)
         while len(found) < limit:
             page = await store.page(conn, after, PAGE_ROWS)

@@ -21,8 +21,7 @@ from shared.geo import checks
 from shared.geo.circles import circles
 from shared.geo.datum import Datum, to_wgs84
 from shared.geo.metres import square_metres
-from shared.kit import clock
-from shared.kit.db import Pool
+from shared.kit.db import Connection
 from shared.kit.ids import new_id
 from shared.kit.problems import not_found
 from shared.kit.refusals import Refusal
@@ -122,19 +121,14 @@ async def create(
     return await area_store.version_of(work.conn, version.version_id) or version
 
 
-async def newest(service: Service, before: UUID, limit: int) -> list[AreaVersion]:
-    """The next versions before an id, the newest first."""
-    async with service.pool.acquire() as conn:
-        return await area_store.versions(conn, before, limit)
-
-
 async def add_features(service: Service, version_id: UUID, features: Sequence[Feature]) -> Added:
     """Check, repair and save a chunk of features; all of it or nothing. Sending a chunk again changes nothing.
 
     Raises:
         Refusal: 404 no such version; 409 it is no draft; 422 `invalid_features` with each code and its problem.
     """
-    version = await _version(service.pool, version_id)
+    async with service.reading() as conn:
+        version = await _version(conn, version_id)
     stored, repaired, errors = await asyncio.to_thread(_prepare, version, features)
     if errors:
         raise _invalid(errors)
@@ -164,27 +158,17 @@ async def discard(service: Service, version_id: UUID) -> None:
             raise problems.NOT_A_DRAFT("reports were routed by it")
 
 
-async def drop_abandoned(service: Service) -> int:
-    """Remove drafts that nobody has touched for DRAFT_KEPT, each in a transaction of its own; how many.
+async def drop_abandoned(work: Work) -> bool:
+    """Remove one draft that nobody has touched for DRAFT_KEPT; False: there is none.
 
     An import that was killed leaves all that it had sent, and begins with a new draft the next time.
     """
-    dropped = 0
-    while True:
-        async with service.work() as work:
-            version_id = await area_store.abandoned_draft(work.conn, DRAFT_KEPT)
-            if version_id is None:
-                return dropped
-            await area_store.drop_draft(work.conn, version_id)
-        dropped += 1
-        log.info("draft_dropped", version_id=str(version_id))
-
-
-async def drop_abandoned_forever(service: Service) -> None:
-    """The same, every hour."""
-    while True:
-        await drop_abandoned(service)
-        await asyncio.sleep(clock.jittered(DROP_EVERY_S))
+    version_id = await area_store.abandoned_draft(work.conn, DRAFT_KEPT)
+    if version_id is None:
+        return False
+    await area_store.drop_draft(work.conn, version_id)
+    log.info("draft_dropped", version_id=str(version_id))
+    return True
 
 
 async def activate(
@@ -207,8 +191,8 @@ async def activate(
         Refusal: 404 no such version; 409 `version_changed` while it was checked, `map_has_findings` when strict, or
             `areas_vanish`, `areas_moved`; 422 it has no grid, parents lack or go in a circle, or `invalid_mapping`.
     """
-    version = await _version(service.pool, version_id)
-    async with service.pool.acquire() as conn:
+    async with service.reading() as conn:
+        version = await _version(conn, version_id)
         stored = await area_store.areas(conn, version_id)
         before, _ = await area_store.in_force(conn)
         redrawn = [] if before is None else await area_store.redrawn(conn, version_id, before)
@@ -226,7 +210,7 @@ async def activate(
     elsewhere = await asyncio.to_thread(moved, redrawn)
     areas = [*(area for area, _ in stored), *parents]
     if dry_run:
-        async with service.pool.acquire() as conn:
+        async with service.reading() as conn:
             takeover = await plan(conn, areas, mapping, elsewhere)
         check(takeover, accept=True)
         return version, findings, takeover
@@ -269,9 +253,8 @@ def not_a_draft() -> Refusal:
     return problems.NOT_A_DRAFT("make a new version")
 
 
-async def _version(pool: Pool, version_id: UUID) -> AreaVersion:
-    async with pool.acquire() as conn:
-        version = await area_store.version_of(conn, version_id)
+async def _version(conn: Connection, version_id: UUID) -> AreaVersion:
+    version = await area_store.version_of(conn, version_id)
     if version is None:
         raise not_found("version")
     return version

@@ -15,13 +15,17 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from services.tracking import domain, usecases
-from services.tracking.api.parts import CurrentService, Parts
 from services.tracking.api.problems import problem_words
-from services.tracking.domain import SHOWN_ROLES, STATES
+from services.tracking.domain import SHOWN_ROLES, STATES, Links
+from services.tracking.settings import Settings
 from services.tracking.store.figures import Count
+from services.tracking.usecases import Overview
+from shared.catalog import Catalogue
 from shared.events.outside import Code
 from shared.kit.auth import Public, allow, policy_router
 from shared.kit.clock import now
+from shared.kit.http.shared_answer import SharedAnswer
+from shared.kit.service import CurrentService, Given
 
 router = policy_router(tags=["pages"])
 Lang = Annotated[Literal["zh", "en"], Query(description="language of the page")]
@@ -38,54 +42,64 @@ _TEMPLATES = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, un
 
 @router.get("/", response_class=HTMLResponse, include_in_schema=False)
 @allow(Public)
-async def landing(service: CurrentService, lang: Lang = "zh") -> HTMLResponse:
+async def landing(shared: Given[SharedAnswer[Overview]], settings: Given[Settings], lang: Lang = "zh") -> HTMLResponse:
     """What the suite is and how much went through it."""
-    overview = await service.parts.overview.get()
-    return _page("landing.html", lang, service.parts, "/", progress=overview.progress, by_state=overview.cases.by_state)
+    overview = await shared.get()
+    return _page("landing.html", lang, settings, "/", progress=overview.progress, by_state=overview.cases.by_state)
 
 
 @router.get("/city", response_class=HTMLResponse, include_in_schema=False)
 @allow(Public)
-async def city(service: CurrentService, lang: Lang = "zh") -> HTMLResponse:
+async def city(
+    shared: Given[SharedAnswer[Overview]],
+    settings: Given[Settings],
+    catalogue: Given[Catalogue],
+    lang: Lang = "zh",
+) -> HTMLResponse:
     """The city's cases at a glance, without any rider."""
-    parts = service.parts
-    overview = await parts.overview.get()
+    overview = await shared.get()
     cases = overview.cases
     states = [Count(name, cases.by_state.get(name, 0)) for name in STATES if name not in _BEFORE_A_CASE]
     return _page(
         "city.html",
         lang,
-        parts,
+        settings,
         "/city",
         progress=overview.progress,
         states=_bars(states),
         state_names=STATES,
-        kinds=_bars([Count(_kind_name(parts, one.name, lang), one.number) for one in cases.by_kind]),
+        kinds=_bars([Count(_kind_name(catalogue, one.name, lang), one.number) for one in cases.by_kind]),
         streets=_bars([Count(one.name or _NO_AREA[lang == "en"], one.number) for one in cases.by_street]),
         by_street=all(_STREET_CODE.fullmatch(one.name) for one in cases.by_street),
-        latest=[(case, _kind_name(parts, case.kind, lang), STATES[case.state]) for case in overview.latest],
+        latest=[(case, _kind_name(catalogue, case.kind, lang), STATES[case.state]) for case in overview.latest],
     )
 
 
 @router.get("/r/{token}", response_class=HTMLResponse, include_in_schema=False)
 @allow(Public)
 async def report(
-    token: Annotated[Code, PathPart(max_length=128)], service: CurrentService, lang: Lang = "zh"
+    token: Annotated[Code, PathPart(max_length=128)],
+    service: CurrentService,
+    settings: Given[Settings],
+    catalogue: Given[Catalogue],
+    links: Given[Links],
+    lang: Lang = "zh",
 ) -> HTMLResponse:
     """One report's way, for whoever holds its link."""
-    parts = service.parts
-    report_id = domain.report_of(parts.link_keys, token)
-    journey = await usecases.read_journey(service.pool, report_id) if report_id else None
+    journey = None
+    if report_id := domain.report_of(links.keys, token):
+        async with service.reading() as conn:  # whoever guesses at links takes no connection
+            journey = await usecases.read_journey(conn, report_id)
     if journey is None:
-        return _page("missing.html", lang, parts, f"/r/{token}" if report_id else "/", status=404, words=_NO_REPORT)
+        return _page("missing.html", lang, settings, f"/r/{token}" if report_id else "/", status=404, words=_NO_REPORT)
     at = now()  # process clock: shown only
     return _page(
         "report.html",
         lang,
-        parts,
+        settings,
         f"/r/{token}",
         journey=journey,
-        kind=_kind_name(parts, journey.report.kind, lang),
+        kind=_kind_name(catalogue, journey.report.kind, lang),
         state=STATES[journey.state],
         steps=domain.timeline(journey),
         roles=SHOWN_ROLES,
@@ -97,13 +111,13 @@ async def report(
 @router.get("/problems/{code}", response_class=HTMLResponse, include_in_schema=False)
 @allow(Public)
 async def problem(
-    code: Annotated[Code, PathPart(max_length=64)], service: CurrentService, lang: Lang = "zh"
+    code: Annotated[Code, PathPart(max_length=64)], settings: Given[Settings], lang: Lang = "zh"
 ) -> HTMLResponse:
     """What a problem's code means, at the address that the problem has as its `type`."""
     found = problem_words().get(code)
     if found is None:
-        return _page("missing.html", lang, service.parts, "/", status=404, words=_NO_PROBLEM)
-    return _page("problem.html", lang, service.parts, f"/problems/{found.code}", problem=found)
+        return _page("missing.html", lang, settings, "/", status=404, words=_NO_PROBLEM)
+    return _page("problem.html", lang, settings, f"/problems/{found.code}", problem=found)
 
 
 _NO_REPORT = (
@@ -136,16 +150,14 @@ def _bars(counts: Sequence[Count]) -> list[Bar]:
     return [Bar(one.name, one.number, round(100 * one.number / longest, 1)) for one in counts]
 
 
-def _kind_name(parts: Parts, code: str, lang: str) -> str:
-    kind = parts.catalogue.kind(code, now())  # process clock: a name on a page
+def _kind_name(catalogue: Catalogue, code: str, lang: str) -> str:
+    kind = catalogue.kind(code, now())  # process clock: a name on a page
     if kind is None:
         return code
     return kind.name_en if lang == "en" else kind.name_zh
 
 
-def _page(template: str, lang: str, parts: Parts, path: str, status: int = 200, **values: object) -> HTMLResponse:
-    settings = parts.settings
-
+def _page(template: str, lang: str, settings: Settings, path: str, status: int = 200, **values: object) -> HTMLResponse:
     def text(zh: str, en: str) -> str:
         return en if lang == "en" else zh
 

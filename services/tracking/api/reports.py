@@ -12,17 +12,18 @@ from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime, Field
 
 from services.tracking import domain, problems, usecases
-from services.tracking.api.parts import CurrentService
-from services.tracking.domain import STATES, Journey
+from services.tracking.domain import STATES, Journey, Links
 from services.tracking.store import figures
 from services.tracking.store.journeys import ExportRow
+from shared.catalog import Catalogue
 from shared.events.common import AnyZone, CompanyCode
 from shared.kit import auth
 from shared.kit.auth import AnyOf, Caller, CityOperator, Operator, Principal, allow, policy_router
 from shared.kit.cells import neutral
-from shared.kit.db import ACQUIRE_TIMEOUT_S
 from shared.kit.http.models import Answer
+from shared.kit.http.open_answers import OpenAnswers
 from shared.kit.problems import FORBIDDEN, NOT_FOUND, not_found
+from shared.kit.service import CurrentService, Given, Reading
 
 router = policy_router(tags=["tracking"])
 EXPORT_COLUMNS = ("external_id", "report_id", "grid_code", "ambiguous", "case_id", "state", "points")
@@ -102,12 +103,14 @@ class HopsOut(Answer):
 
 @router.get("/v1/tracking/reports/{report_id}")
 @allow(AnyOf(auth.Rider, auth.Company, Operator), refuses=(NOT_FOUND,))
-async def read_report(report_id: UUID, caller: Caller, service: CurrentService) -> JourneyOut:
+async def read_report(
+    report_id: UUID, caller: Caller, conn: Reading, catalogue: Given[Catalogue], links: Given[Links]
+) -> JourneyOut:
     """The reporter's one address: every step with its time and who is on it. Somebody else's report looks like none."""
-    journey = await usecases.read_journey(service.pool, report_id)
+    journey = await usecases.read_journey(conn, report_id)
     if journey is None or not _may_see(caller, journey):
         raise not_found("report")
-    kind = service.parts.catalogue.kind(journey.report.kind, journey.report.at)
+    kind = catalogue.kind(journey.report.kind, journey.report.at)
     state_zh, state_en = STATES.get(journey.state, (journey.state, journey.state))
     routing = journey.routings[-1] if journey.routings else None
     case = journey.case
@@ -128,7 +131,7 @@ async def read_report(report_id: UUID, caller: Caller, service: CurrentService) 
         case_id=case.case_id if case else None,
         report_count=case.report_count if case else 1,
         due_at=case.due_at if case else None,
-        link=f"/r/{domain.link_token(service.parts.link_keys[0], report_id)}",
+        link=f"/r/{domain.link_token(links.keys[0], report_id)}",
         steps=[
             StepOut(key=step.key, at=step.at, zh=step.zh, en=step.en, who=step.who, role=step.role, note=step.note)
             for step in domain.timeline(journey)
@@ -145,6 +148,7 @@ async def read_report(report_id: UUID, caller: Caller, service: CurrentService) 
 async def export(
     caller: Caller,
     service: CurrentService,
+    exports: Given[OpenAnswers],
     company: CompanyCode | None = None,
     form: Annotated[
         Literal["ndjson", "csv"], Query(alias="format", description="a JSON object a line, or CSV")
@@ -162,7 +166,7 @@ async def export(
     if service.limiter is not None:
         await service.limiter.check(f"export:{caller.key}:{wanted}", per_minute=EXPORTS_PER_MINUTE)
     render, media = (_csv, "text/csv; charset=utf-8") if form == "csv" else (_ndjson, "application/x-ndjson")
-    return service.parts.exports.stream(
+    return exports.stream(
         caller.key,
         _lines(usecases.export(service.pool, wanted), render, form == "csv"),
         media_type=media,
@@ -172,20 +176,18 @@ async def export(
 
 @router.get("/v1/tracking/progress")
 @allow(AnyOf(auth.Company, CityOperator))
-async def progress(caller: Caller, service: CurrentService, company: CompanyCode | None = None) -> ProgressOut:
+async def progress(caller: Caller, conn: Reading, company: CompanyCode | None = None) -> ProgressOut:
     """How far reports have come: of one company, or for an operator of all."""
     wanted = _company(caller, company)
-    async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-        found = await figures.progress(conn, wanted)
+    found = await figures.progress(conn, wanted)
     return ProgressOut.model_validate(found)
 
 
 @router.get("/v1/tracking/hops")
 @allow(CityOperator, timeout_s=30.0)
-async def hops(service: CurrentService, since: AnyZone | None = None) -> HopsOut:
+async def hops(conn: Reading, since: AnyZone | None = None) -> HopsOut:
     """Median and 99th percentile of each hop, from the stages' own event times; for reports received since `since`."""
-    async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-        found = await figures.hops(conn, since)
+    found = await figures.hops(conn, since)
     return HopsOut(hops=[HopOut.model_validate(hop) for hop in found])
 
 

@@ -6,11 +6,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from shared.devtools.house.source import Source, dotted, imported, sources
+from shared.devtools.house.source import Source, dotted, imported, imported_names, sources
 
 FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 70
-HANDLER_LINES_MAX = 15
 
 CLOCKS = frozenset(
     {
@@ -58,26 +57,12 @@ UNEXPLAINED = re.compile(r"#\s*(?:type:\s*ignore(?:\[[\w, -]+\])?|noqa(?::\s*[A-
 UNFINISHED = re.compile(r"\b(?:TODO|FIXME|XXX|HACK)\b")
 
 
-def _names(tree: ast.Module) -> dict[str, str]:
-    """Local name → full name of what a file imports."""
-    names: dict[str, str] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names |= {
-                alias.asname or alias.name.split(".")[0]: alias.name if alias.asname else alias.name.split(".")[0]
-                for alias in node.names
-            }
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
-    return names
-
-
 def city_zone(root: Path) -> Iterator[str]:
     """Only the setting names a time zone: a day, a quiet hour or a time on a page that ends elsewhere is wrong."""
     for source in sources(root, "services", "shared"):
         if source.name in ZONE_FILES or source.name.startswith("shared/devtools/"):
             continue
-        names = _names(source.tree)
+        names = imported_names(source.tree)
         for node in ast.walk(source.tree):
             if not isinstance(node, ast.Call) or not node.args:
                 continue
@@ -100,7 +85,7 @@ def clock(root: Path) -> Iterator[str]:
     for source in sources(root, "services", "shared"):
         if source.name == CLOCK_FILE:
             continue
-        names = _names(source.tree)
+        names = imported_names(source.tree)
         for node in ast.walk(source.tree):
             if not isinstance(node, ast.Attribute | ast.Name) or not isinstance(node.ctx, ast.Load):
                 continue
@@ -114,7 +99,7 @@ def database_clock(root: Path) -> Iterator[str]:
     """A service decides by the database's clock (`work.now`, `database_now`, SQL's `now()`), and says beside each other
     look at a clock what for: a replica whose own is wrong must end, refuse, delete or settle nothing."""
     for source in sources(root, "services", "shared/kit", "shared/known"):
-        names = _names(source.tree)
+        names = imported_names(source.tree)
         for node in ast.walk(source.tree):
             if isinstance(node, ast.Call) and names.get(dotted(node.func)) == UNIT and source.name != UNIT_FILE:
                 yield source.at(node.lineno, "a unit of work by the process's clock; take begin(conn)")
@@ -191,14 +176,8 @@ def sizes(root: Path) -> Iterator[str]:
         for node in ast.walk(source.tree):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 length = (node.end_lineno or node.lineno) - node.lineno + 1
-                thin = (
-                    source.name.startswith("services/")
-                    and source.path.stem == "handlers"
-                    and node.name.startswith("on_")
-                )
-                most = HANDLER_LINES_MAX if thin else FUNCTION_LINES_MAX
-                if length > most:
-                    yield source.at(node.lineno, f"{node.name} has {length} lines, more than {most}")
+                if length > FUNCTION_LINES_MAX:
+                    yield source.at(node.lineno, f"{node.name} has {length} lines, more than {FUNCTION_LINES_MAX}")
 
 
 def domain_pure(root: Path) -> Iterator[str]:

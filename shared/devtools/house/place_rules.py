@@ -12,7 +12,8 @@ MAKEFILE_LINES_MAX = 60
 REQUIRED = ("README.md", "__init__.py", "__main__.py", "about.py", "app.py")
 DRAWERS = re.compile(r"^(?:utils?|helpers?|common|misc|base|services?|managers?|models?)$")
 MIGRATION = re.compile(r"^\d{4}_[a-z0-9_]+\.sql$")
-LAYERS = ("handlers", "api", "usecases", "domain", "store")
+LAYERS = ("api", "usecases", "domain", "store")
+GONE = {"handlers": "a topic's records go to a use case: service.consumes(TOPIC, use_case)"}
 
 
 def anatomy(root: Path) -> Iterator[str]:
@@ -20,8 +21,9 @@ def anatomy(root: Path) -> Iterator[str]:
     for folder in service_folders(root):
         name = folder.relative_to(root).as_posix()
         yield from (f"{name}: {part} is missing" for part in REQUIRED if not (folder / part).exists())
-        if not any((folder / f"{layer}.py").exists() or (folder / layer).is_dir() for layer in ("handlers", "api")):
-            yield f"{name}: neither handlers nor api: nothing reaches it"
+        if not any((folder / f"{layer}.py").exists() or (folder / layer).is_dir() for layer in ("api", "usecases")):
+            yield f"{name}: neither api nor usecases: nothing reaches it"
+        yield from (f"{name}/{part}.py: {why}" for part, why in GONE.items() if (folder / f"{part}.py").exists())
         for layer in LAYERS:
             if (folder / f"{layer}.py").exists() and (folder / layer).is_dir():
                 yield f"{name}: {layer} is a file and a folder"

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from shared.devtools.house import about_rules, code_rules, place_rules, screen_rules
+from shared.devtools.house import about_rules, code_rules, place_rules, screen_rules, wiring_rules
 
 RULES: dict[str, Callable[[Path], Iterator[str]]] = {
     "clock": code_rules.clock,
@@ -17,6 +17,8 @@ RULES: dict[str, Callable[[Path], Iterator[str]]] = {
     "problems_place": code_rules.problems_place,
     "excepts": code_rules.excepts,
     "reasons": code_rules.reasons,
+    "wiring": wiring_rules.wiring,
+    "one_connection": wiring_rules.one_connection,
     "screens": screen_rules.screens,
     "abouts": about_rules.abouts,
     "anatomy": place_rules.anatomy,

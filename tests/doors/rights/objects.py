@@ -8,6 +8,7 @@ from uuid import UUID
 
 from services.cases import usecases as cases
 from services.cases.usecases import Rules
+from services.intake.usecases.photos import Photos
 from services.notifications.usecases.preferences import SEALED_FOR
 from services.rewards.store import offers
 from services.riders import domain as riders_domain
@@ -81,7 +82,7 @@ async def case(world: World, state: str) -> UUID:
     body = ReportRouted.model_validate({**world.facts(report_id), "outcome": "routed", "grid_code": GRID})
     async with world.service.work() as work:
         rules = Rules.of(world.service.settings)  # type: ignore[arg-type]  # the cases service has its own
-        await cases.take_routed_reports(work, rules, [heard(body, report_id, "routing.report-routed.v1")])
+        await cases.take_routed_reports(rules, work, [heard(body, report_id, "routing.report-routed.v1")])
     live = state not in ("closed", "invalid")
     case_id: UUID = await world.pool.fetchval("UPDATE cases SET state = $1, live = $2 RETURNING case_id", state, live)
     return case_id
@@ -95,7 +96,7 @@ async def photo(world: World) -> UUID:
         photo_id, photo_id.hex, report_id, case_id,
     )  # fmt: skip
     await world.pool.execute("INSERT INTO photo_cases (case_id, version, grids) VALUES ($1, 1, $2)", case_id, [GRID])
-    await world.service.inlets.photos.objects.put(photo_id, b"jpeg", b"jpeg")  # type: ignore[attr-defined]  # intake's
+    await world.service.provided.get(Photos).objects.put(photo_id, b"jpeg", b"jpeg")
     return photo_id
 
 

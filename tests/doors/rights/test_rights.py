@@ -18,17 +18,18 @@ import pytest
 import shapely
 
 from services.routing.domain import Area, AreaMap, Level
+from services.routing.usecases.current_map import CurrentMap
 from shared.devtools.gen.modules import service_module
 from shared.devtools.gen.settings_doc import settings_class
 from shared.devtools.installation import Installation
 from shared.events.registry import services
 from shared.geo.index import PolygonIndex
-from shared.kit import service as kit_service
 from shared.kit.auth import Policy, Principal, Signer, policies, signed_headers
 from shared.kit.auth.key_ring import Ask
 from shared.kit.auth.policy import rules
 from shared.kit.auth.principal import ANONYMOUS, ROLES
 from shared.kit.ids import new_id
+from shared.kit.service import running
 from tests.doors.rights.expectations import TABLE, Line
 from tests.doors.rights.objects import (
     AREAS,
@@ -83,16 +84,18 @@ async def world(
     module = service_module(name, "app")
     assert module is not None
     made = module.build(settings)
-    monkeypatch.setattr(kit_service, "FastStream", _NoKafka)
+    monkeypatch.setattr(running, "listening", _NoKafka)
     made.relay.run = _idle
     made.key_ring = made.key_ring and _Keys()
+    made.tasks.kept.pop("follow-map", None)  # the map below is in no database
     app = made.app()
     async with app.router.lifespan_context(app):
         if name == "routing":
             grids = [Area(one.code, Level(one.level), one.code, one.path[-1] if one.path else None) for one in AREAS]
-            made.areas.refresh = _idle
+            current = made.provided.get(CurrentMap)
+            current.refresh = _idle
             squares = PolygonIndex([shapely.box(120 + n, 30, 121 + n, 31) for n in range(3)])
-            made.areas.value = AreaMap.of(new_id(), 0, grids, squares, {})
+            current.value = AreaMap.of(new_id(), 0, grids, squares, {})
         world = World(made)
         await world.settle()
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI
-
 from shared.events.inbound_reports import INBOUND_REPORTS
 from shared.kit.service import Service
+from shared.kit.service.running import running
 from shared.kit.settings import KitSettings
 from shared.kit.work import Event, Work
 
@@ -26,7 +25,7 @@ async def serve() -> None:
     service.consumes(INBOUND_REPORTS, handle)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    async with service._lifespan(FastAPI()):
+    async with running(service):
         await stop.wait()
 
 

@@ -10,7 +10,6 @@ from uuid import UUID
 
 import asyncpg
 import pytest
-from fastapi import FastAPI
 
 from shared.cli.provision import owner_role
 from shared.devtools.gen.settings_doc import settings_class
@@ -21,6 +20,7 @@ from shared.kit import clock
 from shared.kit.ids import new_id
 from shared.kit.refusals import Problem
 from shared.kit.service import Service
+from shared.kit.service.running import running
 from shared.kit.settings import KitSettings
 from shared.kit.work import Event, Work
 
@@ -140,10 +140,3 @@ async def pair(own_installation: Installation) -> AsyncIterator[Pair]:
     hearer.consumes(REPORT_RECEIVED, lambda work, events: made.handle(work, events))
     async with running(teller), running(hearer):
         yield made
-
-
-@contextlib.asynccontextmanager
-async def running(service: Service) -> AsyncIterator[Service]:
-    """The service without its HTTP server."""
-    async with service._lifespan(FastAPI()):
-        yield service

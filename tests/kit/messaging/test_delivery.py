@@ -159,7 +159,7 @@ async def test_only_one_relay_leads_and_the_other_takes_over(pair: Pair) -> None
     async with running(second):
         await asyncio.sleep(1.0)
         assert (pair.teller.relay.leading, second.relay.leading) == (True, False)
-        pair.teller._tasks["relay"].cancel()
+        pair.teller.tasks.running["relay"].cancel()
 
         async def taken_over() -> bool:
             return second.relay.leading

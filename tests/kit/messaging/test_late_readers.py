@@ -252,7 +252,7 @@ async def test_a_new_city_system_reads_every_open_case(own_installation: Install
         async def follow(*events: Any) -> None:
             async with pool.acquire() as conn, conn.transaction():
                 work = await begin(conn)
-                await tracking.follow_cases(work, catalogue, events)
+                await tracking.follow_cases(catalogue, work, events)
                 await insert_outbox(conn, work.rows)
 
         steps = (("opened", "open"), ("claimed", "claimed"), ("handled", "handled"), ("closed", "closed"))

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from services.intake.handlers import on_report_submission
-from services.riders.handlers import on_rider_submission
+from services.intake.usecases.reports import take_events
+from services.riders.usecases import take_submissions
 from shared.catalog import Catalogue
 from shared.cli.provision import owner_role
 from shared.devtools.gen.examples import examples_of
@@ -223,7 +223,7 @@ async def test_what_companies_send_is_stored_by_the_service_or_refused(
 ) -> None:
     """A record that the service's own handler or store chokes on would be `handler_failed`: there is none."""
     [service] = topic.consumers
-    handler = partial(on_report_submission, Catalogue.load()) if service == "intake" else on_rider_submission
+    handler = partial(take_events, Catalogue.load()) if service == "intake" else take_submissions
     hearer, pool = await consumer(service, topic, handler)
     await prepared(pool, service, examples_of(topic)[0].payload.get("rider", ""))
     sent = await process(hearer, topic, [*ODD, *(["x" * LONG] if FULL else [])])

@@ -78,7 +78,7 @@ class City:
         gc.collect()
         tracemalloc.reset_peak()
         before, _ = tracemalloc.get_traced_memory()
-        await self.within("cases", lambda work: case_usecases.take_routed_reports(work, self.rules, events))
+        await self.within("cases", lambda work: case_usecases.take_routed_reports(self.rules, work, events))
         await self.hear()
         self.peak_bytes.append(tracemalloc.get_traced_memory()[1] - before)
         return [event.data.report_id for event in events]
@@ -111,7 +111,7 @@ class City:
         terms = Terms(CATALOGUE, ZoneInfo("Asia/Shanghai"))
         await self.within("points", lambda work: earning.follow_cases(terms, work, heard))
         await self.within("notifications", lambda work: telling.tell_cases(self.settings, work, heard))
-        await self.within("tracking", lambda work: tracking.follow_cases(work, CATALOGUE, heard))
+        await self.within("tracking", lambda work: tracking.follow_cases(CATALOGUE, work, heard))
 
     async def finish(self) -> None:
         """What services do in the background."""

@@ -33,7 +33,7 @@ class Cases:
     async def report(self, *events: Event[ReportRouted]) -> Work:
         async with self.pool.acquire() as conn, conn.transaction():
             work = await begin(conn)
-            await usecases.take_routed_reports(work, self.rules, events)
+            await usecases.take_routed_reports(self.rules, work, events)
             await insert_outbox(conn, work.rows)
             return work
 

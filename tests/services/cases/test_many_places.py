@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aiokafka import ConsumerRecord
 
-from services.cases import handlers, usecases
+from services.cases import usecases
 from shared.events.envelope import Envelope, to_headers
 from shared.events.report_routed import REPORT_ROUTED, ReportRouted
 from shared.kit import clock
@@ -97,7 +97,7 @@ async def test_a_batch_of_many_places_holds_a_bounded_number_of_locks(
 
     monkeypatch.setattr(usecases.store, "lock_places", counted)
     host = Host(cases.pool, KitSettings())
-    consumer = TopicConsumer(host, REPORT_ROUTED, partial(handlers.on_report_routed, cases.rules))
+    consumer = TopicConsumer(host, REPORT_ROUTED, partial(usecases.take_routed_reports, cases.rules))
     await consumer.process(records(host.settings.topic_prefix, [routed(500 * n) for n in range(EVENTS)]))
     assert max(held) <= 10
     assert [body["transition"] for body in await cases.published()] == ["opened"] * EVENTS

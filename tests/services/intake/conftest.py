@@ -12,7 +12,6 @@ import asyncpg
 import orjson
 import pytest
 
-from services.intake import handlers
 from services.intake.domain import Submission
 from services.intake.usecases import reports
 from shared.catalog import Catalogue
@@ -49,7 +48,7 @@ class Intake:
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
         self.catalogue = Catalogue.load()
-        self._on_report = partial(handlers.on_report_submission, self.catalogue)
+        self._on_report = partial(reports.take_events, self.catalogue)
 
     @contextlib.asynccontextmanager
     async def work(self) -> AsyncIterator[Work]:

@@ -66,7 +66,8 @@ async def test_numbers_follow_every_change(stage: Stage) -> None:
         assert await messages.tallies(conn) == {
             "messages": 0, "deliveries_waiting": 5, "deliveries_sent": 7, "deliveries_dead": 6,
         }  # fmt: skip
-    await sending.measure(stage.pool)
+    async with stage.pool.acquire() as conn:
+        await sending.measure(conn)
     async with stage.pool.acquire() as conn, conn.transaction():
         assert await counters.differences(conn) == []
         await conn.execute("DELETE FROM deliveries WHERE target_id = $1", other)

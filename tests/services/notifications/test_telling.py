@@ -11,6 +11,7 @@ from services.notifications.usecases import cases, telling
 from services.notifications.usecases import preferences as choices
 from shared.kit.areas import AreaTree, KnownArea
 from shared.kit.areas import store as known_store
+from shared.kit.areas.following import KnownAreas
 from shared.kit.areas.store import KeptArea
 from shared.kit.auth import Sealer
 from shared.kit.erasure import Erasure, Leaver, each_of
@@ -160,7 +161,9 @@ async def test_an_area_is_no_beginning_of_a_code(stage: Stage) -> None:
     above = await add_channel(stage, None, ("emergency",), area="G1")
     itself = await add_channel(stage, None, ("emergency",), area="G10")
     other = await add_channel(stage, None, ("emergency",), area="330106")
-    tell = partial(cases.tell_cases, stage.settings, tree=tree)
+    known = KnownAreas(lambda: stage.pool, 60)
+    known.tree = tree
+    tell = partial(cases.tell_cases, stage.settings, known=known)
     await stage.hear(tell, stepped("opened", grid_code="G10"))
     assert {one.target_id for one in await stage.deliveries("pending")} == {above, itself}
     await stage.hear(tell, stepped("opened", grid_code="G11"))

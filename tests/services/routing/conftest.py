@@ -13,7 +13,9 @@ import shapely
 
 from services.routing.app import build
 from services.routing.settings import Settings
-from services.routing.usecases.current_map import RoutingService
+from services.routing.usecases.current_map import CurrentMap
+from services.routing.usecases.reports import Router
+from shared.catalog import Catalogue
 from shared.cli.provision import owner_role
 from shared.devtools.city import Area, feature_collection
 from shared.devtools.infra.suite import Infra
@@ -21,6 +23,8 @@ from shared.devtools.installation import Installation
 from shared.events.report_received import ReportReceived
 from shared.kit import clock
 from shared.kit.ids import new_id
+from shared.kit.service import Service
+from shared.kit.service.tasks import Task
 from shared.kit.work import Event, Record
 
 TABLES = (
@@ -39,10 +43,17 @@ def own_installation(infra: Infra, tmp_path_factory: pytest.TempPathFactory) -> 
 class Routing:
     """The running service and people who call it."""
 
-    def __init__(self, service: RoutingService, http: httpx.AsyncClient, installation: Installation) -> None:
+    def __init__(
+        self, service: Service, http: httpx.AsyncClient, installation: Installation, drop_drafts: Task
+    ) -> None:
         self.service = service
         self.http = http
         self.installation = installation
+        self.drop_drafts = drop_drafts
+
+    def router(self) -> Router:
+        """By the map that the process has now."""
+        return Router(self.service.provided.get(CurrentMap).value, self.service.provided.get(Catalogue))
 
     def headers(self, *roles: str, areas: Sequence[str] = ()) -> dict[str, str]:
         token = self.installation.identity.token("u1", "李工", list(roles), areas=tuple(areas))
@@ -89,13 +100,13 @@ async def routing(own_installation: Installation) -> AsyncIterator[Routing]:
     await empty(own_installation)
     service = build(settings(own_installation))
     service.relay.run = _idle  # type: ignore[method-assign]  # else the rows would leave before the test reads them
-    service._background["drop-drafts"] = _idle  # a test says when
+    drop_drafts = service.tasks.kept.pop("drop-abandoned")  # a test says when
     app = service.app()
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(app.router.lifespan_context(app))
         transport = httpx.ASGITransport(app)
         http = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://routing"))
-        yield Routing(service, http, own_installation)
+        yield Routing(service, http, own_installation, drop_drafts)
 
 
 async def _idle() -> None:

@@ -12,7 +12,9 @@ from services.routing.usecases.current_map import CurrentMap
 from shared.devtools.city import city, feature_collection, grids
 from shared.events.area_changed import AREA_CHANGED
 from shared.geo.datum import wgs84_to_gcj02
+from shared.kit.http.open_answers import OpenAnswers
 from shared.kit.ids import new_id
+from shared.kit.service.clockwork import Pulse, Recurring
 from tests.kit.held import Held
 from tests.services.routing.conftest import Routing, box
 
@@ -259,9 +261,9 @@ async def test_a_draft_beside_another_has_its_areas_and_leaves_it_alone(routing:
 
 
 async def test_other_processes_notice_a_new_version_by_themselves(routing: Routing) -> None:
-    other = CurrentMap(lambda: routing.service.pool, 0.05)
+    other = CurrentMap(routing.service.pool_of)
     await other.refresh()
-    following = asyncio.create_task(other.follow())
+    following = asyncio.create_task(Recurring(other.refresh, Pulse(), 0.05, 0.05).run())
     try:
         version = await routing.put_in_force([box(A, 120.5, 30.3)])
         async with asyncio.timeout(5):
@@ -360,7 +362,7 @@ async def test_a_person_has_two_maps_open_that_they_read_slowly(routing: Routing
     for one in held:
         one.read()
         assert await one.whole()
-    assert routing.service.open_exports.open == 0
+    assert routing.service.provided.get(OpenAnswers).open == 0
 
 
 async def test_areas_are_listed_in_pages(routing: Routing) -> None:

@@ -22,8 +22,7 @@ def gas_smell(lng: float) -> ReportReceived:
 
 async def handle(routing: Routing, *bodies: ReportReceived) -> None:
     async with routing.service.work() as work:
-        router = reports.router_of(routing.service)
-        await reports.route_reports(router, work, [event(body) for body in bodies])
+        await reports.route_reports(routing.router(), work, [event(body) for body in bodies])
 
 
 async def waiting_for(routing: Routing, *areas: str) -> set[str]:
@@ -79,11 +78,11 @@ async def test_what_waits_goes_to_the_nearest_grid_batch_by_batch(
 
 async def test_what_another_process_still_put_near_an_old_grid_is_found_later(routing: Routing) -> None:
     await routing.put_in_force([box(OLD, 120.50, 30.3)])
-    behind = CurrentMap(lambda: routing.service.pool, 60)
+    behind = CurrentMap(routing.service.pool_of)
     await behind.refresh()
     await switch(routing, [box(NEW, 120.50, 30.3)], accept=True)
     async with routing.service.work() as work:
-        router = reports.Router(behind.value, routing.service.catalogue)
+        router = reports.Router(behind.value, routing.router().catalogue)
         await reports.route_reports(router, work, [event(gas_smell(120.505))])
     assert routing.service.tree.vanished, "what the carrying waits for"
     # by the old map it would stay where it is, and be found again for ever

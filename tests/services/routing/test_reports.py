@@ -4,9 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
-from fastapi import FastAPI
 
-from services.routing.app import measure_waiting
 from services.routing.store import routes as route_store
 from services.routing.store.routes import SQL_OLDEST_AGES
 from services.routing.usecases import reports
@@ -15,6 +13,7 @@ from shared.events.report_routed import ReportRouted
 from shared.kit import clock
 from shared.kit.metrics import REGISTRY
 from shared.kit.service import Service
+from shared.kit.service.running import running
 from shared.kit.work import Event
 from tests.reads import analyze, rows_read
 from tests.services.routing.conftest import Routing, box, event, report, settings
@@ -26,7 +25,7 @@ NOBODY = {"items": [], "cursor": None}
 
 async def handle(routing: Routing, events: Sequence[Event[ReportReceived]]) -> None:
     async with routing.service.work() as work:
-        await reports.route_reports(reports.router_of(routing.service), work, events)
+        await reports.route_reports(routing.router(), work, events)
 
 
 async def test_a_batch_is_routed_and_published(routing: Routing) -> None:
@@ -86,13 +85,13 @@ async def test_how_long_the_oldest_report_of_each_level_has_waited_is_shown(rout
                 "UPDATE unroutable SET waiting_since = now() - $2 * interval '1 hour' WHERE report_id = $1",
                 body.report_id, hours,
             )  # fmt: skip
-        await measure_waiting(conn)
+        await reports.measure_waiting(conn)
         assert shown("emergency") == pytest.approx(3_600, abs=60)
         assert shown("hazard") == pytest.approx(30 * 3_600, abs=60)
         assert shown("routine") == 0
         path = f"/v1/routing/unroutable/{waiting[2].report_id}/assign"
         await routing.call("POST", path, {"grid_code": A})
-        await measure_waiting(conn)
+        await reports.measure_waiting(conn)
         assert shown("hazard") == pytest.approx(2 * 3_600, abs=60)
 
 
@@ -178,7 +177,7 @@ async def test_reports_from_kafka_are_routed(routing: Routing) -> None:
     values = settings(routing.installation, service="intake")
     teller = Service("intake", values, title="teller")
     bodies = [report(120.505 + 0.01 * (n % 3), 30.305) for n in range(30)]
-    async with teller._lifespan(FastAPI()):
+    async with running(teller):
         async with teller.work() as work:
             for body in bodies:
                 work.publish(REPORT_RECEIVED, body, version=1)

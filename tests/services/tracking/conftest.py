@@ -126,7 +126,7 @@ class Tracking:
     def __init__(self, pool: Pool, owner: Pool) -> None:
         self.pool = pool
         self.owner = owner
-        follow_cases = lambda work, events: usecases.follow_cases(work, Catalogue.load(), events)  # noqa: E731 a table
+        follow_cases = lambda work, events: usecases.follow_cases(Catalogue.load(), work, events)  # noqa: E731 a table
         self.follow: dict[str, Callable[[Work, Any], Awaitable[None]]] = {
             "reports": usecases.follow_reports,
             "routings": usecases.follow_routings,

@@ -7,7 +7,7 @@ import io
 import re
 import secrets
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -155,10 +155,10 @@ async def test_many_who_come_at_once_are_one_reading(
     """A flushed Redis has nothing to do with it: what is shared lies in the process."""
     reads, read = [], usecases.read_overview
 
-    async def slow(pool: Pool) -> usecases.Overview:
+    async def slow(pool_of: Callable[[], Pool]) -> usecases.Overview:
         reads.append(1)
         await asyncio.sleep(0.05)
-        return await read(pool)
+        return await read(pool_of)
 
     monkeypatch.setattr(usecases, "read_overview", slow)
     async with serving(installation, overview_seconds=60) as city:

@@ -18,6 +18,5 @@ def test_times_are_those_of_the_city(lang: str, words: str) -> None:
         city_timezone="Asia/Urumqi",
         city_zone=ZoneInfo("Asia/Urumqi"),
     )
-    parts = cast(Any, SimpleNamespace(settings=settings))
-    page = pages._page("missing.html", lang, parts, "/", words=("没有", "nothing"))
+    page = pages._page("missing.html", lang, cast(Any, settings), "/", words=("没有", "nothing"))
     assert words in bytes(page.body).decode()

@@ -209,6 +209,10 @@ KIT_TABLES = (
         Sweep("last_at", INBOUND_KEPT),
     ),
     Table(
+        "letter_allowances", "a reason for which records of a topic became dead letters", Way.BOUNDED,
+        "as long as the suite", "so many fail alike that the topic stands still; as many as topics and errors",
+    ),
+    Table(
         "parked_keys", "a key whose events wait behind a dead letter", Way.DRAINED, "until its letters are resolved",
         "the order of a key's events",
     ),

@@ -268,6 +268,8 @@ class Service:
     async def troubles(self) -> dict[str, str]:
         """For an operator: what readiness complains of, and what it deliberately leaves out."""
         problems = await self.ready()
+        for consumer in self.consumers.values():
+            problems |= consumer.stands()
         if self.relay.trouble:
             problems["relay"] = self.relay.trouble
         if silence := next((text for c in self.consumers.values() if (text := c.hearing.trouble)), None):

@@ -279,7 +279,7 @@ class TopicConsumer:
         metrics.TRANSACTION_DURATION.observe(clock.monotonic_s() - started_s)
         if rows:
             host.committed()
-        self._took_effect(live, work)
+        self.allowances.took_effect(live, work.rejections)
         self.allowances.used(burials)
         count = metrics.CONSUMED
         count.labels(topic=name, outcome="handled").inc(len(live) - len(work.rejections))
@@ -315,12 +315,11 @@ class TopicConsumer:
             return []
         settings = self._host.settings
         bounds = Bounds(settings.letter_bytes_max, settings.letter_rows_max)
-        room = partial(self.allowances.use, conn)
-        rows = await dead_letters.bury(conn, burials, consumer=self._host.name, now=work.now, bounds=bounds, room=room)
-        if self.topic.ordered:
+        if self.topic.ordered:  # before: how many keys are parked decides whether what is behind them counts
             keys = [b.record.key for b in burials if b.status == "dead" and b.record.key is not None]
             await dead_letters.park(conn, self.topic.name, keys, work.now)
-        return rows
+        room = partial(self.allowances.use, conn)
+        return await dead_letters.bury(conn, burials, consumer=self._host.name, now=work.now, bounds=bounds, room=room)
 
     async def _give_up(self, pending: Sequence[Pending]) -> bool:
         """Culprits become dead letters, and those who waited behind them are parked, in order.
@@ -358,14 +357,6 @@ class TopicConsumer:
             )
         return True
 
-    def _took_effect(self, live: Sequence[Event[Any]], work: Work) -> None:
-        """Count for the allowances; of companies by company."""
-        if self.topic.is_family:
-            self.allowances.effects.update(event.record.topic for event in live)
-            self.allowances.effects.subtract(rejection.record.topic for rejection in work.rejections)
-        else:
-            self.allowances.effects[self.topic.name] += len(live) - len(work.rejections)
-
     # --- what it tells ----------------------------------------------------------------------------------------------
 
     @property
@@ -379,7 +370,9 @@ class TopicConsumer:
 
     async def measure(self) -> int:
         """Set the lag gauges; returns the records not yet consumed over all assigned partitions."""
-        return await self.progress.measure(self._kafka)
+        waiting = await self.progress.measure(self._kafka)
+        self.standing.show(self._kafka, waiting)
+        return waiting
 
     def stands(self) -> Mapping[str, str]:
         """The topics that this process stands still on, with the reason: nothing that a restart or a balancer helps."""

@@ -13,10 +13,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from shared.kit.db import Connection
 from shared.kit.dead_letters import Burial
 from shared.kit.letters_of_erased import INBOUND
+from shared.kit.work import Event, Rejection
 
 PARKED_KEYS = 10
 """With fewer parked keys, what is parked counts for nothing: one poison record may have a thousand behind it."""
@@ -38,15 +40,17 @@ ON CONFLICT (topic, cause) DO NOTHING
 # somebody stands still time gives nothing back: a night would bury as much again each hour.
 SQL_ALLOWANCE_USE = """
 UPDATE letter_allowances a SET
-    used = CASE WHEN by_word THEN a.used ELSE left_over + $3 END,
-    granted = CASE WHEN by_word THEN a.granted - $3 ELSE a.granted END,
+    used = CASE WHEN by_word THEN a.used ELSE left_over + $3::int END,
+    granted = CASE WHEN by_word THEN a.granted - $3::int ELSE a.granted END,
     at = clock_timestamp()
-FROM (SELECT topic, cause, granted >= $3 AND granted_until > clock_timestamp() AS by_word,
-             greatest(0, used - $4::float8 * $5::float8 - CASE
-                 WHEN stood_at > clock_timestamp() - make_interval(secs => $8) THEN 0
-                 ELSE greatest(0, extract(epoch FROM clock_timestamp() - at)) * $6 / $7::float8 END) AS left_over
+FROM (SELECT topic, cause, granted >= $3::int AND granted_until > clock_timestamp() AS by_word,
+             greatest(0, used - $4::bigint * $5::float8 - CASE
+                 WHEN stood_at > clock_timestamp() - make_interval(secs => $8::float8) THEN 0
+                 ELSE greatest(0, extract(epoch FROM clock_timestamp() - at)::float8) * $6::float8 / $7::float8
+             END) AS left_over
       FROM letter_allowances WHERE topic = $1 AND cause = $2 FOR UPDATE) seen
-WHERE (a.topic, a.cause) = (seen.topic, seen.cause) AND (by_word OR left_over + $3 <= $6::float8)
+WHERE (a.topic, a.cause) = (seen.topic, seen.cause)
+  AND (coalesce(by_word, false) OR left_over + $3::int <= $6::float8)
 RETURNING a.topic
 """
 SQL_SOME_PARKED = "SELECT count(*) FROM (SELECT FROM parked_keys WHERE topic = $1 LIMIT $2) few"
@@ -118,6 +122,11 @@ class Allowances:
     limit: Limit
     effects: Counter[str] = field(default_factory=Counter)
     _told: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def took_effect(self, live: Iterable[Event[Any]], rejections: Iterable[Rejection]) -> None:
+        """Note what a committed transaction has handled, but for what its handler refused."""
+        self.effects.update(event.record.topic for event in live)
+        self.effects.subtract(rejection.record.topic for rejection in rejections)
 
     async def use(self, conn: Connection, burials: Sequence[Burial]) -> None:
         """Ask for room for new letters, in their transaction, which has to be rolled back where there is none.

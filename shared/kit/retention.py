@@ -93,7 +93,11 @@ class Days:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One table. `row`: what one row is; `kept`: how long, in words; `why`: for what, and why not longer."""
+    """One table. `row`: what one row is; `kept`: how long, in words; `why`: for what, and why not longer.
+
+    Raises:
+        ValueError: the way and what says how it goes don't fit each other.
+    """
 
     name: str
     row: str

@@ -91,7 +91,7 @@ class Standing:
                 log.info("topic_goes_on", topic=topic)
         for topic, cause in causes.items():
             self._stand(topic, cause, [p for p in left if p.item.record.topic == topic], consumer)
-        self._show(consumer)
+        self.show(consumer)
         return len(left)
 
     def _stand(self, topic: str, cause: str, left: Iterable[Pending], consumer: AIOKafkaConsumer | None) -> None:
@@ -109,17 +109,17 @@ class Standing:
         if consumer is not None:
             self.fetching.leave(consumer, self.prefix + topic, offsets, pause_s)
 
-    def _show(self, consumer: AIOKafkaConsumer | None) -> None:
-        mine = self.mine(consumer)
-        metrics.STANDING.labels(topic=self.family).set(len(mine))
+    def show(self, consumer: AIOKafkaConsumer | None, waiting: int | None = None) -> None:
+        """Set the gauge. Where nothing waits any more (the topic has dropped it) nobody stands still."""
+        if waiting == 0:
+            self._stands.clear()
+        metrics.STANDING.labels(topic=self.family).set(len(self.mine(consumer)))
 
     def mine(self, consumer: AIOKafkaConsumer | None) -> Mapping[str, str]:
         """Why, by topic, of those that this process still has partitions of."""
         if not self._stands:
             return {}
-        assigned = (
-            {partition.topic.removeprefix(self.prefix) for partition in consumer.assignment()} if consumer else ()
-        )
-        for topic in self._stands.keys() - set(assigned):
+        assigned = consumer.assignment() if consumer is not None else ()
+        for topic in self._stands.keys() - {partition.topic.removeprefix(self.prefix) for partition in assigned}:
             del self._stands[topic]
         return {topic: stands_still(stand.since, stand.cause) for topic, stand in self._stands.items()}

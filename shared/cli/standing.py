@@ -5,8 +5,8 @@ from typing import Annotated, Any
 import typer
 
 from shared.cli import arguments
-from shared.cli.client import CliError, connect
-from shared.cli.screen import Cells, Screen, folding
+from shared.cli.client import connect
+from shared.cli.screen import Cells, Screen, folding, shown
 from shared.cli.services import service_names
 
 standing_app = typer.Typer(
@@ -59,8 +59,8 @@ def bury(
         _preview(service, topic)
         return
     body = {"topic": topic, "cause": cause or None, "letters": letters, "reason": reason}
-    _done(connect().post(f"/ops/{service}/standing/bury", body), topic)
-    out.print(f"可再放入 {letters} 条 / {letters} more may be buried; it goes on within half a minute")
+    if _concerns(connect().post(f"/ops/{service}/standing/bury", body), topic):
+        out.print(f"可再放入 {letters} 条 / {letters} more may be buried; it goes on within half a minute")
 
 
 @standing_app.command("retry")
@@ -69,13 +69,15 @@ def retry(service: Service, topic: Topic, reason: Reason, apply: Apply = False) 
     if not apply:
         _preview(service, topic)
         return
-    _done(connect().post(f"/ops/{service}/standing/retry", {"topic": topic, "reason": reason}), topic)
-    out.print("已重新计数 / Counted from nothing; it is tried within half a minute")
+    if _concerns(connect().post(f"/ops/{service}/standing/retry", {"topic": topic, "reason": reason}), topic):
+        out.print("已重新计数 / Counted from nothing; it is tried within half a minute")
 
 
-def _done(answer: dict[str, Any], topic: str) -> None:
+def _concerns(answer: dict[str, Any], topic: str) -> bool:
+    """Whether there was something to change; says so where not."""
     if not answer["causes"]:
-        raise CliError("该主题没有停住 / It doesn't stand still", topic, hint="`beegrid standing list`")
+        out.print(f"[yellow]{shown(topic)} 没有停住 / doesn't stand still[/yellow]: `beegrid standing list`")
+    return bool(answer["causes"])
 
 
 def _preview(service: str, topic: str) -> None:

@@ -61,7 +61,7 @@ ORDER BY topic, cause
 ON CONFLICT (topic, cause) DO UPDATE SET
     stands_since = CASE WHEN a.stood_at > clock_timestamp() - make_interval(secs => $3) THEN a.stands_since
                         ELSE clock_timestamp() END,
-    stood_at = clock_timestamp()
+    stood_at = clock_timestamp(), at = clock_timestamp()
 """
 SQL_STANDING_LIST = """
 SELECT topic, cause, used, CASE WHEN granted_until > now() THEN granted ELSE 0 END AS granted, stands_since, stood_at

@@ -15,6 +15,10 @@ from shared.kit.work import Record
 OWN, THEIRS = "cases.case-changed.v1", "inbound.suda.reports.v1"
 LIMIT = Limit(letters_max=20, share=0.1, within_s=3_600.0)
 SQL_OLDER = "UPDATE letter_allowances SET at = at - $1::int * interval '1 second'"
+SQL_PARK_MORE = """
+INSERT INTO parked_keys (topic, key, since) SELECT $1, int4send(n), now() FROM generate_series(1, $2::int) n
+ON CONFLICT DO NOTHING
+"""
 SQL_STOOD_BEFORE = "UPDATE letter_allowances SET stood_at = stood_at - interval '3 minutes'"
 
 
@@ -120,9 +124,9 @@ async def test_many_processes_at_once_have_one_allowance(conn: Connection, pool:
 
 async def test_what_is_parked_counts_from_ten_keys_on(conn: Connection) -> None:
     by, parked = Allowances(LIMIT), letters(21, "parked", "behind a dead letter of its key")
-    await conn.execute("INSERT INTO parked_keys SELECT $1, int4send(n), now() FROM generate_series(1, 9) n", OWN)
+    await conn.execute(SQL_PARK_MORE, OWN, 9)
     assert await fits(conn, by, parked)
-    await conn.execute("INSERT INTO parked_keys VALUES ($1, 'ten', now())", OWN)
+    await conn.execute(SQL_PARK_MORE, OWN, 10)
     assert not await fits(conn, by, parked)
 
 

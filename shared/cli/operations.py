@@ -13,6 +13,7 @@ from shared.cli import arguments
 from shared.cli.client import Client, CliError, connect, find_suite
 from shared.cli.screen import Cells, Screen, folding, shown
 from shared.cli.services import service_names
+from shared.kit.letter_limit import STANDS
 
 deadletters_app = typer.Typer(help="死信 / Records that could not take effect", no_args_is_help=True)
 out = Screen()
@@ -63,6 +64,8 @@ class Health:
         steps = []
         for name, problem in self.problems.items():
             what = _STEPS.get(name, "its consumer stands still: look at the service's log, then restart the service")
+            if problem.startswith(STANDS):
+                what = "Roll out a fixed release, it goes on by itself; or `beegrid standing`"
             steps.append(f"{self.service}: {name}: {problem}. {what if name != 'answer' else ''}".strip())
         if self.dead:
             steps.append(

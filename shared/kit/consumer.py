@@ -6,17 +6,18 @@ What the kit adds to a FastStream batch subscriber:
 - a failing batch is split until the culprits are alone; everybody else's effects commit at once;
 - culprits are tried again a bounded number of times, all in the same rounds, so that twenty cost no more time than one;
 - a key's successors wait behind its culprit, then are parked beside it as dead letters, in order;
-- an outage of Postgres or the network is no culprit: the batch is fetched again, without limit, with growing pauses.
+- an outage of Postgres or the network is no culprit: the batch is fetched again, without limit, with growing pauses;
+- where too many fail alike the topic stands still, and nothing more of it is buried (standing.py, letter_limit.py).
 """
 
 import asyncio
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import asyncpg
 import structlog
-from aiokafka import ConsumerRecord
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
 from shared.events.topic import Topic
 from shared.kit import clock, dead_letters, inbox, metrics, spans
@@ -26,9 +27,12 @@ from shared.kit.decode import Decoder
 from shared.kit.fetching import WAIT_IDLE_MS, Fetching
 from shared.kit.hearing import Hearing
 from shared.kit.letter_bounds import Bounds
+from shared.kit.letter_limit import Allowances, Limit, LimitReached
 from shared.kit.letters_of_erased import guarding
 from shared.kit.pending import Item, Pending, burial, last_burials
+from shared.kit.progress import Progress
 from shared.kit.settings import KitSettings
+from shared.kit.standing import TRIED_AT_ONCE, Standing
 from shared.kit.streams import AckPolicy, BatchSubscriber, KafkaAckableMessage, KafkaBroker
 from shared.kit.tombstones import GoneHandler, Handler, minding
 from shared.kit.work import Event, Work, begin, insert_outbox
@@ -40,7 +44,6 @@ RETRY_FIRST_S = 0.1
 # 20 culprits in it made them 7 s late. An outage is no culprit and has pauses of its own.
 RETRY_MOST_S = 0.25
 OUTAGE_MOST_S = 5.0
-SILENT_AFTER_S = 120.0
 # A transaction ends after 30 s, whoever is slow. One that lost its connection after so long may have been too large.
 SLOW_S = 24.0
 # Every company has partitions of its own, and each may have an answer waiting here: all of them must fit into memory.
@@ -83,10 +86,11 @@ class TopicConsumer:
         self._host = host
         self._outages = 0
         self._at_once = host.settings.batch_records_max
-        self._progress_s = clock.monotonic_s()
-        self.hearing = Hearing()
-        self._settled_up_to_s = clock.unix_s()
-        self._in_hand: Counter[tuple[str, int]] = Counter()
+        self.progress = Progress(topic.name, host.settings.topic_prefix)
+        settings = host.settings
+        limit = Limit(settings.letters_alike_max, settings.letters_alike_share, settings.letters_alike_s)
+        self.allowances = Allowances(limit)
+        self.standing = Standing(topic.name, settings.topic_prefix, lambda: host.pool, self.fetching)
         # Whether the last batch had records that took effect before: then the next one likely has some too.
         self._repeats = False
         # There from the beginning: what appears with its first value has not risen, and no panel would show it.
@@ -127,7 +131,7 @@ class TopicConsumer:
 
     async def _parse(self, raw: tuple["ConsumerRecord[bytes, bytes]", ...]) -> KafkaAckableMessage:
         """FastStream's own parser decodes every header as UTF-8 and skips the batch where one is not."""
-        consumer = self.subscriber.consumer if self.subscriber is not None else None
+        consumer = self._kafka
         if consumer is None:
             raise Outage("the consumer has just been stopped")
         return KafkaAckableMessage(
@@ -153,14 +157,14 @@ class TopicConsumer:
             Outage: after a pause, where the database or network is away; nothing is acknowledged.
         """
         started_s = clock.monotonic_s()
-        self._in_hand = Counter((raw.topic, raw.partition) for raw in raws)
-        # A process that starts with a backlog, or is given another's, is behind before it settles anything of it.
-        self._settled_up_to_s = min(self._settled_up_to_s, *(raw.timestamp / 1000 for raw in raws))
+        self.progress.begins(raws)
+        self.standing.begins()
         metrics.BATCH_SIZE.labels(topic=self.topic.name).observe(len(raws))
         items = self.decoder.decode([self.decoder.record(raw) for raw in raws])
         try:
             with spans.consuming(self.topic.name, items) as traced:
                 await self._in_parts([Pending(order, item) for order, item in enumerate(traced)])
+            left = await self.standing.settle(raws, self._kafka)
         except Exception as error:
             if not is_transient(error):
                 raise
@@ -170,9 +174,9 @@ class TopicConsumer:
             await asyncio.sleep(_pause_s(self._outages, OUTAGE_MOST_S))
             raise Outage(type(error).__name__) from error
         finally:
-            self._in_hand = Counter()
+            self.progress.ends()
         self._outages = 0
-        self._told(items, started_s)
+        self.progress.settled(items, started_s, left)
         await self._let_fill(len(raws), started_s)
 
     async def _let_fill(self, records: int, started_s: float) -> None:
@@ -186,10 +190,11 @@ class TopicConsumer:
 
     async def _in_parts(self, pending: Sequence[Pending]) -> None:
         """All at once, or in ever smaller parts while the server ends transactions because they take too long."""
-        for start in range(0, len(pending), self._at_once):
+        at_once = min(self._at_once, TRIED_AT_ONCE) if self.standing.tries(pending) else self._at_once
+        for start in range(0, len(pending), at_once):
             began_s = clock.monotonic_s()
             try:
-                await self._rounds(list(pending[start : start + self._at_once]))
+                await self._rounds(self.standing.go_on_with(pending[start : start + at_once]))
             except Exception as error:
                 if is_transient(error) and clock.monotonic_s() - began_s > SLOW_S:
                     self._at_once = max(1, min(self._at_once, len(pending)) // 2)
@@ -201,7 +206,7 @@ class TopicConsumer:
         """Everything that can commit does so in the first round; culprits get `handler_attempts_max` rounds."""
         attempts = self._host.settings.handler_attempts_max
         attempt = 0
-        while pending := await self._pass(pending):
+        while pending and (pending := self.standing.sort_out(await self._pass(pending))):
             attempt += 1
             if attempt >= attempts and await self._give_up(pending):
                 return
@@ -269,6 +274,8 @@ class TopicConsumer:
         metrics.TRANSACTION_DURATION.observe(clock.monotonic_s() - started_s)
         if rows:
             host.committed()
+        self.allowances.took_effect(live, work.rejections)
+        self.allowances.used(burials)
         count = metrics.CONSUMED
         count.labels(topic=name, outcome="handled").inc(len(live) - len(work.rejections))
         if duplicates:
@@ -303,16 +310,17 @@ class TopicConsumer:
             return []
         settings = self._host.settings
         bounds = Bounds(settings.letter_bytes_max, settings.letter_rows_max)
-        rows = await dead_letters.bury(conn, burials, consumer=self._host.name, now=work.now, bounds=bounds)
-        if self.topic.ordered:
+        if self.topic.ordered:  # before: how many keys are parked decides whether what is behind them counts
             keys = [b.record.key for b in burials if b.status == "dead" and b.record.key is not None]
             await dead_letters.park(conn, self.topic.name, keys, work.now)
-        return rows
+        room = partial(self.allowances.use, conn)
+        return await dead_letters.bury(conn, burials, consumer=self._host.name, now=work.now, bounds=bounds, room=room)
 
     async def _give_up(self, pending: Sequence[Pending]) -> bool:
         """Culprits become dead letters, and those who waited behind them are parked, in order.
 
         False, and nothing done, where one has taken effect by another way meanwhile: those behind it wait for nothing.
+        Where there are too many, their topic stands still, and only other topics' are buried.
         """
         ids = {p.item.id for p in pending if isinstance(p.item, Event)}
         try:
@@ -326,6 +334,10 @@ class TopicConsumer:
         except TookEffect:
             self._repeats = True
             return False
+        except LimitReached as reached:
+            others = self.standing.stop(pending, reached)
+            return not others or await self._give_up(others)
+        self.allowances.used(burials)
         self._host.committed()
         for one in burials:
             metrics.CONSUMED.labels(topic=self.topic.name, outcome=one.status).inc()
@@ -342,41 +354,24 @@ class TopicConsumer:
 
     # --- what it tells ----------------------------------------------------------------------------------------------
 
-    def _told(self, items: Sequence[Item], started_s: float) -> None:
-        name = self.topic.name
-        self._progress_s = clock.monotonic_s()
-        metrics.BATCH_DURATION.labels(topic=name).observe(self._progress_s - started_s)
-        metrics.LAST_PROGRESS.labels(topic=name).set(clock.unix_s())
-        # The broker's time: a rider's phone may have seen the thing days before it could tell.
-        self._settled_up_to_s = min(item.record.timestamp_ms for item in items) / 1000
-        metrics.EVENT_AGE.labels(topic=name).observe(max(0.0, clock.unix_s() - self._settled_up_to_s))
+    @property
+    def _kafka(self) -> AIOKafkaConsumer | None:
+        return self.subscriber.consumer if self.subscriber is not None else None
+
+    @property
+    def hearing(self) -> Hearing:
+        """Whether the broker answers."""
+        return self.progress.hearing
 
     async def measure(self) -> int:
         """Set the lag gauges; returns the records not yet consumed over all assigned partitions."""
-        consumer = self.subscriber.consumer if self.subscriber is not None else None
-        if consumer is None:
-            return 0
-        total = 0
-        for partition in consumer.assignment():
-            highwater = consumer.highwater(partition)
-            if highwater is None:
-                continue
-            # The position is behind the batch in hand, which is not consumed before it is settled.
-            lag = max(0, highwater - await consumer.position(partition)) + self._in_hand[partition]
-            total += lag
-            topic = partition.topic.removeprefix(self._host.settings.topic_prefix)
-            metrics.LAG.labels(topic=topic, partition=str(partition.partition)).set(lag)
-        heard = self.hearing.listen(consumer, idle=total == 0)
-        if total == 0:
-            self._progress_s = clock.monotonic_s()  # also without a broker: a restart would not help
-        if heard:
-            self._settled_up_to_s = clock.unix_s()
-            metrics.LAST_PROGRESS.labels(topic=self.topic.name).set(clock.unix_s())
-        # What waits came to the broker after the oldest record of the batch in hand or settled last, or after nothing
-        # waited.
-        lag_s = max(0.0, clock.unix_s() - self._settled_up_to_s) if total else 0.0
-        metrics.LAG_SECONDS.labels(topic=self.topic.name).set(lag_s)
-        return total
+        waiting = await self.progress.measure(self._kafka)
+        self.standing.show(self._kafka, waiting)
+        return waiting
+
+    def stands(self) -> Mapping[str, str]:
+        """The topics that this process stands still on, with the reason: nothing that a restart or a balancer helps."""
+        return self.standing.mine(self._kafka)
 
     def trouble(self) -> str | None:
         """Why the process should be started anew: the loop has ended, or nothing moves although records wait."""
@@ -385,8 +380,7 @@ class TopicConsumer:
             return "the consumer's loop has ended"
         if self._outages:
             return None  # it waits for somebody else: a restart would not help
-        silent_s = clock.monotonic_s() - self._progress_s
-        return f"no progress for {silent_s:.0f} s" if silent_s > SILENT_AFTER_S else None
+        return self.progress.silence
 
 
 def _pause_s(attempt: int, most_s: float) -> float:

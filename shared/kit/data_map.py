@@ -74,6 +74,7 @@ KIT_COLUMNS: Columns = {
         "riders": About("id", "finds the letters of one rider", "the service", "ids stay, and lead to nobody"),
     },
     "dead_letter_ranges": plain("topic code"),
+    "letter_allowances": plain("topic cause granted_by reason"),
     "parked_keys": {
         **plain("topic key_hash"),
         "key": About("id", "whose order waits", "the service", "goes with the letters"),

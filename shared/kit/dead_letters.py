@@ -4,7 +4,7 @@ The row and the event on `<topic>.dlq` are written in one transaction through th
 Replay happens in the service itself, from the row: no other reader of the topic sees the record again.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
@@ -186,9 +186,12 @@ WHERE id = ANY($1::bigint[]) AND status IN ('dead', 'parked', 'rejected')
 
 
 async def bury(
-    conn: Connection, burials: Sequence[Burial], *, consumer: str, now: datetime, bounds: Bounds
-) -> list[OutboxRow]:
+    conn: Connection, burials: Sequence[Burial], *, consumer: str, now: datetime, bounds: Bounds,
+    room: Callable[[Sequence[Burial]], Awaitable[None]] | None = None,
+) -> list[OutboxRow]:  # fmt: skip
     """Store dead letters and return the events that tell of them; a record that is stored already is skipped.
+
+    `room` is asked with those that weren't stored already; what it raises undoes them with the transaction.
 
     Of a company's topic with more open letters than `bounds` allow, later ones lose their content, or are only counted.
     What has no content can't be replayed: its event's id is free, so that its sender may send it again.
@@ -208,6 +211,8 @@ async def bury(
         if keeping is not Keeping.COUNTED
     ]
     stored = await _store(conn, letters, now)
+    if room is not None:
+        await room([*stored, *counted])
     return [letters_told.one(b, consumer, now) for b in stored] + letters_told.many(counted, consumer, now)
 
 

@@ -92,6 +92,7 @@ class Fetching:
         self._assigned: Collection[TopicPartition] = ()
         self._apart_until_s = 0.0
         self._left_out_until_s: dict[TopicPartition, float] = {}
+        self._stand_until_s: dict[TopicPartition, float] = {}
         metrics.RETRIES.labels(topic=topic, cause="fetch")
 
     async def next_batch(self, consumer: AIOKafkaConsumer) -> tuple[Raw, ...]:
@@ -102,6 +103,7 @@ class Fetching:
         """
         try:
             _go_on_fetching(consumer)
+            self._take_up_again(consumer)
             if self._astray:
                 await _back_to_committed(consumer)
                 self._astray = False
@@ -127,6 +129,33 @@ class Fetching:
         """The batch in hand, for its acknowledgement."""
         return Handed(consumer, self._handed)
 
+    def leave(
+        self, consumer: AIOKafkaConsumer, topic: str, offsets: Mapping[TopicPartition, int], pause_s: float
+    ) -> None:
+        """Go back to these offsets, up to where the batch in hand is settled, and leave the whole topic for a while.
+
+        `topic` is Kafka's name. The rest of the batch is acknowledged; what is another member's meanwhile stays so.
+        """
+        for partition in consumer.assignment():
+            if partition.topic != topic:
+                continue
+            if (offset := offsets.get(partition)) is not None:
+                self._handed[partition] = offset
+                consumer.seek(partition, offset)
+            consumer.pause(partition)
+            self._stand_until_s[partition] = clock.monotonic_s() + pause_s
+        # not this member's any more: nothing of it is acknowledged beyond what is settled
+        for partition in offsets.keys() - consumer.assignment():
+            self._handed.pop(partition, None)
+
+    def _take_up_again(self, consumer: AIOKafkaConsumer) -> None:
+        """Fetch again what was left long enough."""
+        now_s = clock.monotonic_s()
+        for partition in [one for one, until_s in self._stand_until_s.items() if until_s <= now_s]:
+            del self._stand_until_s[partition]
+            if partition in consumer.assignment():
+                consumer.resume(partition)
+
     async def _fetch(self, consumer: AIOKafkaConsumer) -> dict[TopicPartition, list[Raw]]:
         """Up to a turn of records: each company that has some waiting gets its share, whoever has more the rest.
 
@@ -139,7 +168,8 @@ class Fetching:
         self.buried.clear()
         turn = _Turn(consumer, self._records_max)
         if not _waiting(consumer, turn.passed):
-            await turn.take((), 1, TURN_BYTES_MAX, POLL_IDLE_MS if self._idle else POLL_MS)
+            idle = self._idle and not self._stand_until_s
+            await turn.take((), 1, TURN_BYTES_MAX, POLL_IDLE_MS if idle else POLL_MS)
         while turn.left > 0 and turn.bytes_left > 0 and (rows := self._rows(consumer, turn)):
             for number, row in enumerate(rows):
                 await self._share(turn, row, len(rows) - number)

@@ -85,6 +85,12 @@ DEAD_LETTERS_OVER_BOUND = Gauge(
     ("topic", "how"),
     registry=REGISTRY,
 )
+STANDING = Gauge(
+    "beegrid_consumer_standing_topics",
+    "Topics that this process stands still on because too many of their records failed alike, by what it consumes.",
+    ("topic",),
+    registry=REGISTRY,
+)
 
 # Kafka out
 OUTBOX_DEPTH = Gauge("beegrid_outbox_rows", "Events committed and not yet on Kafka.", registry=REGISTRY)

@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from shared.events.common import AreaCode
 from shared.events.outside import INT32_MAX, Code, RowId, Words
-from shared.kit import dead_letters, holds, letter_bounds, relay
+from shared.kit import dead_letters, holds, letter_bounds, letter_limit, relay
 from shared.kit.auth import Caller, CityOperator, Public, allow, policy_router, sealing_keys
 from shared.kit.auth.sealing import SealingKey
 from shared.kit.db import ACQUIRE_TIMEOUT_S
@@ -16,6 +16,7 @@ from shared.kit.ops_erasures import erasure_routes
 from shared.kit.ops_outbox import ID_MAX, add_outbox_routes
 from shared.kit.ops_parts import Serving
 from shared.kit.ops_recount import recount_route
+from shared.kit.ops_standing import add_standing_routes
 from shared.kit.resealing import UNKNOWN
 from shared.kit.settings import KitSettings, SealingSettings
 
@@ -151,6 +152,7 @@ def ops_router(name: str) -> APIRouter:
     _key_routes(router, f"/ops/{name}")
     _dead_letter_routes(router, f"/ops/{name}")
     add_outbox_routes(router, f"/ops/{name}")
+    add_standing_routes(router, f"/ops/{name}")
     recount_route(router, f"/ops/{name}")
     erasure_routes(router, f"/ops/{name}")
     return router
@@ -164,6 +166,7 @@ def _status_routes(router: APIRouter, base: str) -> None:
             letters = await letter_bounds.open_counts(conn)
             rows, held = await relay.waiting(conn), await holds.count(conn)
             tallies = await service.figures(conn)
+            still = {one.topic: one.words for one in await letter_limit.standing(conn)}
         return StatusOut(
             service=service.name,
             city_timezone=service.settings.city_timezone,
@@ -172,7 +175,7 @@ def _status_routes(router: APIRouter, base: str) -> None:
             dead_letters={f"{topic} {state}": n for (topic, state), n in letters.items()},
             lag_records={topic: await consumer.measure() for topic, consumer in service.consumers.items()},
             tallies=tallies,
-            problems=await service.probes.troubles(),
+            problems=still | await service.probes.troubles(),
         )
 
     @router.get(f"{base}/readyz", include_in_schema=False)

@@ -23,7 +23,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One reason to refuse. Called with what is particular to a case, it makes the refusal."""
+    """One reason to refuse. Called with what is particular to a case, it makes the refusal.
+
+    Raises:
+        ValueError: the code isn't snake_case, the status no error's, or a text is missing in a language.
+    """
 
     code: str
     """For programs: stable, snake_case. Dead letters and metrics have it too."""
@@ -59,6 +63,9 @@ class Refusal(Exception):
     """Why something was not done. `detail`, in English, quotes nothing that was sent; without it the title stands.
 
     `headers`: of its answer over HTTP, such as Retry-After in seconds; nobody else looks at them.
+
+    Raises:
+        ValueError: `extras` have a member that every problem document has.
     """
 
     def __init__(

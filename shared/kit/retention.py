@@ -93,7 +93,11 @@ class Days:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One table. `row`: what one row is; `kept`: how long, in words; `why`: for what, and why not longer."""
+    """One table. `row`: what one row is; `kept`: how long, in words; `why`: for what, and why not longer.
+
+    Raises:
+        ValueError: the way and what says how it goes don't fit each other.
+    """
 
     name: str
     row: str
@@ -207,6 +211,10 @@ KIT_TABLES = (
         f"{INBOUND_KEPT.days} days after the last of them",
         "says where they stand in the company's topic, for as long as that keeps them",
         Sweep("last_at", INBOUND_KEPT),
+    ),
+    Table(
+        "letter_allowances", "a reason for which records of a topic became dead letters", Way.BOUNDED,
+        "as long as the suite", "so many fail alike that the topic stands still; as many as topics and errors",
     ),
     Table(
         "parked_keys", "a key whose events wait behind a dead letter", Way.DRAINED, "until its letters are resolved",

@@ -53,7 +53,11 @@ class _Server(uvicorn.Server):
 
 
 def run(build: Callable[[], Service]) -> None:
-    """Serve until SIGTERM; exits 3 when start-up fails and 78 when a setting is missing or wrong."""
+    """Serve until SIGTERM.
+
+    Raises:
+        SystemExit: with 3 when start-up fails, with 78 when a setting is missing or wrong.
+    """
     try:
         service = build()
     except ValidationError as error:

@@ -81,6 +81,18 @@ class KitSettings(BaseSettings):
         ge=1,
         description="open dead letters of one company's topic; those beyond are only counted, with their offsets",
     )
+    letters_alike_max: int = Field(
+        200,
+        ge=1,
+        description="dead letters of one topic for one reason, less what effects and time give back, before the topic "
+        "stands still instead; of a company's topic only what our own handler raises counts",
+    )
+    letters_alike_share: float = Field(
+        0.1, ge=0, le=1, description="share of a topic's records that may be dead letters for one reason for good"
+    )
+    letters_alike_s: float = Field(
+        3_600.0, ge=1, description="seconds in which such letters are forgotten, unless the topic stands still"
+    )
     outbox_rows_max: int = Field(500_000, ge=1, description="deeper outbox: new work is refused with 503")
     outbox_tries_max: int = Field(
         6,

@@ -79,6 +79,7 @@ def _healthy_series(services: list[str]) -> Iterator[tuple[str, str]]:
             yield f'beegrid_consumer_records_total{{{of},outcome="rejected"}}', f"0+1x{DAY_MIN}"
             yield f'beegrid_dead_letters_open{{{of},status="rejected"}}', f"2x{DAY_MIN}"
             yield f'beegrid_dead_letters_over_bound{{{of},how="left_out"}}', f"0x{DAY_MIN}"
+            yield f"beegrid_consumer_standing_topics{{{of}}}", f"0x{DAY_MIN}"
     for level in ("emergency", "hazard", "routine"):
         for state in ("soon", "overdue"):
             yield f'beegrid_cases_deadlines{{job="beegrid-cases",level="{level}",state="{state}"}}', f"0x{DAY_MIN}"

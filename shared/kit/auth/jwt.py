@@ -56,6 +56,9 @@ class Jwks:
     """The issuer's keys from an https:// or file:// URL: cached, fetched again when old or when a key id is unknown.
 
     At most one fetch in ten seconds, whatever tokens arrive; while the issuer is away the keys at hand stay in use.
+
+    Raises:
+        ValueError: the URL, from the settings, has another scheme.
     """
 
     def __init__(self, url: str, *, client: httpx.AsyncClient | None = None) -> None:

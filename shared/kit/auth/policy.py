@@ -143,7 +143,11 @@ class Authenticator:
 
 
 class PolicyRoute(APIRoute):
-    """A route that authenticates, authorises and limits before FastAPI reads the body or runs a dependency."""
+    """A route that authenticates, authorises and limits before FastAPI reads the body or runs a dependency.
+
+    Raises:
+        MissingPolicy: the endpoint has no `@allow`.
+    """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         rule = getattr(endpoint, _MARK, None)
@@ -215,7 +219,11 @@ class PolicyRoute(APIRoute):
 
 
 def policy_router(**options: Any) -> APIRouter:
-    """An APIRouter whose routes each need `@allow`. Paths are written out in full: there are no prefixes."""
+    """An APIRouter whose routes each need `@allow`. Paths are written out in full: there are no prefixes.
+
+    Raises:
+        MissingPolicy: a prefix was given.
+    """
     if options.get("prefix"):
         raise MissingPolicy("write paths out in full: a prefix would hide them from metrics and search")
     return APIRouter(route_class=PolicyRoute, redirect_slashes=False, **options)

@@ -56,7 +56,11 @@ class Policy:
 
 
 def AnyOf(*policies: Policy) -> Policy:
-    """Whoever one of the policies admits. Public can't be one of them: it would hide the others."""
+    """Whoever one of the policies admits. Public can't be one of them: it would hide the others.
+
+    Raises:
+        MissingPolicy: it is one of them, or there are fewer than two.
+    """
     if len(policies) < 2 or any(policy.public for policy in policies):
         raise MissingPolicy("AnyOf takes two or more policies, none of them Public")
     return Policy(

@@ -97,7 +97,11 @@ class RateLimiter:
         return cls(Redis.from_pool(pool), service=service, per_minute=per_minute, patience_s=patience_s)
 
     async def check(self, key: str, per_minute: int | None = None) -> Allowance:
-        """Counts one request of `key`; raises the 429 problem, with Retry-After, when the bucket is empty."""
+        """Counts one request of `key`, of which `per_minute` may come.
+
+        Raises:
+            Refusal: `rate_limited` (429) with Retry-After in seconds, when the bucket is empty.
+        """
         allowance = await self.take(key, per_minute)
         if not allowance.allowed:
             metrics.RATE_LIMITED.labels("default" if per_minute is None else "special").inc()

@@ -156,6 +156,25 @@ CREATE TABLE dead_letter_ranges (
 COMMENT ON COLUMN dead_letter_ranges.code IS 'why the last of them was refused';
 CREATE INDEX dead_letter_ranges_last_at ON dead_letter_ranges (last_at);
 
+-- How many records of a topic became dead letters for one reason lately: over a limit they aren't buried, and the topic
+-- stands still. One row for all processes: it is locked to the end of a burial's transaction.
+CREATE TABLE letter_allowances (
+    topic text NOT NULL,
+    cause text NOT NULL,
+    used double precision NOT NULL DEFAULT 0,
+    at timestamptz NOT NULL DEFAULT now(),
+    granted integer NOT NULL DEFAULT 0,
+    granted_until timestamptz,
+    granted_by text,
+    reason text,
+    stands_since timestamptz,
+    stood_at timestamptz,
+    PRIMARY KEY (topic, cause)
+);
+COMMENT ON COLUMN letter_allowances.used IS 'letters, less what records that took effect and time have given back, as of at';
+COMMENT ON COLUMN letter_allowances.granted IS 'letters that an operator lets be buried besides, until granted_until';
+COMMENT ON COLUMN letter_allowances.stood_at IS 'when a process last found no room, and left the topic where it was';
+
 -- Keys whose successors wait for a dead letter. A consumer holds a share lock while it decides, a replay an exclusive.
 CREATE TABLE parked_keys (
     topic text NOT NULL,

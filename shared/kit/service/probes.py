@@ -54,6 +54,8 @@ class Probes:
     async def troubles(self) -> dict[str, str]:
         """For an operator: what readiness complains of, and what it deliberately leaves out."""
         problems = await self.ready()
+        for consumer in self._service.consumers.values():
+            problems |= consumer.stands()
         if self._service.relay.trouble:
             problems["relay"] = self._service.relay.trouble
         consumers = self._service.consumers.values()

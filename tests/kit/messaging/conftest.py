@@ -128,7 +128,7 @@ async def pair(own_installation: Installation) -> AsyncIterator[Pair]:
     owner = await asyncpg.connect(own_installation.dsn("routing", owner_role))
     await owner.execute(
         "CREATE TABLE IF NOT EXISTS effects (id bigint GENERATED ALWAYS AS IDENTITY, key text, version int, text text);"
-        "TRUNCATE effects, inbox, outbox, dead_letters, parked_keys"
+        "TRUNCATE effects, inbox, outbox, dead_letters, parked_keys, letter_allowances"
     )
     await owner.close()
     owner = await asyncpg.connect(own_installation.dsn("intake", owner_role))

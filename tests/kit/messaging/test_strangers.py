@@ -77,7 +77,8 @@ async def door(own_installation: Installation) -> Door:
     owner = await asyncpg.connect(own_installation.dsn("intake", owner_role))
     await owner.execute(
         "CREATE TABLE IF NOT EXISTS effects (id bigint GENERATED ALWAYS AS IDENTITY, key text);"
-        "TRUNCATE effects RESTART IDENTITY; TRUNCATE inbox, outbox, dead_letters, dead_letter_ranges, parked_keys"
+        "TRUNCATE effects RESTART IDENTITY; TRUNCATE inbox, outbox, dead_letters, dead_letter_ranges, parked_keys;"
+        "TRUNCATE letter_allowances"
     )
     await owner.close()
     return Door(own_installation, settings_for(own_installation, "intake"))

@@ -39,6 +39,7 @@ def _burns(alert: str) -> tuple[str, ...]:
 GROUPS: tuple[tuple[Cause, ...], ...] = (
     (Cause(processes.a_killed_process, ("ServiceDown page routing", "ConsumerSilent page routing"), small=True),),
     (Cause(events.an_unreadable_record, ("DeadLettersOpen ticket routing",), small=True),),
+    (Cause(events.a_producer_of_nonsense, ("TopicStandsStill page routing",)),),
     (Cause(events.events_that_kafka_refuses, ("OutboxRefused page routing", "OutboxRefused ticket routing")),),
     (Cause(objectives.intake_refuses_and_is_slow, (*_burns("IntakeAvailabilityBurn"), *_burns("IntakeLatencyBurn"))),),
     (Cause(objectives.riders_are_told_late, _burns("TimeToNotifiedBurn")),),

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 
 from shared.events.report_received import REPORT_RECEIVED
 from shared.kit import clock
@@ -37,6 +38,12 @@ SQL_GIVE_UP = """
 UPDATE outbox_held SET discarded_at = now(), discarded_by = 'test', reason = 'test' WHERE discarded_at IS NULL;
 UPDATE outbox_holds SET next_try_at = now(); SELECT 1
 """
+NONSENSE = 400
+SQL_GRANT = """
+UPDATE letter_allowances SET granted = 100000, granted_until = now() + interval '1 hour' WHERE stood_at IS NOT NULL
+RETURNING cause
+"""
+SQL_NONSENSE = f"SELECT 1 FROM dead_letters WHERE code = 'not_json' HAVING count(*) >= {NONSENSE}"
 DAYS_AHEAD = "beegrid_inbox_days_ahead"
 SQL_NO_DAYS = """
 DO $$
@@ -70,6 +77,30 @@ async def an_unreadable_record(watched: Watched) -> AsyncIterator[None]:
     finally:
         for service in set(REPORT_RECEIVED.consumers) & set(watched.home.services):
             ask(watched.home.dsn(service), "UPDATE dead_letters SET status = 'discarded'; SELECT 1")
+
+
+@asynccontextmanager
+async def a_producer_of_nonsense(watched: Watched) -> AsyncIterator[None]:
+    """Hundreds of records that nobody can read; until an operator has them buried, as those who hear the topic must."""
+    # each has a key of its own: none parks another
+    nonsense = [Raw(REPORT_RECEIVED.name, f"nonsense {n}", b"not JSON") for n in range(NONSENSE)]
+    await asyncio.to_thread(RawProducer(watched.home).send_all, nonsense)
+    try:
+        yield
+    finally:
+        for service in sorted(set(REPORT_RECEIVED.consumers) & set(watched.home.services)):
+            dsn = watched.home.dsn(service)
+            await until(partial(_granted, dsn), partial("{} doesn't stand still".format, service))
+            await until(partial(_buried, dsn), partial("{} doesn't go on".format, service))
+            ask(dsn, "UPDATE dead_letters SET status = 'discarded'; DELETE FROM parked_keys; SELECT 1")
+
+
+def _granted(dsn: str) -> bool:
+    return bool(ask(dsn, SQL_GRANT))
+
+
+def _buried(dsn: str) -> bool:
+    return bool(ask(dsn, SQL_NONSENSE))
 
 
 @asynccontextmanager

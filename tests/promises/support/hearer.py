@@ -25,7 +25,7 @@ SQL_TABLES = """
 CREATE TABLE IF NOT EXISTS effects (
     id bigint GENERATED ALWAYS AS IDENTITY, key text, version int, occurred_at timestamptz, at timestamptz
 );
-TRUNCATE effects, inbox, outbox, dead_letters, parked_keys
+TRUNCATE effects, inbox, outbox, dead_letters, parked_keys, letter_allowances
 """
 SQL_EFFECT = "INSERT INTO effects (key, version, occurred_at, at) VALUES ($1, $2, $3, clock_timestamp())"
 SQL_EFFECTS = "SELECT key, version, extract(epoch FROM at - occurred_at)::float8 AS late_s FROM effects ORDER BY id"

@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ import pytest
 from typer.testing import CliRunner
 
 from shared.cli import client as module
-from shared.cli import companies, main, operations, outbox
+from shared.cli import companies, main, operations, outbox, standing
 from shared.cli.client import Address, Client, CliError, find_suite
 from shared.cli.main import app
 from shared.cli.services import service_names
 from shared.devtools.identity import Identity
+from shared.kit.letter_limit import stands_still
 
 
 @pytest.fixture(autouse=True)
@@ -115,6 +117,7 @@ class Services:
         self.troubles: dict[str, dict[str, str]] = {}
         self.letters: list[dict[str, Any]] = []
         self.ranges: list[dict[str, Any]] = []
+        self.standing: list[dict[str, Any]] = []
         self.posted: list[tuple[str, Any]] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
@@ -135,8 +138,12 @@ class Services:
             return httpx.Response(200, json={"sealing": [], "unknown": self.unsealed.get(service, 0), "issuer": []})
         if request.method == "POST":
             self.posted.append((path, json.loads(request.content)))
+            if "/standing/" in path:
+                return httpx.Response(200, json={"causes": [one["cause"] for one in self.standing]})
             done = [{"topic": "t", "key": "k", "ids": [1], "done": True, "detail": ""}]
             return httpx.Response(200, json={"discarded": 1} if path.endswith("discard") else done)
+        if path.endswith("/standing"):
+            return httpx.Response(200, json=self.standing if service == "cases" else [])
         if path.endswith("/dead-letter-ranges"):
             return httpx.Response(200, json=self.ranges if service == "cases" else [])
         return httpx.Response(200, json=self.letters if service == "cases" else [])
@@ -165,7 +172,7 @@ def services(monkeypatch: pytest.MonkeyPatch) -> Services:
     """The commands talk to these."""
     played = Services()
     monkeypatch.setattr(operations, "find_suite", lambda: Address("http://suite", "t"))
-    for place in (operations, companies, outbox):
+    for place in (operations, companies, outbox, standing):
         monkeypatch.setattr(place, "connect", lambda: Client("http://suite", "t", httpx.MockTransport(played)))
     return played
 
@@ -253,6 +260,30 @@ def test_letters_without_content_and_what_is_only_counted_are_shown_and_given_up
     run("deadletters", *wanted, "--apply")
     assert services.posted == [("/ops/cases/dead-letters/discard", {"ids": [8, 9], "reason": "sent again"})]
     assert isinstance(run("deadletters", *wanted, "7").exception, CliError)
+
+
+def test_a_topic_that_stands_still_is_named_and_goes_on_at_an_operators_word(services: Services) -> None:
+    assert "No topic stands still" in run("standing").output
+    bury = ["standing", "bury", "cases", "t", "--letters", "500", "--reason", "they are what is wrong"]
+    assert "doesn't stand still" in run(*bury, "--apply").output
+    services.posted.clear()
+    since = "2026-05-01T08:00:00+08:00"
+    services.standing = [
+        {"topic": "t", "cause": "not_json", "used": 199.6, "granted": 0, "stands_since": since, "stood_at": since}
+    ]
+    services.troubles = {"cases": {"t": stands_still(datetime.fromisoformat(since), "not_json")}}
+    told = run("doctor")
+    assert told.exit_code == 1 and "`beegrid standing`" in told.output and "restart" not in told.output
+    assert "not_json" in run("standing", "list").output and "200" in run("standing").output
+    assert "--apply" in run(*bury).output
+    assert services.posted == []
+    assert run(*bury, "--apply").exit_code == 0
+    assert run("standing", "retry", "cases", "t", "--reason", "fixed", "--apply").exit_code == 0
+    body = {"topic": "t", "reason": "they are what is wrong"}
+    assert services.posted == [
+        ("/ops/cases/standing/bury", {**body, "cause": None, "letters": 500}),
+        ("/ops/cases/standing/retry", {"topic": "t", "reason": "fixed"}),
+    ]
 
 
 def test_outbox(services: Services) -> None:

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from shared.cli.services import service_names
 from shared.devtools.gen.files import ROOT
 from shared.devtools.kube import network, plan, routes
 from shared.devtools.kube_check import __main__ as kube_check
 from shared.devtools.kube_check import house, kafka_names, schemas, secret_names, variables, ways
 from shared.devtools.kube_check.render import Yaml
 from shared.kit.proxies import Proxies
+from shared.provision.services import service_names
 from tests.architecture.support.objects import container, one, pod
 
 CRDS = Path(os.environ.get("BEEGRID_CRDS") or ROOT.parent / "shared/data/crds")
@@ -120,6 +120,14 @@ def no_user(o: list[Yaml]) -> None:
     o.remove(one(o, "KafkaUser", "cases"))
 
 
+def tool(o: list[Yaml]) -> None:
+    container(o, "cases")["args"] = ["shared.devtools.identity", "/tmp"]
+
+
+def tools_image(o: list[Yaml]) -> None:
+    container(o, "cases")["image"] = "registry/beegrid-dev:0.1.0"
+
+
 HOUSE: list[tuple[Callable[[list[Yaml]], None], str]] = [
     (no_probe, "intake: service: no livenessProbe"),
     (same_probe, "three questions"),
@@ -139,6 +147,8 @@ HOUSE: list[tuple[Callable[[list[Yaml]], None], str]] = [
     (unknown_topic, "no KafkaTopic beegrid.gone.v1"),
     (no_fallback, "fallback"),
     (few_connections, "max_connections 100"),
+    (tool, "cases: service: a cluster has no tools"),
+    (tools_image, "cases: service: a cluster has no tools"),
     (no_user, "KafkaUser/cases: missing"),
 ]
 

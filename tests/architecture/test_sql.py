@@ -10,10 +10,10 @@ import asyncpg
 import pytest
 
 import shared.kit
-from shared.cli.services import service_names
 from shared.devtools.gen.files import ROOT
 from shared.devtools.installation import Installation
 from shared.kit.db import Pool
+from shared.provision.services import service_names
 
 PoolFor = Callable[[str], Awaitable[Pool]]
 SERVICES = service_names(ROOT)

@@ -12,8 +12,6 @@ from uuid import UUID
 
 from rich.console import Console
 
-from shared.cli.provision import app_role
-from shared.cli.provision.postgres import APP_SETTINGS
 from shared.devtools.bench import figures
 from shared.devtools.bench.figures import Round, Turn
 from shared.devtools.bench.floor.running import floor_process
@@ -43,6 +41,7 @@ from shared.devtools.infra.suite import Infra
 from shared.devtools.infra.watchdog import Guard
 from shared.devtools.installation import Installation
 from shared.devtools.suite import Suite
+from shared.provision.postgres import APP_SETTINGS, app_role
 
 SHARES = (0.15, 0.5, 0.8)
 WARM = 3_000

@@ -20,7 +20,6 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from shared.cli.provision import app_role, drop_database
 from shared.cli.whole_files import whole_text
 from shared.devtools.aged.ground import Ground, installation, prepare, servers
 from shared.devtools.bench import slow_calls
@@ -31,6 +30,7 @@ from shared.devtools.infra.watchdog import Guard
 from shared.devtools.installation import Installation
 from shared.devtools.suite import Suite
 from shared.kit.db import Pool
+from shared.provision.postgres import app_role, drop_database
 
 DEARER_MAX = 0.15
 LISTED = 15

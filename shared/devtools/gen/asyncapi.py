@@ -11,7 +11,6 @@ import yaml
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from shared.cli.topology import DAY_MS, TOMBSTONES_MS, topic_specs
 from shared.devtools.gen import labels
 from shared.devtools.gen.asyncapi_headers import (
     CLOUD_EVENT_HEADERS,
@@ -28,6 +27,7 @@ from shared.devtools.gen.schemas import stem
 from shared.events.common import CompanyCode
 from shared.events.registry import AnyTopic, topics
 from shared.events.topic import Audience, EventModel, Facts, Latest
+from shared.provision.topology import DAY_MS, TOMBSTONES_MS, topic_specs
 
 TARGET = "docs/asyncapi.yaml"
 PREFIX = "beegrid."

@@ -7,9 +7,9 @@ from typing import Any
 
 import yaml
 
-from shared.cli.services import service_names
 from shared.devtools.gen.files import Generated
 from shared.devtools.kube import messaging, network, plan, routes, workloads
+from shared.provision.services import service_names
 
 Yaml = dict[str, Any]
 FOLDER = "k8s/base/generated"

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from shared.cli.provision import AclSpec, Quota, TopicSpec
-from shared.cli.topology import acl_specs, company_user, system_acl, topic_specs
 from shared.devtools.kube import plan
+from shared.provision.kafka import AclSpec, TopicSpec
+from shared.provision.quotas import Quota
+from shared.provision.topology import acl_specs, company_user, system_acl, topic_specs
 
 Yaml = dict[str, Any]
 LAG_READER = "keda"

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from shared.cli.services import service_names
 from shared.devtools.kube import plan
 from shared.devtools.kube_check.render import Yaml, containers, is_service, name_of, of_kind, pods
+from shared.provision.services import service_names
 
 Rule = Callable[[Sequence[Yaml]], Iterator[str]]
 RESERVED_CONNECTIONS = 20
@@ -132,6 +132,15 @@ def scaled(objects: Sequence[Yaml]) -> Iterator[str]:
             yield f"{name_of(one)}: max_connections {allowed}, and {pods_max} pods may need {needed}"
 
 
+def without_tools(objects: Sequence[Yaml]) -> Iterator[str]:
+    """No tool, and so no issuer of tokens, in a cluster: neither the image that has them nor a command of theirs."""
+    for one, pod in pods(objects):
+        for container in containers(pod):
+            words = [*container.get("command", ()), *container.get("args", ())]
+            if plan.DEV_IMAGE in container["image"] or any(plan.TOOLS in word for word in words):
+                yield f"{name_of(one)}: {container['name']}: a cluster has no tools"
+
+
 def complete(objects: Sequence[Yaml]) -> Iterator[str]:
     """Every service of the registry is deployed, scaled and watched, and its Kafka user is there."""
     deployed = {one["metadata"]["name"] for one, _ in pods(objects) if is_service(one)}
@@ -156,7 +165,17 @@ def backed_up(objects: Sequence[Yaml]) -> Iterator[str]:
             yield f"{name_of(one)}: barmanObjectStore needs a `system` image, not {one['spec']['imageName']}"
 
 
-RULES: tuple[Rule, ...] = (restricted, sized, probed, leaves_in_order, spread_out, scaled, complete, backed_up)
+RULES: tuple[Rule, ...] = (
+    restricted,
+    sized,
+    probed,
+    leaves_in_order,
+    spread_out,
+    scaled,
+    without_tools,
+    complete,
+    backed_up,
+)
 
 
 def check(objects: Sequence[Yaml]) -> list[str]:

@@ -14,14 +14,14 @@ import shapely
 from services.routing.app import build
 from services.routing.settings import Settings
 from services.routing.usecases.current_map import RoutingService
-from shared.cli.provision import owner_role
-from shared.devtools.city import Area, feature_collection
 from shared.devtools.infra.suite import Infra
 from shared.devtools.installation import Installation
 from shared.events.report_received import ReportReceived
 from shared.kit import clock
 from shared.kit.ids import new_id
 from shared.kit.work import Event, Record
+from shared.provision.postgres import owner_role
+from shared.synthetic.city import Area, feature_collection
 
 TABLES = (
     "known_areas, known_map, current_map, activations, areas, area_versions, responsibilities, unroutable, routes, "

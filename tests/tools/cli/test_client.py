@@ -15,8 +15,8 @@ from shared.cli import client as module
 from shared.cli import companies, main, operations, outbox
 from shared.cli.client import Address, Client, CliError, find_suite
 from shared.cli.main import app
-from shared.cli.services import service_names
 from shared.devtools.identity import Identity
+from shared.provision.services import service_names
 
 
 @pytest.fixture(autouse=True)

@@ -12,23 +12,21 @@ import pytest
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import ConfigResource
 
-from shared.cli.migrate import MigrationError, migrate
-from shared.cli.provision import (
+from shared.devtools.infra.suite import Infra
+from shared.kit import clock
+from shared.provision.kafka import (
     AclSpec,
     Compaction,
     KafkaAdmin,
-    Quota,
     TopicSpec,
     client_config,
     connect_admin,
-    database_url,
     delete_topics,
-    drop_database,
     provision_kafka,
-    provision_postgres,
 )
-from shared.devtools.infra.suite import Infra
-from shared.kit import clock
+from shared.provision.migrate import MigrationError, migrate
+from shared.provision.postgres import database_url, drop_database, provision_postgres
+from shared.provision.quotas import Quota
 
 SERVICES = ["riders", "cases"]
 PASSWORDS = {f"{service}_{kind}": f"{service}/{kind}@" for service in SERVICES for kind in ("owner", "app")}

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 
-from .provision.postgres import cluster_lock, run_blocking
+from shared.provision.postgres import cluster_lock, run_blocking
 
 LOCK_WAIT_S = 300.0
 TABLE = "schema_migrations"

@@ -1,4 +1,4 @@
-"""`python -m shared.cli.await_schema SERVICE`: wait until this image's migrations of a service are in the database.
+"""`python -m shared.provision.await_schema SERVICE`: wait until the database has this image's migrations.
 
 The init container of a pod: a new version's pods wait here for the set-up job, while the former version's serve.
 """
@@ -11,8 +11,8 @@ import asyncpg
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from shared.cli.migrate import TABLE, VERSION
 from shared.kit import clock
+from shared.provision.migrate import TABLE, VERSION
 
 ROOT = Path(__file__).resolve().parents[2]
 LOOK_EVERY_S = 1.0

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from shared.cli import migrate
-from shared.cli.provision import AclSpec, Compaction, KafkaAdmin, TopicSpec, database_url, delete_topics
-from shared.cli.provision import kafka as topics
-from shared.cli.provision import postgres as database
+from shared.provision import kafka as topics
+from shared.provision import migrate
+from shared.provision import postgres as database
+from shared.provision.kafka import AclSpec, Compaction, KafkaAdmin, TopicSpec, delete_topics
+from shared.provision.postgres import database_url
 
 
 def test_each_topic_has_its_dead_letter_partner() -> None:

@@ -32,8 +32,7 @@ from confluent_kafka.admin import (
 )
 
 from shared.kit import clock
-
-from .quotas import Quota, set_quotas
+from shared.provision.quotas import Quota, set_quotas
 
 TIMEOUT_S = 30.0
 SCRAM_ITERATIONS = 4096

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from shared.devtools.gen.files import ROOT
 from shared.devtools.kube import network, plan, routes
 from shared.devtools.kube_check import __main__ as kube_check
-from shared.devtools.kube_check import house, kafka_names, schemas, secret_names, variables, ways
+from shared.devtools.kube_check import checkov, house, kafka_names, schemas, secret_names, variables, ways
 from shared.devtools.kube_check.render import Yaml
 from shared.kit.proxies import Proxies
 from shared.provision.services import service_names
@@ -61,6 +62,15 @@ def latest(o: list[Yaml]) -> None:
 
 def root(o: list[Yaml]) -> None:
     del pod(o, "points")["securityContext"]["runAsNonRoot"]
+    pod(o, "points")["securityContext"]["runAsUser"] = 0
+
+
+def anybody(o: list[Yaml]) -> None:
+    del pod(o, "points")["securityContext"]["runAsUser"]
+
+
+def linked(o: list[Yaml]) -> None:
+    del pod(o, "setup")["enableServiceLinks"]
 
 
 def writable(o: list[Yaml]) -> None:
@@ -70,6 +80,14 @@ def writable(o: list[Yaml]) -> None:
 def capability(o: list[Yaml]) -> None:
     container(o, "points")["securityContext"]["capabilities"]["add"] = ["NET_RAW"]
     container(o, "points")["securityContext"]["capabilities"]["drop"] = []
+
+
+def escalating(o: list[Yaml]) -> None:
+    container(o, "points")["securityContext"]["allowPrivilegeEscalation"] = True
+
+
+def unconfined(o: list[Yaml]) -> None:
+    del pod(o, "points")["securityContext"]["seccompProfile"]
 
 
 def token(o: list[Yaml]) -> None:
@@ -129,14 +147,10 @@ def tools_image(o: list[Yaml]) -> None:
 
 
 HOUSE: list[tuple[Callable[[list[Yaml]], None], str]] = [
-    (no_probe, "intake: service: no livenessProbe"),
     (same_probe, "three questions"),
-    (no_memory, "no memory in limits"),
-    (latest, "needs a version"),
-    (root, "isn't root"),
-    (writable, "readOnlyRootFilesystem"),
-    (capability, "must drop ALL"),
-    (token, "Job/setup: automountServiceAccountToken"),
+    (no_probe, "three questions"),
+    (anybody, "must run as a numbered user"),
+    (linked, "enableServiceLinks"),
     (unbounded, "needs a sizeLimit"),
     (short_grace, "grace 30 s isn't longer than the 55 s"),
     (no_drain, "readiness takes 6 s"),
@@ -157,6 +171,32 @@ HOUSE: list[tuple[Callable[[list[Yaml]], None], str]] = [
 def test_a_careless_manifest_is_found(kind: list[Yaml], harm: Callable[[list[Yaml]], None], told: str) -> None:
     harm(kind)
     assert any(told in sentence for sentence in house.check(kind)), house.check(kind)
+
+
+CHECKOV: list[tuple[Callable[[list[Yaml]], None], str, str]] = [
+    (no_probe, "intake", "CKV_K8S_8"),
+    (no_memory, "cases", "CKV_K8S_13"),
+    (latest, "cases", "CKV_K8S_14"),
+    (root, "points", "CKV_K8S_23"),
+    (writable, "points", "CKV_K8S_22"),
+    (capability, "points", "CKV_K8S_37"),
+    (escalating, "points", "CKV_K8S_20"),
+    (unconfined, "points", "CKV_K8S_31"),
+    (token, "setup", "CKV_K8S_38"),
+]
+
+
+def test_what_is_left_to_checkov_it_finds(kind: list[Yaml], tmp_path: Path) -> None:
+    # all at once: the program takes seconds to start
+    for harm, _, _ in CHECKOV:
+        harm(kind)
+    (tmp_path / "objects.yaml").write_text(yaml.safe_dump_all(kind), encoding="utf-8")
+    try:
+        found = checkov.findings(tmp_path / "objects.yaml")
+    except checkov.CheckovMissing as missing:
+        pytest.skip(f"no checkov: {missing}")
+    for _, name, rule in CHECKOV:
+        assert any(rule in one and f".{name}" in one for one in found), (rule, found)
 
 
 def test_backups_without_their_programs_are_found(production: list[Yaml]) -> None:

@@ -17,14 +17,15 @@ from uuid import UUID
 
 import asyncpg
 from rich.console import Console
+from rich.markdown import Markdown
 from rich.progress import Progress
-from rich.table import Table
 
 from shared.cli.whole_files import whole_text
 from shared.devtools.aged.ground import Ground, installation, prepare, servers
 from shared.devtools.bench import slow_calls
 from shared.devtools.bench.asking import Asked, Rush, ask
 from shared.devtools.bench.slow_calls import Calls
+from shared.devtools.capacity.third_year import section
 from shared.devtools.infra.suite import Infra
 from shared.devtools.infra.watchdog import Guard
 from shared.devtools.installation import Installation
@@ -293,31 +294,10 @@ def _beside(
 
 
 def show(found: Comparison, console: Console) -> None:
-    """Costs side by side, what was asked, then the longest statements."""
-    young, aged = found.empty.cost, found.aged.cost
-    table = Table(title=f"CPU µs / event: 0 … {found.ground.reports:,} 条上报 / reports")
-    for title in ("process", "at 0", f"at {found.ground.reports:,}"):
-        table.add_column(title, justify="right" if title != "process" else "left")
-    for name in young:
-        table.add_row(name, f"{young[name]:.1f}", f"{aged[name]:.1f}")
-    table.add_row("sum", f"{sum(young.values()):.1f}", f"{sum(aged.values()):.1f}")
-    console.print(table)
-    console.print(f"{found.dearer:+.1%} (goal ≤ {DEARER_MAX:.0%}); reconciled: {found.reconciled}")
-    pages = Table("service", "path", "p50 ms at 0", "p50 ms", "p99 ms at 0", "p99 ms", title="asked over HTTP")
-    at_0 = {(one.service, one.path, one.areas): one for one in found.empty.asked}
-    for one in found.aged.asked:
-        was = at_0[one.service, one.path, one.areas]
-        path = f"{one.path} ({one.areas})" if one.areas else one.path
-        row = (one.service, path, str(was.p50_ms), str(one.p50_ms), str(was.p99_ms), str(one.p99_ms))
-        pages.add_row(*row, style="red" if one in found.slow_pages else "default")
-    console.print(pages)
-    if found.aged.rush is not None:
-        rush = found.aged.rush
-        console.print(f"{rush.askers} at once: {rush.reads} read(s) of the database, slowest {rush.slowest_ms} ms")
-    longest = Table("service", "max ms at 0", "max ms", "without disk", "mean ms at 0", "mean ms", "calls", "statement")
-    for slow in found.statements:
-        colour = "red" if slow["too_long"] else "default"
-        times = ("max_ms_at_0", "max_ms", "own_ms", "mean_ms_at_0", "mean_ms")
-        shown = ["–" if slow[name] is None else f"{slow[name]:.1f}" for name in times]
-        longest.add_row(slow["service"], *shown, str(slow["calls"]), slow["statement"], style=colour)
-    console.print(longest)
+    """What docs/capacity.md will say, and what has missed its goal."""
+    console.print(Markdown(section(found.facts())))
+    for slow in found.slow_pages:
+        console.print(f"[red]{slow.path}: {slow.p99_ms} ms (p99), more than {PAGE_MS_MAX:.0f}[/red]")
+    for one in found.offenders:
+        words = f"too long, {one['own_ms']:.1f} ms: {one['service']}: {one['statement']}"
+        console.print(words, style="red", markup=False)

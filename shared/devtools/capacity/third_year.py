@@ -64,7 +64,8 @@ def _pages(found: Mapping[str, Any], n: str) -> str:
 
 
 def _rush(found: Mapping[str, Any]) -> str:
-    rush = found["rush"]
+    if (rush := found["rush"]) is None:
+        return ""
     return (
         f"{rush['askers']} who open `/city` at the same moment after Redis was flushed cause {rush['reads']} reading "
         f"of the database; the last one waited {rush['slowest_ms']:.0f} ms.\n"

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from shared.devtools.gen.files import ROOT
 from shared.devtools.kube import network, plan, routes
 from shared.devtools.kube_check import __main__ as kube_check
-from shared.devtools.kube_check import checkov, house, kafka_names, schemas, secret_names, variables, ways
+from shared.devtools.kube_check import house, kafka_names, schemas, secret_names, variables, ways
 from shared.devtools.kube_check.render import Yaml
 from shared.kit.proxies import Proxies
 from shared.provision.services import service_names
@@ -52,46 +51,12 @@ def same_probe(o: list[Yaml]) -> None:
     container(o, "intake")["livenessProbe"]["httpGet"]["path"] = "/readyz"
 
 
-def no_memory(o: list[Yaml]) -> None:
-    del container(o, "cases")["resources"]["limits"]["memory"]
-
-
-def latest(o: list[Yaml]) -> None:
-    container(o, "cases")["image"] = "beegrid:latest"
-
-
-def root(o: list[Yaml]) -> None:
-    del pod(o, "points")["securityContext"]["runAsNonRoot"]
-    pod(o, "points")["securityContext"]["runAsUser"] = 0
-
-
 def anybody(o: list[Yaml]) -> None:
     del pod(o, "points")["securityContext"]["runAsUser"]
 
 
 def linked(o: list[Yaml]) -> None:
     del pod(o, "setup")["enableServiceLinks"]
-
-
-def writable(o: list[Yaml]) -> None:
-    container(o, "points")["securityContext"]["readOnlyRootFilesystem"] = False
-
-
-def capability(o: list[Yaml]) -> None:
-    container(o, "points")["securityContext"]["capabilities"]["add"] = ["NET_RAW"]
-    container(o, "points")["securityContext"]["capabilities"]["drop"] = []
-
-
-def escalating(o: list[Yaml]) -> None:
-    container(o, "points")["securityContext"]["allowPrivilegeEscalation"] = True
-
-
-def unconfined(o: list[Yaml]) -> None:
-    del pod(o, "points")["securityContext"]["seccompProfile"]
-
-
-def token(o: list[Yaml]) -> None:
-    pod(o, "setup")["automountServiceAccountToken"] = True
 
 
 def unbounded(o: list[Yaml]) -> None:
@@ -171,32 +136,6 @@ HOUSE: list[tuple[Callable[[list[Yaml]], None], str]] = [
 def test_a_careless_manifest_is_found(kind: list[Yaml], harm: Callable[[list[Yaml]], None], told: str) -> None:
     harm(kind)
     assert any(told in sentence for sentence in house.check(kind)), house.check(kind)
-
-
-CHECKOV: list[tuple[Callable[[list[Yaml]], None], str, str]] = [
-    (no_probe, "intake", "CKV_K8S_8"),
-    (no_memory, "cases", "CKV_K8S_13"),
-    (latest, "cases", "CKV_K8S_14"),
-    (root, "points", "CKV_K8S_23"),
-    (writable, "points", "CKV_K8S_22"),
-    (capability, "points", "CKV_K8S_37"),
-    (escalating, "points", "CKV_K8S_20"),
-    (unconfined, "points", "CKV_K8S_31"),
-    (token, "setup", "CKV_K8S_38"),
-]
-
-
-def test_what_is_left_to_checkov_it_finds(kind: list[Yaml], tmp_path: Path) -> None:
-    # all at once: the program takes seconds to start
-    for harm, _, _ in CHECKOV:
-        harm(kind)
-    (tmp_path / "objects.yaml").write_text(yaml.safe_dump_all(kind), encoding="utf-8")
-    try:
-        found = checkov.findings(tmp_path / "objects.yaml")
-    except checkov.CheckovMissing as missing:
-        pytest.skip(f"no checkov: {missing}")
-    for _, name, rule in CHECKOV:
-        assert any(rule in one and f".{name}" in one for one in found), (rule, found)
 
 
 def test_backups_without_their_programs_are_found(production: list[Yaml]) -> None:

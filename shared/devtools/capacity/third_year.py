@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-PAGES = ("/city", "/", "/v1/tracking/progress", "/v1/tracking/hops")
-
 
 def section(found: Mapping[str, Any]) -> str:
     """The section. Raises KeyError where `found` isn't what the benchmark writes."""

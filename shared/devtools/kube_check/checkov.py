@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -30,13 +31,14 @@ class CheckovMissing(Exception):
     """It can't be installed here: no uv, or no package index."""
 
 
+@cache
 def command() -> list[str]:
     """What runs it. Raises CheckovMissing; the first time it is fetched, then it lies in uv's cache."""
     uv = shutil.which("uv") or str(ROOT / ".tools/bin/uv")
     words = [uv, "tool", "run", "--quiet", "--python", sys.executable, "--from", f"checkov=={VERSION}"]
     try:
         done = subprocess.run(
-            [*words, "checkov", "--version"], capture_output=True, text=True, check=False, timeout=INSTALL_S
+            [*words, "python", "-c", "pass"], capture_output=True, text=True, check=False, timeout=INSTALL_S
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise CheckovMissing(str(error)) from error

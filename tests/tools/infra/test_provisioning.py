@@ -172,10 +172,10 @@ class Cluster:
 
 TOPICS = [TopicSpec("riders.changed.v1", 2, HOUR_MS), TopicSpec("inbound.kestrel.riders.v1", 1, HOUR_MS, dlq=False)]
 ACLS = [
-    AclSpec("riders", write=["riders.changed.v1"], read_prefixed=["inbound."], groups=["riders"]),
-    AclSpec("cases", read=["riders.changed.v1"], groups=["cases"]),
-    AclSpec("company-kestrel", write_prefixed=["inbound.kestrel."]),
-    AclSpec("company-heron", write_prefixed=["inbound.heron."]),
+    AclSpec("riders", write=["riders.changed.v1"], read=["inbound.kestrel.riders.v1"], group_prefixes=["riders"]),
+    AclSpec("cases", read=["riders.changed.v1"], group_prefixes=["cases"]),
+    AclSpec("company-kestrel", write=["inbound.kestrel.riders.v1"]),
+    AclSpec("company-heron", write=["inbound.heron.riders.v1"]),
 ]
 USERS = {spec.user: f"{spec.user}-password" for spec in ACLS}
 
@@ -216,7 +216,7 @@ def test_a_second_run_changes_nothing_and_a_changed_one_only_the_difference(clus
     again = provision_kafka(cluster.bootstrap, cluster.admin, cluster.prefix, TOPICS, USERS, ACLS, cluster.users)
     assert (again.topics_created, again.topics_altered, again.acls_added, again.acls_removed) == ([], [], 0, 0)
     topics = [TopicSpec("riders.changed.v1", 3, HOUR_MS * 2), TOPICS[1]]
-    rights = [AclSpec("cases", groups=["cases"])]
+    rights = [AclSpec("cases", group_prefixes=["cases"])]
     changed = provision_kafka(cluster.bootstrap, cluster.admin, cluster.prefix, topics, USERS, rights, cluster.users)
     assert changed.topics_altered == [f"{cluster.prefix}riders.changed.v1"]
     assert (changed.acls_added, changed.acls_removed) == (0, 2)

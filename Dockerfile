@@ -49,7 +49,7 @@ CMD ["shared.cli.main", "--help"]
 
 # Compose's issuer of tokens and its demo: `docker build --target dev`. No cluster and no other container has it.
 FROM runtime AS dev
-USER root
+USER 0:0
 RUN install -d -o 10001 -g 10001 -m 0700 /var/lib/beegrid/issuer
 COPY shared/devtools /opt/beegrid/lib/python3.11/site-packages/shared/devtools
 USER 10001:10001

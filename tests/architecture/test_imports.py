@@ -35,6 +35,10 @@ VIOLATIONS = [
     ("services/riders/handlers.py", "from services.riders import api", "everything points towards the domain"),
     ("services/riders/usecases.py", "import shared.devtools.gen", "nothing that runs in production"),
     ("shared/devtools/__init__.py", "from services.riders import domain", "tools know services only"),
+    ("services/riders/app.py", "import shared.provision.services", "nothing that runs in production"),
+    ("shared/cli/numbers.py", "from shared.devtools import suite", "tools stand on the operator's commands"),
+    ("shared/synthetic/pace.py", "from shared.cli import client", "tools stand on the operator's commands"),
+    ("shared/provision/services.py", "from shared.synthetic import pace", "tools stand on the operator's commands"),
     ("services/riders/api.py", "import asyncpg", "reach the database through the store"),
 ]
 

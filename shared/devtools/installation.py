@@ -18,14 +18,13 @@ from shared.devtools.infra.suite import Infra
 from shared.devtools.mould import ROLES, Mould, mould_of
 from shared.kit.about import Secret
 from shared.provision.kafka import KafkaAdmin, delete_topics
-from shared.provision.migrate import migrate
+from shared.provision.migrate import migrate, migrations_of
 from shared.provision.postgres import app_role, database_url, drop_database, owner_role, provision_postgres
 from shared.provision.services import about, service_names
 from shared.provision.topology import Cluster, provision_suite
 
 ROOT = Path(__file__).resolve().parents[2]
 RoleName = Callable[..., str]
-KIT_MIGRATIONS = ROOT / "shared" / "kit" / "migrations"
 
 
 @dataclass
@@ -121,9 +120,7 @@ class Installation:
 
     def migrate(self, service: str, database: str = "") -> None:
         """Bring one service's schema up to date, in this installation's database unless another is named."""
-        folders = [KIT_MIGRATIONS, ROOT / "services" / service / "migrations"]
-        url = self.dsn(service, owner_role, database)
-        migrate(url, service, [path for path in folders if path.is_dir()])
+        migrate(self.dsn(service, owner_role, database), service, migrations_of(service))
 
     def _migrate_all(self, database: str) -> None:
         with ThreadPoolExecutor(max_workers=4) as threads:

@@ -5,16 +5,14 @@ The init container of a pod: a new version's pods wait here for the set-up job, 
 
 import asyncio
 import sys
-from pathlib import Path
 
 import asyncpg
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.kit import clock
-from shared.provision.migrate import TABLE, VERSION
+from shared.provision.migrate import TABLE, VERSION, migrations_of
 
-ROOT = Path(__file__).resolve().parents[2]
 LOOK_EVERY_S = 1.0
 
 
@@ -33,10 +31,10 @@ def wanted_versions(service: str) -> set[str]:
     Raises:
         ValueError: there is no such service.
     """
-    own = ROOT / "services" / service / "migrations"
-    if not own.is_dir():
+    folders = migrations_of(service)
+    if len(folders) == 1:
         raise ValueError(f"no migrations of {service!r}")
-    files = [*(ROOT / "shared" / "kit" / "migrations").glob("*.sql"), *own.glob("*.sql")]
+    files = (file for folder in folders for file in folder.glob("*.sql"))
     return {found.group(1) for file in files if (found := VERSION.match(file.name))}
 
 

@@ -13,14 +13,22 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import asyncpg
 
 from shared.provision.postgres import cluster_lock, run_blocking
+from shared.provision.services import ROOT
 
 LOCK_WAIT_S = 300.0
 TABLE = "schema_migrations"
 VERSION = re.compile(r"^(\d+).*\.sql$")
+KIT_MIGRATIONS = ROOT / "shared" / "kit" / "migrations"
 
 
 class MigrationError(RuntimeError):
     """A migration failed or can't be run; the text carries what dbmate has said."""
+
+
+def migrations_of(service: str) -> list[Path]:
+    """The folders of a service's migrations: the kit's, and its own where it has any."""
+    own = ROOT / "services" / service / "migrations"
+    return [KIT_MIGRATIONS, *([own] if own.is_dir() else [])]
 
 
 def migrate(owner_url: str, service: str, dirs: Sequence[Path], lock_wait_s: float = LOCK_WAIT_S) -> list[str]:

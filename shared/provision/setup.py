@@ -20,13 +20,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.kit import clock
 from shared.provision.kafka import KafkaAdmin, connect_admin
-from shared.provision.migrate import MigrationError, migrate
+from shared.provision.migrate import MigrationError, migrate, migrations_of
 from shared.provision.postgres import database_url, owner_role, provision_postgres
 from shared.provision.services import service_names
 from shared.provision.topology import Cluster, provision_suite
 
 T = TypeVar("T")
-ROOT = Path(__file__).resolve().parents[2]
 EXIT_MISCONFIGURED = 78
 TRY_EVERY_S = 1.0
 
@@ -125,8 +124,7 @@ def _postgres(
 
     def up_to_date(service: str) -> list[str]:
         url = database_url(admin_url, database, owner_role(service), passwords[owner_role(service)])
-        folders = [ROOT / "shared" / "kit" / "migrations", ROOT / "services" / service / "migrations"]
-        return migrate(url, service, [folder for folder in folders if folder.is_dir()])
+        return migrate(url, service, migrations_of(service))
 
     with ThreadPoolExecutor(max_workers=4) as threads:
         for service, applied in zip(services, threads.map(up_to_date, services), strict=True):

@@ -164,7 +164,8 @@ def _imports(root: Path, python: Path) -> str:
     modules += ["shared.provision.setup", "shared.provision.await_schema", "shared.cli.main", "shared.kit.probe"]
     lines = [f"import {module}" for module in modules]
     lines += [
-        "from shared.provision.await_schema import ROOT, wanted_versions",
+        "from shared.provision.await_schema import wanted_versions",
+        "from shared.provision.services import ROOT",
         "assert 'site-packages' in str(ROOT), ROOT",
         "from importlib.util import find_spec",
         "assert find_spec('shared.devtools') is None, 'the image has tools'",

@@ -16,6 +16,8 @@ from shared.synthetic.pace import paced
 from shared.synthetic.reports import spread
 
 COMPANY = "bench"
+WARM = 3_000
+"""Events that a side takes before it is measured."""
 TEXT = "井盖破损，影响骑行，请尽快处理"
 
 

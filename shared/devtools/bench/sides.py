@@ -1,7 +1,7 @@
 """What is measured alike of the suite and of the floor: events through five hops, what they cost, and that all came."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from uuid import UUID
 
 import asyncpg
@@ -20,6 +20,7 @@ from shared.devtools.installation import Installation
 from shared.devtools.suite import Suite
 from shared.kit import clock
 from shared.kit.db import Pool, prepare_connection
+from shared.provision.postgres import app_role
 from shared.synthetic.door import Door
 from shared.synthetic.opening import import_city
 
@@ -171,6 +172,14 @@ class Bench(Side):
             answer = await client.get(f"{self.suite.services['points'].url}/ops/points/status")
             tallies = answer.json()["tallies"]
         return {name: tallies[name] for name in ("imbalance", "ledger_sum")}
+
+
+def of_roles(made: Installation, settings: Mapping[str, str | None]) -> Iterator[str]:
+    """Statements that set this for connections that the services will make; None: as the server has it."""
+    for service in made.services:
+        role = f"ALTER ROLE {app_role(service, made.role_prefix)} IN DATABASE {made.name}"
+        for name, value in settings.items():
+            yield f"{role} RESET {name}" if value is None else f"{role} SET {name} = '{value}'"
 
 
 async def pools_of(installation: Installation) -> tuple[Pool, Pool]:

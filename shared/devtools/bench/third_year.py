@@ -9,10 +9,10 @@ import asyncio
 import contextlib
 import json
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -24,14 +24,15 @@ from shared.cli.whole_files import whole_text
 from shared.devtools.aged.ground import Ground, installation, prepare, servers
 from shared.devtools.bench import slow_calls
 from shared.devtools.bench.asking import Asked, Rush, ask
+from shared.devtools.bench.load import WARM, riders, settle_riders
+from shared.devtools.bench.sides import HOPS, SQL_COUNT_MESSAGES, Bench, of_roles, pools_of
 from shared.devtools.bench.slow_calls import Calls
 from shared.devtools.capacity.third_year import section
 from shared.devtools.infra.suite import Infra
 from shared.devtools.infra.watchdog import Guard
 from shared.devtools.installation import Installation
 from shared.devtools.suite import Suite
-from shared.kit.db import Pool
-from shared.provision.postgres import app_role, drop_database
+from shared.provision.postgres import drop_database
 
 DEARER_MAX = 0.15
 LISTED = 15
@@ -57,23 +58,6 @@ SELECT (SELECT sum(n) FROM routing.counters WHERE what = 'outcome')::bigint AS r
            + (SELECT count(*) FROM points.dead_letters WHERE status IN ('dead', 'parked', 'rejected'))
            + (SELECT count(*) FROM notifications.dead_letters WHERE status IN ('dead', 'parked', 'rejected')) AS dead
 """
-
-
-class Runs(Protocol):
-    """What is needed of the benchmark."""
-
-    suite: Suite
-    admin: Pool
-    total: int
-
-    async def throughput(self, rider_ids: Sequence[UUID]) -> tuple[float, dict[str, float]]:
-        """Events per second, and CPU µs of each process per event."""
-
-    async def close(self) -> None:
-        """Give its connections back."""
-
-
-Begin = Callable[[Suite, argparse.Namespace, Console], Awaitable[tuple[Runs, list[UUID]]]]
 
 
 @dataclass
@@ -146,7 +130,21 @@ class Comparison:
         }
 
 
-def run(options: argparse.Namespace, console: Console, begin: Begin) -> int:
+async def begin(suite: Suite, options: argparse.Namespace, console: Console) -> tuple[Bench, list[UUID]]:
+    """A warm suite with a map, for one turn of a comparison; the benchmark, and riders to report."""
+    if suite.installation.infra.postgres is None:
+        raise SystemExit("the benchmark needs servers of its own: unset BEEGRID_POSTGRES_ADMIN_URL")
+    bench = Bench(suite, *await pools_of(suite.installation), console)
+    bench.there_before = await bench.admin.fetchval(SQL_COUNT_MESSAGES)
+    await bench.put_in_city()
+    people, warm = riders(options.reports), riders(WARM)
+    await settle_riders(suite.installation, [*people, *warm])
+    console.print("warm-up …")
+    await bench.throughput(warm)
+    return bench, people
+
+
+def run(options: argparse.Namespace, console: Console) -> int:
     """Load or find the ground, compare, write bench-aged.json; exit status 1 where a goal is missed."""
     with _folder(options.ground) as folder:
         with Progress(console=console) as progress:
@@ -154,7 +152,7 @@ def run(options: argparse.Namespace, console: Console, begin: Begin) -> int:
             ground = prepare(folder, options.aged, lambda done, all_: progress.update(bar, completed=done, total=all_))
         console.print(f"ground: {ground.reports:,} reports until {ground.until}, loaded in {ground.took_s:.0f} s")
         with servers(folder, {"track_commit_timestamp": "on", **slow_calls.SETTINGS}) as infra:
-            found = asyncio.run(_Turns(options, console, begin, infra, folder).compare(ground))
+            found = asyncio.run(_Turns(options, console, infra, folder).compare(ground))
     file = options.out.with_name("bench-aged.json")
     file.parent.mkdir(parents=True, exist_ok=True)
     with whole_text(file) as target:
@@ -178,10 +176,9 @@ def _folder(kept: Path | None) -> Iterator[Path]:
 class _Turns:
     """The suites of both sides, one of which runs at a time."""
 
-    def __init__(self, options: argparse.Namespace, console: Console, begin: Begin, infra: Infra, folder: Path) -> None:
+    def __init__(self, options: argparse.Namespace, console: Console, infra: Infra, folder: Path) -> None:
         self.options = options
         self.console = console
-        self.begin = begin
         self.infra = infra
         self.logs: Path = options.out.parent / "bench-logs"
         self.logs.mkdir(parents=True, exist_ok=True)
@@ -195,10 +192,11 @@ class _Turns:
         """Take the turns."""
         found = Comparison(ground, Side(), Side(), settings=self.settings)
         sides = {EMPTY: found.empty, AGED: found.aged}
-        await self._unpin(self.installations[AGED])
+        # what an earlier run tried on a ground that stays; `set_up` then says again what is delivered
+        await self._set(AGED, {"ALL": None})
         for name, made in self.installations.items():
             await asyncio.to_thread(made.set_up)
-            await self._pin(made, name)
+            await self._set(name, self.settings)
         for name in self.installations:
             await self._sql(name, "CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
         await self._sql(AGED, "SELECT pg_stat_statements_reset()")
@@ -217,9 +215,9 @@ class _Turns:
         made = self.installations[name]
         suite = Suite(made, self.infra.guard or Guard(), self.logs)
         try:
-            await asyncio.to_thread(suite.start, ("intake", "routing", "cases", "points", "notifications"))
+            await asyncio.to_thread(suite.start, HOPS)
             before = (await self._sql(name, SQL_COUNTED))[0]
-            bench, people = await self.begin(suite, self.options, self.console)
+            bench, people = await begin(suite, self.options, self.console)
             rate, spent = await bench.throughput(people)
             after = (await self._sql(name, SQL_COUNTED))[0]
             side.per_second.append(round(rate, 1))
@@ -246,18 +244,9 @@ class _Turns:
             log.seek(began_at)
             return slow_calls.read(log)
 
-    async def _unpin(self, made: Installation) -> None:
-        """What an earlier run tried on a ground that stays; `set_up` then says again what is delivered."""
-        for service in made.services:
-            role = app_role(service, made.role_prefix)
-            await self._sql(AGED, f"ALTER ROLE {role} IN DATABASE {made.name} RESET ALL")
-
-    async def _pin(self, made: Installation, database: str) -> None:
-        """Settings to try, for the running services' roles."""
-        for service in made.services:
-            role = app_role(service, made.role_prefix)
-            for name, value in self.settings.items():
-                await self._sql(database, f"ALTER ROLE {role} IN DATABASE {made.name} SET {name} = '{value}'")
+    async def _set(self, name: str, settings: Mapping[str, str | None]) -> None:
+        for statement in of_roles(self.installations[name], settings):
+            await self._sql(name, statement)
 
     async def _sql(self, name: str, statement: str) -> list[asyncpg.Record]:
         made = self.installations[name]

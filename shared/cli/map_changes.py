@@ -13,7 +13,7 @@ out = Screen()
 COLUMNS = ("old_code", "new_code")
 MAPPING_HELP = "CSV with columns old_code, new_code and, where an area is divided, share (0 to 1)"
 MAPPING_ENCODING_HELP = "of the mapping file; Excel in Chinese saves gb18030"
-ACCEPT_HELP = "let areas vanish, or codes stand for other ground, although something is kept under them"
+ACCEPT_HELP = "let areas vanish, or codes stand for other ground, whatever is kept under them"
 _REMARKS = ("note", "备注")
 SHOWN_MAX = 30
 Dependents = Mapping[str, Mapping[str, int]]
@@ -33,8 +33,8 @@ class Client(Protocol):
 def put_in_force(
     client: Client, version: str, *, strict: bool, mapping: Mapped, accept: bool, dry_run: bool = False
 ) -> bool:
-    """Check, list what vanishes or moves, and activate. False: something is kept under codes that nobody takes over,
-    or that stand for other ground.
+    """Check, list what vanishes or moves, and activate. False: nobody takes over from codes that vanish, or codes
+    stand for other ground, and that isn't accepted.
 
     Raises:
         CliError: the service refuses; every faulty line of the mapping is named as the file counts it.
@@ -52,27 +52,27 @@ def put_in_force(
     kept = dependents_of(client, [*(area["code"] for area in found["vanishing"]), *moved])
     _show_vanishing(found["vanishing"], kept)
     _show_moved(found["moved"], kept)
-    orphaned = [code for code in lost if code in kept]
-    strayed = [code for code in moved if code in kept]
-    if strayed and not accept:
+    # also where nothing is kept now: reports on their way may be kept there a moment later
+    if moved and not accept:
         out.print(
-            f"[red]未启用 / Not activated[/red]: {len(strayed)} 个改指别处的编号下仍有内容：给新的范围用新编号，"
-            "或用 --accept 让其留在原编号 / something is kept under codes that stand for other ground: "
-            "give that ground new codes, or --accept that it goes with them",
+            f"[red]未启用 / Not activated[/red]: {len(moved)} 个编号改指别处（{_with(moved, kept)} 个下有内容）："
+            "给新的范围用新编号，或用 --accept 让其留在原编号 / codes stand for other ground, "
+            f"{_with(moved, kept)} with something kept there: give the ground new codes, or --accept it",
             soft_wrap=True,
         )
         return False
-    if orphaned and not accept:
+    if lost and not accept:
         out.print(
-            f"[red]未启用 / Not activated[/red]: {len(orphaned)} 个将消失的区域仍有内容：用 --mapping 说明由谁承接，"
-            "或用 --accept 放弃 / vanishing areas have something: name who takes over (--mapping), or --accept",
+            f"[red]未启用 / Not activated[/red]: {len(lost)} 个区域将消失（{_with(lost, kept)} 个下有内容）："
+            f"用 --mapping 说明由谁承接，或用 --accept 放弃 / areas vanish, {_with(lost, kept)} with something kept: "
+            "name who takes over (--mapping), or --accept",
             soft_wrap=True,
         )
         return False
     if dry_run:
         out.print(f"仅检查，未启用 / Only checked, nothing changed: {found['changed']} areas would change")
         return True
-    _show_activated(client.post(path, {**wanted, "accept": accept or bool(lost or moved)}))
+    _show_activated(client.post(path, {**wanted, "accept": accept}))
     return True
 
 
@@ -109,6 +109,10 @@ def dependents_of(client: Client, codes: Sequence[str]) -> Dependents:
             for code, number in counts.items():
                 found.setdefault(code, {})[thing] = number
     return found
+
+
+def _with(codes: Sequence[str], kept: Dependents) -> int:
+    return sum(code in kept for code in codes)
 
 
 def _as_in_file(error: CliError, numbers: Sequence[int]) -> CliError:

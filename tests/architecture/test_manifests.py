@@ -305,6 +305,14 @@ def test_a_wrong_variable_is_found(kind: list[Yaml], harm: Callable[[list[Yaml]]
     assert any(told in sentence for sentence in variables.of_manifests(kind)), variables.of_manifests(kind)
 
 
+def test_a_front_door_that_writes_down_addresses_is_found(kind: list[Yaml]) -> None:
+    setting = one(kind, "EnvoyProxy", "beegrid")["spec"]["telemetry"]["accessLog"]["settings"][0]
+    setting["format"]["json"]["path"] = "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%"
+    assert ways.check(kind, ROOT) == ["Gateway/beegrid: logs %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%"]
+    del one(kind, "Gateway", "beegrid")["spec"]["infrastructure"]
+    assert ways.check(kind, ROOT) == ["Gateway/beegrid: logs in Envoy's own format, with every request's whole address"]
+
+
 def test_a_secret_that_nobody_makes_is_found(kind: list[Yaml]) -> None:
     variable(kind, "cases", "POSTGRES_PASSWORD")["valueFrom"]["secretKeyRef"]["name"] = "case-postgres"
     assert secret_names.check(kind, ROOT) == ["Deployment/cases: nobody makes the Secret case-postgres"]
@@ -325,6 +333,7 @@ BROKEN: list[tuple[str, str, list[Any], Any, str]] = [
     ("Kafka", "beegrid", ["spec", "kafka", "replicas"], 3, "replicas"),
     ("Cluster", "beegrid-postgres", ["spec", "instances"], "one", "not of type 'integer'"),
     ("PodMonitor", "beegrid", ["spec", "selectors"], {}, "selectors"),
+    ("EnvoyProxy", "beegrid", ["spec", "telemetry", "accesslog"], {}, "accesslog"),
     ("HTTPRoute", "beegrid", ["spec", "rules", 0, "matches", 0, "path", "type"], "Prefix", "is not one of"),
 ]
 

@@ -62,10 +62,45 @@ async def test_a_failure_is_shared_and_forgotten(now_s: list[float]) -> None:
     for _ in range(3):
         with pytest.raises(OSError, match="away"):
             await answer.get()
-    assert source.asked == 1
+    assert source.asked == 2  # at once with another connection, then not for a second
     source.error = None
     now_s[0] += 1.1
-    assert await answer.get() == 2
+    assert await answer.get() == 3
+
+
+async def test_one_dead_connection_refuses_nobody(now_s: list[float]) -> None:
+    asked = 0
+
+    async def ask() -> int:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise ConnectionResetError
+        return asked
+
+    assert await SharedAnswer(ask, fresh_s=1.0).get() == 2
+
+
+async def test_what_took_long_to_fail_or_would_fail_again_is_asked_once(now_s: list[float]) -> None:
+    """A server that is away: whoever waits has waited long enough, and a defect stays one."""
+    asked = 0
+
+    async def late() -> int:
+        nonlocal asked
+        asked += 1
+        now_s[0] += 4.0
+        raise TimeoutError
+
+    async def wrong() -> int:
+        nonlocal asked
+        asked += 1
+        raise ZeroDivisionError
+
+    for ask, error in ((late, TimeoutError), (wrong, ZeroDivisionError)):
+        asked = 0
+        with pytest.raises(error):
+            await SharedAnswer(ask, fresh_s=1.0).get()
+        assert asked == 1
 
 
 async def test_a_failure_does_not_last_as_long_as_an_answer(now_s: list[float]) -> None:
@@ -77,9 +112,9 @@ async def test_a_failure_does_not_last_as_long_as_an_answer(now_s: list[float]) 
         await answer.get()
     source.error = None
     now_s[0] += 1.1
-    assert await answer.get() == 2
+    assert await answer.get() == 3
     now_s[0] += 299
-    assert await answer.get() == 2
+    assert await answer.get() == 3
 
 
 class Pool:

@@ -81,7 +81,8 @@ class PhotoOut(Answer):
 async def upload_photo(
     request: Request, response: Response, caller: Caller, service: CurrentService, inlets: CurrentInlets
 ) -> PhotoOut:
-    """Upload a photo of at most 16 MiB and 64 megapixels, as the body or as the form's file. 200: it was there already.
+    """Upload a photo of at most 16 MiB and 64 megapixels (WebP: 16), as the body or as the form's file. 200: it was
+    there already.
 
     JPEG, PNG, WebP and HEIC are known by their bytes: the type may be missing, octets or any `image/…`. The photo is
     made anew from its pixels; what else was in the file is dropped. Unused, it is gone after 24 hours.

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
@@ -96,7 +96,7 @@ WHERE h.id > $1 AND h.id <= $2 AND (e.strangers > 0 OR CASE h.state
     ELSE coalesce(e.held, e.posted, e.voided, e.reversed) IS NOT NULL
 END)
 """
-SQL_RECENT_RIDERS = "SELECT DISTINCT rider_id FROM entries WHERE made_at >= $1 LIMIT $2"
+SQL_RECENT_RIDERS = "SELECT DISTINCT rider_id FROM entries WHERE made_at >= $1 AND made_at < $2"
 # Since the last round read all of an account's entries, only the later ones have to be read.
 SQL_RECENT_WRONG = f"""
 SELECT count(*) FROM unnest($1::uuid[]) AS moved (rider_id)
@@ -115,7 +115,8 @@ SHARE_ACCOUNTS_MAX = 500
 SHARE_ENTRIES = 50
 # Of a hold what began it lies beside its neighbours', what ended it anywhere.
 SHARE_HOLDS = 50
-RECENT_RIDERS_MAX = 20_000
+RECENT_SLICE = timedelta(seconds=15)
+"""A province's busiest minute brings some 2,000 entries in it."""
 RECENT_SHARE_RIDERS = 200
 Part = Literal["accounts", "account", "holds"]
 
@@ -227,9 +228,14 @@ def _part(done: int, of: int) -> float:
     return min(1.0, done / of) if of > 0 else 1.0
 
 
-async def recent_riders(conn: Connection, since: datetime) -> list[UUID]:
-    """Whose accounts moved since then, at most RECENT_RIDERS_MAX: the round reaches the others."""
-    return [row["rider_id"] for row in await conn.fetch(SQL_RECENT_RIDERS, since, RECENT_RIDERS_MAX)]
+async def recent_riders(conn: Connection, since: datetime, until: datetime) -> list[UUID]:
+    """Whose accounts moved in that time, however many: read in slices of time, so that no statement takes long."""
+    found: set[UUID] = set()
+    while since < until:
+        upto = min(since + RECENT_SLICE, until)
+        found.update(row["rider_id"] for row in await conn.fetch(SQL_RECENT_RIDERS, since, upto))
+        since = upto
+    return sorted(found)
 
 
 async def recent_wrong(conn: Connection, riders: Sequence[UUID]) -> int:

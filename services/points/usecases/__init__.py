@@ -112,7 +112,9 @@ async def set_rule(work: Work, rule: Rule) -> None:
 
 async def check_recent(conn: Connection) -> int:
     """How many accounts that moved in the last minutes their entries don't explain."""
-    riders = await rounds.recent_riders(conn, await database_now(conn) - RECENT)
+    now = await database_now(conn)
+    # what is committed later may be made earlier: the next call's window reaches back far enough
+    riders = await rounds.recent_riders(conn, now - RECENT, now)
     return await rounds.recent_wrong(conn, riders)
 
 

@@ -21,6 +21,7 @@ def check(objects: Sequence[Yaml], root: Path) -> list[str]:
         *unrouted(objects, root),
         *unselected(objects),
         *unadmitted(objects),
+        *overheard(objects),
         *crowded(objects),
         *forgeable(objects),
         *unread(objects),
@@ -81,6 +82,22 @@ def unadmitted(objects: Sequence[Yaml]) -> Iterator[str]:
         name = one["spec"]["gatewayClassName"]
         if network.GATEWAY_CLASSES.get(name) != network.GATEWAY.namespace:
             yield f"{name_of(one)}: class {name}, and policies admit {network.GATEWAY.namespace} only"
+
+
+def overheard(objects: Sequence[Yaml]) -> Iterator[str]:
+    """The front door's log has nothing of a request but its method: addresses have riders' numbers and links in them.
+
+    Envoy's own format, which it takes where none is said, has the whole address.
+    """
+    said = {one["metadata"]["name"]: one["spec"] for one in of_kind(objects, "EnvoyProxy")}
+    for one in of_kind(objects, "Gateway"):
+        proxy = said.get(one["spec"].get("infrastructure", {}).get("parametersRef", {}).get("name"), {})
+        settings = proxy.get("telemetry", {}).get("accessLog", {}).get("settings", [])
+        if not settings:
+            yield f"{name_of(one)}: logs in Envoy's own format, with every request's whole address"
+        for text in (text for setting in settings for text in setting["format"]["json"].values()):
+            if "%REQ(" in text and text != "%REQ(:METHOD)%":
+                yield f"{name_of(one)}: logs {text}"
 
 
 def crowded(objects: Sequence[Yaml]) -> Iterator[str]:

@@ -5,13 +5,19 @@ from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 from shared.kit import clock
+from shared.kit.db import is_transient
 
 T = TypeVar("T")
 FAILURE_S = 1.0
+AT_ONCE_S = 0.1
+"""What fails sooner has met a connection that was dead already; another one may lead to a server that answers."""
 
 
 class SharedAnswer(Generic[T]):
-    """Asks at most once at a time; an answer serves for `fresh_s` seconds, a failure for one at most."""
+    """Asks at most once at a time; an answer serves for `fresh_s` seconds, a failure for one at most.
+
+    A transient failure that comes at once is no answer yet: everybody would be refused for one dead connection.
+    """
 
     def __init__(self, ask: Callable[[], Awaitable[T]], fresh_s: float = 1.0) -> None:
         self._ask = ask
@@ -34,8 +40,17 @@ class SharedAnswer(Generic[T]):
     async def _keep(self) -> T:
         fresh_s = min(self._fresh_s, FAILURE_S)
         try:
-            answer = await self._ask()
+            answer = await self._asked()
             fresh_s = self._fresh_s
             return answer
         finally:
             self._until_s = clock.monotonic_s() + fresh_s
+
+    async def _asked(self) -> T:
+        began_s = clock.monotonic_s()
+        try:
+            return await self._ask()
+        except Exception as error:
+            if not is_transient(error) or clock.monotonic_s() - began_s > AT_ONCE_S:
+                raise
+        return await self._ask()

@@ -31,13 +31,17 @@ def signed(http: httpx.Client, url: str, target: str, body: Any, secret: bytes) 
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One request: `status` 0 means that no answer came; `at_s` is the clock's monotonic time of its start."""
+    """One request: `status` 0 means that no answer came; `at_s` is the clock's monotonic time of its start.
+
+    `why`: what a refusal said.
+    """
 
     kind: str
     status: int
     took_s: float
     at_s: float
     retry_after: bool
+    why: str = ""
 
 
 @dataclass
@@ -94,7 +98,8 @@ class Visitors:
                 self._note(kind, answer)
                 status = answer.status_code if answer is not None else 0
                 told = answer is not None and "Retry-After" in answer.headers
-                self.visits.append(Visit(kind, status, took_s, started_s, told))
+                why = answer.text[:300] if answer is not None and status >= 400 else ""
+                self.visits.append(Visit(kind, status, took_s, started_s, told, why))
                 self._enough.wait(max(0.0, every_s - took_s))
 
     def _file(self, http: httpx.Client, rng: random.Random, number: int) -> httpx.Response:
@@ -141,7 +146,8 @@ def answer_problems(visits: list[Visit], most_s: float) -> list[str]:
 
 
 def told(visits: list[Visit]) -> str:
-    """One line: how many of which kind ended how, and the slowest."""
+    """One line: how many of which kind ended how, the slowest, and why the first was refused."""
     counts = Counter(f"{visit.kind} {visit.status}" for visit in visits)
     slowest_s = max((visit.took_s for visit in visits), default=0.0)
-    return f"{dict(sorted(counts.items()))}, slowest {slowest_s:.1f} s"
+    why = next((visit.why for visit in visits if visit.why), "")
+    return f"{dict(sorted(counts.items()))}, slowest {slowest_s:.1f} s{why and f'; {why}'}"

@@ -6,6 +6,7 @@ import struct
 import tracemalloc
 import zlib
 from pathlib import Path
+from typing import Any
 
 import imagehash
 import pytest
@@ -13,7 +14,7 @@ from PIL import ExifTags, Image, ImageChops
 
 from services.intake import domain
 from services.intake.usecases.decoding.hashing import phash
-from services.intake.usecases.decoding.headers import check_jpeg
+from services.intake.usecases.decoding.headers import check_jpeg, webp_canvas
 from services.intake.usecases.decoding.pixels import process
 from shared.kit.refusals import Refusal
 
@@ -147,6 +148,21 @@ def test_a_webp_or_a_progressive_jpeg_may_be_less_large() -> None:
     assert refusal(encoded(Image.new("L", (4_100, 4_000)), "WEBP", method=0)) == "photo_too_heavy"
     progressive = encoded(Image.new("RGB", (7_500, 7_500)), "JPEG", progressive=True, subsampling=0)
     assert refusal(progressive) == "photo_too_heavy"
+
+
+@pytest.mark.parametrize(
+    ("form", "options"),
+    [(b"VP8 ", {"quality": 60}), (b"VP8L", {"lossless": True}), (b"VP8X", {"exif": b"Exif\0\0II*\0\x08\0\0\0\0\0"})],
+)
+def test_each_form_of_webp_is_refused_by_its_size_before_it_is_opened(
+    form: bytes, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To open one takes memory for all its pixels: a process without it would only say that it is no image."""
+    content = encoded(Image.new("RGB", (5_712, 4_284), "grey"), "WEBP", method=0, **options)
+    assert content[12:16] == form
+    assert webp_canvas(content) == (5_712, 4_284)
+    monkeypatch.setattr(Image, "open", None)
+    assert refusal(content) == "photo_too_heavy"
 
 
 def test_several_pictures_in_one_file_are_the_first() -> None:

@@ -129,5 +129,10 @@ async def test_what_has_just_moved_is_checked_at_once(ledger: Ledger, owner: asy
         assert await usecases.check_recent(conn) == 0
         await owner.execute("UPDATE accounts SET available = available + 1")
         assert await usecases.check_recent(conn) == 2 * RIDERS
+        # over all slices of the window, each with other riders
+        await owner.execute(
+            "UPDATE entries SET made_at = now() - (1 + abs(hashtext(rider_id::text)) % 170) * interval '1 second'"
+        )
+        assert await usecases.check_recent(conn) == 2 * RIDERS
         await owner.execute("UPDATE entries SET made_at = made_at - interval '1 hour'")
         assert await usecases.check_recent(conn) == 0, "old movements are the round's"

@@ -303,10 +303,14 @@ def test_what_vanishes_is_listed_and_what_is_kept_there_needs_a_word(client: Rec
     mapping = tmp_path / "mapping.csv"
     mapping.write_text("old_code,new_code,share\n330103,330102,0.7\n,,\n", "utf-8-sig")
     code, text = activate("--mapping", str(mapping))
-    assert code == 0 and "330102" in text
+    assert (code, activations(client)) == (1, []), "nothing is kept at 330199 now, a report may be on its way there"
+    assert "330102" in text and "1 个区域将消失（0 个下有内容）" in text
+    assert activate("--mapping", str(mapping), "--accept")[0] == 0
     line = {"old_code": "330103", "new_code": "330102", "share": 0.7}
-    assert activations(client) == [{"strict": False, "mapping": [line], "accept": True}], "nothing is kept at 330199"
-    assert activate("--accept")[0] == 0 and activations(client)[-1]["accept"]
+    assert activations(client) == [{"strict": False, "mapping": [line], "accept": True}]
+    client.vanishing.pop()
+    assert activate("--mapping", str(mapping))[0] == 0, "somebody takes over from all"
+    assert activations(client)[-1] == {"strict": False, "mapping": [line], "accept": False}
 
 
 def test_every_faulty_line_of_a_mapping_is_named(client: Recorder, tmp_path: Path) -> None:
@@ -334,16 +338,15 @@ def test_two_columns_are_enough_and_lines_are_named_as_the_file_counts_them(clie
     assert code != 0 and "line 4: 330104: is not on the map in force" in text
 
 
-def test_codes_that_stand_for_other_ground_need_a_word_where_something_is_kept(client: Recorder, file: Path) -> None:
+def test_codes_that_stand_for_other_ground_need_a_word(client: Recorder, file: Path) -> None:
     client.moved = [{"code": "330199", "level": "grid", "share": 0.0}]
     code, text = run(str(file))
-    assert code == 0 and "On other ground: 1" in text
-    assert [body["accept"] for body in activations(client)] == [True], "nothing is kept there"
+    assert (code, activations(client)) == (1, []) and "On other ground: 1" in text
     client.moved.append({"code": "330103", "level": "grid", "share": 0.05})
     client.posts.clear()
     for more in ([], ["--dry-run"]):
         code, text = run(str(file), *more)
-        assert code == 1 and "3 live cases" in text and "5%" in text and "give that ground new codes" in text, text
+        assert code == 1 and "3 live cases" in text and "5%" in text and "give the ground new codes" in text, text
     assert activations(client) == []
     assert run(str(file), "--accept")[0] == 0
     assert [body["accept"] for body in activations(client)] == [True]

@@ -40,7 +40,15 @@ def check_jpeg(content: bytes) -> int:
 
 
 def webp_canvas(content: bytes) -> tuple[int, int]:
-    """Width and height that an extended WebP claims, since opening one already reserves its canvas; else (0, 0)."""
-    if content[:4] != b"RIFF" or content[8:16] != b"WEBPVP8X" or len(content) < 30:
+    """Width and height that a WebP claims, since opening one already reserves its canvas; (0, 0) for anything else."""
+    if content[:4] != b"RIFF" or content[8:12] != b"WEBP" or len(content) < 30:
         return 0, 0
-    return 1 + int.from_bytes(content[24:27], "little"), 1 + int.from_bytes(content[27:30], "little")
+    form, head = content[12:16], content[20:30]
+    if form == b"VP8X":
+        return 1 + int.from_bytes(head[4:7], "little"), 1 + int.from_bytes(head[7:10], "little")
+    if form == b"VP8L":
+        sides = int.from_bytes(head[1:5], "little")
+        return 1 + (sides & 0x3FFF), 1 + (sides >> 14 & 0x3FFF)
+    if form == b"VP8 ":
+        return int.from_bytes(head[6:8], "little") & 0x3FFF, int.from_bytes(head[8:10], "little") & 0x3FFF
+    return 0, 0

@@ -80,7 +80,10 @@ def _opened(content: bytes) -> Image.Image:
         scans = check_jpeg(content)
     except TooManyScans as error:
         raise problems.PHOTO_TOO_HEAVY() from error
-    _check_pixels(*webp_canvas(content))
+    width, height = webp_canvas(content)
+    _check_pixels(width, height)
+    if width * height > WEBP_PIXELS_MAX:
+        raise problems.PHOTO_TOO_HEAVY()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -103,8 +106,6 @@ def _check_pixels(width: int, height: int) -> None:
 
 def _check_copies(image: Image.Image) -> None:
     """Where a decoder fails for want of memory it says no more than that it fails: so say it before."""
-    if image.format == "WEBP" and image.width * image.height > WEBP_PIXELS_MAX:
-        raise problems.PHOTO_TOO_HEAVY()
     if isinstance(image, JpegImagePlugin.JpegImageFile) and image.info.get("progressive"):
         samples = [across * down for _, across, down, _ in image.layer]
         if 2 * image.width * image.height * sum(samples) / max(samples) > COEFFICIENT_BYTES_MAX:

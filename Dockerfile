@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1.7
-# One image for every service and job; the module is the command:  docker run beegrid services.intake
+# One image for every service and job (and `dev`, with tools, for compose alone); the module is the command:  docker run beegrid services.intake
 # shared/devtools/kube_check/image.py runs the uv steps below as another user in a clean folder.
 
 FROM ghcr.io/astral-sh/uv:0.13.9 AS uv
@@ -19,7 +19,7 @@ COPY shared ./shared
 COPY services ./services
 RUN --mount=type=cache,target=/root/.cache/uv uv sync --locked --no-dev --no-editable
 
-FROM python:3.11-slim-trixie
+FROM python:3.11-slim-trixie AS runtime
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="BeeGrid" \
@@ -27,10 +27,9 @@ LABEL org.opencontainers.image.title="BeeGrid" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-# The two folders are for the volumes of compose, which take over owner and rights.
+# The folder is for a volume of compose, which takes over owner and rights.
 RUN groupadd --gid 10001 beegrid \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin beegrid \
-    && install -d -o 10001 -g 10001 -m 0700 /var/lib/beegrid/issuer \
     && install -d -o 10001 -g 10001 -m 0755 /var/lib/beegrid/identity
 COPY --from=build /opt/beegrid /opt/beegrid
 ENV PATH=/opt/beegrid/bin:$PATH \
@@ -47,3 +46,13 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --start-interval=1s -
     CMD ["python", "-m", "shared.kit.probe", "/readyz"]
 ENTRYPOINT ["python", "-m"]
 CMD ["shared.cli.main", "--help"]
+
+# Compose's issuer of tokens and its demo: `docker build --target dev`. No cluster and no other container has it.
+FROM runtime AS dev
+USER 0:0
+RUN install -d -o 10001 -g 10001 -m 0700 /var/lib/beegrid/issuer
+COPY shared/devtools /opt/beegrid/lib/python3.11/site-packages/shared/devtools
+USER 10001:10001
+
+# Last, so that it is what is built where no target is named: it has no tools and no issuer.
+FROM runtime AS production

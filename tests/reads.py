@@ -2,8 +2,8 @@
 
 import asyncpg
 
-from shared.cli.provision import owner_role
 from shared.devtools.installation import Installation
+from shared.provision.postgres import owner_role
 
 SQL_READ = """
 SELECT (SELECT seq_tup_read FROM pg_stat_user_tables WHERE relid = to_regclass($1))

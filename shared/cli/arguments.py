@@ -5,8 +5,8 @@ import re
 from pydantic import TypeAdapter, ValidationError
 
 from shared.cli.client import CliError
-from shared.cli.services import service_names
 from shared.events.common import CompanyCode
+from shared.provision.services import service_names
 
 _CODE = TypeAdapter[str](CompanyCode)
 _ID = re.compile("[0-9A-Za-z-]{1,64}")

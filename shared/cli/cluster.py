@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from shared.cli.client import CliError, find_suite
-from shared.cli.provision import KafkaAdmin
-from shared.cli.topology import Cluster
+from shared.provision.kafka import KafkaAdmin
+from shared.provision.topology import Cluster
 
 
 def find_cluster() -> Cluster | None:

@@ -79,7 +79,7 @@ def _give_kafka(code: str, *, wanted: bool) -> None:
     """Topics and user, where the cluster's administrator is known. `wanted`: say so where it isn't."""
     # imported here: the other commands don't wait for a Kafka client
     from shared.cli.cluster import find_cluster, kafka_answers, the_cluster
-    from shared.cli.topology import company_user, provision_company
+    from shared.provision.topology import company_user, provision_company
 
     cluster = the_cluster() if wanted else find_cluster()
     if cluster is None:

@@ -92,7 +92,7 @@ def end_kafka(
 ) -> None:
     """停用旧 Kafka 用户 / End the overlap of a rotation: the former user may do nothing any more."""
     from shared.cli.cluster import kafka_answers, the_cluster
-    from shared.cli.topology import company_users, end_company_user
+    from shared.provision.topology import company_users, end_company_user
 
     cluster = the_cluster()
     known = {cluster.user_prefix + one: one for one in company_users(company)}
@@ -128,7 +128,7 @@ def _rotate_webhook(client: Client, code: str, _overlap_hours: float) -> None:
 
 def _rotate_kafka(_client: Client, code: str, _overlap_hours: float) -> None:
     from shared.cli.cluster import the_cluster
-    from shared.cli.topology import (
+    from shared.provision.topology import (
         company_user_at_work,
         company_users,
         company_users_at_work,
@@ -160,7 +160,7 @@ def _kafka_users() -> list[str]:
     """Users of companies and city systems; none where the cluster's administrator is unknown."""
     # imported here: the other commands don't wait for a Kafka client
     from shared.cli.cluster import find_cluster
-    from shared.cli.provision import connect_admin, scram_users
+    from shared.provision.kafka import connect_admin, scram_users
 
     cluster = find_cluster()
     if cluster is None:

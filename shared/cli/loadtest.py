@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from statistics import quantiles
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -23,12 +24,15 @@ from shared.cli.screen import Cells, Screen, shown
 from shared.kit import clock
 from shared.kit.auth import signed_headers
 from shared.kit.ids import new_id
+from shared.synthetic.door import until_key_known
+from shared.synthetic.pace import paced
 
 out = Screen()
 LABEL = "【合成压测，非真实上报 / synthetic load test】"
 COMPANY = "loadtest"
 PATH = "/v1/reports:batch"
 TICK_S = 0.05
+BATCH_MAX = 500
 IN_FLIGHT_MAX = 64
 RIDERS = 200
 # What a sender that shares the machine with the suite may fall short of and still have kept the rate.
@@ -179,25 +183,18 @@ def reports(company: str, places: Iterator[tuple[float, float]]) -> Iterator[dic
     Emergencies are left out: they would page people. The catalogue is read now, not while the clock runs.
     """
     from shared.catalog import Catalogue
-    from shared.devtools.demo.stream import TEXTS
+    from shared.synthetic.reports import TEXTS, body
 
     catalogue, now = Catalogue.load(), clock.now()
     known = {kind: catalogue.kind(kind, now) for kind in TEXTS}
     kinds = sorted(name for name, kind in known.items() if kind is not None and kind.level != "emergency")
     run = new_id().hex[-12:]
 
-    def body(number: int, lng: float, lat: float) -> dict[str, Any]:
-        kind = kinds[number % len(kinds)]
-        return {
-            "external_id": f"{company}-{run}-{number}",
-            "rider": rider_name(number % RIDERS),
-            "kind": kind,
-            "place": {"lng": lng, "lat": lat, "datum": "wgs84", "accuracy_m": 5},
-            "occurred_at": clock.now().isoformat(),
-            "text": f"{LABEL}{TEXTS[kind]}",
-        }
+    def report(number: int, place: tuple[float, float]) -> dict[str, Any]:
+        kind, rider = kinds[number % len(kinds)], rider_name(number % RIDERS)
+        return body(f"{company}-{run}-{number}", rider, kind, place, clock.now(), text=f"{LABEL}{TEXTS[kind]}")
 
-    return (body(number, lng, lat) for number, (lng, lat) in enumerate(places))
+    return (report(number, place) for number, place in enumerate(places))
 
 
 def rider_name(number: int) -> str:
@@ -229,15 +226,11 @@ async def _sent(
 
             began_s = clock.monotonic_s()
             async with asyncio.TaskGroup() as tasks:
-                while outcome.sent < total:
-                    due = min(total, int((clock.monotonic_s() - began_s) * rate) + 1)
-                    while outcome.sent < due:
-                        part = [next(bodies) for _ in range(min(500, due - outcome.sent))]
-                        await gate.acquire()  # a suite that answers too late holds the sender up: the rate tells
-                        tasks.create_task(post(part))
-                        outcome.sent += len(part)
-                        outcome.took_s = max(clock.monotonic_s() - began_s, outcome.sent / rate)
-                    await asyncio.sleep(TICK_S)
+                async for part in paced(islice(bodies, total), rate, tick_s=TICK_S, most=BATCH_MAX):
+                    await gate.acquire()  # a suite that answers too late holds the sender up: the rate tells
+                    tasks.create_task(post(part))
+                    outcome.sent += len(part)
+                    outcome.took_s = max(clock.monotonic_s() - began_s, outcome.sent / rate)
     return outcome
 
 
@@ -264,20 +257,14 @@ async def _post(
 
 
 async def _until_known(http: httpx.AsyncClient, company: str, secret: bytes) -> None:
-    """Until intake knows the new key: an empty batch is then refused for being empty, not for its signature."""
-    deadline_s = clock.monotonic_s() + KEY_KNOWN_S_MAX
-    raw = b'{"reports":[]}'
-    while True:
-        headers = signed_headers(company=company, secret=secret, method="POST", target=PATH, body=raw)
-        answer = await http.post(PATH, content=raw, headers={**headers, "content-type": "application/json"})
-        if answer.status_code not in (401, 403):
-            await asyncio.sleep(1.0)  # riders come by another topic, at the same time
-            return
-        if clock.monotonic_s() > deadline_s:
-            raise CliError(
-                "intake 不认识新密钥 / Intake does not learn of the key", hint="`beegrid outbox`, `beegrid doctor`"
-            )
-        await asyncio.sleep(0.2)
+    """Until intake knows the new key, and the riders, who come by another topic at the same time."""
+    try:
+        await until_key_known(http, company, secret, KEY_KNOWN_S_MAX)
+    except TimeoutError as error:
+        raise CliError(
+            "intake 不认识新密钥 / Intake does not learn of the key", hint="`beegrid outbox`, `beegrid doctor`"
+        ) from error
+    await asyncio.sleep(1.0)
 
 
 def _company(client: Client, code: str) -> None:

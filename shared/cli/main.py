@@ -1,5 +1,6 @@
 """`beegrid`: what operators type."""
 
+import importlib
 import io
 import sys
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ from shared.cli.screen import Screen, shown
 from shared.cli.standing import standing_app
 from shared.cli.systems import systems_app
 
+ELSEWHERE = "ask the city's identity provider for a token"
 app = typer.Typer(
     help="蜂格运维命令 / Operate the suite that .beegrid/suite.json (here or above) or BEEGRID_URL tells.",
     no_args_is_help=True,
@@ -58,14 +60,13 @@ def token(
     hours: Annotated[float, typer.Option(help="how long it is valid", min=0.01, max=24 * 31)] = 8.0,
 ) -> None:
     """签发令牌 / Make a bearer token with the local issuer. In a real city its identity provider does that."""
-    # imported here: it is for suites on one's own machine only
-    from shared.devtools.identity import Identity
-
     folder = _identity_folder()
+    try:  # by name: the image has no issuer, and commands don't stand on tools
+        issuer = importlib.import_module("shared.devtools.identity").Identity.open(folder)
+    except ModuleNotFoundError as error:
+        raise CliError("没有本地签发者 / No local issuer", "it is no part of the image", hint=ELSEWHERE) from error
     typer.echo(
-        Identity.open(folder).token(
-            sub, name or sub, role, area or (), company or None, merchant or None, ttl_s=int(hours * 3600)
-        )
+        issuer.token(sub, name or sub, role, area or (), company or None, merchant or None, ttl_s=int(hours * 3600))
     )
 
 
@@ -81,7 +82,7 @@ def _identity_folder() -> Path:
         raise CliError(
             "没有本地签发者 / No local issuer",
             "no .beegrid/identity here or above",
-            hint="`make up` makes one; elsewhere ask the city's identity provider for a token",
+            hint=f"`make up` makes one; elsewhere {ELSEWHERE}",
         )
     return folder
 

@@ -12,8 +12,8 @@ from rich.text import Text
 from shared.cli import arguments
 from shared.cli.client import Client, CliError, connect, find_suite
 from shared.cli.screen import Cells, Screen, folding, shown
-from shared.cli.services import service_names
 from shared.kit.letter_limit import STANDS
+from shared.provision.services import service_names
 
 deadletters_app = typer.Typer(help="死信 / Records that could not take effect", no_args_is_help=True)
 out = Screen()

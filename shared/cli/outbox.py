@@ -8,7 +8,7 @@ from shared.cli import arguments
 from shared.cli.client import Client, CliError, connect
 from shared.cli.operations import check_all
 from shared.cli.screen import Cells, Screen, folding, shown
-from shared.cli.services import service_names
+from shared.provision.services import service_names
 
 outbox_app = typer.Typer(
     help="待发布事件 / Events that are committed and not yet on Kafka", invoke_without_command=True

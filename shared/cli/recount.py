@@ -6,7 +6,7 @@ import typer
 
 from shared.cli.client import CliError, connect
 from shared.cli.screen import Cells, Screen
-from shared.cli.services import service_names
+from shared.provision.services import service_names
 
 out = Screen()
 TIMEOUT_S = 1800.0

@@ -13,9 +13,9 @@ import typer
 from shared.cli import arguments
 from shared.cli.client import Client, CliError, connect
 from shared.cli.screen import Cells, Screen, shown
-from shared.cli.services import forgetting
 from shared.cli.whole_files import whole_text
 from shared.kit import clock
+from shared.provision.services import forgetting
 
 riders_app = typer.Typer(help="骑手 / Riders: erasure", no_args_is_help=True)
 out = Screen()

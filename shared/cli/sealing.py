@@ -13,9 +13,9 @@ from typing import Any
 
 from shared.cli.client import Client, CliError, find_suite
 from shared.cli.screen import Screen, shown
-from shared.cli.services import service_names
 from shared.cli.whole_files import FOR_THE_OWNER, whole_text
 from shared.kit import clock
+from shared.provision.services import service_names
 
 out = Screen()
 secret_out = Screen(width=200, soft_wrap=True)

@@ -7,7 +7,7 @@ import typer
 from shared.cli import arguments
 from shared.cli.client import connect
 from shared.cli.screen import Cells, Screen, folding, shown
-from shared.cli.services import service_names
+from shared.provision.services import service_names
 
 standing_app = typer.Typer(
     help="停住的主题 / Topics that stand still: too many records failed alike", invoke_without_command=True

@@ -37,9 +37,9 @@ def password(code: Code) -> None:
 def _give(code: str, *, known: bool) -> None:
     # imported here: the other commands don't wait for a Kafka client
     from shared.cli.cluster import kafka_answers, the_cluster
-    from shared.cli.provision import connect_admin, scram_users
-    from shared.cli.topology import provision_system, system_user
     from shared.events import registry
+    from shared.provision.kafka import connect_admin, scram_users
+    from shared.provision.topology import provision_system, system_user
 
     cluster = the_cluster()
     user = cluster.user_prefix + system_user(code)

@@ -12,9 +12,7 @@ FOR_THE_OWNER = 0o600
 
 
 @contextmanager
-def whole_text(
-    file: Path, *, mode: int = FOR_ALL, encoding: str = "utf-8", newline: str | None = ""
-) -> Iterator[TextIO]:
+def whole_text(file: Path, *, mode: int = FOR_ALL) -> Iterator[TextIO]:
     """A text file that takes its name when the block ends; one that is broken off leaves what was there before.
 
     Raises:

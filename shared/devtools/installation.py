@@ -12,28 +12,20 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Self
 
-from shared.cli.migrate import migrate
-from shared.cli.provision import (
-    KafkaAdmin,
-    app_role,
-    database_url,
-    delete_topics,
-    drop_database,
-    owner_role,
-    provision_postgres,
-)
-from shared.cli.services import about, service_names
-from shared.cli.topology import Cluster, provision_suite
 from shared.cli.whole_files import FOR_THE_OWNER, whole_text
 from shared.devtools.identity import Identity
 from shared.devtools.infra.suite import Infra
 from shared.devtools.mould import ROLES, Mould, mould_of
 from shared.kit.about import Secret
 from shared.known.tables import migration_folders
+from shared.provision.kafka import KafkaAdmin, delete_topics
+from shared.provision.migrate import migrate
+from shared.provision.postgres import app_role, database_url, drop_database, owner_role, provision_postgres
+from shared.provision.services import about, service_names
+from shared.provision.topology import Cluster, provision_suite
 
 ROOT = Path(__file__).resolve().parents[2]
 RoleName = Callable[..., str]
-KIT_MIGRATIONS = ROOT / "shared" / "kit" / "migrations"
 
 
 @dataclass

@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 
 import asyncpg
 
-from shared.cli.provision import provision_postgres
-from shared.cli.provision.postgres import run_blocking
 from shared.devtools.infra.postgres import Postgres
+from shared.provision.postgres import provision_postgres, run_blocking
 
 ROLES = "mould_"
 

@@ -3,37 +3,13 @@
 The front door knows the first process of each service; the others share its topics.
 """
 
-import json
-import os
 from pathlib import Path
 
 from rich.console import Console
 
+from shared.cli.scale import ask, names, wanted
 from shared.devtools.infra.errors import InfraError
 from shared.devtools.suite import Suite
-
-NAME = "replicas.json"
-
-
-def wanted(folder: Path) -> dict[str, int]:
-    """Processes by service, as last asked for; services that aren't named have one."""
-    try:
-        found = json.loads((folder / NAME).read_text())
-    except (OSError, ValueError):  # none asked for; a file that somebody has spoilt asks for nothing
-        return {}
-    return {str(name): count for name, count in found.items() if isinstance(count, int) and count >= 1}
-
-
-def ask(folder: Path, service: str, count: int) -> None:
-    """Ask for so many processes of a service."""
-    draft = folder / f"{NAME}.{os.getpid()}"
-    draft.write_text(json.dumps({**wanted(folder), service: count}))
-    draft.replace(folder / NAME)
-
-
-def names(service: str, count: int) -> list[str]:
-    """What the processes are called."""
-    return [service, *(f"{service}-{number}" for number in range(2, count + 1))]
 
 
 def follow(suite: Suite, folder: Path, console: Console) -> None:

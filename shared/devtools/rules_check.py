@@ -27,11 +27,11 @@ from prometheus_client import Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
 from shared.cli import main as cli
-from shared.cli.services import service_names
 from shared.devtools.gen.files import ROOT
 from shared.devtools.gen.metrics_doc import metrics_of
 from shared.devtools.gen.modules import service_module
 from shared.kit import metrics as kit_metrics
+from shared.provision.services import service_names
 
 RULES = "ops/prometheus/rules"
 TESTS = "ops/prometheus/tests"

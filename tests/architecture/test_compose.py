@@ -43,6 +43,9 @@ def test_compose_takes_settings_by_their_own_names() -> None:
 COMPOSE = [
     ("command: [services.points]", "command: [services.cases]", "points must run services.points"),
     ("BEEGRID_KAFKA_USERNAME: cases", "BEEGRID_KAFKA_USER: cases", "cases: required BEEGRID_KAFKA_USERNAME isn't set"),
+    ("  demo:\n    <<: [*tools", "  demo:\n    <<: [*image", "demo runs a tool on beegrid"),
+    ("  setup:\n    <<: [*image", "  setup:\n    <<: [*tools", "setup runs no tool on beegrid-dev"),
+    ("    target: dev", "    target: production", "identity: beegrid-dev is built from production"),
     ("BEEGRID_LOG_LEVEL: ", "BEEGRID_LOG: ", "BEEGRID_LOG is no setting"),
     ('BEEGRID_DRAIN_S: "3"', 'BEEGRID_DRAIN_S: "300"', "BEEGRID_DRAIN_S: Input should be less"),
     ("${POSTGRES_PASSWORD:?run make env}\n", "postgres\n", "POSTGRES_PASSWORD must come from .env"),
@@ -119,7 +122,8 @@ def test_secrets_are_fresh_kept_and_never_empty() -> None:
 IMAGE = [
     ("USER 10001:10001", "USER root", "hadolint or user"),
     ("USER 10001:10001", "USER 0:0", "must be a number that isn't root"),
-    ("FROM python:3.11-slim-trixie\n", "FROM python\n", "needs a version"),
+    ("FROM python:3.11-slim-trixie AS runtime\n", "FROM python AS runtime\n", "needs a version"),
+    ("FROM runtime AS production", "FROM dev AS production", "the last stage has tools"),
     ("STOPSIGNAL SIGTERM", "", "no STOPSIGNAL SIGTERM"),
     ("RUN groupadd", "RUN apt-get update && apt-get install -y gcc && groupadd", "installs something"),
     ("WORKDIR /src", "RUN cd /src", "DL3003"),

@@ -5,10 +5,10 @@ import math
 import pytest
 import yaml
 
-from shared.cli.services import about, service_names
 from shared.devtools.gen.files import ROOT
 from shared.devtools.kube_check.house import RESERVED_CONNECTIONS
 from shared.kit import relay
+from shared.provision.services import about, service_names
 
 SERVICES = 20
 LARGEST = 6

@@ -8,12 +8,12 @@ import pytest
 from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel
 
-from shared.cli.services import service_names
 from shared.devtools.gen.files import ROOT
 from shared.devtools.gen.openapi import service_of
 from shared.events.registry import produced_by
 from shared.kit.auth.policy import PolicyRoute
 from shared.kit.http.models import Answer, Body
+from shared.provision.services import service_names
 
 # Routes that change something and publish no event of the service's own: they go on while Kafka takes nothing.
 QUIET: Mapping[str, set[str]] = {

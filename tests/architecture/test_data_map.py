@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import pytest
 from pydantic import BaseModel
 
-from shared.cli.services import service_names
 from shared.devtools.gen.data_map_doc import columns_of
 from shared.devtools.gen.files import ROOT
 from shared.events.personal import Impersonal, Personal, inner_models, marked_fields
@@ -15,6 +14,7 @@ from shared.events.registry import AnyTopic, topics
 from shared.events.topic import EventModel
 from shared.kit.data_map import KIT_COLUMNS, RIDER_ID, faults, plain
 from shared.kit.db import Pool
+from shared.provision.services import service_names
 
 PoolFor = Callable[[str], Awaitable[Pool]]
 COLUMNS = """

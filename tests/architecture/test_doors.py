@@ -20,7 +20,6 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from shared.cli.services import service_names
 from shared.devtools.gen.files import ROOT
 from shared.devtools.gen.openapi import service_of
 from shared.events import outside, registry
@@ -28,6 +27,7 @@ from shared.events.outside import INT64_MAX
 from shared.events.topic import Audience
 from shared.kit.auth.policy import PolicyRoute
 from shared.kit.masking import masked
+from shared.provision.services import service_names
 
 FULL = os.environ.get("BEEGRID_FAULTS") == "full"
 TRIED = settings(

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from shared.cli.services import about, holders, service_names
 from shared.devtools.installation import Installation
 from shared.devtools.kube_check import given
 from shared.devtools.kube_check.render import Yaml
 from shared.kit.about import Outside, Secret
+from shared.provision.services import about, holders, service_names
 from tests.architecture.support.objects import container, pod
 
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from shared.cli.services import service_names
 from shared.devtools.gen.files import ROOT
 from shared.devtools.kube import network, plan, routes
 from shared.devtools.kube_check import __main__ as kube_check
 from shared.devtools.kube_check import house, kafka_names, schemas, secret_names, variables, ways
 from shared.devtools.kube_check.render import Yaml
 from shared.kit.proxies import Proxies
+from shared.provision.services import service_names
 from tests.architecture.support.objects import container, one, pod
 
 CRDS = Path(os.environ.get("BEEGRID_CRDS") or ROOT.parent / "shared/data/crds")
@@ -51,29 +51,12 @@ def same_probe(o: list[Yaml]) -> None:
     container(o, "intake")["livenessProbe"]["httpGet"]["path"] = "/readyz"
 
 
-def no_memory(o: list[Yaml]) -> None:
-    del container(o, "cases")["resources"]["limits"]["memory"]
+def anybody(o: list[Yaml]) -> None:
+    del pod(o, "points")["securityContext"]["runAsUser"]
 
 
-def latest(o: list[Yaml]) -> None:
-    container(o, "cases")["image"] = "beegrid:latest"
-
-
-def root(o: list[Yaml]) -> None:
-    del pod(o, "points")["securityContext"]["runAsNonRoot"]
-
-
-def writable(o: list[Yaml]) -> None:
-    container(o, "points")["securityContext"]["readOnlyRootFilesystem"] = False
-
-
-def capability(o: list[Yaml]) -> None:
-    container(o, "points")["securityContext"]["capabilities"]["add"] = ["NET_RAW"]
-    container(o, "points")["securityContext"]["capabilities"]["drop"] = []
-
-
-def token(o: list[Yaml]) -> None:
-    pod(o, "setup")["automountServiceAccountToken"] = True
+def linked(o: list[Yaml]) -> None:
+    del pod(o, "setup")["enableServiceLinks"]
 
 
 def unbounded(o: list[Yaml]) -> None:
@@ -120,15 +103,19 @@ def no_user(o: list[Yaml]) -> None:
     o.remove(one(o, "KafkaUser", "cases"))
 
 
+def tool(o: list[Yaml]) -> None:
+    container(o, "cases")["args"] = ["shared.devtools.identity", "/tmp"]
+
+
+def tools_image(o: list[Yaml]) -> None:
+    container(o, "cases")["image"] = "registry/beegrid-dev:0.1.0"
+
+
 HOUSE: list[tuple[Callable[[list[Yaml]], None], str]] = [
-    (no_probe, "intake: service: no livenessProbe"),
     (same_probe, "three questions"),
-    (no_memory, "no memory in limits"),
-    (latest, "needs a version"),
-    (root, "isn't root"),
-    (writable, "readOnlyRootFilesystem"),
-    (capability, "must drop ALL"),
-    (token, "Job/setup: automountServiceAccountToken"),
+    (no_probe, "three questions"),
+    (anybody, "must run as a numbered user"),
+    (linked, "enableServiceLinks"),
     (unbounded, "needs a sizeLimit"),
     (short_grace, "grace 30 s isn't longer than the 55 s"),
     (no_drain, "readiness takes 6 s"),
@@ -139,6 +126,8 @@ HOUSE: list[tuple[Callable[[list[Yaml]], None], str]] = [
     (unknown_topic, "no KafkaTopic beegrid.gone.v1"),
     (no_fallback, "fallback"),
     (few_connections, "max_connections 100"),
+    (tool, "cases: service: a cluster has no tools"),
+    (tools_image, "cases: service: a cluster has no tools"),
     (no_user, "KafkaUser/cases: missing"),
 ]
 

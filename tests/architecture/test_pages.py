@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from shared.cli.services import service_names
 from shared.devtools.gen.files import ROOT
+from shared.provision.services import service_names
 
 OPENAPI = ROOT / "docs/openapi"
 # Routes that answer with a list which cannot grow, and what bounds it.

@@ -4,11 +4,11 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from shared.cli.services import service_names
 from shared.devtools.gen.files import ROOT
 from shared.devtools.gen.retention_doc import tables_of
 from shared.kit.db import Pool
 from shared.kit.retention import KIT_TABLES, Table, Way, faults
+from shared.provision.services import service_names
 
 PoolFor = Callable[[str], Awaitable[Pool]]
 SERVICES = service_names(ROOT)

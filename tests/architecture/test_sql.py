@@ -13,12 +13,12 @@ import asyncpg
 import pytest
 
 import shared.kit
-from shared.cli.services import service_names
 from shared.devtools.gen.files import ROOT
 from shared.devtools.installation import Installation
 from shared.kit.db import Pool
 from shared.kit.rows import Copy, Query, columns, mismatches, unnest
 from shared.known.tables import knows_companies, knows_riders
+from shared.provision.services import service_names
 
 PoolFor = Callable[[str], Awaitable[Pool]]
 SERVICES = service_names(ROOT)

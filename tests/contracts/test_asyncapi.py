@@ -11,7 +11,6 @@ import pytest
 import yaml
 from jsonschema import Draft7Validator
 
-from shared.cli.topology import acl_specs, system_acl
 from shared.devtools.gen import asyncapi
 from shared.devtools.gen.files import ROOT
 from shared.devtools.gen.schemas import stem
@@ -25,6 +24,7 @@ from shared.kit.headers import unpack
 from shared.kit.kafka import DLQ_BYTES_MAX
 from shared.kit.letter_bounds import Bounds
 from shared.kit.work import OutboxRow, Record
+from shared.provision.topology import acl_specs, system_acl
 
 EVERY_TOPIC = pytest.mark.parametrize("topic", topics(), ids=lambda topic: topic.name)
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from shared.cli.services import service_names
 from shared.devtools.gen.files import ROOT
 from shared.devtools.gen.openapi import document
+from shared.provision.services import service_names
 
 
 @pytest.mark.parametrize("service", service_names(ROOT))

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from shared.cli.services import service_names
 from shared.devtools.gen import problems_doc
 from shared.devtools.gen.files import ROOT
 from shared.devtools.gen.modules import service_module
 from shared.devtools.kube import routes
 from shared.kit import problems as kit
 from shared.kit.refusals import Problem
+from shared.provision.services import service_names
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from shared.cli.services import service_names
 from shared.devtools.gen.files import ROOT
 from shared.devtools.gen.openapi import service_of
 from shared.events import registry
 from shared.events.registry import AnyTopic, topics
 from shared.events.topic import Audience, Facts, Latest
+from shared.provision.services import service_names
 
 NAME = re.compile(r"^(?:[a-z]+|inbound\.\{company\})\.[a-z-]+\.v[1-9][0-9]*$")
 SERVICES = service_names(ROOT)

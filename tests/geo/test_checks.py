@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import shapely
 
-from shared.devtools.city import grids
 from shared.geo import checks
 from shared.geo.metres import metres_per_degree
+from shared.synthetic.city import grids
 
 EAST, NORTH = (float(scale) for scale in metres_per_degree(30.3))
 

@@ -8,10 +8,10 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.devtools.city import grids, random_places
 from shared.geo.index import PolygonIndex
 from shared.geo.interior import MARGIN_M
 from shared.geo.metres import metres_per_degree, square_metres
+from shared.synthetic.city import grids, random_places
 
 LNG, LAT = 120.5, 30.3
 EAST, NORTH = (float(scale) for scale in metres_per_degree(LAT))

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from shared.devtools.demo import city_day
-from shared.devtools.demo.city_day import Company
-from shared.devtools.demo.door import Door
-from shared.devtools.demo.target import Target
+from shared.devtools.demo.target import target_of
 from shared.devtools.infra.ports import free_port
 from shared.devtools.infra.suite import Infra
 from shared.devtools.infra.watchdog import Guard
 from shared.devtools.installation import Installation
 from shared.devtools.suite import Suite, local_settings
+from shared.synthetic import opening
+from shared.synthetic.door import Door
+from shared.synthetic.people import Company
 
 COMPANY = "suda"
 
@@ -69,11 +69,11 @@ class Town:
 @pytest.fixture(scope="package")
 async def town(suite: Suite) -> AsyncIterator[Town]:
     """The demo city, one registered company with its key and its Kafka user."""
-    door = Door(Target.of(suite))
+    door = Door(target_of(suite))
     try:
-        await city_day.import_city(door)
-        [company] = await city_day.register_companies(door, ((COMPANY, "速达快递", "courier", 20),))
-        await city_day.register_riders(door, [company], lambda _: None)
+        await opening.import_city(door)
+        [company] = await opening.register_companies(door, ((COMPANY, "速达快递", "courier", 20),))
+        await opening.register_riders(door, [company], lambda _: None)
         yield Town(door, company, suite)
     finally:
         await door.close()

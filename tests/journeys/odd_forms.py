@@ -9,10 +9,11 @@ import httpx
 import orjson
 from aiokafka import AIOKafkaProducer
 
-from shared.devtools.demo.city_day import Company, producer_of
-from shared.devtools.demo.target import Target
 from shared.kit.auth import signed_headers
 from shared.kit.ids import new_id
+from shared.synthetic.door import Target
+from shared.synthetic.opening import producer_of
+from shared.synthetic.people import Company
 
 STRUCTURED, BATCHED = "application/cloudevents+json", "application/cloudevents-batch+json"
 WIDE = {ord("0") + digit: 0xFF10 + digit for digit in range(10)}
@@ -59,7 +60,7 @@ def odd_forms(report: dict[str, Any], name: str) -> Iterator[Odd]:
 async def as_poison(target: Target, company: Company, prefix: str, forms: list[Odd]) -> None:
     """Each a record of the company's topics."""
     producer: AIOKafkaProducer
-    async with producer_of(target, company) as producer:
+    async with producer_of(target.cluster, company) as producer:
         for odd in forms:
             headers = [(f"ce_{name}", text.encode()) for name, text in odd.attributes.items()]
             if odd.media_type:

@@ -17,9 +17,9 @@ from typer.testing import CliRunner, Result
 
 from shared.cli.client import CliError
 from shared.cli.main import app
-from shared.cli.provision import KafkaAdmin, connect_admin
-from shared.cli.topology import provision_system
 from shared.devtools.installation import ROOT
+from shared.provision.kafka import KafkaAdmin, connect_admin
+from shared.provision.topology import provision_system
 from tests.journeys.conftest import Town
 from tests.journeys.test_one_report import manhole
 

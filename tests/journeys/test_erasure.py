@@ -14,13 +14,13 @@ import redis
 from aiokafka import AIOKafkaProducer
 from PIL import Image
 
-from shared.devtools.city import grids
-from shared.devtools.demo.city_day import producer_of
-from shared.devtools.demo.door import DoorError
-from shared.devtools.demo.target import Target
+from shared.devtools.demo.target import target_of
 from shared.events.personal import ERASED_WORDS
 from shared.kit import clock
 from shared.kit.ids import new_id
+from shared.synthetic.city import grids
+from shared.synthetic.door import DoorError
+from shared.synthetic.opening import producer_of
 from tests.journeys.canary import Canary, Places, forms_of
 from tests.journeys.conftest import Town
 from tests.journeys.odd_forms import Odd, as_poison, odd_forms, over_http
@@ -72,7 +72,7 @@ async def picture(town: Town, rider: Rider) -> str:
 async def on_kafka(town: Town, kind: str, *bodies: dict[str, Any]) -> None:
     topic = f"{town.suite.installation.topic_prefix}inbound.{town.company.code}.{kind}.v1"
     producer: AIOKafkaProducer
-    async with producer_of(Target.of(town.suite), town.company) as producer:
+    async with producer_of(town.suite.installation.cluster, town.company) as producer:
         for body in bodies:
             await producer.send_and_wait(topic, orjson.dumps(body), key=str(body["external_id"]).encode())
 
@@ -180,7 +180,7 @@ async def live(town: Town, a: Rider, b: Rider, c: Rider) -> tuple[str, dict[str,
 async def odd_ones(town: Town) -> list[Odd]:
     """The company's poison about the rider in every form, on its topics and over HTTP: none of it takes effect."""
     report = report_of(f"canary-report-{new_id()}", place_of(0), text=WORDS, rider=PHONE) | {"kind": "part-99999"}
-    forms, target = list(odd_forms(report, NAME)), Target.of(town.suite)
+    forms, target = list(odd_forms(report, NAME)), target_of(town.suite)
     letters = await letters_of(town)
     await as_poison(target, town.company, town.suite.installation.topic_prefix, forms)
     await settled_letters(town, letters + len(forms))

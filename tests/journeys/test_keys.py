@@ -16,11 +16,11 @@ from typer.testing import CliRunner
 from shared.cli import sealing
 from shared.cli.client import Client
 from shared.cli.main import app
-from shared.cli.provision import KafkaAdmin, connect_admin
-from shared.cli.topology import provision_company
-from shared.devtools.demo.door import DoorError
 from shared.devtools.suite import ServiceProcess, Suite, check_suites
 from shared.kit import clock
+from shared.provision.kafka import KafkaAdmin, connect_admin
+from shared.provision.topology import provision_company
+from shared.synthetic.door import DoorError
 from tests.journeys.conftest import COMPANY, Town
 
 SOON_S = 30.0

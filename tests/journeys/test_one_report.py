@@ -11,16 +11,15 @@ import pytest
 from confluent_kafka import Consumer
 from PIL import Image
 
-from shared.cli.provision import client_config
-from shared.cli.topology import provision_system
-from shared.devtools.city import grids
-from shared.devtools.demo.city_day import producer_of
-from shared.devtools.demo.door import DoorError
-from shared.devtools.demo.target import Target
 from shared.devtools.suite import check_suites
 from shared.geo.datum import point_from_wgs84
 from shared.kit import clock
 from shared.kit.ids import new_id
+from shared.provision.kafka import client_config
+from shared.provision.topology import provision_system
+from shared.synthetic.city import grids
+from shared.synthetic.door import DoorError
+from shared.synthetic.opening import producer_of
 from tests.journeys.conftest import Town
 
 ANSWER_WITHIN_S = 30.0
@@ -228,7 +227,7 @@ async def test_bad_input_over_kafka_becomes_dead_letters_and_delays_nobody(town:
 
     before = max((letter["id"] for letter in await letters(0)), default=0)
     known = await received()
-    async with producer_of(Target.of(town.suite), town.company) as producer:
+    async with producer_of(town.suite.installation.cluster, town.company) as producer:
         for value in bad:
             await producer.send(topic, value, key=b"k")
         await producer.send_and_wait(topic, orjson.dumps(good), key=good["external_id"].encode())

@@ -11,9 +11,9 @@ from typer.testing import CliRunner, Result
 
 from shared.cli.client import CliError
 from shared.cli.main import app
-from shared.cli.provision import connect_admin
 from shared.devtools import replicas
 from shared.kit import clock
+from shared.provision.kafka import connect_admin
 from tests.journeys.conftest import COMPANY, Town
 from tests.journeys.test_one_report import manhole, soon
 

@@ -7,9 +7,9 @@ from itertools import product
 
 import pytest
 
-from shared.devtools.city import city
 from shared.kit import clock
 from shared.kit.masking import masked
+from shared.synthetic.city import city
 
 PHONES = ["13800138000", "13300000123", "15912345678", "17766554433", "19999999999"]
 GAPS = [

@@ -11,7 +11,6 @@ from uuid import UUID, uuid5
 import asyncpg
 import pytest
 
-from shared.cli.provision import owner_role
 from shared.devtools.installation import Installation
 from shared.events.company_changed import COMPANY_CHANGED, CompanyChanged
 from shared.events.rider_changed import RIDER_CHANGED, RiderChanged
@@ -24,6 +23,7 @@ from shared.kit.work import Event, Gone, Record, Work, begin
 from shared.known import riders as store
 from shared.known.domain import Rider
 from shared.known.knowing import Riders, follow_companies, follow_riders, retire_riders
+from shared.provision.postgres import owner_role
 
 SPACE = UUID(int=11)
 COMPANY = "sf-express"

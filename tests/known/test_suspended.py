@@ -15,7 +15,6 @@ import pytest
 from services.intake.usecases import reports
 from services.riders import usecases as riders
 from shared.catalog import Catalogue
-from shared.cli.services import service_names
 from shared.devtools.gen.files import ROOT
 from shared.devtools.gen.modules import service_module
 from shared.devtools.gen.settings_doc import settings_class
@@ -28,6 +27,7 @@ from shared.kit.auth.policy import rules
 from shared.kit.ids import new_id
 from shared.kit.service import Service
 from shared.kit.work import Event, Record, begin
+from shared.provision.services import service_names
 
 HEARD_S = 20.0
 Answers = dict[str, tuple[Any, ...]]

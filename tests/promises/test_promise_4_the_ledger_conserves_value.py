@@ -7,8 +7,8 @@ import random
 
 import pytest
 
-from shared.cli.provision import owner_role
 from shared.kit.ids import derived_id
+from shared.provision.postgres import owner_role
 from tests.promises.support.database import ask
 from tests.promises.support.market import Market, in_threads
 from tests.promises.support.nemesis import Nemesis, schedule

@@ -13,7 +13,6 @@ from shared.cli.whole_files import whole_bytes, whole_text
 FORMAT_VERSION = 1
 NAME = "manifest.json"
 SEAL = "manifest.sha256"
-CHUNK_BYTES = 1 << 20
 _MODULUS = 1 << 256
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -110,13 +109,9 @@ def table_path(schema: str, table: str) -> str:
 
 def file_hash(path: Path) -> FileFacts:
     """Read a whole file. Raises OSError."""
-    digest = hashlib.sha256()
-    size = 0
     with path.open("rb") as source:
-        while chunk := source.read(CHUNK_BYTES):
-            digest.update(chunk)
-            size += len(chunk)
-    return FileFacts(sha256=digest.hexdigest(), size_bytes=size)
+        digest = hashlib.file_digest(source, "sha256")
+        return FileFacts(sha256=digest.hexdigest(), size_bytes=source.tell())
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from shared.cli.client import CliError, find_suite
 from shared.cli.cluster import find_cluster
-from shared.cli.provision import other_database
-from shared.cli.topology import Cluster
+from shared.provision.postgres import other_database
+from shared.provision.topology import Cluster
 
 
 @dataclass(frozen=True)

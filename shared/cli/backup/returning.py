@@ -15,8 +15,8 @@ from shared.cli.backup.manifest import Manifest, damaged
 from shared.cli.backup.photos import FOLDER, Photos
 from shared.cli.backup.places import Places
 from shared.cli.client import CliError
-from shared.cli.services import forgetting, service_names
-from shared.cli.topology import provision_company
+from shared.provision.services import forgetting, service_names
+from shared.provision.topology import provision_company
 
 SHOWN_MAX = 5
 

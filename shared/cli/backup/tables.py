@@ -18,8 +18,8 @@ import asyncpg
 from shared.cli.backup import days
 from shared.cli.backup.manifest import FileFacts, Manifest, RowHash, SchemaFacts, SequenceFacts, TableFacts, table_path
 from shared.cli.client import CliError
-from shared.cli.migrate import TABLE as MIGRATIONS_TABLE
-from shared.cli.services import service_names
+from shared.provision.migrate import TABLE as MIGRATIONS_TABLE
+from shared.provision.services import service_names
 
 if TYPE_CHECKING:
     Connection: TypeAlias = asyncpg.Connection[asyncpg.Record]

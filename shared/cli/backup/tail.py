@@ -14,12 +14,12 @@ from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, Producer, 
 from confluent_kafka.admin import OffsetSpec
 
 from shared.cli.client import CliError
-from shared.cli.provision import connect_admin
-from shared.cli.services import service_names
-from shared.cli.topology import Cluster
 from shared.events import registry
 from shared.events.topic import Latest
 from shared.kit.decode import Decoder
+from shared.provision.kafka import connect_admin
+from shared.provision.services import service_names
+from shared.provision.topology import Cluster
 
 TIMEOUT_S = 30.0
 PATH = "kafka/tail.ndjson"

@@ -23,10 +23,10 @@ from shared.cli.backup.manifest import (
 from shared.cli.backup.photos import Photos
 from shared.cli.backup.places import Places
 from shared.cli.client import CliError
-from shared.cli.provision import connect_admin, scram_users
-from shared.cli.services import service_names
-from shared.cli.topology import Cluster, known_companies
 from shared.kit import clock
+from shared.provision.kafka import connect_admin, scram_users
+from shared.provision.services import service_names
+from shared.provision.topology import Cluster, known_companies
 
 
 async def take(places: Places, folder: Path, progress: Progress) -> Manifest:

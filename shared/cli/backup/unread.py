@@ -15,10 +15,10 @@ from aiokafka.errors import KafkaError
 
 from shared.cli.backup.tail import Place
 from shared.cli.client import CliError
-from shared.cli.topology import Cluster
 from shared.kit import clock, record_sets
 from shared.kit.decode import with_id
 from shared.kit.record_reading import Broken
+from shared.provision.topology import Cluster
 
 READ_RECORDS = 1_000
 SILENT_S = 60.0

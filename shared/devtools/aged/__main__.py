@@ -6,7 +6,7 @@
 `make bench AGED=5000000 GROUND=DIR` measures on such a folder, again and again. Takes some 5 kB of disk a report. A
 running suite is loaded with its indexes in place, which takes several times as long; it must be on one's own machine:
 its address and administrator are taken from .beegrid/suite.json. Import the demo city's map first, so that its grids
-have their names (`.venv/bin/python -m shared.devtools.city`).
+have their names (`.venv/bin/python -m shared.synthetic.city`).
 """
 
 import argparse
@@ -19,13 +19,13 @@ from rich.console import Console
 from rich.progress import Progress
 
 from shared.cli.client import Client, CliError, find_suite
-from shared.cli.provision.postgres import other_database
 from shared.cli.reports import city_zone
 from shared.devtools.aged.ground import prepare
 from shared.devtools.aged.load import Occupied, Size, Told, load
 from shared.devtools.infra.errors import InfraError
 from shared.devtools.up import STATE
 from shared.kit import clock
+from shared.provision.postgres import other_database
 
 REPORTS = 5_000_000
 

@@ -11,8 +11,6 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 
-from shared.cli.provision import drop_database, provision_postgres
-from shared.cli.provision.postgres import other_database, run_blocking
 from shared.cli.whole_files import whole_text
 from shared.devtools.aged.load import Size, Told, load
 from shared.devtools.infra.errors import InfraError
@@ -22,6 +20,7 @@ from shared.devtools.infra.watchdog import Guard
 from shared.devtools.installation import Installation
 from shared.kit import clock
 from shared.kit.settings import KitSettings
+from shared.provision.postgres import drop_database, other_database, provision_postgres, run_blocking
 
 NAME = "aged"
 # Nothing is lost by a crash while loading but the time: there is no data folder before ground.json.

@@ -16,14 +16,14 @@ import asyncpg
 import shapely
 
 from shared.catalog import Catalogue
-from shared.cli.services import service_names
 from shared.devtools.aged.pieces import Statement, statements
 from shared.devtools.aged.tables import Filling, fill
-from shared.devtools.city import grids
 from shared.kit import clock, counters
 from shared.kit.auth import Sealer
 from shared.kit.db import Connection, Pool
 from shared.kit.ids import new_id
+from shared.provision.services import service_names
+from shared.synthetic.city import grids
 
 SERVICES = ("intake", "routing", "cases", "points", "notifications", "tracking")
 # About how many events a report brings to each service that hears.

@@ -15,41 +15,23 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from uuid import UUID
 
 from rich.console import Console
 
 from shared.cli.whole_files import whole_text
 from shared.devtools.bench import third_year
 from shared.devtools.bench.figures import growth
-from shared.devtools.bench.load import riders, settle_riders
-from shared.devtools.bench.measure import WARM, measure_all
+from shared.devtools.bench.measure import measure_all
 from shared.devtools.bench.report import show
-from shared.devtools.bench.sides import SQL_COUNT_MESSAGES, Bench, pools_of
 from shared.devtools.infra.errors import InfraError
 from shared.devtools.infra.suite import start_infra
 from shared.devtools.installation import ROOT
-from shared.devtools.suite import Suite
 
 REPORTS = 60_000
 ROUNDS = 3
 TURN_REPORTS = 6_000
 MANY = 1_000_000
 """From so many reports on, a comparison has several turns."""
-
-
-async def begin(suite: Suite, options: argparse.Namespace, console: Console) -> tuple[Bench, list[UUID]]:
-    """A warm suite with a map, for one turn of a comparison; the benchmark, and riders to report."""
-    if suite.installation.infra.postgres is None:
-        raise SystemExit("the benchmark needs servers of its own: unset BEEGRID_POSTGRES_ADMIN_URL")
-    bench = Bench(suite, *await pools_of(suite.installation), console)
-    bench.there_before = await bench.admin.fetchval(SQL_COUNT_MESSAGES)
-    await bench.put_in_city()
-    people, warm = riders(options.reports), riders(WARM)
-    await settle_riders(suite.installation, [*people, *warm])
-    console.print("warm-up …")
-    await bench.throughput(warm)
-    return bench, people
 
 
 def add_growth(out: Path) -> None:
@@ -92,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options, console = parsed(arguments), Console()
     try:
         if options.aged:
-            status = third_year.run(options, console, begin)
+            status = third_year.run(options, console)
             add_growth(options.out)
             return status
         with (

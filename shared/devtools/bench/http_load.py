@@ -5,8 +5,6 @@ load generator that costs as much as intake measures itself.
 """
 
 import asyncio
-import base64
-import random
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -17,12 +15,15 @@ import asyncpg
 import httpx
 import orjson
 
-from shared.devtools.bench.load import KINDS
+from shared.devtools.bench.load import TEXT
 from shared.devtools.bench.sides import Bench
-from shared.devtools.city import random_places
+from shared.devtools.demo.target import target_of
 from shared.devtools.installation import Installation
 from shared.kit import clock
 from shared.kit.auth import signed_headers
+from shared.synthetic import reports
+from shared.synthetic.door import Door, until_key_known
+from shared.synthetic.opening import register_company
 
 COMPANY = "bench-http"
 PATH = "/v1/reports"
@@ -55,32 +56,17 @@ async def company_secret(bench: Bench) -> bytes:
     """Register the company, with its riders service running for so long; its key, once intake takes its signature."""
     bench.suite.add("riders")
     try:
-        headers = {"authorization": f"Bearer {bench.suite.operator_token()}"}
-        async with httpx.AsyncClient(headers=headers, timeout=60, trust_env=False) as client:
-            url = f"{bench.suite.services['riders'].url}/v1/companies"
-            made = (await client.post(url, json={"code": COMPANY, "name": "Bench"})).raise_for_status().json()
-            secret = base64.b64decode(made["key"]["secret"].removeprefix("whsec_"))
-            await _until_taken(client, bench, secret)
+        door = Door(target_of(bench.suite, "riders"))
+        try:
+            secret = await register_company(door, COMPANY, "Bench")
+        finally:
+            await door.close()
+        async with httpx.AsyncClient(base_url=bench.suite.services["intake"].url, trust_env=False) as client:
+            await until_key_known(client, COMPANY, secret, KNOWN_S, bench.check)
     finally:
         bench.suite.services["riders"].stop()
         del bench.suite.services["riders"]
     return secret
-
-
-async def _until_taken(client: httpx.AsyncClient, bench: Bench, secret: bytes) -> None:
-    """An empty report is refused for its form as soon as its signature is known, and for that before."""
-    deadline_s = clock.monotonic_s() + KNOWN_S
-    del client.headers["authorization"]
-    while True:
-        signed = signed_headers(company=COMPANY, secret=secret, method="POST", target=PATH, body=b"{}")
-        headers = {**signed, "content-type": "application/json"}
-        answer = await client.post(f"{bench.suite.services['intake'].url}{PATH}", content=b"{}", headers=headers)
-        if answer.status_code not in {401, 403, *BUSY}:
-            return
-        bench.check()
-        if clock.monotonic_s() > deadline_s:
-            raise SystemExit(f"intake doesn't know the company after {KNOWN_S:.0f} s: {answer.text[:300]}")
-        await asyncio.sleep(0.2)
 
 
 async def intake_knows(installation: Installation, rider_ids: Sequence[UUID]) -> None:
@@ -96,19 +82,11 @@ async def intake_knows(installation: Installation, rider_ids: Sequence[UUID]) ->
 
 def requests(url: str, secret: bytes, rider_ids: Sequence[UUID], seed: int) -> list[Request]:
     """One signed report of each rider."""
-    chance = random.Random(seed)  # noqa: S311 reproducible load, no secret
-    drawn = random_places(len(rider_ids) * 6 // 5 + 200, seed)
-    places = [place for place in drawn if place.where == "inside"][: len(rider_ids)]
-    host, now = urlsplit(url).netloc, clock.now().isoformat()
+    host, now = urlsplit(url).netloc, clock.now()
     made = []
-    for rider_id, place in zip(rider_ids, places, strict=True):
-        body = orjson.dumps(
-            {
-                "external_id": str(rider_id), "rider": str(rider_id), "kind": chance.choice(KINDS)[0],
-                "place": {"lng": place.lng, "lat": place.lat, "datum": "wgs84", "accuracy_m": 5.0},
-                "occurred_at": now, "text": "井盖破损，影响骑行，请尽快处理",
-            }
-        )  # fmt: skip
+    for rider_id, ((kind, _), place) in zip(rider_ids, reports.spread(len(rider_ids), seed), strict=True):
+        report = reports.body(str(rider_id), str(rider_id), kind, (place.lng, place.lat), now, text=TEXT)
+        body = orjson.dumps(report)
         signed = signed_headers(company=COMPANY, secret=secret, method="POST", target=PATH, body=body)
         lines = {"host": host, "content-type": "application/json", "content-length": str(len(body)), **signed}
         head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())

@@ -1,29 +1,24 @@
 """What the benchmark puts in: riders, and reports committed straight into intake's outbox."""
 
-import asyncio
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 import asyncpg
 
-from shared.devtools.city import random_places
 from shared.devtools.installation import Installation
-from shared.events.common import Level
 from shared.events.report_received import REPORT_RECEIVED, ReportReceived
 from shared.kit import clock
 from shared.kit.db import Pool
 from shared.kit.ids import new_id
 from shared.kit.work import OutboxRow, insert_outbox
+from shared.synthetic.pace import paced
+from shared.synthetic.reports import spread
 
 COMPANY = "bench"
-KINDS: tuple[tuple[str, Level], ...] = (
-    ("part-01001", "hazard"),
-    ("event-04001", "routine"),
-    ("local-gas-smell", "emergency"),
-)
-TICK_S = 0.02
+WARM = 3_000
+"""Events that a side takes before it is measured."""
+TEXT = "井盖破损，影响骑行，请尽快处理"
 
 
 @dataclass(frozen=True)
@@ -65,16 +60,12 @@ async def settle_riders(installation: Installation, rider_ids: Sequence[UUID]) -
 
 def reports(rider_ids: Sequence[UUID], seed: int) -> list[OutboxRow]:
     """One report a rider, spread over the city so that nearly each becomes a case of its own."""
-    chance = random.Random(seed)  # noqa: S311 reproducible load, no secret
-    drawn = random_places(len(rider_ids) * 6 // 5 + 200, seed)
-    places = [place for place in drawn if place.where == "inside"][: len(rider_ids)]
     now = clock.now()
     rows = []
-    for rider_id, place in zip(rider_ids, places, strict=True):
-        kind, level = chance.choice(KINDS)
+    for rider_id, ((kind, level), place) in zip(rider_ids, spread(len(rider_ids), seed), strict=True):
         body = ReportReceived.model_construct(
             report_id=new_id(), rider_id=rider_id, company=COMPANY, external_id=str(rider_id), kind=kind, level=level,
-            lng=place.lng, lat=place.lat, accuracy_m=5.0, text="井盖破损，影响骑行，请尽快处理", photos=(),
+            lng=place.lng, lat=place.lat, accuracy_m=5.0, text=TEXT, photos=(),
             occurred_at=now, received_at=now,
         )  # fmt: skip
         payload = body.model_dump_json().encode()
@@ -99,16 +90,9 @@ async def commit_paced(
 ) -> list[Sent]:
     """Rows at a steady rate, a few every 20 ms; what is late is sent at once, never left out."""
     sent: list[Sent] = []
-    began_s = clock.monotonic_s()
-    done = 0
-    while done < len(rows):
-        due = min(len(rows), int((clock.monotonic_s() - began_s) * per_second) + 1)
-        if due > done:
-            at_s = clock.unix_s()
-            async with pool.acquire() as conn:
-                await insert_outbox(conn, rows[done:due])
-            named = zip(rider_ids[done:due], rows[done:due], strict=True)
-            sent += [Sent(rider_id, UUID(row.key), at_s) for rider_id, row in named]
-            done = due
-        await asyncio.sleep(TICK_S)
+    async for part in paced(zip(rider_ids, rows, strict=True), per_second):
+        at_s = clock.unix_s()
+        async with pool.acquire() as conn:
+            await insert_outbox(conn, [row for _, row in part])
+        sent += [Sent(rider_id, UUID(row.key), at_s) for rider_id, row in part]
     return sent

@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from shared.devtools.city import city, random_places
 from shared.geo.index import PolygonIndex
+from shared.synthetic.city import city, random_places
 
 BATCH = 200
 POINTS = 100_000

@@ -12,8 +12,6 @@ from uuid import UUID
 
 from rich.console import Console
 
-from shared.cli.provision import app_role
-from shared.cli.provision.postgres import APP_SETTINGS
 from shared.devtools.bench import figures
 from shared.devtools.bench.figures import Round, Turn
 from shared.devtools.bench.floor.running import floor_process
@@ -29,12 +27,12 @@ from shared.devtools.bench.http_load import (
 )
 from shared.devtools.bench.latency import WAY, paced, quantile_ms
 from shared.devtools.bench.latency import commits as commits_of
-from shared.devtools.bench.load import Sent, riders, settle_riders
+from shared.devtools.bench.load import WARM, Sent, riders, settle_riders
 from shared.devtools.bench.locating import located
 from shared.devtools.bench.machine import machine
 from shared.devtools.bench.postings import postings
 from shared.devtools.bench.resting import rest
-from shared.devtools.bench.sides import HOPS, Bench, Side, pools_of
+from shared.devtools.bench.sides import HOPS, Bench, Side, of_roles, pools_of
 from shared.devtools.bench.storage import storage
 from shared.devtools.bench.sweeping import sweep_rate
 from shared.devtools.bench.yardstick import Yardstick, measure
@@ -43,9 +41,9 @@ from shared.devtools.infra.suite import Infra
 from shared.devtools.infra.watchdog import Guard
 from shared.devtools.installation import Installation
 from shared.devtools.suite import Suite
+from shared.provision.postgres import APP_SETTINGS
 
 SHARES = (0.15, 0.5, 0.8)
-WARM = 3_000
 HTTP_SHARE = 0.5
 """Of what came through over HTTP: the load at which its latency is measured."""
 OVERRIDES = {"BEEGRID_RATE_LIMIT_PER_MINUTE": "10000000"}
@@ -95,7 +93,8 @@ class Sides:
             self.processes[FLOOR] = floor_process(self.floor.installation, guard, self.logs)
             await asyncio.to_thread(self.processes[FLOOR].start)
         else:
-            await self._set_roles(self.tried if name == TRIED else delivered(self.tried))
+            for statement in of_roles(self.suite.installation, self.tried if name == TRIED else delivered(self.tried)):
+                await self.suite.admin.execute(statement)
             guard = self.infra.guard or Guard()
             self.suite.run_on(Suite(self.suite.installation, guard, self.logs, overrides=OVERRIDES))
             await asyncio.to_thread(self.suite.suite.start, HOPS)
@@ -113,16 +112,6 @@ class Sides:
         elif self.running:
             await asyncio.to_thread(self.suite.suite.stop)
         self.running = ""
-
-    async def _set_roles(self, settings: Mapping[str, str | None]) -> None:
-        """For connections that the services will make; None: as the server has it."""
-        made = self.suite.installation
-        for service in made.services:
-            role = f"ALTER ROLE {app_role(service, made.role_prefix)} IN DATABASE {made.name}"
-            for name, value in settings.items():
-                await self.suite.admin.execute(
-                    f"{role} RESET {name}" if value is None else f"{role} SET {name} = '{value}'"
-                )
 
     async def close(self) -> None:
         """Stop what runs, give connections back."""

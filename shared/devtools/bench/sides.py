@@ -1,7 +1,7 @@
 """What is measured alike of the suite and of the floor: events through five hops, what they cost, and that all came."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from uuid import UUID
 
 import asyncpg
@@ -13,13 +13,16 @@ from rich.console import Console
 from rich.progress import Progress
 
 from shared.devtools.bench.load import commit_at_once, reports
-from shared.devtools.city import feature_collection, grids
+from shared.devtools.demo.target import target_of
 from shared.devtools.infra.errors import InfraError
 from shared.devtools.infra.process import ManagedProcess
 from shared.devtools.installation import Installation
 from shared.devtools.suite import Suite
 from shared.kit import clock
 from shared.kit.db import Pool, prepare_connection
+from shared.provision.postgres import app_role
+from shared.synthetic.door import Door
+from shared.synthetic.opening import import_city
 
 HOPS = ("intake", "routing", "cases", "points", "notifications")
 SERVERS = ("postgres", "kafka")
@@ -145,17 +148,11 @@ class Bench(Side):
         """Import the demo city through routing's own address, unless the map is there."""
         if await self.admin.fetchval("SELECT version_id FROM routing.current_map") is not None:
             return
-        token = self.suite.operator_token()
-        base = self.suite.services["routing"].url
-        async with httpx.AsyncClient(base_url=base, headers={"authorization": f"Bearer {token}"}, timeout=60) as client:
-            features = feature_collection(grids())["features"]
-            made = await client.post("/v1/areas/versions", json={"label": "bench"})
-            made.raise_for_status()
-            version = made.json()["version_id"]
-            for start in range(0, len(features), 200):
-                body = {"type": "FeatureCollection", "features": features[start : start + 200]}
-                (await client.post(f"/v1/areas/versions/{version}/features", json=body)).raise_for_status()
-            (await client.post(f"/v1/areas/versions/{version}/activate", json={})).raise_for_status()
+        door = Door(target_of(self.suite, "routing"))
+        try:
+            await import_city(door)
+        finally:
+            await door.close()
         await asyncio.sleep(MAP_KNOWN_S)
 
     async def batch_sizes(self) -> dict[str, float]:
@@ -175,6 +172,14 @@ class Bench(Side):
             answer = await client.get(f"{self.suite.services['points'].url}/ops/points/status")
             tallies = answer.json()["tallies"]
         return {name: tallies[name] for name in ("imbalance", "ledger_sum")}
+
+
+def of_roles(made: Installation, settings: Mapping[str, str | None]) -> Iterator[str]:
+    """Statements that set this for connections that the services will make; None: as the server has it."""
+    for service in made.services:
+        role = f"ALTER ROLE {app_role(service, made.role_prefix)} IN DATABASE {made.name}"
+        for name, value in settings.items():
+            yield f"{role} RESET {name}" if value is None else f"{role} SET {name} = '{value}'"
 
 
 async def pools_of(installation: Installation) -> tuple[Pool, Pool]:

@@ -9,28 +9,30 @@ import asyncio
 import contextlib
 import json
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 import asyncpg
 from rich.console import Console
+from rich.markdown import Markdown
 from rich.progress import Progress
-from rich.table import Table
 
-from shared.cli.provision import app_role, drop_database
 from shared.cli.whole_files import whole_text
 from shared.devtools.aged.ground import Ground, installation, prepare, servers
 from shared.devtools.bench import slow_calls
 from shared.devtools.bench.asking import Asked, Rush, ask
+from shared.devtools.bench.load import WARM, riders, settle_riders
+from shared.devtools.bench.sides import HOPS, SQL_COUNT_MESSAGES, Bench, of_roles, pools_of
 from shared.devtools.bench.slow_calls import Calls
+from shared.devtools.capacity.third_year import section
 from shared.devtools.infra.suite import Infra
 from shared.devtools.infra.watchdog import Guard
 from shared.devtools.installation import Installation
 from shared.devtools.suite import Suite
-from shared.kit.db import Pool
+from shared.provision.postgres import drop_database
 
 DEARER_MAX = 0.15
 LISTED = 15
@@ -56,23 +58,6 @@ SELECT (SELECT sum(n) FROM routing.counters WHERE what = 'outcome')::bigint AS r
            + (SELECT count(*) FROM points.dead_letters WHERE status IN ('dead', 'parked', 'rejected'))
            + (SELECT count(*) FROM notifications.dead_letters WHERE status IN ('dead', 'parked', 'rejected')) AS dead
 """
-
-
-class Runs(Protocol):
-    """What is needed of the benchmark."""
-
-    suite: Suite
-    admin: Pool
-    total: int
-
-    async def throughput(self, rider_ids: Sequence[UUID]) -> tuple[float, dict[str, float]]:
-        """Events per second, and CPU µs of each process per event."""
-
-    async def close(self) -> None:
-        """Give its connections back."""
-
-
-Begin = Callable[[Suite, argparse.Namespace, Console], Awaitable[tuple[Runs, list[UUID]]]]
 
 
 @dataclass
@@ -145,7 +130,21 @@ class Comparison:
         }
 
 
-def run(options: argparse.Namespace, console: Console, begin: Begin) -> int:
+async def begin(suite: Suite, options: argparse.Namespace, console: Console) -> tuple[Bench, list[UUID]]:
+    """A warm suite with a map, for one turn of a comparison; the benchmark, and riders to report."""
+    if suite.installation.infra.postgres is None:
+        raise SystemExit("the benchmark needs servers of its own: unset BEEGRID_POSTGRES_ADMIN_URL")
+    bench = Bench(suite, *await pools_of(suite.installation), console)
+    bench.there_before = await bench.admin.fetchval(SQL_COUNT_MESSAGES)
+    await bench.put_in_city()
+    people, warm = riders(options.reports), riders(WARM)
+    await settle_riders(suite.installation, [*people, *warm])
+    console.print("warm-up …")
+    await bench.throughput(warm)
+    return bench, people
+
+
+def run(options: argparse.Namespace, console: Console) -> int:
     """Load or find the ground, compare, write bench-aged.json; exit status 1 where a goal is missed."""
     with _folder(options.ground) as folder:
         with Progress(console=console) as progress:
@@ -153,7 +152,7 @@ def run(options: argparse.Namespace, console: Console, begin: Begin) -> int:
             ground = prepare(folder, options.aged, lambda done, all_: progress.update(bar, completed=done, total=all_))
         console.print(f"ground: {ground.reports:,} reports until {ground.until}, loaded in {ground.took_s:.0f} s")
         with servers(folder, {"track_commit_timestamp": "on", **slow_calls.SETTINGS}) as infra:
-            found = asyncio.run(_Turns(options, console, begin, infra, folder).compare(ground))
+            found = asyncio.run(_Turns(options, console, infra, folder).compare(ground))
     file = options.out.with_name("bench-aged.json")
     file.parent.mkdir(parents=True, exist_ok=True)
     with whole_text(file) as target:
@@ -177,10 +176,9 @@ def _folder(kept: Path | None) -> Iterator[Path]:
 class _Turns:
     """The suites of both sides, one of which runs at a time."""
 
-    def __init__(self, options: argparse.Namespace, console: Console, begin: Begin, infra: Infra, folder: Path) -> None:
+    def __init__(self, options: argparse.Namespace, console: Console, infra: Infra, folder: Path) -> None:
         self.options = options
         self.console = console
-        self.begin = begin
         self.infra = infra
         self.logs: Path = options.out.parent / "bench-logs"
         self.logs.mkdir(parents=True, exist_ok=True)
@@ -194,10 +192,11 @@ class _Turns:
         """Take the turns."""
         found = Comparison(ground, Side(), Side(), settings=self.settings)
         sides = {EMPTY: found.empty, AGED: found.aged}
-        await self._unpin(self.installations[AGED])
+        # what an earlier run tried on a ground that stays; `set_up` then says again what is delivered
+        await self._set(AGED, {"ALL": None})
         for name, made in self.installations.items():
             await asyncio.to_thread(made.set_up)
-            await self._pin(made, name)
+            await self._set(name, self.settings)
         for name in self.installations:
             await self._sql(name, "CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
         await self._sql(AGED, "SELECT pg_stat_statements_reset()")
@@ -216,9 +215,9 @@ class _Turns:
         made = self.installations[name]
         suite = Suite(made, self.infra.guard or Guard(), self.logs)
         try:
-            await asyncio.to_thread(suite.start, ("intake", "routing", "cases", "points", "notifications"))
+            await asyncio.to_thread(suite.start, HOPS)
             before = (await self._sql(name, SQL_COUNTED))[0]
-            bench, people = await self.begin(suite, self.options, self.console)
+            bench, people = await begin(suite, self.options, self.console)
             rate, spent = await bench.throughput(people)
             after = (await self._sql(name, SQL_COUNTED))[0]
             side.per_second.append(round(rate, 1))
@@ -245,18 +244,9 @@ class _Turns:
             log.seek(began_at)
             return slow_calls.read(log)
 
-    async def _unpin(self, made: Installation) -> None:
-        """What an earlier run tried on a ground that stays; `set_up` then says again what is delivered."""
-        for service in made.services:
-            role = app_role(service, made.role_prefix)
-            await self._sql(AGED, f"ALTER ROLE {role} IN DATABASE {made.name} RESET ALL")
-
-    async def _pin(self, made: Installation, database: str) -> None:
-        """Settings to try, for the running services' roles."""
-        for service in made.services:
-            role = app_role(service, made.role_prefix)
-            for name, value in self.settings.items():
-                await self._sql(database, f"ALTER ROLE {role} IN DATABASE {made.name} SET {name} = '{value}'")
+    async def _set(self, name: str, settings: Mapping[str, str | None]) -> None:
+        for statement in of_roles(self.installations[name], settings):
+            await self._sql(name, statement)
 
     async def _sql(self, name: str, statement: str) -> list[asyncpg.Record]:
         made = self.installations[name]
@@ -294,31 +284,10 @@ def _beside(
 
 
 def show(found: Comparison, console: Console) -> None:
-    """Costs side by side, what was asked, then the longest statements."""
-    young, aged = found.empty.cost, found.aged.cost
-    table = Table(title=f"CPU µs / event: 0 … {found.ground.reports:,} 条上报 / reports")
-    for title in ("process", "at 0", f"at {found.ground.reports:,}"):
-        table.add_column(title, justify="right" if title != "process" else "left")
-    for name in young:
-        table.add_row(name, f"{young[name]:.1f}", f"{aged[name]:.1f}")
-    table.add_row("sum", f"{sum(young.values()):.1f}", f"{sum(aged.values()):.1f}")
-    console.print(table)
-    console.print(f"{found.dearer:+.1%} (goal ≤ {DEARER_MAX:.0%}); reconciled: {found.reconciled}")
-    pages = Table("service", "path", "p50 ms at 0", "p50 ms", "p99 ms at 0", "p99 ms", title="asked over HTTP")
-    at_0 = {(one.service, one.path, one.areas): one for one in found.empty.asked}
-    for one in found.aged.asked:
-        was = at_0[one.service, one.path, one.areas]
-        path = f"{one.path} ({one.areas})" if one.areas else one.path
-        row = (one.service, path, str(was.p50_ms), str(one.p50_ms), str(was.p99_ms), str(one.p99_ms))
-        pages.add_row(*row, style="red" if one in found.slow_pages else "default")
-    console.print(pages)
-    if found.aged.rush is not None:
-        rush = found.aged.rush
-        console.print(f"{rush.askers} at once: {rush.reads} read(s) of the database, slowest {rush.slowest_ms} ms")
-    longest = Table("service", "max ms at 0", "max ms", "without disk", "mean ms at 0", "mean ms", "calls", "statement")
-    for slow in found.statements:
-        colour = "red" if slow["too_long"] else "default"
-        times = ("max_ms_at_0", "max_ms", "own_ms", "mean_ms_at_0", "mean_ms")
-        shown = ["–" if slow[name] is None else f"{slow[name]:.1f}" for name in times]
-        longest.add_row(slow["service"], *shown, str(slow["calls"]), slow["statement"], style=colour)
-    console.print(longest)
+    """What docs/capacity.md will say, and what has missed its goal."""
+    console.print(Markdown(section(found.facts())))
+    for slow in found.slow_pages:
+        console.print(f"[red]{slow.path}: {slow.p99_ms} ms (p99), more than {PAGE_MS_MAX:.0f}[/red]")
+    for one in found.offenders:
+        words = f"too long, {one['own_ms']:.1f} ms: {one['service']}: {one['statement']}"
+        console.print(words, style="red", markup=False)

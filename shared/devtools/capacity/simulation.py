@@ -1,13 +1,11 @@
 """A rush hour in steps of ten seconds: reports queue before each hop; pods and shared servers take what they can."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from shared.devtools.capacity.model import SERVERS, Measured
+from shared.synthetic.pace import STEP_S, rush
 
-STEP_S = 10
-HOUR_S = 3600
 SETTLE_S = 1800
 PATIENCE_S = 60.0
 """A queue whose last report waits longer has saturated."""
@@ -38,14 +36,6 @@ class Outcome:
         return max(self.busy, key=lambda part: self.busy[part])
 
 
-def arrivals(peak: float, mean_to_peak: float) -> list[float]:
-    """Reports a second in each step of an hour: a bell around its middle on a flat floor, the given mean and peak."""
-    bell = [math.exp(-(((second - HOUR_S / 2) / 300) ** 2)) for second in range(0, HOUR_S, STEP_S)]
-    bell_mean = sum(bell) / len(bell)
-    floor = max(0.0, (mean_to_peak - bell_mean) / (1 - bell_mean))
-    return [peak * (floor + (1 - floor) * value) for value in bell]
-
-
 def rush_hour(measured: Measured, equipment: Equipment, peak: float, mean_to_peak: float = 1 / 3) -> Outcome:
     """Run the hour and half an hour after it. Servers are shared: each hop has the part of them that it needs."""
     services = measured.services
@@ -54,7 +44,7 @@ def rush_hour(measured: Measured, equipment: Equipment, peak: float, mean_to_pea
     wait_s = dict.fromkeys(services, 0.0)
     busy = dict.fromkeys([*services, *measured.servers], 0.0)
     share = _shares(measured)
-    for coming in [*arrivals(peak, mean_to_peak), *[0.0] * (SETTLE_S // STEP_S)]:
+    for coming in [*rush(peak, mean_to_peak), *[0.0] * (SETTLE_S // STEP_S)]:
         inflow = coming
         wanted = {}
         for name in services:

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-PAGES = ("/city", "/", "/v1/tracking/progress", "/v1/tracking/hops")
-
 
 def section(found: Mapping[str, Any]) -> str:
     """The section. Raises KeyError where `found` isn't what the benchmark writes."""
@@ -42,17 +40,18 @@ def _costs(found: Mapping[str, Any], n: str) -> str:
 
 
 def _pages(found: Mapping[str, Any], n: str) -> str:
-    at_0 = {(one["service"], one["path"]): one for one in found["asked"]["empty"]}
+    at_0 = {(one["service"], one["path"], one.get("areas")): one for one in found["asked"]["empty"]}
     rows = ""
     status: list[tuple[float, str]] = []
     for one in found["asked"]["aged"]:
-        was = at_0[one["service"], one["path"]]
+        was = at_0[one["service"], one["path"], one.get("areas")]
+        of = f" ({one['areas']})" if one.get("areas") else ""
         if one["path"].startswith("/ops/") or one["path"] == "/metrics":
             status.append((one["p99_ms"], f"{one['service']} {one['path']}"))
         else:
             ratio = one["p50_ms"] / was["p50_ms"]
             rows += (
-                f"| {one['service']} | `{one['path']}` | {was['p50_ms']:.1f} | {one['p50_ms']:.1f} | {ratio:.2f} | "
+                f"| {one['service']} | `{one['path']}`{of} | {was['p50_ms']:.1f} | {one['p50_ms']:.1f} | {ratio:.2f} | "
                 f"{was['p99_ms']:.1f} | {one['p99_ms']:.1f} |\n"
             )
     slowest, where = max(status)
@@ -64,7 +63,8 @@ def _pages(found: Mapping[str, Any], n: str) -> str:
 
 
 def _rush(found: Mapping[str, Any]) -> str:
-    rush = found["rush"]
+    if (rush := found["rush"]) is None:
+        return ""
     return (
         f"{rush['askers']} who open `/city` at the same moment after Redis was flushed cause {rush['reads']} reading "
         f"of the database; the last one waited {rush['slowest_ms']:.0f} ms.\n"

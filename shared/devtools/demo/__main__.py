@@ -18,13 +18,15 @@ import httpx
 from confluent_kafka import KafkaException
 from rich.console import Console
 
-from shared.devtools.demo import city_day, gifts, live, people, reconcile, stream
-from shared.devtools.demo.door import Door, DoorError
-from shared.devtools.demo.target import Target
+from shared.devtools.demo import live, reconcile
+from shared.devtools.demo.target import target_from_environment, target_of
 from shared.devtools.infra.errors import InfraError
 from shared.devtools.suite import running_suite
 from shared.devtools.up import STATE, addresses, stop_on_signals, watch
 from shared.kit import clock
+from shared.synthetic import gifts, opening, reports, staff
+from shared.synthetic.door import Door, DoorError, Target
+from shared.synthetic.streams import Streams
 
 SEED = 330114
 # What the pages say of a city whose cells are invented.
@@ -88,21 +90,21 @@ async def day(
 
 
 async def _day(door: Door, options: Options, console: Console) -> bool:
-    grids = await city_day.import_city(door)
+    grids = await opening.import_city(door)
     console.print(f"演示城市 / demo city: 钱塘 {grids} 个网格 / grids（虚构边界 / invented cells）")
-    companies = await city_day.register_companies(door)
+    companies = await opening.register_companies(door)
     with console.status("登记骑手 / registering riders …") as status:
-        riders = await city_day.register_riders(
+        riders = await opening.register_riders(
             door, companies, lambda n: status.update(f"登记骑手 / registering riders: {n:,}")
         )
     console.print(f"{len(companies)} 家企业、{riders:,} 名小哥 / companies, riders")
     shop = await gifts.open_shop(door)
-    planned = stream.plan(companies, options.reports, list(stream.TEXTS), SEED)
-    streams = stream.Streams(door, companies, planned, options.per_second)
-    staff = people.hire(door, await _streets(door))
+    planned = reports.plan(companies, options.reports, list(reports.TEXTS), SEED)
+    streams = Streams(door, companies, planned, options.per_second)
+    crew = staff.hire(door, await _streets(door))
     finished = asyncio.Event()
     with live.Board(console, len(planned)) as board:
-        working = asyncio.create_task(staff.work(finished))
+        working = asyncio.create_task(crew.work(finished))
         sending = asyncio.create_task(streams.run(lambda sent: board.sent(sent.total)))
         try:
             await _until_settled(door, board, sending, working)
@@ -116,7 +118,7 @@ async def _day(door: Door, options: Options, console: Console) -> bool:
             await asyncio.gather(sending, working, return_exceptions=True)
     console.print()
     console.print("退回与死信是演示里故意发送的坏上报 / what was refused or is dead was sent badly on purpose")
-    console.print(f"网格与部门的动作 / people's steps: {dict(staff.steps)}")
+    console.print(f"网格与部门的动作 / people's steps: {dict(crew.steps)}")
     console.print(f"兑换 / redemptions: {taken}")
     figures = await live.look(door)
     hops = (await door.get("/v1/tracking/hops"))["hops"]
@@ -129,7 +131,7 @@ async def _streets(door: Door) -> list[str]:
 
 
 async def _until_settled(
-    door: Door, board: live.Board, sending: "asyncio.Task[stream.Sent]", working: "asyncio.Task[None]"
+    door: Door, board: live.Board, sending: "asyncio.Task[reports.Sent]", working: "asyncio.Task[None]"
 ) -> None:
     """Until everything was sent, no case is open and nothing is on its way."""
     deadline_s: float | None = None
@@ -202,7 +204,7 @@ def main() -> int:
     """0: everything reconciles; 1: it doesn't, or a server or service failed; 130: interrupted."""
     options, console = Options.read(), Console()
     stop = stop_on_signals()
-    target = Target.from_environment()
+    target = target_from_environment()
     if target is not None:
         return elsewhere(target, options, console, stop)
     state = STATE / "demo"
@@ -212,7 +214,7 @@ def main() -> int:
         with running_suite(
             state, console.print, port=options.port, overrides=INVENTED, persistent=False, address=STATE
         ) as suite:
-            good = asyncio.run(day(Target.of(suite), options, console, stop, suite.check))
+            good = asyncio.run(day(target_of(suite), options, console, stop, suite.check))
             console.print(f"{verdict(good)}  ({clock.monotonic_s() - began_s:.0f} s)")
             if options.keep and not stop.is_set():
                 addresses(suite, console)

@@ -9,8 +9,8 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from shared.devtools.demo.door import Door
 from shared.kit import clock
+from shared.synthetic.door import Door
 
 LOOK_EVERY_S = 3.0
 SAY_EVERY_S = 15.0

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from shared.devtools.demo.live import Figures
-from shared.devtools.demo.stream import Sent
+from shared.synthetic.reports import Sent
 
 
 @dataclass(frozen=True)

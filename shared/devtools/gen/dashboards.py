@@ -9,7 +9,6 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 from prometheus_client.metrics import MetricWrapperBase
 
-from shared.cli.services import service_names
 from shared.devtools.gen.files import Generated
 from shared.devtools.gen.labels import party
 from shared.devtools.gen.metrics_doc import metrics_of
@@ -19,6 +18,7 @@ from shared.devtools.gen.prometheus import job
 from shared.devtools.gen.slo import SLOS, recorded
 from shared.events import registry
 from shared.events.topic import Topic
+from shared.provision.services import service_names
 
 FOLDER = "ops/grafana/dashboards"
 JOBS = 'job=~"beegrid-.+"'

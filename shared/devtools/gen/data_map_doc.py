@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from shared.cli.services import service_names
 from shared.devtools.gen.files import Generated
 from shared.devtools.gen.modules import service_module
 from shared.devtools.gen.retention_doc import tables_of
@@ -12,6 +11,7 @@ from shared.events.registry import AnyTopic, topics
 from shared.kit.data_map import KIT_COLUMNS, Columns
 from shared.kit.retention import KIT_TABLES, Table
 from shared.known.tables import columns_known
+from shared.provision.services import service_names
 
 HEAD = """\
 # 个人信息地图 / Personal data

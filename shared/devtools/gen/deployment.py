@@ -3,11 +3,11 @@
 from pathlib import Path
 from textwrap import indent
 
-from shared.cli.services import about, in_place, service_names
 from shared.devtools.gen.files import Generated
 from shared.devtools.gen.regions import filled
 from shared.devtools.kube.routes import paths_of
 from shared.kit.about import Secret, Size
+from shared.provision.services import about, in_place, service_names
 
 ASKED = "run make env"
 PHOTO_STORE = f"""\

@@ -7,9 +7,10 @@ from typing import Any
 
 import yaml
 
-from shared.cli.services import service_names
 from shared.devtools.gen.files import Generated
+from shared.devtools.gen.yaml_files import Plain
 from shared.devtools.kube import messaging, network, plan, routes, workloads
+from shared.provision.services import service_names
 
 Yaml = dict[str, Any]
 FOLDER = "k8s/base/generated"
@@ -21,16 +22,8 @@ CODE = re.compile(r"^[a-z][a-z0-9-]+$")
 
 def documents(source: str, found: Sequence[Yaml | list[Yaml]]) -> str:
     """Several objects in one file, as people write them."""
-    parts = [yaml.dump(one, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=120) for one in found]
+    parts = [yaml.dump(one, Dumper=Plain, sort_keys=False, allow_unicode=True, width=120) for one in found]
     return HEAD.format(source=source) + "---\n".join(parts)
-
-
-class _Plain(yaml.SafeDumper):
-    """No anchors: kubectl understands them, readers don't want to."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        """Never an alias."""
-        return True
 
 
 def generate(root: Path) -> Generated:
@@ -115,7 +108,7 @@ def companies(codes: Sequence[str]) -> dict[str, str]:
 
 
 def _patch(kind: str, name: str, changes: Sequence[Yaml]) -> Yaml:
-    text = yaml.dump(list(changes), Dumper=_Plain, sort_keys=False)
+    text = yaml.dump(list(changes), Dumper=Plain, sort_keys=False)
     return {"target": {"kind": kind, "name": name}, "patch": text}
 
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from shared.cli.services import about, in_place, service_names
 from shared.events.registry import AnyTopic, topics
+from shared.provision.services import about, in_place, service_names
 
 OUTSIDE = {"company": ("平台企业", "company"), "city-system": ("城市系统", "city systems")}
 JOURNEYS = {

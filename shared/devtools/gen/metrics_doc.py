@@ -5,10 +5,10 @@ from types import ModuleType
 
 from prometheus_client.metrics import MetricWrapperBase
 
-from shared.cli.services import service_names
 from shared.devtools.gen.files import Generated
 from shared.devtools.gen.modules import service_module
 from shared.kit import metrics as kit_metrics
+from shared.provision.services import service_names
 
 HEAD = """\
 # 指标 / Metrics

@@ -13,10 +13,10 @@ from typing import Any
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
-from shared.cli.services import service_names
 from shared.devtools.gen.files import Generated, as_json
 from shared.devtools.gen.modules import service_module
 from shared.devtools.gen.settings_doc import settings_class
+from shared.provision.services import service_names
 
 FOLDER = "docs/openapi"
 SUITE = "docs/openapi.json"

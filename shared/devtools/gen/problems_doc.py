@@ -9,7 +9,6 @@ from typing import Any
 
 from fastapi.routing import iter_route_contexts
 
-from shared.cli.services import service_names
 from shared.devtools.gen.files import Generated, as_json
 from shared.devtools.gen.labels import party
 from shared.devtools.gen.modules import service_module
@@ -17,6 +16,7 @@ from shared.devtools.gen.openapi import service_of
 from shared.kit import problems as kit
 from shared.kit.auth.policy import PolicyRoute
 from shared.kit.refusals import Problem
+from shared.provision.services import service_names
 
 DATA = "services/tracking/data/problems.json"
 

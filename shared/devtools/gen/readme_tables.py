@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from shared.cli.services import about, in_place
 from shared.devtools.gen.files import Generated
 from shared.devtools.gen.regions import filled
+from shared.provision.services import about, in_place
 
 
 def _table(root: Path, *, chinese: bool) -> str:

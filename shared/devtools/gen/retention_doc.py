@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from shared.cli.services import service_names
 from shared.devtools.gen.files import Generated
 from shared.devtools.gen.modules import service_module
 from shared.kit.retention import KIT_TABLES, Table
 from shared.known.tables import tables_known
+from shared.provision.services import service_names
 
 HEAD = """\
 # 数据留存 / How long data is kept

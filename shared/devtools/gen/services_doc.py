@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from shared.cli.services import about, in_place, service_names
 from shared.devtools.gen.files import Generated
 from shared.devtools.gen.labels import party
 from shared.devtools.gen.settings_doc import settings_class, variable
@@ -10,6 +9,7 @@ from shared.devtools.kube.routes import paths_of
 from shared.events import registry
 from shared.kit.about import Secret
 from shared.kit.settings import KitSettings
+from shared.provision.services import about, in_place, service_names
 
 HEAD = """\
 # 服务一览 / What each service needs, does without, and how it scales

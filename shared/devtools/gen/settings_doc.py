@@ -7,12 +7,12 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
-from shared.cli.await_schema import AwaitSettings
-from shared.cli.services import service_names
-from shared.cli.setup import SetupSettings
 from shared.devtools.gen.files import Generated
 from shared.devtools.gen.modules import service_module
 from shared.kit.settings import KitSettings, SealingSettings
+from shared.provision.await_schema import AwaitSettings
+from shared.provision.services import service_names
+from shared.provision.setup import SetupSettings
 
 HEAD = """\
 # 配置 / Settings
@@ -25,12 +25,12 @@ required variable, or a value out of range, ends the process at its start with t
 
 JOBS: tuple[tuple[str, type[BaseSettings], str], ...] = (
     (
-        "shared.cli.setup",
+        "shared.provision.setup",
         SetupSettings,
         "The set-up job: roles, schemas, migrations, topics, users, rights. Passwords: "
         "`BEEGRID_PASSWORD_<SERVICE>_OWNER`, `…_APP`, `…_KAFKA`, or files `<service>_owner` and so on in the folder.",
     ),
-    ("shared.cli.await_schema", AwaitSettings, "A pod's init container: waits for the set-up job."),
+    ("shared.provision.await_schema", AwaitSettings, "A pod's init container: waits for the set-up job."),
 )
 TABLE_HEAD = "| variable | value | default | meaning |\n|---|---|---|---|\n"
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from shared.devtools.house import about_rules, code_rules, place_rules, screen_rules, wiring_rules
 
 RULES: dict[str, Callable[[Path], Iterator[str]]] = {
-    "clock": code_rules.clock,
     "database_clock": code_rules.database_clock,
     "city_zone": code_rules.city_zone,
     "sql_place": code_rules.sql_place,
@@ -15,7 +14,7 @@ RULES: dict[str, Callable[[Path], Iterator[str]]] = {
     "domain_pure": code_rules.domain_pure,
     "contracts_light": code_rules.contracts_light,
     "problems_place": code_rules.problems_place,
-    "excepts": code_rules.excepts,
+    "suppressed": code_rules.suppressed,
     "reasons": code_rules.reasons,
     "wiring": wiring_rules.wiring,
     "one_connection": wiring_rules.one_connection,

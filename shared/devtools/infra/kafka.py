@@ -14,7 +14,7 @@ from pathlib import Path
 
 from confluent_kafka import KafkaException
 
-from shared.cli.provision import KafkaAdmin, connect_admin
+from shared.provision.kafka import KafkaAdmin, connect_admin
 
 from .errors import InfraError
 from .kafka_files import class_archive, classpath, find_java

@@ -56,12 +56,6 @@ class Guard:
         folder.chmod(mode)
         return folder
 
-    def add_folder(self, folder: Path) -> None:
-        """Notes a folder elsewhere that is to be removed at the end of the run."""
-        with self._lock:
-            self._record.folders.append(str(folder))
-            self._write()
-
     def close(self) -> None:
         """Ends what is still noted, removes the folders, lets the watchdog go. May be called twice."""
         with self._lock:

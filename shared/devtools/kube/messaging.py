@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from shared.cli.provision import AclSpec, Quota, TopicSpec
-from shared.cli.topology import acl_specs, company_user, system_acl, topic_specs
 from shared.devtools.kube import plan
+from shared.provision.kafka import AclSpec, TopicSpec
+from shared.provision.quotas import Quota
+from shared.provision.topology import acl_specs, company_user, system_acl, topic_specs
 
 Yaml = dict[str, Any]
 LAG_READER = "keda"
@@ -43,9 +44,7 @@ def changed_rights(companies: Sequence[str]) -> dict[str, list[Yaml]]:
 
 
 def acls(spec: AclSpec) -> list[Yaml]:
-    """Rights in Strimzi's words, one entry a resource. The prefixes that a spec can also have are unused here."""
-    if spec.write_prefixed or spec.read_prefixed or spec.groups or spec.transactional_ids:
-        raise ValueError(f"{spec.user}: rights of a kind that the manifests don't know yet")
+    """Rights in Strimzi's words, one entry a resource."""
     written = [_acl("topic", name, "literal", "Describe", "Write") for name in spec.write]
     read = [_acl("topic", name, "literal", "Describe", "Read") for name in spec.read]
     groups = [_acl("group", name, "prefix", "Read") for name in spec.group_prefixes]

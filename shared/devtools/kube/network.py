@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shared.cli.services import about
 from shared.devtools.kube import plan
 from shared.kit.about import Outside
+from shared.provision.services import about
 
 Yaml = dict[str, Any]
 

@@ -6,6 +6,9 @@ from shared.events import registry
 from shared.events.registry import AnyTopic
 
 IMAGE = "beegrid"
+DEV_IMAGE = "beegrid-dev"
+"""With the tools, for compose alone."""
+TOOLS = "shared.devtools"
 PORT = 8080
 # Of /metrics alone: a network policy knows ports and no paths
 METRICS_PORT = 9464

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shared.cli.services import about, in_place
 from shared.devtools.kube import plan
+from shared.provision.services import about, in_place
 
 Yaml = dict[str, Any]
 OF_A_COLLECTION = re.compile(r"^/v1/[\w-]+:[\w-]+$")

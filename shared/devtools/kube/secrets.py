@@ -16,9 +16,9 @@ from typing import Any
 
 import yaml
 
-from shared.cli.services import service_names
 from shared.devtools.identity import Identity
 from shared.devtools.kube import plan
+from shared.provision.services import service_names
 
 Yaml = dict[str, Any]
 ADMIN = "beegrid_admin"

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from shared.cli.services import about
 from shared.devtools.kube import plan
 from shared.events.registry import AnyTopic
 from shared.kit.about import Secret
+from shared.provision.services import about
 
 Yaml = dict[str, Any]
 CERTIFICATES = "/etc/beegrid"
@@ -106,7 +106,7 @@ def schema_gate(service: str) -> Yaml:
     return {
         "name": "await-schema",
         "image": plan.IMAGE,
-        "args": ["shared.cli.await_schema", service],
+        "args": ["shared.provision.await_schema", service],
         "env": environment(service)[:2],
         "resources": {
             "requests": {"cpu": "50m", "memory": "96Mi"},

@@ -1,6 +1,6 @@
 """`python -m shared.devtools.kube_check.checkov`: a second opinion on the rendered production overlay.
 
-Checkov pins old versions of a dozen libraries, so it has an environment of its own below build/, made on first use.
+Checkov pins old versions of a dozen libraries, so uv keeps an environment of its own for it, made on first use.
 """
 
 import json
@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -27,38 +28,28 @@ SKIPPED = {
 
 
 class CheckovMissing(Exception):
-    """It can't be installed here."""
+    """It can't be installed here: no uv, or no package index."""
 
 
-def program(root: Path) -> Path:
-    """The installed program.
-
-    Raises:
-        CheckovMissing: no uv, or no package index.
-    """
-    folder = root / "build" / f"checkov-{VERSION}"
-    found = folder / "bin" / "checkov"
-    if (folder / ".installed").exists():
-        return found
-    uv = shutil.which("uv") or str(root / ".tools/bin/uv")
-    steps = [
-        [uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)],
-        [uv, "pip", "install", "--quiet", "--python", str(folder / "bin/python"), f"checkov=={VERSION}"],
-    ]
-    for step in steps:
-        try:
-            done = subprocess.run(step, capture_output=True, text=True, check=False, timeout=INSTALL_S)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise CheckovMissing(str(error)) from error
-        if done.returncode != 0:
-            raise CheckovMissing(done.stderr.strip()[-300:])
-    (folder / ".installed").touch()
-    return found
+@cache
+def command() -> list[str]:
+    """What runs it. Raises CheckovMissing; the first time it is fetched, then it lies in uv's cache."""
+    uv = shutil.which("uv") or str(ROOT / ".tools/bin/uv")
+    words = [uv, "tool", "run", "--quiet", "--python", sys.executable, "--from", f"checkov=={VERSION}"]
+    try:
+        done = subprocess.run(
+            [*words, "python", "-c", "pass"], capture_output=True, text=True, check=False, timeout=INSTALL_S
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise CheckovMissing(str(error)) from error
+    if done.returncode != 0:
+        raise CheckovMissing(done.stderr.strip()[-300:])
+    return [*words, "--offline", "checkov"]
 
 
-def findings(file: Path, root: Path = ROOT) -> list[str]:
+def findings(file: Path) -> list[str]:
     """What checkov complains of, besides what SKIPPED gives a reason for."""
-    words = [str(program(root)), "-f", str(file), "--framework", "kubernetes", "--skip-download", "--quiet"]
+    words = [*command(), "-f", str(file), "--framework", "kubernetes", "--skip-download", "--quiet"]
     words += ["--compact", "-o", "json", "--soft-fail", "--skip-check", ",".join(SKIPPED)]
     # it asks the network for news at each start and waits for the answer: refused at once instead
     nowhere = {"HTTP_PROXY": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9"}

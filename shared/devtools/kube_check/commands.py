@@ -6,8 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from shared.cli.services import service_names
 from shared.devtools.kube_check.render import LOADER, Yaml, of_kind
+from shared.provision.services import service_names
 
 KINDS = {
     "cronjob": "CronJob",

@@ -12,12 +12,12 @@ from typing import Any
 
 import yaml
 
-from shared.cli.services import service_names
 from shared.devtools.compose_env import EXAMPLE, assignments, filled
 from shared.devtools.infra.kafka import SETTINGS as LOCAL_KAFKA
-from shared.devtools.kube.plan import IMAGE
+from shared.devtools.kube.plan import DEV_IMAGE, IMAGE, TOOLS
 from shared.devtools.kube_check import given
 from shared.devtools.kube_check.variables import check_container, missing_passwords
+from shared.provision.services import service_names
 
 Yaml = dict[str, Any]
 COMPOSE = Path(sys.executable).with_name("docker-compose")
@@ -78,6 +78,7 @@ def check(root: Path) -> list[str]:
         *settings(parts),
         *trusting(parts, whole["networks"]),
         *careful(parts),
+        *tools(parts),
         *bare_secrets(root),
         *given.declared(),
         *given.of_compose(parts, assignments(env)),
@@ -87,8 +88,22 @@ def check(root: Path) -> list[str]:
     ]
 
 
+def _image(part: Yaml) -> str:
+    return str(part["image"]).rpartition("/")[2].partition(":")[0]
+
+
 def _ours(part: Yaml) -> bool:
-    return bool(part["image"].rpartition("/")[2].partition(":")[0] == IMAGE)
+    return _image(part) in (IMAGE, DEV_IMAGE)
+
+
+def tools(parts: dict[str, Yaml]) -> Iterator[str]:
+    """The image with tools is for what runs one of them, and the other one has none."""
+    for name, part in parts.items():
+        runs = (part.get("command") or [""])[0].startswith(TOOLS)
+        if runs != (_image(part) == DEV_IMAGE):
+            yield f"compose: {name} runs {'a tool' if runs else 'no tool'} on {_image(part)}"
+        elif _ours(part) and part["build"]["target"] != ("dev" if runs else "production"):
+            yield f"compose: {name}: {_image(part)} is built from {part['build']['target']}"
 
 
 def complete(parts: dict[str, Yaml]) -> Iterator[str]:
@@ -109,7 +124,7 @@ def settings(parts: dict[str, Yaml]) -> Iterator[str]:
             continue
         values = {key: str(value) for key, value in (part.get("environment") or {}).items()}
         yield from check_container(f"compose: {name}", part.get("command") or [], values)
-        if part.get("command") == ["shared.cli.setup"]:
+        if part.get("command") == ["shared.provision.setup"]:
             yield from (f"compose: {name}: required {missing} isn't set" for missing in missing_passwords(values))
 
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from shared.cli.services import about, service_names
 from shared.devtools.gen.settings_doc import settings_class
 from shared.devtools.kube import plan
 from shared.devtools.kube_check.render import Yaml, is_service, name_of, pods
 from shared.devtools.kube_check.secret_names import read
 from shared.kit.about import Outside, Secret
+from shared.provision.services import about, service_names
 
 IN_COMPOSE = {
     Secret.SEALING_KEY: {"SEALING_KEY"},

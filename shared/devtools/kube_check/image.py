@@ -7,16 +7,17 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from shared.cli.services import service_names
+from shared.provision.services import service_names
 
 HADOLINT = Path(sys.executable).with_name("hadolint")
 LONGEST_S = 300
 BUILD_TOOLS = re.compile(r"\b(gcc|g\+\+|build-essential|apt-get|curl|uv) ")
 # Of the caller's environment everything else is kept: proxies, certificates, package indexes.
 OWN = ("PYTHON", "VIRTUAL_ENV", "BEEGRID_", "UV_PROJECT", "UV_PYTHON", "UV_CACHE")
+OF_COMPOSE = ("shared.devtools.demo.__main__", "shared.devtools.identity")
 PROJECT = ("pyproject.toml", "uv.lock", "README.md", "shared", "services")
 
 
@@ -41,14 +42,25 @@ def instructions(root: Path) -> list[str]:
     return [line.strip() for line in re.sub(r"\\\n\s*", " ", "\n".join(lines)).splitlines() if line.strip()]
 
 
+def production(found: Sequence[str]) -> list[str]:
+    """The instructions of the last stage, after those of the stages of this file that it stands on."""
+    starts = [number for number, line in enumerate(found) if line.startswith("FROM ")]
+    stages = [list(found[start:end]) for start, end in zip(starts, [*starts[1:], len(found)], strict=True)]
+    named = {stage[0].split()[-1]: stage for stage in stages}
+    whole = stages[-1]
+    while (below := named.get(whole[0].split()[1])) is not None:
+        whole = below + whole[1:]
+    return whole
+
+
 def last_stage(root: Path) -> Iterator[str]:
     """A numbered user without rights, a health check, labels, no compiler and no installer."""
     found = instructions(root)
-    starts = [number for number, line in enumerate(found) if line.startswith("FROM ")]
-    last = found[starts[-1] :]
+    last = production(found)
     for line in found:
         tag = line.split()[1].partition(":")[2] if line.startswith("FROM ") else "-"
-        if tag in ("", "latest") and " AS " not in line:
+        own = line.startswith("FROM ") and any(other.endswith(f" AS {line.split()[1]}") for other in found)
+        if tag in ("", "latest") and not own:
             yield f"Dockerfile: {line}: the image needs a version"
     users = [line.split()[1] for line in last if line.startswith("USER ")]
     if not users or not re.fullmatch(r"[1-9]\d{3,}:[1-9]\d{3,}", users[-1]):
@@ -57,6 +69,8 @@ def last_stage(root: Path) -> Iterator[str]:
         if not any(line.startswith(word) for line in last):
             yield f"Dockerfile: no {word}"
     for line in last:
+        if line.startswith("COPY ") and "devtools" in line:
+            yield f"Dockerfile: the last stage has tools: {line[:60]}"
         if line.startswith("RUN ") and BUILD_TOOLS.search(line):
             yield f"Dockerfile: the last stage installs something: {line[:60]}"
 
@@ -76,6 +90,7 @@ def installs(root: Path) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="beegrid-image-") as name:
         folder = Path(name)
         source, made = folder / "src", folder / "opt"
+        python = made / "beegrid/bin/python"
         _copy(root, source)
         shutil.copy(uv, folder / "uv")
         made.mkdir()
@@ -95,7 +110,7 @@ def installs(root: Path) -> Iterator[str]:
         somebody = _somebody(folder, environment)
         if somebody is None:
             environment["UV_PYTHON"] = sys.executable
-        for step in [*steps(root), _imports(root, made / "beegrid/bin/python")]:
+        for step in [*steps(root), _imports(root, python), *_tools(source, python)]:
             done = subprocess.run(
                 ["/bin/sh", "-ec", step], cwd=source if "uv " in step else made, env=environment, user=somebody,
                 group=somebody, extra_groups=[] if somebody is not None else None,
@@ -137,15 +152,23 @@ def _somebody(folder: Path, environment: dict[str, str]) -> int | None:
     return nobody
 
 
+def _tools(source: Path, python: Path) -> list[str]:
+    """What the stage `dev` adds, and what compose then runs."""
+    where = f"$({python} -P -c 'import shared; print(shared.__path__[0])')"
+    return [f"cp -r {source}/shared/devtools {where}/", f"{python} -P -c 'import {', '.join(OF_COMPOSE)}'"]
+
+
 def _imports(root: Path, python: Path) -> str:
-    """Every service's wiring, every command of a job, every migration, and nothing from the sources' folder."""
+    """Every service's wiring, every command of a job, every migration; no tools, nothing from the sources' folder."""
     modules = [f"services.{name}.app" for name in service_names(root)]
-    modules += ["shared.cli.setup", "shared.cli.await_schema", "shared.cli.main", "shared.kit.probe"]
-    modules += ["shared.devtools.demo.__main__", "shared.devtools.identity"]
+    modules += ["shared.provision.setup", "shared.provision.await_schema", "shared.cli.main", "shared.kit.probe"]
     lines = [f"import {module}" for module in modules]
     lines += [
-        "from shared.cli.await_schema import ROOT, wanted_versions",
+        "from shared.provision.await_schema import wanted_versions",
+        "from shared.provision.services import ROOT",
         "assert 'site-packages' in str(ROOT), ROOT",
+        "from importlib.util import find_spec",
+        "assert find_spec('shared.devtools') is None, 'the image has tools'",
         *(f"assert len(wanted_versions({name!r})) > 1" for name in service_names(root)),
     ]
     return f'{python} -P -c "{"; ".join(lines)}"'

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings
 
-from shared.cli.await_schema import AwaitSettings
-from shared.cli.services import service_names
-from shared.cli.setup import SetupSettings
 from shared.devtools.gen.settings_doc import settings_class, variable
 from shared.devtools.kube.plan import IMAGE
 from shared.devtools.kube_check.render import Yaml, containers, name_of, of_kind, pods
+from shared.provision.await_schema import AwaitSettings
+from shared.provision.services import service_names
+from shared.provision.setup import SetupSettings
 
 PREFIX = "BEEGRID_"
 PASSWORD = re.compile(r"^BEEGRID_PASSWORD_[A-Z_]+_(OWNER|APP|KAFKA)$")
@@ -37,7 +37,7 @@ def reader_of(command: Sequence[str]) -> type[BaseSettings] | None:
     module = command[0] if command else ""
     if module.startswith("services."):
         return settings_class(module.removeprefix("services."))
-    jobs: dict[str, type[BaseSettings]] = {"shared.cli.setup": SetupSettings, "shared.cli.await_schema": AwaitSettings}
+    jobs: dict[str, type[BaseSettings]] = {one.__module__: one for one in (SetupSettings, AwaitSettings)}
     return jobs.get(module)
 
 

@@ -4,10 +4,10 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from shared.cli.services import service_names
 from shared.devtools.kube import network, plan, routes
 from shared.devtools.kube_check.render import Yaml, is_service, name_of, of_kind, pods
 from shared.kit.proxies import Proxies
+from shared.provision.services import service_names
 
 TRUSTED = "BEEGRID_TRUSTED_PROXIES"
 # The widest network that a cluster's pods plausibly have, by version of IP

@@ -11,10 +11,10 @@ from pathlib import Path
 import jinja2
 import yaml
 
-from shared.cli.services import about, service_names
 from shared.devtools.gen.files import ROOT, Generated, write
 from shared.devtools.house.about_rules import meet
 from shared.devtools.house.place_rules import DRAWERS
+from shared.provision.services import about, service_names
 
 TEMPLATE = Path(__file__).parent / "template"
 TARGETS = {"service": "services/{name}", "tests": "tests/services/{name}"}

@@ -15,14 +15,14 @@ import httpx
 import pytest
 import uvicorn
 
-from shared.cli.services import service_names
-from shared.cli.topology import provision_company
 from shared.devtools.gen.files import ROOT
 from shared.devtools.gen.modules import service_module
 from shared.devtools.gen.settings_doc import settings_class
 from shared.devtools.infra.suite import Infra
 from shared.devtools.installation import Installation
 from shared.kit.auth import signed_headers
+from shared.provision.services import service_names
+from shared.provision.topology import provision_company
 
 COMPANY = "doors"
 

@@ -5,8 +5,8 @@ from uuid import uuid4
 
 import httpx
 
-from shared.cli.services import service_names
 from shared.devtools.gen.files import ROOT
+from shared.provision.services import service_names
 from tests.doors.strangers.conftest import Doors
 from tests.doors.strangers.test_intake_doors import report
 from tests.services.intake.test_imaging import encoded, picture

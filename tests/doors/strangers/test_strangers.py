@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 
-from shared.cli.services import service_names
 from shared.devtools.gen.files import ROOT
+from shared.provision.services import service_names
 from tests.doors.strangers.conftest import Doors
 
 FULL = os.environ.get("BEEGRID_FAULTS") == "full"

@@ -5,8 +5,8 @@ from uuid import UUID
 
 import pytest
 
-from shared.cli.services import service_names
 from shared.devtools.gen.files import ROOT
+from shared.provision.services import service_names
 from tests.doors.strangers.conftest import Doors
 
 HUGE = "525930234974679138304"

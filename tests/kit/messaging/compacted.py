@@ -8,11 +8,11 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
 
-from shared.cli.provision import connect_admin
 from shared.devtools.installation import Installation
 from shared.events.registry import AnyTopic
 from shared.kit import clock
 from shared.kit.ids import new_id
+from shared.provision.kafka import connect_admin
 
 CLEANED_WITHIN_S = 120.0
 QUICK = {

@@ -11,7 +11,6 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from shared.cli.provision import owner_role
 from shared.devtools.gen.settings_doc import settings_class
 from shared.devtools.infra.suite import Infra
 from shared.devtools.installation import Installation
@@ -23,6 +22,7 @@ from shared.kit.service import Service
 from shared.kit.service.running import running
 from shared.kit.settings import KitSettings
 from shared.kit.work import Event, Work
+from shared.provision.postgres import owner_role
 
 NOT_OURS = Problem("not_ours", 422, "不收", "Not taken", "改用其他内容。", "Send something else.")
 

@@ -13,9 +13,9 @@ from aiokafka.consumer.fetcher import Fetcher, FetchResult
 from aiokafka.errors import TopicAuthorizationFailedError
 from aiokafka.record.default_records import DefaultRecordBatch
 
-from shared.cli.provision import app_role
 from shared.devtools.installation import ROOT
 from shared.kit import clock, fetching, record_sets
+from shared.provision.postgres import app_role
 from tests.kit.messaging import strangers, test_strangers
 from tests.kit.messaging.strangers import inbound, producer, send_batch, submission
 from tests.kit.messaging.test_strangers import GOOD, OTHER, STRANGER, Door, smallest_pod_bytes, until_settled

@@ -8,7 +8,6 @@ from typing import Any
 import asyncpg
 import pytest
 
-from shared.cli.provision import owner_role
 from shared.events.report_received import REPORT_RECEIVED
 from shared.kit import clock, consumer, metrics
 from shared.kit.db import Connection
@@ -16,6 +15,7 @@ from shared.kit.ids import new_id
 from shared.kit.relay import Relay
 from shared.kit.sending import RelayError, Row, Sent, partition_of
 from shared.kit.work import Event, Work
+from shared.provision.postgres import owner_role
 from tests.kit.messaging.conftest import SETTLE_S, Pair, report, running, settings_for
 
 SQL_WAITS = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'inbox_other'::regclass)"

@@ -12,11 +12,11 @@ from typing import Any
 import asyncpg
 import pytest
 
-from shared.cli.provision import app_role
-from shared.cli.topology import provision_company
 from shared.devtools.infra.suite import Infra
 from shared.devtools.installation import ROOT, Installation
 from shared.kit import clock, unpacking
+from shared.provision.postgres import app_role
+from shared.provision.topology import provision_company
 from tests.kit.messaging import test_strangers
 from tests.kit.messaging.strangers import PAYLOAD_AT, inbound, packed, producer, send_batch, submission
 from tests.kit.messaging.test_strangers import GOOD, OTHER, STRANGER, Door, smallest_pod_bytes

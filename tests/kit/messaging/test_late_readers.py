@@ -14,7 +14,6 @@ from services.riders import usecases as riders
 from services.riders.domain import Registration, RiderFacts
 from services.tracking import usecases as tracking
 from shared.catalog import Catalogue
-from shared.cli.provision import connect_admin, owner_role
 from shared.devtools.installation import Installation
 from shared.events.area_changed import AREA_CHANGED, AreaChanged
 from shared.events.company_changed import COMPANY_CHANGED
@@ -31,6 +30,8 @@ from shared.kit.inbox_days import SQL_ROLL
 from shared.kit.service import Service
 from shared.kit.work import Work, begin, insert_outbox
 from shared.known.knowing import Riders, knows
+from shared.provision.kafka import connect_admin
+from shared.provision.postgres import owner_role
 from tests.kit.messaging.compacted import Stored, days_pass, stored
 from tests.kit.messaging.conftest import SETTLE_S, running, settings_for
 from tests.services.tracking.conftest import Story

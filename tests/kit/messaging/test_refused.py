@@ -8,8 +8,6 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from confluent_kafka import Consumer, TopicPartition
 
-from shared.cli.provision import connect_admin
-from shared.cli.topology import provision_suite
 from shared.events.report_received import REPORT_RECEIVED
 from shared.events.rider_changed import RIDER_CHANGED
 from shared.events.rider_erased import RIDER_ERASED
@@ -17,6 +15,8 @@ from shared.kit import clock, holds
 from shared.kit.ids import new_id
 from shared.kit.relay import ROWS_PER_ROUND
 from shared.kit.sending import BATCH_BYTES_MAX
+from shared.provision.kafka import connect_admin
+from shared.provision.topology import provision_suite
 from tests.kit.messaging.conftest import Pair, report
 
 GOOD = 2_000

@@ -11,7 +11,6 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from shared.cli.provision import owner_role
 from shared.devtools.installation import Installation
 from shared.events.inbound_reports import INBOUND_REPORTS
 from shared.events.report_received import REPORT_RECEIVED
@@ -19,6 +18,7 @@ from shared.kit import clock, letter_limit, metrics, standing
 from shared.kit.ids import new_id
 from shared.kit.service import Service
 from shared.kit.work import Event, Work
+from shared.provision.postgres import owner_role
 from tests.kit.messaging import test_strangers
 from tests.kit.messaging.conftest import NOT_OURS, report, running, settings_for
 from tests.kit.messaging.strangers import inbound, producer, submission

@@ -12,9 +12,6 @@ import asyncpg
 import pytest
 from aiokafka.errors import KafkaError
 
-from shared.cli.provision import app_role, owner_role
-from shared.cli.services import about
-from shared.cli.topology import provision_company
 from shared.devtools.installation import ROOT, Installation
 from shared.events import registry
 from shared.events.inbound_reports import INBOUND_REPORTS
@@ -24,6 +21,9 @@ from shared.kit.service import Service
 from shared.kit.settings import KitSettings
 from shared.kit.shares import Answer
 from shared.kit.work import Event, Work
+from shared.provision.postgres import app_role, owner_role
+from shared.provision.services import about
+from shared.provision.topology import provision_company
 from tests.kit.messaging import strangers
 from tests.kit.messaging.conftest import SETTLE_S, running, settings_for
 from tests.kit.messaging.strangers import inbound, producer, send_batch, submission

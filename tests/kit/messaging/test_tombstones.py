@@ -9,7 +9,6 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from shared.cli.provision import owner_role
 from shared.devtools.installation import Installation
 from shared.events.company_changed import COMPANY_CHANGED
 from shared.events.outside import INT64_MAX
@@ -21,6 +20,7 @@ from shared.kit.kafka import client_arguments
 from shared.kit.service import Service
 from shared.kit.tombstones import minding
 from shared.kit.work import Event, Gone, Record, Work
+from shared.provision.postgres import owner_role
 from tests.kit.messaging.compacted import stored
 from tests.kit.messaging.conftest import SETTLE_S, running, settings_for
 

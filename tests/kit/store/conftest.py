@@ -6,12 +6,11 @@ from collections.abc import AsyncIterator, Iterator
 import asyncpg
 import pytest
 
-from shared.cli.migrate import migrate
-from shared.cli.provision import app_role, database_url, drop_database, owner_role, provision_postgres
 from shared.devtools.infra.suite import Infra
-from shared.devtools.installation import KIT_MIGRATIONS
 from shared.kit.auth import ReplayGuard
 from shared.kit.db import Pool
+from shared.provision.migrate import KIT_MIGRATIONS, migrate
+from shared.provision.postgres import app_role, database_url, drop_database, owner_role, provision_postgres
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,12 @@ from typing import Any
 import asyncpg
 import pytest
 
-from shared.cli.provision import owner_role
 from shared.devtools.installation import Installation
 from shared.kit import counters
 from shared.kit.counters import Difference
 from shared.kit.db import Pool
 from shared.kit.ids import new_id
+from shared.provision.postgres import owner_role
 
 WRITERS = 8
 ROWS = 20

@@ -6,10 +6,10 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
-from shared.cli.provision import owner_role
 from shared.devtools.installation import Installation
 from shared.kit import counters, erasure, metrics
 from shared.kit.db import Connection, Pool
+from shared.provision.postgres import owner_role
 from tests.reads import analyze, rows_read
 
 ERASED = 50_000

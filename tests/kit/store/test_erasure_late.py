@@ -13,7 +13,6 @@ import asyncpg
 import orjson
 import pytest
 
-from shared.cli.provision import owner_role
 from shared.devtools.gen.examples import examples_of
 from shared.devtools.installation import Installation
 from shared.events.case_changed import CASE_CHANGED
@@ -30,6 +29,7 @@ from shared.kit.ids import new_id
 from shared.kit.letter_bounds import Bounds
 from shared.kit.settings import KitSettings
 from shared.kit.work import Event, OutboxRow, Record, Work, begin
+from shared.provision.postgres import owner_role
 from tests.kit.messaging.conftest import settings_for
 
 NOW = datetime(2026, 6, 1, 8, tzinfo=UTC)

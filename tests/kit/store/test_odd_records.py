@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from services.intake.usecases.reports import take_events
 from services.riders.usecases import take_submissions
 from shared.catalog import Catalogue
-from shared.cli.provision import owner_role
 from shared.devtools.gen.examples import examples_of
 from shared.devtools.installation import Installation
 from shared.events.envelope import Envelope, to_headers
@@ -34,6 +33,7 @@ from shared.kit.decode import Decoder
 from shared.kit.ids import new_id
 from shared.kit.settings import KitSettings
 from shared.kit.work import Event, Work
+from shared.provision.postgres import owner_role
 from tests.kit.messaging.conftest import settings_for
 
 FULL = os.environ.get("BEEGRID_FAULTS") == "full"

@@ -5,13 +5,13 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
-from shared.cli.provision import owner_role
 from shared.devtools.capacity.staying import SWEPT_PER_S_LEAST
 from shared.devtools.installation import Installation
 from shared.kit import clock
 from shared.kit.db import Pool
 from shared.kit.retention import KIT_TABLES, Table
 from shared.kit.sweeping import SHARE_ROWS, Sweeper
+from shared.provision.postgres import owner_role
 
 DAYS = 60
 A_DAY = 1_000

@@ -23,13 +23,13 @@ from services.notifications.usecases import preferences, sending, webhooks
 from services.notifications.usecases.preferences import WantedChannel
 from services.rewards.usecases.redemptions import Answer
 from shared.catalog import Catalogue
-from shared.cli.provision import owner_role
 from shared.devtools.installation import Installation
 from shared.kit import clock
 from shared.kit.auth import Sealer
 from shared.kit.db import Pool
 from shared.kit.ids import new_id
 from shared.kit.work import begin
+from shared.provision.postgres import owner_role
 from tests.services.intake.conftest import Intake, report
 from tests.services.rewards.shop import Shop, wish
 

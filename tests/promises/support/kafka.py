@@ -10,12 +10,11 @@ from typing import Any
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
-from shared.cli.provision import client_config, connect_admin
-from shared.cli.provision.kafka import TIMESTAMPS
 from shared.devtools.installation import Installation
 from shared.kit import clock
 from shared.kit.kafka import REQUEST_BYTES_MAX
 from shared.kit.sending import partition_of
+from shared.provision.kafka import TIMESTAMPS, client_config, connect_admin
 
 Headers = Sequence[tuple[str, bytes]]
 

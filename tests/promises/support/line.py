@@ -14,7 +14,6 @@ from uuid import UUID
 import shapely
 from confluent_kafka.admin import ConsumerGroupDescription
 
-from shared.cli.provision import connect_admin, owner_role
 from shared.devtools.infra.watchdog import Guard
 from shared.devtools.installation import Installation
 from shared.devtools.suite import ServiceProcess, Suite
@@ -25,6 +24,8 @@ from shared.events.report_received import REPORT_RECEIVED, ReportReceived
 from shared.events.report_routed import REPORT_ROUTED
 from shared.kit import clock
 from shared.kit.ids import derived_id, new_id
+from shared.provision.kafka import connect_admin
+from shared.provision.postgres import owner_role
 from tests.promises.support.database import ask
 from tests.promises.support.delivery import arrivals, delivery_problems
 from tests.promises.support.kafka import Raw, RawProducer, group_of, lag, read_topic

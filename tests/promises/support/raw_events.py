@@ -4,7 +4,6 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from shared.devtools.city import grids
 from shared.events.account_changed import ACCOUNT_CHANGED, AccountChanged
 from shared.events.case_changed import CASE_CHANGED, CaseChanged, CaseReport, CaseState, CaseTransition
 from shared.events.envelope import Envelope, to_headers
@@ -12,6 +11,7 @@ from shared.events.report_received import ReportReceived
 from shared.events.topic import Topic
 from shared.kit import clock
 from shared.kit.ids import new_id
+from shared.synthetic.city import grids
 from tests.promises.support.kafka import Raw
 
 COMPANY = "suda"

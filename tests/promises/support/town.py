@@ -14,16 +14,16 @@ import orjson
 import shapely
 from PIL import Image
 
-from shared.devtools.city import Area, grids
-from shared.devtools.demo import city_day
-from shared.devtools.demo.city_day import Company
-from shared.devtools.demo.door import Door, DoorError
-from shared.devtools.demo.target import Target
+from shared.devtools.demo.target import target_of
 from shared.devtools.infra.ports import free_port
 from shared.devtools.suite import Suite, check_suites
 from shared.kit import clock
 from shared.kit.auth import signed_headers
 from shared.kit.ids import new_id
+from shared.synthetic import opening, reports
+from shared.synthetic.city import Area, grids
+from shared.synthetic.door import Door, DoorError
+from shared.synthetic.people import Company
 
 PATH = "/v1/reports"
 ANSWER_WITHIN_S = 60.0
@@ -57,14 +57,9 @@ class Town:
         if place is None:
             middle = grids()[number % len(grids())].polygon.representative_point()
             place = (middle.x, middle.y)
-        return {
-            "external_id": f"r-{new_id()}",
-            # the first rider has not agreed to anything
-            "rider": self.company.rider(1 + number % (RIDERS - 1)),
-            "kind": kind,
-            "place": {"lng": place[0], "lat": place[1], "datum": "wgs84", "accuracy_m": 5},
-            "occurred_at": (clock.now() - timedelta(minutes=2)).isoformat(),
-        }
+        # the first rider has not agreed to anything
+        rider = self.company.rider(1 + number % (RIDERS - 1))
+        return reports.body(f"r-{new_id()}", rider, kind, place, clock.now() - timedelta(minutes=2))
 
     async def hand_in(self, reports: int) -> None:
         """Good reports by one signed request."""
@@ -75,7 +70,7 @@ class Town:
     async def stream(self, *reports: dict[str, Any], what: str = "reports") -> None:
         """Reports, or riders, over Kafka with the company's own user."""
         topic = f"{self.door.target.cluster.topic_prefix}inbound.{self.company.code}.{what}.v1"
-        async with city_day.producer_of(self.door.target, self.company) as producer:
+        async with opening.producer_of(self.door.target.cluster, self.company) as producer:
             for report in reports:
                 await producer.send(topic, orjson.dumps(report), key=report["external_id"].encode())
             await producer.flush()
@@ -140,7 +135,7 @@ class Town:
     async def rare_story(self) -> None:
         """What happens once in a while: a new map, and a rider who enters a wrong code and leaves."""
         door, company = self.door, self.company
-        await city_day.import_city(door, more=(AT_SEA,))
+        await opening.import_city(door, more=(AT_SEA,))
         facts = {"external_id": f"rare-{new_id()}", "name": "李丽", "consent_at": clock.now().isoformat()}
         answer = await door.signed(company.code, company.secret, "/v1/riders:batch", {"riders": [facts]})
         rider = answer["items"][0]["rider_id"]
@@ -200,10 +195,10 @@ async def soon(ask: Callable[[], Awaitable[Any]], good: Callable[[Any], bool]) -
 async def built(suite: Suite) -> Town:
     """Open the front door, import the demo city, register a company and its riders, and have the suite warm."""
     suite.open_front_door(free_port())
-    door = Door(Target.of(suite))
-    await city_day.import_city(door)
-    [company] = await city_day.register_companies(door, (("suda", "速达快递", "courier", RIDERS),))
-    await city_day.register_riders(door, [company], lambda _: None)
+    door = Door(target_of(suite))
+    await opening.import_city(door)
+    [company] = await opening.register_companies(door, (("suda", "速达快递", "courier", RIDERS),))
+    await opening.register_riders(door, [company], lambda _: None)
     town = Town(door, company, suite)
     await town.whole_story()
     return town

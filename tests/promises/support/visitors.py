@@ -12,6 +12,7 @@ import httpx
 
 from shared.kit import clock
 from shared.kit.auth import signed_headers
+from shared.synthetic import reports
 from tests.promises.support.journal import Journal, Operation, Result
 
 COMPANY = "sf-express"
@@ -102,13 +103,8 @@ class Visitors:
                 self._enough.wait(max(0.0, every_s - took_s))
 
     def _file(self, http: httpx.Client, rng: random.Random, number: int) -> httpx.Response:
-        report = {
-            "external_id": f"{rng.getrandbits(40):x}-{number}",
-            "rider": f"r{rng.randrange(RIDERS)}",
-            "kind": "part-01001",
-            "place": {"lng": 120.3, "lat": 30.3, "datum": "wgs84", "accuracy_m": 5},
-            "occurred_at": clock.now().isoformat(),
-        }
+        name, rider = f"{rng.getrandbits(40):x}-{number}", f"r{rng.randrange(RIDERS)}"
+        report = reports.body(name, rider, "part-01001", (120.3, 30.3), clock.now())
         return signed(http, self.intake, "/v1/reports", report, self.secret)
 
     def _change(self, http: httpx.Client, rng: random.Random, number: int) -> httpx.Response:

@@ -10,14 +10,14 @@ from pathlib import Path
 import asyncpg
 import httpx
 
-from shared.cli.provision import owner_role
-from shared.cli.services import service_names
 from shared.devtools.infra.suite import Infra
 from shared.devtools.infra.watchdog import Guard
 from shared.devtools.installation import Installation
 from shared.devtools.suite import ServiceProcess, Suite, local_settings
 from shared.kit import clock
 from shared.kit.measuring import LEADER_POLL_S
+from shared.provision.postgres import owner_role
+from shared.provision.services import service_names
 from tests.promises.support import prometheus
 from tests.promises.support.database import ask
 from tests.promises.support.prometheus import Prometheus

@@ -12,7 +12,6 @@ from asyncpg.transaction import Transaction
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 
-from shared.cli.provision import app_role, owner_role
 from shared.devtools.installation import Installation
 from shared.events.topic import Topic
 from shared.kit import db
@@ -22,6 +21,7 @@ from shared.kit.run import _Server
 from shared.kit.service import Service
 from shared.kit.tombstones import GoneHandler, Handler
 from shared.kit.work import Event, Work
+from shared.provision.postgres import app_role, owner_role
 from tests.promises.support.database import ask
 
 SQL_WITNESS = "INSERT INTO witness (event_id) SELECT unnest($1::uuid[])"

@@ -9,10 +9,10 @@ import pytest
 
 from services.cases.store import areas, listing
 from services.cases.store.listing import Listing, page
-from shared.cli.provision import owner_role
 from shared.devtools.installation import Installation
 from shared.kit.areas import AreaTree, KnownArea
 from shared.kit.db import Connection, Pool
+from shared.provision.postgres import owner_role
 from tests.reads import analyze
 
 FAR = datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0)

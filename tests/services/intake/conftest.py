@@ -15,7 +15,6 @@ import pytest
 from services.intake.domain import Submission
 from services.intake.usecases import reports
 from shared.catalog import Catalogue
-from shared.cli.provision import owner_role
 from shared.devtools.installation import Installation
 from shared.events.company_changed import CompanyChanged
 from shared.events.inbound_reports import ReportSubmission
@@ -27,6 +26,7 @@ from shared.kit.db import Pool
 from shared.kit.ids import new_id
 from shared.kit.work import Event, Record, Rejection, Work, begin, insert_outbox
 from shared.known.knowing import Riders, follow_companies, follow_riders
+from shared.provision.postgres import owner_role
 
 SEALER = Sealer("a" * 43 + "=")
 SPACE = UUID(int=7)

@@ -19,8 +19,6 @@ from services.intake.settings import Settings
 from services.intake.usecases import photos
 from services.riders.app import build as build_riders
 from services.riders.settings import Settings as RidersSettings
-from shared.cli.provision import owner_role
-from shared.cli.topology import provision_company
 from shared.devtools.installation import Installation
 from shared.events.case_changed import CaseChanged
 from shared.events.envelope import Envelope, to_headers
@@ -29,6 +27,8 @@ from shared.kit.auth import signed_headers
 from shared.kit.ids import new_id
 from shared.kit.service import Service
 from shared.kit.work import Event, Record
+from shared.provision.postgres import owner_role
+from shared.provision.topology import provision_company
 from tests.services.intake.test_imaging import encoded, gps, picture, png_claiming
 
 CODE = "feima"

@@ -16,8 +16,8 @@ from services.intake import domain
 from services.intake.settings import Settings
 from services.intake.usecases.imaging import PhotoQueueFull, PhotoWorkers
 from services.intake.usecases.turns import CHARGED_MAX_S, ORDINARY_S, PhotosTooSlow, Turns
-from shared.cli.services import about
 from shared.kit.refusals import Refusal
+from shared.provision.services import about
 from tests.services.intake.test_imaging import blank_png, encoded, many_scans, picture
 
 MEMORY_MB = 384

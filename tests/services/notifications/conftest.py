@@ -7,9 +7,9 @@ import pytest
 from aiosmtpd.controller import Controller
 
 from services.notifications.settings import Settings
-from shared.cli.provision import owner_role
 from shared.devtools.infra.ports import free_port
 from shared.devtools.installation import Installation
+from shared.provision.postgres import owner_role
 from tests.services.notifications.mail import Mailbox
 from tests.services.notifications.stage import Stage
 

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from shared.cli.provision import owner_role
 from shared.devtools.installation import Installation
+from shared.provision.postgres import owner_role
 from tests.services.points.ledger import Ledger, empty
 
 

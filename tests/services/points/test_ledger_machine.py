@@ -20,12 +20,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from services.points import domain
 from services.points.store import ledger as store
-from shared.cli.provision import owner_role
 from shared.devtools.installation import Installation
 from shared.kit.db import prepare_connection
 from shared.kit.ids import new_id
 from shared.kit.refusals import Refusal
 from shared.kit.rows import Query
+from shared.provision.postgres import owner_role
 from tests.services.points.ledger import (
     GAS,
     MANHOLE,

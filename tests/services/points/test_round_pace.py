@@ -11,9 +11,9 @@ from services.points import metrics
 from services.points.store import rounds
 from services.points.usecases import checking
 from services.points.usecases.checking import Checking
-from shared.cli.provision import owner_role
 from shared.devtools.installation import Installation
 from shared.kit.db import Connection
+from shared.provision.postgres import owner_role
 from tests.services.points.ledger import NOON, Ledger
 
 RIDERS = 60

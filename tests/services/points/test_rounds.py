@@ -9,9 +9,9 @@ import pytest
 from services.points import usecases
 from services.points.store import rounds
 from services.points.store.rounds import Round
-from shared.cli.provision import owner_role
 from shared.devtools.installation import Installation
 from shared.kit.ids import new_id
+from shared.provision.postgres import owner_role
 from tests.services.points.ledger import MANHOLE, NOON, Case, Ledger, redemption
 
 RIDERS = 12

@@ -3,8 +3,8 @@
 import asyncpg
 import pytest
 
-from shared.cli.provision import owner_role
 from shared.devtools.installation import Installation
+from shared.provision.postgres import owner_role
 from tests.services.rewards.shop import Shop
 
 

@@ -16,10 +16,10 @@ from services.points.app import build as build_points
 from services.points.settings import Settings as PointsSettings
 from services.rewards.app import build as build_rewards
 from services.rewards.settings import Settings as RewardsSettings
-from shared.cli.provision import owner_role
 from shared.devtools.installation import Installation
 from shared.kit import clock
 from shared.kit.ids import new_id
+from shared.provision.postgres import owner_role
 from tests.services.points.ledger import GAS, NOON, Case, Ledger, points_of
 
 SETTLE_S = 30

@@ -10,13 +10,13 @@ import asyncpg
 import orjson
 import pytest
 
-from shared.cli.provision import owner_role
 from shared.devtools.installation import Installation
 from shared.events.inbound_riders import RiderSubmission
 from shared.kit.auth import Sealer
 from shared.kit.db import Pool
 from shared.kit.ids import new_id
 from shared.kit.work import Event, Record, Work, begin, insert_outbox
+from shared.provision.postgres import owner_role
 
 SEALER = Sealer("a" * 43 + "=")
 NOW = datetime(2026, 11, 20, 8, tzinfo=UTC)

@@ -16,8 +16,6 @@ from services.routing.settings import Settings
 from services.routing.usecases.current_map import CurrentMap
 from services.routing.usecases.reports import Router
 from shared.catalog import Catalogue
-from shared.cli.provision import owner_role
-from shared.devtools.city import Area, feature_collection
 from shared.devtools.infra.suite import Infra
 from shared.devtools.installation import Installation
 from shared.events.report_received import ReportReceived
@@ -26,6 +24,8 @@ from shared.kit.ids import new_id
 from shared.kit.service import Service
 from shared.kit.service.tasks import Task
 from shared.kit.work import Event, Record
+from shared.provision.postgres import owner_role
+from shared.synthetic.city import Area, feature_collection
 
 TABLES = (
     "known_areas, known_map, current_map, activations, areas, area_versions, responsibilities, unroutable, routes, "

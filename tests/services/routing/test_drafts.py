@@ -9,7 +9,7 @@ import pytest
 from services.routing.retention import DRAFT_KEPT
 from services.routing.store import areas as area_store
 from services.routing.usecases import versions
-from shared.devtools.city import grids
+from shared.synthetic.city import grids
 from tests.services.routing.conftest import Routing
 
 SQL_AGE = "UPDATE area_versions SET touched_at = now() - $2::interval WHERE version_id = $1"

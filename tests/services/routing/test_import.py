@@ -9,12 +9,12 @@ import pytest
 
 from services.routing.api.areas import EXPORTS_PER_MINUTE
 from services.routing.usecases.current_map import CurrentMap
-from shared.devtools.city import city, feature_collection, grids
 from shared.events.area_changed import AREA_CHANGED
 from shared.geo.datum import wgs84_to_gcj02
 from shared.kit.http.open_answers import OpenAnswers
 from shared.kit.ids import new_id
 from shared.kit.service.clockwork import Pulse, Recurring
+from shared.synthetic.city import city, feature_collection, grids
 from tests.kit.held import Held
 from tests.services.routing.conftest import Routing, box
 

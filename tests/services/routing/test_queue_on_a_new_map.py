@@ -6,9 +6,9 @@ import pytest
 
 from services.routing.usecases import reports
 from services.routing.usecases.current_map import CurrentMap
-from shared.devtools.city import Area
 from shared.events.report_received import ReportReceived
 from shared.kit.areas.carrying import ByArea, carry_all
+from shared.synthetic.city import Area
 from tests.services.routing.conftest import Routing, box, event, report
 
 OLD, NEW, OTHER = ("330103001001001", "330105009001001", "330105009001002")

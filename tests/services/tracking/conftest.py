@@ -11,7 +11,6 @@ import pytest
 
 from services.tracking import usecases
 from shared.catalog import Catalogue
-from shared.cli.provision import owner_role
 from shared.devtools.installation import Installation
 from shared.events.account_changed import AccountChanged
 from shared.events.case_changed import CaseChanged
@@ -21,6 +20,7 @@ from shared.kit import counters
 from shared.kit.db import Connection, Pool, prepare_connection
 from shared.kit.ids import new_id
 from shared.kit.work import Event, Record, Work, begin, insert_outbox
+from shared.provision.postgres import owner_role
 
 T0 = datetime(2026, 3, 1, 8, tzinfo=UTC)
 COMPANY = "feima"

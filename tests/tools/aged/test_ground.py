@@ -7,11 +7,11 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from shared.cli.provision.postgres import other_database
 from shared.devtools.aged import ground
 from shared.devtools.infra.errors import InfraError
 from shared.devtools.infra.postgres import start_postgres
 from shared.devtools.infra.watchdog import Guard
+from shared.provision.postgres import other_database
 
 REPORTS = 2_000
 

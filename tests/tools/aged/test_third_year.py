@@ -23,10 +23,7 @@ from services.rewards.store import redemptions
 from services.riders import store as riders
 from services.routing.store import routes
 from services.tracking.store import figures, journeys
-from shared.cli.provision import owner_role, provision_postgres
-from shared.cli.provision.postgres import other_database
 from shared.devtools.aged.load import Occupied, Size, load
-from shared.devtools.city import grids
 from shared.devtools.infra.suite import Infra
 from shared.devtools.installation import Installation
 from shared.kit import clock, counters, erasure, letter_bounds, metrics
@@ -34,6 +31,8 @@ from shared.kit.areas import AreaTree
 from shared.kit.db import Connection, prepare_connection
 from shared.kit.ids import new_id
 from shared.kit.work import Event
+from shared.provision.postgres import other_database, owner_role, provision_postgres
+from shared.synthetic.city import grids
 from tests.reads import analyze, rows_read
 from tests.services.tracking.conftest import Story, Tracking
 

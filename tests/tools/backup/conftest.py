@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from shared.cli.backup.places import Places
-from shared.cli.provision import other_database
 from shared.devtools.infra.suite import Infra
 from shared.devtools.installation import Installation
+from shared.provision.postgres import other_database
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from shared.cli.backup import tables
 from shared.cli.backup.manifest import NAME, SEAL
 from shared.cli.client import CliError
 from shared.cli.main import app
-from shared.cli.provision.postgres import run_blocking
-from shared.cli.topology import provision_company
 from shared.events.public_case_changed import PUBLIC_CASE_CHANGED
+from shared.provision.postgres import run_blocking
+from shared.provision.topology import provision_company
 from tests.kit.messaging.compacted import stored
 from tests.tools.backup.conftest import Home
 

@@ -15,9 +15,9 @@ from shared.cli.backup.manifest import read_manifest
 from shared.cli.backup.returning import check_files, check_target, put_back
 from shared.cli.backup.tail import PATH
 from shared.cli.backup.taking import take
-from shared.cli.topology import provision_company
 from shared.events.inbound_reports import INBOUND_REPORTS
 from shared.kit.service import Service
+from shared.provision.topology import provision_company
 from tests.kit.messaging.conftest import running, settings_for
 from tests.kit.messaging.strangers import bomb, broken_batches, inbound, producer, send_batch, submission
 from tests.tools.backup.conftest import Home

@@ -13,7 +13,7 @@ import shapely
 
 from shared.cli.area_files import Columns, FileArea, check, chunks, read_areas
 from shared.cli.map_projections import AreaFileError
-from shared.devtools.city import city, feature_collection, grids
+from shared.synthetic.city import city, feature_collection, grids
 
 COLUMNS = Columns("code", "name")
 CHINESE = Columns("代码", "名称")

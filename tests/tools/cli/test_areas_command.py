@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from shared.cli import areas
 from shared.cli.client import CliError
-from shared.devtools.city import feature_collection, grids
+from shared.synthetic.city import feature_collection, grids
 
 
 class Recorder:

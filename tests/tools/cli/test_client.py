@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,9 @@ from shared.cli import client as module
 from shared.cli import companies, main, operations, outbox, standing
 from shared.cli.client import Address, Client, CliError, find_suite
 from shared.cli.main import app
-from shared.cli.services import service_names
 from shared.devtools.identity import Identity
 from shared.kit.letter_limit import stands_still
+from shared.provision.services import service_names
 
 
 @pytest.fixture(autouse=True)
@@ -318,6 +319,17 @@ def test_a_token_is_signed_by_the_local_issuer_only(elsewhere: Path) -> None:
     claims = jwt.decode(made.output.strip(), options={"verify_signature": False})
     assert (claims["sub"], claims["name"], claims["areas"]) == ("w1", "王芳", ["330114"])
     assert claims["roles"] == ["grid_worker", "verifier"]
+
+
+def test_in_the_image_there_is_no_issuer_and_the_command_says_so(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Identity.open(elsewhere / ".beegrid" / "identity")
+    monkeypatch.setitem(sys.modules, "shared.devtools.identity", None)
+    told = run("token", "--role", "operator").exception
+    assert isinstance(told, CliError)
+    assert "no part of the image" in told.detail
+    assert "identity provider" in told.hint
 
 
 def test_a_refusal_ends_in_words_and_status_1(

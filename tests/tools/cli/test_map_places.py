@@ -9,8 +9,8 @@ import shapely
 
 from shared.cli.area_files import Columns, read_areas
 from shared.cli.map_projections import AreaFileError
-from shared.devtools.city import city
 from shared.geo.checks import outside_china
+from shared.synthetic.city import city
 
 COLUMNS = Columns("code", "name")
 DEGREES = shapely.box(120.1, 30.2, 120.11, 30.21)

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from shared.cli import areas, companies, operations, outbox
 from shared.cli.main import app
 from shared.cli.screen import Cells, Screen, shown, visible
-from shared.devtools.city import feature_collection, grids
+from shared.synthetic.city import feature_collection, grids
 
 ODD = ("[/x]", "\x1b[2J", "[red]", "\u202egnp", "x\\", ":bee:", "a\nb", "\x9b2J")
 

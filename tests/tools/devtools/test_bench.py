@@ -168,9 +168,9 @@ def test_a_short_run_shows_what_it_has() -> None:
 
 def test_the_page_shows_the_floor_and_an_older_run_without_it() -> None:
     page = document(result())
-    assert "**0.60** of that" in page
-    assert "| python | 600 | 350 |" in page
-    assert "| 50% | 600 | 90 | 210 | 50 | 50 | 50 | 50 |" in page
+    assert "| throughput / the floor's | 0.6 | ≥ 0.6 |" in page
+    assert "| CPU µs an event, suite / floor: python | 600.0 / 350.0 |  |" in page
+    assert "| at 50% of the capacity: p50 / p99, ms | 90.0 / 210.0 | ≤ 250, ≤ 3 × p50 |" in page
     old = result()
     for name in ("floor_share", "floor_cpu_ratio", "floor", "cpu_us_by_part"):
         del old["five_hops"][name]

@@ -6,7 +6,8 @@ import pytest
 
 from shared.devtools.capacity.__main__ import document, equipment_of
 from shared.devtools.capacity.model import BUSY_MOST, LIFE, PLACES, Measured, plan
-from shared.devtools.capacity.simulation import Equipment, arrivals, first_limit, rush_hour
+from shared.devtools.capacity.simulation import Equipment, first_limit, rush_hour
+from shared.synthetic.pace import rush
 
 BENCH = {
     "yardstick": {"y_tps": 4000, "l_ms": 2.0},
@@ -46,7 +47,7 @@ def test_pods_carry_the_busiest_minute() -> None:
 
 
 def test_an_hour_has_the_mean_and_the_peak_that_were_asked_for() -> None:
-    seconds = arrivals(90.0, 1 / 3)
+    seconds = rush(90.0, 1 / 3)
     assert max(seconds) == pytest.approx(90.0, rel=0.01)
     assert sum(seconds) / len(seconds) == pytest.approx(30.0, rel=0.01)
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from shared.cli.services import forgetting, in_place, service_names
 from shared.devtools.gen import deployment
 from shared.devtools.gen.files import ROOT
 from shared.devtools.gen.regions import NoRegion, filled
+from shared.provision.services import forgetting, in_place, service_names
 
 TEXT = "a\n  # >>> list: made\n  old\n  # <<< list\nb\n"
 

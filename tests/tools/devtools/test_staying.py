@@ -4,7 +4,6 @@ from datetime import timedelta
 
 import pytest
 
-from shared.cli.services import service_names
 from shared.devtools.capacity import staying
 from shared.devtools.capacity.__main__ import document
 from shared.devtools.capacity.model import PLACES
@@ -12,6 +11,7 @@ from shared.devtools.capacity.staying import SWEEPING_PODS, SWEPT_PER_S_LEAST, K
 from shared.devtools.gen.files import ROOT
 from shared.devtools.gen.retention_doc import tables_of
 from shared.kit.retention import Sweep, Table, Way
+from shared.provision.services import service_names
 from tests.tools.devtools.test_capacity import BENCH
 
 CITY, _, COUNTRY = PLACES

@@ -16,6 +16,7 @@ from shared.devtools.infra import records
 from shared.devtools.infra.ports import port_free
 from shared.devtools.infra.suite import start_infra
 from shared.devtools.infra.watchdog import Guard
+from shared.kit import clock
 
 ROOT = Path(__file__).parents[3]
 # Prints the run's folder and what runs in it, then waits for its end.
@@ -56,8 +57,8 @@ class Launched:
 
 
 def wait_until(done: Callable[[], bool], limit_s: float = 15) -> bool:
-    deadline = time.perf_counter() + limit_s
-    while not done() and time.perf_counter() < deadline:
+    deadline = clock.monotonic_s() + limit_s
+    while not done() and clock.monotonic_s() < deadline:
         time.sleep(0.05)
     return done()
 

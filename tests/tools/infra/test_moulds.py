@@ -5,9 +5,9 @@ from pathlib import Path
 
 import asyncpg
 
-from shared.cli.provision.postgres import other_database
 from shared.devtools.infra.suite import Infra
 from shared.devtools.installation import Installation
+from shared.provision.postgres import other_database
 
 SERVICES = ("points", "rewards")
 SQL_MADE = """

@@ -12,23 +12,21 @@ import pytest
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import ConfigResource
 
-from shared.cli.migrate import MigrationError, migrate
-from shared.cli.provision import (
+from shared.devtools.infra.suite import Infra
+from shared.kit import clock
+from shared.provision.kafka import (
     AclSpec,
     Compaction,
     KafkaAdmin,
-    Quota,
     TopicSpec,
     client_config,
     connect_admin,
-    database_url,
     delete_topics,
-    drop_database,
     provision_kafka,
-    provision_postgres,
 )
-from shared.devtools.infra.suite import Infra
-from shared.kit import clock
+from shared.provision.migrate import MigrationError, migrate
+from shared.provision.postgres import database_url, drop_database, provision_postgres
+from shared.provision.quotas import Quota
 
 SERVICES = ["riders", "cases"]
 PASSWORDS = {f"{service}_{kind}": f"{service}/{kind}@" for service in SERVICES for kind in ("owner", "app")}
@@ -174,10 +172,10 @@ class Cluster:
 
 TOPICS = [TopicSpec("riders.changed.v1", 2, HOUR_MS), TopicSpec("inbound.kestrel.riders.v1", 1, HOUR_MS, dlq=False)]
 ACLS = [
-    AclSpec("riders", write=["riders.changed.v1"], read_prefixed=["inbound."], groups=["riders"]),
-    AclSpec("cases", read=["riders.changed.v1"], groups=["cases"]),
-    AclSpec("company-kestrel", write_prefixed=["inbound.kestrel."]),
-    AclSpec("company-heron", write_prefixed=["inbound.heron."]),
+    AclSpec("riders", write=["riders.changed.v1"], read=["inbound.kestrel.riders.v1"], group_prefixes=["riders"]),
+    AclSpec("cases", read=["riders.changed.v1"], group_prefixes=["cases"]),
+    AclSpec("company-kestrel", write=["inbound.kestrel.riders.v1"]),
+    AclSpec("company-heron", write=["inbound.heron.riders.v1"]),
 ]
 USERS = {spec.user: f"{spec.user}-password" for spec in ACLS}
 
@@ -218,7 +216,7 @@ def test_a_second_run_changes_nothing_and_a_changed_one_only_the_difference(clus
     again = provision_kafka(cluster.bootstrap, cluster.admin, cluster.prefix, TOPICS, USERS, ACLS, cluster.users)
     assert (again.topics_created, again.topics_altered, again.acls_added, again.acls_removed) == ([], [], 0, 0)
     topics = [TopicSpec("riders.changed.v1", 3, HOUR_MS * 2), TOPICS[1]]
-    rights = [AclSpec("cases", groups=["cases"])]
+    rights = [AclSpec("cases", group_prefixes=["cases"])]
     changed = provision_kafka(cluster.bootstrap, cluster.admin, cluster.prefix, topics, USERS, rights, cluster.users)
     assert changed.topics_altered == [f"{cluster.prefix}riders.changed.v1"]
     assert (changed.acls_added, changed.acls_removed) == (0, 2)

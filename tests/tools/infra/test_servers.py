@@ -12,9 +12,9 @@ import pytest
 import redis
 from confluent_kafka import Consumer, KafkaException, Producer
 
-from shared.cli.provision import KafkaAdmin, TopicSpec, client_config, delete_topics, provision_kafka
 from shared.devtools.infra.errors import InfraError
 from shared.devtools.infra.suite import Infra, start_infra
+from shared.provision.kafka import KafkaAdmin, TopicSpec, client_config, delete_topics, provision_kafka
 
 
 @contextlib.asynccontextmanager

@@ -9,12 +9,12 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from shared.cli.await_schema import missing_versions, wait
-from shared.cli.provision import database_url
-from shared.cli.services import service_names
-from shared.cli.setup import EXIT_MISCONFIGURED, MissingPasswords, SetupSettings, read_passwords, set_up
 from shared.devtools.gen.files import ROOT
 from shared.devtools.infra.suite import Infra
+from shared.provision.await_schema import missing_versions, wait
+from shared.provision.postgres import database_url
+from shared.provision.services import service_names
+from shared.provision.setup import EXIT_MISCONFIGURED, MissingPasswords, SetupSettings, read_passwords, set_up
 
 
 def passwords(folder: Path) -> None:
@@ -84,7 +84,7 @@ def test_all_missing_passwords_are_named() -> None:
 
 def test_the_program_names_what_is_missing() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "shared.cli.setup"],
+        [sys.executable, "-m", "shared.provision.setup"],
         cwd=ROOT,
         env={"PATH": os.environ["PATH"], "BEEGRID_POSTGRES_ADMIN_URL": "postgresql://nobody@127.0.0.1:1/x"},
         capture_output=True,

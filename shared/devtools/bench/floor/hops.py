@@ -17,7 +17,6 @@ import asyncpg
 import orjson
 
 from shared.catalog import Catalogue
-from shared.devtools.city import city
 from shared.devtools.gen.modules import service_module
 from shared.events.account_changed import ACCOUNT_CHANGED
 from shared.events.case_changed import CASE_CHANGED
@@ -25,6 +24,7 @@ from shared.events.report_received import REPORT_RECEIVED
 from shared.events.report_routed import REPORT_ROUTED
 from shared.geo.index import PolygonIndex
 from shared.kit.ids import new_id
+from shared.synthetic.city import city
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 OutboxValues = tuple[UUID, str, str, int, datetime, None, bytes, None]

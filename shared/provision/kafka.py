@@ -32,8 +32,7 @@ from confluent_kafka.admin import (
 )
 
 from shared.kit import clock
-
-from .quotas import Quota, set_quotas
+from shared.provision.quotas import Quota, set_quotas
 
 TIMEOUT_S = 30.0
 SCRAM_ITERATIONS = 4096
@@ -120,20 +119,15 @@ class TopicSpec:
 
 @dataclass(frozen=True)
 class AclSpec:
-    """Everything that one user may do: names of topics and consumer groups or their beginnings, all without the prefix.
+    """Everything that one user may do: names of topics and beginnings of consumer groups' names, without the prefix.
 
-    Write includes describe; an idempotent producer needs no more. `group_prefixes` let the user join every group whose
-    name begins so; `transactional_ids` are exact.
+    Write includes describe; an idempotent producer needs no more.
     """
 
     user: str
     write: Sequence[str] = ()
     read: Sequence[str] = ()
-    write_prefixed: Sequence[str] = ()
-    read_prefixed: Sequence[str] = ()
-    groups: Sequence[str] = ()
     group_prefixes: Sequence[str] = ()
-    transactional_ids: Sequence[str] = ()
     quota: Quota | None = None
     """How much the user may send; None: no limit."""
 
@@ -308,15 +302,10 @@ def _bindings(spec: AclSpec, prefix: str, user_prefix: str) -> Iterable[AclBindi
     principal = f"User:{user_prefix}{spec.user}"
     literal, prefixed = ResourcePatternType.LITERAL, ResourcePatternType.PREFIXED
     write, read, describe = AclOperation.WRITE, AclOperation.READ, AclOperation.DESCRIBE
-    topic, group = ResourceType.TOPIC, ResourceType.GROUP
     rules = [
-        (topic, spec.write, literal, (write, describe)),
-        (topic, spec.read, literal, (read, describe)),
-        (topic, spec.write_prefixed, prefixed, (write, describe)),
-        (topic, spec.read_prefixed, prefixed, (read, describe)),
-        (group, spec.groups, literal, (read,)),
-        (group, spec.group_prefixes, prefixed, (read,)),
-        (ResourceType.TRANSACTIONAL_ID, spec.transactional_ids, literal, (write, describe)),
+        (ResourceType.TOPIC, spec.write, literal, (write, describe)),
+        (ResourceType.TOPIC, spec.read, literal, (read, describe)),
+        (ResourceType.GROUP, spec.group_prefixes, prefixed, (read,)),
     ]
     for kind, names, pattern, operations in rules:
         for name in names:

@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import hmac
 import secrets
-from collections.abc import AsyncIterator, Collection, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeAlias, TypeVar
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -22,7 +22,6 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 SCRAM_ITERATIONS = 4096
 LOCK_WAIT_S = 60.0
-EXTENSIONS_SCHEMA = "extensions"
 OWNER_SETTINGS = {"lock_timeout": "2s"}
 APP_SETTINGS = {"transaction_timeout": "30s", "idle_in_transaction_session_timeout": "30s", "lock_timeout": "10s"}
 
@@ -43,20 +42,18 @@ def provision_postgres(
     services: Sequence[str],
     passwords: Mapping[str, str],
     role_prefix: str = "",
-    extensions: Collection[str] = (),
 ) -> None:
     """Creates what is missing and sets rights, passwords and limits of what exists.
 
     `passwords` by `<service>_owner` and `<service>_app`, without the prefix: roles belong to the whole server, so
-    databases that share one (tests) need prefixes. `extensions` are installed in the schema `extensions`, readable by
-    all services. Callable with or without a running event loop (blocks). Raises KeyError for a missing password,
-    asyncpg errors otherwise.
+    databases that share one (tests) need prefixes. Callable with or without a running event loop (blocks). Raises
+    KeyError for a missing password, asyncpg errors otherwise.
     """
     roles = {}
     for service in services:
         roles[owner_role(service, role_prefix)] = passwords[f"{service}_owner"]
         roles[app_role(service, role_prefix)] = passwords[f"{service}_app"]
-    run_blocking(_provision(admin_url, database, services, roles, role_prefix, extensions))
+    run_blocking(_provision(admin_url, database, services, roles, role_prefix))
 
 
 def drop_database(admin_url: str, database: str, services: Sequence[str] = (), role_prefix: str = "") -> None:
@@ -89,7 +86,6 @@ async def _provision(
     services: Sequence[str],
     roles: Mapping[str, str],
     role_prefix: str,
-    extensions: Collection[str],
 ) -> None:
     async with _connection(admin_url) as admin, cluster_lock(admin, "provision"):
         for role, password in roles.items():
@@ -100,15 +96,13 @@ async def _provision(
         for role in roles:
             await admin.execute(f"GRANT CONNECT ON DATABASE {_name(database)} TO {_name(role)}")
         for service in services:
-            path = f"{_name(service)}, {EXTENSIONS_SCHEMA}" if extensions else _name(service)
+            path = _name(service)
             await _pin(admin, database, owner_role(service, role_prefix), {**OWNER_SETTINGS, "search_path": path})
             await _pin(admin, database, app_role(service, role_prefix), {**APP_SETTINGS, "search_path": path})
         async with _connection(other_database(admin_url, database)) as inside, inside.transaction():
             await inside.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
             for service in services:
                 await _create_schema(inside, service, owner_role(service, role_prefix), app_role(service, role_prefix))
-            if extensions:
-                await _create_extensions(inside, extensions, list(roles))
 
 
 async def _create_role(admin: Connection, role: str, password: str) -> None:
@@ -144,14 +138,6 @@ async def _create_schema(inside: Connection, service: str, owner: str, app: str)
         f"{defaults} IN SCHEMA {schema} GRANT EXECUTE ON FUNCTIONS TO {app_name}",
     ):
         await inside.execute(statement)
-
-
-async def _create_extensions(inside: Connection, extensions: Collection[str], roles: Sequence[str]) -> None:
-    await inside.execute(f"CREATE SCHEMA IF NOT EXISTS {EXTENSIONS_SCHEMA}")
-    for role in roles:
-        await inside.execute(f"GRANT USAGE ON SCHEMA {EXTENSIONS_SCHEMA} TO {_name(role)}")
-    for extension in extensions:
-        await inside.execute(f"CREATE EXTENSION IF NOT EXISTS {_name(extension)} SCHEMA {EXTENSIONS_SCHEMA}")
 
 
 async def _drop(admin_url: str, database: str, services: Sequence[str], role_prefix: str) -> None:

@@ -1,15 +1,16 @@
-"""How the demo's people speak to the suite: through the front door, with tokens and signatures like anybody else."""
+"""How synthetic people speak to a suite: through the front door, with tokens and signatures like anybody else."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import httpx
 import orjson
 
-from shared.devtools.demo.target import Target
 from shared.kit import clock
 from shared.kit.auth import signed_headers
+from shared.provision.topology import Cluster
 
 TIMEOUT_S = 60.0
 PATIENCE_S = 90.0
@@ -17,12 +18,30 @@ BUSY = frozenset({429, 502, 503, 504})
 OPERATOR_TOKEN_S = 24 * 3600
 
 
+class Issuer(Protocol):
+    """Whoever makes the tokens that the suite trusts: on one's own machine shared/devtools/identity.py."""
+
+    @property
+    def token(self) -> Callable[..., str]:
+        """Makes a bearer token: of whom, their name, their roles, more claims."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a suite is, who issues its tokens, and its Kafka as an administrator sees it."""
+
+    url: str
+    identity: Issuer
+    cluster: Cluster
+    services: tuple[str, ...]
+
+
 class DoorError(RuntimeError):
-    """The suite refused what the demo needs; the text is its own problem's."""
+    """The suite refused what was needed; the text is its own problem's."""
 
 
 class Door:
-    """One connection pool for everybody in the demo."""
+    """One connection pool for everybody."""
 
     def __init__(self, target: Target) -> None:
         self.target = target
@@ -82,7 +101,7 @@ class Door:
         return _read(await self._patiently(lambda: self._client.request(method, path, headers=headers, **arguments)))
 
     async def _patiently(self, send: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
-        """Send, and again while the suite is busy or a connection breaks; all that the demo sends bears repeating."""
+        """Send, and again while the suite is busy or a connection breaks; all that is sent here bears repeating."""
         deadline_s = clock.monotonic_s() + PATIENCE_S
         pause_s = 0.2
         while True:
@@ -95,6 +114,26 @@ class Door:
                     raise
             await asyncio.sleep(pause_s)
             pause_s = min(3.0, pause_s * 2)
+
+
+async def until_key_known(
+    client: httpx.AsyncClient, company: str, secret: bytes, wait_s: float, check: Callable[[], None] = lambda: None
+) -> None:
+    """Until intake takes the key: an empty batch is then refused for being empty, and before for its signature.
+
+    Raises:
+        TimeoutError: it doesn't within `wait_s`; and what `check` raises, which is asked meanwhile.
+    """
+    deadline_s, path, raw = clock.monotonic_s() + wait_s, "/v1/reports:batch", b'{"reports":[]}'
+    while True:
+        headers = signed_headers(company=company, secret=secret, method="POST", target=path, body=raw)
+        answer = await client.post(path, content=raw, headers={**headers, "content-type": "application/json"})
+        if answer.status_code not in {401, 403, *BUSY}:
+            return
+        check()
+        if clock.monotonic_s() > deadline_s:
+            raise TimeoutError(f"intake doesn't know the company after {wait_s:.0f} s: {answer.text[:300]}")
+        await asyncio.sleep(0.2)
 
 
 def _read(answer: httpx.Response) -> Any:

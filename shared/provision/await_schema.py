@@ -1,21 +1,19 @@
-"""`python -m shared.cli.await_schema SERVICE`: wait until this image's migrations of a service are in the database.
+"""`python -m shared.provision.await_schema SERVICE`: wait until the database has this image's migrations.
 
 The init container of a pod: a new version's pods wait here for the set-up job, while the former version's serve.
 """
 
 import asyncio
 import sys
-from pathlib import Path
 
 import asyncpg
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from shared.cli.migrate import TABLE, VERSION
 from shared.kit import clock
 from shared.known.tables import migration_folders
+from shared.provision.migrate import TABLE, VERSION
 
-ROOT = Path(__file__).resolve().parents[2]
 LOOK_EVERY_S = 1.0
 
 
@@ -34,10 +32,10 @@ def wanted_versions(service: str) -> set[str]:
     Raises:
         ValueError: there is no such service.
     """
-    own = ROOT / "services" / service / "migrations"
-    if not own.is_dir():
+    folders = migration_folders(service)
+    if not any(folder.parent.name == service for folder in folders):
         raise ValueError(f"no migrations of {service!r}")
-    files = [file for folder in migration_folders(service) for file in folder.glob("*.sql")]
+    files = (file for folder in folders for file in folder.glob("*.sql"))
     return {found.group(1) for file in files if (found := VERSION.match(file.name))}
 
 

@@ -1,6 +1,6 @@
 """The demo city: real names and codes of Qiantang on invented cells (虚构边界), the same every time for one seed.
 
-`python -m shared.devtools.city > city.geojson` writes it. The cells are Voronoi cells: no gaps, no overlaps.
+`python -m shared.synthetic.city > city.geojson` writes it. The cells are Voronoi cells: no gaps, no overlaps.
 """
 
 import csv

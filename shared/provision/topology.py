@@ -6,22 +6,22 @@ from dataclasses import dataclass
 
 from confluent_kafka.admin import AdminClient
 
-from shared.cli.provision import (
+from shared.events import registry
+from shared.events.registry import AnyTopic
+from shared.events.topic import Facts
+from shared.kit.kafka import TOPIC_BYTES_MAX
+from shared.provision.kafka import (
     AclSpec,
     Changes,
     Compaction,
     KafkaAdmin,
-    Quota,
     TopicSpec,
     connect_admin,
     has_rights,
     provision_kafka,
 )
-from shared.cli.services import service_names
-from shared.events import registry
-from shared.events.registry import AnyTopic
-from shared.events.topic import Facts
-from shared.kit.kafka import TOPIC_BYTES_MAX
+from shared.provision.quotas import Quota
+from shared.provision.services import service_names
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS

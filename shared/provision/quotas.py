@@ -10,10 +10,10 @@ from aiokafka.helpers import create_ssl_context
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Boolean, Float64, Int16, Int32, Schema, String
 
-from .postgres import run_blocking
+from shared.provision.postgres import run_blocking
 
 if TYPE_CHECKING:
-    from .kafka import KafkaAdmin
+    from shared.provision.kafka import KafkaAdmin
 
 ALTER_CLIENT_QUOTAS = 49
 _Entity: TypeAlias = "list[tuple[str, str]]"

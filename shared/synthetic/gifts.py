@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from shared.devtools.demo.city_day import Company, person_name
-from shared.devtools.demo.door import Door, DoorError
 from shared.kit import clock
 from shared.kit.ids import new_id
+from shared.synthetic.door import Door, DoorError
+from shared.synthetic.people import Company, person_name
 
 # name, price in points, stock, who gave it
 OFFERS = (
@@ -105,18 +105,9 @@ async def _answered(door: Door, redemption_id: str, token: str) -> dict[str, Any
 
 async def _rider_ids(door: Door, company: Company, count: int) -> list[str]:
     """Ids of a company's riders: it sends them again unchanged and is told who they are."""
-    now = clock.now().isoformat()
+    now = clock.now()
     body = {
-        "riders": [
-            {
-                "external_id": company.rider(number),
-                "name": person_name(number),
-                "kind": company.rider_kind,
-                "outlet": f"{company.code}-{number % 60:03d}",
-                "consent_at": now,
-            }
-            for number in range(1, count + 1)
-        ]
+        "riders": [{**company.rider_body(number, now), "consent_at": now.isoformat()} for number in range(1, count + 1)]
     }
     answer = await door.signed(company.code, company.secret, "/v1/riders:batch", body)
     return [item["rider_id"] for item in answer["items"]]

@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.devtools.demo.city_day import person_name
-from shared.devtools.demo.door import Door
+from shared.synthetic.door import Door
+from shared.synthetic.people import person_name
 
 # One look at a list, one request: a person with 40 cases. Hundreds of steps at once keep the process from its topics.
 STEPS_PER_REQUEST = 100

@@ -1,4 +1,4 @@
-"""`python -m shared.cli.setup`: roles, schemas, migrations, topics, users and rights, from the environment. Idempotent.
+"""`python -m shared.provision.setup`: roles, schemas, topics, users, rights, by the environment; idempotent.
 
 The job that runs before a new version's services: in compose on every start, in Kubernetes on every release (there
 without Kafka, whose topics and users the operator makes from the generated manifests).
@@ -18,15 +18,15 @@ from confluent_kafka import KafkaException
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from shared.cli.migrate import MigrationError, migrate
-from shared.cli.provision import KafkaAdmin, connect_admin, database_url, owner_role, provision_postgres
-from shared.cli.services import service_names
-from shared.cli.topology import Cluster, provision_suite
 from shared.kit import clock
 from shared.known.tables import migration_folders
+from shared.provision.kafka import KafkaAdmin, connect_admin
+from shared.provision.migrate import MigrationError, migrate
+from shared.provision.postgres import database_url, owner_role, provision_postgres
+from shared.provision.services import service_names
+from shared.provision.topology import Cluster, provision_suite
 
 T = TypeVar("T")
-ROOT = Path(__file__).resolve().parents[2]
 EXIT_MISCONFIGURED = 78
 TRY_EVERY_S = 1.0
 

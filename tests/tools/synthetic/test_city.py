@@ -4,7 +4,7 @@ from collections import Counter
 
 import shapely
 
-from shared.devtools.city import OUTLINE, city, feature_collection, grids, random_places
+from shared.synthetic.city import OUTLINE, city, feature_collection, grids, random_places
 
 
 def test_names_codes_and_levels() -> None:

@@ -1,0 +1,1 @@
+"""From declarations to databases, roles, topics, users and rights, the same everywhere."""

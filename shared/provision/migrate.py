@@ -13,10 +13,12 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import asyncpg
 
 from shared.provision.postgres import cluster_lock, run_blocking
+from shared.provision.services import ROOT
 
 LOCK_WAIT_S = 300.0
 TABLE = "schema_migrations"
 VERSION = re.compile(r"^(\d+).*\.sql$")
+KIT_MIGRATIONS = ROOT / "shared" / "kit" / "migrations"
 
 
 class MigrationError(RuntimeError):

@@ -29,6 +29,7 @@ STANDS = "stands still"
 """How the trouble of such a topic begins."""
 STOOD_FOR_S = 120.0
 """After its last try a process is no longer taken to stand still."""
+SHOWN_MAX = 1_000
 GRANT_HOURS = 24
 """So long an operator's word holds."""
 
@@ -65,7 +66,7 @@ ON CONFLICT (topic, cause) DO UPDATE SET
 """
 SQL_STANDING_LIST = """
 SELECT topic, cause, used, CASE WHEN granted_until > now() THEN granted ELSE 0 END AS granted, stands_since, stood_at
-FROM letter_allowances WHERE stood_at > now() - make_interval(secs => $1) ORDER BY topic, cause
+FROM letter_allowances WHERE stood_at > now() - make_interval(secs => $1) ORDER BY topic, cause LIMIT $2
 """
 SQL_GRANT = """
 UPDATE letter_allowances SET granted = $3, granted_until = now() + make_interval(hours => $4), granted_by = $5,
@@ -182,8 +183,8 @@ async def stood(conn: Connection, causes: Mapping[str, str]) -> None:
 
 
 async def standing(conn: Connection) -> list[StandingTopic]:
-    """The topics that some process of the service stands still on, by name."""
-    return [StandingTopic(**dict(row)) for row in await conn.fetch(SQL_STANDING_LIST, STOOD_FOR_S)]
+    """The topics that some process of the service stands still on, by name; the first SHOWN_MAX."""
+    return [StandingTopic(**dict(row)) for row in await conn.fetch(SQL_STANDING_LIST, STOOD_FOR_S, SHOWN_MAX)]
 
 
 async def grant(conn: Connection, topic: str, cause: str | None, letters: int, *, by: str, reason: str) -> list[str]:

@@ -22,6 +22,7 @@ BOUNDED: Mapping[str, str] = {
     "tracking /v1/tracking/reports/{report_id}": "at most 500 steps of a case, and the report's own",
     "tracking /v1/tracking/hops": "the six hops there are",
     **{f"{service} /ops/{service}/keys": "the sealing keys of the settings" for service in service_names()},
+    **{f"{service} /ops/{service}/standing": "the first thousand that stand still now" for service in service_names()},
     **{f"{service} /ops/{service}/dead-letters/{{letter_id}}": "one letter or none" for service in service_names()},
 }
 

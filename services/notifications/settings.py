@@ -47,4 +47,10 @@ class Settings(SealingSettings):
     delivery_kept_days: int = Field(30, ge=1, description="how long finished deliveries and attempts are kept")
     message_kept_days: int = Field(365, ge=1, description="how long messages stay in inboxes")
     sender_poll_s: float = Field(1.0, gt=0, description="pause of the sender when nothing is due")
-    sender_parallel: int = Field(16, ge=1, le=200, description="attempts under way together, per lane and process")
+    sender_parallel: int = Field(
+        16,
+        ge=1,
+        le=200,
+        description="attempts of a process under way together: so many to each kind of channel, twice as many to webhooks; one "
+        "receiver has a quarter at most",
+    )

@@ -23,6 +23,7 @@ from shared.kit.http.paging import Asked, Page
 from shared.kit.problems import FORBIDDEN, NOT_FOUND, not_found
 
 router = policy_router(tags=["webhooks"])
+TESTS_PER_MINUTE = 6
 
 
 class WebhookIn(Body):
@@ -82,7 +83,8 @@ class TestOut(Answer):
     refuses=(NOT_FOUND, problems.URL_NOT_ALLOWED, problems.COMPANY_MISSING),
 )
 async def put_webhook(body: WebhookIn, caller: Caller, service: CurrentService, parts: CurrentParts) -> WebhookOut:
-    """Set the URL that is told of the company's reports. The secret is shown once, here."""
+    """Set the URL that is told of the company's reports. The secret is shown once, here. A webhook that fails is
+    failing until it takes a delivery; another URL is tried within seconds."""
     company = _company(caller, body.company)
     try:
         parts.webhooks.guard.check(body.url)
@@ -138,9 +140,13 @@ async def switch_off_webhook(caller: Caller, service: CurrentService, company: C
     ),
 )
 async def test_webhook(body: TestIn, caller: Caller, service: CurrentService, parts: CurrentParts) -> TestOut:
-    """Send a `webhook.test` event, by the same way as any other."""
+    """Send a `webhook.test` event, by the same way as any other; six a minute. A webhook that fails is tried again
+    within seconds."""
+    company = _company(caller, body.company)
+    if service.limiter is not None:
+        await service.limiter.check(f"webhook-test:{company}", per_minute=TESTS_PER_MINUTE)
     async with service.work() as work:
-        test_id = await usecases.test(work, parts.settings, _company(caller, body.company))
+        test_id = await usecases.test(work, parts.settings, company)
     if test_id is None:
         raise not_found("webhook")
     return TestOut(test_id=test_id)

@@ -51,6 +51,6 @@ class Settings(SealingSettings):
         16,
         ge=1,
         le=200,
-        description="attempts of a process under way together: so many to each kind of channel, twice as many to webhooks; one "
-        "receiver has a quarter at most",
+        description="attempts of a process under way together: so many to each kind of channel, to webhooks twice as "
+        "many; one receiver has a quarter of them at most",
     )

@@ -61,7 +61,9 @@ async def choose(
     Quiet hours put off until their end. A bot has a row of places in time, and so has a channel that is busy: a message
     waits there for its own. Of a kind that is stuck messages are looked at again within a minute, spread.
     """
-    rooms, claims, row = _Rooms(places, settings.sender_parallel), [], []
+    rooms = _Rooms(places, settings.sender_parallel)
+    claims: list[Claim] = []
+    row: list[ChannelParcel] = []
     for one in due:
         delivery_id, kind = one.delivery.delivery_id, one.channel.kind
         quiet_ends = domain.quiet_until(now, one.quiet, settings.city_zone)

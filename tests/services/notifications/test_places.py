@@ -97,7 +97,7 @@ async def test_who_is_slow_has_an_eighth_and_all_of_them_a_half(stage: Stage, mo
     full = sending.webhook_places(stage.settings)
     under_way(full, monkeypatch, {found[one]: 6 for one in slow[:3]}, SLOW_S)
     full.take(found["slow3"])
-    under_way(full, monkeypatch, {}, SLOW_S)
+    under_way(full, monkeypatch, {}, 2 * SLOW_S)
     assert await claimed(stage, full) == {"quick": 8}
 
 

@@ -211,13 +211,17 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What an attempt met. `permanent`: trying again is no use; `gone`: the receiver wants no more at all."""
+    """What an attempt met. `permanent`: trying again is no use; `gone`: the receiver wants no more at all.
+
+    `put_off`: none was made, for a reason of our own; it counts as none.
+    """
 
     ok: bool
     detail: str
     status: int | None = None
     permanent: bool = False
     gone: bool = False
+    put_off: bool = False
     retry_after_s: float | None = None
     duration_ms: int = 0
 
@@ -237,6 +241,10 @@ WAIT_FACTOR = 4.0
 WAIT_S_MAX = 12 * 3600.0
 JITTER = 0.2
 PAUSE_S_MAX = 900.0
+PROBE_EVERY_S = 5.0
+"""How soon a failing webhook is tried when its company asks for it, by a test or another URL, and not more often."""
+PUT_OFF_S = 5.0
+"""When a delivery that was put off is looked at again."""
 
 
 def wait_s(attempt: int, draw: float) -> float:

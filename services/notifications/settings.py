@@ -49,4 +49,10 @@ class Settings(SealingSettings):
     sender_poll_s: float = Field(
         1.0, gt=0, description="pause of the sender when nothing is due; ten times as long while nothing happens"
     )
-    sender_parallel: int = Field(16, ge=1, le=200, description="attempts under way together, per lane and process")
+    sender_parallel: int = Field(
+        16,
+        ge=1,
+        le=200,
+        description="attempts of a process under way together: so many to each kind of channel, twice as many to "
+        "webhooks; one receiver has a quarter at most",
+    )

@@ -24,6 +24,7 @@ from shared.kit.problems import FORBIDDEN, NOT_FOUND, not_found
 from shared.kit.service import CurrentService, Given, Reading
 
 router = policy_router(tags=["webhooks"])
+TESTS_PER_MINUTE = 6
 
 
 class WebhookIn(Body):
@@ -90,7 +91,8 @@ async def put_webhook(
     sealer: Given[Sealer],
     sender: Given[WebhookSender],
 ) -> WebhookOut:
-    """Set the URL that is told of the company's reports. The secret is shown once, here."""
+    """Set the URL that is told of the company's reports. The secret is shown once, here. A webhook that fails is
+    failing until it takes a delivery; another URL is tried within seconds."""
     company = _company(caller, body.company)
     try:
         sender.guard.check(body.url)
@@ -145,9 +147,13 @@ async def switch_off_webhook(caller: Caller, service: CurrentService, company: C
     ),
 )
 async def test_webhook(body: TestIn, caller: Caller, service: CurrentService, settings: Given[Settings]) -> TestOut:
-    """Send a `webhook.test` event, by the same way as any other."""
+    """Send a `webhook.test` event, by the same way as any other; six a minute. A webhook that fails is tried again
+    within seconds."""
+    company = _company(caller, body.company)
+    if service.limiter is not None:
+        await service.limiter.check(f"webhook-test:{company}", per_minute=TESTS_PER_MINUTE)
     async with service.work() as work:
-        test_id = await usecases.test(work, settings, _company(caller, body.company))
+        test_id = await usecases.test(work, settings, company)
     if test_id is None:
         raise not_found("webhook")
     return TestOut(test_id=test_id)

@@ -1,4 +1,7 @@
-"""One attempt to reach a person outside the app, through apprise, in a worker thread: apprise blocks."""
+"""One attempt to reach a person outside the app, through apprise, in a worker thread: apprise blocks.
+
+Each kind has threads of its own: a mail gateway that swallows packets holds up no bot, nor one bots' maker another.
+"""
 
 import asyncio
 import importlib
@@ -44,11 +47,14 @@ class ChannelSender:
         self.ways = Ways.of(settings)
         self._sealer = sealer
         self._texts = texts
-        self._threads = ThreadPoolExecutor(settings.sender_parallel, thread_name_prefix="apprise")
+        self._threads = {
+            kind: ThreadPoolExecutor(settings.sender_parallel, thread_name_prefix=f"apprise-{kind}") for kind in PLUGINS
+        }
 
     async def aclose(self) -> None:
         """Let no new attempt begin; one that is under way ends with its own time limit."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in self._threads.values():
+            threads.shutdown(wait=False, cancel_futures=True)
 
     async def send(self, parcel: ChannelParcel) -> Outcome:
         """Make one attempt. Never raises for what the receiver or the network does."""
@@ -64,7 +70,7 @@ class ChannelSender:
         title, body = self._texts.render(delivery.template, delivery.params, parcel.language)
         loop = asyncio.get_running_loop()
         outcome = await loop.run_in_executor(
-            self._threads, _notify, channel.kind, url, title, body, self._timeout_s, self.ways
+            self._threads[channel.kind], _notify, channel.kind, url, title, body, self._timeout_s, self.ways
         )
         return replace(outcome, duration_ms=int((clock.monotonic_s() - started_s) * 1000))
 

@@ -3,13 +3,13 @@
 Behind a proxy that alone resolves names the operator's list of hosts takes the place of the address's check.
 """
 
-import asyncio
 import ipaddress
 import re
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+from services.notifications.outbound.names import Resolver
 
 URL_LENGTH_MAX = 500
 # names as DNS has them, so that nobody reads another host in one than the list was asked about
@@ -21,10 +21,6 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 class Forbidden(Exception):
     """The URL or the address behind it isn't allowed; the text says why, without the address."""
-
-
-class Unresolvable(Exception):
-    """The name has no address just now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +48,7 @@ class Guard:
         self._schemes = ("https", "http") if http_allowed else ("https",)
         self._hosts = tuple(host.lower().strip(".") for host in hosts)
         self._networks: tuple[Network, ...] = tuple(ipaddress.ip_network(one) for one in networks_allowed)
+        self._resolver = Resolver()
 
     def check(self, url: str) -> None:
         """Raises Forbidden for what can be known without resolving the name."""
@@ -75,8 +72,10 @@ class Guard:
         elif not _NAME.fullmatch(host):
             raise Forbidden("the host is no name")
 
-    async def resolve(self, url: str) -> Target:
+    async def resolve(self, url: str, company: str = "") -> Target:
         """Check the URL, resolve its name once, check every address, and pin the connection to one of them.
+
+        `company`: for whom; of each one look-up is under way at a time.
 
         With a proxy and a list of hosts nothing is resolved here: often only the proxy can, and what it is asked for
         is a name on the operator's list, whose certificate is checked. Where such a name leads is for the proxy to
@@ -85,6 +84,7 @@ class Guard:
         Raises:
             Forbidden: URL or any address isn't allowed.
             Unresolvable: the name has no address now.
+            LookupsBusy: it couldn't be asked for; that says nothing about it.
         """
         self.check(url)
         parts = urlsplit(url)
@@ -93,13 +93,8 @@ class Guard:
         # plain http has no certificate that proves whose the host is, which a name without a checked address needs
         if self._by_name and parts.scheme == "https" and _literal(host) is None:
             return Target(parts._replace(netloc=f"{host}:{port}").geturl(), parts.netloc, host)
-        try:
-            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError as error:
-            raise Unresolvable("the host has no address now") from error
-        addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
-        if not addresses:
-            raise Unresolvable("the host has no address now")
+        found = [host] if _literal(host) is not None else await self._resolver.addresses(host, company)
+        addresses = [ipaddress.ip_address(one.partition("%")[0]) for one in found]
         for address in addresses:  # one bad address among good ones is an attack, or a mistake: both end here
             self._check_address(address)
         chosen = min(addresses, key=lambda address: address.version)

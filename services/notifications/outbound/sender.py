@@ -1,20 +1,25 @@
 """The loops that send what is due. Any number of processes may run them: a delivery is claimed by one."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from functools import partial
 from typing import TypeVar
+from uuid import UUID
 
 import structlog
 
-from services.notifications.domain import ChannelParcel, WebhookParcel
+from services.notifications.domain import ChannelKind, ChannelParcel, WebhookParcel
 from services.notifications.outbound.channel import ChannelSender
 from services.notifications.outbound.webhook import WebhookSender
 from services.notifications.settings import Settings
 from services.notifications.usecases import sending
+from services.notifications.usecases.choosing import channel_places
+from services.notifications.usecases.places import Places
 from shared.kit.db import Pool
 from shared.kit.service.clockwork import Pulse
 
 P = TypeVar("P")
+K = TypeVar("K", bound=Hashable)
 SWEEP_EVERY_S = 60.0
 IDLE_TIMES = 10
 """So much longer is the pause while nothing happens in this process; see shared/kit/service/clockwork.py."""
@@ -40,24 +45,45 @@ class Sender:
 
     async def webhooks_forever(self) -> None:
         """Tell companies."""
-        await self._forever(lambda: sending.claim_webhooks(self._pool(), self._settings), self._to_webhook)
+        places = sending.webhook_places(self._settings)
+        claim = partial(sending.claim_webhooks, settings=self._settings, places=places)
+        await self._forever(lambda: claim(self._pool()), self._to_webhook, places, _webhook)
 
     async def channels_forever(self) -> None:
         """Tell people."""
-        await self._forever(lambda: sending.claim_channels(self._pool(), self._settings), self._to_channel)
+        places = channel_places(self._settings)
+        claim = partial(sending.claim_channels, settings=self._settings, places=places)
+        await self._forever(lambda: claim(self._pool()), self._to_channel, places, _channel)
 
     async def sweep(self) -> None:
         """Forget and give up in time."""
         await sending.sweep(self._pool(), self._settings)
 
-    async def _forever(self, claim: Callable[[], Awaitable[Sequence[P]]], send: Callable[[P], Awaitable[None]]) -> None:
-        """Claim as much as there is room for, so that one slow receiver doesn't hold up the next round."""
+    async def _forever(
+        self,
+        claim: Callable[[], Awaitable[Sequence[P]]],
+        send: Callable[[P], Awaitable[None]],
+        places: Places[K],
+        keys: Callable[[P], tuple[K, ...]],
+    ) -> None:
+        """Claim as much as there is room for, so that one slow receiver doesn't hold up the next round.
+
+        `keys`: whose places an attempt takes.
+        """
+
         poll_s = self._settings.sender_poll_s
+
+        def begin(parcel: P) -> asyncio.Task[None]:
+            began_s = places.take(*keys(parcel))
+            task = asyncio.create_task(self._guarded(send, parcel))
+            task.add_done_callback(lambda _: places.give_back(began_s, *keys(parcel)))
+            return task
+
         under_way: set[asyncio.Task[None]] = set()
         try:
             while True:
-                claimed = await claim() if len(under_way) < self._settings.sender_parallel * 2 else ()
-                under_way |= {asyncio.create_task(self._guarded(send, one)) for one in claimed}
+                claimed = await claim() if places.free else ()
+                under_way |= {begin(one) for one in claimed}
                 if claimed:
                     self._pulse.beat()  # what fails, and a bot's next message, falls due soon
                     await asyncio.sleep(0)
@@ -82,3 +108,11 @@ class Sender:
 
     async def _to_channel(self, parcel: ChannelParcel) -> None:
         await sending.settle_channel(self._pool(), parcel.delivery, await self._channels.send(parcel))
+
+
+def _webhook(parcel: WebhookParcel) -> tuple[UUID]:
+    return (parcel.webhook.webhook_id,)
+
+
+def _channel(parcel: ChannelParcel) -> tuple[UUID | ChannelKind, ...]:
+    return (parcel.channel.channel_id, parcel.channel.kind)

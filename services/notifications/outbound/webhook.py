@@ -8,7 +8,8 @@ import orjson
 from standardwebhooks import Webhook as Signer
 
 from services.notifications.domain import Outcome, WebhookParcel
-from services.notifications.outbound.guard import Forbidden, Guard, Unresolvable
+from services.notifications.outbound.guard import Forbidden, Guard
+from services.notifications.outbound.names import LookupsBusy, Unresolvable
 from services.notifications.outbound.tls import SERVER_NAME, Ways
 from services.notifications.settings import Settings
 from services.notifications.usecases.webhooks import unsealed
@@ -58,6 +59,8 @@ class WebhookSender:
             return Outcome(False, f"not allowed: {why}", permanent=True, duration_ms=_since_ms(started_s))
         except Unresolvable as why:
             return Outcome(False, str(why), duration_ms=_since_ms(started_s))
+        except LookupsBusy:
+            return Outcome(False, "others' names are being looked up", put_off=True)
         except SealBroken:
             return Outcome(False, "the secret can't be unsealed", permanent=True, duration_ms=_since_ms(started_s))
         except TimeoutError:
@@ -70,7 +73,7 @@ class WebhookSender:
         now = parcel.at
         body = orjson.dumps(delivery.params)
         signatures = sign(unsealed(self._sealer, hook, now), str(delivery.delivery_id), now, body)
-        target = await self.guard.resolve(hook.url)
+        target = await self.guard.resolve(hook.url, hook.company)
         request = self._client.build_request(
             "POST",
             target.url,

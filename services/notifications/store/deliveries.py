@@ -55,18 +55,22 @@ SELECT n.event_id, 'channel', c.channel_id, n.template, n.params, $1, $2, $2 FRO
 JOIN channels c ON c.area = ANY (string_to_array(n.areas, ' ')) AND 'emergency' = ANY (c.topics)
 ON CONFLICT (event_id, target_id) DO NOTHING
 """
-# Fair between companies; a failing webhook is probed with one delivery.
+# Fair between companies: of each as many as it has room for, of those without a room of their own as many as $3; a
+# failing webhook is probed with one delivery.
 SQL_CLAIM_WEBHOOKS = Query(
     Delivery,
     f"""
 WITH due AS (
-    SELECT d.delivery_id FROM webhooks w CROSS JOIN LATERAL (
+    SELECT d.delivery_id FROM webhooks w
+    LEFT JOIN unnest($5::uuid[], $6::integer[]) r (webhook_id, room) ON r.webhook_id = w.webhook_id
+    CROSS JOIN LATERAL (
         SELECT delivery_id, next_attempt_at FROM deliveries
         WHERE target_id = w.webhook_id AND state IN ('pending', 'failed') AND next_attempt_at <= $1
-        ORDER BY next_attempt_at LIMIT CASE WHEN w.failures > 0 THEN 1 ELSE $3::integer END
+        ORDER BY next_attempt_at
+        LIMIT least(coalesce(r.room, $3::integer), CASE WHEN w.failures > 0 THEN 1 END)
         FOR UPDATE SKIP LOCKED
     ) d
-    WHERE w.active AND w.paused_until <= $1
+    WHERE w.active AND w.paused_until <= $1 AND coalesce(r.room, $3::integer) > 0
     ORDER BY d.next_attempt_at LIMIT $2
 )
 UPDATE deliveries d SET attempts = attempts + 1, next_attempt_at = $4 FROM due
@@ -113,6 +117,11 @@ UPDATE deliveries SET state = $3, next_attempt_at = $4, reason = $5, has_slot = 
     finished_at = CASE WHEN $3 IN ('sent', 'dead') THEN $6::timestamptz END
 WHERE delivery_id = $1 AND state IN ('pending', 'failed') AND (attempts = $2 OR $3 = 'sent')
 RETURNING delivery_id
+"""
+# The attempt that the claim counted was none.
+SQL_PUT_BACK = """
+UPDATE deliveries SET attempts = attempts - 1, next_attempt_at = $3
+WHERE delivery_id = $1 AND state IN ('pending', 'failed') AND attempts = $2
 """
 SQL_RECORD_ATTEMPT = """
 INSERT INTO delivery_attempts (delivery_id, attempt, at, outcome, status, duration_ms, detail)
@@ -222,10 +231,14 @@ async def queue_emergencies(conn: Connection, rows: Sequence[ToAreas], *, attemp
 
 
 async def claim_webhooks(
-    conn: Connection, *, now: datetime, lease: timedelta, most: int, most_per_target: int
+    conn: Connection, *, now: datetime, lease: timedelta, most: int, each: int, rooms: Mapping[UUID, int]
 ) -> list[Delivery]:
-    """Take due deliveries for this process; each counts as an attempt. Unsettled claims end with the lease."""
-    claimed = await many(conn, SQL_CLAIM_WEBHOOKS, now, most, most_per_target, now + lease)
+    """Take due deliveries for this process; each counts as an attempt. Unsettled claims end with the lease.
+
+    At most as many of a webhook as it has room for: `rooms`, or `each` where it isn't in there.
+    """
+    room = list(rooms), list(rooms.values())
+    claimed = await many(conn, SQL_CLAIM_WEBHOOKS, now, most, each, now + lease, *room)
     if claimed:
         targets = sorted({delivery.target_id for delivery in claimed})
         await conn.execute(SQL_PAUSE_WHILE_PROBED, targets, now + lease)
@@ -264,6 +277,11 @@ async def settle(conn: Connection, delivery: Delivery, result: Settlement, outco
         SQL_SETTLE, delivery.delivery_id, delivery.attempts, result.state, result.next_attempt_at, result.reason, now
     )
     return settled is not None
+
+
+async def put_back(conn: Connection, delivery: Delivery, at: datetime) -> None:
+    """Undo the claim of a delivery that wasn't tried; it is due at `at`. Nothing where the claim had expired."""
+    await conn.execute(SQL_PUT_BACK, delivery.delivery_id, delivery.attempts, at)
 
 
 async def listed(

@@ -19,11 +19,20 @@ SQL_ADD_WEBHOOK = """
 INSERT INTO webhooks (company, webhook_id, url, sealed, version, updated_at) VALUES ($1, $2, $3, $4, 1, $5)
 ON CONFLICT DO NOTHING RETURNING company
 """
+# Setting a URL proves nothing: the same one stays as it is, another one, or one that was off, is probed soon.
 SQL_SET_WEBHOOK = """
 UPDATE webhooks
-SET url = $2, sealed = $3, sealed_previous = $4, previous_until = $5, active = true, failures = 0,
-    paused_until = '-infinity', version = version + 1, updated_at = $6
+SET url = $2, sealed = $3, sealed_previous = $4, previous_until = $5, active = true,
+    failures = CASE WHEN url = $2 THEN failures ELSE least(failures, 1) END,
+    paused_until = CASE WHEN url = $2 AND active THEN paused_until ELSE least(paused_until, $7) END,
+    version = version + 1, updated_at = $6
 WHERE company = $1
+"""
+SQL_PROBE_SOON = """
+UPDATE webhooks SET paused_until = $2 WHERE webhook_id = $1 AND failures > 0 AND paused_until > $2
+"""
+SQL_PROBE_PUT_OFF = """
+UPDATE webhooks SET paused_until = $2 WHERE webhook_id = $1 AND failures = $3 AND failures > 0 AND paused_until > $2
 """
 SQL_RECOVERED = """
 UPDATE webhooks SET failures = 0, paused_until = '-infinity' WHERE webhook_id = $1 AND failures > 0
@@ -67,11 +76,27 @@ async def add(conn: Connection, company: str, webhook_id: UUID, url: str, sealed
 
 
 async def change(
-    conn: Connection, company: str, url: str, sealed: str, previous: tuple[str, datetime] | None, now: datetime
+    conn: Connection,
+    company: str,
+    url: str,
+    sealed: str,
+    previous: tuple[str, datetime] | None,
+    now: datetime,
+    probe_at: datetime,
 ) -> None:
-    """Set URL and secrets; the webhook works again if it was switched off."""
+    """Set URL and secrets; the webhook is on again if it was off. `probe_at`: when it is tried next, if it failed."""
     old, until = previous or (None, None)
-    await conn.execute(SQL_SET_WEBHOOK, company, url, sealed, old, until, now)
+    await conn.execute(SQL_SET_WEBHOOK, company, url, sealed, old, until, now, probe_at)
+
+
+async def probe_soon(conn: Connection, webhook_id: UUID, at: datetime) -> None:
+    """If it fails, try it at `at` and no later."""
+    await conn.execute(SQL_PROBE_SOON, webhook_id, at)
+
+
+async def probe_put_off(conn: Connection, webhook_id: UUID, failures_before: int, at: datetime) -> None:
+    """The probe that was claimed wasn't made: the next one may be at `at`. `failures_before`: what it started from."""
+    await conn.execute(SQL_PROBE_PUT_OFF, webhook_id, at, failures_before)
 
 
 async def recovered(conn: Connection, webhook_id: UUID) -> None:

@@ -5,63 +5,94 @@ All by the database's clock: a process whose own is ahead would spend a delivery
 
 import asyncio
 import contextlib
-from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
 from services.notifications import domain, metrics
-from services.notifications.domain import ChannelParcel, Claim, Delivery, DeliveryState, Outcome, Webhook, WebhookParcel
+from services.notifications.domain import ChannelParcel, Delivery, DeliveryState, Outcome, Webhook, WebhookParcel
 from services.notifications.settings import Settings
 from services.notifications.store import deliveries, webhooks
 from services.notifications.usecases import verifying
+from services.notifications.usecases.choosing import LEASE, ChannelPlaces, channel_places, choose
+from services.notifications.usecases.places import Places
 from shared.kit import clock
 from shared.kit.auth import Sealer
 from shared.kit.db import ACQUIRE_TIMEOUT_S, Connection, Pool
 from shared.kit.work import database_now
 
-# Longer than any attempt takes: a claim of a process that died comes back after this.
-LEASE = timedelta(seconds=120)
-# So many of one company leave together: a slow receiver holds up its own news only.
-PER_WEBHOOK = 8
+# Of the places one webhook may have a quarter, one that is slow an eighth. All that are slow have a half at most and an
+# eighth at least: nobody waits for those who are slow, and these not for ever.
+EACH, SLOW_EACH, SLOW_TOGETHER = 4, 8, 2
+# How much of the channels' queue one claim looks at, in places of a kind; and how often, while nothing of it may leave.
+PAGE, PAGES_MAX = 4, 16
 # One share of what is given up or looked at: 5,000 took a quarter of a second among 200,000 that wait.
 SHARE_ROWS = 500
 CODE_OUTCOMES = {"sent": "sent", "dead": "undelivered"}
-SLOT_KINDS = frozenset({"wecom", "dingtalk", "feishu"})
 
 
-async def claim_webhooks(pool: Pool, settings: Settings) -> list[WebhookParcel]:
-    """Due deliveries to webhooks, taken for this process."""
+def webhook_places(settings: Settings) -> Places[UUID]:
+    """Of one process."""
+    total = settings.sender_parallel * 2
+    return Places(total, each=max(1, total // EACH))
+
+
+async def claim_webhooks(pool: Pool, settings: Settings, places: Places[UUID] | None = None) -> list[WebhookParcel]:
+    """Due deliveries to webhooks, taken for this process. `places`: what it has under way; None: nothing."""
+    places = places or webhook_places(settings)
+    slow, each = places.slow(), places.each
+    rooms = {one: 0 if one in slow else max(0, each - places.under_way(one)) for one in places.busy() | slow}
+    slow_each, slow_taken = max(1, places.total // SLOW_EACH), sum(map(places.under_way, slow))
+    slow_rooms = {one: max(0, slow_each - places.under_way(one)) for one in slow}
+    slow_most = max(1, places.total // SLOW_TOGETHER) - slow_taken
+    kept = max(0, slow_each - slow_taken) if slow else 0
+    most = min(settings.sender_parallel, places.free)
     async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn, conn.transaction():
         now = await database_now(conn)
-        claimed = await deliveries.claim_webhooks(
-            conn, now=now, lease=LEASE, most=settings.sender_parallel, most_per_target=PER_WEBHOOK
-        )
+        claim = partial(deliveries.claim_webhooks, conn, now=now, lease=LEASE)
+        claimed = await claim(most=max(0, most - kept), each=each, rooms=rooms)
+        slow_most = min(slow_most, most - len(claimed))
+        if slow_most > 0 and any(slow_rooms.values()):
+            claimed += await claim(most=slow_most, each=0, rooms=slow_rooms)
         if not claimed:
             return []
         hooks = await webhooks.by_id(conn, [one.target_id for one in claimed])
     return [WebhookParcel(one, hooks[one.target_id], now) for one in claimed]
 
 
-async def claim_channels(pool: Pool, settings: Settings) -> list[ChannelParcel]:
-    """Due deliveries to channels that may leave now. Quiet hours and rate limits put others off without an attempt."""
-    async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn, conn.transaction():
-        now = await database_now(conn)
-        due = await deliveries.due_channels(conn, now, settings.sender_parallel)
-        first = await _reserve(conn, settings, due, now)
-        claims = _decide(settings, due, first, now)
-        await deliveries.claim(conn, claims)
-        leaving = {one.delivery_id for one in claims if one.attempt}
-        return [await _leaving(conn, settings, one) for one in due if one.delivery.delivery_id in leaving]
+async def claim_channels(pool: Pool, settings: Settings, places: ChannelPlaces | None = None) -> list[ChannelParcel]:
+    """Due deliveries to channels that may leave now; others are put off without an attempt, see choosing.py.
+
+    `places`: what this process has under way; None: nothing.
+    """
+    places = places or channel_places(settings)
+    page = settings.sender_parallel * PAGE
+    for _ in range(PAGES_MAX):
+        async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn, conn.transaction():
+            now = await database_now(conn)
+            due = await deliveries.due_channels(conn, now, page)
+            claims = await choose(conn, settings, places, due, now)
+            await deliveries.claim(conn, claims)
+            leaving = {one.delivery_id for one in claims if one.attempt}
+            parcels = [await _leaving(conn, settings, one) for one in due if one.delivery.delivery_id in leaving]
+        if parcels or len(claims) < page:
+            return parcels
+    return []
 
 
 async def settle_webhook(pool: Pool, parcel: WebhookParcel, outcome: Outcome) -> None:
-    """Write down an attempt at a webhook and how the webhook is doing."""
+    """Write down an attempt at a webhook and how the webhook is doing; what was put off is due again, untried."""
     hook, delivery = parcel.webhook, parcel.delivery
     async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn, conn.transaction():
         now = await database_now(conn)
+        if outcome.put_off:
+            at = now + timedelta(seconds=domain.PUT_OFF_S)
+            await deliveries.put_back(conn, delivery, at)
+            await webhooks.probe_put_off(conn, hook.webhook_id, hook.failures, at)
+            metrics.ATTEMPTS.labels("webhook", "put_off").inc()
+            return
         result = domain.settle(delivery, outcome, now)
         await deliveries.settle(conn, delivery, result, outcome, now)
         if outcome.ok:
@@ -129,40 +160,6 @@ async def measure(conn: Connection) -> None:
             n, age_s = found.get((lane, state), (0, 0.0))
             metrics.UNSENT.labels(lane, state).set(n)
             metrics.OLDEST.labels(lane, state).set(age_s)
-
-
-async def _reserve(
-    conn: Connection, settings: Settings, due: Sequence[ChannelParcel], now: datetime
-) -> dict[UUID, datetime]:
-    """Places in time for bots' messages that have none yet."""
-    places: dict[UUID, int] = defaultdict(int)
-    for one in due:
-        quiet = domain.quiet_until(now, one.quiet, settings.city_zone) is not None
-        if one.channel.kind in SLOT_KINDS and not one.has_slot and not quiet:
-            places[one.channel.channel_id] += 1
-    step = timedelta(seconds=settings.bot_interval_s)
-    return await deliveries.reserve_slots(conn, [(channel, n, step) for channel, n in places.items()], now)
-
-
-def _decide(
-    settings: Settings, due: Sequence[ChannelParcel], first: dict[UUID, datetime], now: datetime
-) -> list[Claim]:
-    free = dict(first)
-    step = timedelta(seconds=settings.bot_interval_s)
-    claims = []
-    for one in due:
-        delivery_id, channel_id = one.delivery.delivery_id, one.channel.channel_id
-        quiet_ends = domain.quiet_until(now, one.quiet, settings.city_zone)
-        if quiet_ends is not None and one.delivery.template != domain.CODE_TEMPLATE:  # somebody is waiting for a code
-            claims.append(Claim(delivery_id, 0, quiet_ends, has_slot=False))
-            continue
-        at = now
-        if channel_id in free and not one.has_slot:
-            at = free[channel_id]
-            free[channel_id] = at + step
-        late = at > now
-        claims.append(Claim(delivery_id, 0 if late else 1, at if late else now + LEASE, has_slot=late))
-    return claims
 
 
 async def _leaving(conn: Connection, settings: Settings, parcel: ChannelParcel) -> ChannelParcel:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from services.notifications.domain import Webhook
+from services.notifications.domain import PROBE_EVERY_S, Webhook
 from services.notifications.settings import Settings
 from services.notifications.store import deliveries, webhooks
 from shared.kit.auth import Sealer
@@ -31,6 +31,9 @@ async def put(
 ) -> SetWebhook | None:
     """Set a company's URL; a new webhook or `rotate` makes a secret. None: there is no such company.
 
+    A webhook that fails goes on failing until it has taken a delivery: otherwise whoever sets a URL in a loop would be
+    served like somebody whose webhook works.
+
     Raises:
         Refusal: the company is suspended.
     """
@@ -53,7 +56,7 @@ async def put(
         sealed = known.sealed
         if known.sealed_previous is not None and known.previous_until is not None:
             previous = (known.sealed_previous, known.previous_until)
-    await webhooks.change(work.conn, company, url, sealed, previous, work.now)
+    await webhooks.change(work.conn, company, url, sealed, previous, work.now, _probe_at(work))
     return SetWebhook(await _read(work, company), secret if rotate else None)
 
 
@@ -67,7 +70,11 @@ async def switch_off(work: Work, company: str) -> bool:
 
 
 async def test(work: Work, settings: Settings, company: str) -> UUID | None:
-    """Queue a test event. Its event id, or None where the company has no webhook at work."""
+    """Queue a test event. Its event id, or None where the company has no webhook at work.
+
+    One that fails is probed soon instead of at the end of its pause: whoever has repaired theirs asks for a test. How
+    often that may be asked for is up to the caller.
+    """
     known = await webhooks.webhook(work.conn, company)
     if known is None or not known.active:
         return None
@@ -79,6 +86,7 @@ async def test(work: Work, settings: Settings, company: str) -> UUID | None:
         attempts_allowed=settings.delivery_attempts_max,
         now=work.now,
     )
+    await webhooks.probe_soon(work.conn, known.webhook_id, _probe_at(work))
     return event_id
 
 
@@ -88,6 +96,10 @@ def unsealed(sealer: Sealer, webhook: Webhook, now: datetime) -> list[bytes]:
     if webhook.sealed_previous and webhook.previous_until and webhook.previous_until > now:
         sealed.append(webhook.sealed_previous)
     return [sealer.unseal(one, webhook.company, str(webhook.webhook_id)) for one in sealed]
+
+
+def _probe_at(work: Work) -> datetime:
+    return work.now + timedelta(seconds=PROBE_EVERY_S)
 
 
 async def _read(work: Work, company: str, *, lock: bool = False) -> Webhook:

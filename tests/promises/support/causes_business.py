@@ -186,7 +186,7 @@ async def a_company_that_does_not_answer(watched: Watched) -> AsyncIterator[None
     yield
     server = await asyncio.start_server(_thank, "127.0.0.1", port)
     async with server:
-        await door.put("/v1/webhooks", hook)
+        await door.post("/v1/webhooks/test", of)
         for (target,) in set(ask(dsn, SQL_DEAD)):
             await door.post("/v1/notifications/deliveries/retry", {"target_id": str(target)})
         await until(lambda: not ask(dsn, SQL_UNSENT), lambda: "not everything is sent")

@@ -238,6 +238,23 @@ async def test_a_company_sets_its_webhook_and_is_told(web: httpx.AsyncClient, st
     assert (await web.get("/v1/webhooks", headers=operator)).json()["items"][0]["state"] == "off"
 
 
+async def test_tests_are_limited_for_a_company_whoever_asks(web: httpx.AsyncClient, stage: Stage, token: Any) -> None:
+    for company in ("tried", "other"):
+        await know_company(stage, company)
+        await web.put("/v1/webhooks", **signed("PUT", "/v1/webhooks", {"url": "http://127.0.0.1:9/"}, company))
+    asked = [await web.post("/v1/webhooks/test", **signed("POST", "/v1/webhooks/test", {"company": "tried"}, "tried"))
+             for _ in range(8)]  # fmt: skip
+    assert [one.status_code for one in asked] == [202] * 6 + [429] * 2
+    assert asked[-1].json()["code"] == "rate_limited" and 1 <= int(asked[-1].headers["retry-after"]) <= 10
+    operator = {"headers": token("op", "operator"), "json": {"company": "tried"}}
+    assert (await web.post("/v1/webhooks/test", **operator)).status_code == 429
+    other = await web.post("/v1/webhooks/test", **signed("POST", "/v1/webhooks/test", {}, "other"))
+    assert other.status_code == 202
+    [row] = await stage.rows("SELECT count(*) AS n FROM deliveries d JOIN webhooks w ON w.webhook_id = d.target_id"
+                             " WHERE company = 'tried'")  # fmt: skip
+    assert row["n"] == 6
+
+
 async def test_an_operator_sees_and_retries_what_is_dead(web: httpx.AsyncClient, stage: Stage, token: Any) -> None:
     operator = token("op", "operator")
     await know_company(stage)

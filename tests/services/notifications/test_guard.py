@@ -1,12 +1,12 @@
 """Webhooks go to public addresses only, whatever the name says."""
 
-import asyncio
 import socket
 from typing import Any
 
 import pytest
 
-from services.notifications.outbound.guard import Forbidden, Guard, Unresolvable
+from services.notifications.outbound.guard import Forbidden, Guard
+from services.notifications.outbound.names import Unresolvable
 
 STRICT = Guard(http_allowed=False, hosts=(), networks_allowed=())
 
@@ -68,12 +68,12 @@ def test_the_allow_list_is_of_hosts_and_their_subdomains() -> None:
 
 
 def _resolver(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
-    async def getaddrinfo(*_: Any, **__: Any) -> list[Any]:
+    def getaddrinfo(*_: Any, **__: Any) -> list[Any]:
         if not addresses:
             raise socket.gaierror("no such name")
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 443)) for address in addresses]
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
 
 
 @pytest.mark.parametrize("addresses", [("10.0.0.5",), ("8.8.8.8", "127.0.0.1"), ("::1",), ("8.8.8.8", "fe80::1%eth0")])

@@ -112,7 +112,7 @@ async def test_an_outage_loses_nothing_and_costs_few_attempts(stage: Stage, send
         async with stage.pool.acquire() as conn:
             await conn.execute("UPDATE webhooks SET paused_until = '-infinity'")
     spent = sum(one.attempts for one in [*await stage.deliveries("failed"), *await stage.deliveries("pending")])
-    assert spent <= sending.PER_WEBHOOK + 5
+    assert spent <= sending.webhook_places(stage.settings).each + 5
     async with receiver.listening():
         for _ in range(12):
             await stage.hurry()
@@ -131,7 +131,7 @@ async def test_a_failing_company_is_left_alone_and_others_are_served(stage: Stag
         for _ in range(6):
             await turn(stage, sender)
     assert len(good.taken) == 12
-    assert len(bad.requests) <= sending.PER_WEBHOOK
+    assert len(bad.requests) <= sending.webhook_places(stage.settings).each
     [hook] = await stage.rows("SELECT failures, paused_until FROM webhooks WHERE company = 'bad'")
     assert hook["failures"] == 1
     assert hook["paused_until"] > clock.now()

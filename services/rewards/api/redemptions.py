@@ -25,6 +25,8 @@ from shared.kit.problems import NOT_FOUND, not_found, too_many
 from shared.kit.refusals import Refusal
 
 router = policy_router(tags=["redemptions"])
+REDEEMS_PER_MINUTE = 30
+"""Of one rider, repetitions included: each takes an offer's lock, for which everybody else waits."""
 
 
 class RedemptionOut(Answer):
@@ -118,6 +120,8 @@ def render(redemption: Redemption) -> bytes:
         problems.NOT_VALID_NOW,
         problems.RIDER_QUOTA_USED,
         problems.DAY_QUOTA_USED,
+        problems.REDEMPTION_OPEN,
+        problems.POINTS_MISSING,
         problems.SOLD_OUT,
     ),
     writes=True,
@@ -126,6 +130,8 @@ async def redeem(
     offer_id: UUID, caller: Caller, attempt: Idempotent, service: CurrentService, parts: CurrentParts
 ) -> Response:
     """Reserve one piece. The state is `requested` until points answer; an offer without a price is `issued` at once."""
+    if service.limiter is not None:
+        await service.limiter.check(f"redeem:{caller.key}", per_minute=REDEEMS_PER_MINUTE)
     answer = await parts.redeemer.submit(Wish(attempt, caller.rider_id, offer_id))
     if answer.replayed:
         return StoredResponse(answer.status, answer.body).response()

@@ -7,14 +7,15 @@ from typing import Any
 import asyncpg
 import pytest
 
-from services.rewards.domain import Offer, Taken
+from services.rewards.domain import Taken
 from services.rewards.retention import TABLES
 from services.rewards.store import offers
 from services.rewards.store import redemptions as store
 from services.rewards.usecases import redemptions as usecases
-from services.rewards.usecases.redemptions import REFUSAL_HOLDS_S, Answer
+from services.rewards.usecases.redemptions import REFUSAL_HOLDS_S, Answer, Wish
 from shared.devtools.installation import Installation
 from shared.kit import counters
+from shared.kit.db import Connection
 from shared.kit.ids import new_id
 from shared.kit.refusals import Refusal
 from shared.kit.retention import Table
@@ -45,6 +46,15 @@ def _ends(answers: list[Answer | Exception]) -> list[str]:
     return [one.code if isinstance(one, Refusal) else "granted" for one in answers]
 
 
+async def _redeem(shop: Shop, conn: Connection, *wishes: Wish) -> list[str]:
+    """On a connection of the test's own."""
+    async with conn.transaction():
+        work = await begin(conn)
+        answers = await usecases.redeem(shop.desk, work, wishes)
+        await insert_outbox(conn, work.rows)
+    return _ends(answers)
+
+
 def _table(name: str) -> Table:
     return next(table for table in TABLES if table.name == name)
 
@@ -55,7 +65,7 @@ async def test_what_was_refused_is_not_read_by_whoever_redeems(shop: Shop, insta
     await analyze(installation, "rewards", "redemptions")
     async with shop.pool.acquire() as conn:
         before = await rows_read(conn, "redemptions")
-        assert _ends(await shop.redeem(wish(offer.id, rider), wish(offer.id))) == ["granted", "granted"]
+        assert await _redeem(shop, conn, wish(offer.id, rider), wish(offer.id)) == ["granted", "granted"]
         assert await rows_read(conn, "redemptions") - before < 50
 
 
@@ -178,16 +188,11 @@ async def test_whoever_answers_and_whoever_redeems_never_wait_for_each_other(
 
     monkeypatch.setattr(offers, "taken", slowly)
 
-    async def redeem(one: Offer) -> None:
-        async with partner.transaction():
-            work = await begin(partner)
-            assert _ends(await usecases.redeem(shop.desk, work, [wish(one.id)])) == ["granted"]
-            await insert_outbox(partner, work.rows)
-
     try:
-        redeeming = asyncio.create_task(redeem(offer))
+        redeeming = asyncio.create_task(_redeem(shop, partner, wish(offer.id)))
         await locked.wait()
-        await asyncio.gather(redeeming, shop.answer("refused", refused, on=conn))
+        await shop.answer("refused", refused, on=conn)
+        assert await redeeming == ["granted"]
     finally:
         for one in opened:
             await one.close()

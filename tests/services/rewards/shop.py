@@ -1,7 +1,7 @@
 """Drives the rewards use cases as the kit does, on real Postgres."""
 
 import secrets
-from contextlib import nullcontext
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -23,6 +23,7 @@ from shared.events.account_changed import ACCOUNT_CHANGED, AccountChanged
 from shared.kit import clock, counters
 from shared.kit.auth import Principal
 from shared.kit.batcher import Batcher
+from shared.kit.db import Connection
 from shared.kit.idempotency import Attempt
 from shared.kit.ids import new_id
 from shared.kit.work import Event, Record, begin, insert_outbox
@@ -103,7 +104,7 @@ class Shop:
         rider: UUID | None = None,
         version: int = 1,
         available: int = 0,
-        on: asyncpg.Connection | None = None,
+        on: Connection | None = None,
     ) -> None:
         """Points answer redemptions, in one batch; `on`: a connection of the test's own."""
         events = []
@@ -125,7 +126,9 @@ class Shop:
             key = ACCOUNT_CHANGED.key_of(body)
             record = Record(ACCOUNT_CHANGED.name, 0, 0, key.encode(), b"", ())
             events.append(Event(new_id(), body, key, version, body.changed_at, record))
-        async with nullcontext(on) if on is not None else self.pool.acquire() as conn, conn.transaction():
+        async with AsyncExitStack() as stack:
+            conn = on or await stack.enter_async_context(self.pool.acquire())
+            await stack.enter_async_context(conn.transaction())
             work = await begin(conn)
             await redeeming.follow_accounts(self.desk, work, events)
             await insert_outbox(conn, work.rows)

@@ -14,8 +14,9 @@ from services.rewards.store import redemptions as store
 from services.rewards.usecases import redemptions as usecases
 from services.rewards.usecases.redemptions import REFUSAL_HOLDS_S, Answer, Wish
 from shared.devtools.installation import Installation
-from shared.kit import counters
+from shared.kit import clock, counters
 from shared.kit.db import Connection
+from shared.kit.erasure import Leaver
 from shared.kit.ids import new_id
 from shared.kit.refusals import Refusal
 from shared.kit.retention import Table
@@ -121,6 +122,12 @@ async def test_only_riders_who_had_too_few_are_remembered(shop: Shop) -> None:
     id_ = await shop.redeem_one(offer)
     await shop.answer("posted", new_id(), source="report", version=3, available=10)
     await shop.answer("refused", id_, reason="rider_inactive", version=4)
+    assert await shop.pool.fetch("SELECT rider_id FROM shortages") == []
+    rider = new_id()
+    await shop.answer("refused", await shop.redeem_one(offer), reason="insufficient_points", rider=rider)
+    assert [row["rider_id"] for row in await shop.pool.fetch("SELECT rider_id FROM shortages")] == [rider]
+    async with shop.pool.acquire() as conn:
+        await store.forget(conn, [Leaver(rider, "erased:1", clock.now())])
     assert await shop.pool.fetch("SELECT rider_id FROM shortages") == []
 
 

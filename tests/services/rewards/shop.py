@@ -127,7 +127,7 @@ class Shop:
             record = Record(ACCOUNT_CHANGED.name, 0, 0, key.encode(), b"", ())
             events.append(Event(new_id(), body, key, version, body.changed_at, record))
         async with AsyncExitStack() as stack:
-            conn = on or await stack.enter_async_context(self.pool.acquire())
+            conn = on if on is not None else await stack.enter_async_context(self.pool.acquire())
             await stack.enter_async_context(conn.transaction())
             work = await begin(conn)
             await redeeming.follow_accounts(self.desk, work, events)

@@ -14,4 +14,5 @@ COLUMNS: Columns = {
         "undone_by": STAFF,
         "code_sealed": About("id", "shows the rider the voucher again", "the rider", "deleted"),
     },
+    "shortages": {"rider_id": About("id", "whose row it is", "the service", "deleted")},
 }

@@ -1,8 +1,8 @@
 """When an offer can be had, what a voucher's code looks like. Pure."""
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
@@ -86,6 +86,10 @@ class Taken:
     free: int
     today: int
     by_rider: dict[UUID, int]
+    waiting: set[UUID] = field(default_factory=set)
+    """Riders whose last piece of it still waits for their points."""
+    available: dict[UUID, int] = field(default_factory=dict)
+    """What riders have to spend whom points have refused lately; of nobody else is it known well enough."""
 
     def take(self, offer: Offer, rider_id: UUID, now: datetime) -> Problem | None:
         """Take one for a rider, or the reason why not."""
@@ -100,12 +104,28 @@ class Taken:
             return problems.RIDER_QUOTA_USED
         if offer.per_day_max is not None and self.today >= offer.per_day_max:
             return problems.DAY_QUOTA_USED
+        if rider_id in self.waiting:
+            return problems.REDEMPTION_OPEN
+        if self.available.get(rider_id, offer.price) < offer.price:
+            return problems.POINTS_MISSING
         if self.free < 1:
             return problems.SOLD_OUT
         self.free -= 1
         self.today += 1
         self.by_rider[rider_id] = mine + 1
+        if offer.price > 0:
+            self.waiting.add(rider_id)
         return None
+
+
+def whole_days(since: datetime, until: datetime) -> tuple[datetime, datetime]:
+    """Whole days (UTC) within [since, until): where the first begins, where the last ends; none: both are `until`."""
+    start, end = since.astimezone(UTC), until.astimezone(UTC)
+    first = start.replace(hour=0, minute=0, second=0, microsecond=0)
+    if first < start:
+        first += timedelta(days=1)
+    last = end.replace(hour=0, minute=0, second=0, microsecond=0)
+    return (first, last) if first < last else (end, end)
 
 
 def is_open(opens_minute: int, closes_minute: int, local: datetime) -> bool:

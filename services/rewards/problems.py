@@ -35,6 +35,17 @@ SOLD_OUT = Problem(
     next_zh="换一种礼品，或等待补货。",
     next_en="Choose another offer, or wait for new stock.",
 )  # fmt: skip
+REDEMPTION_OPEN = Problem(
+    "redemption_open", 409, zh="上一次兑换尚未完成", en="Your last request is still open",
+    next_zh="请先在 /v1/redemptions/me 查看上一次兑换的结果，再兑换同一种礼品。",
+    next_en="Look at /v1/redemptions/me until the one you have asked for is issued or refused, then ask for another.",
+)  # fmt: skip
+POINTS_MISSING = Problem(
+    "points_missing", 409, zh="积分不足", en="Too few points",
+    next_zh="available 是刚才不足时的可用积分。换一种礼品；若积分刚到账，请一分钟后再试。",
+    next_en="You had `available` when points refused you just now. Choose a cheaper offer; if points have just come, "
+    "ask again in a minute.",
+)  # fmt: skip
 STOCK_MOVED_ON = Problem(
     "stock_moved_on", 409, zh="库存已变动", en="Stock has moved on",
     next_zh="按 current_version、held 和 sold 重新核算库存后再提交。",

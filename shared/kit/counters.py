@@ -1,5 +1,8 @@
 """Numbers that are kept: statement triggers of each schema add to `counters`; its view `counted` counts history.
 
+What is kept elsewhere, by day for a page that asks for a range, is in the view `kept` and is put right by the schema's
+function `correct_number`: a recount knows it like any other number.
+
 The kit's own numbers are counted by `counted_letters` and `counted_erasures`.
 """
 
@@ -17,7 +20,7 @@ GROUP BY label HAVING sum(n) > 0 ORDER BY 2 DESC, label COLLATE "C" LIMIT $2
 # they were at one moment whatever is written meanwhile.
 SQL_DIFFERENCES = """
 SELECT what, label, coalesce(kept.n, 0) AS kept, coalesce(history.n, 0) AS counted
-FROM (SELECT what, label, sum(n)::bigint AS n FROM counters GROUP BY what, label) AS kept
+FROM (SELECT what, label, sum(n)::bigint AS n FROM kept GROUP BY what, label) AS kept
 FULL JOIN (
     SELECT what, label, sum(n)::bigint AS n
     FROM (SELECT what, label, n FROM counted UNION ALL SELECT what, label, n FROM counted_letters
@@ -26,10 +29,9 @@ FULL JOIN (
 WHERE coalesce(kept.n, 0) <> coalesce(history.n, 0) ORDER BY what, label
 """
 SQL_CORRECT = """
-INSERT INTO counters AS c (what, label, shard, n)
-SELECT what, label, counter_shard(), n FROM unnest($1::text[], $2::text[], $3::bigint[]) AS d (what, label, n)
-ORDER BY what, label
-ON CONFLICT (what, label, shard) DO UPDATE SET n = c.n + excluded.n
+SELECT count(correct_number(what, label, n)) FROM (
+    SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[]) AS d (what, label, n) ORDER BY what, label
+) AS ordered
 """
 # Of the transaction alone: whoever counts all of history takes longer than any request may.
 SQL_TAKE_TIME = "SET LOCAL transaction_timeout = 0"

@@ -40,7 +40,8 @@ class Way(StrEnum):
     """How rows leave a table."""
 
     STAYS = "stays"
-    """They don't: the table is the record itself. docs/capacity.md says what that costs."""
+    """They don't: the table is the record itself. docs/capacity.md says what that costs. Those that `sweep` selects,
+    if it selects any, were never part of the record and leave."""
     BOUNDED = "bounded"
     """They needn't: there are as many as riders, companies, areas or people at work."""
     DRAINED = "drained"
@@ -111,8 +112,10 @@ class Table:
     """Rows that one report adds over its life, for docs/capacity.md; 0 where reports don't make them grow."""
 
     def __post_init__(self) -> None:
-        if (self.way is Way.SWEPT) != (self.sweep is not None):
+        if (self.sweep is not None) != (self.way is Way.SWEPT) and (self.sweep is None or self.way is not Way.STAYS):
             raise ValueError(f"{self.name}: a swept table, and no other, says what is swept")
+        if self.way is Way.STAYS and self.sweep is not None and self.sweep.where == "true":
+            raise ValueError(f"{self.name}: a table that stays says which of its rows don't")
         if (self.way is Way.DROPPED) != (self.days is not None):
             raise ValueError(f"{self.name}: a table that is dropped by days, and no other, says after how long")
 

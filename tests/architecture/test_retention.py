@@ -1,13 +1,14 @@
 """Every table says how long it keeps its rows, and what is swept can be swept. Real Postgres."""
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
 import pytest
 
 from shared.devtools.gen.files import ROOT
 from shared.devtools.gen.retention_doc import tables_of
 from shared.kit.db import Pool
-from shared.kit.retention import KIT_TABLES, Table, Way, faults
+from shared.kit.retention import KIT_TABLES, Sweep, Table, Way, faults
 from shared.provision.services import service_names
 
 PoolFor = Callable[[str], Awaitable[Pool]]
@@ -57,5 +58,9 @@ def test_the_check_bites() -> None:
     assert list(faults([known], [])) == ["known: declared, and not there"]
     with pytest.raises(ValueError, match="swept"):
         Table("known", "a row", Way.SWEPT, "a day", "the test")
+    with pytest.raises(ValueError, match="don't"):
+        Table("known", "a row", Way.STAYS, "for good", "the test", Sweep("ended_at", timedelta(days=1)))
+    with pytest.raises(ValueError, match="swept"):
+        Table("known", "a row", Way.BOUNDED, "for good", "the test", Sweep("ended_at", timedelta(days=1), "NOT good"))
     with pytest.raises(ValueError, match="by days"):
         Table("known", "a row", Way.DROPPED, "a day", "the test")

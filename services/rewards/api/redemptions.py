@@ -29,6 +29,8 @@ from shared.kit.refusals import Refusal
 from shared.kit.service import CurrentService, Given, Reading
 
 router = policy_router(tags=["redemptions"])
+REDEEMS_PER_MINUTE = 30
+"""Of one rider, repetitions included: each takes an offer's lock, for which everybody else waits."""
 
 
 class RedemptionOut(Answer):
@@ -122,14 +124,22 @@ def render(redemption: Redemption) -> bytes:
         problems.NOT_VALID_NOW,
         problems.RIDER_QUOTA_USED,
         problems.DAY_QUOTA_USED,
+        problems.REDEMPTION_OPEN,
+        problems.POINTS_MISSING,
         problems.SOLD_OUT,
     ),
     writes=True,
 )
 async def redeem(
-    offer_id: UUID, caller: Caller, attempt: Idempotent, redeemer: Given[Batcher[Wish, Redeemed]]
+    offer_id: UUID,
+    caller: Caller,
+    attempt: Idempotent,
+    service: CurrentService,
+    redeemer: Given[Batcher[Wish, Redeemed]],
 ) -> Response:
     """Reserve one piece. The state is `requested` until points answer; an offer without a price is `issued` at once."""
+    if service.limiter is not None:
+        await service.limiter.check(f"redeem:{caller.key}", per_minute=REDEEMS_PER_MINUTE)
     answer = await redeemer.submit(Wish(attempt, caller.rider_id, offer_id))
     if answer.replayed:
         return StoredResponse(answer.status, answer.body).response()

@@ -69,11 +69,35 @@ CREATE TABLE redemptions (
     CHECK ((state IN ('requested', 'issued')) = (ended_at IS NULL))
 );
 CREATE INDEX redemptions_rider ON redemptions (rider_id, id);
--- quotas are counted here under the offer's lock
-CREATE INDEX redemptions_quota ON redemptions (offer_id, rider_id);
-CREATE INDEX redemptions_day ON redemptions (offer_id, requested_on);
+-- Quotas are counted here under the offer's lock: of what counts alone, so that what came to nothing is never read.
+CREATE INDEX redemptions_quota ON redemptions (offer_id, rider_id) WHERE state IN ('requested', 'issued', 'used');
+CREATE INDEX redemptions_day ON redemptions (offer_id, requested_on) WHERE state IN ('requested', 'issued', 'used');
+-- A rider waits for the points of one piece of an offer before they get another: nobody holds stock by asking on and on
+CREATE UNIQUE INDEX redemptions_open ON redemptions (rider_id, offer_id) WHERE state = 'requested';
 CREATE INDEX redemptions_due ON redemptions (deadline_at) WHERE state IN ('requested', 'issued');
 CREATE INDEX redemptions_used ON redemptions (merchant_id, ended_at) WHERE state = 'used';
+-- by age they leave
+CREATE INDEX redemptions_worthless ON redemptions (ended_at) WHERE state IN ('refused', 'cancelled');
+
+-- What a merchant is owed stays. A release that would delete more than what never had a value fails here.
+CREATE FUNCTION redemption_stays() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'redemption % is %, and stays', OLD.id, OLD.state USING ERRCODE = 'restrict_violation';
+END
+$$;
+CREATE TRIGGER redemptions_stay BEFORE DELETE ON redemptions FOR EACH ROW
+    WHEN (OLD.state NOT IN ('refused', 'cancelled')) EXECUTE FUNCTION redemption_stays();
+
+-- Riders whom points have refused lately because they had too few, and what they have had since: who asks again within a
+-- minute gets the same answer without holding a piece. Riders who were never refused have no row, however often they earn.
+CREATE TABLE shortages (
+    rider_id uuid PRIMARY KEY,
+    -- of the account: an older movement changes nothing
+    version bigint NOT NULL CHECK (version > 0),
+    available bigint NOT NULL CHECK (available >= 0),
+    refused_at timestamptz NOT NULL
+) WITH (fillfactor = 50);
+CREATE INDEX shortages_refused ON shortages (refused_at);
 
 -- Wrong codes per merchant in the running window. In Postgres, since a limit that a flushed cache forgets is none.
 CREATE TABLE voucher_attempts (
@@ -84,7 +108,7 @@ CREATE TABLE voucher_attempts (
 
 DO $$
 BEGIN
-    EXECUTE format('REVOKE DELETE, TRUNCATE ON merchants, offers, redemptions FROM %I',
+    EXECUTE format('REVOKE DELETE, TRUNCATE ON merchants, offers FROM %1$I; REVOKE TRUNCATE ON redemptions FROM %1$I',
                    regexp_replace(current_user, '_owner$', '_app'));
 END
 $$;

@@ -68,6 +68,12 @@ FROM offers o JOIN merchants m ON m.id = o.merchant_id
 WHERE o.id = ANY($1::uuid[]) ORDER BY o.id FOR NO KEY UPDATE OF o
 """,
 )
+# Numbers of redemptions are kept by their statements, and kept rows are locks: whoever changes redemptions of an offer
+# locks the offer first, as whoever redeems does
+SQL_LOCK_OFFERS_OF = """
+SELECT id FROM offers WHERE id IN (SELECT offer_id FROM redemptions WHERE id = ANY($1::uuid[]))
+ORDER BY id FOR NO KEY UPDATE
+"""
 SQL_TAKEN_BY_RIDERS = """
 SELECT r.offer_id, r.rider_id, count(*)
 FROM unnest($1::uuid[], $2::uuid[]) AS wanted (offer_id, rider_id)
@@ -155,6 +161,11 @@ async def offers(conn: Connection, after: UUID, merchant_id: UUID | None, limit:
 async def lock_offers(conn: Connection, ids: Collection[UUID]) -> dict[UUID, Offer]:
     """Offers, locked to the end of the transaction."""
     return {found.id: found for found in await many(conn, SQL_LOCK_OFFERS, list(ids))}
+
+
+async def lock_of(conn: Connection, redemption_ids: Collection[UUID]) -> None:
+    """Lock the offers of redemptions to the end of the transaction."""
+    await conn.execute(SQL_LOCK_OFFERS_OF, list(redemption_ids))
 
 
 async def taken(

@@ -6,7 +6,8 @@ from datetime import date, datetime
 from typing import get_args
 from uuid import UUID
 
-from services.rewards.domain import Redemption, State
+from services.rewards.domain import Redemption, State, whole_days
+from services.rewards.store import standing
 from shared.kit import counters
 from shared.kit.db import Connection
 from shared.kit.erasure import Leaver
@@ -81,14 +82,16 @@ SQL_END_DUE = Query(
     Redemption,
     f"""
 WITH due AS (
-    SELECT id FROM redemptions WHERE state IN ('requested', 'issued') AND deadline_at <= now()
+    SELECT id, offer_id FROM redemptions WHERE state IN ('requested', 'issued') AND deadline_at <= now()
     ORDER BY deadline_at LIMIT $1 FOR UPDATE SKIP LOCKED
+), locked AS (
+    SELECT id FROM offers WHERE id IN (SELECT offer_id FROM due) ORDER BY id FOR NO KEY UPDATE
 )
 UPDATE redemptions r
 SET state = CASE r.state WHEN 'requested' THEN 'cancelled' ELSE 'expired' END,
     reason = CASE r.state WHEN 'requested' THEN 'points_not_answered' ELSE 'not_used_in_time' END,
     version = r.version + 1, ended_at = now()
-FROM due WHERE r.id = due.id
+FROM due JOIN locked ON locked.id = due.offer_id WHERE r.id = due.id
 RETURNING {_COLUMNS}
 """,
 )
@@ -139,13 +142,23 @@ ON CONFLICT (merchant_id) DO UPDATE SET
 RETURNING wrong
 """
 SQL_WRONG_ATTEMPT = "UPDATE voucher_attempts SET wrong = wrong + 1 WHERE merchant_id = $1"
+# [$2, $3) and [$4, $5) are parts of days, whose vouchers are counted; of the whole days between, numbers are kept
 SQL_STATEMENT = Query(
     StatementLine,
     """
-SELECT offer_id, offer_name, price, count(*) AS vouchers, sum(price) AS points
-FROM redemptions
-WHERE merchant_id = $1 AND state = 'used' AND ended_at >= $2 AND ended_at < $3
-GROUP BY offer_id, offer_name, price ORDER BY offer_name, offer_id, price
+SELECT t.offer_id, o.name AS offer_name, t.price, sum(t.n)::bigint AS vouchers, (sum(t.n) * t.price)::bigint AS points
+FROM (
+    SELECT offer_id, price, vouchers AS n FROM takings
+    WHERE merchant_id = $1 AND taken_on >= ($3::timestamptz AT TIME ZONE 'UTC')::date
+      AND taken_on < ($4::timestamptz AT TIME ZONE 'UTC')::date
+    UNION ALL
+    SELECT offer_id, price, 1 FROM redemptions
+    WHERE merchant_id = $1 AND state = 'used' AND ended_at >= $2 AND ended_at < $3
+    UNION ALL
+    SELECT offer_id, price, 1 FROM redemptions
+    WHERE merchant_id = $1 AND state = 'used' AND ended_at >= $4 AND ended_at < $5
+) AS t JOIN offers o ON o.id = t.offer_id
+GROUP BY t.offer_id, o.name, t.price HAVING sum(t.n) > 0 ORDER BY o.name, t.offer_id, t.price
 """,
 )
 SQL_CODES_ERASE = """
@@ -224,7 +237,9 @@ async def of_rider(conn: Connection, rider_id: UUID, before: UUID, limit: int) -
 
 async def forget(conn: Connection, leavers: Sequence[Leaver]) -> None:
     """Nobody is shown riders' codes any more. What was redeemed stays, under a bare id: merchants are paid by it."""
-    await conn.execute(SQL_CODES_ERASE, [one.rider_id for one in leavers])
+    rider_ids = [leaver.rider_id for leaver in leavers]
+    await conn.execute(SQL_CODES_ERASE, rider_ids)
+    await standing.forget(conn, rider_ids)
 
 
 async def wrong_attempts(conn: Connection, merchant_id: UUID, window_s: int) -> int:
@@ -239,8 +254,9 @@ async def count_wrong(conn: Connection, merchant_id: UUID) -> None:
 
 
 async def statement(conn: Connection, merchant_id: UUID, since: datetime, until: datetime) -> list[StatementLine]:
-    """What the merchant took in [since, until)."""
-    return await many(conn, SQL_STATEMENT, merchant_id, since, until)
+    """What the merchant took in [since, until), both with a time zone."""
+    first, last = whole_days(since, until)
+    return await many(conn, SQL_STATEMENT, merchant_id, since, first, last, until)
 
 
 async def tallies(conn: Connection) -> dict[str, int]:

@@ -9,19 +9,24 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from services.rewards import metrics, problems
-from services.rewards.domain import Offer, Redemption
-from services.rewards.store import keys, offers, redemptions
+from services.rewards.domain import Offer, Redemption, Taken
+from services.rewards.store import keys, offers, redemptions, standing
 from services.rewards.store.redemptions import NewRedemption
+from services.rewards.store.standing import Balance
 from services.rewards.usecases.codes import Codes
 from shared.events.account_changed import AccountChanged
 from shared.events.redemption_changed import REDEMPTION_CHANGED, RedemptionChanged
 from shared.kit.idempotency import Attempt
 from shared.kit.ids import new_id
 from shared.kit.problems import not_found
-from shared.kit.refusals import Refusal
+from shared.kit.refusals import Problem, Refusal
 from shared.kit.work import Event, Work
 
 CREATED = 201
+REFUSAL_HOLDS_S = 60
+"""So long after points refused a rider a balance that is too low refuses them here. Later, points are asked again: what
+has come and was not heard of yet makes nobody wait longer."""
+TOO_FEW = "insufficient_points"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +98,7 @@ async def _take(desk: Desk, work: Work, wishes: Sequence[Wish]) -> dict[keys.Key
     today: date = work.now.astimezone(desk.zone).date()
     wanted = {(wish.offer_id, wish.rider_id) for wish in wishes if wish.offer_id in locked}
     taken = await offers.taken(work.conn, locked, wanted, today)
+    await _stand(work, taken, [(offer, rider) for offer, rider in wanted if locked[offer].price > 0])
     outcomes: dict[keys.Key, Redemption | Refusal] = {}
     granted: dict[keys.Key, NewRedemption] = {}
     for wish in wishes:
@@ -101,8 +107,7 @@ async def _take(desk: Desk, work: Work, wishes: Sequence[Wish]) -> dict[keys.Key
             outcomes[wish.key] = not_found("offer")
         elif (problem := taken[offer.id].take(offer, wish.rider_id, work.now)) is not None:
             metrics.REFUSALS.labels(problem.code).inc()
-            why = offer.closed_reason or "" if problem is problems.OFFER_CLOSED else ""
-            outcomes[wish.key] = problem(why, free=max(0, taken[offer.id].free))
+            outcomes[wish.key] = _refusal(problem, offer, taken[offer.id], wish.rider_id)
         else:
             granted[wish.key] = _new(desk, offer, wish.rider_id)
     if granted:
@@ -113,6 +118,24 @@ async def _take(desk: Desk, work: Work, wishes: Sequence[Wish]) -> dict[keys.Key
             publish(work, redemption)
         outcomes |= made
     return outcomes
+
+
+async def _stand(work: Work, taken: dict[UUID, Taken], priced: Sequence[tuple[UUID, UUID]]) -> None:
+    """Note who still waits for points, and who has plainly too few."""
+    if not priced:
+        return
+    for one in await standing.standings(work.conn, priced, REFUSAL_HOLDS_S):
+        if one.waits:
+            taken[one.offer_id].waiting.add(one.rider_id)
+        if one.available is not None:
+            taken[one.offer_id].available[one.rider_id] = one.available
+
+
+def _refusal(problem: Problem, offer: Offer, taken: Taken, rider_id: UUID) -> Refusal:
+    if problem is problems.POINTS_MISSING:
+        return problem(price=offer.price, available=taken.available[rider_id])
+    why = offer.closed_reason or "" if problem is problems.OFFER_CLOSED else ""
+    return problem(why, free=max(0, taken.free))
 
 
 def _new(desk: Desk, offer: Offer, rider_id: UUID) -> NewRedemption:
@@ -137,6 +160,7 @@ async def follow_accounts(desk: Desk, work: Work, events: Sequence[Event[Account
 
     An answer to a redemption that has ended meanwhile changes nothing: points hear of its end and give back.
     """
+    await standing.hear(work.conn, _balances(events))
     answers: dict[UUID, Event[AccountChanged]] = {}
     for event in events:
         if event.data.source == "redemption" and event.data.movement in ("held", "refused"):
@@ -144,6 +168,8 @@ async def follow_accounts(desk: Desk, work: Work, events: Sequence[Event[Account
     if not answers:
         return
     waiting = await redemptions.lock_requested(work.conn, answers)
+    # before anything is counted, as whoever redeems does it: else the two wait for each other
+    await offers.lock_of(work.conn, waiting)
     held = [(id_, *desk.codes.issue(id_)) for id_ in waiting if answers[id_].data.movement == "held"]
     refused = [
         (id_, answers[id_].data.reason or "refused") for id_ in waiting if answers[id_].data.movement == "refused"
@@ -153,6 +179,19 @@ async def follow_accounts(desk: Desk, work: Work, events: Sequence[Event[Account
     await offers.move_stock(work.conn, Counter(r.offer_id for r in released), {})
     for redemption in [*changed, *released]:
         publish(work, redemption, answers[redemption.id])
+
+
+def _balances(events: Sequence[Event[AccountChanged]]) -> list[Balance]:
+    """Each rider's newest, and whether any of the batch was refused for too few points."""
+    newest: dict[UUID, Event[AccountChanged]] = {}
+    refused: set[UUID] = set()
+    for event in events:
+        known = newest.get(event.data.rider_id)
+        if known is None or known.version < event.version:
+            newest[event.data.rider_id] = event
+        if event.data.movement == "refused" and event.data.source == "redemption" and event.data.reason == TOO_FEW:
+            refused.add(event.data.rider_id)
+    return [Balance(id_, one.version, one.data.available, id_ in refused) for id_, one in newest.items()]
 
 
 async def sweep(work: Work, rows_max: int) -> int:
@@ -172,6 +211,7 @@ async def undo(work: Work, id_: UUID, reason: str, by: str, days_max: int) -> Re
     Raises:
         Refusal: no such redemption; `not_undoable` with its state, or when it was used too long ago.
     """
+    await offers.lock_of(work.conn, [id_])
     undone = await redemptions.undo(work.conn, id_, reason, by, days_max)
     if undone is not None:
         await offers.return_stock(work.conn, undone.offer_id)

@@ -54,6 +54,7 @@ async def _verify(counter: Counter, work: Work, merchant_id: UUID, entered: str)
         return Verdict("other_merchant")
     if redemption.state == "issued" and not is_open(opens_minute, closes_minute, work.now.astimezone(counter.zone)):
         return Verdict("closed_now", redemption)
+    await offers.lock_of(work.conn, [redemption.id])
     used = await redemptions.use(work.conn, redemption.id, merchant_id)
     if used is None:
         return Verdict("not_usable", redemption)

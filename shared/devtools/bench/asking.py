@@ -4,7 +4,9 @@ import asyncio
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import get_args
+from urllib.parse import urlencode
 
 import httpx
 from redis.asyncio import Redis
@@ -13,8 +15,10 @@ from shared.devtools.suite import Suite
 from shared.events.case_changed import CaseState
 from shared.kit import clock
 from shared.kit.db import Pool
+from shared.kit.ids import new_id
 
 TIMES = 100
+TOKEN_S = 3_600
 AT_ONCE = 200
 # Figures are read again for each asker, so that a page's time is that of its statements; nobody is turned away.
 STRICT = {"BEEGRID_OVERVIEW_SECONDS": "0", "BEEGRID_RATE_LIMIT_PER_MINUTE": "10000000"}
@@ -45,6 +49,10 @@ ASKED_BY_DISTRICT: tuple[tuple[str, str], ...] = (
     ("routing", "/v1/routing/responsibilities"),
     ("notifications", "/v1/notifications/channels"),
 )
+# Of one merchant and one rider, those with the most where there are any.
+STATEMENT, MINE, STATEMENT_DAYS = "/v1/merchants/{id}/statement", "/v1/redemptions/me?limit=50", 399
+SQL_MERCHANT = "SELECT merchant_id FROM rewards.takings GROUP BY merchant_id ORDER BY sum(vouchers) DESC LIMIT 1"
+SQL_RIDER = "SELECT rider_id FROM rewards.redemptions GROUP BY rider_id ORDER BY count(*) DESC LIMIT 1"
 SQL_READS = """
 SELECT coalesce(sum(s.calls), 0)::bigint FROM pg_stat_statements s
 JOIN pg_roles r ON r.oid = s.userid JOIN pg_database d ON d.oid = s.dbid
@@ -91,6 +99,10 @@ async def ask(suite: Suite, admin: Pool, token: str) -> tuple[list[Asked], Rush]
                 await _one(client, redis, suite, service, path, _times(service, path))
                 for service, path in (*ASKED, *status, *letters, *gauges)
             ]
+            found.append(await _statement(client, redis, suite, admin))
+        headers = {"authorization": f"Bearer {await _rider_token(suite, admin)}"}
+        async with httpx.AsyncClient(headers=headers, timeout=60, trust_env=False) as client:
+            found.append(await _one(client, redis, suite, "rewards", MINE, TIMES))
         headers = {"authorization": f"Bearer {suite.operator_token(areas=(DISTRICT,))}"}
         async with httpx.AsyncClient(headers=headers, timeout=60, trust_env=False) as client:
             for service, path in ASKED_BY_DISTRICT:
@@ -128,6 +140,26 @@ async def _one(client: httpx.AsyncClient, redis: Redis, suite: Suite, service: s
         (await client.get(url)).raise_for_status()
         taken.append((clock.monotonic_s() - began_s) * 1000)
     return Asked(service, path, round(statistics.median(taken), 2), round(_p99(taken), 2))
+
+
+async def _statement(client: httpx.AsyncClient, redis: Redis, suite: Suite, admin: Pool) -> Asked:
+    merchant_id = await admin.fetchval(SQL_MERCHANT)
+    if merchant_id is None:  # an empty city has none
+        made = await client.post(
+            f"{suite.services['rewards'].url}/v1/merchants",
+            json={"name": "bench", "address": "bench"},
+            headers={"Idempotency-Key": str(new_id())},
+        )
+        merchant_id = made.raise_for_status().json()["id"]
+    until = clock.now()
+    period = urlencode({"from": (until - timedelta(days=STATEMENT_DAYS)).isoformat(), "to": until.isoformat()})
+    path = f"{STATEMENT.format(id=merchant_id)}?{period}"
+    return replace(await _one(client, redis, suite, "rewards", path, TIMES), path=STATEMENT)
+
+
+async def _rider_token(suite: Suite, admin: Pool) -> str:
+    rider_id = await admin.fetchval(SQL_RIDER) or new_id()
+    return suite.installation.identity.token(str(rider_id), "骑手 Rider", ["rider"], ttl_s=TOKEN_S)
 
 
 async def _rush(suite: Suite, admin: Pool, redis: Redis) -> Rush:

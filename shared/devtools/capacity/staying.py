@@ -80,6 +80,8 @@ def _of(service: str, table: Table, per_report: float, leader: Table) -> Kept | 
     """None for what the work itself removes at once."""
     if leader.way is Way.DRAINED:
         return None
+    if leader.way is Way.STAYS:
+        return Kept(service, table.name, per_report, None, NEVER)
     if table.sweep is not None or (leader is not table and leader.sweep is not None):
         sweep = table.sweep or leader.sweep
         assert sweep is not None

@@ -52,7 +52,15 @@ BEGIN
 END
 $function$;
 
--- Each service has a view `counted (what, label, n)`: the same numbers, counted from history. A recount compares.
+-- Each service has a view `counted (what, label, n)`: the same numbers, counted from history. A recount compares. Numbers
+-- that a page needs by range have a table of their own: such a service replaces this view and this function.
+CREATE VIEW kept (what, label, n) AS SELECT what, label, n FROM counters;
+
+CREATE FUNCTION correct_number(of_what text, of_label text, more bigint) RETURNS void LANGUAGE sql
+BEGIN ATOMIC
+    INSERT INTO counters AS c (what, label, shard, n) VALUES (of_what, of_label, counter_shard(), more)
+    ON CONFLICT (what, label, shard) DO UPDATE SET n = c.n + excluded.n;
+END;
 
 -- migrate:down
 -- Forward only: a later migration corrects.

@@ -15,7 +15,7 @@ async def shop(installation: Installation, pool_for) -> Shop:
     try:
         await owner.execute(
             "TRUNCATE counters, dead_letters, erased_riders, merchants, offers, redemptions, voucher_attempts, outbox, "
-            "idempotency_keys"
+            "idempotency_keys, shortages, takings"
         )
     finally:
         await owner.close()

@@ -1,6 +1,7 @@
 """Drives the rewards use cases as the kit does, on real Postgres."""
 
 import secrets
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -22,6 +23,7 @@ from shared.events.account_changed import ACCOUNT_CHANGED, AccountChanged
 from shared.kit import clock, counters
 from shared.kit.auth import Principal
 from shared.kit.batcher import Batcher
+from shared.kit.db import Connection
 from shared.kit.idempotency import Attempt
 from shared.kit.ids import new_id
 from shared.kit.work import Event, Record, begin, insert_outbox
@@ -93,13 +95,23 @@ class Shop:
         assert isinstance(answer, Answer), answer
         return UUID(orjson.loads(answer.body)["redemption_id"])
 
-    async def answer(self, movement: str, *ids: UUID, reason: str | None = None, source: str = "redemption") -> None:
-        """Points answer redemptions, in one batch."""
+    async def answer(
+        self,
+        movement: str,
+        *ids: UUID,
+        reason: str | None = None,
+        source: str = "redemption",
+        rider: UUID | None = None,
+        version: int = 1,
+        available: int = 0,
+        on: Connection | None = None,
+    ) -> None:
+        """Points answer redemptions, in one batch; `on`: a connection of the test's own."""
         events = []
         for id_ in ids:
             body = AccountChanged.model_validate(
                 {
-                    "rider_id": new_id(),
+                    "rider_id": rider or new_id(),
                     "entry_id": new_id(),
                     "movement": movement,
                     "source": source,
@@ -107,14 +119,16 @@ class Shop:
                     "amount": -50,
                     "reason": reason,
                     "pending": 0,
-                    "available": 0,
+                    "available": available,
                     "changed_at": clock.now(),
                 }
             )
             key = ACCOUNT_CHANGED.key_of(body)
             record = Record(ACCOUNT_CHANGED.name, 0, 0, key.encode(), b"", ())
-            events.append(Event(new_id(), body, key, 1, body.changed_at, record))
-        async with self.pool.acquire() as conn, conn.transaction():
+            events.append(Event(new_id(), body, key, version, body.changed_at, record))
+        async with AsyncExitStack() as stack:
+            conn = on if on is not None else await stack.enter_async_context(self.pool.acquire())
+            await stack.enter_async_context(conn.transaction())
             work = await begin(conn)
             await redeeming.follow_accounts(self.desk, work, events)
             await insert_outbox(conn, work.rows)

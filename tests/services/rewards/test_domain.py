@@ -107,10 +107,18 @@ def test_who_may_take(changed: dict[str, Any], reason: str | None) -> None:
 
 def test_taking_counts() -> None:
     me, taken = new_id(), Taken(3, 0, {})
-    limited = offer(per_rider_max=2, per_day_max=3)
+    limited = offer(price=0, per_rider_max=2, per_day_max=3)
     reasons = [taken.take(limited, rider, NOW) for rider in (me, me, me, new_id(), new_id())]
     assert reasons == [None, None, problems.RIDER_QUOTA_USED, None, problems.DAY_QUOTA_USED]
     assert Taken(0, 0, {}).take(offer(), me, NOW) is problems.SOLD_OUT
+
+
+def test_whoever_waits_for_points_or_has_too_few_takes_none() -> None:
+    me, poor = new_id(), new_id()
+    taken = Taken(3, 0, {}, available={poor: 49})
+    reasons = [taken.take(offer(price=50), rider, NOW) for rider in (me, me, poor)]
+    assert reasons == [None, problems.REDEMPTION_OPEN, problems.POINTS_MISSING]
+    assert taken.take(offer(price=49), poor, NOW) is None and taken.free == 1
 
 
 def test_a_code_outlives_a_change_of_secrets() -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from services.points.app import build as build_points
 from services.points.settings import Settings as PointsSettings
+from services.rewards.api.redemptions import REDEEMS_PER_MINUTE
 from services.rewards.app import build as build_rewards
 from services.rewards.settings import Settings as RewardsSettings
 from shared.devtools.installation import Installation
@@ -290,6 +291,30 @@ async def test_somebody_elses_things_look_like_nothing(town: Town) -> None:
     for path in (f"/v1/points/riders/{rider}", f"/v1/points/riders/{rider}/entries", "/v1/points/rules"):
         assert (await town.points.get(path, headers=town.headers(rider, "rider"))).status_code == 403
     assert (await town.rewards.post("/v1/vouchers/verify", json={"code": code}, headers=stranger)).status_code == 403
+
+
+async def test_a_rider_asks_so_often_a_minute(town: Town) -> None:
+    rider, nothing = new_id(), {"id": str(new_id())}
+    ends = [(await town.redeem(nothing, rider)).status_code for _ in range(REDEEMS_PER_MINUTE + 2)]
+    assert ends[:REDEEMS_PER_MINUTE] == [404] * REDEEMS_PER_MINUTE and 429 in ends[REDEEMS_PER_MINUTE:]
+    assert (await town.redeem(nothing, new_id())).status_code == 404, "others don't wait for them"
+
+
+async def test_who_has_too_few_points_is_not_asked_twice(town: Town) -> None:
+    poor, offer = new_id(), await town.offer(stock=1)
+    await town.voucher((await town.redeem(offer, poor)).json()["redemption_id"], poor, "refused")
+    again = await town.redeem(offer, poor)
+    assert (again.status_code, again.json()["code"], again.json()["available"]) == (409, "points_missing", 0)
+    case = Case(GAS, NOON)
+    await town.ledger.deliver(case.report(poor), case.closed())
+
+    async def ask() -> dict[str, Any]:
+        answer: dict[str, Any] = (await town.redeem(offer, poor)).json()
+        return answer
+
+    # well within the minute for which a refusal holds: the points have been heard of
+    granted = await asyncio.wait_for(until(ask, lambda answer: "redemption_id" in answer), 20)
+    await town.voucher(granted["redemption_id"], poor, "issued")
 
 
 async def test_operators_set_rules_and_stock_and_reverse(town: Town) -> None:

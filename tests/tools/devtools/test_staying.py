@@ -56,6 +56,7 @@ def test_rows_are_those_of_the_days_that_they_stay() -> None:
     inbox = by_name["routing.inbox"]
     assert (inbox.days, inbox.shrinks, inbox.deletes_per_s(COUNTRY)) == (24, staying.DROPPED, 0)
     assert by_name["intake.request_ids"].days == pytest.approx(1 / 24)
+    assert (by_name["rewards.redemptions"].days, by_name["rewards.redemptions"].shrinks) == (None, staying.NEVER)
     steps = by_name["cases.steps"]
     assert (steps.days, steps.shrinks, steps.rows(CITY)) == (None, staying.NEVER, CITY.per_day * 4 * 365)
     attempts = by_name["notifications.delivery_attempts"]

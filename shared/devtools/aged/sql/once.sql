@@ -56,12 +56,12 @@ SELECT aged.id($1::timestamptz - interval '1000 days', 'offer', k), 1, aged.id($
        100000 + coalesce(sold, 0), 100000, 0, coalesce(sold, 0), $1::timestamptz - interval '1000 days', $1::timestamptz + interval '900 days',
        1440, $1::timestamptz - interval '1000 days'
 FROM generate_series(1, 20) AS k
-LEFT JOIN (SELECT n % 20 + 1 AS k, count(*) FILTER (WHERE used)::int AS sold FROM aged.redemptions GROUP BY 1) s USING (k);
+LEFT JOIN (SELECT aged.shop(n) AS k, count(*) FILTER (WHERE used)::int AS sold FROM aged.redemptions GROUP BY 1) s USING (k);
 
 INSERT INTO rewards.redemptions (id, version, rider_id, offer_id, merchant_id, offer_name, price, state, reason,
                                  requested_on, requested_at, deadline_at, issued_at, ended_at, code_hash)
-SELECT redemption_id, 3, rider_id, aged.id($1::timestamptz - interval '1000 days', 'offer', n % 20 + 1),
-       aged.id($1::timestamptz - interval '1000 days', 'merchant', n % 20 + 1), '热饮', 30,
+SELECT redemption_id, 3, rider_id, aged.id($1::timestamptz - interval '1000 days', 'offer', aged.shop(n)),
+       aged.id($1::timestamptz - interval '1000 days', 'merchant', aged.shop(n)), '热饮', 30,
        CASE WHEN used THEN 'used' ELSE 'expired' END, CASE WHEN NOT used THEN 'not_used_in_time' END,
        requested_at::date, requested_at, requested_at + interval '20 hours', requested_at + interval '2 seconds',
        requested_at + interval '20 hours', decode(md5('code' || n), 'hex')

@@ -149,6 +149,9 @@ async def test_one_whose_key_can_not_be_dropped_waits_and_is_replayed(keeper: Ke
         work.publish(RIDER_CHANGED, rider(key), version=2)
         work.retire(RIDER_CHANGED, key, version=2)
     await keeper.until_all_is_heard()
+    async with asyncio.timeout(SETTLE_S):
+        while len(await keeper.letters()) < 3:  # the batch's other keys take effect before the bad one is buried
+            await asyncio.sleep(0.05)
     assert await keeper.letters() == [("dead", "handler_failed"), ("parked", "parked"), ("parked", "parked")]
     assert await keeper.known() == {str(key): 1}
     keeper.broken = False

@@ -82,9 +82,9 @@ async def claimed(stage: Stage, places: Places[UUID]) -> dict[str, int]:
 
 
 async def test_what_is_under_way_counts(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    places, found = sending.webhook_places(stage.settings), await hooks(stage, "a", "b")
-    under_way(places, monkeypatch, {found["a"]: 7}, 0)
-    assert await claimed(stage, places) == {"a": 1, "b": 8}
+    places, found = sending.webhook_places(stage.settings), await hooks(stage, "aa", "bb")
+    under_way(places, monkeypatch, {found["aa"]: 7}, 0)
+    assert await claimed(stage, places) == {"aa": 1, "bb": 8}
 
 
 async def test_who_is_slow_has_an_eighth_and_all_of_them_a_half(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

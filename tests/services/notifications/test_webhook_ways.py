@@ -168,7 +168,9 @@ async def sent(url: str, ca_file: Path, through: str | None, hosts: tuple[str, .
     )
     sender = webhook.WebhookSender(settings, cast(Sealer, None))
     parcel = SimpleNamespace(
-        webhook=SimpleNamespace(url=url), delivery=SimpleNamespace(params={}, delivery_id="d"), at=clock.now()
+        webhook=SimpleNamespace(url=url, company="mt"),
+        delivery=SimpleNamespace(params={}, delivery_id="d"),
+        at=clock.now(),
     )
     try:
         return await sender.send(cast(WebhookParcel, parcel))

@@ -18,7 +18,7 @@ Every table of every schema, how its rows leave it, how long they stay and why. 
 
 | way | meaning |
 |---|---|
-| stays | the table is the record itself |
+| stays | the table is the record itself; what never belonged to the record leaves by age, where `kept` says so |
 | bounded | as many rows as riders, companies, areas or people at work |
 | drained | the work itself removes rows; what stays too long raises an alert |
 | swept | deleted by age, oldest first, until none is too old |

@@ -151,7 +151,7 @@ async def test_a_bad_release_buries_no_more_than_the_limit_and_a_good_one_goes_o
         await hearing.until_still(bad, letters=LIMIT // 2)
         assert await hearing.letters() <= LIMIT
         assert await hearing.effects() == 0
-        said = (await bad.troubles())[TOPIC]
+        said = (await bad.probes.troubles())[TOPIC]
         assert ("NOT_OURS" if refuses else "handler_failed TypeError").lower() in said.lower()
         # neither a restart nor another process helps, and requests can be taken
         assert bad.alive() == {}
@@ -184,7 +184,7 @@ async def test_a_release_that_is_corrected_in_its_life_goes_on_by_itself(hearing
         hearing.fails = lambda event: False
         await hearing.until(lambda: _is(hearing, service), "everything that isn't buried takes effect")
         assert metrics.STANDING.labels(topic=TOPIC)._value.get() == 0
-        assert await service.troubles() == {}
+        assert await service.probes.troubles() == {}
 
 
 async def test_several_processes_share_the_limit(hearing: Hearing) -> None:

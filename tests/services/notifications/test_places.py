@@ -20,6 +20,7 @@ from services.notifications.usecases.places import SLOW_S, Places
 from shared.devtools.installation import Installation
 from shared.kit import clock
 from shared.kit.ids import new_id
+from shared.kit.service.clockwork import Pulse
 from tests.reads import analyze, rows_read
 from tests.services.notifications.stage import NOON, Receiver, Stage
 from tests.services.notifications.test_giving_up import SQL_WAITING
@@ -33,7 +34,7 @@ async def webhooks(stage: Stage) -> AsyncIterator[Sender]:
     """The loop of webhooks, as the service runs it, with attempts that may take ten seconds."""
     settings = stage.settings.model_copy(update={"webhook_timeout_s": 10.0})
     transport = WebhookSender(settings, sealer(stage))
-    sender = Sender(lambda: stage.pool, settings, transport, cast(ChannelSender, None))
+    sender = Sender(lambda: stage.pool, settings, transport, cast(ChannelSender, None), Pulse())
     task = asyncio.create_task(sender.webhooks_forever())
     yield sender
     task.cancel()

@@ -154,8 +154,8 @@ async def test_a_bad_release_buries_no_more_than_the_limit_and_a_good_one_goes_o
         said = (await bad.probes.troubles())[TOPIC]
         assert ("NOT_OURS" if refuses else "handler_failed TypeError").lower() in said.lower()
         # neither a restart nor another process helps, and requests can be taken
-        assert bad.alive() == {}
-        assert await bad.ready() == {}
+        assert bad.probes.alive() == {}
+        assert await bad.probes.ready() == {}
         assert metrics.STANDING.labels(topic=TOPIC)._value.get() == 1
         async with bad.pool.acquire() as conn:
             [one] = await letter_limit.standing(conn)

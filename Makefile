@@ -50,7 +50,7 @@ bench: install ## five hops against the same hops bare; at 0 and at AGED reports
 
 faults: install ## promises under faults, at full size (long)
 	@BEEGRID_FAULTS=full BEEGRID_LEDGER_STEPS=10000 exec $(RUN) pytest -q tests/promises tests/alerts tests/services/points/test_ledger_machine.py \
-		tests/services/notifications/test_resealing.py tests/doors/strangers/test_strangers.py tests/kit/store/test_odd_records.py $(ARGS)
+		tests/services/notifications/test_resealing.py tests/doors/strangers/test_strangers.py tests/kit/consuming/test_odd_records.py $(ARGS)
 
 clean: ## remove what the commands above have made here
 	rm -rf .venv .tools build .beegrid .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -19,7 +19,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 from shared.devtools.infra.suite import Infra, start_infra
 from shared.devtools.installation import Installation
 from shared.kit.collector import collect_seldom
-from shared.kit.db import Pool, prepare_connection
+from shared.kit.postgres.db import Pool, prepare_connection
 
 PoolFor = Callable[[str], Awaitable[Pool]]
 

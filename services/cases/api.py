@@ -19,11 +19,11 @@ from shared.kit.auth import AnyOf, Caller, Principal, allow, policy_router
 from shared.kit.http.items import ItemProblem
 from shared.kit.http.models import Answer, Body
 from shared.kit.http.paging import Asked, Page
-from shared.kit.masking import masked, masked_each
+from shared.kit.privacy.masking import masked, masked_each
 from shared.kit.problems import FORBIDDEN, NOT_FOUND, not_found
 from shared.kit.refusals import Refusal
 from shared.kit.service import CurrentService, Given, Reading, Service
-from shared.kit.tracing import current_traceparent
+from shared.kit.telemetry.tracing import current_traceparent
 
 router = policy_router(tags=["cases"])
 DepartmentCode = Annotated[str, Field(pattern=r"^[0-9A-Za-z_-]{1,64}$"), PLAIN_FORM]

@@ -1,6 +1,6 @@
 """Which columns of cases are about a person."""
 
-from shared.kit.data_map import RIDER_ID, STAFF, About, Columns, plain
+from shared.kit.privacy.data_map import RIDER_ID, STAFF, About, Columns, plain
 
 WORKERS = "those who work on the case, in their areas"
 PLACE = About("place", "where the thing is", "those who work on the case, its reporters", "rounded to 10 m")

@@ -1,6 +1,6 @@
 """How long the tables of cases keep their rows."""
 
-from shared.kit.retention import Table, Way
+from shared.kit.postgres.retention import Table, Way
 
 TABLES = (
     Table(

@@ -18,11 +18,11 @@ from shared.catalog import Catalogue
 from shared.events.case_changed import CASE_CHANGED, CaseChanged, CaseReport
 from shared.events.common import Actor, Level
 from shared.events.report_routed import ReportRouted
-from shared.kit.db import Connection, TooMuch
 from shared.kit.ids import new_id
+from shared.kit.messaging.work import Event, Work, database_now
+from shared.kit.postgres.db import Connection, TooMuch
 from shared.kit.problems import not_found
 from shared.kit.refusals import Refusal
-from shared.kit.work import Event, Work, database_now
 
 STEPS_PER_REQUEST_MAX = 500
 CARRIED_AT_ONCE = 200

@@ -1,6 +1,6 @@
 """Which columns of intake are about a person."""
 
-from shared.kit.data_map import RIDER_ID, About, Columns, plain
+from shared.kit.privacy.data_map import RIDER_ID, About, Columns, plain
 
 PLACE = About("place", "where the photo was taken, from its EXIF", "the rider", "deleted with the photo")
 COLUMNS: Columns = {

@@ -1,6 +1,6 @@
 """Which columns of notifications are about a person."""
 
-from shared.kit.data_map import RIDER_ID, About, Columns, plain
+from shared.kit.privacy.data_map import RIDER_ID, About, Columns, plain
 
 ADDRESS = About("address", "where notifications go", "the rider; operators their own", "deleted")
 LIMITED = About(

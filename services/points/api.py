@@ -15,10 +15,10 @@ from shared.events.common import AnyZone
 from shared.events.outside import Words
 from shared.kit import clock
 from shared.kit.auth import Caller, CityOperator, Operator, Rider, allow, policy_router
-from shared.kit.db import Connection
 from shared.kit.http.models import Answer, Body
 from shared.kit.http.paging import Asked, Page, PageAsked
-from shared.kit.masking import masked
+from shared.kit.postgres.db import Connection
+from shared.kit.privacy.masking import masked
 from shared.kit.problems import NOT_FOUND
 from shared.kit.service import CurrentService, Reading
 from shared.known import riders as known_riders

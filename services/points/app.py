@@ -14,8 +14,8 @@ from shared.catalog import Catalogue
 from shared.events.case_changed import CASE_CHANGED
 from shared.events.redemption_changed import REDEMPTION_CHANGED
 from shared.kit import clock
+from shared.kit.messaging.work import database_now
 from shared.kit.service import Service
-from shared.kit.work import database_now
 from shared.known.knowing import Riders, knows
 
 LEDGER_EVERY_S = 60.0

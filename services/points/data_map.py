@@ -1,6 +1,6 @@
 """Which columns of points are about a person."""
 
-from shared.kit.data_map import RIDER_ID, STAFF, About, Columns, plain
+from shared.kit.privacy.data_map import RIDER_ID, STAFF, About, Columns, plain
 
 COLUMNS: Columns = {
     "accounts": {"rider_id": RIDER_ID},

@@ -1,6 +1,6 @@
 """Which columns of rewards are about a person."""
 
-from shared.kit.data_map import RIDER_ID, STAFF, About, Columns, plain
+from shared.kit.privacy.data_map import RIDER_ID, STAFF, About, Columns, plain
 
 COLUMNS: Columns = {
     "merchants": plain("name address closed_reason"),

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from shared.kit.retention import Sweep, Table, Way
+from shared.kit.postgres.retention import Sweep, Table, Way
 
 TABLES = (
     Table("merchants", "who gives gifts", Way.BOUNDED, "as long as the suite", "whom vouchers are bound to"),

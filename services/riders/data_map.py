@@ -1,6 +1,6 @@
 """Which columns of riders are about a person."""
 
-from shared.kit.data_map import RIDER_ID, About, Columns, plain
+from shared.kit.privacy.data_map import RIDER_ID, About, Columns, plain
 
 COLUMNS: Columns = {
     "companies": plain("code name"),

@@ -1,6 +1,6 @@
 """How long the tables of riders keep their rows."""
 
-from shared.kit.retention import Table, Way
+from shared.kit.postgres.retention import Table, Way
 
 TABLES = (
     Table("companies", "a company", Way.BOUNDED, "as long as the suite", "who may register riders and report"),

@@ -9,12 +9,12 @@ import asyncpg
 
 from services.riders.domain import Company, CompanyKey, Outlet, Rider, RiderFacts
 from shared.events.personal import number_mark
-from shared.kit import counters
-from shared.kit.db import Connection
-from shared.kit.erasure import Leaver
+from shared.kit.auth.resealing import Sealed, uuid_after
 from shared.kit.ids import new_id
-from shared.kit.resealing import Sealed, uuid_after
-from shared.kit.rows import Query, arrays, columns, many, one, row_to, unnest
+from shared.kit.postgres import counters
+from shared.kit.postgres.db import Connection
+from shared.kit.postgres.rows import Query, arrays, columns, many, one, row_to, unnest
+from shared.kit.privacy.erasure import Leaver
 from shared.known.companies import SealedKeys
 
 

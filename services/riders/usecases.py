@@ -14,14 +14,14 @@ from shared.events.company_changed import COMPANY_CHANGED, CompanyChanged, Compa
 from shared.events.inbound_riders import INBOUND_RIDERS, RiderSubmission
 from shared.events.rider_changed import RIDER_CHANGED, RiderChanged
 from shared.events.rider_erased import RIDER_ERASED, RiderErased
-from shared.kit import inbox
+from shared.kit.auth.resealing import Sealed, Secrets, opened_by
 from shared.kit.auth.sealing import Sealer
-from shared.kit.db import Connection
-from shared.kit.erasure import Erasure, Leaver
 from shared.kit.ids import new_id
+from shared.kit.messaging import inbox
+from shared.kit.messaging.work import Event, Work, begin, insert_outbox
+from shared.kit.postgres.db import Connection
+from shared.kit.privacy.erasure import Erasure, Leaver
 from shared.kit.refusals import Refusal
-from shared.kit.resealing import Sealed, Secrets, opened_by
-from shared.kit.work import Event, Work, begin, insert_outbox
 from shared.known.domain import company_refusal
 
 KEY_BYTES = 32

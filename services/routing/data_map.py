@@ -1,6 +1,6 @@
 """Which columns of routing are about a person."""
 
-from shared.kit.data_map import STAFF, About, Columns, plain
+from shared.kit.privacy.data_map import STAFF, About, Columns, plain
 
 COLUMNS: Columns = {
     "area_versions": {**plain("label level datum state"), "created_by": STAFF},

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from shared.kit.retention import Table, Way
+from shared.kit.postgres.retention import Table, Way
 
 DRAFT_KEPT = timedelta(days=30)
 TABLES = (

@@ -1,6 +1,6 @@
 """Which columns of tracking are about a person."""
 
-from shared.kit.data_map import RIDER_ID, About, Columns, plain
+from shared.kit.privacy.data_map import RIDER_ID, About, Columns, plain
 
 PLACE = About("place", "where the thing is", "the service", "rounded to 10 m")
 ROUNDED = About("place", "where the thing is, to 10 m", "everybody", "stays: the thing's")

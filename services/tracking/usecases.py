@@ -15,9 +15,9 @@ from shared.events.case_changed import CaseChanged
 from shared.events.public_case_changed import PUBLIC_CASE_CHANGED, PublicCaseChanged
 from shared.events.report_received import ReportReceived
 from shared.events.report_routed import ReportRouted
-from shared.kit.db import Connection, Pool, reading
-from shared.kit.masking import masked_each
-from shared.kit.work import Event, Work
+from shared.kit.messaging.work import Event, Work
+from shared.kit.postgres.db import Connection, Pool, reading
+from shared.kit.privacy.masking import masked_each
 
 EXPORT_PAGE_ROWS = 500
 CHART_ROWS = 10

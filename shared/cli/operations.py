@@ -12,7 +12,7 @@ from rich.text import Text
 from shared.cli import arguments
 from shared.cli.client import Client, CliError, connect, find_suite
 from shared.cli.screen import Cells, Screen, folding, shown
-from shared.kit.letter_limit import STANDS
+from shared.kit.letters.letter_limit import STANDS
 from shared.provision.services import service_names
 
 deadletters_app = typer.Typer(help="死信 / Records that could not take effect", no_args_is_help=True)

@@ -10,7 +10,7 @@ from cryptography import x509
 from prometheus_client import Gauge
 
 from shared.kit import clock, metrics
-from shared.kit.db import ACQUIRE_TIMEOUT_S, Connection, Pool
+from shared.kit.postgres.db import ACQUIRE_TIMEOUT_S, Connection, Pool
 
 Measure = Callable[[Connection], Awaitable[None]]
 # A measurement that takes longer comes more rarely: at most a fiftieth of one connection's time.

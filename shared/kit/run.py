@@ -14,10 +14,10 @@ from pydantic import ValidationError
 
 from shared.kit import metrics
 from shared.kit.http.heads import BoundedHeads
-from shared.kit.log import configure_logging
 from shared.kit.service import Service
 from shared.kit.settings import KitSettings
-from shared.kit.tracing import configure_tracing
+from shared.kit.telemetry.log import configure_logging
+from shared.kit.telemetry.tracing import configure_tracing
 
 EXIT_MISCONFIGURED = 78
 TICK_S = 1.0

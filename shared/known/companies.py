@@ -4,8 +4,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from shared.events.company_changed import CompanyChanged
-from shared.kit.db import Connection
-from shared.kit.resealing import Sealed
+from shared.kit.auth.resealing import Sealed
+from shared.kit.postgres.db import Connection
 
 # The newest of a batch wins, and only over something older: events carry the whole state.
 SQL_COMPANIES_KEEP = """

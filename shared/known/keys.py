@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Collection
 
 from shared.kit.auth import NOBODY, CachedKeyRing, Sealer, Signer
-from shared.kit.db import ACQUIRE_TIMEOUT_S, Connection, Pool
+from shared.kit.postgres.db import ACQUIRE_TIMEOUT_S, Connection, Pool
 from shared.known.companies import SealedKeys, all_codes, sealed_keys
 
 Read = Callable[[Connection, str], Awaitable[SealedKeys | None]]

@@ -13,10 +13,10 @@ from shared.events.company_changed import COMPANY_CHANGED, CompanyChanged
 from shared.events.rider_changed import RIDER_CHANGED, RiderChanged
 from shared.events.rider_erased import RIDER_ERASED
 from shared.kit.auth import Sealer
-from shared.kit.db import Connection
-from shared.kit.resealing import Secrets, opened_by
+from shared.kit.auth.resealing import Secrets, opened_by
+from shared.kit.messaging.work import Event, Gone, Work
+from shared.kit.postgres.db import Connection
 from shared.kit.service import Service
-from shared.kit.work import Event, Gone, Work
 from shared.known import companies as company_store
 from shared.known import riders as rider_store
 from shared.known.keys import UnsealedKeys

@@ -8,8 +8,8 @@ from uuid import UUID
 
 from shared.events.personal import number_mark
 from shared.events.rider_changed import RiderChanged
-from shared.kit.db import Connection
-from shared.kit.erasure import Leaver
+from shared.kit.postgres.db import Connection
+from shared.kit.privacy.erasure import Leaver
 from shared.known.domain import Rider
 
 # The newest of a batch wins, and only over something older: events carry the whole state. In key order, so that two

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from shared.events.company_changed import COMPANY_CHANGED
 from shared.events.rider_changed import RIDER_CHANGED
-from shared.kit.data_map import RIDER_ID, About, Columns, plain
-from shared.kit.retention import Table, Way
+from shared.kit.postgres.retention import Table, Way
+from shared.kit.privacy.data_map import RIDER_ID, About, Columns, plain
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPANIES = Table(

@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient
 from shared.events import registry
 from shared.events.registry import AnyTopic
 from shared.events.topic import Facts
-from shared.kit.kafka import TOPIC_BYTES_MAX
+from shared.kit.messaging.kafka import TOPIC_BYTES_MAX
 from shared.provision.kafka import (
     AclSpec,
     Changes,

@@ -7,7 +7,7 @@ import yaml
 
 from shared.devtools.gen.files import ROOT
 from shared.devtools.kube_check.house import RESERVED_CONNECTIONS
-from shared.kit import relay
+from shared.kit.publishing import relay
 from shared.provision.services import about, service_names
 
 SERVICES = 20

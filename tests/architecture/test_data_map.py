@@ -12,8 +12,8 @@ from shared.devtools.gen.files import ROOT
 from shared.events.personal import Impersonal, Personal, inner_models, marked_fields
 from shared.events.registry import AnyTopic, topics
 from shared.events.topic import EventModel
-from shared.kit.data_map import KIT_COLUMNS, RIDER_ID, faults, plain
-from shared.kit.db import Pool
+from shared.kit.postgres.db import Pool
+from shared.kit.privacy.data_map import KIT_COLUMNS, RIDER_ID, faults, plain
 from shared.provision.services import service_names
 
 PoolFor = Callable[[str], Awaitable[Pool]]

@@ -26,7 +26,7 @@ from shared.events import outside, registry
 from shared.events.outside import INT64_MAX
 from shared.events.topic import Audience
 from shared.kit.auth.policy import PolicyRoute
-from shared.kit.masking import masked
+from shared.kit.privacy.masking import masked
 from shared.provision.services import service_names
 
 FULL = os.environ.get("BEEGRID_FAULTS") == "full"

@@ -33,8 +33,12 @@ VIOLATIONS = {
         ),
         ("services/riders/store.py", "\nfrom shared.kit import clock as c\n\nX = c.unix_s\n", "clock.unix_s without"),
         ("services/riders/api.py", "\nfrom shared.kit import clock\n\nX = clock.now()  # process clock:\n", "without"),
-        ("services/riders/usecases.py", "\nfrom shared.kit.work import Work\n\nX = Work(None)\n", "take begin(conn)"),
-        ("shared/kit/ids.py", "\nfrom shared.kit.work import Work as W\n\nX = W(None)\n", "take begin(conn)"),
+        (
+            "services/riders/usecases.py",
+            "\nfrom shared.kit.messaging.work import Work\n\nX = Work(None)\n",
+            "take begin(conn)",
+        ),
+        ("shared/kit/ids.py", "\nfrom shared.kit.messaging.work import Work as W\n\nX = W(None)\n", "take begin(conn)"),
     ],
     "sql_place": [
         ("services/riders/usecases.py", '\nQUERY = "SELECT 1 FROM riders"\n', "outside store.py"),

@@ -7,8 +7,8 @@ import pytest
 
 from shared.devtools.gen.files import ROOT
 from shared.devtools.gen.retention_doc import tables_of
-from shared.kit.db import Pool
-from shared.kit.retention import KIT_TABLES, Sweep, Table, Way, faults
+from shared.kit.postgres.db import Pool
+from shared.kit.postgres.retention import KIT_TABLES, Sweep, Table, Way, faults
 from shared.provision.services import service_names
 
 PoolFor = Callable[[str], Awaitable[Pool]]

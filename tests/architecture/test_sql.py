@@ -15,8 +15,8 @@ import pytest
 import shared.kit
 from shared.devtools.gen.files import ROOT
 from shared.devtools.installation import Installation
-from shared.kit.db import Pool
-from shared.kit.rows import Copy, Query, columns, mismatches, unnest
+from shared.kit.postgres.db import Pool
+from shared.kit.postgres.rows import Copy, Query, columns, mismatches, unnest
 from shared.known.tables import knows_companies, knows_riders
 from shared.provision.services import service_names
 
@@ -93,7 +93,7 @@ OF_A_SESSION = re.compile(
     r"^\s*(SET\s+(?!LOCAL\b)|LISTEN\b|PREPARE\b|CREATE\s+TEMP)|WITH\s+HOLD|pg_(try_)?advisory_lock|set_config\(.*false\)",
     re.IGNORECASE | re.DOTALL,
 )
-ON_ITS_OWN_SESSION = {"shared.kit.relay.SQL_TRY_LEAD"}
+ON_ITS_OWN_SESSION = {"shared.kit.publishing.relay.SQL_TRY_LEAD"}
 
 
 def test_no_statement_leaves_anything_in_its_session() -> None:

@@ -18,12 +18,12 @@ from shared.devtools.gen.validate import validate
 from shared.events.envelope import from_headers, to_headers
 from shared.events.registry import AnyTopic, topics
 from shared.events.topic import Audience, Latest
-from shared.kit.db import Connection
-from shared.kit.dead_letters import Burial, bury
-from shared.kit.headers import unpack
-from shared.kit.kafka import DLQ_BYTES_MAX
-from shared.kit.letter_bounds import Bounds
-from shared.kit.work import OutboxRow, Record
+from shared.kit.letters.dead_letters import Burial, bury
+from shared.kit.letters.letter_bounds import Bounds
+from shared.kit.messaging.headers import unpack
+from shared.kit.messaging.kafka import DLQ_BYTES_MAX
+from shared.kit.messaging.work import OutboxRow, Record
+from shared.kit.postgres.db import Connection
 from shared.provision.topology import acl_specs, system_acl
 
 EVERY_TOPIC = pytest.mark.parametrize("topic", topics(), ids=lambda topic: topic.name)

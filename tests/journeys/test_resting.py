@@ -11,7 +11,7 @@ from shared.devtools.installation import ROOT
 from shared.devtools.resting import FORKED_BY, Resting, resting
 from shared.devtools.suite import Suite
 from shared.events import registry
-from shared.kit import relay
+from shared.kit.publishing import relay
 from shared.kit.settings import KitSettings
 
 WINDOW_S, WINDOWS = 5.0, 8

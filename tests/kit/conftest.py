@@ -4,7 +4,10 @@ import io
 
 import pytest
 
-from shared.kit.log import configure_logging
+from shared.kit.telemetry.log import configure_logging
+from tests.kit.database import dsn, dsns, guards, pool
+
+__all__ = ["dsn", "dsns", "guards", "pool"]  # fixtures for every folder
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -12,8 +12,8 @@ import uvicorn
 from fastapi import Request
 
 from shared.kit.auth import Company, allow, policy_router
-from shared.kit.log import configure_logging
 from shared.kit.proxies import Proxies
+from shared.kit.telemetry.log import configure_logging
 from tests.kit.web import app_of
 
 UPLOAD_MAX = 13_000_000

@@ -15,11 +15,11 @@ from shared.devtools.installation import Installation
 from shared.events.company_changed import COMPANY_CHANGED, CompanyChanged
 from shared.events.rider_changed import RIDER_CHANGED, RiderChanged
 from shared.kit import clock
-from shared.kit.db import Pool
 from shared.kit.ids import new_id
-from shared.kit.log import configure_logging
-from shared.kit.tombstones import minding
-from shared.kit.work import Event, Gone, Record, Work, begin
+from shared.kit.messaging.tombstones import minding
+from shared.kit.messaging.work import Event, Gone, Record, Work, begin
+from shared.kit.postgres.db import Pool
+from shared.kit.telemetry.log import configure_logging
 from shared.known import riders as store
 from shared.known.domain import Rider
 from shared.known.knowing import Riders, follow_companies, follow_riders, retire_riders

@@ -6,8 +6,8 @@ import pytest
 
 from shared.events.company_changed import CompanyKey
 from shared.kit.auth import NOBODY, SealBroken, Sealer, Signer
+from shared.kit.auth.resealing import UNKNOWN, Resealing, Secrets, opened_by
 from shared.kit.ids import new_id
-from shared.kit.resealing import UNKNOWN, Resealing, Secrets, opened_by
 from shared.known import companies as store
 from shared.known.domain import company_refusal
 from shared.known.keys import UnsealedKeys

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from shared.events.personal import number_mark
-from shared.kit.erasure import Erasure, Leaver, each_of
+from shared.kit.privacy.erasure import Erasure, Leaver, each_of
 from shared.known import riders as store
 from shared.known.domain import rider_refusal
 from shared.known.knowing import Riders, follow_riders

@@ -25,8 +25,8 @@ from shared.kit import clock
 from shared.kit.auth import signed_headers
 from shared.kit.auth.policy import rules
 from shared.kit.ids import new_id
+from shared.kit.messaging.work import Event, Record, begin
 from shared.kit.service import Service
-from shared.kit.work import Event, Record, begin
 from shared.provision.services import service_names
 
 HEARD_S = 20.0

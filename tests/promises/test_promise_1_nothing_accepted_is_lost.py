@@ -24,7 +24,7 @@ from shared.events.inbound_riders import RiderSubmission
 from shared.events.rider_changed import RIDER_CHANGED
 from shared.kit import clock
 from shared.kit.auth import Sealer
-from shared.kit.relay import Relay
+from shared.kit.publishing.relay import Relay
 from shared.kit.service import Service
 from tests.kit.messaging.conftest import running, settings_for
 from tests.promises.support.broken_relays import DeletesFirst, Unordered

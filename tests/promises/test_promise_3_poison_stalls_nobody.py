@@ -11,7 +11,7 @@ import pytest
 from shared.devtools.infra.suite import Infra
 from shared.devtools.installation import Installation
 from shared.events.report_received import REPORT_RECEIVED
-from shared.kit.consumer import Pending, TopicConsumer
+from shared.kit.consuming.consumer import Pending, TopicConsumer
 from tests.promises.support.hearer import Hearer, hearing
 from tests.promises.support.kafka import read_topic
 from tests.promises.support.nemesis import Nemesis, schedule

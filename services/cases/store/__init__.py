@@ -11,10 +11,10 @@ import asyncpg
 from services.cases.domain import LIVE, Actor, Candidate, Case, Sighting, State, Taken
 from services.cases.duplicates import COMPARED_MAX
 from services.cases.store.rows import CaseReport, ChangedCase, Look, NewStep, OpenedCase
-from shared.kit import counters
-from shared.kit.db import Connection
-from shared.kit.erasure import Leaver
-from shared.kit.rows import Copy, Query, arrays, columns, copy_rows, many, unnest
+from shared.kit.postgres import counters
+from shared.kit.postgres.db import Connection
+from shared.kit.postgres.rows import Copy, Query, arrays, columns, copy_rows, many, unnest
+from shared.kit.privacy.erasure import Leaver
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from services.cases.domain import Case
 from services.cases.store import lock_cases
-from shared.kit.db import Connection
+from shared.kit.postgres.db import Connection
 
 # Live cases of grids that vanished and were taken over. Codes meet codes: a place's grids compared to an array of all
 # that ever vanished would cost the one times the other.

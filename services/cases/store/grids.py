@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from services.cases.domain import LIVE, State
 from shared.kit.areas import AreaTree
-from shared.kit.db import Connection
+from shared.kit.postgres.db import Connection
 
 # Without a map, the national numbering says what lies in an area: the grids that cases are kept under are asked
 SQL_GRIDS_LIVE = """

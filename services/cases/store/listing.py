@@ -9,8 +9,8 @@ from services.cases import store
 from services.cases.domain import LIVE, Case, State
 from services.cases.store import grids
 from shared.kit.areas import AreaTree
-from shared.kit.db import Connection
-from shared.kit.merging import Place, merged
+from shared.kit.postgres.db import Connection
+from shared.kit.postgres.merging import Place, merged
 
 FIRST = UUID(int=0)
 """Before all cases of one instant."""

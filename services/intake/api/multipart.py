@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from shared.kit.cloudevents import media_type
+from shared.kit.messaging.cloudevents import media_type
 
 TYPE_LENGTH_MAX = 512
 """Of a form's content type: its boundary has at most 70 characters, and other parameters mean nothing here."""

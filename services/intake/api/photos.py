@@ -27,9 +27,9 @@ from shared.kit.auth import (
     allow,
     policy_router,
 )
-from shared.kit.cloudevents import media_type
 from shared.kit.http.models import Answer
 from shared.kit.http.problems import not_taken
+from shared.kit.messaging.cloudevents import media_type
 from shared.kit.problems import CONTENT_TOO_LARGE, NOT_FOUND, ServiceBusy, not_found, too_many
 from shared.kit.service import CurrentService, Given
 

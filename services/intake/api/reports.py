@@ -16,14 +16,14 @@ from shared.events.common import AnyZone, CompanyCode, ExternalId
 from shared.events.inbound_reports import PHOTOS_MAX, TEXT_LENGTH_MAX, PhotoName, ReportSubmission, SubmittedPlace
 from shared.events.outside import Code, Words
 from shared.kit.auth import AnyOf, Caller, CityOperator, Company, Principal, Rider, allow, policy_router
-from shared.kit.batcher import Batcher
 from shared.kit.http.events import Stated, StatedEvent, StatedEvents
 from shared.kit.http.items import EACH, ItemProblem, Malformed, of_event
 from shared.kit.http.models import Answer, Body
+from shared.kit.postgres.batcher import Batcher
 from shared.kit.problems import NOT_FOUND, not_found
 from shared.kit.refusals import Refusal
 from shared.kit.service import CurrentService, Given, Reading, Service
-from shared.kit.tracing import current_traceparent
+from shared.kit.telemetry.tracing import current_traceparent
 
 router = policy_router(tags=["reports"])
 REPORT_BYTES_MAX = 64_000

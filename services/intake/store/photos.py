@@ -8,8 +8,8 @@ from uuid import UUID
 import asyncpg
 
 from services.intake.domain import PhotoRecord, Place, ProcessedPhoto, StoredPhoto
-from shared.kit.db import Connection
-from shared.kit.rows import Query, arrays, columns, many, unnest
+from shared.kit.postgres.db import Connection
+from shared.kit.postgres.rows import Query, arrays, columns, many, unnest
 
 
 @dataclass(slots=True, eq=False)

@@ -6,9 +6,9 @@ from datetime import datetime
 from uuid import UUID
 
 from services.intake.domain import AcceptedReport, Earlier
-from shared.kit import counters
-from shared.kit.db import Connection
-from shared.kit.rows import Query, arrays, columns, one, unnest
+from shared.kit.postgres import counters
+from shared.kit.postgres.db import Connection
+from shared.kit.postgres.rows import Query, arrays, columns, one, unnest
 
 
 @dataclass(slots=True, eq=False)

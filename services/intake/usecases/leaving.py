@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from services.intake.store import photos, reports
-from shared.kit.db import Connection
-from shared.kit.erasure import Leaver
+from shared.kit.postgres.db import Connection
+from shared.kit.privacy.erasure import Leaver
 
 
 async def forget(conn: Connection, leavers: Sequence[Leaver]) -> None:

@@ -12,11 +12,11 @@ from services.intake.store import photos as store
 from services.intake.store.objects import PhotoObjects, StoreUnavailable
 from services.intake.usecases.imaging import PhotoWorkers
 from shared.events.case_changed import CaseChanged
-from shared.kit.db import ACQUIRE_TIMEOUT_S, Connection, Pool
-from shared.kit.erasure import Leaver
 from shared.kit.ids import new_id
+from shared.kit.messaging.work import Event, Work
+from shared.kit.postgres.db import ACQUIRE_TIMEOUT_S, Connection, Pool
+from shared.kit.privacy.erasure import Leaver
 from shared.kit.refusals import Refusal
-from shared.kit.work import Event, Work
 
 PURGE_EVERY_S = 600.0
 PURGE_ROWS = 200

@@ -15,12 +15,12 @@ from shared.events.common import Photo
 from shared.events.inbound_reports import INBOUND_REPORTS, ReportSubmission
 from shared.events.report_received import REPORT_RECEIVED, ReportReceived
 from shared.geo.datum import to_wgs84
-from shared.kit import inbox
-from shared.kit.db import ACQUIRE_TIMEOUT_S, Connection, Pool
 from shared.kit.ids import new_id
-from shared.kit.masking import masked_each
+from shared.kit.messaging import inbox
+from shared.kit.messaging.work import Event, Work, begin
+from shared.kit.postgres.db import ACQUIRE_TIMEOUT_S, Connection, Pool
+from shared.kit.privacy.masking import masked_each
 from shared.kit.refusals import Refusal
-from shared.kit.work import Event, Work, begin
 from shared.known import companies as known_companies
 from shared.known import riders as known_riders
 from shared.known.domain import Rider

@@ -19,10 +19,10 @@ from services.notifications.usecases.verifying import wait_s
 from shared.events.common import AreaCode
 from shared.events.outside import RowId
 from shared.kit.auth import Caller, Operator, Rider, Sealer, allow, policy_router
-from shared.kit.db import Connection
+from shared.kit.auth.idempotency import Idempotent
 from shared.kit.http.models import Answer, Body
 from shared.kit.http.paging import Asked, Page
-from shared.kit.idempotency import Idempotent
+from shared.kit.postgres.db import Connection
 from shared.kit.problems import NOT_FOUND, not_found
 from shared.kit.service import CurrentService, Given, Reading
 

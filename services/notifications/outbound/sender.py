@@ -15,7 +15,7 @@ from services.notifications.settings import Settings
 from services.notifications.usecases import sending
 from services.notifications.usecases.choosing import channel_places
 from services.notifications.usecases.places import Places
-from shared.kit.db import Pool
+from shared.kit.postgres.db import Pool
 from shared.kit.service.clockwork import Pulse
 
 P = TypeVar("P")

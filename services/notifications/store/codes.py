@@ -4,7 +4,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from services.notifications.domain import CODE_ATTEMPTS_MAX, CODE_TEMPLATE, CODE_TRIES_MAX, CODE_VALID
-from shared.kit.db import Connection
+from shared.kit.postgres.db import Connection
 
 # Whoever asks for a code, or tries one, holds the channel until the end.
 SQL_LOCK_CHANNEL = """

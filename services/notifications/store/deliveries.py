@@ -19,8 +19,8 @@ from services.notifications.domain import (
     Settlement,
     choose_language,
 )
-from shared.kit.db import Connection
-from shared.kit.rows import Query, arrays, columns, many, row_to, unnest
+from shared.kit.postgres.db import Connection
+from shared.kit.postgres.rows import Query, arrays, columns, many, row_to, unnest
 
 
 @dataclass(slots=True, eq=False)

@@ -5,9 +5,9 @@ from datetime import datetime
 from uuid import UUID
 
 from services.notifications.domain import LANES, Message
-from shared.kit import counters
-from shared.kit.db import Connection
-from shared.kit.rows import Query, arrays, columns, many, unnest
+from shared.kit.postgres import counters
+from shared.kit.postgres.db import Connection
+from shared.kit.postgres.rows import Query, arrays, columns, many, unnest
 
 # One statement for the whole batch: what is new in the inbox also goes to those channels that want its topic.
 SQL_TELL = f"""

@@ -9,9 +9,9 @@ import asyncpg
 
 from services.notifications.domain import Channel, ChannelKind, Language, Preferences, TopicGroup
 from services.notifications.store.reporters import SQL_ERASE_REPORTERS
-from shared.kit.db import Connection
-from shared.kit.erasure import Leaver
-from shared.kit.rows import arrays, unnest
+from shared.kit.postgres.db import Connection
+from shared.kit.postgres.rows import arrays, unnest
+from shared.kit.privacy.erasure import Leaver
 
 
 @dataclass(slots=True, eq=False)

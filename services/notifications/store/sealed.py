@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from shared.kit.db import Connection
-from shared.kit.resealing import Sealed, uuid_after
+from shared.kit.auth.resealing import Sealed, uuid_after
+from shared.kit.postgres.db import Connection
 
 SQL_SEALED_WEBHOOKS = """
 WITH page AS (

@@ -4,8 +4,8 @@ from datetime import datetime
 from uuid import UUID
 
 from services.notifications.domain import Webhook
-from shared.kit.db import Connection
-from shared.kit.rows import Query, columns, many, one
+from shared.kit.postgres.db import Connection
+from shared.kit.postgres.rows import Query, columns, many, one
 
 SQL_TELLABLE = """
 SELECT w.company, w.webhook_id FROM webhooks w LEFT JOIN known_companies c ON c.code = w.company

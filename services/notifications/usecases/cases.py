@@ -14,8 +14,8 @@ from services.notifications.usecases.telling import notes, parameters, tell
 from shared.events.case_changed import CaseChanged
 from shared.kit.areas import NO_MAP, AreaTree
 from shared.kit.areas.following import KnownAreas
-from shared.kit.db import Connection
-from shared.kit.work import Event, Work
+from shared.kit.messaging.work import Event, Work
+from shared.kit.postgres.db import Connection
 
 WEBHOOK_TEMPLATE = "report_status"
 TOLD_AT_ONCE_MAX = 20

@@ -12,7 +12,7 @@ from services.notifications.domain import ChannelKind, ChannelParcel, Claim
 from services.notifications.settings import Settings
 from services.notifications.store import deliveries
 from services.notifications.usecases.places import Places
-from shared.kit.db import Connection
+from shared.kit.postgres.db import Connection
 
 ChannelPlaces = Places[UUID | ChannelKind]
 # Longer than any attempt takes: a claim of a process that died comes back after this.

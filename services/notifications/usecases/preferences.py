@@ -17,9 +17,9 @@ from services.notifications.domain import (
 )
 from services.notifications.store import people
 from shared.kit.auth import SealBroken, Sealer
-from shared.kit.db import Connection
 from shared.kit.ids import new_id
-from shared.kit.work import Work
+from shared.kit.messaging.work import Work
+from shared.kit.postgres.db import Connection
 
 SEALED_FOR = "channel"
 CARRIED_AT_ONCE = 100

@@ -8,8 +8,8 @@ from uuid import UUID
 from services.notifications.store import sealed as store
 from services.notifications.usecases.preferences import SEALED_FOR
 from shared.kit.auth import Sealer
-from shared.kit.resealing import Sealed, Secrets, opened_by
-from shared.kit.work import Work
+from shared.kit.auth.resealing import Sealed, Secrets, opened_by
+from shared.kit.messaging.work import Work
 
 
 def secrets(sealer: Sealer) -> tuple[Secrets, ...]:

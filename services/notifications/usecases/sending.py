@@ -20,8 +20,8 @@ from services.notifications.usecases.choosing import LEASE, ChannelPlaces, chann
 from services.notifications.usecases.places import Places
 from shared.kit import clock
 from shared.kit.auth import Sealer
-from shared.kit.db import ACQUIRE_TIMEOUT_S, Connection, Pool
-from shared.kit.work import database_now
+from shared.kit.messaging.work import database_now
+from shared.kit.postgres.db import ACQUIRE_TIMEOUT_S, Connection, Pool
 
 # Of the places one webhook may have a quarter, one that is slow an eighth. All that are slow have a half at most and an
 # eighth at least: nobody waits for those who are slow, and these not for ever.

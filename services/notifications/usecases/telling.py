@@ -20,8 +20,8 @@ from services.notifications.store import messages
 from shared.events.account_changed import AccountChanged
 from shared.events.redemption_changed import RedemptionChanged
 from shared.kit.ids import made_at
-from shared.kit.masking import masked_each
-from shared.kit.work import Event, Work
+from shared.kit.messaging.work import Event, Work
+from shared.kit.privacy.masking import masked_each
 
 
 async def tell_movements(settings: Settings, work: Work, events: Sequence[Event[AccountChanged]]) -> None:

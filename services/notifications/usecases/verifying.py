@@ -21,8 +21,8 @@ from services.notifications.domain import (
 from services.notifications.store import codes
 from services.notifications.usecases.preferences import SEALED_FOR, UnknownChannel
 from shared.kit.auth import Sealer
-from shared.kit.db import Connection
-from shared.kit.work import Work
+from shared.kit.messaging.work import Work
+from shared.kit.postgres.db import Connection
 
 Verdict = Literal["verified", "wrong", "expired"]
 RIDERS_LIMIT = (CODES_MAX, CODES_WINDOW, CODE_PAUSE)

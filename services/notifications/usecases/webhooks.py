@@ -10,7 +10,7 @@ from services.notifications.settings import Settings
 from services.notifications.store import deliveries, webhooks
 from shared.kit.auth import Sealer
 from shared.kit.ids import new_id
-from shared.kit.work import Work
+from shared.kit.messaging.work import Work
 from shared.known import companies as known_companies
 from shared.known.domain import company_refusal
 

@@ -6,8 +6,8 @@ from datetime import datetime
 from uuid import UUID
 
 from services.points.domain import Act, CaseVerdict
-from shared.kit.db import Connection
-from shared.kit.rows import Query, arrays, columns, many, one, unnest
+from shared.kit.postgres.db import Connection
+from shared.kit.postgres.rows import Query, arrays, columns, many, one, unnest
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from uuid import UUID
 
 from services.points.domain import Account, Book, DayUse, Hold, HoldState, Rule, Source
 from services.points.store import rounds
-from shared.kit import counters
-from shared.kit.db import Connection
 from shared.kit.ids import new_id
-from shared.kit.rows import Copy, Query, arrays, columns, copy_rows, many, one, unnest
+from shared.kit.postgres import counters
+from shared.kit.postgres.db import Connection
+from shared.kit.postgres.rows import Copy, Query, arrays, columns, copy_rows, many, one, unnest
 
 
 # Rows as they are written are never changed; they aren't declared frozen, which would make each three times as dear.

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
-from shared.kit import counters
-from shared.kit.db import Connection
-from shared.kit.rows import Query, arrays, columns, one, unnest
+from shared.kit.postgres import counters
+from shared.kit.postgres.db import Connection
+from shared.kit.postgres.rows import Query, arrays, columns, one, unnest
 
 Part = Literal["accounts", "account", "holds"]
 

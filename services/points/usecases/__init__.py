@@ -15,9 +15,9 @@ from services.points.store import rounds
 from shared.events.account_changed import ACCOUNT_CHANGED, AccountChanged
 from shared.events.redemption_changed import RedemptionChanged
 from shared.kit import clock
-from shared.kit.db import Connection
+from shared.kit.messaging.work import Event, Work, database_now
+from shared.kit.postgres.db import Connection
 from shared.kit.problems import not_found
-from shared.kit.work import Event, Work, database_now
 from shared.known import riders as known_riders
 
 RECENT = timedelta(minutes=3)

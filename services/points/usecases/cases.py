@@ -16,8 +16,8 @@ from services.points.store.cases import Place, Settlement
 from services.points.usecases import Cause, save
 from shared.catalog import Catalogue, Kind
 from shared.events.case_changed import CaseChanged, CaseReport
-from shared.kit.db import Connection
-from shared.kit.work import Event, Work
+from shared.kit.messaging.work import Event, Work
+from shared.kit.postgres.db import Connection
 
 SETTLED_AT_ONCE_MAX = 20
 """Holds of one case that are settled with the event; more are left to `settle`."""

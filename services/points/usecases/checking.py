@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from services.points import metrics
 from services.points.store import rounds
 from services.points.store.rounds import Round
-from shared.kit.db import ACQUIRE_TIMEOUT_S, Connection, Pool
 from shared.kit.measuring import LEADER_POLL_S, forget
+from shared.kit.postgres.db import ACQUIRE_TIMEOUT_S, Connection, Pool
 
 AIM = timedelta(hours=12)
 """How long a round may take: less than half of what `LedgerUnchecked` allows, which leaves a day of outage."""

@@ -16,11 +16,11 @@ from shared.events.common import AnyZone, Points
 from shared.events.outside import ONE_LINE, PLAIN_FORM, Words
 from shared.kit.auth import AnyOf, Caller, CityOperator, Person, allow, policy_router
 from shared.kit.auth import Merchant as MerchantPolicy
+from shared.kit.auth.idempotency import Idempotent
 from shared.kit.http.models import Answer, Body
 from shared.kit.http.paging import Asked, Page
-from shared.kit.idempotency import Idempotent
 from shared.kit.ids import new_id
-from shared.kit.masking import masked
+from shared.kit.privacy.masking import masked
 from shared.kit.problems import NOT_FOUND, not_found
 from shared.kit.service import CurrentService, Reading
 

@@ -19,11 +19,11 @@ from services.rewards.usecases.redemptions import Desk, Wish
 from services.rewards.usecases.vouchers import Counter, Verdict
 from shared.events.outside import Code, Words
 from shared.kit.auth import AnyOf, Caller, CityOperator, Merchant, Rider, allow, policy_router
-from shared.kit.batcher import Batcher
+from shared.kit.auth.idempotency import Idempotent, StoredResponse
 from shared.kit.http.models import Answer, Body
 from shared.kit.http.paging import Asked, Page
-from shared.kit.idempotency import Idempotent, StoredResponse
-from shared.kit.masking import masked
+from shared.kit.postgres.batcher import Batcher
+from shared.kit.privacy.masking import masked
 from shared.kit.problems import NOT_FOUND, not_found, too_many
 from shared.kit.refusals import Refusal
 from shared.kit.service import CurrentService, Given, Reading

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shared.kit.db import Connection
+from shared.kit.postgres.db import Connection
 
 # In key order, so that replicas that got repetitions of the same requests wait for each other instead of deadlocking
 SQL_CLAIM_KEYS = """

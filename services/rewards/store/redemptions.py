@@ -8,11 +8,11 @@ from uuid import UUID
 
 from services.rewards.domain import Redemption, State, whole_days
 from services.rewards.store import standing
-from shared.kit import counters
-from shared.kit.db import Connection
-from shared.kit.erasure import Leaver
-from shared.kit.resealing import Sealed, uuid_after
-from shared.kit.rows import Query, arrays, columns, many, one, row_to, unnest
+from shared.kit.auth.resealing import Sealed, uuid_after
+from shared.kit.postgres import counters
+from shared.kit.postgres.db import Connection
+from shared.kit.postgres.rows import Query, arrays, columns, many, one, row_to, unnest
+from shared.kit.privacy.erasure import Leaver
 
 
 @dataclass(frozen=True, slots=True)

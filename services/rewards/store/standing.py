@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from shared.kit.db import Connection
+from shared.kit.postgres.db import Connection
 
 # `available` only where points have refused lately: an older balance may have been overtaken by points that have come
 SQL_STANDING = """

@@ -16,11 +16,11 @@ from services.rewards.store.standing import Balance
 from services.rewards.usecases.codes import Codes
 from shared.events.account_changed import AccountChanged
 from shared.events.redemption_changed import REDEMPTION_CHANGED, RedemptionChanged
-from shared.kit.idempotency import Attempt
+from shared.kit.auth.idempotency import Attempt
 from shared.kit.ids import new_id
+from shared.kit.messaging.work import Event, Work
 from shared.kit.problems import not_found
 from shared.kit.refusals import Problem, Refusal
-from shared.kit.work import Event, Work
 
 CREATED = 201
 REFUSAL_HOLDS_S = 60

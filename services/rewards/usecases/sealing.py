@@ -8,8 +8,8 @@ from cryptography.exceptions import InvalidTag
 
 from services.rewards.store import redemptions
 from services.rewards.usecases.codes import Codes
-from shared.kit.resealing import UNKNOWN, Look, Sealed, Secrets, Seen
-from shared.kit.work import Work
+from shared.kit.auth.resealing import UNKNOWN, Look, Sealed, Secrets, Seen
+from shared.kit.messaging.work import Work
 
 
 def sealed_codes(codes: Codes, key_ids: Sequence[str]) -> Secrets:

@@ -10,7 +10,7 @@ from services.rewards.domain import Redemption, canonical, is_open
 from services.rewards.store import offers, redemptions
 from services.rewards.usecases.codes import Codes
 from services.rewards.usecases.redemptions import publish
-from shared.kit.work import Work
+from shared.kit.messaging.work import Work
 
 Outcome = Literal["used", "too_many", "unknown_code", "other_merchant", "closed_now", "not_usable"]
 

@@ -12,9 +12,9 @@ from services.riders import domain, problems, store, usecases
 from services.riders.api.conventions import Name
 from shared.events.common import CompanyCode
 from shared.kit.auth import CityOperator, Sealer, allow, policy_router
+from shared.kit.auth.idempotency import Idempotent
 from shared.kit.http.models import Answer, Body
 from shared.kit.http.paging import Asked, Page
-from shared.kit.idempotency import Idempotent
 from shared.kit.problems import NOT_FOUND, not_found
 from shared.kit.refusals import Refusal
 from shared.kit.service import CurrentService, Given, Reading

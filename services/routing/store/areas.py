@@ -8,8 +8,8 @@ from uuid import UUID
 import asyncpg
 
 from services.routing.domain import Area, AreaVersion, Level
-from shared.kit.db import Connection
-from shared.kit.rows import Query, arrays, columns, many, unnest
+from shared.kit.postgres.db import Connection
+from shared.kit.postgres.rows import Query, arrays, columns, many, unnest
 
 
 @dataclass(frozen=True, slots=True)

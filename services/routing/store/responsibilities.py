@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from services.routing.domain import Responsibility
-from shared.kit.db import Connection
-from shared.kit.rows import Query, arrays, columns, many, unnest
+from shared.kit.postgres.db import Connection
+from shared.kit.postgres.rows import Query, arrays, columns, many, unnest
 
 # First of all: the row's lock puts changes in order
 SQL_RAISE_REVISION = """

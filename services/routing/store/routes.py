@@ -9,11 +9,11 @@ from uuid import UUID
 
 from services.routing.domain import StoredRoute
 from shared.events.personal import COARSE_DECIMALS
-from shared.kit import counters
-from shared.kit.db import Connection
-from shared.kit.erasure import Leaver
-from shared.kit.merging import Place, merged
-from shared.kit.rows import Copy, Query, arrays, columns, copy_rows, many, one, unnest
+from shared.kit.postgres import counters
+from shared.kit.postgres.db import Connection
+from shared.kit.postgres.merging import Place, merged
+from shared.kit.postgres.rows import Copy, Query, arrays, columns, copy_rows, many, one, unnest
+from shared.kit.privacy.erasure import Leaver
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from services.routing.store import responsibilities as responsibility_store
 from services.routing.store.areas import StoredArea
 from shared.geo.index import PolygonIndex
 from shared.kit import clock
-from shared.kit.db import ACQUIRE_TIMEOUT_S, Connection, Pool
+from shared.kit.postgres.db import ACQUIRE_TIMEOUT_S, Connection, Pool
 
 log = structlog.get_logger(__name__)
 

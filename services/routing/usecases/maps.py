@@ -8,7 +8,7 @@ import shapely
 
 from services.routing.domain import Area, AreaMap, Level
 from services.routing.store import areas as area_store
-from shared.kit.db import Connection
+from shared.kit.postgres.db import Connection
 
 
 def list_areas(areas: AreaMap, level: Level | None, parent: str | None, after: str, limit: int) -> list[Area]:

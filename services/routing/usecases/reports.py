@@ -17,11 +17,11 @@ from shared.events.report_routed import REPORT_ROUTED, ReportRouted
 from shared.geo.datum import Datum, point_to_wgs84
 from shared.kit import clock
 from shared.kit.auth import Principal
-from shared.kit.db import Connection
+from shared.kit.messaging.work import Event, Work
+from shared.kit.postgres.db import Connection
 from shared.kit.problems import FORBIDDEN, not_found
 from shared.kit.refusals import Refusal
 from shared.kit.service import Service
-from shared.kit.work import Event, Work
 
 NEIGHBOURS_AT_ONCE = 1_000
 CARRIED_AT_ONCE = 200

@@ -6,8 +6,8 @@ from services.routing import problems
 from services.routing.domain import Responsibility
 from services.routing.store import areas
 from services.routing.store import responsibilities as store
-from shared.kit.db import Connection
-from shared.kit.work import Work
+from shared.kit.messaging.work import Work
+from shared.kit.postgres.db import Connection
 
 PAGE_ROWS = 1_000
 

@@ -13,9 +13,9 @@ from shared.events.area_changed import AREA_CHANGED, AreaChanged
 from shared.kit.areas import KnownArea
 from shared.kit.areas import store as known_store
 from shared.kit.areas.store import KeptArea
-from shared.kit.db import Connection
+from shared.kit.messaging.work import Work
+from shared.kit.postgres.db import Connection
 from shared.kit.refusals import Refusal
-from shared.kit.work import Work
 
 SHOWN_MAX = 500
 

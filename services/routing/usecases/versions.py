@@ -21,12 +21,12 @@ from shared.geo import checks
 from shared.geo.circles import circles
 from shared.geo.datum import Datum, to_wgs84
 from shared.geo.metres import square_metres
-from shared.kit.db import Connection
 from shared.kit.ids import new_id
+from shared.kit.messaging.work import Work
+from shared.kit.postgres.db import Connection
 from shared.kit.problems import not_found
 from shared.kit.refusals import Refusal
 from shared.kit.service import Service
-from shared.kit.work import Work
 
 FINDINGS_SHOWN_MAX = 500
 DROP_EVERY_S = 3_600.0

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from services.tracking.domain import CaseState
-from shared.kit.db import Connection
+from shared.kit.postgres.db import Connection
 
 SQL_ADD_ENDED = """
 INSERT INTO ended_cases AS e (case_id, version, ended_at)

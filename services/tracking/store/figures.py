@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from services.tracking.domain import STATES, CaseState
-from shared.kit import counters
-from shared.kit.counters import Kept
-from shared.kit.db import Connection
-from shared.kit.rows import Query, columns, many
+from shared.kit.postgres import counters
+from shared.kit.postgres.counters import Kept
+from shared.kit.postgres.db import Connection
+from shared.kit.postgres.rows import Query, columns, many
 
 
 @dataclass(frozen=True, slots=True)

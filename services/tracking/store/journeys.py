@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from services.tracking.domain import CaseState, CaseStep, Journey, Movement, ReceivedReport, Routing
-from shared.kit.db import Connection
-from shared.kit.rows import Query, columns, many, one
+from shared.kit.postgres.db import Connection
+from shared.kit.postgres.rows import Query, columns, many, one
 
 
 @dataclass(frozen=True, slots=True)

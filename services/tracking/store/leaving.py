@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from shared.kit.db import Connection
-from shared.kit.erasure import Leaver
+from shared.kit.postgres.db import Connection
+from shared.kit.privacy.erasure import Leaver
 
 # A function of the schema's owner: this service may not edit what happened, only take these things out.
 SQL_ERASE_RIDERS = "SELECT erase_riders($1::uuid[])"

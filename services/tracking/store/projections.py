@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from services.tracking.domain import CaseReport, CaseState, CaseStep, Movement, ReceivedReport, Routing
-from shared.kit.db import Connection
-from shared.kit.rows import arrays, columns, unnest
+from shared.kit.postgres.db import Connection
+from shared.kit.postgres.rows import arrays, columns, unnest
 
 SQL_ADD_REPORTS = f"""
 INSERT INTO reports ({columns(ReceivedReport)}) SELECT {columns(ReceivedReport)} FROM {unnest(ReceivedReport)}

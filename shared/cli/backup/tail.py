@@ -16,7 +16,7 @@ from confluent_kafka.admin import OffsetSpec
 from shared.cli.client import CliError
 from shared.events import registry
 from shared.events.topic import Latest
-from shared.kit.decode import Decoder
+from shared.kit.consuming.decode import Decoder
 from shared.provision.kafka import connect_admin
 from shared.provision.services import service_names
 from shared.provision.topology import Cluster

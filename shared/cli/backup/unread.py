@@ -15,9 +15,10 @@ from aiokafka.errors import KafkaError
 
 from shared.cli.backup.tail import Place
 from shared.cli.client import CliError
-from shared.kit import clock, record_sets
-from shared.kit.decode import with_id
-from shared.kit.record_reading import Broken
+from shared.kit import clock
+from shared.kit.consuming import record_sets
+from shared.kit.consuming.decode import with_id
+from shared.kit.consuming.record_reading import Broken
 from shared.provision.topology import Cluster
 
 READ_RECORDS = 1_000

@@ -18,10 +18,11 @@ import shapely
 from shared.catalog import Catalogue
 from shared.devtools.aged.pieces import Statement, statements
 from shared.devtools.aged.tables import Filling, fill
-from shared.kit import clock, counters
+from shared.kit import clock
 from shared.kit.auth import Sealer
-from shared.kit.db import Connection, Pool
 from shared.kit.ids import new_id
+from shared.kit.postgres import counters
+from shared.kit.postgres.db import Connection, Pool
 from shared.provision.services import service_names
 from shared.synthetic.city import grids
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from shared.kit.db import Connection
+from shared.kit.postgres.db import Connection
 
 SQL = Path(__file__).parent / "sql"
 

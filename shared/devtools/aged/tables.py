@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shared.devtools.aged.pieces import Statement
-from shared.kit.db import Connection
+from shared.kit.postgres.db import Connection
 
 # Not dropped and made again: constraints, foreign keys, names and rights all stay, and REINDEX takes them back.
 SQL_SET_ASIDE = "UPDATE pg_index SET indisready = false, indisvalid = false WHERE indrelid = $1::text::regclass"

@@ -14,8 +14,8 @@ from redis.asyncio import Redis
 from shared.devtools.suite import Suite
 from shared.events.case_changed import CaseState
 from shared.kit import clock
-from shared.kit.db import Pool
 from shared.kit.ids import new_id
+from shared.kit.postgres.db import Pool
 
 TIMES = 100
 TOKEN_S = 3_600

@@ -19,11 +19,11 @@ from shared.devtools.installation import Installation
 from shared.events.redemption_changed import REDEMPTION_CHANGED, RedemptionChanged
 from shared.kit import clock
 from shared.kit.auth import Principal
-from shared.kit.batcher import Batcher
-from shared.kit.db import Pool, prepare_connection
-from shared.kit.idempotency import Attempt
+from shared.kit.auth.idempotency import Attempt
 from shared.kit.ids import new_id
-from shared.kit.work import begin, insert_outbox
+from shared.kit.messaging.work import begin, insert_outbox
+from shared.kit.postgres.batcher import Batcher
+from shared.kit.postgres.db import Pool, prepare_connection
 
 RACERS = 200
 CONNECTIONS = 8

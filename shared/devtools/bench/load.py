@@ -9,9 +9,9 @@ import asyncpg
 from shared.devtools.installation import Installation
 from shared.events.report_received import REPORT_RECEIVED, ReportReceived
 from shared.kit import clock
-from shared.kit.db import Pool
 from shared.kit.ids import new_id
-from shared.kit.work import OutboxRow, insert_outbox
+from shared.kit.messaging.work import OutboxRow, insert_outbox
+from shared.kit.postgres.db import Pool
 from shared.synthetic.pace import paced
 from shared.synthetic.reports import spread
 

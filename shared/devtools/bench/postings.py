@@ -16,9 +16,9 @@ from shared.devtools.bench.load import COMPANY, settle_riders
 from shared.devtools.installation import Installation
 from shared.events.account_changed import ACCOUNT_CHANGED, AccountChanged
 from shared.kit import clock
-from shared.kit.db import Connection, prepare_connection
 from shared.kit.ids import new_id
-from shared.kit.work import begin, insert_outbox
+from shared.kit.messaging.work import begin, insert_outbox
+from shared.kit.postgres.db import Connection, prepare_connection
 
 BATCH = 200
 AMOUNT = 5

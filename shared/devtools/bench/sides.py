@@ -19,7 +19,7 @@ from shared.devtools.infra.process import ManagedProcess
 from shared.devtools.installation import Installation
 from shared.devtools.suite import Suite
 from shared.kit import clock
-from shared.kit.db import Pool, prepare_connection
+from shared.kit.postgres.db import Pool, prepare_connection
 from shared.provision.postgres import app_role
 from shared.synthetic.door import Door
 from shared.synthetic.opening import import_city

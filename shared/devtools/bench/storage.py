@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 from shared.devtools.installation import Installation
-from shared.kit.db import Pool
+from shared.kit.postgres.db import Pool
 
 # Rows are counted, not estimated; an ordinary table of a run has a few hundred thousand. Partitions are tables like
 # others; the table that they make up is none.

@@ -1,6 +1,6 @@
 """What stays in each table that grows with reports, in a city and in a country, and whether deletes keep up.
 
-Rows a report and ages are declared (shared/kit/retention.py, services/*/retention.py); bytes a row and the sweeper's
+Rows a report and ages are declared (kit/postgres/retention.py, services/*/retention.py); bytes a row and the sweeper's
 pace come from build/bench.json.
 """
 
@@ -12,11 +12,11 @@ from shared.devtools.aged.load import HEARD
 from shared.devtools.capacity.model import DAYS_KEPT, PLACES, Place
 from shared.devtools.gen.retention_doc import tables_of
 from shared.devtools.installation import ROOT
-from shared.kit.retention import KIT_TABLES, Table, Way
+from shared.kit.postgres.retention import KIT_TABLES, Table, Way
 from shared.provision.services import service_names
 
 SWEPT_PER_S_LEAST = 4_000.0
-"""Rows a second that a sweeper deletes even on a slow machine, pauses included: tests/kit/store/test_sweeping.py."""
+"""Rows a second that a sweeper deletes even on a slow machine, pauses included: tests/kit/postgres/test_sweeping.py."""
 SWEEPING_PODS = 1
 """Of each service: the one whose relay leads."""
 DAY_S = 86_400.0

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from shared.devtools.gen.files import Generated
 from shared.devtools.gen.modules import service_module
-from shared.kit.retention import KIT_TABLES, Table
+from shared.kit.postgres.retention import KIT_TABLES, Table
 from shared.known.tables import tables_known
 from shared.provision.services import service_names
 

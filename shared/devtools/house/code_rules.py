@@ -13,7 +13,7 @@ FUNCTION_LINES_MAX = 70
 
 PROCESS_CLOCKS = frozenset({"shared.kit.clock.now", "shared.kit.clock.unix_s"})
 REASON = "# process clock:"
-UNIT, UNIT_FILE = "shared.kit.work.Work", "shared/kit/work.py"
+UNIT, UNIT_FILE = "shared.kit.messaging.work.Work", "shared/kit/messaging/work.py"
 # The places that may name a zone: the setting, and what stands for it where nobody has set one.
 ZONE_FILES = frozenset({"shared/kit/settings.py", "shared/catalog/loader.py"})
 ZONE_IN_SQL = re.compile(r"\bTIME\s+ZONE\s+'(?!UTC')", re.IGNORECASE)
@@ -122,7 +122,7 @@ def sql_place(root: Path) -> Iterator[str]:
 
 def parameters(root: Path) -> Iterator[str]:
     """No SQL is written that counts past $9: a value given one place too early is the wrong value and an error to
-    nobody. What has more comes from a dataclass (shared/kit/rows.py), whose text isn't in the source."""
+    nobody. What has more comes from a dataclass (shared/kit/postgres/rows.py), whose text isn't in the source."""
     for source in sources(root, "services", "shared/kit"):
         for node in ast.walk(source.tree):
             if (
@@ -131,7 +131,9 @@ def parameters(root: Path) -> Iterator[str]:
                 and node.lineno not in source.docstrings
                 and (found := COUNTED.search(node.value))
             ):
-                yield source.at(node.lineno, f"counts to {found.group()}: let unnest of shared.kit.rows write them")
+                yield source.at(
+                    node.lineno, f"counts to {found.group()}: let unnest of shared.kit.postgres.rows write them"
+                )
 
 
 def sizes(root: Path) -> Iterator[str]:

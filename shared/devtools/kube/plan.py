@@ -52,7 +52,7 @@ def scaling_names(service: str, companies: Iterable[str] = ()) -> dict[str, AnyT
 
 
 def group_of(service: str, topic: AnyTopic) -> str:
-    """The consumer group of a service for a topic, as shared/kit/consumer.py names it."""
+    """The consumer group of a service for a topic, as shared/kit/consuming/consumer.py names it."""
     return f"{TOPIC_PREFIX}{service}.{topic.name.replace('{company}', 'all')}"
 
 

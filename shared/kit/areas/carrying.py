@@ -9,8 +9,8 @@ import structlog
 
 from shared.kit.areas.following import KnownAreas
 from shared.kit.areas.tree import AreaTree
-from shared.kit.db import Connection, is_transient
-from shared.kit.work import Work
+from shared.kit.messaging.work import Work
+from shared.kit.postgres.db import Connection, is_transient
 
 log = structlog.get_logger(__name__)
 CARRY_EVERY_S = 10.0

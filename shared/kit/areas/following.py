@@ -9,8 +9,8 @@ from shared.events.area_changed import AreaChanged
 from shared.kit.areas import store
 from shared.kit.areas.store import KeptArea
 from shared.kit.areas.tree import NO_MAP, AreaTree, KnownArea
-from shared.kit.db import ACQUIRE_TIMEOUT_S, Pool, is_transient
-from shared.kit.work import Event, Work
+from shared.kit.messaging.work import Event, Work
+from shared.kit.postgres.db import ACQUIRE_TIMEOUT_S, Pool, is_transient
 
 log = structlog.get_logger(__name__)
 

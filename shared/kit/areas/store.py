@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shared.kit.areas.tree import KnownArea
-from shared.kit.db import Connection
-from shared.kit.rows import arrays, unnest
+from shared.kit.postgres.db import Connection
+from shared.kit.postgres.rows import arrays, unnest
 
 
 @dataclass(slots=True, eq=False)

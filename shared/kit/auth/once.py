@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from shared.kit.auth.replay import ANSWER_BYTES_MAX, KeptAnswer, ReplayGuard, SignedRequest, working_on
-from shared.kit.letters_of_erased import numbers_named
+from shared.kit.privacy.letters_of_erased import numbers_named
 from shared.kit.refusals import Refusal
 
 Handle = Callable[[Request], Awaitable[Response]]

@@ -15,13 +15,13 @@ from uuid import UUID
 import structlog
 from starlette.responses import Response
 
-from shared.kit.batcher import Batcher
-from shared.kit.db import Connection, Pool
 from shared.kit.http.problems import unauthorized
 from shared.kit.ids import new_id
+from shared.kit.postgres.batcher import Batcher
+from shared.kit.postgres.db import Connection, Pool
+from shared.kit.postgres.rows import arrays, unnest
 from shared.kit.problems import REPLAYED_REQUEST, SIGNATURE_EXPIRED, ServiceBusy
 from shared.kit.refusals import Refusal
-from shared.kit.rows import arrays, unnest
 
 # Twice what a process lets pass by its own clock: one that is late would take what was captured before an id was swept.
 SIGNED_WITHIN_S = 600

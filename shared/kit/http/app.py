@@ -23,7 +23,7 @@ from shared.kit.http.paging import Cursors
 from shared.kit.http.probes import Health, probes_router
 from shared.kit.http.problems import REFUSALS, problem_handler
 from shared.kit.proxies import Proxies
-from shared.kit.tracing import TracingMiddleware
+from shared.kit.telemetry.tracing import TracingMiddleware
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 OPENAPI_PATH = "/openapi.json"

@@ -5,7 +5,7 @@ from typing import Annotated, Any, get_type_hints
 
 from pydantic import BaseModel
 
-from shared.kit import json_bounds
+from shared.kit.messaging import json_bounds
 
 
 def bound_errors(endpoint: Callable[..., Any]) -> None:

@@ -19,9 +19,9 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from shared.events.envelope import EnvelopeError, valid_traceparent
-from shared.kit import json_bounds
-from shared.kit.cloudevents import BATCHED, STRUCTURED, check_attributes, event_id, media_type, read_object
 from shared.kit.http.problems import not_taken, shapeless, too_many_items
+from shared.kit.messaging import json_bounds
+from shared.kit.messaging.cloudevents import BATCHED, STRUCTURED, check_attributes, event_id, media_type, read_object
 from shared.kit.problems import MALFORMED_EVENT, MALFORMED_JSON
 from shared.kit.refusals import Refusal
 

@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
-from shared.kit import json_bounds
 from shared.kit.http.events import Stated
 from shared.kit.http.problems import validation_refusal
+from shared.kit.messaging import json_bounds
 from shared.kit.refusals import Refusal
 
 Item = TypeVar("Item")

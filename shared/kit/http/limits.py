@@ -17,7 +17,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from shared.kit import clock, metrics
-from shared.kit.db import is_closed_transport
+from shared.kit.postgres.db import is_closed_transport
 from shared.kit.problems import too_many
 from shared.kit.refusals import Refusal
 

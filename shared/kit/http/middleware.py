@@ -16,10 +16,10 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.kit import clock, metrics
-from shared.kit.db import is_transient
 from shared.kit.http.bodies import BodiesFull, Body, BodyBudget, json_weight
 from shared.kit.http.problems import MEDIA_TYPE, BodyTooLarge, document
 from shared.kit.ids import new_id
+from shared.kit.postgres.db import is_transient
 from shared.kit.problems import INTERNAL_ERROR, ServiceBusy
 from shared.kit.proxies import Proxies, bucket
 from shared.kit.refusals import Refusal

@@ -16,7 +16,8 @@ from rfc9457.openapi import problem_response
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from shared.kit import json_bounds, problems
+from shared.kit import problems
+from shared.kit.messaging import json_bounds
 from shared.kit.problems import ServiceBusy
 from shared.kit.refusals import Problem, Refusal
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 from shared.kit import clock
-from shared.kit.db import is_transient
+from shared.kit.postgres.db import is_transient
 
 T = TypeVar("T")
 FAILURE_S = 1.0

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from shared.kit import clock
 from shared.kit.measuring import LEADER_POLL_S
-from shared.kit.work import Work
+from shared.kit.messaging.work import Work
 
 Piece = Callable[[Work], Awaitable[int | None]]
 """A bounded piece of work in one transaction. How much it did, or whether there is more: 0, False, None: nothing."""

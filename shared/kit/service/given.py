@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast, get_origin
 from fastapi import APIRouter, Depends, Request
 from fastapi.routing import APIRoute
 
-from shared.kit.db import Connection, reading
+from shared.kit.postgres.db import Connection, reading
 
 T = TypeVar("T")
 
@@ -75,7 +75,7 @@ async def _read(request: Request) -> AsyncIterator[Connection]:
 
 # scope: given back before the answer is sent, or a slow reader would keep it
 Reading = Annotated[Connection, Depends(_read, scope="function")]
-"""A connection for one route that reads, see `reading` of kit/db.py: had before it begins, given back after it.
+"""A connection for one route that reads, see `reading` of db.py: had before it begins, given back after it.
 
 A route has no second one beside it (a house rule looks): with pools of two, routes would wait for each other. Who
 needs it for a part of the way alone, because of something slow behind, takes `service.reading()`.

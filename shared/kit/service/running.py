@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from shared.kit import inbox_days, letter_bounds, metrics
+from shared.kit import metrics
 from shared.kit.collector import spare_the_collector
-from shared.kit.db import ACQUIRE_TIMEOUT_S, Pool, create_pool
+from shared.kit.consuming.streams import listening
+from shared.kit.letters import letter_bounds
 from shared.kit.measuring import watch_certificates
+from shared.kit.messaging import inbox_days
+from shared.kit.postgres.db import ACQUIRE_TIMEOUT_S, Pool, create_pool
+from shared.kit.postgres.sweeping import Sweeper
 from shared.kit.service.tasks import Task
-from shared.kit.streams import listening
-from shared.kit.sweeping import Sweeper
 
 if TYPE_CHECKING:
     from shared.kit.service.wiring import Service

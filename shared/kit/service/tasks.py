@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import structlog
 
 from shared.kit import clock
-from shared.kit.db import is_transient
+from shared.kit.postgres.db import is_transient
 
 log = structlog.get_logger(__name__)
 

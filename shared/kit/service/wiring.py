@@ -14,36 +14,38 @@ from shared.events import registry
 from shared.events.area_changed import AREA_CHANGED
 from shared.events.rider_erased import RIDER_ERASED
 from shared.events.topic import Topic
-from shared.kit import clock, holds, inbox_days, metrics
+from shared.kit import clock, metrics
 from shared.kit.areas import AreaTree
 from shared.kit.areas.carrying import ByArea, carry_forever
 from shared.kit.areas.following import KnownAreas
 from shared.kit.auth import Authenticator, Jwks, JwtVerifier, KeyRing, ReplayGuard, SignatureVerifier
 from shared.kit.auth.replay import mark_effect
-from shared.kit.batcher import Batcher
-from shared.kit.consumer import TopicConsumer
-from shared.kit.db import ACQUIRE_TIMEOUT_S, Connection, Pool, reading
-from shared.kit.erasure import GAUGES_EVERY_S, Erasure, Finish, Forget, each_of, erased_among
-from shared.kit.erasure import measure as measure_erasures
+from shared.kit.auth.resealing import Resealing, Secrets
+from shared.kit.consuming.consumer import TopicConsumer
+from shared.kit.consuming.replay import Replayer
+from shared.kit.consuming.streams import create_broker
 from shared.kit.http import RateLimiter
 from shared.kit.http.app import create_app
 from shared.kit.http.paging import Cursors
 from shared.kit.measuring import Measure, Measuring
-from shared.kit.ops import ops_router
+from shared.kit.messaging import inbox_days
+from shared.kit.messaging.tombstones import GoneHandler, Handler
+from shared.kit.messaging.work import Event, Work, begin, insert_outbox
+from shared.kit.operating.ops import ops_router
+from shared.kit.postgres.batcher import Batcher
+from shared.kit.postgres.db import ACQUIRE_TIMEOUT_S, Connection, Pool, reading
+from shared.kit.postgres.retention import KIT_TABLES, Table
+from shared.kit.privacy.erasure import GAUGES_EVERY_S, Erasure, Finish, Forget, each_of, erased_among
+from shared.kit.privacy.erasure import measure as measure_erasures
 from shared.kit.proxies import Proxies
-from shared.kit.relay import Relay
-from shared.kit.replay import Replayer
-from shared.kit.resealing import Resealing, Secrets
-from shared.kit.retention import KIT_TABLES, Table
+from shared.kit.publishing import holds
+from shared.kit.publishing.relay import Relay
 from shared.kit.service.clockwork import Piece, Pulse, Recurring, Turn, name_of
 from shared.kit.service.given import Provided
 from shared.kit.service.probes import Probes
 from shared.kit.service.running import running
 from shared.kit.service.tasks import Task, Tasks
 from shared.kit.settings import KitSettings
-from shared.kit.streams import create_broker
-from shared.kit.tombstones import GoneHandler, Handler
-from shared.kit.work import Event, Work, begin, insert_outbox
 
 Tallies = Callable[[Connection], Awaitable[dict[str, int]]]
 Hook = Callable[[], Awaitable[None]]
@@ -94,7 +96,7 @@ class Service:
 
     def consumes(self, topic: Topic[Any], use_case: Handler, gone: GoneHandler | None = None) -> None:
         """Subscribe a use case to a topic whose declaration names this service; what it needs beside the work and the
-        events it has by `functools.partial`. `gone`: hears of tombstones (kit/tombstones.py).
+        events it has by `functools.partial`. `gone`: hears of tombstones (kit/messaging/tombstones.py).
 
         Raises:
             ValueError: it doesn't, or the topic has a use case already.

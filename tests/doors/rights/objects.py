@@ -21,10 +21,10 @@ from shared.kit.areas import KnownArea
 from shared.kit.areas import store as known_store
 from shared.kit.areas.store import KeptArea
 from shared.kit.auth import Sealer
-from shared.kit.db import Pool
 from shared.kit.ids import new_id
+from shared.kit.messaging.work import Event, Record
+from shared.kit.postgres.db import Pool
 from shared.kit.service import Service
-from shared.kit.work import Event, Record
 from tests.doors.rights.expectations import GRID
 
 OWN, NEIGHBOUR, DISTRICT, CITY, OTHER_DISTRICT = GRID, "G1", "330102", "3301", "330105"

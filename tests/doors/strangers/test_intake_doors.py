@@ -12,7 +12,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from shared.events.inbound_reports import INBOUND_REPORTS
-from shared.kit.cloudevents import BATCHED, STRUCTURED
+from shared.kit.messaging.cloudevents import BATCHED, STRUCTURED
 from tests.doors.strangers.conftest import COMPANY, Doors, eventually
 from tests.kit.messaging.conftest import settings_for
 from tests.kit.messaging.strangers import admin_arguments

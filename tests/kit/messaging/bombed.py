@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from shared.events.inbound_reports import INBOUND_REPORTS
+from shared.kit.messaging.work import Event, Work
 from shared.kit.service import Service
 from shared.kit.service.running import running
 from shared.kit.settings import KitSettings
-from shared.kit.work import Event, Work
 
 
 async def handle(work: Work, events: Sequence[Event[Any]]) -> None:

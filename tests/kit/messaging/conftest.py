@@ -17,11 +17,11 @@ from shared.devtools.installation import Installation
 from shared.events.report_received import REPORT_RECEIVED, ReportReceived
 from shared.kit import clock
 from shared.kit.ids import new_id
+from shared.kit.messaging.work import Event, Work
 from shared.kit.refusals import Problem
 from shared.kit.service import Service
 from shared.kit.service.running import running
 from shared.kit.settings import KitSettings
-from shared.kit.work import Event, Work
 from shared.provision.postgres import owner_role
 
 NOT_OURS = Problem("not_ours", 422, "不收", "Not taken", "改用其他内容。", "Send something else.")

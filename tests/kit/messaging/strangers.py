@@ -16,7 +16,7 @@ from aiokafka.record.util import calc_crc32c, encode_varint
 
 from shared.devtools.installation import Installation
 from shared.events.inbound_reports import INBOUND_REPORTS
-from shared.kit.kafka import REQUEST_BYTES_MAX, client_arguments
+from shared.kit.messaging.kafka import REQUEST_BYTES_MAX, client_arguments
 from shared.kit.settings import KitSettings
 
 ATTRIBUTES_AT, CRC_AT, LAST_DELTA_AT, PAYLOAD_AT = 21, 17, 23, 61

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from shared.events.report_received import REPORT_RECEIVED
-from shared.kit import relay
+from shared.kit.publishing import relay
 from shared.kit.service import Service
 from tests.kit.messaging.conftest import SETTLE_S, Pair, report, running, settings_for
 

@@ -14,7 +14,8 @@ from aiokafka.errors import TopicAuthorizationFailedError
 from aiokafka.record.default_records import DefaultRecordBatch
 
 from shared.devtools.installation import ROOT
-from shared.kit import clock, fetching, record_sets
+from shared.kit import clock
+from shared.kit.consuming import fetching, record_sets
 from shared.provision.postgres import app_role
 from tests.kit.messaging import strangers, test_strangers
 from tests.kit.messaging.strangers import inbound, producer, send_batch, submission

@@ -10,10 +10,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 
 from shared.events.report_received import REPORT_RECEIVED
 from shared.kit import clock
+from shared.kit.consuming.pending import Pending
 from shared.kit.ids import new_id
-from shared.kit.kafka import REQUEST_BYTES_MAX, client_arguments
-from shared.kit.pending import Pending
-from shared.kit.work import Event, Work
+from shared.kit.messaging.kafka import REQUEST_BYTES_MAX, client_arguments
+from shared.kit.messaging.work import Event, Work
 from tests.kit.messaging.conftest import Pair, report
 
 

@@ -9,12 +9,13 @@ import asyncpg
 import pytest
 
 from shared.events.report_received import REPORT_RECEIVED
-from shared.kit import clock, consumer, metrics
-from shared.kit.db import Connection
+from shared.kit import clock, metrics
+from shared.kit.consuming import consumer
 from shared.kit.ids import new_id
-from shared.kit.relay import Relay
-from shared.kit.sending import RelayError, Row, Sent, partition_of
-from shared.kit.work import Event, Work
+from shared.kit.messaging.work import Event, Work
+from shared.kit.postgres.db import Connection
+from shared.kit.publishing.relay import Relay
+from shared.kit.publishing.sending import RelayError, Row, Sent, partition_of
 from shared.provision.postgres import owner_role
 from tests.kit.messaging.conftest import SETTLE_S, Pair, report, running, settings_for
 

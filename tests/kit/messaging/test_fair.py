@@ -14,7 +14,8 @@ import pytest
 
 from shared.devtools.infra.suite import Infra
 from shared.devtools.installation import ROOT, Installation
-from shared.kit import clock, unpacking
+from shared.kit import clock
+from shared.kit.consuming import unpacking
 from shared.provision.postgres import app_role
 from shared.provision.topology import provision_company
 from tests.kit.messaging import test_strangers

@@ -23,12 +23,12 @@ from shared.events.rider_changed import RIDER_CHANGED
 from shared.events.rider_erased import RIDER_ERASED
 from shared.kit import clock
 from shared.kit.auth import Sealer
-from shared.kit.db import prepare_connection
-from shared.kit.erasure import Erasure
 from shared.kit.ids import new_id
-from shared.kit.inbox_days import SQL_ROLL
+from shared.kit.messaging.inbox_days import SQL_ROLL
+from shared.kit.messaging.work import Work, begin, insert_outbox
+from shared.kit.postgres.db import prepare_connection
+from shared.kit.privacy.erasure import Erasure
 from shared.kit.service import Service
-from shared.kit.work import Work, begin, insert_outbox
 from shared.known.knowing import Riders, knows
 from shared.provision.kafka import connect_admin
 from shared.provision.postgres import owner_role

@@ -11,10 +11,11 @@ from confluent_kafka import Consumer, TopicPartition
 from shared.events.report_received import REPORT_RECEIVED
 from shared.events.rider_changed import RIDER_CHANGED
 from shared.events.rider_erased import RIDER_ERASED
-from shared.kit import clock, holds
+from shared.kit import clock
 from shared.kit.ids import new_id
-from shared.kit.relay import ROWS_PER_ROUND
-from shared.kit.sending import BATCH_BYTES_MAX
+from shared.kit.publishing import holds
+from shared.kit.publishing.relay import ROWS_PER_ROUND
+from shared.kit.publishing.sending import BATCH_BYTES_MAX
 from shared.provision.kafka import connect_admin
 from shared.provision.topology import provision_suite
 from tests.kit.messaging.conftest import Pair, report

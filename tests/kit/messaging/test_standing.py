@@ -14,10 +14,12 @@ import pytest
 from shared.devtools.installation import Installation
 from shared.events.inbound_reports import INBOUND_REPORTS
 from shared.events.report_received import REPORT_RECEIVED
-from shared.kit import clock, letter_limit, metrics, standing
+from shared.kit import clock, metrics
+from shared.kit.consuming import standing
 from shared.kit.ids import new_id
+from shared.kit.letters import letter_limit
+from shared.kit.messaging.work import Event, Work
 from shared.kit.service import Service
-from shared.kit.work import Event, Work
 from shared.provision.postgres import owner_role
 from tests.kit.messaging import test_strangers
 from tests.kit.messaging.conftest import NOT_OURS, report, running, settings_for

@@ -16,11 +16,11 @@ from shared.devtools.installation import ROOT, Installation
 from shared.events import registry
 from shared.events.inbound_reports import INBOUND_REPORTS
 from shared.kit import clock, metrics
+from shared.kit.consuming.shares import Answer
+from shared.kit.messaging.work import Event, Work
 from shared.kit.refusals import Problem
 from shared.kit.service import Service
 from shared.kit.settings import KitSettings
-from shared.kit.shares import Answer
-from shared.kit.work import Event, Work
 from shared.provision.postgres import app_role, owner_role
 from shared.provision.services import about
 from shared.provision.topology import provision_company

@@ -16,10 +16,10 @@ from shared.events.report_received import REPORT_RECEIVED
 from shared.events.rider_changed import RIDER_CHANGED, RiderChanged
 from shared.kit import clock
 from shared.kit.ids import new_id
-from shared.kit.kafka import client_arguments
+from shared.kit.messaging.kafka import client_arguments
+from shared.kit.messaging.tombstones import minding
+from shared.kit.messaging.work import Event, Gone, Record, Work
 from shared.kit.service import Service
-from shared.kit.tombstones import minding
-from shared.kit.work import Event, Gone, Record, Work
 from shared.provision.postgres import owner_role
 from tests.kit.messaging.compacted import stored
 from tests.kit.messaging.conftest import SETTLE_S, running, settings_for

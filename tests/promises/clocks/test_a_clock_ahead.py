@@ -26,9 +26,9 @@ from shared.catalog import Catalogue
 from shared.devtools.installation import Installation
 from shared.kit import clock
 from shared.kit.auth import Sealer
-from shared.kit.db import Pool
 from shared.kit.ids import new_id
-from shared.kit.work import begin
+from shared.kit.messaging.work import begin
+from shared.kit.postgres.db import Pool
 from shared.provision.postgres import owner_role
 from tests.services.intake.conftest import Intake, report
 from tests.services.rewards.shop import Shop, wish

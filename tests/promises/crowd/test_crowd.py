@@ -34,9 +34,9 @@ from shared.devtools.installation import Installation
 from shared.events.case_changed import CaseChanged
 from shared.events.report_received import ReportReceived
 from shared.events.report_routed import ReportRouted
-from shared.kit.db import Pool
 from shared.kit.ids import new_id
-from shared.kit.work import Event, Record, Work, begin, insert_outbox
+from shared.kit.messaging.work import Event, Record, Work, begin, insert_outbox
+from shared.kit.postgres.db import Pool
 
 REPORTERS = 100_000 if os.environ.get("BEEGRID_FAULTS") == "full" else 3_000
 BATCH = 500

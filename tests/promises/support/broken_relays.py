@@ -4,9 +4,9 @@ import asyncio
 import random
 from collections.abc import Sequence
 
-from shared.kit.db import Connection
-from shared.kit.relay import SQL_DELETE, SQL_OLDEST, Relay
-from shared.kit.sending import RelayError, Row, Sent
+from shared.kit.postgres.db import Connection
+from shared.kit.publishing.relay import SQL_DELETE, SQL_OLDEST, Relay
+from shared.kit.publishing.sending import RelayError, Row, Sent
 
 ROWS = 40
 BYTES = 1_000_000

@@ -8,8 +8,9 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 
-from shared.kit import consumer, service
-from shared.kit.consumer import TopicConsumer
+from shared.kit import service
+from shared.kit.consuming import consumer
+from shared.kit.consuming.consumer import TopicConsumer
 
 DYING = "faults: dies"
 

@@ -13,8 +13,8 @@ import asyncpg
 from shared.devtools.installation import Installation
 from shared.events.report_received import REPORT_RECEIVED
 from shared.kit import clock
+from shared.kit.messaging.work import Event, Work
 from shared.kit.service import Service
-from shared.kit.work import Event, Work
 from shared.provision.postgres import owner_role
 from tests.kit.messaging.conftest import running, settings_for
 from tests.promises.support.kafka import RawProducer, wait_consumed

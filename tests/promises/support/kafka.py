@@ -12,8 +12,8 @@ from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
 
 from shared.devtools.installation import Installation
 from shared.kit import clock
-from shared.kit.kafka import REQUEST_BYTES_MAX
-from shared.kit.sending import partition_of
+from shared.kit.messaging.kafka import REQUEST_BYTES_MAX
+from shared.kit.publishing.sending import partition_of
 from shared.provision.kafka import TIMESTAMPS, client_config, connect_admin
 
 Headers = Sequence[tuple[str, bytes]]

@@ -14,13 +14,13 @@ from faststream.kafka import KafkaBroker
 
 from shared.devtools.installation import Installation
 from shared.events.topic import Topic
-from shared.kit import db
-from shared.kit.consumer import TopicConsumer
+from shared.kit.consuming.consumer import TopicConsumer
 from shared.kit.http.middleware import RequestMiddleware
+from shared.kit.messaging.tombstones import GoneHandler, Handler
+from shared.kit.messaging.work import Event, Work
+from shared.kit.postgres import db
 from shared.kit.run import _Server
 from shared.kit.service import Service
-from shared.kit.tombstones import GoneHandler, Handler
-from shared.kit.work import Event, Work
 from shared.provision.postgres import app_role, owner_role
 from tests.promises.support.database import ask
 

@@ -13,10 +13,10 @@ from services.cases.duplicates import DuplicateRule
 from services.cases.usecases import Rules, likeness
 from shared.catalog import Catalogue
 from shared.events.report_routed import ReportRouted
-from shared.kit.db import Connection, Pool
 from shared.kit.ids import new_id
+from shared.kit.messaging.work import Event, Record, Work, begin, insert_outbox
+from shared.kit.postgres.db import Connection, Pool
 from shared.kit.refusals import Refusal
-from shared.kit.work import Event, Record, Work, begin, insert_outbox
 
 SEEN_AT = datetime(2026, 3, 1, 8, tzinfo=UTC)
 METRE_NORTH = 1 / 111_320

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from services.cases import store
-from shared.kit.db import Pool
+from shared.kit.postgres.db import Pool
 from tests.services.cases.conftest import SEEN_AT, Cases, Routed
 
 HOUR = timedelta(hours=1)

@@ -13,8 +13,8 @@ from services.cases.app import build
 from services.cases.settings import Settings
 from shared.devtools.installation import Installation
 from shared.kit import clock
-from shared.kit.erasure import Leaver
 from shared.kit.ids import new_id
+from shared.kit.privacy.erasure import Leaver
 
 GRID = "330114001002003"
 

@@ -11,7 +11,7 @@ from services.cases.store import areas, listing
 from services.cases.store.listing import Listing, page
 from shared.devtools.installation import Installation
 from shared.kit.areas import AreaTree, KnownArea
-from shared.kit.db import Connection, Pool
+from shared.kit.postgres.db import Connection, Pool
 from shared.provision.postgres import owner_role
 from tests.reads import analyze
 

@@ -12,10 +12,10 @@ from services.cases import usecases
 from shared.events.envelope import Envelope, to_headers
 from shared.events.report_routed import REPORT_ROUTED, ReportRouted
 from shared.kit import clock
-from shared.kit.consumer import TopicConsumer
-from shared.kit.db import Pool
+from shared.kit.consuming.consumer import TopicConsumer
+from shared.kit.messaging.work import Event, Work
+from shared.kit.postgres.db import Pool
 from shared.kit.settings import KitSettings
-from shared.kit.work import Event, Work
 
 EVENTS = 64
 

@@ -12,8 +12,8 @@ from services.cases.store.listing import Listing, page
 from shared.kit.areas import AreaTree, KnownArea, store
 from shared.kit.areas.store import KeptArea
 from shared.kit.auth import Principal
-from shared.kit.db import Pool
-from shared.kit.work import begin, insert_outbox
+from shared.kit.messaging.work import begin, insert_outbox
+from shared.kit.postgres.db import Pool
 
 OLD, NEW, OTHER, STAYS = "330103001001001", "330102009001001", "330102009001002", "330114001002003"
 FAR = datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0)

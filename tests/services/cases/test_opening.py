@@ -15,8 +15,8 @@ from services.cases.store.rows import Look
 from services.cases.usecases import Wish
 from shared.devtools.installation import Installation
 from shared.events.case_changed import CaseChanged
-from shared.kit.db import Pool
-from shared.kit.rows import arrays
+from shared.kit.postgres.db import Pool
+from shared.kit.postgres.rows import arrays
 from tests.reads import analyze
 from tests.services.cases.conftest import SEEN_AT
 

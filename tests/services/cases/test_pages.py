@@ -10,7 +10,7 @@ from services.cases.domain import LIVE, Case, State
 from services.cases.store.listing import Listing, page
 from shared.devtools.installation import Installation
 from shared.kit.areas import AreaTree, KnownArea
-from shared.kit.db import Connection, Pool
+from shared.kit.postgres.db import Connection, Pool
 from tests.reads import analyze, rows_read
 
 FAR = datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0)

@@ -22,9 +22,9 @@ from shared.events.rider_changed import RiderChanged
 from shared.events.topic import EventModel
 from shared.kit import clock
 from shared.kit.auth import Sealer
-from shared.kit.db import Pool
 from shared.kit.ids import new_id
-from shared.kit.work import Event, Record, Rejection, Work, begin, insert_outbox
+from shared.kit.messaging.work import Event, Record, Rejection, Work, begin, insert_outbox
+from shared.kit.postgres.db import Pool
 from shared.known.knowing import Riders, follow_companies, follow_riders
 from shared.provision.postgres import owner_role
 

@@ -25,8 +25,8 @@ from shared.events.envelope import Envelope, to_headers
 from shared.kit import clock
 from shared.kit.auth import signed_headers
 from shared.kit.ids import new_id
+from shared.kit.messaging.work import Event, Record
 from shared.kit.service import Service
-from shared.kit.work import Event, Record
 from shared.provision.postgres import owner_role
 from shared.provision.topology import provision_company
 from tests.services.intake.test_imaging import encoded, gps, picture, png_claiming

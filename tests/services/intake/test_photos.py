@@ -15,8 +15,8 @@ from services.intake.usecases import leaving
 from services.intake.usecases.imaging import PhotoWorkers
 from services.intake.usecases.photos import Photos
 from shared.kit import clock
-from shared.kit.erasure import Erasure, Leaver
 from shared.kit.ids import new_id
+from shared.kit.privacy.erasure import Erasure, Leaver
 from tests.services.intake.conftest import Intake, report, rider_id
 from tests.services.intake.test_imaging import encoded, picture
 

@@ -13,8 +13,8 @@ from services.intake.store import reports as store
 from services.intake.usecases import reports as usecases
 from shared.events.personal import number_mark
 from shared.kit.ids import new_id
+from shared.kit.messaging.work import begin
 from shared.kit.refusals import Refusal
-from shared.kit.work import begin
 from tests.services.intake.conftest import Intake, later, report, rider_id
 
 

@@ -20,9 +20,9 @@ from shared.events.common import Actor
 from shared.events.company_changed import COMPANY_CHANGED, CompanyChanged
 from shared.events.redemption_changed import REDEMPTION_CHANGED, RedemptionChanged
 from shared.events.rider_changed import RIDER_CHANGED, RiderChanged
-from shared.kit.db import Pool
 from shared.kit.ids import new_id
-from shared.kit.work import Event, Record, Work, begin
+from shared.kit.messaging.work import Event, Record, Work, begin
+from shared.kit.postgres.db import Pool
 from shared.known.knowing import Riders, follow_riders
 
 NOON = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)

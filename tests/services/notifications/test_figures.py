@@ -7,9 +7,9 @@ import pytest
 from services.notifications.store import deliveries, messages, webhooks
 from services.notifications.usecases import sending
 from shared.devtools.installation import Installation
-from shared.kit import counters
-from shared.kit.db import Connection
 from shared.kit.ids import new_id
+from shared.kit.postgres import counters
+from shared.kit.postgres.db import Connection
 from tests.reads import analyze, rows_read
 from tests.services.notifications.stage import NOON, Stage
 

@@ -9,8 +9,8 @@ import pytest
 from services.notifications.store import deliveries
 from services.notifications.usecases import sending
 from shared.devtools.installation import Installation
-from shared.kit.db import Connection
 from shared.kit.ids import new_id
+from shared.kit.postgres.db import Connection
 from tests.reads import analyze, rows_read
 from tests.services.notifications.stage import Stage
 

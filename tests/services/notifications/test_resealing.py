@@ -14,11 +14,10 @@ import pytest
 
 from services.notifications.usecases import sealing
 from services.notifications.usecases.preferences import SEALED_FOR
-from shared.kit import resealing
-from shared.kit.auth import Sealer
+from shared.kit.auth import Sealer, resealing
+from shared.kit.auth.resealing import UNKNOWN, Resealing
 from shared.kit.ids import new_id
-from shared.kit.resealing import UNKNOWN, Resealing
-from shared.kit.work import Work
+from shared.kit.messaging.work import Work
 from tests.services.notifications.stage import NOON, Stage
 
 ADDRESSES = 100_000 if os.environ.get("BEEGRID_FAULTS") == "full" else 3_200

@@ -14,9 +14,9 @@ from shared.kit.areas import store as known_store
 from shared.kit.areas.following import KnownAreas
 from shared.kit.areas.store import KeptArea
 from shared.kit.auth import Sealer
-from shared.kit.erasure import Erasure, Leaver, each_of
 from shared.kit.ids import new_id
-from shared.kit.work import Gone, begin
+from shared.kit.messaging.work import Gone, begin
+from shared.kit.privacy.erasure import Erasure, Leaver, each_of
 from shared.known.knowing import retire_riders
 from shared.known.riders import forget as forget_known
 from tests.services.notifications.stage import (

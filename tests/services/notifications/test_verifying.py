@@ -13,9 +13,9 @@ from services.notifications.usecases.preferences import UnknownChannel, WantedCh
 from services.notifications.usecases.verifying import TooManyCodes, VerifiedAlready
 from shared.kit import clock
 from shared.kit.auth import Sealer
-from shared.kit.erasure import Erasure, Leaver
 from shared.kit.ids import new_id
 from shared.kit.metrics import REGISTRY
+from shared.kit.privacy.erasure import Erasure, Leaver
 from tests.services.notifications.mail import Mailbox, choose, codes, hold, mailing, sealer, turn
 from tests.services.notifications.stage import NOON, Stage
 

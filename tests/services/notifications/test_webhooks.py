@@ -15,8 +15,8 @@ from services.notifications.usecases import webhooks as usecases
 from services.notifications.usecases.preferences import SEALED_FOR
 from shared.kit import clock
 from shared.kit.auth import Sealer
+from shared.kit.auth.resealing import Progress, Resealing
 from shared.kit.ids import new_id
-from shared.kit.resealing import Progress, Resealing
 from shared.known.knowing import follow_companies
 from tests.services.notifications.stage import Receiver, Stage, company_is, reported, stepped
 

@@ -19,9 +19,9 @@ from shared.events.account_changed import AccountChanged
 from shared.events.case_changed import CASE_CHANGED, CaseChanged, CaseReport
 from shared.events.redemption_changed import REDEMPTION_CHANGED, RedemptionChanged
 from shared.events.rider_changed import RIDER_CHANGED, RiderChanged
-from shared.kit import counters
 from shared.kit.ids import new_id
-from shared.kit.work import Event, Record, Rejection, begin, insert_outbox
+from shared.kit.messaging.work import Event, Record, Rejection, begin, insert_outbox
+from shared.kit.postgres import counters
 from shared.known.knowing import Riders, follow_riders
 
 NOON = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)  # noon in China

@@ -10,7 +10,7 @@ from services.points import usecases
 from services.points.domain import Rule
 from services.points.usecases import cases
 from shared.kit.ids import new_id
-from shared.kit.work import begin, insert_outbox
+from shared.kit.messaging.work import begin, insert_outbox
 from tests.services.points.ledger import GAS, NOON, Case, Ledger, points_of
 
 FULL, HALF = points_of(GAS), points_of(GAS) // 2

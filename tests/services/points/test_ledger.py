@@ -11,12 +11,12 @@ from services.points import usecases
 from services.points.domain import Rule
 from services.points.store import ledger as store
 from shared.events.case_changed import CaseChanged
-from shared.kit import counters
 from shared.kit.areas import AreaTree, KnownArea
 from shared.kit.auth import Principal
 from shared.kit.ids import new_id
+from shared.kit.messaging.work import Event, begin
+from shared.kit.postgres import counters
 from shared.kit.refusals import Refusal
-from shared.kit.work import Event, begin
 from tests.services.points.ledger import GAS, MANHOLE, NOON, WELL, Case, Ledger, points_of, redemption, rider
 
 GAS_POINTS = points_of(GAS)

@@ -21,10 +21,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from services.points import domain
 from services.points.store import ledger as store
 from shared.devtools.installation import Installation
-from shared.kit.db import prepare_connection
 from shared.kit.ids import new_id
+from shared.kit.postgres.db import prepare_connection
+from shared.kit.postgres.rows import Query
 from shared.kit.refusals import Refusal
-from shared.kit.rows import Query
 from shared.provision.postgres import owner_role
 from tests.services.points.ledger import (
     GAS,

@@ -12,7 +12,7 @@ from services.points.store import rounds
 from services.points.usecases import checking
 from services.points.usecases.checking import Checking
 from shared.devtools.installation import Installation
-from shared.kit.db import Connection
+from shared.kit.postgres.db import Connection
 from shared.provision.postgres import owner_role
 from tests.services.points.ledger import NOON, Ledger
 

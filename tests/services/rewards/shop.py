@@ -20,13 +20,14 @@ from services.rewards.usecases.codes import Codes
 from services.rewards.usecases.redemptions import Answer, Desk, Wish
 from services.rewards.usecases.vouchers import Counter, Verdict
 from shared.events.account_changed import ACCOUNT_CHANGED, AccountChanged
-from shared.kit import clock, counters
+from shared.kit import clock
 from shared.kit.auth import Principal
-from shared.kit.batcher import Batcher
-from shared.kit.db import Connection
-from shared.kit.idempotency import Attempt
+from shared.kit.auth.idempotency import Attempt
 from shared.kit.ids import new_id
-from shared.kit.work import Event, Record, begin, insert_outbox
+from shared.kit.messaging.work import Event, Record, begin, insert_outbox
+from shared.kit.postgres import counters
+from shared.kit.postgres.batcher import Batcher
+from shared.kit.postgres.db import Connection
 
 SQL_PAST = "UPDATE redemptions SET deadline_at = now() - interval '1 second' WHERE id = $1"
 

@@ -14,13 +14,14 @@ from services.rewards.store import redemptions as store
 from services.rewards.usecases import redemptions as usecases
 from services.rewards.usecases.redemptions import REFUSAL_HOLDS_S, Answer, Wish
 from shared.devtools.installation import Installation
-from shared.kit import clock, counters
-from shared.kit.db import Connection
-from shared.kit.erasure import Leaver
+from shared.kit import clock
 from shared.kit.ids import new_id
+from shared.kit.messaging.work import begin, insert_outbox
+from shared.kit.postgres import counters
+from shared.kit.postgres.db import Connection
+from shared.kit.postgres.retention import Table
+from shared.kit.privacy.erasure import Leaver
 from shared.kit.refusals import Refusal
-from shared.kit.retention import Table
-from shared.kit.work import begin, insert_outbox
 from tests.reads import analyze, rows_read
 from tests.services.rewards.shop import Shop, wish
 

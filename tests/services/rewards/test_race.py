@@ -11,9 +11,9 @@ import pytest
 from services.rewards.domain import Offer
 from services.rewards.store import offers
 from services.rewards.usecases.redemptions import Answer
-from shared.kit.db import Connection
+from shared.kit.postgres.db import Connection
+from shared.kit.postgres.rows import Query
 from shared.kit.refusals import Refusal
-from shared.kit.rows import Query
 from tests.services.rewards.shop import Shop, wish
 
 STOCK, RACERS, REPLICAS = 100, 300, 4

@@ -10,8 +10,8 @@ import pytest
 from services.rewards.domain import Offer, whole_days
 from services.rewards.store import redemptions
 from shared.devtools.installation import Installation
-from shared.kit import counters
 from shared.kit.ids import new_id
+from shared.kit.postgres import counters
 from tests.reads import analyze, rows_read
 from tests.services.rewards.shop import Shop
 

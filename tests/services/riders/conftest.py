@@ -13,9 +13,9 @@ import pytest
 from shared.devtools.installation import Installation
 from shared.events.inbound_riders import RiderSubmission
 from shared.kit.auth import Sealer
-from shared.kit.db import Pool
 from shared.kit.ids import new_id
-from shared.kit.work import Event, Record, Work, begin, insert_outbox
+from shared.kit.messaging.work import Event, Record, Work, begin, insert_outbox
+from shared.kit.postgres.db import Pool
 from shared.provision.postgres import owner_role
 
 SEALER = Sealer("a" * 43 + "=")

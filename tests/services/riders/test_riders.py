@@ -14,11 +14,11 @@ from services.riders.domain import Outlet
 from services.riders.usecases import NewKey
 from shared.events.personal import number_mark
 from shared.kit.auth import Sealer
-from shared.kit.erasure import Erasure
+from shared.kit.auth.resealing import Resealing
 from shared.kit.ids import new_id
+from shared.kit.messaging.work import Event, Rejection, begin
+from shared.kit.privacy.erasure import Erasure
 from shared.kit.refusals import Refusal
-from shared.kit.resealing import Resealing
-from shared.kit.work import Event, Rejection, begin
 from shared.known.keys import UnsealedKeys
 from tests.services.riders.conftest import SEALER, Riders, Submit
 

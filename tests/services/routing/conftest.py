@@ -21,9 +21,9 @@ from shared.devtools.installation import Installation
 from shared.events.report_received import ReportReceived
 from shared.kit import clock
 from shared.kit.ids import new_id
+from shared.kit.messaging.work import Event, Record
 from shared.kit.service import Service
 from shared.kit.service.tasks import Task
-from shared.kit.work import Event, Record
 from shared.provision.postgres import owner_role
 from shared.synthetic.city import Area, feature_collection
 

@@ -11,10 +11,10 @@ from services.routing.usecases import reports
 from shared.events.report_received import REPORT_RECEIVED, ReportReceived
 from shared.events.report_routed import ReportRouted
 from shared.kit import clock
+from shared.kit.messaging.work import Event
 from shared.kit.metrics import REGISTRY
 from shared.kit.service import Service
 from shared.kit.service.running import running
-from shared.kit.work import Event
 from tests.reads import analyze, rows_read
 from tests.services.routing.conftest import Routing, box, event, report, settings
 

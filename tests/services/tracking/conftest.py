@@ -16,10 +16,10 @@ from shared.events.account_changed import AccountChanged
 from shared.events.case_changed import CaseChanged
 from shared.events.report_received import ReportReceived
 from shared.events.report_routed import ReportRouted
-from shared.kit import counters
-from shared.kit.db import Connection, Pool, prepare_connection
 from shared.kit.ids import new_id
-from shared.kit.work import Event, Record, Work, begin, insert_outbox
+from shared.kit.messaging.work import Event, Record, Work, begin, insert_outbox
+from shared.kit.postgres import counters
+from shared.kit.postgres.db import Connection, Pool, prepare_connection
 from shared.provision.postgres import owner_role
 
 T0 = datetime(2026, 3, 1, 8, tzinfo=UTC)

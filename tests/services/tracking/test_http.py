@@ -23,9 +23,9 @@ from services.tracking.settings import Settings
 from shared.devtools.installation import Installation
 from shared.events.company_changed import CompanyChanged
 from shared.kit.auth import Sealer, signed_headers
-from shared.kit.db import Pool
 from shared.kit.ids import new_id
-from shared.kit.work import begin
+from shared.kit.messaging.work import begin
+from shared.kit.postgres.db import Pool
 from shared.known.knowing import follow_companies
 from tests.services.tracking.conftest import Story, event
 

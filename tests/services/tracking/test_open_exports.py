@@ -12,7 +12,7 @@ from services.tracking.app import build
 from services.tracking.settings import Settings
 from shared.devtools.installation import Installation
 from shared.kit.auth import Signer, signed_headers
-from shared.kit.db import Pool
+from shared.kit.postgres.db import Pool
 from tests.kit.held import Held
 
 ROWS = 1_200

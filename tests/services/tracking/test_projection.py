@@ -13,10 +13,11 @@ import pytest
 from services.tracking import usecases
 from services.tracking.store import figures, journeys
 from shared.events.public_case_changed import PublicCaseChanged
-from shared.kit import clock, counters
-from shared.kit.db import Pool
+from shared.kit import clock
 from shared.kit.ids import new_id
-from shared.kit.work import begin, insert_outbox
+from shared.kit.messaging.work import begin, insert_outbox
+from shared.kit.postgres import counters
+from shared.kit.postgres.db import Pool
 from tests.services.tracking.conftest import T0, TABLES, Story
 
 SQL_READ_HERE = """

@@ -8,9 +8,9 @@ import pytest
 
 from services.tracking.domain import CaseState
 from services.tracking.store import figures, projections
-from shared.kit import counters
-from shared.kit.db import Pool
 from shared.kit.ids import new_id
+from shared.kit.postgres import counters
+from shared.kit.postgres.db import Pool
 from tests.services.tracking.conftest import T0
 
 SQL_AREA = """

@@ -26,11 +26,14 @@ from services.tracking.store import figures, journeys
 from shared.devtools.aged.load import Occupied, Size, load
 from shared.devtools.infra.suite import Infra
 from shared.devtools.installation import Installation
-from shared.kit import clock, counters, erasure, letter_bounds, metrics
+from shared.kit import clock, metrics
 from shared.kit.areas import AreaTree
-from shared.kit.db import Connection, prepare_connection
 from shared.kit.ids import new_id
-from shared.kit.work import Event
+from shared.kit.letters import letter_bounds
+from shared.kit.messaging.work import Event
+from shared.kit.postgres import counters
+from shared.kit.postgres.db import Connection, prepare_connection
+from shared.kit.privacy import erasure
 from shared.provision.postgres import other_database, owner_role, provision_postgres
 from shared.synthetic.city import grids
 from tests.reads import analyze, rows_read

@@ -19,9 +19,9 @@ from shared.cli.client import CliError
 from shared.events.inbound_riders import RiderSubmission
 from shared.events.personal import number_mark
 from shared.kit import clock
-from shared.kit.erasure import Erasure
 from shared.kit.ids import new_id
-from shared.kit.work import begin
+from shared.kit.messaging.work import begin
+from shared.kit.privacy.erasure import Erasure
 from tests.tools.backup.conftest import Home
 
 ROW = "{},{},2026-11-23T08:00:00Z\n"

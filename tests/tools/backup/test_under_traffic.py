@@ -19,8 +19,8 @@ from shared.cli.backup.taking import take
 from shared.devtools.installation import Installation
 from shared.events.report_received import REPORT_RECEIVED
 from shared.kit.ids import new_id
+from shared.kit.messaging.work import Event, Work
 from shared.kit.service import Service
-from shared.kit.work import Event, Work
 from shared.provision.postgres import owner_role
 from tests.kit.messaging.conftest import report, running, settings_for
 from tests.tools.backup.conftest import Home

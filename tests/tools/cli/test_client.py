@@ -18,7 +18,7 @@ from shared.cli import companies, main, operations, outbox, standing
 from shared.cli.client import Address, Client, CliError, find_suite
 from shared.cli.main import app
 from shared.devtools.identity import Identity
-from shared.kit.letter_limit import stands_still
+from shared.kit.letters.letter_limit import stands_still
 from shared.provision.services import service_names
 
 

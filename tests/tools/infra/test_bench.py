@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from shared.devtools.installation import ROOT
-from shared.kit.relay import SQL_OLDEST
-from shared.kit.work import SQL_ENTER_OUTBOX
+from shared.kit.messaging.work import SQL_ENTER_OUTBOX
+from shared.kit.publishing.relay import SQL_OLDEST
 
 REPORTS = 300
 

@@ -17,7 +17,7 @@ def test_a_file_stays_together(order: int) -> None:
 @pytest.mark.parametrize(
     ("place", "group"),
     [
-        ("tests/kit/test_jwt.py", "tests/kit/test_jwt.py"),
+        ("tests/kit/auth/test_jwt.py", "tests/kit/auth/test_jwt.py"),
         ("tests/doors/strangers/test_words.py", "tests/doors/strangers/"),
         ("tests/alerts/test_alerts.py", "many processes"),
         ("tests/promises/crowd/test_crowd.py", "tests/promises/crowd/test_crowd.py"),

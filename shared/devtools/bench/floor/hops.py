@@ -28,7 +28,7 @@ from shared.synthetic.city import city
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 OutboxValues = tuple[UUID, str, str, int, datetime, None, bytes, None]
-"""The values of shared.kit.work.SQL_ENTER_OUTBOX."""
+"""The values of shared.kit.messaging.work.SQL_ENTER_OUTBOX."""
 RADIUS_M, HOURS = 30.0, 48.0
 """As cases' own `duplicate_radius_m_max` is delivered."""
 ATTEMPTS_ALLOWED = 8

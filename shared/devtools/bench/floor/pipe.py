@@ -14,10 +14,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from shared.devtools.bench.floor.hops import Came, Connection, Hop
 from shared.events.envelope import Envelope, to_headers
 from shared.kit import clock
-from shared.kit.inbox import SQL_INBOX_NEW
-from shared.kit.relay import BYTES_PER_ROUND, POLL_S, ROWS_PER_ROUND, SQL_DELETE, SQL_OLDEST
-from shared.kit.sending import BATCH_BYTES_MAX
-from shared.kit.work import SQL_ENTER_OUTBOX
+from shared.kit.messaging.inbox import SQL_INBOX_NEW
+from shared.kit.messaging.work import SQL_ENTER_OUTBOX
+from shared.kit.publishing.relay import BYTES_PER_ROUND, POLL_S, ROWS_PER_ROUND, SQL_DELETE, SQL_OLDEST
+from shared.kit.publishing.sending import BATCH_BYTES_MAX
 
 RECORDS_MAX = 500
 PACE_S = 0.02

@@ -1,0 +1,1 @@
+"""From Kafka to a handler: fetching, reading with care, batches and their culprits, standing still, replay."""

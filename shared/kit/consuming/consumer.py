@@ -1,0 +1,391 @@
+"""Batch consumers on FastStream: each record takes effect once, a poison record stalls nobody else.
+
+What the kit adds to a FastStream batch subscriber:
+- decoding record by record; unreadable ones become dead letters beside their neighbours' effects;
+- the inbox: ids that are new, in the effect's own transaction;
+- a failing batch is split until the culprits are alone; everybody else's effects commit at once;
+- culprits are tried again a bounded number of times, all in the same rounds, so that twenty cost no more time than one;
+- a key's successors wait behind its culprit, then are parked beside it as dead letters, in order;
+- an outage of Postgres or the network is no culprit: the batch is fetched again, without limit, with growing pauses;
+- where too many fail alike the topic stands still, and nothing more of it is buried (standing.py, letter_limit.py).
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Protocol
+
+import asyncpg
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
+
+from shared.events.topic import Topic
+from shared.kit import clock, metrics
+from shared.kit.consuming import spans
+from shared.kit.consuming.decode import Decoder
+from shared.kit.consuming.fetching import WAIT_IDLE_MS, Fetching
+from shared.kit.consuming.hearing import Hearing
+from shared.kit.consuming.pending import Item, Pending, burial, last_burials
+from shared.kit.consuming.progress import Progress
+from shared.kit.consuming.standing import TRIED_AT_ONCE, Standing
+from shared.kit.consuming.streams import AckPolicy, BatchSubscriber, KafkaAckableMessage, KafkaBroker
+from shared.kit.letters import dead_letters
+from shared.kit.letters.dead_letters import Burial
+from shared.kit.letters.letter_bounds import Bounds
+from shared.kit.letters.letter_limit import Allowances, Limit, LimitReached
+from shared.kit.messaging import inbox
+from shared.kit.messaging.tombstones import GoneHandler, Handler, minding
+from shared.kit.messaging.work import Event, Work, begin, insert_outbox
+from shared.kit.postgres.db import ACQUIRE_TIMEOUT_S, Connection, Pool, is_too_much, is_transient
+from shared.kit.privacy.letters_of_erased import guarding
+from shared.kit.settings import KitSettings
+
+log = structlog.get_logger(__name__)
+
+RETRY_FIRST_S = 0.1
+# Other keys wait while culprits are retried, once per batch that has some: at 1.0 s a backlog of 2,000 records with
+# 20 culprits in it made them 7 s late. An outage is no culprit and has pauses of its own.
+RETRY_MOST_S = 0.25
+OUTAGE_MOST_S = 5.0
+# A transaction ends after 30 s, whoever is slow. One that lost its connection after so long may have been too large.
+SLOW_S = 24.0
+# Every company has partitions of its own, and each may have an answer waiting here: all of them must fit into memory.
+# A batch that is larger comes nevertheless, alone.
+FOREIGN_FETCH_BYTES, FOREIGN_PARTITION_BYTES = 8 * 1024 * 1024, 512 * 1024
+OWN_FETCH_BYTES, OWN_PARTITION_BYTES = 48 * 1024 * 1024, 4 * 1024 * 1024
+
+
+class Host(Protocol):
+    """What a consumer needs of its service."""
+
+    name: str
+    settings: KitSettings
+
+    @property
+    def pool(self) -> Pool:
+        """The service's connections."""
+
+    def committed(self) -> None:
+        """Told after each commit that may have queued events."""
+
+
+class TookEffect(Exception):
+    """An event that was to be buried has taken effect by another way."""
+
+
+class Outage(Exception):
+    """Something outside the record is away: FastStream seeks back and the batch comes again."""
+
+
+class TopicConsumer:
+    """One service's subscription to one Topic."""
+
+    def __init__(self, host: Host, topic: Topic[Any], handler: Handler, gone: GoneHandler | None = None) -> None:
+        self.topic = topic
+        self.handler = guarding(topic, minding(topic, handler, gone))
+        self.subscriber: BatchSubscriber | None = None
+        self.decoder = Decoder(topic, host.settings.topic_prefix)
+        self.fetching = Fetching(topic.name, host.settings.batch_records_max)
+        self._host = host
+        self._outages = 0
+        self._at_once = host.settings.batch_records_max
+        self.progress = Progress(topic.name, host.settings.topic_prefix)
+        settings = host.settings
+        limit = Limit(settings.letters_alike_max, settings.letters_alike_share, settings.letters_alike_s)
+        self.allowances = Allowances(limit)
+        self.standing = Standing(topic.name, settings.topic_prefix, lambda: host.pool, self.fetching)
+        # Whether the last batch had records that took effect before: then the next one likely has some too.
+        self._repeats = False
+        # There from the beginning: what appears with its first value has not risen, and no panel would show it.
+        for histogram in (metrics.BATCH_SIZE, metrics.BATCH_DURATION, metrics.EVENT_AGE):
+            histogram.labels(topic=topic.name)
+        for outcome in metrics.OUTCOMES:
+            metrics.CONSUMED.labels(topic=topic.name, outcome=outcome)
+
+    # --- wiring -----------------------------------------------------------------------------------------------------
+
+    def attach(self, broker: KafkaBroker) -> None:
+        """Subscribe with the group `<prefix><service>.<topic>`: one group a topic, so topics never wait for another."""
+        settings = self._host.settings
+        name = settings.topic_prefix + self.topic.name
+        names = () if self.topic.is_family else (name,)
+        instance = settings.kafka_instance_id
+        self.subscriber = broker.subscriber(
+            *names,
+            pattern="^" + name.replace(".", r"\.").replace("{company}", "[a-z][a-z0-9-]+") + "$"
+            if self.topic.is_family
+            else None,
+            group_id=f"{settings.topic_prefix}{self._host.name}.{self.topic.name.replace('{company}', 'all')}",
+            group_instance_id=f"{instance}.{self.topic.name}" if instance else None,
+            batch=True,
+            fetch_max_wait_ms=WAIT_IDLE_MS,
+            fetch_max_bytes=FOREIGN_FETCH_BYTES if self.topic.is_family else OWN_FETCH_BYTES,
+            max_partition_fetch_bytes=FOREIGN_PARTITION_BYTES if self.topic.is_family else OWN_PARTITION_BYTES,
+            auto_offset_reset="earliest",
+            ack_policy=AckPolicy.NACK_ON_ERROR,
+            heartbeat_interval_ms=settings.kafka_heartbeat_ms,
+            session_timeout_ms=15_000,
+            parser=self._parse,
+            decoder=self._raw,
+        )
+        self.subscriber(self.process)
+        # FastStream's own is deaf for a second after each empty one, and drops what a failing fetch had taken already.
+        self.subscriber.get_msg = self.fetching.next_batch  # type: ignore[method-assign]  # there is no other place
+
+    async def _parse(self, raw: tuple["ConsumerRecord[bytes, bytes]", ...]) -> KafkaAckableMessage:
+        """FastStream's own parser decodes every header as UTF-8 and skips the batch where one is not."""
+        consumer = self._kafka
+        if consumer is None:
+            raise Outage("the consumer has just been stopped")
+        return KafkaAckableMessage(
+            raw_message=raw,
+            body=b"",
+            headers={},
+            batch_headers=[],
+            message_id=f"{raw[0].offset}-{raw[-1].offset}",
+            correlation_id=None,
+            path={},
+            consumer=self.fetching.handed(consumer),
+        )
+
+    async def _raw(self, message: KafkaAckableMessage) -> list["ConsumerRecord[bytes, bytes]"]:
+        return list(message.raw_message)
+
+    # --- one batch --------------------------------------------------------------------------------------------------
+
+    async def process(self, raws: Sequence["ConsumerRecord[bytes, bytes]"]) -> None:
+        """Settle every record of a polled batch: handled, dropped as duplicate, refused, dead or parked.
+
+        Raises:
+            Outage: after a pause, where the database or network is away; nothing is acknowledged.
+        """
+        started_s = clock.monotonic_s()
+        self.progress.begins(raws)
+        self.standing.begins()
+        metrics.BATCH_SIZE.labels(topic=self.topic.name).observe(len(raws))
+        items = self.decoder.decode([self.decoder.record(raw) for raw in raws])
+        try:
+            with spans.consuming(self.topic.name, items) as traced:
+                await self._in_parts([Pending(order, item) for order, item in enumerate(traced)])
+            left = await self.standing.settle(raws, self._kafka)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            self._outages += 1
+            metrics.RETRIES.labels(topic=self.topic.name, cause="outage").inc()
+            log.warning("consumer_waits", topic=self.topic.name, error=type(error).__name__, outages=self._outages)
+            await asyncio.sleep(_pause_s(self._outages, OUTAGE_MOST_S))
+            raise Outage(type(error).__name__) from error
+        finally:
+            self.progress.ends()
+        self._outages = 0
+        self.progress.settled(items, started_s, left)
+        await self._let_fill(len(raws), started_s)
+
+    async def _let_fill(self, records: int, started_s: float) -> None:
+        """After a small batch, wait until the interval is over: what comes meanwhile shares the next transaction.
+
+        One event alone is never delayed by this, and a full batch means that more is waiting already.
+        """
+        if records * 2 < self._host.settings.batch_records_max:
+            interval_s = self._host.settings.batch_interval_ms / 1000
+            await asyncio.sleep(max(0.0, started_s + interval_s - clock.monotonic_s()))
+
+    async def _in_parts(self, pending: Sequence[Pending]) -> None:
+        """All at once, or in ever smaller parts while the server ends transactions because they take too long."""
+        at_once = min(self._at_once, TRIED_AT_ONCE) if self.standing.tries(pending) else self._at_once
+        for start in range(0, len(pending), at_once):
+            began_s = clock.monotonic_s()
+            try:
+                await self._rounds(self.standing.go_on_with(pending[start : start + at_once]))
+            except Exception as error:
+                if is_transient(error) and clock.monotonic_s() - began_s > SLOW_S:
+                    self._at_once = max(1, min(self._at_once, len(pending)) // 2)
+                    log.warning("smaller_transactions", topic=self.topic.name, records=self._at_once)
+                raise
+        self._at_once = min(self._host.settings.batch_records_max, self._at_once * 2)
+
+    async def _rounds(self, pending: list[Pending]) -> None:
+        """Everything that can commit does so in the first round; culprits get `handler_attempts_max` rounds."""
+        attempts = self._host.settings.handler_attempts_max
+        attempt = 0
+        while pending and (pending := self.standing.sort_out(await self._pass(pending))):
+            attempt += 1
+            if attempt >= attempts and await self._give_up(pending):
+                return
+            metrics.RETRIES.labels(topic=self.topic.name, cause="failure").inc()
+            await asyncio.sleep(_pause_s(attempt, RETRY_MOST_S))
+
+    async def _pass(self, pending: list[Pending]) -> list[Pending]:
+        """Commit what can be committed, halving around culprits. Returns culprits and those who wait behind them."""
+        try:
+            await self._transaction([p.item for p in pending])
+        except Exception as error:
+            if is_transient(error) and not (len(pending) > 1 and is_too_much(error)):
+                raise
+            if len(pending) == 1:
+                pending[0].error = error
+                pending[0].attempts += 1
+                return pending
+        else:
+            return []
+        middle = len(pending) // 2
+        left = await self._pass(pending[:middle])
+        blocked = {p.key for p in left if p.key is not None} if self.topic.ordered else set()
+        waiting = [p for p in pending[middle:] if p.key in blocked]
+        free = [p for p in pending[middle:] if p.key not in blocked]
+        right = await self._pass(free) if free else []
+        return sorted([*left, *waiting, *right], key=lambda p: p.order)
+
+    async def _transaction(self, items: Sequence[Item]) -> None:
+        """Let these records take effect; again with care where one had done so already."""
+        try:
+            await self._effect(items)
+        except asyncpg.IntegrityConstraintViolationError as error:
+            repeats = inbox.is_known(error) and not self._repeats
+            if not repeats and not inbox.has_moved(error):
+                raise
+            self._repeats = self._repeats or repeats
+            await self._effect(items)
+
+    async def _effect(self, items: Sequence[Item]) -> None:
+        """Inbox, effect, dead letters and outgoing events of these records: all or nothing."""
+        host, name = self._host, self.topic.name
+        started_s = clock.monotonic_s()
+        async with host.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn, conn.transaction():
+            work = await begin(conn)
+            fresh, duplicates = await self._fresh(conn, items)
+            self._repeats = duplicates > 0
+            parked = await self._parked(conn, fresh)
+            live: list[Event[Any]] = []
+            burials: list[Burial] = []
+            for item in fresh:
+                key = item.record.key
+                if key is not None and key in parked:
+                    burials.append(burial(item, "parked", "parked", "behind a dead letter of its key", 0))
+                elif isinstance(item, Event):
+                    live.append(item)
+                else:
+                    burials.append(burial(item, "dead", item.code, item.detail, 1))
+                    if key is not None and self.topic.ordered:
+                        parked.add(key)
+            if live:
+                await self.handler(work, live)
+            burials += [Burial(r.record, r.event_id, "rejected", r.code, r.detail, 1) for r in work.rejections]
+            rows = [*work.rows, *await self._bury(conn, burials, work)]
+            await insert_outbox(conn, rows)
+        metrics.TRANSACTION_DURATION.observe(clock.monotonic_s() - started_s)
+        if rows:
+            host.committed()
+        self.allowances.took_effect(live, work.rejections)
+        self.allowances.used(burials)
+        count = metrics.CONSUMED
+        count.labels(topic=name, outcome="handled").inc(len(live) - len(work.rejections))
+        if duplicates:
+            count.labels(topic=name, outcome="duplicate").inc(duplicates)
+        for one in burials:
+            count.labels(topic=name, outcome=one.status).inc()
+            self.fetching.buried[host.settings.topic_prefix + one.record.topic] += 1
+
+    async def _fresh(self, conn: Connection, items: Sequence[Item]) -> tuple[list[Item], int]:
+        """The items without those that took effect already, and how many those are.
+
+        Raises:
+            asyncpg.UniqueViolationError: one took effect already, and none of the batch before.
+        """
+        ids = [item.id for item in items if isinstance(item, Event)]
+        if not ids:
+            return list(items), 0
+        if not self._repeats and len(set(ids)) == len(ids):
+            await inbox.enter_new(conn, ids)
+            return list(items), 0
+        fresh = inbox.due(items, await inbox.enter(conn, ids))
+        return fresh, len(items) - len(fresh)
+
+    async def _parked(self, conn: Connection, items: Sequence[Item]) -> set[bytes]:
+        if not self.topic.ordered:
+            return set()
+        keys = {item.record.key for item in items if item.record.key is not None}
+        return await dead_letters.parked(conn, self.topic.name, keys) if keys else set()
+
+    async def _bury(self, conn: Connection, burials: Sequence[Burial], work: Work) -> list[Any]:
+        if not burials:
+            return []
+        settings = self._host.settings
+        bounds = Bounds(settings.letter_bytes_max, settings.letter_rows_max)
+        if self.topic.ordered:  # before: how many keys are parked decides whether what is behind them counts
+            keys = [b.record.key for b in burials if b.status == "dead" and b.record.key is not None]
+            await dead_letters.park(conn, self.topic.name, keys, work.now)
+        room = partial(self.allowances.use, conn)
+        return await dead_letters.bury(conn, burials, consumer=self._host.name, now=work.now, bounds=bounds, room=room)
+
+    async def _give_up(self, pending: Sequence[Pending]) -> bool:
+        """Culprits become dead letters, and those who waited behind them are parked, in order.
+
+        False, and nothing done, where one has taken effect by another way meanwhile: those behind it wait for nothing.
+        Where there are too many, their topic stands still, and only other topics' are buried.
+        """
+        ids = {p.item.id for p in pending if isinstance(p.item, Event)}
+        try:
+            async with self._host.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn, conn.transaction():
+                entered = await inbox.enter(conn, list(ids))
+                if entered != ids:
+                    raise TookEffect
+                due = {id(item) for item in inbox.due([p.item for p in pending], entered)}
+                burials = last_burials([p for p in pending if id(p.item) in due], ordered=self.topic.ordered)
+                await insert_outbox(conn, await self._bury(conn, burials, await begin(conn)))
+        except TookEffect:
+            self._repeats = True
+            return False
+        except LimitReached as reached:
+            others = self.standing.stop(pending, reached)
+            return not others or await self._give_up(others)
+        self.allowances.used(burials)
+        self._host.committed()
+        for one in burials:
+            metrics.CONSUMED.labels(topic=self.topic.name, outcome=one.status).inc()
+            self.fetching.buried[self._host.settings.topic_prefix + one.record.topic] += 1
+            log.error(
+                "dead_letter",
+                topic=one.record.topic,
+                partition=one.record.partition,
+                offset=one.record.offset,
+                status=one.status,
+                error=one.detail.split(":")[0],
+            )
+        return True
+
+    # --- what it tells ----------------------------------------------------------------------------------------------
+
+    @property
+    def _kafka(self) -> AIOKafkaConsumer | None:
+        return self.subscriber.consumer if self.subscriber is not None else None
+
+    @property
+    def hearing(self) -> Hearing:
+        """Whether the broker answers."""
+        return self.progress.hearing
+
+    async def measure(self) -> int:
+        """Set the lag gauges; returns the records not yet consumed over all assigned partitions."""
+        waiting = await self.progress.measure(self._kafka)
+        self.standing.show(self._kafka, waiting)
+        return waiting
+
+    def stands(self) -> Mapping[str, str]:
+        """The topics that this process stands still on, with the reason: nothing that a restart or a balancer helps."""
+        return self.standing.mine(self._kafka)
+
+    def trouble(self) -> str | None:
+        """Why the process should be started anew: the loop has ended, or nothing moves although records wait."""
+        tasks = self.subscriber.tasks if self.subscriber is not None else []
+        if not any(not task.done() for task in tasks):
+            return "the consumer's loop has ended"
+        if self._outages:
+            return None  # it waits for somebody else: a restart would not help
+        return self.progress.silence
+
+
+def _pause_s(attempt: int, most_s: float) -> float:
+    """Doubling pause with jitter."""
+    return clock.jittered(min(most_s, RETRY_FIRST_S * 2.0 ** (attempt - 1)))

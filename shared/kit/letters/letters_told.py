@@ -1,0 +1,112 @@
+"""What is told of dead letters on `<topic>.dlq`: the record as it was, and why it is there, in headers."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Protocol
+
+from shared.events.outside import cleaned
+from shared.kit.ids import new_id
+from shared.kit.messaging.headers import KafkaHeaders, pack
+from shared.kit.messaging.kafka import DLQ_BYTES_MAX
+from shared.kit.messaging.work import OutboxRow, Record
+
+DETAIL_LENGTH_MAX = 2_000
+TOLD_BYTES_MAX = DLQ_BYTES_MAX - 8 * 1024
+TOLD_KEY_BYTES_MAX = 1_024
+
+
+class Told(Protocol):
+    """What is told of one burial."""
+
+    @property
+    def record(self) -> Record:
+        """As it is kept."""
+
+    @property
+    def status(self) -> str:
+        """dead, parked or rejected."""
+
+    @property
+    def code(self) -> str:
+        """Why, for machines."""
+
+    @property
+    def detail(self) -> str:
+        """Why, for people."""
+
+    @property
+    def attempts(self) -> int:
+        """How often it was tried."""
+
+    @property
+    def content(self) -> str:
+        """kept, or why it isn't."""
+
+
+def one(letter: Told, consumer: str, now: datetime) -> OutboxRow:
+    """The event about one letter."""
+    record, told = letter.record, _why(letter, consumer, now)
+    if letter.content != "kept":
+        told["dlq-content"] = letter.content
+    headers = [*record.headers, *_texts(told)]
+    value, room = record.value or b"", TOLD_BYTES_MAX - sum(len(name) + len(text or b"") for name, text in headers)
+    if len(record.key or b"") > TOLD_KEY_BYTES_MAX:
+        record = replace(record, key=(record.key or b"")[:TOLD_KEY_BYTES_MAX])
+    if room < len(value):
+        # What was compressed on its way in may be larger than any topic takes. The letter in the database is whole.
+        told["dlq-cut"] = str(len(value))
+        headers = [*(record.headers if room > 0 else ()), *_texts(told)]
+        value = value[: room if room > 0 else TOLD_BYTES_MAX // 2]
+    return _row(record, value, headers, now)
+
+
+def many(letters: Iterable[Told], consumer: str, now: datetime) -> list[OutboxRow]:
+    """The events about records that are only counted: one for those of a partition that have one reason."""
+    groups: dict[tuple[str, int, str, str], list[Told]] = {}
+    for letter in letters:
+        record = letter.record
+        groups.setdefault((record.topic, record.partition, letter.status, letter.code), []).append(letter)
+    return [_of_group(group, consumer, now) for group in groups.values()]
+
+
+def _of_group(group: Sequence[Told], consumer: str, now: datetime) -> OutboxRow:
+    first = min(group, key=lambda letter: letter.record.offset)
+    told = _why(first, consumer, now) | {
+        "dlq-content": "counted",
+        "dlq-records": str(len(group)),
+        "dlq-last-offset": str(max(letter.record.offset for letter in group)),
+    }
+    return _row(replace(first.record, key=None, headers=()), b"", list(_texts(told)), now)
+
+
+def _why(letter: Told, consumer: str, now: datetime) -> dict[str, str]:
+    record = letter.record
+    return {
+        "dlq-topic": record.topic,
+        "dlq-partition": str(record.partition),
+        "dlq-offset": str(record.offset),
+        "dlq-consumer": consumer,
+        "dlq-status": letter.status,
+        "dlq-code": letter.code,
+        "dlq-detail": cleaned(letter.detail[:DETAIL_LENGTH_MAX]),
+        "dlq-attempts": str(letter.attempts),
+        "dlq-at": now.isoformat(),
+    }
+
+
+def _texts(told: Mapping[str, str]) -> KafkaHeaders:
+    return tuple((name, text.encode()) for name, text in told.items())
+
+
+def _row(record: Record, value: bytes, headers: Sequence[tuple[str, bytes | None]], now: datetime) -> OutboxRow:
+    return OutboxRow(
+        event_id=new_id(),
+        topic=f"{record.topic}.dlq",
+        key=(record.key or b"").decode("utf-8", "replace").replace("\x00", "\ufffd"),
+        version=0,
+        occurred_at=now,
+        traceparent=None,
+        payload=value,
+        headers=pack(headers),
+    )

@@ -1,0 +1,1 @@
+"""What operators may ask of every service: its routes at /ops/<service>."""

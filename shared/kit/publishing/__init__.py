@@ -1,0 +1,1 @@
+"""From the outbox to Kafka: the relay that leads, sending in order, and what Kafka refuses."""

@@ -194,7 +194,7 @@ class Points:
             holds.append((report_id, "report", rider, body["case_id"], body["kind"], amount, "held", None,
                           report["company"], now, None, 1))  # fmt: skip
             entries.append((rider, version + 1, 0, entry_id, report_id, "held", "issuance", "pending", amount, now))
-            moved.append((rider, version + 1, pending + amount, available, reserved, True, version))
+            moved.append((rider, version + 1, pending + amount, available, reserved, version))
             earned.append((rider, today, body["kind"], amount, 1))
             told = {
                 "rider_id": rider, "entry_id": entry_id, "movement": "held", "source": "report",

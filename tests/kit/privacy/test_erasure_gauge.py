@@ -48,9 +48,9 @@ async def test_the_list_is_not_read(installation: Installation, pool: Pool) -> N
     await pool.execute(SQL_LEAVE, ERASED, NOT_NOW, True)
     await analyze(installation, "routing", "erased_riders")
     async with pool.acquire() as conn:
-        before = await rows_read(conn, "erased_riders")
+        before = await rows_read(conn, "erased_riders", pool)
         assert await _shown(conn) == (ERASED, ERASED)
-        assert await rows_read(conn, "erased_riders") - before < 100
+        assert await rows_read(conn, "erased_riders", pool) - before < 100
 
 
 async def test_what_is_known_and_done_follows_the_list(pool: Pool) -> None:

@@ -28,9 +28,9 @@ async def test_a_turn_reads_only_what_is_near_in_time(cases: Any, routed: Any, i
         await cases.report(*things(first, TURN))
     await analyze(installation, "cases", "cases", "case_reports")
     async with cases.pool.acquire() as conn:
-        before = await rows_read(conn, "cases")
+        before = await rows_read(conn, "cases", cases.pool)
         await cases.report(*things(CASES, TURN))
-        read = await rows_read(conn, "cases") - before
+        read = await rows_read(conn, "cases", cases.pool) - before
         assert await conn.fetchval("SELECT count(*) FROM cases") == CASES + TURN
     assert read < 20 * TURN  # all of them at each report were 1,000,000
 

@@ -34,7 +34,7 @@ async def test_what_is_dead_is_not_read(installation: Installation, stage: Stage
     await stage.rows(SQL_ADD, "channel", new_id(), "dead", 3)
     await analyze(installation, "notifications", "deliveries")
     async with stage.pool.acquire() as conn:
-        before = await rows_read(conn, "deliveries")
+        before = await rows_read(conn, "deliveries", stage.pool)
         if asked == "gauges":
             found = {(lane, state): (n, age_s) for lane, state, n, age_s in await deliveries.figures(conn)}
             assert (found["webhook", "dead"][0], found["channel", "dead"][0]) == (DEAD, 3)
@@ -46,7 +46,7 @@ async def test_what_is_dead_is_not_read(installation: Installation, stage: Stage
             page = await deliveries.listed(conn, "dead", None, 10)
             rest = await deliveries.listed(conn, "dead", (page[4].created_at, page[4].delivery_id), 5)
             assert page[5:] == rest and [one.created_at for one in page] == sorted(one.created_at for one in page)
-        assert await rows_read(conn, "deliveries") - before < 200
+        assert await rows_read(conn, "deliveries", stage.pool) - before < 200
 
 
 async def test_numbers_follow_every_change(stage: Stage) -> None:

@@ -87,8 +87,8 @@ async def test_a_share_reads_a_share(installation: Installation, stage: Stage, w
     await stage.rows(SQL_WAITING, lane, target, "pending", age, 20 * BACKLOG)
     await analyze(installation, "notifications", "deliveries", "webhooks", "channels")
     async with stage.pool.acquire() as conn:
-        before = await rows_read(conn, "deliveries")
+        before = await rows_read(conn, "deliveries", stage.pool)
         found = await _share(conn, what)
         # what is given up is found, locked and written: three times
-        assert await rows_read(conn, "deliveries") - before < 6 * SHARE
+        assert await rows_read(conn, "deliveries", stage.pool) - before < 6 * SHARE
     assert found is not None if what == "orphans" else found == (SHARE if due else 0)

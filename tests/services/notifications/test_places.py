@@ -121,9 +121,9 @@ async def test_a_full_webhooks_backlog_is_not_read(
     await analyze(installation, "notifications", "deliveries", "webhooks")
     under_way(places, monkeypatch, {found["evil"]: 8}, SLOW_S)
     async with stage.pool.acquire() as conn:
-        before = await rows_read(conn, "deliveries")
+        before = await rows_read(conn, "deliveries", stage.pool)
         assert await sending.claim_webhooks(stage.pool, stage.settings, places) == []
-        assert await rows_read(conn, "deliveries") - before < 100
+        assert await rows_read(conn, "deliveries", stage.pool) - before < 100
 
 
 async def channel(stage: Stage, kind: ChannelKind, waiting: int, age: timedelta = timedelta(0)) -> UUID:

@@ -66,9 +66,9 @@ async def test_what_was_refused_is_not_read_by_whoever_redeems(shop: Shop, insta
     await shop.pool.execute(SQL_REFUSED, rider, offer.id, offer.merchant_id, "refused", 0, REFUSED)
     await analyze(installation, "rewards", "redemptions")
     async with shop.pool.acquire() as conn:
-        before = await rows_read(conn, "redemptions")
+        before = await rows_read(conn, "redemptions", shop.pool)
         assert await _redeem(shop, conn, wish(offer.id, rider), wish(offer.id)) == ["granted", "granted"]
-        assert await rows_read(conn, "redemptions") - before < 50
+        assert await rows_read(conn, "redemptions", shop.pool) - before < 50
 
 
 async def test_a_rider_has_one_piece_of_an_offer_waiting(shop: Shop) -> None:

@@ -73,10 +73,10 @@ async def test_a_year_of_vouchers_is_not_read(shop: Shop, installation: Installa
     await _use(shop, offer, [(new_id(), 50, DAY + n * every) for n in range(USED)])
     await analyze(installation, "rewards", "redemptions", "takings")
     async with shop.pool.acquire() as conn:
-        before = await rows_read(conn, "redemptions")
+        before = await rows_read(conn, "redemptions", shop.pool)
         [line] = await redemptions.statement(conn, offer.merchant_id, DAY + timedelta(hours=5), DAY + USED * every)
         assert line.vouchers == sum(DAY + n * every >= DAY + timedelta(hours=5) for n in range(USED))
-        assert await rows_read(conn, "redemptions") - before < 3 * USED / DAYS
+        assert await rows_read(conn, "redemptions", shop.pool) - before < 3 * USED / DAYS
 
 
 async def test_a_recount_finds_a_wrong_sum_and_puts_it_right(shop: Shop) -> None:

@@ -55,8 +55,8 @@ async def test_a_crowded_case_is_read_once(tracking: Tracking, installation: Ins
         await conn.execute(SQL_POSTED, reports, T0 + timedelta(seconds=13))
     await analyze(installation, "tracking", "reports", "cases", "case_steps", "case_reports", "movements", "routings")
     async with tracking.pool.acquire() as conn:
-        before = await rows_read(conn, "case_steps")
+        before = await rows_read(conn, "case_steps", tracking.pool)
         hops = {hop.hop: hop for hop in await figures.hops(conn, None)}
-        assert await rows_read(conn, "case_steps") - before < 2 * 100
+        assert await rows_read(conn, "case_steps", tracking.pool) - before < 2 * 100
     assert (hops["accepted_to_case"].reports, hops["accepted_to_case"].p50_ms) == (figures.HOPS_REPORTS_MAX, 2_000)
     assert (hops["closed_to_posted"].reports, hops["closed_to_posted"].p99_ms) == (figures.HOPS_REPORTS_MAX, 3_000)

@@ -53,6 +53,7 @@ class Cases:
 @pytest.fixture
 async def pool(pool_for: Callable[[str], Any]) -> AsyncIterator[Pool]:
     pool: Pool = await pool_for("cases")
+    await truncate(pool)  # other tests of the same database have left theirs
     yield pool
     await truncate(pool)
 

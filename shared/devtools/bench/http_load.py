@@ -71,11 +71,11 @@ async def company_secret(bench: Bench) -> bytes:
 
 async def intake_knows(installation: Installation, rider_ids: Sequence[UUID]) -> None:
     """Let intake know the company's riders, whose numbers are their ids."""
-    columns = ("rider_id", "company", "external_id", "consent", "active", "version")
+    columns = ("rider_id", "company", "number", "locale", "consent", "active", "version")
     conn = await asyncpg.connect(installation.dsn("intake"))
     try:
-        rows = [(rider_id, COMPANY, str(rider_id), True, True, 1) for rider_id in rider_ids]
-        await conn.copy_records_to_table("riders", records=rows, columns=columns)
+        rows = [(rider_id, COMPANY, str(rider_id), "zh", True, True, 1) for rider_id in rider_ids]
+        await conn.copy_records_to_table("known_riders", records=rows, columns=columns)
     finally:
         await conn.close()
 

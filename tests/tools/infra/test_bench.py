@@ -4,15 +4,21 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
-from shared.devtools.installation import ROOT
+from shared.devtools.bench.http_load import COMPANY, intake_knows
+from shared.devtools.installation import ROOT, Installation
+from shared.kit.ids import new_id
 from shared.kit.messaging.work import SQL_ENTER_OUTBOX
+from shared.kit.postgres.db import Pool
 from shared.kit.publishing.relay import SQL_OLDEST
+from shared.known.riders import by_number
 
 REPORTS = 300
+PoolFor = Callable[[str], Awaitable[Pool]]
 
 
 @pytest.mark.timeout(420)
@@ -48,3 +54,14 @@ def test_the_floor_speaks_the_kits_sql() -> None:
     assert SQL_ENTER_OUTBOX.names == (
         "event_id", "topic", "key", "version", "occurred_at", "traceparent", "payload", "headers",
     )  # fmt: skip
+
+
+async def test_riders_of_the_benchmark_are_known_to_intake(installation: Installation, pool_for: PoolFor) -> None:
+    riders = [new_id(), new_id()]
+    await intake_knows(installation, riders)
+    pool = await pool_for("intake")
+    async with pool.acquire() as conn:
+        known = await by_number(conn, [(COMPANY, str(rider)) for rider in riders])
+        await conn.execute("DELETE FROM known_riders WHERE company = $1", COMPANY)
+    assert sorted(rider.rider_id for rider in known.values()) == sorted(riders)
+    assert all(rider.active and rider.consent for rider in known.values())

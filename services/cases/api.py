@@ -116,7 +116,7 @@ class CaseOut(Answer):
 
     @staticmethod
     def of(case: Case) -> "CaseOut":
-        """The case as told to people: without any rider."""
+        """The case as people see it: without any rider."""
         claimed = case.claimed_by
         return CaseOut(
             case_id=case.case_id,

@@ -55,7 +55,7 @@ def _row(step: Step, froms: Iterable[State], to: State | None, roles: str, deadl
 
 
 _START, _KEEP, _PAUSE, _RESUME = Deadline.START, Deadline.KEEP, Deadline.PAUSE, Deadline.RESUME
-# A rider may do a step only on a case that he reported; all others only in their areas.
+# A rider may do a step only on a case that they reported; all others only in their areas.
 TABLE: dict[Step, Rule] = dict([
     #    step              from                  to            who may                               time limit
     _row("opened",         [],                   "open",       "",                                   _START),

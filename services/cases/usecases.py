@@ -117,7 +117,7 @@ async def take_routed_reports(rules: Rules, work: Work, events: Sequence[Event[R
 
 
 async def measure_deadlines(conn: Connection) -> None:
-    """Show every level and state, so that none and unknown are told apart."""
+    """Show every level and state, so that none and unknown differ."""
     counts = await store.deadlines(conn, await database_now(conn))
     for level in get_args(Level):
         for state in ("soon", "overdue"):

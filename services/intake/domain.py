@@ -177,7 +177,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class ProcessedPhoto:
-    """A photo made anew from its pixels: JPEG without metadata, and a thumbnail. `place` was in its EXIF."""
+    """A photo made again from its pixels: JPEG without metadata, and a thumbnail. `place` was in its EXIF."""
 
     jpeg: bytes
     thumbnail: bytes

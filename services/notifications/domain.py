@@ -1,4 +1,4 @@
-"""What is told to whom, and when a failed telling is tried again. Pure: no library, `now` is passed in."""
+"""Who is notified of what, and when a failed attempt is made again. Pure: no library, `now` is passed in."""
 
 import random
 from collections.abc import Mapping
@@ -58,7 +58,7 @@ CASE_STEPS: Mapping[str, str] = MappingProxyType(
         "reopened": "case_reopened",
     }
 )
-# Movements of a redemption are told by the redemption's own events; a reversal has no other teller.
+# Movements of a redemption are announced by the redemption's own events; a reversal by nothing else.
 MOVEMENTS: Mapping[tuple[str, str], str] = MappingProxyType(
     {
         ("report", "held"): "report_held",
@@ -134,7 +134,7 @@ class Preferences:
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """Where a company is told, and how it has been going."""
+    """Where a company is notified, and how it has been going."""
 
     company: str
     webhook_id: UUID

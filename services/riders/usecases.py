@@ -30,7 +30,7 @@ RETIRED_AGAIN_DAYS = 3
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """A key just made. `secret` is `whsec_` and base64, told once and then known only to the company and the seal."""
+    """A key just made. `secret` is `whsec_` and base64, shown once and then known only to the company and the seal."""
 
     company: Company
     key_id: UUID
@@ -123,7 +123,7 @@ async def _add_key(work: Work, sealer: Sealer, company: Company) -> tuple[UUID, 
 
 
 async def _publish_company(work: Work, company: Company) -> None:
-    """The company's whole state; a revoked key is told by its absence, so its content travels no more."""
+    """The company's whole state; a revoked key is known by its absence, so its content travels no more."""
     active = await store.active_keys(work.conn, company.company_id)
     body = CompanyChanged(
         company_id=company.company_id,

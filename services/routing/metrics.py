@@ -11,7 +11,7 @@ ROUTED = Counter(
     registry=REGISTRY,
 )
 for _outcome in ("unambiguous", "ambiguous", "assigned", "unroutable"):
-    # Told as 0 from the start: Prometheus sees no increase in a series that begins above 0.
+    # Shown as 0 from the start: Prometheus sees no increase in a series that begins above 0.
     ROUTED.labels(_outcome)
 TIME_TO_ROUTED = Histogram(
     "beegrid_routing_time_to_routed_seconds",

@@ -1,4 +1,4 @@
-"""The journey of one report, told in steps. Pure."""
+"""The journey of one report, in steps. Pure."""
 
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode

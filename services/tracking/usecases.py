@@ -89,7 +89,7 @@ async def follow_cases(catalogue: Catalogue, work: Work, events: Sequence[Event[
     await projections.add_case_reports(work.conn, [link for event in events if (link := _case_report(event))])
     for event in events:
         told = _public(event.data, catalogue)
-        # when the case changed, not when it is told here
+        # when the case changed, not when it is published here
         work.publish(PUBLIC_CASE_CHANGED, told, version=event.version, cause=event, occurred_at=event.occurred_at)
     metrics.PUBLIC_EVENTS.inc(len(events))
 

@@ -94,7 +94,7 @@ class Topic(Generic[M]):
     kept: Facts | Latest = Facts()
     """How long: facts for a time, or the latest state of each key (docs/adr/0046)."""
     record_bytes_max: int = 262_144
-    """A larger record is a dead letter. The broker takes more, so that a refusal can be told and nothing is lost."""
+    """A larger record is a dead letter. The broker takes more, so that a refusal can be published."""
     ordered: bool = True
     """Successors of a dead letter's key are parked until it is replayed. False where records are independent."""
 

@@ -65,7 +65,7 @@ async def rider_id_of(town: Town, external_id: str) -> str:
 async def test_a_manhole_cover_from_the_street_to_a_gift(town: Town) -> None:
     door, grid = town.door, grids()[100]
 
-    # 小哥拍下破损的井盖 / a rider photographs a broken manhole cover and files it through his company's app.
+    # 小哥拍下破损的井盖 / a rider photographs a broken manhole cover and files it through their company's app.
     rider = await rider_id_of(town, town.company.rider(7))
     phone = door.token(rider, "孙芳", ["rider"])
     report = manhole(f"story-{new_id()}", town.company.rider(7))
@@ -73,7 +73,7 @@ async def test_a_manhole_cover_from_the_street_to_a_gift(town: Town) -> None:
     assert accepted["status"] == "accepted"
     address = f"/v1/tracking/reports/{accepted['report_id']}"
 
-    # It belongs to the grid he stood in, a case opens there, and points wait for him.
+    # It belongs to the grid they stood in, a case opens there, and points wait for them.
     seen = await soon(lambda: door.get(address, phone), lambda x: x["case_id"] is not None, "a case is open")
     assert seen["grid_code"] == grid.code
     inbox = await soon(
@@ -81,7 +81,7 @@ async def test_a_manhole_cover_from_the_street_to_a_gift(town: Town) -> None:
     )
     assert any(grid.code in str(m) or grid.name in str(m) for m in inbox["items"])
 
-    # 网格员认领、处置，他人核查 / the grid worker handles it; he may not verify his own work, somebody else does.
+    # 网格员认领、处置，他人核查 / the grid worker handles it; they may not verify their own work, somebody else does.
     case = f"/v1/cases/{seen['case_id']}"
     worker = door.token("w-1", "王强", ["grid_worker", "verifier"], areas=[grid.code])
     verifier = door.token("v-1", "陈静", ["verifier"], areas=[grid.code[:9]])
@@ -108,7 +108,7 @@ async def test_a_manhole_cover_from_the_street_to_a_gift(town: Town) -> None:
     with pytest.raises(DoorError, match=" 404 "):
         await door.get(address, door.token(str(new_id()), "别人", ["rider"]))
 
-    # 积分到账，换一份早餐 / the points are his; they become breakfast at a station.
+    # 积分到账，换一份早餐 / the points are theirs, and become breakfast at a station.
     mine = await soon(lambda: door.get("/v1/points/me", phone), lambda x: x["available"] > 0, "points are available")
     gift = await redeem_breakfast(town, phone, price=10)
     left = await soon(
@@ -146,7 +146,7 @@ async def redeem_breakfast(town: Town, phone: str, price: int) -> dict[str, Any]
 
 
 async def test_two_riders_one_hole_one_case_and_a_photo(town: Town) -> None:
-    """The second reporter joins the first one's case; his photo keeps no place and no device."""
+    """The second reporter joins the first one's case; their photo keeps no place and no device."""
     door = town.door
     rider = await rider_id_of(town, town.company.rider(9))
     phone = door.token(rider, "李娜", ["rider"])

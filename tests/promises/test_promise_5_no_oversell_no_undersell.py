@@ -23,7 +23,7 @@ DRAINED_S = 120.0
 
 @dataclass(frozen=True)
 class Size:
-    """Of a sale: pieces, riders who come, and how long each takes his time at most."""
+    """Of a sale: pieces, riders who come, and how long each takes at most."""
 
     stock: int
     riders: int

@@ -91,7 +91,7 @@ async def upload_photo(
     there already.
 
     JPEG, PNG, WebP and HEIC are known by their bytes: the type may be missing, octets or any `image/…`. The photo is
-    made anew from its pixels; what else was in the file is dropped. Unused, it is gone after 24 hours.
+    made again from its pixels; what else was in the file is dropped. Unused, it is gone after 24 hours.
     """
     if service.limiter is not None:
         allowed = settings.photos_per_minute

@@ -34,7 +34,7 @@ class Photos:
         self.workers = workers
 
     async def keep(self, owner: str, content: bytes) -> tuple[PhotoRecord, bool]:
-        """Make the photo anew and keep it; returns its row and whether it is new.
+        """Make the photo again from its pixels and keep it; returns its row and whether it is new.
 
         No transaction is open while the object store works. The row comes first: a crash in between leaves a row that
         the purge finds, never an object without one.

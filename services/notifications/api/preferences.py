@@ -110,7 +110,7 @@ class PreferencesOut(Answer):
 
 
 class OperatorChannelIn(Body):
-    """Emergencies of an area, and of all that lies in it, are told here at once."""
+    """Emergencies of an area, and of all that lies in it, are announced here at once."""
 
     kind: ChannelKind
     address: Address = Field(description=ADDRESS_HELP)

@@ -91,7 +91,7 @@ async def put_webhook(
     sealer: Given[Sealer],
     sender: Given[WebhookSender],
 ) -> WebhookOut:
-    """Set the URL that is told of the company's reports. The secret is shown once, here. A webhook that fails is
+    """Set the URL that is notified of the company's reports. The secret is shown once, here. A webhook that fails is
     failing until it takes a delivery; another URL is tried within seconds."""
     company = _company(caller, body.company)
     try:

@@ -1,7 +1,7 @@
--- Why: what riders and companies are told, by which way, and what became of each attempt to tell them.
+-- Why: of what riders and companies are notified, by which way, and what became of each attempt.
 -- migrate:up
 
--- The in-app inbox. message_id is the id of the event that is told of: a second message of one event to one rider is
+-- The in-app inbox. message_id is the id of the event that it is about: a second message of one event to one rider is
 -- impossible, and because event ids are time-ordered the same index serves the reader newest first.
 CREATE TABLE messages (
     rider_id uuid NOT NULL,
@@ -15,7 +15,7 @@ CREATE TABLE messages (
 ) WITH (fillfactor = 95, autovacuum_vacuum_insert_threshold = 100000, autovacuum_vacuum_insert_scale_factor = 0.05);
 CREATE INDEX messages_created_at ON messages (created_at);
 
--- Who is told of a case's steps: from the steps that brought their reports. By company, whose webhook names its own.
+-- Who is notified of a case's steps: from the steps that brought their reports. By company, whose webhook names its own.
 CREATE TABLE case_reporters (
     case_id uuid NOT NULL,
     company text COLLATE "C" NOT NULL,
@@ -28,7 +28,7 @@ CREATE TABLE case_reporters (
 CREATE INDEX case_reporters_rider ON case_reporters (rider_id);
 CREATE INDEX case_reporters_created_at ON case_reporters (created_at);
 
--- Steps of crowded cases, told to some reporters at a time; a row is gone when all are.
+-- Steps of crowded cases, sent to some reporters at a time; a row is gone when all are.
 CREATE TABLE crowds (
     event_id uuid PRIMARY KEY,
     case_id uuid NOT NULL,

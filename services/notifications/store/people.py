@@ -33,7 +33,7 @@ class NewChannel:
 SQL_ERASE_PREFERENCES = "DELETE FROM preferences WHERE rider_id = ANY ($1::uuid[])"
 SQL_ERASE_MESSAGES = "DELETE FROM messages WHERE rider_id = ANY ($1::uuid[])"
 SQL_ERASE_DELIVERIES = "DELETE FROM deliveries WHERE rider_id = ANY ($1::uuid[])"
-# Who has left gets nothing more, and his addresses go: they are personal data without a purpose.
+# Who has left gets nothing more, and their addresses go: they are personal data without a purpose.
 # Deliveries without a channel are never claimed; the sweeper removes them.
 SQL_FORGET_ADDRESSES = "DELETE FROM channels WHERE rider_id = ANY ($1::uuid[])"
 SQL_FORGET_CODE_LIMITS = "DELETE FROM code_limits WHERE subject = ANY ($1::uuid[]::text[])"

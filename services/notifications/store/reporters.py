@@ -1,4 +1,4 @@
-"""Who reported which case, as the cases service tells it report by report; and crowds that are still being told."""
+"""Who reported which case, as the cases service publishes it, report by report; and crowds still being notified."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Reporter:
 
 @dataclass(frozen=True, slots=True)
 class Crowd:
-    """A step of a case whose many reporters are told some at a time; told so far: up to (company, ordinal)."""
+    """A step of a case whose many reporters are notified some at a time; so far up to (company, ordinal)."""
 
     event_id: UUID
     case_id: UUID
@@ -110,7 +110,7 @@ async def page(conn: Connection, crowd: Crowd, most: int) -> list[Reporter]:
 
 
 async def queue(conn: Connection, crowds: Sequence[Crowd], now: datetime) -> None:
-    """Leave crowds to be told some at a time."""
+    """Leave crowds to be notified some at a time."""
     if crowds:
         await conn.execute(SQL_QUEUE_CROWDS, now, *arrays(Crowd, crowds))
 
@@ -127,7 +127,7 @@ async def oldest_age_s(conn: Connection) -> float:
 
 
 async def go_on(conn: Connection, crowd: Crowd, last: Reporter) -> None:
-    """Remember who was the last to be told."""
+    """Remember who was the last to be notified."""
     await conn.execute(SQL_GO_ON, crowd.event_id, last.company, last.ordinal)
 
 

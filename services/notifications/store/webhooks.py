@@ -51,7 +51,7 @@ UNSENT = ("pending", "failed", "dead")
 
 
 async def tellable(conn: Connection) -> dict[str, UUID]:
-    """Webhook ids by company, of all that are to be told."""
+    """Webhook ids by company, of all that are to be notified."""
     return {row["company"]: row["webhook_id"] for row in await conn.fetch(SQL_TELLABLE)}
 
 

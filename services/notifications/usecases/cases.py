@@ -1,4 +1,4 @@
-"""Steps of cases: who is told of them. Everybody at once where they are few, some at a time where they are a crowd."""
+"""Steps of cases: who is notified of them. Everybody at once where they are few, a crowd some at a time."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from shared.kit.postgres.db import Connection
 
 WEBHOOK_TEMPLATE = "report_status"
 TOLD_AT_ONCE_MAX = 20
-"""Reporters of one case who are told with the event; more are left to `tell_crowd`."""
+"""Reporters of one case who are notified with the event; more are left to `tell_crowd`."""
 TOLD_PER_TRANSACTION = 1_000
 REPORT_IDS_MAX = 100
 """Reports that a company's webhook names; it knows all its others from the deliveries of their own steps."""
@@ -31,7 +31,7 @@ async def tell_cases(
     """Cases: each reporter once a step, companies' webhooks every step, operators' channels each emergency.
 
     Reporters are kept from the steps that bring their reports. A report of a rider who reported the thing before brings
-    no new reporter: points refuse it, and that is what the rider is told.
+    no new reporter: points refuse it, and that is what the rider reads.
     """
     await reporters.add(work.conn, [one for event in events if (one := _reporter(event.data)) is not None], work.now)
     steps = [(event, template) for event in events if (template := _template(event)) is not None]
@@ -91,7 +91,7 @@ def _is_crowded(event: Event[CaseChanged]) -> bool:
 
 
 async def _known(work: Work, events: Sequence[Event[CaseChanged]]) -> dict[UUID, list[Reporter]]:
-    """The reporters of those steps that are told at once, of which at least one needs them."""
+    """The reporters of those steps that are announced at once, of which at least one needs them."""
     known: dict[UUID, list[Reporter]] = defaultdict(list)
     few = {event.data.case_id for event in events if not _is_crowded(event)}
     for one in await reporters.of_cases(work.conn, few, TOLD_AT_ONCE_MAX):

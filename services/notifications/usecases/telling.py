@@ -1,4 +1,4 @@
-"""From what happened to who is told. Each function takes a whole batch and costs a constant number of statements."""
+"""From what happened to who is notified. Each function takes a whole batch in a constant number of statements."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

@@ -65,7 +65,7 @@ class Codes:
 async def ask(work: Work, sealer: Sealer, rider_id: UUID, channel_id: UUID) -> None:
     """Let a code be sent to the address of a rider's channel.
 
-    An address that has got too many, whoever asked, gets no more, and the rider isn't told so: nobody learns here
+    An address that has got too many, whoever asked, gets no more, and the rider doesn't learn it: nobody learns here
     whether somebody else uses an address.
 
     Raises:

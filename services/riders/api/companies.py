@@ -50,7 +50,7 @@ class CompanyOut(Answer):
 
 
 class KeyOut(Answer):
-    """A signing key. `secret` (`whsec_` and base64) is told once; a repeated request gets null."""
+    """A signing key. `secret` (`whsec_` and base64) is shown once; a repeated request gets null."""
 
     company: str
     key_id: UUID
@@ -58,7 +58,7 @@ class KeyOut(Answer):
 
 
 class CompanyCreatedOut(CompanyOut):
-    """A new company with its first signing key, told once."""
+    """A new company with its first signing key, shown once."""
 
     key: KeyOut
 
@@ -81,7 +81,7 @@ class CompanyDetailOut(CompanyOut):
 @router.post("/v1/companies", status_code=201, response_model=CompanyCreatedOut)
 @allow(CityOperator, refuses=(problems.COMPANY_EXISTS,), writes=True)
 async def create_company(body: CompanyIn, service: CurrentService, sealer: Given[Sealer]) -> Response:
-    """Register a company. The signing key in the answer is told only this once; lost: make a new one."""
+    """Register a company. The signing key in the answer is shown only this once; lost: make a new one."""
     async with service.work() as work:
         made = await usecases.create_company(work, sealer, body.code, body.name)
     if isinstance(made, Refusal):
@@ -140,7 +140,7 @@ async def add_key(
     sealer: Given[Sealer],
     overlap_hours: OverlapHours = None,
 ) -> Response:
-    """A new signing key, told once. The older keys stay valid until they are revoked, or for the hours stated."""
+    """A new signing key, shown once. The older keys stay valid until they are revoked, or for the hours stated."""
     overlap = None if overlap_hours is None else timedelta(hours=overlap_hours)
     async with service.work() as work:
         if (seen := await attempt.remembered(work.conn)) is not None:

@@ -201,7 +201,7 @@ async def find_rider(
 @router.get("/v1/riders/{rider:path}")
 @allow(AnyOf(auth.Company, auth.Rider, CityOperator), refuses=(NOT_FOUND,))
 async def read_rider(rider: Annotated[Code, Path(max_length=64)], caller: Caller, conn: Reading) -> RiderOut:
-    """A company asks by its own number, an operator or the rider himself by rider id. Others get 404."""
+    """A company asks by its own number, an operator or the rider by rider id. Others get 404."""
     if caller.kind == "company":
         found = await store.rider_by_external_id(conn, caller.company_code, rider)
     else:

@@ -69,7 +69,7 @@ class VersionOut(Answer):
 
     @staticmethod
     def of(version: AreaVersion, in_force: UUID | None) -> "VersionOut":
-        """The version as it is told."""
+        """The version as it is shown."""
         return VersionOut(
             version_id=version.version_id,
             label=version.label,
@@ -177,7 +177,7 @@ class AreaOut(Answer):
 
     @staticmethod
     def of(area: domain.Area) -> "AreaOut":
-        """The area as it is told."""
+        """The area as it is shown."""
         return AreaOut(
             code=area.code,
             level=area.level,

@@ -72,7 +72,7 @@ class RouteOut(Answer):
 
     @staticmethod
     def of(route: domain.StoredRoute) -> "RouteOut":
-        """The route as it is told."""
+        """The route as it is shown."""
         return RouteOut(
             report_id=route.report_id,
             version=route.version,

@@ -1,4 +1,4 @@
-"""The journeys of reports, read together from what the topics told."""
+"""The journeys of reports, read together from what the topics said."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

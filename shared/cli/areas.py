@@ -113,7 +113,7 @@ def import_areas(
             )
     clean = show(found, level)
     if found.invalid or not found.areas or (strict and not clean):
-        out.print("[red]未导入 / Not imported: mend the file first[/red]")
+        out.print("[red]未导入 / Not imported: correct the file first[/red]")
         raise typer.Exit(1)
     going = _Going(found, level, datum, label or file.name, version, activate, strict, lines, accept)
     if dry_run:

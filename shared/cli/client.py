@@ -19,7 +19,7 @@ URL, TOKEN = "BEEGRID_URL", "BEEGRID_TOKEN"
 TIMEOUT_S = 130.0
 REFUSED_RETRIES_S = 5.0
 _HINTS = {
-    401: "the token is missing or over: `beegrid token --role operator …`, or start the suite anew",
+    401: "the token is missing or over: `beegrid token --role operator …`, or start the suite again",
     403: "the token lacks the role or area: `beegrid token --role operator …`",
     404: "check the name, and that the suite is of the same version as this command",
     405: "the suite is of another version than this command",
@@ -165,7 +165,7 @@ def _facts(start: Path) -> dict[str, Any]:
         try:
             facts = json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise CliError("无法读取 / Not readable", str(file), hint="start the suite anew: `make up`") from error
+            raise CliError("无法读取 / Not readable", str(file), hint="start the suite again: `make up`") from error
         if isinstance(facts, dict):
             return facts
     return {}

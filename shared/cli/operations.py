@@ -171,7 +171,7 @@ def list_letters(
         out.print("[green]没有死信 / No dead letters[/green]")
         return
     out.print(table)
-    out.print("查看 / look: beegrid deadletters show SERVICE ID · 重放 / after mending: beegrid deadletters replay …")
+    out.print("查看 / look: beegrid deadletters show SERVICE ID · 重放 / after repairing: beegrid deadletters replay …")
 
 
 @deadletters_app.command("show")
@@ -199,7 +199,7 @@ def replay(
     topic: Annotated[str, typer.Option(help="all of this topic, without prefix")] = "",
     apply: Apply = False,
 ) -> None:
-    """重放 / Let letters take effect after the cause is mended. A key's letters are replayed together and in order."""
+    """重放 / Let letters take effect after the cause is repaired. A key's letters are replayed together and in order."""
     if not (ids or everything or topic):
         raise CliError("重放哪些？/ Which ones?", "name ids, or --topic, or --all", hint="`beegrid deadletters list`")
     client = connect()

@@ -54,7 +54,7 @@ def list_stuck(service: Annotated[str, typer.Option(help="only this one's", call
         out.print("[green]没有被拒收的事件 / Kafka refuses nothing[/green]")
         return
     out.print(_table(found))
-    out.print("重试 / after mending: beegrid outbox stuck retry … · 放弃 / give up: beegrid outbox stuck discard …")
+    out.print("重试 / after repairing: beegrid outbox stuck retry … · 放弃 / give up: beegrid outbox stuck discard …")
 
 
 @stuck_app.command("retry")
@@ -65,7 +65,7 @@ def retry(
     everything: Annotated[bool, typer.Option("--all", help="全部 / all of the service")] = False,
     apply: Apply = False,
 ) -> None:
-    """重试 / Have them sent at once, in their order, after the cause is mended."""
+    """重试 / Have them sent at once, in their order, after the cause is repaired."""
     if not (ids or everything):
         raise CliError("重试哪些？/ Which ones?", "name ids, or --all", hint="`beegrid outbox stuck list`")
     client = connect()

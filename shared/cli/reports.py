@@ -82,7 +82,7 @@ def replay(
             dry=dry_run,
         )
     except ReportFileError as bad:
-        raise CliError("文件有误 / The file can't be read", str(bad), hint="mend it and run the same again") from bad
+        raise CliError("文件有误 / The file can't be read", str(bad), hint="correct it and run the same again") from bad
     words = {"accepted": "新收 / accepted", "repeated": "已有 / known before", "refused": "退回 / refused"}
     out.print(", ".join(f"{word} {totals[status]}" for status, word in words.items()))
     if not any(totals.values()):

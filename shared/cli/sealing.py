@@ -1,4 +1,4 @@
-"""The sealing key's rotation, one safe step at a time: announce, seal with it, seal everything anew, drop the old one.
+"""The sealing key's rotation, one safe step at a time: announce, seal with it, seal everything again, drop the old one.
 
 Every step is a change of the setting BEEGRID_SEALING_KEY, rolled out like any other, or work on what is stored. Which
 one is next follows from what the services themselves tell, so a rotation may be broken off and gone on with.
@@ -121,7 +121,7 @@ def _setting(title: str, what: str, apply: bool, change: Any, *, last: bool = Fa
 
 
 def _seal_anew(client: Client, apply: bool) -> None:
-    out.print("[bold]3/4 重新封存 / Seal what is stored anew[/bold]")
+    out.print("[bold]3/4 重新封存 / Seal what is stored again[/bold]")
     if not apply:
         out.print("仅预览，加 --apply 执行 / only told: add --apply")
         return

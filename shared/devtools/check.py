@@ -21,11 +21,11 @@ LONGEST_S = 300
 
 @dataclass(frozen=True)
 class Check:
-    """One command. `mend`: what to do when it fails."""
+    """One command. `repair`: what to do when it fails."""
 
     name: str
     words: Sequence[str]
-    mend: str
+    repair: str
 
 
 def checks() -> list[Check]:
@@ -35,9 +35,9 @@ def checks() -> list[Check]:
     strict = ["--strict"] if os.environ.get("CI") and shutil.which("node") else []
     module = [sys.executable, "-m"]
     return [
-        Check("types", ["mypy"], "mend the types"),
+        Check("types", ["mypy"], "repair the types"),
         Check("generated files", [*module, "shared.devtools.gen", "--check", "--strict"], "make gen, then commit"),
-        Check("AsyncAPI", [*module, "shared.devtools.gen.validate", *strict], "mend shared/devtools/gen/asyncapi.py"),
+        Check("AsyncAPI", [*module, "shared.devtools.gen.validate", *strict], "repair shared/devtools/gen/asyncapi.py"),
         Check("breaking schemas", [*module, "shared.devtools.compat"], "add a V2 beside the V1, never change a V1"),
         Check("alerts, dashboards", [*module, "shared.devtools.rules_check"], "each line names file, alert and fault"),
         Check(
@@ -46,8 +46,8 @@ def checks() -> list[Check]:
         Check(
             "compose", [*module, "shared.devtools.kube_check", "compose"], "each line names the service and the rule"
         ),
-        Check("image", [*module, "shared.devtools.kube_check", "image"], "mend the Dockerfile or the lock file"),
-        Check("checkov", [*module, "shared.devtools.kube_check.checkov"], "mend, or give a reason in SKIPPED"),
+        Check("image", [*module, "shared.devtools.kube_check", "image"], "repair the Dockerfile or the lock file"),
+        Check("checkov", [*module, "shared.devtools.kube_check.checkov"], "repair, or give a reason in SKIPPED"),
         Check("layers", ["lint-imports", "--no-logo"], "see [tool.importlinter] in pyproject.toml"),
         Check("house rules", [*module, "shared.devtools.house"], "each line names file, line and rule"),
         Check("migrations", ["squawk", *migrations], "see .squawk.toml for the reasons"),
@@ -89,7 +89,7 @@ def main() -> int:
             if not good:
                 failed.append(check.name)
                 console.print((done.stdout + done.stderr)[-6000:].rstrip(), markup=False, highlight=False)
-                console.print(f"  → {check.mend}", markup=False)
+                console.print(f"  → {check.repair}", markup=False)
     console.print(f"{len(chosen) - len(failed)} passed, {len(failed)} failed", markup=False)
     return 1 if failed else 0
 

@@ -34,7 +34,7 @@ class Measuring:
     every_s: float
 
     async def run(self) -> None:
-        """Measure until cancelled; errors are the caller's, which starts anew."""
+        """Measure until cancelled; errors are the caller's, which starts again."""
         while True:
             if not self.leads():
                 forget(self.gauges)

@@ -23,7 +23,7 @@ class AwaitSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="BEEGRID_", frozen=True, extra="ignore")
 
     postgres_dsn: SecretStr = Field(description="DSN of the service's own role, which may read what has been migrated")
-    schema_wait_s: float = Field(300.0, ge=0, description="then the container fails and is started anew")
+    schema_wait_s: float = Field(300.0, ge=0, description="then the container fails and is started again")
 
 
 def wanted_versions(service: str) -> set[str]:

@@ -32,7 +32,7 @@ def in_place(root: Path = ROOT) -> list[str]:
 
 
 def forgetting() -> list[str]:
-    """The services whose tables may tell of a rider: those that carry out orders to forget one."""
+    """The services whose tables may have something of a rider: those that carry out orders to forget one."""
     return [name for name in service_names() if name in (RIDER_ERASED.producer, *RIDER_ERASED.consumers)]
 
 

@@ -90,7 +90,7 @@ class Door:
         raw = orjson.dumps(body)
 
         def send() -> Awaitable[httpx.Response]:
-            # signed anew for each attempt: the id of a request is used up by the first
+            # signed again for each attempt: the id of a request is used up by the first
             headers = signed_headers(company=company, secret=secret, method="POST", target=path, body=raw)
             return self._client.post(path, content=raw, headers={**headers, "content-type": "application/json"})
 

@@ -1,6 +1,6 @@
 """Alerts as an operator gets them: a real Prometheus asks real processes, and each cause raises its own alert.
 
-Small: a healthy suite of three services is silent, a killed consumer and an unreadable record are told until mended.
+Small: a healthy suite of three services is silent, a killed consumer and an unreadable record are told until repaired.
 Full (BEEGRID_FAULTS=full): all services, every rule of ops/prometheus/rules by its real cause, and every panel.
 """
 

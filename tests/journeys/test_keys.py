@@ -146,7 +146,7 @@ async def test_the_sealing_key_is_exchanged_and_the_new_one_alone_is_enough(
 
 
 def restart_with_stored_key(suite: Suite) -> None:
-    """What `make up` does: all services anew, with the key that the command has written."""
+    """What `make up` does: all services again, with the key that the command has written."""
     key = json.loads((suite.installation.folder / "secrets.json").read_text())["sealing_key"]
     suite.installation.secrets.sealing_key = key
 

@@ -67,11 +67,11 @@ async def poisoned(hearer: Hearer, planned: list[Planned]) -> list[str]:
     return letter_problems(wanted, await hearer.letters()) + partner_problems(wanted, told, contents)
 
 
-async def mended(hearer: Hearer, planned: list[Planned]) -> list[str]:
-    """Mend the handler, give up what nobody can read, replay; what differs from the fault-free state."""
+async def repaired(hearer: Hearer, planned: list[Planned]) -> list[str]:
+    """Repair the handler, give up what nobody can read, replay; what differs from the fault-free state."""
     hearer.broken = False
     replayer = hearer.service.replayer
-    await replayer.replay(None, None, by="test", reason="the handler is mended")
+    await replayer.replay(None, None, by="test", reason="the handler is repaired")
     rows = await hearer.service.pool.fetch(
         "SELECT id FROM dead_letters WHERE code = ANY($1::text[]) AND status = 'dead'", list(UNREADABLE)
     )
@@ -97,7 +97,7 @@ async def test_other_keys_go_on_and_the_bad_ones_wait_in_order_until_they_are_me
         late_s = await lateness(hearer, {str(one.key) for one in planned if one.key not in spoilt})
         print(f"other keys' latest effect: {late_s:.1f} s, without poison {usual_s:.1f} s")
         assert late_s <= usual_s + LATE_S
-        assert await mended(hearer, planned) == []
+        assert await repaired(hearer, planned) == []
         later = [Planned(one.key, one.version + EVENTS, "good") for one in planned[:50]]
         await hearer.send(later, 1_000)
         await hearer.settle(LIMIT_S)
@@ -166,6 +166,6 @@ async def test_the_checkers_find_that_successors_overtake_where_no_key_is_parked
         consumer = hearer.service.consumers[REPORT_RECEIVED.name]
         consumer.topic = dataclasses.replace(REPORT_RECEIVED, ordered=False)
         problems = await poisoned(hearer, planned)
-        disorder = await mended(hearer, planned)
+        disorder = await repaired(hearer, planned)
     assert [problem for problem in problems if problem.startswith("dead letters missing")], problems
     assert disorder, "the culprit took effect after its successors, and nobody noticed"

@@ -377,7 +377,7 @@ class TopicConsumer:
         return self.standing.mine(self._kafka)
 
     def trouble(self) -> str | None:
-        """Why the process should be started anew: the loop has ended, or nothing moves although records wait."""
+        """Why the process should be started again: the loop has ended, or nothing moves although records wait."""
         tasks = self.subscriber.tasks if self.subscriber is not None else []
         if not any(not task.done() for task in tasks):
             return "the consumer's loop has ended"

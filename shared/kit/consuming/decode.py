@@ -144,7 +144,7 @@ class Decoder:
 def with_id(headers: KafkaHeaders, partition: int, offset: int, timestamp_ms: int) -> KafkaHeaders:
     """A company's headers with an id, made of the record's place and time where the company has stated none.
 
-    The time is part of it: on a cluster that was built anew offsets begin at 0 again, and a record with an old one's
+    The time is part of it: on a cluster that was rebuilt offsets begin at 0 again, and a record with an old one's
     place would be taken for that one's repetition.
     """
     if any(name.lower() == "ce_id" for name, _ in headers) or _mode(headers) == STRUCTURED:

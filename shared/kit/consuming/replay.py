@@ -33,7 +33,7 @@ class Outcome:
 _WITHOUT_CONTENT = {
     "left_out": "there are too many of its topic. Its sender must send the record again; discard the letter",
     "erased": "its rider is erased. Discard it",
-    "expired": "nobody can say whom it tells of, and its topic has dropped it too. Discard it",
+    "expired": "nobody can say whom it is about, and its topic has dropped it too. Discard it",
 }
 
 

@@ -190,7 +190,7 @@ async def bury(
     conn: Connection, burials: Sequence[Burial], *, consumer: str, now: datetime, bounds: Bounds,
     room: Callable[[Sequence[Burial]], Awaitable[None]] | None = None,
 ) -> list[OutboxRow]:  # fmt: skip
-    """Store dead letters and return the events that tell of them; a record that is stored already is skipped.
+    """Store dead letters and return the events that announce them; a record that is stored already is skipped.
 
     `room` is asked with those that weren't stored already; what it raises undoes them with the transaction.
 

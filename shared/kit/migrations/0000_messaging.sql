@@ -60,8 +60,8 @@ CREATE TABLE outbox_held (
     riders text[] NOT NULL DEFAULT '{}',
     content_until timestamptz
 );
-COMMENT ON COLUMN outbox_held.riders IS 'whom the event tells of, as in dead_letters';
-COMMENT ON COLUMN outbox_held.content_until IS 'of what tells of a dead letter, as in dead_letters: erasure would not find it';
+COMMENT ON COLUMN outbox_held.riders IS 'whom the event is about, as in dead_letters';
+COMMENT ON COLUMN outbox_held.content_until IS 'of what announces a dead letter, as in dead_letters: erasure would not find it';
 CREATE INDEX outbox_held_unnamed ON outbox_held (content_until) WHERE content_until IS NOT NULL;
 CREATE INDEX outbox_held_of_riders ON outbox_held USING gin (riders) WHERE riders <> '{}';
 CREATE INDEX outbox_held_waiting ON outbox_held (hold_id, id) WHERE discarded_at IS NULL;
@@ -92,7 +92,7 @@ CREATE TABLE dead_letters (
     UNIQUE (topic, partition, record_offset, record_ms)
 );
 COMMENT ON COLUMN dead_letters.content IS 'whether key, value and headers are here: kept, or why they are not';
-COMMENT ON COLUMN dead_letters.content_until IS 'where nobody can say whom the record tells of: erasure would not find it';
+COMMENT ON COLUMN dead_letters.content_until IS 'where nobody can say whom the record is about: erasure would not find it';
 COMMENT ON COLUMN dead_letters.record_ms IS 'when the broker got the record: a cluster that was built again counts offsets from 0';
 -- What no erasure would find loses its content in time, open or not.
 CREATE INDEX dead_letters_unnamed ON dead_letters (content_until) WHERE content = 'kept' AND content_until IS NOT NULL;
@@ -104,7 +104,7 @@ CREATE INDEX dead_letters_open_by_id ON dead_letters (id) INCLUDE (topic, status
 -- By the key's hash: a key is as long as whoever wrote the record has made it, and an index entry holds 2,704 bytes.
 CREATE INDEX dead_letters_open ON dead_letters (topic, sha256(key), id) WHERE status IN ('dead', 'parked', 'rejected');
 
-COMMENT ON COLUMN dead_letters.riders IS 'whom the record tells of: rider ids, or marks of a company''s numbers';
+COMMENT ON COLUMN dead_letters.riders IS 'whom the record is about: rider ids, or marks of a company''s numbers';
 CREATE INDEX dead_letters_of_riders ON dead_letters USING gin (riders) WHERE riders <> '{}';
 
 -- How many letters are open, and what they hold in bytes, by topic: asked at each burial, since a company that sends

@@ -99,7 +99,7 @@ class DeadLetterRangeOut(BaseModel):
 
 
 class DeadLetterContent(DeadLetterOut):
-    """One dead letter with its content, for the operator who mends it."""
+    """One dead letter with its content, for the operator who repairs it."""
 
     headers: list[tuple[str, str | None]]
     value: str

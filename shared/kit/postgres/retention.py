@@ -187,7 +187,7 @@ KIT_TABLES = (
             "content_until", "content_until IS NOT NULL",
             "content_until = NULL, payload = '', headers = NULL, key = '', "
             "discarded_at = coalesce(discarded_at, now()), discarded_by = coalesce(discarded_by, 'sweeper'), "
-            "reason = coalesce(reason, 'nobody can say whom it tells of, and its topic has dropped it too')",
+            "reason = coalesce(reason, 'nobody can say whom it is about, and its topic has dropped it too')",
             SQL_LOOK_AT_HOLDS,
         ),
     ),

@@ -31,7 +31,7 @@ TELLING_NAMES = frozenset({"rider_id", "lng", "lat"})
 
 
 def plain(names: str) -> dict[str, About | None]:
-    """Columns, by their names, that tell of nobody."""
+    """Columns, by their names, that are about nobody."""
     return dict.fromkeys(names.split())
 
 

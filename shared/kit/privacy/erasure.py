@@ -1,4 +1,4 @@
-"""A rider who leaves: what tells of them goes at once, is looked for once more, and nothing writes it again.
+"""A rider who leaves: what is about them goes at once, is looked for once more, and nothing writes it again.
 
 Each service keeps the list of erased riders in its own schema (`erased_riders`). An order comes on riders.rider-erased,
 or from a restored list, and is carried out twice:
@@ -96,7 +96,7 @@ SQL_EMPTY_ANSWERS = "UPDATE request_ids SET response = NULL, riders = '{}' WHERE
 
 
 Forget = Callable[[Connection, Sequence[Leaver]], Awaitable[None]]
-"""Removes what a service's own tables tell of riders; again changes nothing."""
+"""Removes what a service's own tables say of riders; again changes nothing."""
 Finish = Callable[[Sequence[Leaver]], Awaitable[Collection[UUID]]]
 """Removes what lies outside the database; returns the riders of whom something is still there: ask again for them."""
 

@@ -63,7 +63,7 @@ SQL_ERASED_HERE = "SELECT rider_id FROM erased_riders WHERE rider_id = ANY($1::u
 
 
 def riders_of(record: Record) -> list[str]:
-    """Whom a record tells of, as far as it can be read. Of a company's that is too large its key is."""
+    """Whom a record is about, as far as it can be read. Of a company's that is too large its key is."""
     if record.topic.startswith(INBOUND):
         return _marks_of(record)
     topic = _own(record.topic)
@@ -72,7 +72,7 @@ def riders_of(record: Record) -> list[str]:
 
 
 async def riders_of_each(records: Iterable[Record]) -> list[list[str]]:
-    """Whom each of the records tells of. Others go on between two of them: a turn of records that name a thousand
+    """Whom each of the records is about. Others go on between two of them: a turn of records that name a thousand
     numbers each is work for seconds."""
     found = []
     for record in records:
@@ -84,7 +84,7 @@ async def riders_of_each(records: Iterable[Record]) -> list[list[str]]:
 def content_hours(record: Record, named: Sequence[str]) -> int | None:
     """How long the content of a letter may stay, given whom it names; None: as long as the letter.
 
-    What tells of a rider, and nobody can say of whom, no erasure would find: it stays no longer than on its topic.
+    What is about a rider, and nobody can say of whom, no erasure would find: it stays no longer than on its topic.
     """
     if record.topic.startswith(INBOUND):
         if named and not _is_too_large(record):
@@ -179,7 +179,7 @@ async def forget(conn: Connection, leavers: Mapping[str, str]) -> None:
 
 
 async def forget_held(conn: Connection, leavers: Mapping[str, str]) -> None:
-    """Take the riders' words out of events that Kafka refuses. What tells of a dead letter is given up."""
+    """Take the riders' words out of events that Kafka refuses. What announces a dead letter is given up."""
     rows = await conn.fetch(SQL_HELD_OF, [*leavers, *leavers.values()])
     letters = [row for row in rows if row["topic"].endswith(DLQ)]
     if letters:

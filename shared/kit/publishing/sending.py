@@ -1,6 +1,6 @@
 """Sending rows of the outbox to Kafka: in order, whole batches per partition, and what Kafka answers to each.
 
-Three answers are told apart. Acknowledged: Kafka has the row. Refused: Kafka said in so many words that it takes this
+Three answers are kept apart. Acknowledged: Kafka has the row. Refused: Kafka said in so many words that it takes this
 row, or anything for this topic, never: others go on. Everything else (silence, a timeout, too few replicas, no right to
 anything at all) is an outage: no row is to blame.
 """

@@ -43,14 +43,14 @@ async def test_poison_parks_its_own_key_only_and_replay_ends_in_the_fault_free_s
         (str(bad), "dead", "handler_failed"), (str(bad), "parked", "parked"), (str(bad), "parked", "parked"),
     ]  # fmt: skip
 
-    [outcome] = await pair.hearer.replayer.replay(None, None, by="test", reason="not mended yet")
+    [outcome] = await pair.hearer.replayer.replay(None, None, by="test", reason="not repaired yet")
     assert not outcome.done
     assert "poison" in outcome.detail
     await pair.tell((report("still parked", bad), 4))
     await until_letters(pair, 4)
 
     pair.broken = False
-    [outcome] = await pair.hearer.replayer.replay(None, None, by="test", reason="mended")
+    [outcome] = await pair.hearer.replayer.replay(None, None, by="test", reason="repaired")
     assert outcome.done
     await pair.tell((report("flows again", bad), 5))
     await pair.until_effects(65)

@@ -248,7 +248,7 @@ async def test_an_operator_has_more_buried_or_the_letters_counted_from_nothing(h
         await hearing.until_still(service, letters=before + 190)
         assert await hearing.letters() <= before + 200
         before = await hearing.letters()
-        assert await letter_limit.begin_again(conn, TOPIC, by="op", reason="mended") == [cause]
+        assert await letter_limit.begin_again(conn, TOPIC, by="op", reason="repaired") == [cause]
         await hearing.until_still(service, letters=before + LIMIT // 2)
         assert await hearing.letters() <= before + LIMIT
 

@@ -1,4 +1,4 @@
-"""Every alert of ops/prometheus/rules with what causes it; entered, a cause is there; left, it is mended.
+"""Every alert of ops/prometheus/rules with what causes it; entered, a cause is there; left, it is repaired.
 
 GROUPS is the table. The causes of a group are there at the same time, where each alone would take a minute.
 """

@@ -85,7 +85,7 @@ SQL_OPEN = "SELECT count(*) FROM redemptions WHERE state IN ('requested', 'issue
 
 
 class Market:
-    """The running services. Addresses are chosen anew for every request, as behind a balancer."""
+    """The running services. Addresses are chosen again for every request, as behind a balancer."""
 
     def __init__(self, home: Installation, logs: Path) -> None:
         self.home = home

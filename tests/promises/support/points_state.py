@@ -1,6 +1,6 @@
 """The state of the points service that two runs over the same events must have in common.
 
-Left out: instants and the ids of entries, which are made anew in every run; the versions that single entries carry and
+Left out: instants and the ids of entries, which are made again in every run; the versions that single entries carry and
 the balances that single movements tell, which follow the order of a rider's cases, and across cases (on several
 partitions) no order is promised. What remains of these is that each rider's versions run 1..n.
 """

@@ -19,7 +19,7 @@ OTHERS = frozenset({"psql", "openssl"})
 QUIET = frozenset({"CertificateExpiring", "DeadLettersOverBound"})
 SAYS_SOMETHING = (".venv/", "curl", "ls", "tail")
 LIMIT_S = 60
-# The true answer to a replay here, where nobody mends the records.
+# The true answer to a replay here, where nobody repairs the records.
 STILL_FAILING = "StillFailing"
 
 

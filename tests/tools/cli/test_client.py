@@ -236,12 +236,12 @@ def test_dead_letters_are_replayed_only_with_apply_and_a_reason(services: Servic
     services.letters = [LETTER]
     assert "failed: boom" in run("deadletters", "list").output
     assert run("deadletters", "replay", "cases", "7").exit_code == 2  # no reason
-    assert isinstance(run("deadletters", "replay", "cases", "--reason", "mended").exception, CliError)
-    preview = run("deadletters", "replay", "cases", "7", "--reason", "mended")
+    assert isinstance(run("deadletters", "replay", "cases", "--reason", "repaired").exception, CliError)
+    preview = run("deadletters", "replay", "cases", "7", "--reason", "repaired")
     assert "--apply" in preview.output
     assert services.posted == []
-    assert run("deadletters", "replay", "cases", "7", "--reason", "mended", "--apply").exit_code == 0
-    assert run("deadletters", "replay", "cases", "--all", "--reason", "mended", "--apply").exit_code == 0
+    assert run("deadletters", "replay", "cases", "7", "--reason", "repaired", "--apply").exit_code == 0
+    assert run("deadletters", "replay", "cases", "--all", "--reason", "repaired", "--apply").exit_code == 0
     assert run("deadletters", "discard", "cases", "7", "--reason", "a test", "--apply").exit_code == 0
     assert [body.get("ids") for _, body in services.posted] == [[7], None, [7]]
 

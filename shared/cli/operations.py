@@ -199,7 +199,7 @@ def replay(
     topic: Annotated[str, typer.Option(help="all of this topic, without prefix")] = "",
     apply: Apply = False,
 ) -> None:
-    """重放 / Let letters take effect after the cause is repaired. A key's letters are replayed together and in order."""
+    """重放 / Let letters take effect once the cause is gone. A key's letters are replayed together and in order."""
     if not (ids or everything or topic):
         raise CliError("重放哪些？/ Which ones?", "name ids, or --topic, or --all", hint="`beegrid deadletters list`")
     client = connect()

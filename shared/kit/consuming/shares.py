@@ -1,8 +1,8 @@
 """What one fetch may take of the answers that wait, and how much of packed batches a process has unpacked at once.
 
 A company decides how large its batches and records become, and in how many partitions. Values are copied into each
-record, then into a dead letter and the event that announces it: so a turn is bounded in bytes as well as in records, and
-a partition's next batch is unpacked only where there is room for it beside those that are open.
+record, then into a dead letter and the event that announces it: so a turn is bounded in bytes as in records,
+and a partition's next batch is unpacked only where there is room for it beside those that are open.
 """
 
 import contextlib

@@ -205,7 +205,7 @@ def _record(row: Row) -> Record:
 
 
 def _content_hours(row: Row, named: Sequence[str]) -> int | None:
-    """How long what announces a dead letter may stay: like the letter. Any other event of the suite's own must leave."""
+    """How long what announces a dead letter may stay: like the letter. Other events of the suite's own must leave."""
     return content_hours(_record(row), named) if row["topic"].endswith(DLQ) else None
 
 

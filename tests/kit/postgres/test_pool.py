@@ -1,4 +1,4 @@
-"""Who is cancelled or runs out of time never waits for Postgres to roll back; the connection is repaired or replaced."""
+"""Who is cancelled or runs out of time never waits for Postgres to roll back; the connection is cured or replaced."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator

@@ -138,11 +138,9 @@ def _sender_refusal(s: Submission, rider: Rider | None, known: Known) -> Refusal
     code = s.company or (rider.company if rider is not None else "")
     if code and (refusal := company_refusal(known.companies.get(code))) is not None:
         return refusal
-    if rider is None:
-        return problems.UNKNOWN_RIDER("the rider is not registered", field="rider")
     if (refusal := rider_refusal(rider)) is not None:
         return refusal
-    if not rider.consent:
+    if rider is not None and not rider.consent:
         detail = "the rider has not agreed to place and photo being processed"
         return problems.CONSENT_MISSING(detail, field="rider")
     return None

@@ -11,12 +11,8 @@ EVENT_KNOWN = problems.EVENT_KNOWN
 IDEMPOTENCY_CONFLICT = problems.IDEMPOTENCY_CONFLICT
 EXTERNAL_ID_MISMATCH = problems.EXTERNAL_ID_MISMATCH
 UNKNOWN_KIND = problems.UNKNOWN_KIND
+UNKNOWN_RIDER = problems.UNKNOWN_RIDER
 
-UNKNOWN_RIDER = Problem(
-    "unknown_rider", 422, zh="骑手未登记", en="Unknown rider",
-    next_zh="先登记骑手，稍后重新上报。",
-    next_en="Register the rider first, then send the report again.",
-)  # fmt: skip
 CONSENT_MISSING = Problem(
     "consent_missing", 422, zh="骑手未授权", en="Consent missing",
     next_zh="取得骑手授权并登记授权时间，然后重新上报。",

@@ -99,6 +99,11 @@ class Topic(Generic[M]):
     """Successors of a dead letter's key are parked until it is replayed. False where records are independent."""
 
     def __post_init__(self) -> None:
+        if not self.consumers:
+            raise ValueError(
+                f"{self.name}: name who reads it; where nobody of the suite does, let city systems: a name that begins "
+                "with public., read by city-system, and no rider in it"
+            )
         if self.is_family and isinstance(self.kept, Latest):
             # a broker refuses records without a key where it keeps the latest per key, and strangers write these
             raise ValueError(f"{self.name}: what companies write are facts")

@@ -186,8 +186,13 @@ RIDER_ERASED = Problem(
 )  # fmt: skip
 RIDER_INACTIVE = Problem(
     "rider_inactive", 403, zh="骑手已停用", en="Rider inactive",
-    next_zh="骑手恢复为在岗状态之前不能上报。",
-    next_en="Register the rider as active before reports are sent.",
+    next_zh="请企业先将骑手恢复为在岗状态。",
+    next_en="The rider's company has to register them as active first.",
+)  # fmt: skip
+UNKNOWN_RIDER = Problem(
+    "unknown_rider", 422, zh="骑手未登记", en="Unknown rider",
+    next_zh="请企业先登记骑手，稍后重试。",
+    next_en="The rider's company has to register them first; then try again.",
 )  # fmt: skip
 UNKNOWN_COMPANY = Problem(
     "unknown_company", 403, zh="企业未登记", en="Unknown company",

@@ -8,6 +8,7 @@ import pytest
 from shared.devtools.gen.files import ROOT
 from shared.devtools.kube_check import commands, kafka_names, variables, ways
 from shared.devtools.kube_check.render import Yaml
+from shared.events.registry import public_topics
 from tests.architecture.support.objects import container, one
 
 
@@ -130,7 +131,7 @@ def test_a_cluster_that_companies_can_not_use_is_found(
 def test_a_city_system_reads_the_public_topics_and_nothing_else(kind: list[Yaml]) -> None:
     rights = one(kind, "KafkaUser", "system-dispatch-center")["spec"]["authorization"]["acls"]
     assert {(right["resource"]["type"], right["resource"]["name"], *right["operations"]) for right in rights} == {
-        ("topic", "beegrid.public.case-changed.v1", "Describe", "Read"),
+        *(("topic", f"beegrid.{topic.name}", "Describe", "Read") for topic in public_topics()),
         ("group", "beegrid.system-dispatch-center.", "Read"),
     }
 

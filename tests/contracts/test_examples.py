@@ -1,6 +1,7 @@
 """The examples beside the contracts are true, and the schemas are those of the models."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,3 +71,9 @@ def test_a_wrong_example_would_be_found() -> None:
     wrong = {**examples_of(topic)[0].payload, "case_id": "7"}
     checker = Draft202012Validator.FORMAT_CHECKER
     assert not Draft202012Validator(stored_schema(topic), format_checker=checker).is_valid(wrong)
+
+
+def test_a_topic_without_examples_says_what_to_write(tmp_path: Path) -> None:
+    topic = next(topic for topic in topics() if topic.name == "cases.case-changed.v1")
+    with pytest.raises(FileNotFoundError, match=r"examples/cases\.case-changed\.v1\.json: write examples of cases\."):
+        examples_of(topic, tmp_path)

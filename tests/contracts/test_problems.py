@@ -48,7 +48,7 @@ def listed() -> dict[str, dict[str, Any]]:
 def test_known_codes_are_listed(listed: dict[str, dict[str, Any]], code: str, status: int, services: list[str]) -> None:
     one = listed[code]
     assert one["status"] == status
-    assert [service["name"] for service in one["services"]] == services
+    assert set(services) <= {service["name"] for service in one["services"]}
     assert all(one[part]["zh"] and one[part]["en"] for part in ("title", "meaning", "next"))
 
 
@@ -80,7 +80,8 @@ def unused(folder: Path, names: list[str], declaring: Path) -> list[str]:
 @pytest.mark.parametrize("service", DECLARING)
 def test_a_service_refuses_with_all_that_it_declares(service: str) -> None:
     declaring = ROOT / f"services/{service}/problems.py"
-    assert unused(declaring.parent, list(named(DECLARING[service])), declaring) == []
+    found = unused(declaring.parent, list(named(DECLARING[service])), declaring)
+    assert found == [], "drop what is used nowhere; what a dependency such as Idempotent refuses with needs no line"
 
 
 def test_the_kit_or_a_service_refuses_with_all_that_the_kit_declares() -> None:

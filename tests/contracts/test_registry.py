@@ -56,7 +56,6 @@ def test_a_declaration_is_complete(topic: AnyTopic) -> None:
         {"name": "cases.changed"},
         {"key": "note"},
         {"key": "nothing"},
-        {"consumers": ()},
         {"consumers": ("points", "points")},
         {"producer": "company"},
         {"producer": "points"},
@@ -72,6 +71,12 @@ def test_a_wrong_declaration_is_found(wrong: dict[str, object]) -> None:
     topic = next(topic for topic in topics() if topic.name == "cases.case-changed.v1")
     assert faults_of(topic) == []
     assert faults_of(replace(topic, **wrong)) != []  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_a_topic_that_nobody_reads_says_what_to_do() -> None:
+    topic = next(topic for topic in topics() if topic.name == "cases.case-changed.v1")
+    with pytest.raises(ValueError, match="name who reads it; where nobody of the suite does"):
+        replace(topic, consumers=())
 
 
 @EVERY_TOPIC

@@ -53,7 +53,7 @@ def run(root: Path, *, check: bool, strict: bool) -> int:
         results.append(generator(root))
         changed += (differences if check else write)(root, results[-1:])
     for line in changed:
-        print(line)
+        print(line if check else f"written: {line.partition(':')[0]}")
     skipped = [line for generated in results for line in generated.skipped]
     for line in skipped:
         print(f"skipped: {line}", file=sys.stderr)
@@ -70,7 +70,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--strict", action="store_true", help="exit 1 also when something could not be generated")
     parser.add_argument("--root", type=Path, default=ROOT, help="where to write; default: this repository")
     options = parser.parse_args(arguments)
-    return run(options.root.resolve(), check=options.check, strict=options.strict)
+    try:
+        return run(options.root.resolve(), check=options.check, strict=options.strict)
+    except FileNotFoundError as error:
+        print(error, file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

@@ -25,7 +25,11 @@ def examples_of(topic: AnyTopic, root: Path = ROOT) -> tuple[Example, ...]:
     """All examples of a topic, in the order of its file.
 
     Raises:
-        FileNotFoundError: the topic has no examples yet; the text is the path to write.
+        FileNotFoundError: the topic has no examples yet; the text says which file to write, and what goes into it.
     """
     path = root / FOLDER / f"{stem(topic)}.json"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{FOLDER}/{path.name}: write examples of {topic.name}, a list of {{name, summary, payload}}, one a state"
+        )
     return tuple(Example(**item) for item in json.loads(path.read_text(encoding="utf-8")))

@@ -4,6 +4,7 @@ Between choosing a port and listening on it seconds pass in which two services, 
 choose the same one: the second then dies, and what waits for it is answered by the first.
 """
 
+import contextlib
 import fcntl
 import os
 import random
@@ -98,7 +99,10 @@ def listens(pid: int, port: int) -> bool:
     try:
         process = psutil.Process(pid)
         family = [process, *process.children(recursive=True)]
-        found = [connection for member in family for connection in member.net_connections(kind="tcp")]
     except psutil.Error:  # it has just ended: whoever waits for it says so
         return False
+    found = []
+    for member in family:
+        with contextlib.suppress(psutil.Error):  # a child that has just ended listens no more
+            found += member.net_connections(kind="tcp")
     return any(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in found)

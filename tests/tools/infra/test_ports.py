@@ -4,11 +4,13 @@ import ast
 import http.server
 import os
 import random
+import socket
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
+import psutil
 import pytest
 
 from shared.devtools.infra import ports
@@ -71,6 +73,18 @@ def test_another_launcher_gets_none_of_ours_and_we_none_of_its_until_it_ends(sma
 def test_a_kept_port_may_be_reserved_again_by_the_same_launcher(small_range: range) -> None:
     port = free_port()
     assert reserve_port(port)
+
+
+def test_a_child_that_ends_while_it_is_looked_at_hides_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = psutil.Process(os.getpid())
+
+    def has_ended(kind: str) -> None:
+        raise psutil.NoSuchProcess(gone.pid)
+
+    monkeypatch.setattr(gone, "net_connections", has_ended)
+    monkeypatch.setattr(psutil.Process, "children", lambda _, recursive: [gone])
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert listens(os.getpid(), server.getsockname()[1])
 
 
 def test_only_the_process_that_listens_counts() -> None:

@@ -5,12 +5,10 @@ from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 from shared.kit import clock
-from shared.kit.postgres.db import is_transient
+from shared.kit.postgres.db import AT_ONCE_S, is_transient
 
 T = TypeVar("T")
 FAILURE_S = 1.0
-AT_ONCE_S = 0.1
-"""What fails sooner has met a connection that was dead already; another one may lead to a server that answers."""
 
 
 class SharedAnswer(Generic[T]):

@@ -12,6 +12,7 @@ import structlog
 from asyncpg.pool import PoolAcquireContext, PoolConnectionProxy
 from asyncpg.transaction import Transaction
 
+from shared.kit import clock
 from shared.kit.settings import KitSettings
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ else:
 COMMAND_TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 5.0
 CONNECTIONS_MIN = 2  # each costs some 30 ms at start, and 5 MB of the server
+AT_ONCE_S = 0.1
+"""What fails sooner has met a connection that was dead already; another may lead to a server that answers."""
 ACQUIRE_TIMEOUT_S = 4.0
 # Time to cancel a statement and roll back, for a connection whose user no longer waits; then it is cut.
 GIVE_BACK_S = 2.0
@@ -176,6 +179,35 @@ async def create_pool(settings: KitSettings, application_name: str) -> Pool:
         timeout=CONNECT_TIMEOUT_S,
         server_settings={"application_name": application_name},
     )
+
+
+@contextlib.asynccontextmanager
+async def begun(pool: Pool) -> AsyncIterator[Connection]:
+    """A connection in a transaction, which is committed at the end of the block.
+
+    Where its BEGIN fails at once, the pooled connection was dead already and nothing has happened: another is taken
+    then, once.
+
+    Raises:
+        TimeoutError: no connection was free in time.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        began_s = clock.monotonic_s()
+        try:
+            conn = await _begin(pool, stack)
+        except Exception as error:
+            if not is_transient(error) or clock.monotonic_s() - began_s > AT_ONCE_S:
+                raise
+            conn = await _begin(pool, stack)
+        yield conn
+
+
+async def _begin(pool: Pool, stack: contextlib.AsyncExitStack) -> Connection:
+    async with contextlib.AsyncExitStack() as mine:
+        conn = await mine.enter_async_context(pool.acquire(timeout=ACQUIRE_TIMEOUT_S))
+        await mine.enter_async_context(conn.transaction())
+        stack.push_async_exit(mine.pop_all())
+    return conn
 
 
 @contextlib.asynccontextmanager

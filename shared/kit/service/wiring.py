@@ -33,7 +33,7 @@ from shared.kit.messaging.tombstones import GoneHandler, Handler
 from shared.kit.messaging.work import Event, Work, begin, insert_outbox
 from shared.kit.operating.ops import ops_router
 from shared.kit.postgres.batcher import Batcher
-from shared.kit.postgres.db import ACQUIRE_TIMEOUT_S, Connection, Pool, reading
+from shared.kit.postgres.db import Connection, Pool, begun, reading
 from shared.kit.postgres.retention import KIT_TABLES, Table
 from shared.kit.privacy.erasure import GAUGES_EVERY_S, Erasure, Finish, Forget, each_of, erased_among
 from shared.kit.privacy.erasure import measure as measure_erasures
@@ -278,7 +278,7 @@ class Service:
     @contextlib.asynccontextmanager
     async def _unit(self) -> AsyncIterator[Work]:
         started_s = clock.monotonic_s()
-        async with self.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn, conn.transaction():
+        async with begun(self.pool) as conn:
             work = await begin(conn)
             yield work
             await insert_outbox(conn, work.rows)

@@ -11,7 +11,7 @@ What the kit adds to a FastStream batch subscriber:
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -23,7 +23,7 @@ from shared.events.topic import Topic
 from shared.kit import clock, metrics
 from shared.kit.consuming import spans
 from shared.kit.consuming.decode import Decoder
-from shared.kit.consuming.fetching import WAIT_IDLE_MS, Fetching
+from shared.kit.consuming.fetching import WAIT_IDLE_MS, Fetching, let_go
 from shared.kit.consuming.hearing import Hearing
 from shared.kit.consuming.pending import Item, Pending, burial, last_burials
 from shared.kit.consuming.progress import Progress
@@ -131,6 +131,13 @@ class TopicConsumer:
         self.subscriber(self.process)
         # FastStream's own is deaf for a second after each empty one, and drops what a failing fetch had taken already.
         self.subscriber.get_msg = self.fetching.next_batch  # type: ignore[method-assign]  # there is no other place
+        self.subscriber.stop = partial(self._stop, self.subscriber.stop)  # type: ignore[method-assign]  # as above
+
+    async def _stop(self, stop: Callable[[], Awaitable[None]]) -> None:
+        consumer = self._kafka
+        await stop()
+        if consumer is not None:
+            let_go(consumer)
 
     async def _parse(self, raw: tuple["ConsumerRecord[bytes, bytes]", ...]) -> KafkaAckableMessage:
         """FastStream's own parser decodes every header as UTF-8 and skips the batch where one is not."""

@@ -13,13 +13,13 @@ ABOUT = About(
     needs=(
         Need(
             "companies' webhooks",
-            "telling companies",
+            "notifying companies",
             "tried again for about 20 hours, then dead: an operator retries",
             (Outside.PUBLIC_HOSTS,),
         ),
         Need(
             "mail gateway, group bots",
-            "telling people outside the app",
+            "notifying people outside the app",
             "the same; inboxes in the app are complete",
             (Outside.PUBLIC_HOSTS, Outside.MAIL_SERVER),
         ),

@@ -12,7 +12,7 @@ from services.notifications.retention import TABLES
 from services.notifications.settings import Settings
 from services.notifications.store import messages, people
 from services.notifications.texts import Texts
-from services.notifications.usecases import cases, sending, telling
+from services.notifications.usecases import cases, notifying, sending
 from services.notifications.usecases import preferences as choices
 from services.notifications.usecases.sealing import secrets
 from shared.catalog import Catalogue
@@ -37,16 +37,16 @@ def build(settings: Settings | None = None) -> Service:
     webhooks, channels = WebhookSender(settings, sealer), ChannelSender(settings, sealer, texts)
     sender = Sender(service.pool_of, settings, webhooks, channels, service.pulse)
     service.provide(sealer, texts, webhooks, channels)
-    service.consumes(ACCOUNT_CHANGED, partial(telling.tell_movements, settings))
-    service.consumes(CASE_CHANGED, partial(cases.tell_cases, settings, known=service.known_areas))
-    service.consumes(REDEMPTION_CHANGED, partial(telling.tell_redemptions, settings))
+    service.consumes(ACCOUNT_CHANGED, partial(notifying.notify_of_movements, settings))
+    service.consumes(CASE_CHANGED, partial(cases.notify_of_cases, settings, known=service.known_areas))
+    service.consumes(REDEMPTION_CHANGED, partial(notifying.notify_of_redemptions, settings))
     knows(service, riders=Riders(left=people.forget_addresses), companies=sealer)
     service.include(*routers)
     service.seals(*secrets(sealer))
     service.background("webhooks", sender.webhooks_forever)
     service.background("channels", sender.channels_forever)
     poll_s = 2 * settings.sender_poll_s
-    service.every(poll_s, partial(cases.tell_crowd, settings), idle_s=IDLE_TIMES * poll_s)
+    service.every(poll_s, partial(cases.notify_crowd, settings), idle_s=IDLE_TIMES * poll_s)
     service.repeats(SWEEP_EVERY_S, sender.sweep)
     service.on_stop(webhooks.aclose, channels.aclose)
     service.keeps(

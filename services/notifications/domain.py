@@ -45,8 +45,8 @@ CODE_TEMPLATE = "address_code"
 """What an address gets before it is verified, and nothing else. The code itself is in no table."""
 IDS = frozenset({"report_id", "case_id", "redemption_id"})
 
-# Which step tells the reporters. "opened" and "attached" are missing on purpose: points answer each of them with a hold
-# or a refusal, and that one message says both where the report is and what it earns.
+# Which step notifies the reporters. "opened" and "attached" are missing on purpose: points answer each of them with a
+# hold or a refusal, and that one message says both where the report is and what it earns.
 CASE_STEPS: Mapping[str, str] = MappingProxyType(
     {
         "claimed": "case_claimed",
@@ -94,7 +94,7 @@ VERIFIED_KINDS: frozenset[ChannelKind] = frozenset({"wecom", "dingtalk", "feishu
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One line of a rider's inbox; `message_id` is the id of the event it tells of."""
+    """One line of a rider's inbox; `message_id` is the id of the event that it is about."""
 
     rider_id: UUID
     message_id: UUID
@@ -151,7 +151,7 @@ class Webhook:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One telling outside the app."""
+    """One message that leaves the app."""
 
     delivery_id: UUID
     event_id: UUID

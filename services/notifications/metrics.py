@@ -15,7 +15,7 @@ TIME_TO_NOTIFIED = Histogram(
 )
 ATTEMPTS = Counter(
     "beegrid_notifications_delivery_attempts_total",
-    "Attempts to tell somebody outside the app, by outcome: sent, failed, dead, put_off (not made, and not counted).",
+    "Attempts to notify somebody outside the app, by outcome: sent, failed, dead, put_off (not made, and not counted).",
     ("lane", "outcome"),
     registry=REGISTRY,
 )

@@ -194,7 +194,7 @@ async def register(
         await store.save_riders(work.conn, list(changed.values()), work.now)
     await _give_up(work, registrations, settled, riders, repeated)
     for outcome in settled:
-        metrics.REGISTRATIONS.labels(outcome=_told(outcome)).inc()
+        metrics.REGISTRATIONS.labels(outcome=_outcome_name(outcome)).inc()
     return settled
 
 
@@ -296,7 +296,7 @@ def _publish_rider(work: Work, rider: Rider, cause: Event[Any] | None) -> None:
     work.publish(RIDER_CHANGED, body, version=rider.version, cause=cause)
 
 
-def _told(outcome: Registered | Refusal) -> str:
+def _outcome_name(outcome: Registered | Refusal) -> str:
     if isinstance(outcome, Refusal):
         return outcome.code
     if not outcome.changed:

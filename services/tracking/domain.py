@@ -200,17 +200,17 @@ STATES: dict[str, tuple[str, str]] = {
 
 def timeline(journey: Journey) -> list[Step]:
     """Every step of the report in the order of time, the suite's own order where times are equal."""
-    told = [(0, 0, _received(journey.report))]
-    told += [(1, one.version, _routed(one)) for one in journey.routings]
+    steps = [(0, 0, _received(journey.report))]
+    steps += [(1, one.version, _routed(one)) for one in journey.routings]
     own = journey.report.report_id
-    told += [
+    steps += [
         (2, one.version, _case_step(one, journey.report))
         for one in journey.steps
         # that somebody else repeats is news to nobody
         if one.step != "repeated" or one.report_id == own
     ]
-    told += [(3, one.version, _moved(one)) for one in journey.movements]
-    return [step for _, _, step in sorted(told, key=lambda entry: (entry[2].at, entry[0], entry[1]))]
+    steps += [(3, one.version, _moved(one)) for one in journey.movements]
+    return [step for _, _, step in sorted(steps, key=lambda entry: (entry[2].at, entry[0], entry[1]))]
 
 
 def _received(report: ReceivedReport) -> Step:

@@ -25,7 +25,7 @@ LATEST_ROWS = 12
 RETIRED_AT_ONCE = 500
 ENDED = frozenset({"closed", "invalid"})
 PLACE_DECIMALS = 4
-"""About 10 m: near enough to find the thing, too coarse to tell who stood where."""
+"""About 10 m: near enough to find the thing, too coarse to show who stood where."""
 
 
 async def follow_reports(work: Work, events: Sequence[Event[ReportReceived]]) -> None:
@@ -71,7 +71,7 @@ async def follow_routings(work: Work, events: Sequence[Event[ReportRouted]]) -> 
 
 
 async def follow_cases(catalogue: Catalogue, work: Work, events: Sequence[Event[CaseChanged]]) -> None:
-    """Remember every step of cases, and tell the city of each one, without any rider.
+    """Remember every step of cases, and publish each one to the city, without any rider.
 
     One public event per step with the case's own version: gapless here because it is gapless there. The upsert locks
     the case's row, so its events leave in the order of their versions.
@@ -88,9 +88,9 @@ async def follow_cases(catalogue: Catalogue, work: Work, events: Sequence[Event[
     await projections.add_steps(work.conn, [_case_step(event, note) for event, note in zip(events, notes, strict=True)])
     await projections.add_case_reports(work.conn, [link for event in events if (link := _case_report(event))])
     for event in events:
-        told = _public(event.data, catalogue)
+        public = _public(event.data, catalogue)
         # when the case changed, not when it is published here
-        work.publish(PUBLIC_CASE_CHANGED, told, version=event.version, cause=event, occurred_at=event.occurred_at)
+        work.publish(PUBLIC_CASE_CHANGED, public, version=event.version, cause=event, occurred_at=event.occurred_at)
     metrics.PUBLIC_EVENTS.inc(len(events))
 
 

@@ -53,7 +53,7 @@ class Personal:
 
 @dataclass(frozen=True, slots=True)
 class Impersonal:
-    """A text that can't tell of a person: a code, a state, a name of a thing."""
+    """A text that can't be about a person: a code, a state, a name of a thing."""
 
 
 def coarse(degrees: float) -> float:

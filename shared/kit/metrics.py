@@ -32,7 +32,7 @@ RATE_LIMITED = Counter("beegrid_http_rate_limited_total", "Requests refused with
 
 # Kafka in, per topic
 OUTCOMES = ("handled", "duplicate", "rejected", "dead", "parked")
-"""Each is told as 0 from the start: Prometheus sees no increase in a series that begins above 0."""
+"""Each is shown as 0 from the start: Prometheus sees no increase in a series that begins above 0."""
 CONSUMED = Counter(
     "beegrid_consumer_records_total",
     "Records settled, by outcome: handled, duplicate, rejected, dead, parked.",

@@ -1,4 +1,4 @@
-"""A problem is data; a refusal is a problem met once: raised or returned, told over HTTP or as a dead letter.
+"""A problem is data; a refusal is a problem met once: raised or returned, answered over HTTP or as a dead letter.
 
 Each service declares what it refuses with in its problems.py, the kit in shared/kit/problems.py:
 

@@ -24,7 +24,7 @@ TICK_S = 1.0
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn that turns readiness off as soon as it is told to stop, so that no new work is sent here."""
+    """Uvicorn that turns readiness off as soon as it is asked to stop, so that no new work is sent here."""
 
     service: Service
     _leaving: asyncio.Event | None = None

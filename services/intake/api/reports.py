@@ -119,7 +119,7 @@ async def file_report(
     """
     submission = _submission(body, caller, idempotency_key, stated)
     outcome = await singles.submit(submission)
-    usecases.tell("http", [outcome])
+    usecases.count("http", [outcome])
     if isinstance(outcome, Refusal):
         raise outcome
     if not outcome.fresh:
@@ -184,7 +184,7 @@ async def _file(
     elif submissions:
         async with service.work() as work:
             outcomes = await usecases.receive(catalogue, work, submissions)
-        usecases.tell("http", outcomes)
+        usecases.count("http", outcomes)
     answers = iter(outcomes)
     items = [
         ReportItemOut(external_id=item.external_id, status="refused", problem=ItemProblem.of(item.refusal))

@@ -66,7 +66,7 @@ async def take_events(catalogue: Catalogue, work: Work, events: Sequence[Event[R
         if isinstance(outcome, Refusal):
             # what an erased rider says is not written down, also not as a dead letter
             work.reject(event, outcome, keep=outcome.problem is not problems.RIDER_ERASED)
-    tell("kafka", outcomes)
+    count("kafka", outcomes)
 
 
 async def receive(
@@ -151,7 +151,7 @@ async def find(conn: Connection, report_id: UUID) -> domain.AcceptedReport | Non
     return await report_store.report(conn, report_id)
 
 
-def tell(channel: str, outcomes: Iterable[Outcome]) -> None:
+def count(channel: str, outcomes: Iterable[Outcome]) -> None:
     """Count outcomes."""
     for name, count in Counter(map(_outcome_name, outcomes)).items():
         metrics.REPORTS.labels(channel=channel, outcome=name).inc(count)

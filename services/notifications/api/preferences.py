@@ -198,7 +198,7 @@ async def add_operator_channel(
     sealer: Given[Sealer],
     sender: Given[ChannelSender],
 ) -> Response:
-    """Tell an area's emergencies to a mail box or a group bot."""
+    """Send an area's emergencies to a mail box or a group bot."""
     if not caller.covers(body.area):
         raise not_found("area")
     address = await _address(sender, body.kind, body.address)

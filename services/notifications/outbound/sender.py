@@ -44,13 +44,13 @@ class Sender:
         self._pulse = pulse
 
     async def webhooks_forever(self) -> None:
-        """Tell companies."""
+        """Notify companies."""
         places = sending.webhook_places(self._settings)
         claim = partial(sending.claim_webhooks, settings=self._settings, places=places)
         await self._forever(lambda: claim(self._pool()), self._to_webhook, places, _webhook)
 
     async def channels_forever(self) -> None:
-        """Tell people."""
+        """Notify people."""
         places = channel_places(self._settings)
         claim = partial(sending.claim_channels, settings=self._settings, places=places)
         await self._forever(lambda: claim(self._pool()), self._to_channel, places, _channel)

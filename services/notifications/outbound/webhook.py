@@ -1,4 +1,4 @@
-"""One attempt to tell a company over HTTP, signed as Standard Webhooks: webhook-id, -timestamp, -signature."""
+"""One attempt to notify a company over HTTP, signed as Standard Webhooks: webhook-id, -timestamp, -signature."""
 
 import asyncio
 from datetime import datetime

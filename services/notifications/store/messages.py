@@ -10,7 +10,7 @@ from shared.kit.postgres.db import Connection
 from shared.kit.postgres.rows import Query, arrays, columns, many, unnest
 
 # One statement for the whole batch: what is new in the inbox also goes to those channels that want its topic.
-SQL_TELL = f"""
+SQL_DELIVER = f"""
 WITH fresh AS (
     INSERT INTO messages ({columns(Message)})
     SELECT {columns(Message)} FROM {unnest(Message, first=3)}
@@ -48,11 +48,11 @@ WHERE rider_id = $1 AND read_at IS NULL AND ($2::uuid IS NULL OR message_id <= $
 UNREAD_COUNTED_MAX = 1_000
 
 
-async def tell(conn: Connection, messages: Sequence[Message], *, attempts_allowed: int, now: datetime) -> int:
+async def deliver(conn: Connection, messages: Sequence[Message], *, attempts_allowed: int, now: datetime) -> int:
     """Put messages into inboxes and queue what riders want outside the app. Returns queued deliveries."""
     if not messages:
         return 0
-    status = await conn.execute(SQL_TELL, attempts_allowed, now, *arrays(Message, messages))
+    status = await conn.execute(SQL_DELIVER, attempts_allowed, now, *arrays(Message, messages))
     return int(status.rsplit(" ", 1)[1])
 
 

@@ -80,7 +80,7 @@ ORDER BY queued_at, event_id LIMIT 1 FOR UPDATE SKIP LOCKED
 )
 SQL_GO_ON = "UPDATE crowds SET told_company = $2, told_ordinal = $3 WHERE event_id = $1"
 SQL_OLDEST_AGE = "SELECT extract(epoch FROM now() - min(queued_at))::float8 FROM crowds"
-SQL_TOLD = "DELETE FROM crowds WHERE event_id = $1"
+SQL_ALL_NOTIFIED = "DELETE FROM crowds WHERE event_id = $1"
 
 
 async def add(conn: Connection, reporters: Sequence[Reporter], now: datetime) -> None:
@@ -131,6 +131,6 @@ async def go_on(conn: Connection, crowd: Crowd, last: Reporter) -> None:
     await conn.execute(SQL_GO_ON, crowd.event_id, last.company, last.ordinal)
 
 
-async def told(conn: Connection, crowd: Crowd) -> None:
+async def all_notified(conn: Connection, crowd: Crowd) -> None:
     """Everybody is."""
-    await conn.execute(SQL_TOLD, crowd.event_id)
+    await conn.execute(SQL_ALL_NOTIFIED, crowd.event_id)

@@ -7,7 +7,7 @@ from services.notifications.domain import Webhook
 from shared.kit.postgres.db import Connection
 from shared.kit.postgres.rows import Query, columns, many, one
 
-SQL_TELLABLE = """
+SQL_ACTIVE = """
 SELECT w.company, w.webhook_id FROM webhooks w LEFT JOIN known_companies c ON c.code = w.company
 WHERE w.active AND c.active IS NOT FALSE
 """
@@ -50,9 +50,9 @@ FROM counters WHERE what = 'webhook_deliveries' AND label = ANY ($1::text[]) GRO
 UNSENT = ("pending", "failed", "dead")
 
 
-async def tellable(conn: Connection) -> dict[str, UUID]:
+async def active_by_company(conn: Connection) -> dict[str, UUID]:
     """Webhook ids by company, of all that are to be notified."""
-    return {row["company"]: row["webhook_id"] for row in await conn.fetch(SQL_TELLABLE)}
+    return {row["company"]: row["webhook_id"] for row in await conn.fetch(SQL_ACTIVE)}
 
 
 async def webhook(conn: Connection, company: str, *, lock: bool = False) -> Webhook | None:

@@ -1,1 +1,1 @@
-"""What the service does: telling (from events), preferences and webhooks (from people), sending (to the outside)."""
+"""What the service does: notifying (from events), preferences and webhooks (from people), sending (to the outside)."""

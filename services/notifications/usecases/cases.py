@@ -10,7 +10,7 @@ from services.notifications.domain import CASE_STEPS, Message
 from services.notifications.settings import Settings
 from services.notifications.store import deliveries, reporters, webhooks
 from services.notifications.store.reporters import Crowd, Reporter
-from services.notifications.usecases.telling import notes, parameters, tell
+from services.notifications.usecases.notifying import notes, notify, parameters
 from shared.events.case_changed import CaseChanged
 from shared.kit.areas import NO_MAP, AreaTree
 from shared.kit.areas.following import KnownAreas
@@ -18,14 +18,14 @@ from shared.kit.messaging.work import Event, Work
 from shared.kit.postgres.db import Connection
 
 WEBHOOK_TEMPLATE = "report_status"
-TOLD_AT_ONCE_MAX = 20
-"""Reporters of one case who are notified with the event; more are left to `tell_crowd`."""
-TOLD_PER_TRANSACTION = 1_000
+NOTIFIED_AT_ONCE_MAX = 20
+"""Reporters of one case who are notified with the event; more are left to `notify_crowd`."""
+NOTIFIED_PER_TRANSACTION = 1_000
 REPORT_IDS_MAX = 100
 """Reports that a company's webhook names; it knows all its others from the deliveries of their own steps."""
 
 
-async def tell_cases(
+async def notify_of_cases(
     settings: Settings, work: Work, events: Sequence[Event[CaseChanged]], *, known: KnownAreas | None = None
 ) -> None:
     """Cases: each reporter once a step, companies' webhooks every step, operators' channels each emergency.
@@ -35,17 +35,17 @@ async def tell_cases(
     """
     await reporters.add(work.conn, [one for event in events if (one := _reporter(event.data)) is not None], work.now)
     steps = [(event, template) for event in events if (template := _template(event)) is not None]
-    hooks = await webhooks.tellable(work.conn)
-    told = await _known(work, [event for event in events if hooks or _template(event)])
+    hooks = await webhooks.active_by_company(work.conn)
+    reached = await _known(work, [event for event in events if hooks or _template(event)])
     said = await notes(event.data.note for event, _ in steps)
     crowds = [(event, _crowd(event, template, note)) for (event, template), note in zip(steps, said, strict=True)]
     lines = [
         line
         for event, crowd in crowds
         if not _is_crowded(event)
-        for line in _lines(crowd, _until(event, told[event.data.case_id]))
+        for line in _lines(crowd, _until(event, reached[event.data.case_id]))
     ]
-    await tell(settings, work, lines)
+    await notify(settings, work, lines)
     await reporters.queue(work.conn, [crowd for event, crowd in crowds if _is_crowded(event)], work.now)
     tree = NO_MAP if known is None else known.tree
     emergencies = [_emergency(event, tree) for event in events if _is_new_emergency(event.data)]
@@ -55,20 +55,20 @@ async def tell_cases(
     if hooks:
         crowded = {event.data.case_id for event in events if _is_crowded(event)}
         for one in await reporters.of_companies(work.conn, crowded, hooks, REPORT_IDS_MAX):
-            told[one.case_id].append(one)
-        rows = [row for event in events for row in _webhook_rows(event, hooks, told[event.data.case_id])]
+            reached[one.case_id].append(one)
+        rows = [row for event in events for row in _webhook_rows(event, hooks, reached[event.data.case_id])]
         await deliveries.queue_webhooks(work.conn, rows, attempts_allowed=settings.delivery_attempts_max, now=work.now)
 
 
-async def tell_crowd(settings: Settings, work: Work) -> bool:
-    """Tell the next reporters of a crowded case of its step. False: nobody waits whom nobody else tells."""
+async def notify_crowd(settings: Settings, work: Work) -> bool:
+    """Notify the next reporters of a crowded case of its step. False: nobody waits who isn't in other hands."""
     crowd = await reporters.next_crowd(work.conn)
     if crowd is None:
         return False
-    page = await reporters.page(work.conn, crowd, TOLD_PER_TRANSACTION)
-    await tell(settings, work, _lines(crowd, page))
-    if len(page) < TOLD_PER_TRANSACTION:
-        await reporters.told(work.conn, crowd)
+    page = await reporters.page(work.conn, crowd, NOTIFIED_PER_TRANSACTION)
+    await notify(settings, work, _lines(crowd, page))
+    if len(page) < NOTIFIED_PER_TRANSACTION:
+        await reporters.all_notified(work.conn, crowd)
     else:
         await reporters.go_on(work.conn, crowd, page[-1])
     return True
@@ -87,14 +87,14 @@ def _reporter(case: CaseChanged) -> Reporter | None:
 
 
 def _is_crowded(event: Event[CaseChanged]) -> bool:
-    return event.data.report_count > TOLD_AT_ONCE_MAX
+    return event.data.report_count > NOTIFIED_AT_ONCE_MAX
 
 
 async def _known(work: Work, events: Sequence[Event[CaseChanged]]) -> dict[UUID, list[Reporter]]:
     """The reporters of those steps that are announced at once, of which at least one needs them."""
     known: dict[UUID, list[Reporter]] = defaultdict(list)
     few = {event.data.case_id for event in events if not _is_crowded(event)}
-    for one in await reporters.of_cases(work.conn, few, TOLD_AT_ONCE_MAX):
+    for one in await reporters.of_cases(work.conn, few, NOTIFIED_AT_ONCE_MAX):
         known[one.case_id].append(one)
     return known
 
@@ -121,7 +121,7 @@ def _crowd(event: Event[CaseChanged], template: str, note: str) -> Crowd:
     return Crowd(event.id, data.case_id, data.report_count, template, parameters(template, values), event.occurred_at)
 
 
-def _lines(crowd: Crowd, told: Sequence[Reporter]) -> list[Message]:
+def _lines(crowd: Crowd, known: Sequence[Reporter]) -> list[Message]:
     return [
         Message(
             one.rider_id,
@@ -131,7 +131,7 @@ def _lines(crowd: Crowd, told: Sequence[Reporter]) -> list[Message]:
             {**crowd.params, "report_id": one.report_id},
             crowd.created_at,
         )
-        for one in told
+        for one in known
     ]
 
 

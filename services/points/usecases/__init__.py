@@ -123,7 +123,7 @@ async def save(work: Work, book: Book, causes: Sequence[Cause]) -> None:
         cause = causes[movement.cause]
         work.publish(
             ACCOUNT_CHANGED,
-            _told(movement, entry_id, cause, work.now),
+            _account_changed(movement, entry_id, cause, work.now),
             version=movement.version,
             traceparent=cause.traceparent,
         )
@@ -135,7 +135,7 @@ async def save(work: Work, book: Book, causes: Sequence[Cause]) -> None:
         metrics.REFUSALS.labels(reason or "").inc(count)
 
 
-def _told(movement: Movement, entry_id: UUID, cause: Cause, now: datetime) -> AccountChanged:
+def _account_changed(movement: Movement, entry_id: UUID, cause: Cause, now: datetime) -> AccountChanged:
     hold = movement.hold
     return AccountChanged(
         rider_id=hold.rider_id,

@@ -77,7 +77,7 @@ async def redeem(desk: Desk, work: Work, wishes: Sequence[Wish]) -> list[Answer 
     await keys.keep(work.conn, [(*key, answer.status, answer.body) for key, answer in answers.items()])
     await keys.free(work.conn, [key for key, r in outcomes.items() if not isinstance(r, Redemption)])
     given: list[Answer | Exception] = []
-    told: set[keys.Key] = set()
+    answered: set[keys.Key] = set()
     for wish in wishes:
         before, outcome = kept.get(wish.key), outcomes.get(wish.key)
         if wish.attempt.body_hash != (before or firsts[wish.key].attempt).body_hash:
@@ -88,8 +88,8 @@ async def redeem(desk: Desk, work: Work, wishes: Sequence[Wish]) -> list[Answer 
             given.append(outcome)
         else:
             answer = answers[wish.key]
-            given.append(answer if wish.key not in told else Answer(answer.status, answer.body, True))
-            told.add(wish.key)
+            given.append(answer if wish.key not in answered else Answer(answer.status, answer.body, True))
+            answered.add(wish.key)
     return given
 
 
@@ -227,7 +227,7 @@ async def undo(work: Work, id_: UUID, reason: str, by: str, days_max: int) -> Re
 
 
 def publish(work: Work, redemption: Redemption, cause: Event[Any] | None = None) -> None:
-    """Tell a redemption's state."""
+    """Publish a redemption's state."""
     body = RedemptionChanged(
         redemption_id=redemption.id,
         rider_id=redemption.rider_id,

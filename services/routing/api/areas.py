@@ -312,7 +312,7 @@ async def list_areas(
     """Areas of the map in force, by code."""
     found = maps.list_areas(areas, level, parent, asked.after(str) or "", asked.rows)
     cursor = asked.next(found, lambda area: area.code)
-    return AreasOut(items=_told(found[: asked.limit]), cursor=cursor, version_id=areas.version_id)
+    return AreasOut(items=_areas_out(found[: asked.limit]), cursor=cursor, version_id=areas.version_id)
 
 
 @router.get("/v1/areas/export.geojson", response_class=Response, responses={200: {"content": {exports.MEDIA_TYPE: {}}}})
@@ -352,8 +352,8 @@ async def read_area(code: AreaCode, areas: MapInForce, conn: Reading) -> AreaDet
         raise not_found("area")
     return AreaDetail(
         **AreaOut.of(area).model_dump(),
-        path=_told(domain.ancestors(areas.areas, area)),
-        children=_told(maps.list_areas(areas, None, code, "", CHILDREN_SHOWN)),
+        path=_areas_out(domain.ancestors(areas.areas, area)),
+        children=_areas_out(maps.list_areas(areas, None, code, "", CHILDREN_SHOWN)),
         geometry=await maps.geometry(conn, areas, code),
     )
 
@@ -377,7 +377,7 @@ def _takes_gzip(accepted: str) -> bool:
     return False
 
 
-def _told(areas: Sequence[domain.Area]) -> list[AreaOut]:
+def _areas_out(areas: Sequence[domain.Area]) -> list[AreaOut]:
     return [AreaOut.of(area) for area in areas]
 
 

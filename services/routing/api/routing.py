@@ -217,7 +217,7 @@ async def change_responsibilities(
 
 
 def _refuse_twice(given: Sequence[ResponsibilityBody]) -> None:
-    """Raises the 422 for those that name the same as one before: which of the two holds, nobody could tell."""
+    """Raises the 422 for those that name the same as one before: which of the two holds would stay open."""
     seen: dict[tuple[str, str], int] = {}
     errors = [
         {"loc": ("body", "put", at), "msg": f"names the same kind and area as item {first}", "type": "stands_twice"}

@@ -25,5 +25,5 @@ async def geometry(conn: Connection, areas: AreaMap, code: str) -> dict[str, Any
     found = await area_store.areas_of_codes(conn, areas.version_id, [code])
     if not found or found[0][1] is None:
         return None
-    told: dict[str, Any] = orjson.loads(shapely.to_geojson(shapely.from_wkb(found[0][1])))
-    return told
+    geojson: dict[str, Any] = orjson.loads(shapely.to_geojson(shapely.from_wkb(found[0][1])))
+    return geojson

@@ -42,7 +42,7 @@ SELECT {columns(CaseStep)} FROM (
     UNION
     (SELECT * FROM case_steps
      WHERE case_id = $1 AND version = (SELECT version FROM case_reports WHERE report_id = $2))
-) told ORDER BY version
+) seen ORDER BY version
 """,
 )
 SQL_MOVEMENTS = Query(Movement, f"SELECT {columns(Movement)} FROM movements WHERE report_id = $1 ORDER BY version")

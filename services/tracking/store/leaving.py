@@ -10,5 +10,5 @@ SQL_ERASE_RIDERS = "SELECT erase_riders($1::uuid[])"
 
 
 async def forget(conn: Connection, leavers: Sequence[Leaver]) -> None:
-    """Take out what tells of riders; again changes nothing."""
+    """Take out what is about riders; again changes nothing."""
     await conn.execute(SQL_ERASE_RIDERS, [one.rider_id for one in leavers])

@@ -1,4 +1,4 @@
-"""What topics tell, written down. Each function takes a batch; its number of statements doesn't depend on the size."""
+"""What topics say, written down. Each function takes a batch; its number of statements doesn't depend on the size."""
 
 from collections.abc import Sequence
 

@@ -44,6 +44,8 @@ from shared.devtools.suite import Suite
 from shared.provision.postgres import APP_SETTINGS
 
 SHARES = (0.15, 0.5, 0.8)
+BOTH_SHARE = 0.5
+"""Of the suite's capacity: the load at which the floor's latency is measured too, for a ratio that travels."""
 HTTP_SHARE = 0.5
 """Of what came through over HTTP: the load at which its latency is measured."""
 OVERRIDES = {"BEEGRID_RATE_LIMIT_PER_MINUTE": "10000000"}
@@ -165,8 +167,10 @@ async def _measure(sides: Sides, options: argparse.Namespace, console: Console) 
     found["five_hops"]["records_per_batch"] = sides.batch_sizes
     found["paced"] = []
     if not options.only_throughput:
-        found["paced"] = await _paced(sides.suite, found["five_hops"]["per_second"], yard, options, console)
-        found["http"] = await _http(sides.suite, found["five_hops"]["per_second"], options, console)
+        capacity = found["five_hops"]["per_second"]
+        found["paced"] = await _paced(sides.suite, capacity, yard, options, console)
+        found["http"] = await _http(sides.suite, capacity, options, console)
+        found["five_hops"]["floor"]["paced"] = await _paced_floor(sides, capacity, options, console)
     bare_counts = await sides.floor.reconcile()
     found |= await sides.suite.reconcile()
     found["counts"] = {SUITE: found["counts"], FLOOR: bare_counts["counts"]}
@@ -221,6 +225,17 @@ async def _paced(
         console.print(f"  at {share:.0%} of the capacity: p50 {one.p50_ms:.0f} ms, p99 {one.p99_ms:.0f} ms")
         found.append({**asdict(one), "per_second": round(per_second), "p99_over_l": round(one.p99_ms / yard.l_ms, 1)})
     return found
+
+
+async def _paced_floor(sides: Sides, capacity: float, options: argparse.Namespace, console: Console) -> dict[str, Any]:
+    """How long the same load takes through the bare hops."""
+    await sides.switch(FLOOR, WARM)
+    per_second = BOTH_SHARE * capacity
+    people = riders(max(2, int(per_second * (options.settle_seconds + options.paced_seconds))))
+    await settle_riders(sides.floor.installation, people)
+    one = await paced(sides.floor, BOTH_SHARE, per_second, people, options.settle_seconds)
+    console.print(f"  the floor at that half: p50 {one.p50_ms:.0f} ms, p99 {one.p99_ms:.0f} ms")
+    return {**asdict(one), "per_second": round(per_second)}
 
 
 async def _http(bench: Bench, capacity: float, options: argparse.Namespace, console: Console) -> dict[str, Any]:

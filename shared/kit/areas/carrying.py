@@ -18,7 +18,7 @@ LOOKS_UNTIL_STEADY = 60
 """Looks in a row that find nothing, after which what the map moves counts as carried: ten minutes."""
 STEADY_EVERY = 30
 """From then on every so many turns, each five minutes: areas that vanished stay known for good, and so would the looks.
-What comes late under their codes is its successors' to see and to be told of all the while."""
+What comes late under their codes is its successors' to see and to be notified of all the while."""
 
 Count = Callable[[Connection, Sequence[str]], Awaitable[dict[str, dict[str, int]]]]
 """What is kept under each of these codes: number by code, by the name of the thing."""

@@ -66,7 +66,7 @@ class Host(Protocol):
         """The service's connections."""
 
     def committed(self) -> None:
-        """Told after each commit that may have queued events."""
+        """Informed after each commit that may have queued events."""
 
 
 class TookEffect(Exception):
@@ -362,7 +362,7 @@ class TopicConsumer:
             )
         return True
 
-    # --- what it tells ----------------------------------------------------------------------------------------------
+    # --- what it says ----------------------------------------------------------------------------------------------
 
     @property
     def _kafka(self) -> AIOKafkaConsumer | None:

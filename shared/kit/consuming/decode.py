@@ -153,7 +153,7 @@ def with_id(headers: KafkaHeaders, partition: int, offset: int, timestamp_ms: in
 
 
 def _mode(headers: KafkaHeaders) -> str:
-    """The media type that the headers tell."""
+    """The media type that the headers name."""
     return next(
         (
             media_type((value or b"").decode("ascii", "replace"))
@@ -170,10 +170,10 @@ def _foreign_parts(record: Record) -> tuple[dict[str, str], bytes]:
     Raises:
         EnvelopeError: what it states is null, not UTF-8, or not what CloudEvents says.
     """
-    told = _mode(record.headers)
-    if told == BATCHED:
+    mode = _mode(record.headers)
+    if mode == BATCHED:
         raise EnvelopeError("a record is one event: batches of CloudEvents are not read")
-    if told == STRUCTURED:
+    if mode == STRUCTURED:
         event = read_structured(record.value or b"")
         headers = normalise(record.headers)
         traceparent = event.attributes.get("traceparent") or headers.get("traceparent", "")
@@ -278,5 +278,5 @@ def _reason(error: ValidationError) -> tuple[str, str]:
     errors = error.errors(include_url=False, include_context=False, include_input=False)
     if errors[0]["type"] == "json_invalid":
         return "not_json", errors[0]["msg"][:200]
-    told = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in errors[:8])
-    return "schema", told[:1000]
+    found = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in errors[:8])
+    return "schema", found[:1000]

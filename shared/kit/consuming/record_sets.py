@@ -2,7 +2,7 @@
 
 aiokafka's own reader raises out of the fetch for an unknown codec, a payload that can't be unpacked, a header name that
 is not UTF-8. By then it has taken the records of other partitions and dropped them. This reader hands such a record, or
-the whole batch where no record can be told, to the consumer as `Broken`, in its place among the readable ones.
+the whole batch where no record can be recognised, to the consumer as `Broken`, in its place among the readable ones.
 
 It takes the place of two names in aiokafka's fetcher (`install`): the fetcher walks batches through it, and everything
 that depends on a batch's content happens below it. Whatever that raises nevertheless stays with its batch: the batch
@@ -128,8 +128,8 @@ class RecordSets:
             return
         _failures[name] = times + 1, now_s
         kind = type(error).__name__
-        told = {"topic": place.topic, "partition": place.partition, "offset": name[0], "bytes": len(self._raw)}
-        log.error("batch_raises", **told, error=kind, times=times + 1)
+        facts = {"topic": place.topic, "partition": place.partition, "offset": name[0], "bytes": len(self._raw)}
+        log.error("batch_raises", **facts, error=kind, times=times + 1)
         if times + 1 >= FAILURES_MAX:
             _given_up[name] = f"reading it raised {kind}"
 

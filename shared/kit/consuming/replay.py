@@ -77,8 +77,8 @@ class Replayer:
                 raise
             log.warning("replay_failed", topic=topic, letters=len(group.ids), error=type(error).__name__)
             return [Outcome(topic, shown, group.ids, False, f"{type(error).__name__}: {error}"[:500])]
-        told = f"{known} had taken effect by another way already" if known else ""
-        outcomes = [Outcome(topic, shown, tuple(done), True, told)]
+        note = f"{known} had taken effect by another way already" if known else ""
+        outcomes = [Outcome(topic, shown, tuple(done), True, note)]
         if empty:
             outcomes.append(Outcome(topic, shown, tuple(letter.id for letter in empty), False, _why_not(empty)))
         return outcomes

@@ -99,7 +99,7 @@ async def plain(request: Request, *, event: bool, events: str | None, items_max:
 
 
 def _shaped(request: Request, raw: bytes) -> Request:
-    """The request with its body read, where that must be looked at; what is no JSON is told by who reads it next."""
+    """The request with its body read, where that must be looked at; what is no JSON is refused by who reads it next."""
     if not json_bounds.needs_check(raw):
         return request
     try:
@@ -141,7 +141,7 @@ def _binary(request: Request, *, alone: bool) -> list[Stated]:
     if not names:
         return []
     if not alone:
-        raise MALFORMED_EVENT(f"headers tell of one event: send a batch as {BATCHED}")
+        raise MALFORMED_EVENT(f"headers name one event: send a batch as {BATCHED}")
     attributes: dict[str, str] = {}
     for name in names:
         values = request.headers.getlist(name)

@@ -1,4 +1,4 @@
-"""Lists in request bodies of which each item stands for itself: a bad one is told beside its neighbours' results.
+"""Lists in request bodies of which each item stands for itself: a bad one is answered beside its neighbours' results.
 
     class ReportsIn(BaseModel):
         reports: list[Annotated[ReportIn, EACH]]        # at run time: ReportIn or Malformed

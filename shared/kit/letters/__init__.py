@@ -1,1 +1,1 @@
-"""Dead letters: stored whole, told on the topic's partner, bounded, and the limit at which a topic stands still."""
+"""Dead letters: stored whole, published on the partner topic, bounded, and the limit at which a topic stands still."""

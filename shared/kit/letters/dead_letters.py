@@ -1,4 +1,4 @@
-"""Dead letters: records that can't take effect, kept whole in the service's schema and told on the topic's partner.
+"""Dead letters: records that can't take effect, kept whole in the service's schema, published on the partner topic.
 
 The row and the event on `<topic>.dlq` are written in one transaction through the outbox, so neither can be missing.
 Replay happens in the service itself, from the row: no other reader of the topic sees the record again.
@@ -13,9 +13,9 @@ from uuid import UUID
 import asyncpg
 
 from shared.events.outside import cleaned
-from shared.kit.letters import letter_bounds, letters_told
+from shared.kit.letters import letter_bounds, partner_records
 from shared.kit.letters.letter_bounds import Bounds, Keeping
-from shared.kit.letters.letters_told import DETAIL_LENGTH_MAX
+from shared.kit.letters.partner_records import DETAIL_LENGTH_MAX
 from shared.kit.messaging import inbox
 from shared.kit.messaging.headers import pack, unpack
 from shared.kit.messaging.work import OutboxRow, Record
@@ -214,7 +214,7 @@ async def bury(
     stored = await _store(conn, letters, now)
     if room is not None:
         await room([*stored, *counted])
-    return [letters_told.one(b, consumer, now) for b in stored] + letters_told.many(counted, consumer, now)
+    return [partner_records.one(b, consumer, now) for b in stored] + partner_records.many(counted, consumer, now)
 
 
 async def _store(conn: Connection, letters: Sequence[tuple[Burial, Sequence[str]]], now: datetime) -> list[Burial]:
@@ -247,7 +247,7 @@ def _left_out(burial: Burial) -> Burial:
 async def _without_erased(
     conn: Connection, burials: Sequence[Burial], riders: Sequence[Sequence[str]]
 ) -> Sequence[Burial]:
-    """The same as an erasure leaves them: a late letter tells nobody's words, nor does what is told of it."""
+    """The same as an erasure leaves them: a late letter holds nobody's words, nor does what is published of it."""
     erased = await erased_of(conn, (one for named in riders for one in named))
     if not erased:
         return burials

@@ -117,12 +117,12 @@ class LimitReached(Exception):
 
 @dataclass(slots=True)
 class Allowances:
-    """What one consumer of one process has seen since it began: records that took effect, by topic, as it tells the
+    """What one consumer of one process has seen since it began: records that took effect, by topic, as it states to the
     database with each burial."""
 
     limit: Limit
     effects: Counter[str] = field(default_factory=Counter)
-    _told: Counter[tuple[str, str]] = field(default_factory=Counter)
+    _stated: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def took_effect(self, live: Iterable[Event[Any]], rejections: Iterable[Rejection]) -> None:
         """Note what a committed transaction has handled, but for what its handler refused."""
@@ -132,7 +132,7 @@ class Allowances:
     async def use(self, conn: Connection, burials: Sequence[Burial]) -> None:
         """Ask for room for new letters, in their transaction, which has to be rolled back where there is none.
 
-        What took effect and is told in a transaction that is rolled back is told again by the next.
+        What took effect and is stated in a transaction that is rolled back is stated again by the next.
 
         Raises:
             LimitReached: some have no room.
@@ -148,17 +148,17 @@ class Allowances:
         await conn.execute(SQL_ALLOWANCES_MAKE, *zip(*pairs, strict=True))
         limit, full = self.limit, dict[str, str]()
         for pair in pairs:
-            told = self.effects[pair[0]] - self._told[pair]
-            numbers = asked[pair], told, limit.share, limit.letters_max, limit.within_s, STOOD_FOR_S
+            fresh = self.effects[pair[0]] - self._stated[pair]
+            numbers = asked[pair], fresh, limit.share, limit.letters_max, limit.within_s, STOOD_FOR_S
             if await conn.fetchval(SQL_ALLOWANCE_USE, *pair, *numbers) is None:
                 full.setdefault(*pair)
         if full:
             raise LimitReached(full)
 
     def used(self, burials: Iterable[Burial]) -> None:
-        """Note that a burial is committed, and with it what was told."""
+        """Note that a burial is committed, and with it what was stated."""
         for pair in causes_of(burials):
-            self._told[pair] = self.effects[pair[0]]
+            self._stated[pair] = self.effects[pair[0]]
 
 
 def stands_still(since: datetime, cause: str) -> str:

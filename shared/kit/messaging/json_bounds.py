@@ -62,7 +62,7 @@ def too_many(error: ValidationError, named_max: int) -> PydanticCustomError | No
 
 
 def count_of(errors: Iterable[Mapping[str, Any]]) -> int:
-    """How many fields pydantic's error dicts tell of."""
+    """How many fields pydantic's error dicts name."""
     return sum(int(one["ctx"]["count"]) if one["type"] == TOO_MANY else 1 for one in errors)
 
 

@@ -1,7 +1,7 @@
 """Tombstones: records without a value, by which a key leaves a topic that keeps the latest state of each key.
 
 A tombstone is no poison: its event's id goes through the inbox like any other, and it keeps its place in its key's
-order. A handler that keeps state of the key is told of it; a service that loses that state by other means (an order to
+order. A handler that keeps state of the key hears of it; a service that loses that state by other means (an order to
 forget a rider) need not be. On topics of facts a record without a value is still a dead letter.
 """
 

@@ -77,7 +77,7 @@ SELECT CASE
 FROM (SELECT min(id) AS low, max(id) AS high FROM outbox WHERE id > $1) span
 """
 SQL_STATE = "SELECT floor, depth, oldest_at, told_at > now() - make_interval(secs => $1) AS fresh FROM outbox_state"
-SQL_TELL = "UPDATE outbox_state SET floor = greatest(floor, $1), depth = $2, oldest_at = $3, told_at = now()"
+SQL_SHOW_BACKLOG = "UPDATE outbox_state SET floor = greatest(floor, $1), depth = $2, oldest_at = $3, told_at = now()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,7 @@ class Relay:
                 await conn.close(timeout=2)
 
     async def _announce(self, conn: Connection) -> None:
-        """Wait until the next try to lead; tell the leader once what this process has committed by then."""
+        """Wait until the next try to lead; show the leader once what this process has committed by then."""
         until_s = clock.monotonic_s() + LEADER_RETRY_S
         if await self._woken(LEADER_RETRY_S):
             self._wake.clear()
@@ -268,7 +268,7 @@ class Relay:
     async def _tell(self, conn: Connection) -> None:
         """Measure what waits, and say it to the processes that don't lead."""
         found = await self._look(conn, self._backlog.top)
-        await conn.execute(SQL_TELL, self._backlog.floor, found.rows, found.oldest_at)
+        await conn.execute(SQL_SHOW_BACKLOG, self._backlog.floor, found.rows, found.oldest_at)
         self._measured_s = clock.monotonic_s()
 
     async def _hear(self, conn: Connection) -> None:

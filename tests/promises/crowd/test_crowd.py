@@ -22,7 +22,7 @@ from services.cases.domain import Order, Person
 from services.cases.duplicates import DuplicateRule
 from services.cases.usecases import Rules, Wish, likeness
 from services.notifications.settings import Settings as NotificationSettings
-from services.notifications.usecases import cases as telling
+from services.notifications.usecases import cases as notifying
 from services.points.store import ledger
 from services.points.usecases import cases as earning
 from services.points.usecases.cases import Terms
@@ -110,14 +110,14 @@ class City:
         ]
         terms = Terms(CATALOGUE, ZoneInfo("Asia/Shanghai"))
         await self.within("points", lambda work: earning.follow_cases(terms, work, heard))
-        await self.within("notifications", lambda work: telling.tell_cases(self.settings, work, heard))
+        await self.within("notifications", lambda work: notifying.notify_of_cases(self.settings, work, heard))
         await self.within("tracking", lambda work: tracking.follow_cases(CATALOGUE, work, heard))
 
     async def finish(self) -> None:
         """What services do in the background."""
         while await self.within("points", earning.settle):
             pass
-        while await self.within("notifications", lambda work: telling.tell_crowd(self.settings, work)):
+        while await self.within("notifications", lambda work: notifying.notify_crowd(self.settings, work)):
             pass
 
 

@@ -15,7 +15,7 @@ from services.notifications.domain import ChannelKind, ChannelParcel
 from services.notifications.outbound.channel import ChannelSender
 from services.notifications.settings import Settings
 from services.notifications.texts import Texts
-from services.notifications.usecases import preferences, sending, telling
+from services.notifications.usecases import notifying, preferences, sending
 from services.notifications.usecases.preferences import WantedChannel
 from shared.catalog import Catalogue
 from shared.kit.auth import Sealer
@@ -86,4 +86,4 @@ async def turn(stage: Stage, sender: ChannelSender) -> int:
 
 
 async def hold(stage: Stage, *riders: UUID) -> None:
-    await stage.hear(partial(telling.tell_movements, stage.settings), *map(moved, riders))
+    await stage.hear(partial(notifying.notify_of_movements, stage.settings), *map(moved, riders))

@@ -14,7 +14,7 @@ from fastapi import FastAPI
 
 from services.notifications.app import build
 from services.notifications.settings import Settings
-from services.notifications.usecases import cases, telling
+from services.notifications.usecases import cases, notifying
 from shared.devtools.installation import Installation
 from shared.events.account_changed import ACCOUNT_CHANGED
 from shared.events.company_changed import CompanyKey
@@ -117,7 +117,7 @@ async def test_a_rider_reads_page_by_page_in_the_own_language(web: httpx.AsyncCl
     await stage.hear(HEARS_RIDERS, rider_is(rider, locale="en"))
     for _ in range(5):
         await stage.hear(
-            lambda work, events: telling.tell_movements(stage.settings, work, events), moved(rider), moved(other)
+            lambda work, events: notifying.notify_of_movements(stage.settings, work, events), moved(rider), moved(other)
         )
     first = (await web.get("/v1/inbox?limit=3", headers=mine)).json()
     rest = (await web.get(f"/v1/inbox?limit=3&cursor={first['cursor']}", headers=mine)).json()
@@ -210,7 +210,7 @@ async def test_a_company_sets_its_webhook_and_is_told(web: httpx.AsyncClient, st
         test = await web.post("/v1/webhooks/test", **signed("POST", "/v1/webhooks/test", {}))
         assert test.status_code == 202
         await stage.hear(
-            lambda work, events: cases.tell_cases(stage.settings, work, events),
+            lambda work, events: cases.notify_of_cases(stage.settings, work, events),
             stepped("closed", 1, await stage.case([new_id()])),
         )
 
@@ -261,7 +261,7 @@ async def test_an_operator_sees_and_retries_what_is_dead(web: httpx.AsyncClient,
     await web.put("/v1/webhooks", **signed("PUT", "/v1/webhooks", {"url": "http://127.0.0.1:9/"}))
     for _ in range(3):
         await stage.hear(
-            lambda work, events: cases.tell_cases(stage.settings, work, events),
+            lambda work, events: cases.notify_of_cases(stage.settings, work, events),
             stepped("closed", 1, await stage.case([new_id()])),
         )
     await stage.rows("UPDATE deliveries SET state = 'dead', reason = 'x', attempts = 8")

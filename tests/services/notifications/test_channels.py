@@ -11,7 +11,7 @@ import pytest
 from services.notifications.domain import Channel, Outcome
 from services.notifications.outbound import channel as outbound
 from services.notifications.store import people
-from services.notifications.usecases import cases, preferences, sending, telling
+from services.notifications.usecases import cases, notifying, preferences, sending
 from services.notifications.usecases.preferences import Outdated, UnknownChannel, WantedChannel
 from shared.devtools.infra.ports import free_port
 from shared.kit import clock
@@ -93,8 +93,8 @@ async def test_quiet_hours_put_off_without_an_attempt(stage: Stage, monkeypatch:
     await choose(stage, rider, "mail", "zhang@example.cn", quiet=(time(11), time(13)))
     at(monkeypatch, NOON)
     async with stage.pool.acquire() as conn, conn.transaction():
-        work = telling.Work(conn, now=NOON)
-        await telling.tell_movements(stage.settings, work, [moved(rider)])
+        work = notifying.Work(conn, now=NOON)
+        await notifying.notify_of_movements(stage.settings, work, [moved(rider)])
     assert await sending.claim_channels(stage.pool, stage.settings) == []
     [waiting] = await stage.deliveries("pending")
     assert (waiting.attempts, waiting.next_attempt_at) == (0, NOON + timedelta(hours=1))
@@ -108,7 +108,7 @@ async def test_a_group_bot_gets_twenty_a_minute(stage: Stage, monkeypatch: pytes
     async with stage.pool.acquire() as conn:
         await people.put_channel(conn, bot, None, NOON)
     start = clock.now()
-    await stage.hear(partial(cases.tell_cases, stage.settings), *(stepped("opened") for _ in range(10)))
+    await stage.hear(partial(cases.notify_of_cases, stage.settings), *(stepped("opened") for _ in range(10)))
     left: list[int] = []
     for second in range(0, 31):
         at(monkeypatch, start + timedelta(seconds=second, milliseconds=500))

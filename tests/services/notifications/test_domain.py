@@ -1,4 +1,4 @@
-"""When a failed telling is tried again, and what may be stored."""
+"""When a failed message is tried again, and what may be stored."""
 
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo

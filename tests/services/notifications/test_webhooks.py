@@ -58,7 +58,7 @@ async def step(stage: Stage, *companies: str, reports: int = 2, transition: str 
         stepped(transition, reports, await stage.case([new_id() for _ in range(reports)], company))
         for company in companies
     ]
-    await stage.hear(partial(cases.tell_cases, stage.settings), *events)
+    await stage.hear(partial(cases.notify_of_cases, stage.settings), *events)
 
 
 async def test_a_company_learns_of_its_own_reports_signed(stage: Stage, sender: WebhookSender) -> None:
@@ -80,10 +80,10 @@ async def test_an_attached_report_is_told_alone(stage: Stage, sender: WebhookSen
         receiver.secrets = [await register(stage, receiver.url)]
         opened, attached = reported([new_id(), new_id()])
         for event in (opened, attached):  # a turn each: what one turn sends arrives in any order
-            await stage.hear(partial(cases.tell_cases, stage.settings), event)
+            await stage.hear(partial(cases.notify_of_cases, stage.settings), event)
             await turn(stage, sender)
         told = stepped("claimed", 2, opened.data.case_id)
-        await stage.hear(partial(cases.tell_cases, stage.settings), told)
+        await stage.hear(partial(cases.notify_of_cases, stage.settings), told)
         await turn(stage, sender)
     first, second = (str(event.data.report.report_id) for event in (opened, attached))
     assert [body["data"]["report_ids"] for body in receiver.taken] == [[first], [second], [first, second]]
@@ -276,7 +276,7 @@ async def test_a_switched_off_webhook_gives_up_what_waits(stage: Stage) -> None:
     [dead] = await stage.deliveries("dead")
     assert "switched off" in (dead.reason or "")
     async with stage.pool.acquire() as conn:
-        assert await webhooks.tellable(conn) == {}
+        assert await webhooks.active_by_company(conn) == {}
 
 
 async def test_what_cannot_be_delivered_in_time_is_given_up(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

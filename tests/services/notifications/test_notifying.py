@@ -7,7 +7,7 @@ import pytest
 
 from services.notifications.domain import TEMPLATES, Channel
 from services.notifications.store import messages, people
-from services.notifications.usecases import cases, telling
+from services.notifications.usecases import cases, notifying
 from services.notifications.usecases import preferences as choices
 from shared.kit.areas import AreaTree, KnownArea
 from shared.kit.areas import store as known_store
@@ -47,7 +47,7 @@ async def add_channel(stage: Stage, rider: UUID | None, topics: tuple[str, ...],
 async def test_a_hold_says_where_the_report_is_and_what_it_earns(stage: Stage) -> None:
     rider = new_id()
     held = moved(rider)
-    await stage.hear(partial(telling.tell_movements, stage.settings), held)
+    await stage.hear(partial(notifying.notify_of_movements, stage.settings), held)
     [message] = await inbox(stage, rider)
     assert (message.message_id, message.topic, message.template) == (held.id, "points", "report_accepted")
     assert message.params["grid_code"] == GRID
@@ -60,8 +60,8 @@ async def test_the_same_event_tells_once(stage: Stage) -> None:
     await add_channel(stage, rider, ("points", "case"))
     held, claimed = moved(rider), stepped("claimed", 2, await stage.case([rider, other]))
     for _ in range(3):
-        await stage.hear(partial(telling.tell_movements, stage.settings), held)
-        await stage.hear(partial(cases.tell_cases, stage.settings), claimed)
+        await stage.hear(partial(notifying.notify_of_movements, stage.settings), held)
+        await stage.hear(partial(cases.notify_of_cases, stage.settings), claimed)
     assert len(await inbox(stage, rider)) == 2
     assert len(await inbox(stage, other)) == 1
     assert len(await stage.deliveries("pending")) == 2
@@ -79,7 +79,7 @@ async def test_the_same_event_tells_once(stage: Stage) -> None:
 async def test_movements(stage: Stage, movement: str, source: str, template: str | None) -> None:
     rider = new_id()
     told = moved(rider, movement, source=source, amount=-20, reason="来电13812345678")
-    await stage.hear(partial(telling.tell_movements, stage.settings), told)
+    await stage.hear(partial(notifying.notify_of_movements, stage.settings), told)
     found = await inbox(stage, rider)
     assert [one.template for one in found] == ([template] if template else [])
     for one in found:
@@ -90,7 +90,7 @@ async def test_movements(stage: Stage, movement: str, source: str, template: str
 
 async def test_a_hold_without_a_grid_still_tells(stage: Stage) -> None:
     rider = new_id()
-    await stage.hear(partial(telling.tell_movements, stage.settings), moved(rider, grid_code=None))
+    await stage.hear(partial(notifying.notify_of_movements, stage.settings), moved(rider, grid_code=None))
     assert [one.template for one in await inbox(stage, rider)] == ["report_held"]
 
 
@@ -100,7 +100,7 @@ async def test_a_hold_without_a_grid_still_tells(stage: Stage) -> None:
 async def test_every_reporter_is_told_each_step(stage: Stage, transition: str) -> None:
     riders = [new_id() for _ in range(3)]
     told = stepped(transition, 3, await stage.case(riders), note="请打 13812345678")
-    await stage.hear(partial(cases.tell_cases, stage.settings), told)
+    await stage.hear(partial(cases.notify_of_cases, stage.settings), told)
     for rider in riders:
         [message] = await inbox(stage, rider)
         assert TEMPLATES[message.template] <= message.params.keys()
@@ -111,7 +111,7 @@ async def test_every_reporter_is_told_each_step(stage: Stage, transition: str) -
 @pytest.mark.parametrize("transition", ["opened", "attached", "repeated", "returned", "redispatched", "info_given"])
 async def test_steps_that_are_not_told(stage: Stage, transition: str) -> None:
     rider = new_id()
-    await stage.hear(partial(cases.tell_cases, stage.settings), stepped(transition, 1, await stage.case([rider])))
+    await stage.hear(partial(cases.notify_of_cases, stage.settings), stepped(transition, 1, await stage.case([rider])))
     assert await inbox(stage, rider) == []
 
 
@@ -121,7 +121,7 @@ async def test_steps_that_are_not_told(stage: Stage, transition: str) -> None:
 ])  # fmt: skip
 async def test_redemptions(stage: Stage, state: str, template: str | None) -> None:
     rider = new_id()
-    await stage.hear(partial(telling.tell_redemptions, stage.settings), redeemed(rider, state, expires_at=NOON))
+    await stage.hear(partial(notifying.notify_of_redemptions, stage.settings), redeemed(rider, state, expires_at=NOON))
     found = await inbox(stage, rider)
     assert [one.template for one in found] == ([template] if template else [])
     assert all(TEMPLATES[one.template] <= one.params.keys() for one in found)
@@ -130,8 +130,8 @@ async def test_redemptions(stage: Stage, state: str, template: str | None) -> No
 async def test_only_wanted_topics_leave_the_app(stage: Stage) -> None:
     rider = new_id()
     channel = await add_channel(stage, rider, ("points",))
-    await stage.hear(partial(cases.tell_cases, stage.settings), stepped("claimed", 1, await stage.case([rider])))
-    await stage.hear(partial(telling.tell_movements, stage.settings), moved(rider), moved(new_id()))
+    await stage.hear(partial(cases.notify_of_cases, stage.settings), stepped("claimed", 1, await stage.case([rider])))
+    await stage.hear(partial(notifying.notify_of_movements, stage.settings), moved(rider), moved(new_id()))
     [queued] = await stage.deliveries("pending")
     assert (queued.target_id, queued.template) == (channel, "report_accepted")
     assert len(await inbox(stage, rider)) == 2
@@ -141,7 +141,7 @@ async def test_an_emergency_is_told_to_its_area_at_once(stage: Stage) -> None:
     here = await add_channel(stage, None, ("emergency",), area="330114")
     await add_channel(stage, None, ("emergency",), area="330106")
     await stage.hear(
-        partial(cases.tell_cases, stage.settings),
+        partial(cases.notify_of_cases, stage.settings),
         stepped("opened"),
         stepped("opened", level="routine"),
         stepped("claimed"),
@@ -163,7 +163,7 @@ async def test_an_area_is_no_beginning_of_a_code(stage: Stage) -> None:
     other = await add_channel(stage, None, ("emergency",), area="330106")
     known = KnownAreas(lambda: stage.pool, 60)
     known.tree = tree
-    tell = partial(cases.tell_cases, stage.settings, known=known)
+    tell = partial(cases.notify_of_cases, stage.settings, known=known)
     await stage.hear(tell, stepped("opened", grid_code="G10"))
     assert {one.target_id for one in await stage.deliveries("pending")} == {above, itself}
     await stage.hear(tell, stepped("opened", grid_code="G11"))
@@ -212,7 +212,7 @@ async def test_who_left_loses_addresses_and_who_was_erased_everything(stage: Sta
     left, erased, stays = riders = [new_id() for _ in range(3)]
     for rider in riders:
         await add_channel(stage, rider, ("points",))
-    await stage.hear(partial(telling.tell_movements, stage.settings), *map(moved, riders))
+    await stage.hear(partial(notifying.notify_of_movements, stage.settings), *map(moved, riders))
     await stage.hear(
         HEARS_RIDERS,
         rider_is(left, 2, active=False),
@@ -226,7 +226,7 @@ async def test_who_left_loses_addresses_and_who_was_erased_everything(stage: Sta
     assert [len(await inbox(stage, rider)) for rider in riders] == [1, 0, 1]
     assert {one.target_id for one in await stage.deliveries("pending")}.isdisjoint({erased})
     # late events write nothing again
-    await stage.hear(partial(telling.tell_movements, stage.settings), moved(erased), moved(stays))
+    await stage.hear(partial(notifying.notify_of_movements, stage.settings), moved(erased), moved(stays))
     await stage.hear(HEARS_RIDERS, rider_is(erased, 3))
     assert [len(await inbox(stage, rider)) for rider in riders] == [1, 0, 2]
     for table in ("known_riders", "messages", "deliveries", "channels", "preferences"):
@@ -253,7 +253,7 @@ async def test_the_number_of_statements_does_not_depend_on_the_batch(stage: Stag
         with conn.query_logger(lambda record: seen.append(record.query)):
             async with conn.transaction():
                 work = await begin(conn)
-                await telling.tell_movements(stage.settings, work, [moved(new_id()) for _ in range(size)])
+                await notifying.notify_of_movements(stage.settings, work, [moved(new_id()) for _ in range(size)])
     assert len([query for query in seen if "messages" in query]) == 1
     assert len(seen) == 4  # with BEGIN, the time and COMMIT
 

@@ -1,4 +1,4 @@
-"""What is told of dead letters on `<topic>.dlq`: the record as it was, and why it is there, in headers."""
+"""What is published of dead letters on `<topic>.dlq`: the record as it was, and why it is there, in headers."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -12,12 +12,12 @@ from shared.kit.messaging.kafka import DLQ_BYTES_MAX
 from shared.kit.messaging.work import OutboxRow, Record
 
 DETAIL_LENGTH_MAX = 2_000
-TOLD_BYTES_MAX = DLQ_BYTES_MAX - 8 * 1024
-TOLD_KEY_BYTES_MAX = 1_024
+RECORD_BYTES_MAX = DLQ_BYTES_MAX - 8 * 1024
+KEY_BYTES_MAX = 1_024
 
 
-class Told(Protocol):
-    """What is told of one burial."""
+class Buried(Protocol):
+    """What is published of one burial."""
 
     @property
     def record(self) -> Record:
@@ -44,43 +44,43 @@ class Told(Protocol):
         """kept, or why it isn't."""
 
 
-def one(letter: Told, consumer: str, now: datetime) -> OutboxRow:
+def one(letter: Buried, consumer: str, now: datetime) -> OutboxRow:
     """The event about one letter."""
-    record, told = letter.record, _why(letter, consumer, now)
+    record, texts = letter.record, _why(letter, consumer, now)
     if letter.content != "kept":
-        told["dlq-content"] = letter.content
-    headers = [*record.headers, *_texts(told)]
-    value, room = record.value or b"", TOLD_BYTES_MAX - sum(len(name) + len(text or b"") for name, text in headers)
-    if len(record.key or b"") > TOLD_KEY_BYTES_MAX:
-        record = replace(record, key=(record.key or b"")[:TOLD_KEY_BYTES_MAX])
+        texts["dlq-content"] = letter.content
+    headers = [*record.headers, *_texts(texts)]
+    value, room = record.value or b"", RECORD_BYTES_MAX - sum(len(name) + len(text or b"") for name, text in headers)
+    if len(record.key or b"") > KEY_BYTES_MAX:
+        record = replace(record, key=(record.key or b"")[:KEY_BYTES_MAX])
     if room < len(value):
         # What was compressed on its way in may be larger than any topic takes. The letter in the database is whole.
-        told["dlq-cut"] = str(len(value))
-        headers = [*(record.headers if room > 0 else ()), *_texts(told)]
-        value = value[: room if room > 0 else TOLD_BYTES_MAX // 2]
+        texts["dlq-cut"] = str(len(value))
+        headers = [*(record.headers if room > 0 else ()), *_texts(texts)]
+        value = value[: room if room > 0 else RECORD_BYTES_MAX // 2]
     return _row(record, value, headers, now)
 
 
-def many(letters: Iterable[Told], consumer: str, now: datetime) -> list[OutboxRow]:
+def many(letters: Iterable[Buried], consumer: str, now: datetime) -> list[OutboxRow]:
     """The events about records that are only counted: one for those of a partition that have one reason."""
-    groups: dict[tuple[str, int, str, str], list[Told]] = {}
+    groups: dict[tuple[str, int, str, str], list[Buried]] = {}
     for letter in letters:
         record = letter.record
         groups.setdefault((record.topic, record.partition, letter.status, letter.code), []).append(letter)
     return [_of_group(group, consumer, now) for group in groups.values()]
 
 
-def _of_group(group: Sequence[Told], consumer: str, now: datetime) -> OutboxRow:
+def _of_group(group: Sequence[Buried], consumer: str, now: datetime) -> OutboxRow:
     first = min(group, key=lambda letter: letter.record.offset)
-    told = _why(first, consumer, now) | {
+    texts = _why(first, consumer, now) | {
         "dlq-content": "counted",
         "dlq-records": str(len(group)),
         "dlq-last-offset": str(max(letter.record.offset for letter in group)),
     }
-    return _row(replace(first.record, key=None, headers=()), b"", list(_texts(told)), now)
+    return _row(replace(first.record, key=None, headers=()), b"", list(_texts(texts)), now)
 
 
-def _why(letter: Told, consumer: str, now: datetime) -> dict[str, str]:
+def _why(letter: Buried, consumer: str, now: datetime) -> dict[str, str]:
     record = letter.record
     return {
         "dlq-topic": record.topic,
@@ -95,8 +95,8 @@ def _why(letter: Told, consumer: str, now: datetime) -> dict[str, str]:
     }
 
 
-def _texts(told: Mapping[str, str]) -> KafkaHeaders:
-    return tuple((name, text.encode()) for name, text in told.items())
+def _texts(texts: Mapping[str, str]) -> KafkaHeaders:
+    return tuple((name, text.encode()) for name, text in texts.items())
 
 
 def _row(record: Record, value: bytes, headers: Sequence[tuple[str, bytes | None]], now: datetime) -> OutboxRow:

@@ -24,21 +24,21 @@ from shared.kit.messaging.work import Event, Work
 from shared.kit.privacy.masking import masked_each
 
 
-async def tell_movements(settings: Settings, work: Work, events: Sequence[Event[AccountChanged]]) -> None:
+async def notify_of_movements(settings: Settings, work: Work, events: Sequence[Event[AccountChanged]]) -> None:
     """Points: held with the case opened, posted, voided, reversed, or none and why. One statement."""
     moved = [event for event in events if (event.data.source, event.data.movement) in MOVEMENTS]
     reasons = await notes(event.data.reason or "" for event in moved)  # codes, or an operator's own words
-    told = [_movement(event, reason or None) for event, reason in zip(moved, reasons, strict=True)]
-    await tell(settings, work, told)
+    lines = [_movement(event, reason or None) for event, reason in zip(moved, reasons, strict=True)]
+    await notify(settings, work, lines)
     for event in events:
         # the report's id says when intake accepted it
         if event.data.source == "report" and event.data.movement == "held" and (at := made_at(event.data.source_id)):
             metrics.TIME_TO_NOTIFIED.observe((work.now - at).total_seconds())
 
 
-async def tell_redemptions(settings: Settings, work: Work, events: Sequence[Event[RedemptionChanged]]) -> None:
+async def notify_of_redemptions(settings: Settings, work: Work, events: Sequence[Event[RedemptionChanged]]) -> None:
     """Vouchers: issued, used, expired, refused. One statement."""
-    told = []
+    lines = []
     for event in events:
         data = event.data
         if (template := REDEMPTIONS.get(data.state)) is None:
@@ -50,14 +50,14 @@ async def tell_redemptions(settings: Settings, work: Work, events: Sequence[Even
             "expires_at": data.expires_at,
             "redemption_id": data.redemption_id,
         }
-        told.append(_message(event, data.rider_id, "rewards", template, params))
-    await tell(settings, work, told)
+        lines.append(_message(event, data.rider_id, "rewards", template, params))
+    await notify(settings, work, lines)
 
 
-async def tell(settings: Settings, work: Work, told: list[Message]) -> None:
+async def notify(settings: Settings, work: Work, lines: list[Message]) -> None:
     """Put messages into inboxes, and queue what is to leave."""
-    await messages.tell(work.conn, told, attempts_allowed=settings.delivery_attempts_max, now=work.now)
-    for template, number in Counter(message.template for message in told).items():
+    await messages.deliver(work.conn, lines, attempts_allowed=settings.delivery_attempts_max, now=work.now)
+    for template, number in Counter(message.template for message in lines).items():
         metrics.MESSAGES.labels(template).inc(number)
 
 

@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime
+from importlib import import_module
+from importlib.util import find_spec
 from itertools import count
 from typing import Any, TypeVar
 from uuid import UUID, uuid5
@@ -40,6 +42,14 @@ _SPACE = UUID(int=7)
 _OFFSETS = count()
 T = TypeVar("T")
 UseCase = Callable[[Work, Sequence[Event[Any]]], Awaitable[Any]]
+
+
+def declared(service: str, file: str, name: str) -> Any:
+    """What a service's tests say in tests/services/<service>/<file>.py under a name; None where they say nothing."""
+    folder = f"tests.services.{service}"
+    if find_spec(folder) is None or find_spec(f"{folder}.{file}") is None:
+        return None
+    return getattr(import_module(f"{folder}.{file}"), name, None)
 
 
 # --- what a service hears ---------------------------------------------------------------------------------------------

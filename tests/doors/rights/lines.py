@@ -7,13 +7,12 @@ nothing out; `self` the person or company whom the object belongs to. A role tha
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any, Literal
 from uuid import UUID
 
 from shared.kit.auth.principal import ROLES
 from shared.kit.service import Service
+from tests.support import declared
 
 Scope = Literal["any", "area", "city", "self"]
 Maker = Callable[..., Awaitable[UUID | str]]
@@ -82,10 +81,9 @@ def rights_of(service: str) -> Rights:
     Raises:
         LookupError: they declare nothing.
     """
-    module = place_of(service).removesuffix(".py").replace("/", ".")
-    if find_spec(module.removesuffix(".rights")) is None or find_spec(module) is None:
+    found = declared(service, "rights", "RIGHTS")
+    if found is None:
         raise LookupError(f"{place_of(service)} is missing: it says who gets what of {service}")
-    found = import_module(module).RIGHTS
     assert isinstance(found, Rights)
     return found
 

@@ -34,7 +34,7 @@ from shared.kit.messaging.work import Event, Work
 from shared.kit.postgres.db import Pool
 from shared.kit.settings import KitSettings
 from shared.provision.postgres import owner_role
-from tests.kit.messaging.conftest import settings_for
+from tests.support import settings_of
 
 FULL = os.environ.get("BEEGRID_FAULTS") == "full"
 LONG = 1_000_000
@@ -157,7 +157,7 @@ async def consumer(
 
     async def make(service: str, topic: AnyTopic, handler: Any) -> tuple[TopicConsumer, Pool]:
         pool: Pool = await pool_for(service)
-        quick = settings_for(installation, service, batch_interval_ms=1, handler_attempts_max=2)
+        quick = settings_of(installation, service, batch_interval_ms=1, handler_attempts_max=2)
         return TopicConsumer(Host(service, quick, pool), topic, handler), pool
 
     await empty()

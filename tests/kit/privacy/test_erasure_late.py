@@ -32,7 +32,7 @@ from shared.kit.privacy import letters_of_erased
 from shared.kit.privacy.erasure import Erasure, Leaver
 from shared.kit.settings import KitSettings
 from shared.provision.postgres import owner_role
-from tests.kit.messaging.conftest import settings_for
+from tests.support import settings_of
 
 NOW = datetime(2026, 6, 1, 8, tzinfo=UTC)
 ROOMY = Bounds(1 << 40, 1 << 30)
@@ -183,7 +183,7 @@ async def test_a_consumer_that_lags_writes_nothing_of_them(installation: Install
     async def fails(_work: Work, events: Sequence[Event[Any]]) -> None:
         raise ValueError(f"can't take {[event.record.value for event in events]!r}")
 
-    settings = settings_for(installation, "routing", batch_interval_ms=1, handler_attempts_max=2)
+    settings = settings_of(installation, "routing", batch_interval_ms=1, handler_attempts_max=2)
     consumer = TopicConsumer(Host("routing", settings, pool), REPORT_RECEIVED, fails)
     await erase(pool, rider)
     for batch in (2, 1):

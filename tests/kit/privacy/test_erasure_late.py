@@ -3,7 +3,6 @@
 import itertools
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -30,8 +29,8 @@ from shared.kit.messaging.work import Event, OutboxRow, Record, Work, begin
 from shared.kit.postgres.db import Connection, Pool
 from shared.kit.privacy import letters_of_erased
 from shared.kit.privacy.erasure import Erasure, Leaver
-from shared.kit.settings import KitSettings
 from shared.provision.postgres import owner_role
+from tests.kit.hosting import Host
 from tests.support import settings_of
 
 NOW = datetime(2026, 6, 1, 8, tzinfo=UTC)
@@ -161,17 +160,6 @@ async def test_what_is_no_event_loses_it_too(pool: Pool, changes: dict[str, Any]
     if not late:
         await erase(pool, rider)
     assert list(found(await letter(pool, id_))) == []
-
-
-@dataclass
-class Host:
-    """What a consumer needs of its service."""
-
-    name: str
-    settings: KitSettings
-    pool: Pool
-
-    def committed(self) -> None: ...
 
 
 async def test_a_consumer_that_lags_writes_nothing_of_them(installation: Installation, pool: Pool) -> None:

@@ -135,10 +135,10 @@ class Knocking:
     guarded: set[tuple[str, str]] = field(default_factory=set)
 
     async def thing(self, key: str, line: Line) -> str:
-        """The object that a route is asked about: another one for each request that may change it."""
+        """The object that a route is asked about: another one after each request that may have changed it."""
         if line.needs is None:
             return str(new_id())
-        if key not in self.things or not key.startswith("GET "):
+        if key not in self.things:
             name, *words = line.needs.split()
             self.things[key] = str(await self.rights.objects[name](self.world, *words))
         return self.things[key]
@@ -168,7 +168,13 @@ class Knocking:
         return self.principals[who]
 
     async def admitted(self, key: str, line: Line, policy: Policy, who: Who) -> bool:
-        """What the service does."""
+        """Whether the service lets somebody in. Who was refused has changed nothing: the next meets the same object."""
+        let_in = await self._let_in(key, line, policy, who)
+        if let_in and not key.startswith("GET "):
+            self.things.pop(key, None)
+        return let_in
+
+    async def _let_in(self, key: str, line: Line, policy: Policy, who: Who) -> bool:
         kind = who[0] if who[0] in ("company", "nobody") else "person"
         if not policy.admits(await self.principal(who)):
             if (key, kind) in self.guarded:

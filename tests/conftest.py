@@ -28,6 +28,9 @@ collect_seldom()  # what is imported from here on is the whole house
 MANY_PROCESSES = ("promises", "alerts", "journeys")
 """Folders whose tests start services by the handful: two such files at once would only measure each other."""
 
+LONG = ("tests/tools/infra/test_new_service.py", "tests/doors/rights/test_rights.py")
+"""Files of a minute and more: begun last, one worker would still be at them when the other has nothing left."""
+
 SHARING = ("tests/doors/strangers/",)
 """Folders whose files share what is dear to set up: they stay together."""
 
@@ -57,7 +60,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest first, so that no worker is left with it at the end."""
-    items.sort(key=lambda item: not _starts_many(item.nodeid.split("::")[0]))
+    places = {item.nodeid: item.nodeid.split("::")[0] for item in items}
+    items.sort(key=lambda item: (not _starts_many(places[item.nodeid]), places[item.nodeid] not in LONG))
 
 
 @pytest.fixture(scope="session")

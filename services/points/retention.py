@@ -27,7 +27,8 @@ TABLES = (
         "the daily caps ask for the day of the report, and no report is taken that is older",
         Sweep("earned_on", timedelta(days=60)), per_report=1.0,
     ),
-    Table("rules", "the programme's rules from an instant on", Way.BOUNDED, "as long as the suite", "explains entries"),
+    Table("rules", "the programme's rules from an instant on", Way.BOUNDED, "as long as the suite", "explains entries",
+          seeded=1),
     Table("ledger_rounds", "how far the ledger's check has come", Way.BOUNDED, "one row", "a new leader goes on there"),
     Table(
         "ledger_checkpoints", "what an account's entries came to", Way.BOUNDED, "as the account",

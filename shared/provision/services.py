@@ -1,11 +1,14 @@
 """The services there are: folders of services/ with an about.py. Nobody keeps a list of them."""
 
 import importlib
+import importlib.util
 from functools import cache
 from pathlib import Path
 
 from shared.events.rider_erased import RIDER_ERASED
 from shared.kit.about import About, Secret
+from shared.kit.postgres.retention import Table
+from shared.known.tables import tables_known
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,3 +42,10 @@ def forgetting() -> list[str]:
 def holders(secret: Secret) -> list[str]:
     """The services that declare a secret."""
     return [name for name in service_names() if secret in about(name).secrets]
+
+
+def tables_of(service: str) -> tuple[Table, ...]:
+    """Of a service: what it knows of others' riders and companies, and what it declares of its own tables."""
+    module = f"services.{service}.retention"
+    own = () if importlib.util.find_spec(module) is None else importlib.import_module(module).TABLES
+    return (*tables_known(service), *own)

@@ -6,10 +6,9 @@ from datetime import timedelta
 import pytest
 
 from shared.devtools.gen.files import ROOT
-from shared.devtools.gen.retention_doc import tables_of
 from shared.kit.postgres.db import Pool
 from shared.kit.postgres.retention import KIT_TABLES, Sweep, Table, Way, faults
-from shared.provision.services import service_names
+from shared.provision.services import service_names, tables_of
 
 PoolFor = Callable[[str], Awaitable[Pool]]
 SERVICES = service_names(ROOT)

@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +10,6 @@ import pytest
 from confluent_kafka import Consumer
 from PIL import Image
 
-from shared.devtools.suite import check_suites
 from shared.geo.datum import point_from_wgs84
 from shared.kit import clock
 from shared.kit.ids import new_id
@@ -20,25 +18,8 @@ from shared.provision.topology import provision_system
 from shared.synthetic.city import grids
 from shared.synthetic.door import DoorError
 from shared.synthetic.opening import producer_of
+from tests.asking import ANSWER_WITHIN_S, soon
 from tests.journeys.conftest import Town
-
-ANSWER_WITHIN_S = 30.0
-
-
-async def soon(ask: Callable[[], Awaitable[Any]], good: Callable[[Any], bool], what: str) -> Any:
-    """Ask until the answer is good."""
-    deadline_s = clock.monotonic_s() + ANSWER_WITHIN_S
-    last: Any = None
-    while clock.monotonic_s() < deadline_s:
-        check_suites()
-        try:
-            last = await ask()
-            if good(last):
-                return last
-        except DoorError as not_yet:
-            last = not_yet
-        await asyncio.sleep(0.1)
-    pytest.fail(f"not within {ANSWER_WITHIN_S} s: {what}; last answer {str(last)[:500]}")
 
 
 def manhole(external_id: str, rider: str, grid_index: int = 100, **changes: Any) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from shared.kit.ids import new_id
 from shared.known import companies as store
 from shared.known.domain import company_refusal
 from shared.known.keys import UnsealedKeys
-from tests.known.conftest import COMPANY, Schema, company_is
+from tests.known.conftest import Schema
+from tests.support import COMPANY, company_is
 
 OLD, NEW = "a" * 43 + "=", "b" * 43 + "="
 SEALER = Sealer(OLD)

@@ -10,7 +10,8 @@ from shared.kit.privacy.erasure import Erasure, Leaver, each_of
 from shared.known import riders as store
 from shared.known.domain import rider_refusal
 from shared.known.knowing import Riders, follow_riders
-from tests.known.conftest import COMPANY, Schema, rider_gone, rider_id, rider_is
+from tests.known.conftest import Schema
+from tests.support import COMPANY, rider_gone, rider_id, rider_is
 
 THEN = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)
 SQL_LISTED = "INSERT INTO erased_riders (rider_id, number, erased_at) VALUES ($1, $2, now())"

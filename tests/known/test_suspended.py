@@ -16,18 +16,16 @@ from services.intake.usecases import reports
 from services.riders import usecases as riders
 from shared.catalog import Catalogue
 from shared.devtools.gen.files import ROOT
-from shared.devtools.gen.modules import service_module
-from shared.devtools.gen.settings_doc import settings_class
 from shared.devtools.installation import Installation
-from shared.events.inbound_reports import ReportSubmission
-from shared.events.inbound_riders import RiderSubmission
+from shared.events.inbound_reports import INBOUND_REPORTS, ReportSubmission
+from shared.events.inbound_riders import INBOUND_RIDERS, RiderSubmission
 from shared.kit import clock
 from shared.kit.auth import signed_headers
 from shared.kit.auth.policy import rules
 from shared.kit.ids import new_id
-from shared.kit.messaging.work import Event, Record, begin
 from shared.kit.service import Service
 from shared.provision.services import service_names
+from tests.support import client_of, event_of, hear, service_of
 
 HEARD_S = 20.0
 Answers = dict[str, tuple[Any, ...]]
@@ -44,13 +42,8 @@ class City:
         self._secret = b""
 
     async def serve(self, stack: contextlib.AsyncExitStack, service: Service) -> None:
-        app = service.app()
-        await stack.enter_async_context(app.router.lifespan_context(app))
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         self.services[service.name] = service
-        self.clients[service.name] = await stack.enter_async_context(
-            httpx.AsyncClient(transport=transport, base_url="http://test")
-        )
+        self.clients[service.name] = await stack.enter_async_context(client_of(service))
 
     async def operator(self, method: str, path: str, body: Any) -> Any:
         headers = {"authorization": f"Bearer {self._operator}"}
@@ -90,12 +83,7 @@ async def city(installation: Installation, tmp_path_factory: pytest.TempPathFact
     made = City(installation)
     async with contextlib.AsyncExitStack() as stack:
         for name in service_names(ROOT):
-            given = installation.environment(name).items()
-            values = {key.removeprefix("BEEGRID_").lower(): text for key, text in given if key.startswith("BEEGRID_")}
-            module = service_module(name, "app")
-            assert module is not None
-            values["photo_store_url"] = f"file://{photos}"
-            service = module.build(settings_class(name).model_validate(values))
+            service = service_of(installation, name, photo_store_url=f"file://{photos}")
             if service.key_ring is not None:
                 await made.serve(stack, service)
         await made.register()
@@ -121,7 +109,8 @@ async def test_a_suspended_company_gets_one_answer_everywhere(city: City) -> Non
     await city.set_active(False)
     await until(suspended)
     answers = await city.answers()
-    assert {place.split()[0] for place in answers} == {"intake", "notifications", "riders", "tracking"}
+    assert {place.split()[0] for place in answers} == set(city.services)
+    assert len(city.services) >= 4
     [answer] = set(answers.values())
     assert answer == (
         403, "/problems/company_suspended", "company_suspended", "企业已停用 / Company suspended",
@@ -138,14 +127,12 @@ async def refused_on_topics(city: City) -> set[tuple[str, str]]:
     said = {"external_id": "n1", "rider": "r1", "kind": "part-01001", "occurred_at": clock.now()}
     report = ReportSubmission.model_validate({**said, "place": {"lng": 120.2, "lat": 30.3, "datum": "wgs84"}})
     found = set()
-    for service, handle, body in (
-        ("intake", partial(reports.take_events, Catalogue.load()), report),
-        ("riders", riders.take_submissions, RiderSubmission(external_id="r1", name="王")),
+    rider = RiderSubmission(external_id="r1", name="王")
+    for service, topic, handle, body in (
+        ("intake", INBOUND_REPORTS, partial(reports.take_events, Catalogue.load()), report),
+        ("riders", INBOUND_RIDERS, riders.take_submissions, rider),
     ):
-        record = Record("inbound", 0, 0, b"r1", b"", ())
-        async with city.services[service].pool.acquire() as conn, conn.transaction():
-            work = await begin(conn)
-            await handle(work, [Event(new_id(), body, "r1", 1, clock.now(), record, city.company)])
-        [rejection] = work.rejections
+        event = event_of(topic, body, company=city.company)
+        [rejection] = (await hear(city.services[service].pool, handle, event)).rejections
         found.add((rejection.code, rejection.detail))
     return found

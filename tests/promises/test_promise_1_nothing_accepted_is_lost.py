@@ -26,7 +26,7 @@ from shared.kit import clock
 from shared.kit.auth import Sealer
 from shared.kit.publishing.relay import Relay
 from shared.kit.service import Service
-from tests.kit.messaging.conftest import running, settings_for
+from tests.kit.messaging.conftest import running
 from tests.promises.support.broken_relays import DeletesFirst, Unordered
 from tests.promises.support.company import Clients, registered
 from tests.promises.support.database import ask
@@ -35,6 +35,7 @@ from tests.promises.support.journal import Result
 from tests.promises.support.kafka import Raw, RawProducer, read_topic
 from tests.promises.support.nemesis import Nemesis, schedule
 from tests.promises.support.servers import FULL, installed, revive, seed
+from tests.support import settings_of
 
 KEYS, CHANGES, PER_SECOND = (500, 20_000, 170) if FULL else (50, 900, 140)
 FAULTS = {"kill": 9, "stop the leader": 1, "broker": 3, "postgres": 3} if FULL else {
@@ -125,7 +126,7 @@ def nemesis_for(home: Installation, pair: list[ServiceProcess], rng: random.Rand
 async def changed_by(home: Installation, company: str, relay: type[Relay], *, hasty: bool = False) -> list[str]:
     """Riders changed in this process with the given relay; what the checker says. `hasty`: one event is sent by hand
     and its transaction is then rolled back."""
-    service = build(settings_for(home, "riders"))
+    service = build(settings_of(home, "riders"))
     service.relay = relay(service.settings, service.name)
     accepted: set[tuple[str, int]] = set()
     async with running(service):

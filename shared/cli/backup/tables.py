@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -18,16 +19,15 @@ import asyncpg
 from shared.cli.backup import days
 from shared.cli.backup.manifest import FileFacts, Manifest, RowHash, SchemaFacts, SequenceFacts, TableFacts, table_path
 from shared.cli.client import CliError
+from shared.kit.postgres.retention import KIT_TABLES
 from shared.provision.migrate import TABLE as MIGRATIONS_TABLE
-from shared.provision.services import service_names
+from shared.provision.services import service_names, tables_of
 
 if TYPE_CHECKING:
     Connection: TypeAlias = asyncpg.Connection[asyncpg.Record]
 else:
     Connection = asyncpg.Connection
 
-# Tables that migrations fill, and with how many rows: so many are no content of anybody's.
-SEEDED = {("points", "rules"): 1} | {(service, "outbox_state"): 1 for service in service_names()}
 # Letters keep their place in the Kafka of before: moved below zero, no new record can have the same.
 KAFKA_BEFORE = 1_000_000
 LOCK_TRIES = 5
@@ -228,12 +228,23 @@ async def _copy_from(conn: Connection, table: TableName, take: Callable[[bytes],
     )
 
 
+@cache
+def seeded() -> dict[tuple[str, str], int]:
+    """Schemas and tables that migrations fill, and with how many rows: so many are no content of anybody's."""
+    return {
+        (service, table.name): table.seeded
+        for service in service_names()
+        for table in (*KIT_TABLES, *tables_of(service))
+        if table.seeded
+    }
+
+
 async def occupied(conn: Connection, present: Sequence[TableName]) -> list[str]:
     """Tables with rows that no migration has put there, with how many."""
     found = []
     for table in present:
         rows = await conn.fetchval(f"SELECT count(*) FROM {table.quoted}")  # noqa: S608 names from the catalogue
-        if rows > SEEDED.get((table.schema, table.name), 0):
+        if rows > seeded().get((table.schema, table.name), 0):
             found.append(f"{table.schema}.{table.name} ({rows})")
     return found
 
@@ -248,7 +259,7 @@ async def copy_in(
     differing = []
     for table in present:
         wanted = manifest.schemas[table.schema].tables[table.name]
-        if (table.schema, table.name) in SEEDED:
+        if (table.schema, table.name) in seeded():
             await conn.execute(f"DELETE FROM {table.quoted}")  # noqa: S608 names from the catalogue
         if table.name == "inbox":
             await days.make(conn, table.schema, folder / table_path(table.schema, table.name))

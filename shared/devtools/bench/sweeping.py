@@ -2,11 +2,11 @@
 
 import asyncpg
 
-from shared.devtools.gen.retention_doc import tables_of
 from shared.devtools.suite import Suite
 from shared.kit import clock
 from shared.kit.postgres.db import prepare_connection
 from shared.kit.postgres.sweeping import Sweeper
+from shared.provision.services import tables_of
 
 SERVICE, TABLE = "notifications", "messages"
 ROWS = 100_000

@@ -10,10 +10,9 @@ from typing import Any
 
 from shared.devtools.aged.load import HEARD
 from shared.devtools.capacity.model import DAYS_KEPT, PLACES, Place
-from shared.devtools.gen.retention_doc import tables_of
 from shared.devtools.installation import ROOT
 from shared.kit.postgres.retention import KIT_TABLES, Table, Way
-from shared.provision.services import service_names
+from shared.provision.services import service_names, tables_of
 
 SWEPT_PER_S_LEAST = 4_000.0
 """Rows a second that a sweeper deletes even on a slow machine, pauses included: tests/kit/postgres/test_sweeping.py."""

@@ -5,13 +5,12 @@ from pathlib import Path
 
 from shared.devtools.gen.files import Generated
 from shared.devtools.gen.modules import service_module
-from shared.devtools.gen.retention_doc import tables_of
 from shared.events.personal import personal_paths
 from shared.events.registry import AnyTopic, topics
 from shared.kit.postgres.retention import KIT_TABLES, Table
 from shared.kit.privacy.data_map import KIT_COLUMNS, Columns
 from shared.known.tables import columns_known
-from shared.provision.services import service_names
+from shared.provision.services import service_names, tables_of
 
 HEAD = """\
 # 个人信息地图 / Personal data

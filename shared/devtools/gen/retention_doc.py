@@ -3,10 +3,8 @@
 from pathlib import Path
 
 from shared.devtools.gen.files import Generated
-from shared.devtools.gen.modules import service_module
 from shared.kit.postgres.retention import KIT_TABLES, Table
-from shared.known.tables import tables_known
-from shared.provision.services import service_names
+from shared.provision.services import service_names, tables_of
 
 HEAD = """\
 # 数据留存 / How long data is kept
@@ -26,12 +24,6 @@ Every table of every schema, how its rows leave it, how long they stay and why. 
 | follows | goes with the row of another table |
 """
 TABLE_HEAD = "| table | one row is | way | kept | why |\n|---|---|---|---|---|\n"
-
-
-def tables_of(service: str) -> tuple[Table, ...]:
-    """Of a service: what it knows of others' riders and companies, and what it declares of its own tables."""
-    module = service_module(service, "retention")
-    return (*tables_known(service), *(() if module is None else module.TABLES))
 
 
 def _section(title: str, tables: tuple[Table, ...]) -> str:

@@ -91,7 +91,7 @@ def main() -> int:
     print("\n".join(written))
     print(f"\nNow: say in services/{options.name}/about.py what it is for, and `make gen check`.")
     print("What `make check` doesn't ask, these do, within a minute: make test ARGS='tests/architecture tests/contracts"
-          f" tests/known tests/doors/rights -k {options.name}'")  # fmt: skip
+          f" tests/known tests/doors/rights tests/services/{options.name} -k {options.name}'")  # fmt: skip
     print("`make up` starts it; containers need `make env` before, a cluster that runs two Secrets (k8s/README.md).")
     return 0
 

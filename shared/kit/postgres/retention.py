@@ -110,6 +110,8 @@ class Table:
     empties: Emptying | None = None
     per_report: float = 0.0
     """Rows that one report adds over its life, for docs/capacity.md; 0 where reports don't make them grow."""
+    seeded: int = 0
+    """Rows that the migrations put there: so many are nobody's content, and a restore takes them away first."""
 
     def __post_init__(self) -> None:
         if (self.sweep is not None) != (self.way is Way.SWEPT) and (self.sweep is None or self.way is not Way.STAYS):
@@ -171,7 +173,8 @@ KIT_TABLES = (
         "outbox", "an event that is committed and not yet on Kafka", Way.DRAINED, "until Kafka has acknowledged it",
         "a 2xx means that the event reaches Kafka; OutboxStuck is raised after a minute", per_report=1.0,
     ),
-    Table("outbox_state", "what the leading relay says of the outbox", Way.BOUNDED, "one row", "how much waits"),
+    Table("outbox_state", "what the leading relay says of the outbox", Way.BOUNDED, "one row", "how much waits",
+          seeded=1),
     Table(
         "outbox_holds", "a key or a topic for which Kafka refuses events", Way.DRAINED, "until its events have left",
         "the order of a key's events; OutboxRefused is raised",

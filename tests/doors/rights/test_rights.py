@@ -9,39 +9,25 @@ import contextlib
 import itertools
 import json
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import shapely
 
-from services.routing.domain import Area, AreaMap, Level
-from services.routing.usecases.current_map import CurrentMap
-from shared.devtools.gen.modules import service_module
-from shared.devtools.gen.settings_doc import settings_class
+from shared.devtools.gen.files import ROOT
 from shared.devtools.installation import Installation
-from shared.events.registry import services
-from shared.geo.index import PolygonIndex
 from shared.kit.auth import Policy, Principal, Signer, policies, signed_headers
 from shared.kit.auth.key_ring import Ask
 from shared.kit.auth.policy import rules
 from shared.kit.auth.principal import ANONYMOUS, ROLES
 from shared.kit.ids import new_id
 from shared.kit.service import running
-from tests.doors.rights.expectations import TABLE, Line
-from tests.doors.rights.objects import (
-    AREAS,
-    CITY,
-    COMPANY,
-    DISTRICT,
-    MAKERS,
-    NEIGHBOUR,
-    OTHER_DISTRICT,
-    OWN,
-    World,
-)
+from shared.provision.services import service_names
+from tests.doors.rights.lines import PUBLIC, Line, Rights, place_of, rights_of, table_of, to
+from tests.doors.rights.world import CITY, COMPANY, DISTRICT, NEIGHBOUR, OTHER_DISTRICT, OWN, World
+from tests.support import client_of, service_of
 
 PLACES: dict[str, tuple[str, ...]] = {
     "own": (OWN,),
@@ -79,38 +65,19 @@ async def world(
 ) -> AsyncIterator[World]:
     """A service in this process on real Postgres and Valkey. Nothing here travels over Kafka."""
     name: str = request.param
-    values = {key.removeprefix("BEEGRID_").lower(): v for key, v in installation.environment(name).items()}
-    settings = settings_class(name).model_validate({**values, "photo_store_url": f"file://{tmp_path}"})
-    module = service_module(name, "app")
-    assert module is not None
-    made = module.build(settings)
+    made = service_of(installation, name, photo_store_url=f"file://{tmp_path}")
     monkeypatch.setattr(running, "listening", _NoKafka)
-    made.relay.run = _idle
-    made.key_ring = made.key_ring and _Keys()
-    made.tasks.kept.pop("follow-map", None)  # the map below is in no database
-    app = made.app()
-    async with app.router.lifespan_context(app):
-        if name == "routing":
-            grids = [Area(one.code, Level(one.level), one.code, one.path[-1] if one.path else None) for one in AREAS]
-            current = made.provided.get(CurrentMap)
-            current.refresh = _idle
-            squares = PolygonIndex([shapely.box(120 + n, 30, 121 + n, 31) for n in range(3)])
-            current.value = AreaMap.of(new_id(), 0, grids, squares, {})
-        world = World(made)
+    made.relay.run = _idle  # type: ignore[method-assign]  # nothing leaves
+    made.key_ring = made.key_ring and _Keys()  # type: ignore[assignment]  # of two companies
+    rights_of(name).prepare(made)
+    async with client_of(made) as client:
+        world = World(made, client, installation.identity)
         await world.settle()
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-            app.state.client = client
-            app.state.identity = installation.identity
-            world.app = app  # type: ignore[attr-defined]  # for this file alone
-            try:
-                yield world
-            finally:  # other tests share the schema, know no map and count cases
-                if name == "cases":
-                    await world.pool.execute("DELETE FROM cases")
-                    await world.pool.execute("DELETE FROM case_reports")
-                await world.pool.execute("DELETE FROM known_areas")
-                await world.pool.execute("DELETE FROM known_map")
+        try:
+            yield world
+        finally:  # other tests share the schema and know no map
+            await world.pool.execute("DELETE FROM known_areas")
+            await world.pool.execute("DELETE FROM known_map")
 
 
 def people() -> Iterator[Who]:
@@ -161,22 +128,19 @@ class Knocking:
     """Everybody at the routes of one service."""
 
     world: World
+    rights: Rights
     tokens: dict[Who, str] = field(default_factory=dict)
     principals: dict[Who, Principal] = field(default_factory=dict)
     things: dict[str, str] = field(default_factory=dict)
     guarded: set[tuple[str, str]] = field(default_factory=set)
 
-    @property
-    def app(self) -> Any:
-        return self.world.app  # type: ignore[attr-defined]  # see the fixture
-
     async def thing(self, key: str, line: Line) -> str:
-        """The object that a route is asked about: another one for each request that may change it."""
+        """The object that a route is asked about: another one after each request that may have changed it."""
         if line.needs is None:
             return str(new_id())
-        if key not in self.things or not key.startswith("GET "):
+        if key not in self.things:
             name, *words = line.needs.split()
-            self.things[key] = str(await MAKERS[name](self.world, *words))
+            self.things[key] = str(await self.rights.objects[name](self.world, *words))
         return self.things[key]
 
     def token(self, who: Who) -> str:
@@ -188,7 +152,7 @@ class Knocking:
         counter = str(self.world.merchant) if place == "self" else str(new_id())
         areas = PLACES.get(place, ())
         roles = role.split("+")
-        made: str = self.app.state.identity.token(own or str(new_id()), "某人", roles, areas, merchant_id=counter)
+        made: str = self.world.identity.token(own or str(new_id()), "某人", roles, areas, merchant_id=counter)
         if place != "self":
             self.tokens[who] = made
         return made
@@ -200,11 +164,17 @@ class Knocking:
         if who[0] == "company":
             return Principal(kind="company", id=COMPANIES[who[1]], company=COMPANIES[who[1]])
         if who not in self.principals:
-            self.principals[who] = await self.app.state.auth.jwt.verify(self.token(who))
+            self.principals[who] = await self.world.app.state.auth.jwt.verify(self.token(who))
         return self.principals[who]
 
     async def admitted(self, key: str, line: Line, policy: Policy, who: Who) -> bool:
-        """What the service does."""
+        """Whether the service lets somebody in. Who was refused has changed nothing: the next meets the same object."""
+        let_in = await self._let_in(key, line, policy, who)
+        if let_in and not key.startswith("GET "):
+            self.things.pop(key, None)
+        return let_in
+
+    async def _let_in(self, key: str, line: Line, policy: Policy, who: Who) -> bool:
         kind = who[0] if who[0] in ("company", "nobody") else "person"
         if not policy.admits(await self.principal(who)):
             if (key, kind) in self.guarded:
@@ -229,7 +199,7 @@ class Knocking:
             number = who[0] == "company" and name == "rider:path"
             path = head + (self.world.number if number else _filled(name, thing)) + tail
         body = json.loads(json.dumps(line.body).replace("{object}", thing)) if method != "GET" else None
-        client: httpx.AsyncClient = self.app.state.client
+        client = self.world.client
         request = client.build_request(method, path, params=line.query, json=body)
         request.headers["idempotency-key"] = new_id().hex
         if who[0] == "company":
@@ -247,13 +217,14 @@ def _filled(name: str, thing: str) -> str:
     return "nonsense" if name.startswith(("code", "token")) else thing
 
 
-async def wrongs(world: World, table: dict[str, Line]) -> list[str]:
-    """Where service and table differ."""
-    found, knocking = [], Knocking(world)
-    app = knocking.app
-    by_route = {f"{method} {path}": rule.policy for path, methods, rule in rules(app) for method in methods}
-    declared = {f"{one.method} {one.path}" for one in policies(app)}
-    found += [f"{key} has no line in the table" for key in sorted(declared - set(table))]
+async def wrongs(world: World, rights: Rights) -> list[str]:
+    """Where service and declaration differ."""
+    found, knocking = [], Knocking(world, rights)
+    name, table = world.service.name, table_of(world.service.name, rights)
+    by_route = {f"{method} {path}": rule.policy for path, methods, rule in rules(world.app) for method in methods}
+    declared = {f"{one.method} {one.path}" for one in policies(world.app)}
+    found += [f"{key} has no line in {place_of(name)}" for key in sorted(declared - set(table))]
+    found += [f"{key} has a line in {place_of(name)} and isn't there" for key in sorted(set(rights.routes) - declared)]
     for key in sorted(declared & set(table)):
         line = table[key]
         # where areas decide nothing, or a role gets nothing at all, a few places show it
@@ -265,22 +236,33 @@ async def wrongs(world: World, table: dict[str, Line]) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("world", services(), indirect=True)
-async def test_every_route_gives_what_the_table_says(world: World) -> None:
-    found = await wrongs(world, TABLE[world.service.name])
+@pytest.mark.parametrize("world", service_names(ROOT), indirect=True)
+async def test_every_route_gives_what_its_service_says(world: World) -> None:
+    found = await wrongs(world, rights_of(world.service.name))
     assert not found, "\n".join(found)
 
 
 @pytest.mark.parametrize("world", ["cases"], indirect=True)
-async def test_a_route_that_forgets_its_areas_and_one_without_a_line_are_found(
+async def test_a_route_that_forgets_its_areas_and_lines_that_fit_no_route_are_found(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = TABLE["cases"]
+    whole = rights_of("cases")
     keys = ("GET /v1/cases/{case_id}", "POST /v1/cases/{case_id}/claim")
-    few = {key: whole[key] for key in keys}
+    few = replace(whole, routes={key: whole.routes[key] for key in keys} | {"GET /v1/cases/gone": PUBLIC})
     monkeypatch.setattr("shared.kit.auth.principal.Principal.covers", lambda *_: True)
     found = await wrongs(world, few)
     assert f"{keys[0]}: grid_worker in neighbour is let in" in found
     assert f"{keys[1]}: department in other district is let in" in found
-    assert "GET /v1/cases has no line in the table" in found
+    assert "GET /v1/cases has no line in tests/services/cases/rights.py" in found
+    assert "GET /v1/cases/gone has a line in tests/services/cases/rights.py and isn't there" in found
     assert not any(": rider in" in one or ": merchant in" in one for one in found), "what they see hangs on no area"
+
+
+def test_a_service_that_declares_nothing_is_asked_for_it() -> None:
+    with pytest.raises(LookupError, match=r"tests/services/stations/rights\.py is missing"):
+        rights_of("stations")
+
+
+def test_an_object_that_nothing_makes_is_found() -> None:
+    with pytest.raises(ValueError, match=r"\['case'\]"):
+        Rights({"GET /v1/cases/{case_id}": Line(to("any", "rider"), needs="case open")})

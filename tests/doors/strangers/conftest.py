@@ -16,13 +16,12 @@ import pytest
 import uvicorn
 
 from shared.devtools.gen.files import ROOT
-from shared.devtools.gen.modules import service_module
-from shared.devtools.gen.settings_doc import settings_class
 from shared.devtools.infra.suite import Infra
 from shared.devtools.installation import Installation
 from shared.kit.auth import signed_headers
 from shared.provision.services import service_names
 from shared.provision.topology import provision_company
+from tests.support import service_of
 
 COMPANY = "doors"
 
@@ -99,14 +98,8 @@ def doors(own_installation: Installation, tmp_path_factory: pytest.TempPathFacto
     with contextlib.ExitStack() as stack:
         clients, documents = {}, {}
         for name in service_names(ROOT):
-            environment = installation.environment(name)
-            values = {k.removeprefix("BEEGRID_").lower(): v for k, v in environment.items() if k.startswith("BEEGRID_")}
-            values |= {"photo_store_url": f"file://{photos}", "rate_limit_per_minute": "1000000"}
-            required = (key for key, field in settings_class(name).model_fields.items() if field.is_required())
-            values = {**dict.fromkeys(required, "x" * 40), **values}
-            module = service_module(name, "app")
-            assert module is not None
-            app = module.build(settings_class(name)(**values)).app()
+            changed = {"photo_store_url": f"file://{photos}", "rate_limit_per_minute": 1_000_000}
+            app = service_of(installation, name, **changed).app()
             documents[name] = app.openapi()
             clients[name] = stack.enter_context(httpx.Client(base_url=stack.enter_context(served(app)), timeout=40))
         made = Doors(installation, clients, documents, str(uuid4()))

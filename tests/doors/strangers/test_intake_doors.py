@@ -14,9 +14,9 @@ from aiokafka import AIOKafkaProducer
 from shared.events.inbound_reports import INBOUND_REPORTS
 from shared.kit.messaging.cloudevents import BATCHED, STRUCTURED
 from tests.doors.strangers.conftest import COMPANY, Doors, eventually
-from tests.kit.messaging.conftest import settings_for
 from tests.kit.messaging.strangers import admin_arguments
 from tests.services.intake.test_imaging import encoded, picture
+from tests.support import settings_of
 
 JSON = "application/json"
 REPORT = {
@@ -85,7 +85,7 @@ def test_a_batch_has_a_result_for_each_event(doors: Doors) -> None:
 
 def test_what_came_over_kafka_is_known_over_http(doors: Doors) -> None:
     key = uuid4().hex
-    settings = settings_for(doors.installation, "intake")
+    settings = settings_of(doors.installation, "intake")
     topic = settings.topic_prefix + INBOUND_REPORTS.name.format(company=COMPANY)
 
     async def send(*events: dict[str, Any]) -> None:

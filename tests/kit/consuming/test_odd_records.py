@@ -4,13 +4,11 @@ import copy
 import json
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
-import asyncpg
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -32,9 +30,8 @@ from shared.kit.ids import new_id
 from shared.kit.messaging.cloudevents import STRUCTURED
 from shared.kit.messaging.work import Event, Work
 from shared.kit.postgres.db import Pool
-from shared.kit.settings import KitSettings
-from shared.provision.postgres import owner_role
-from tests.kit.messaging.conftest import settings_for
+from tests.kit.hosting import Host
+from tests.support import emptied, settings_of
 
 FULL = os.environ.get("BEEGRID_FAULTS") == "full"
 LONG = 1_000_000
@@ -123,17 +120,6 @@ def test_so_does_whatever_can_be_thought_of(topic: AnyTopic, value: Any) -> None
     assert list(unnamed(topic, value)) == []
 
 
-@dataclass
-class Host:
-    """What a consumer needs of its service."""
-
-    name: str
-    settings: KitSettings
-    pool: Pool
-
-    def committed(self) -> None: ...
-
-
 Consumer = Callable[..., TopicConsumer]
 TABLES = {
     "intake": "known_companies, known_riders, reports, photos",
@@ -149,15 +135,11 @@ async def consumer(
 
     async def empty() -> None:
         for service, own in TABLES.items():
-            owner = await asyncpg.connect(installation.dsn(service, owner_role))
-            await owner.execute(
-                f"TRUNCATE counters, erased_riders, inbox, outbox, dead_letters, parked_keys, {own} CASCADE"
-            )
-            await owner.close()
+            await emptied(installation, service, "inbox", "parked_keys", own)
 
     async def make(service: str, topic: AnyTopic, handler: Any) -> tuple[TopicConsumer, Pool]:
         pool: Pool = await pool_for(service)
-        quick = settings_for(installation, service, batch_interval_ms=1, handler_attempts_max=2)
+        quick = settings_of(installation, service, batch_interval_ms=1, handler_attempts_max=2)
         return TopicConsumer(Host(service, quick, pool), topic, handler), pool
 
     await empty()

@@ -11,7 +11,6 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from shared.devtools.gen.settings_doc import settings_class
 from shared.devtools.infra.suite import Infra
 from shared.devtools.installation import Installation
 from shared.events.report_received import REPORT_RECEIVED, ReportReceived
@@ -21,8 +20,8 @@ from shared.kit.messaging.work import Event, Work
 from shared.kit.refusals import Problem
 from shared.kit.service import Service
 from shared.kit.service.running import running
-from shared.kit.settings import KitSettings
 from shared.provision.postgres import owner_role
+from tests.support import settings_of
 
 NOT_OURS = Problem("not_ours", 422, "不收", "Not taken", "改用其他内容。", "Send something else.")
 
@@ -103,18 +102,6 @@ class Pair:
         await self.until(done, f"{count} effects")
 
 
-def settings_for(installation: Installation, service: str, **changes: Any) -> KitSettings:
-    """Settings as a process of the service would read them."""
-    values = {
-        name.removeprefix("BEEGRID_").lower(): value
-        for name, value in installation.environment(service).items()
-        if name.startswith("BEEGRID_")
-    }
-    found = settings_class(service).model_validate({**values, **changes})
-    assert isinstance(found, KitSettings)
-    return found
-
-
 @pytest.fixture(scope="module")
 def own_installation(infra: Infra, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """A fresh installation for one file of tests: its topics begin at offset 0."""
@@ -134,8 +121,8 @@ async def pair(own_installation: Installation) -> AsyncIterator[Pair]:
     owner = await asyncpg.connect(own_installation.dsn("intake", owner_role))
     await owner.execute("TRUNCATE outbox, outbox_holds, outbox_held")
     await owner.close()
-    teller = Service("intake", settings_for(own_installation, "intake"), title="teller")
-    hearer = Service("routing", settings_for(own_installation, "routing"), title="hearer")
+    teller = Service("intake", settings_of(own_installation, "intake"), title="teller")
+    hearer = Service("routing", settings_of(own_installation, "routing"), title="hearer")
     made = Pair(teller, hearer, own_installation)
     hearer.consumes(REPORT_RECEIVED, lambda work, events: made.handle(work, events))
     async with running(teller), running(hearer):

@@ -7,14 +7,15 @@ import pytest
 from shared.events.report_received import REPORT_RECEIVED
 from shared.kit.publishing import relay
 from shared.kit.service import Service
-from tests.kit.messaging.conftest import SETTLE_S, Pair, report, running, settings_for
+from tests.kit.messaging.conftest import SETTLE_S, Pair, report, running
+from tests.support import settings_of
 
 
 async def test_a_commit_of_a_process_that_does_not_lead_is_sent_long_before_the_next_poll(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(relay, "IDLE_POLL_S", SETTLE_S * 3)
-    other = Service("intake", settings_for(pair.installation, "intake"), title="another process of the teller")
+    other = Service("intake", settings_of(pair.installation, "intake"), title="another process of the teller")
     async with running(other):
         both = [pair.teller, other]
 

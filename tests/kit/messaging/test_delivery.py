@@ -17,7 +17,8 @@ from shared.kit.postgres.db import Connection
 from shared.kit.publishing.relay import Relay
 from shared.kit.publishing.sending import RelayError, Row, Sent, partition_of
 from shared.provision.postgres import owner_role
-from tests.kit.messaging.conftest import SETTLE_S, Pair, report, running, settings_for
+from tests.kit.messaging.conftest import SETTLE_S, Pair, report, running
+from tests.support import settings_of
 
 SQL_WAITS = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'inbox_other'::regclass)"
 
@@ -156,7 +157,7 @@ async def test_a_batch_in_hand_is_not_yet_consumed(pair: Pair, monkeypatch: pyte
 async def test_only_one_relay_leads_and_the_other_takes_over(pair: Pair) -> None:
     from shared.kit.service import Service
 
-    second = Service("intake", settings_for(pair.installation, "intake"), title="second")
+    second = Service("intake", settings_of(pair.installation, "intake"), title="second")
     async with running(second):
         await asyncio.sleep(1.0)
         assert (pair.teller.relay.leading, second.relay.leading) == (True, False)

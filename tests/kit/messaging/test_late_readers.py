@@ -33,8 +33,9 @@ from shared.known.knowing import Riders, knows
 from shared.provision.kafka import connect_admin
 from shared.provision.postgres import owner_role
 from tests.kit.messaging.compacted import Stored, days_pass, stored
-from tests.kit.messaging.conftest import SETTLE_S, running, settings_for
+from tests.kit.messaging.conftest import SETTLE_S, running
 from tests.services.tracking.conftest import Story
+from tests.support import settings_of
 
 STATES = (AREA_CHANGED, COMPANY_CHANGED, RIDER_CHANGED, RIDER_ERASED)
 NUMBER = "canary-{}"
@@ -114,7 +115,7 @@ async def a_year_of_riders(installation: Installation) -> None:
             other = await riders.add_key(work, SEALER, "company-2")
             assert isinstance(other, riders.NewKey)
             await riders.revoke_key(work, "company-2", made.key_id)
-    await gone_out(Service("riders", settings_for(installation, "riders"), title="riders"))
+    await gone_out(Service("riders", settings_of(installation, "riders"), title="riders"))
 
 
 async def a_year_of_areas(installation: Installation) -> None:
@@ -126,12 +127,12 @@ async def a_year_of_areas(installation: Installation) -> None:
                         area_code=f"G{number}", level="grid", in_force=number % 7 < version, map_version=new_id()
                     )
                     work.publish(AREA_CHANGED, body, version=version)
-    await gone_out(Service("routing", settings_for(installation, "routing"), title="routing"))
+    await gone_out(Service("routing", settings_of(installation, "routing"), title="routing"))
 
 
 def newcomer(installation: Installation) -> Service:
     """A service that has read nothing yet: intake's, as far as others' states go."""
-    service = Service("intake", settings_for(installation, "intake"), title="newcomer")
+    service = Service("intake", settings_of(installation, "intake"), title="newcomer")
     knows(service, riders=Riders(numbers=True), companies=SEALER)
     service.erases()
     return service
@@ -272,7 +273,7 @@ async def test_a_new_city_system_reads_every_open_case(own_installation: Install
             await insert_outbox(conn, work.rows)
         # one that comes back when it has left goes on where it was
         await follow(*(one.case(5, "reopened", "open", 3.0, changed_at=clock.now()) for one in returned[2:]))
-        await gone_out(Service("tracking", settings_for(own_installation, "tracking"), title="tracking"))
+        await gone_out(Service("tracking", settings_of(own_installation, "tracking"), title="tracking"))
         wanted = {
             str(row["case_id"]): (row["version"], row["state"])
             for row in await pool.fetch(

@@ -22,9 +22,10 @@ from shared.kit.messaging.work import Event, Work
 from shared.kit.service import Service
 from shared.provision.postgres import owner_role
 from tests.kit.messaging import test_strangers
-from tests.kit.messaging.conftest import NOT_OURS, report, running, settings_for
+from tests.kit.messaging.conftest import NOT_OURS, report, running
 from tests.kit.messaging.strangers import inbound, producer, submission
 from tests.kit.messaging.test_strangers import GOOD, STRANGER, Door, until_settled
+from tests.support import settings_of
 
 door = test_strangers.door
 LIMIT, WAIT_S, STILL_S = 50, 60.0, 4.0
@@ -67,7 +68,7 @@ class Hearing:
     @contextlib.asynccontextmanager
     async def release(self, **changes: Any) -> AsyncIterator[Service]:
         """One process of the service."""
-        service = Service("routing", settings_for(self.installation, "routing", **{**QUICK, **changes}), title="hearer")
+        service = Service("routing", settings_of(self.installation, "routing", **{**QUICK, **changes}), title="hearer")
         service.consumes(REPORT_RECEIVED, self.handle)
         async with running(service):
             yield service
@@ -125,7 +126,7 @@ async def hearing(own_installation: Installation, monkeypatch: pytest.MonkeyPatc
         "TRUNCATE effects, inbox, outbox, dead_letters, parked_keys, letter_allowances"
     )
     pool = await asyncpg.create_pool(own_installation.dsn("routing", owner_role), min_size=1, max_size=2)
-    teller = Service("intake", settings_for(own_installation, "intake"), title="teller")
+    teller = Service("intake", settings_of(own_installation, "intake"), title="teller")
     async with running(teller), pool:
         made = Hearing(own_installation, teller, pool)
         try:

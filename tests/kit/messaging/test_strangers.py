@@ -26,8 +26,9 @@ from shared.provision.postgres import app_role, owner_role
 from shared.provision.services import about
 from shared.provision.topology import provision_company
 from tests.kit.messaging import strangers
-from tests.kit.messaging.conftest import SETTLE_S, running, settings_for
+from tests.kit.messaging.conftest import SETTLE_S, running
 from tests.kit.messaging.strangers import inbound, producer, send_batch, submission
+from tests.support import settings_of
 
 KIND_UNKNOWN = Problem("kind_unknown", 422, "不收", "Not taken", "改用其他内容。", "Send something else.")
 
@@ -56,7 +57,7 @@ class Door:
 
     @contextlib.asynccontextmanager
     async def open(self, **changes: Any) -> AsyncIterator[Service]:
-        service = Service("intake", settings_for(self.installation, "intake", **changes), title="door")
+        service = Service("intake", settings_of(self.installation, "intake", **changes), title="door")
         service.consumes(INBOUND_REPORTS, lambda work, events: self.handle(work, events))
         async with running(service):
             yield service
@@ -82,7 +83,7 @@ async def door(own_installation: Installation) -> Door:
         "TRUNCATE letter_allowances"
     )
     await owner.close()
-    return Door(own_installation, settings_for(own_installation, "intake"))
+    return Door(own_installation, settings_of(own_installation, "intake"))
 
 
 async def until_settled(conn: Any, effects: int, letters: int) -> float:

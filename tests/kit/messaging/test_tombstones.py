@@ -22,7 +22,8 @@ from shared.kit.messaging.work import Event, Gone, Record, Work
 from shared.kit.service import Service
 from shared.provision.postgres import owner_role
 from tests.kit.messaging.compacted import stored
-from tests.kit.messaging.conftest import SETTLE_S, running, settings_for
+from tests.kit.messaging.conftest import SETTLE_S, running
+from tests.support import settings_of
 
 SQL_KNOW = """
 INSERT INTO known AS k (rider, version) SELECT * FROM unnest($1::text[], $2::bigint[])
@@ -88,8 +89,8 @@ async def keeper(own_installation: Installation) -> AsyncIterator[Keeper]:
         "TRUNCATE known, inbox, dead_letters, parked_keys"
     )
     await owner.close()
-    teller = Service("riders", settings_for(own_installation, "riders"), title="teller")
-    hearer = Service("points", settings_for(own_installation, "points"), title="hearer")
+    teller = Service("riders", settings_of(own_installation, "riders"), title="teller")
+    hearer = Service("points", settings_of(own_installation, "points"), title="hearer")
     made = Keeper(teller, hearer)
     hearer.consumes(RIDER_CHANGED, made.take, made.drop)
     async with running(teller), running(hearer):

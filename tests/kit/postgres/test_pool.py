@@ -9,8 +9,8 @@ import pytest
 from shared.devtools.installation import Installation
 from shared.kit import clock
 from shared.kit.postgres.db import GIVE_BACK_S, Pool, create_pool
-from shared.kit.settings import KitSettings
 from tests.promises.support.proxy import Mode, Proxy
+from tests.support import settings_of
 
 PATIENCE_S = 0.3
 SQL_WRITE = "INSERT INTO inbox (event_id) VALUES ('00000000-0000-0000-0000-0000000000aa') RETURNING pg_backend_pid()"
@@ -29,14 +29,10 @@ def proxy(installation: Installation) -> Iterator[Proxy]:
 @pytest.fixture
 async def pool(installation: Installation, proxy: Proxy) -> AsyncIterator[Pool]:
     """The kit's pool through the proxy; all tests here ask for one connection at a time."""
-    told = installation.environment("routing")
-    values = {name.removeprefix("BEEGRID_").lower(): value for name, value in told.items()}
     parts = urlsplit(installation.dsn("routing"))
     account = parts.netloc.rpartition("@")[0]
     dsn = parts._replace(netloc=f"{account}@127.0.0.1:{proxy.port}").geturl()
-    made = await create_pool(
-        KitSettings.model_validate({**values, "postgres_dsn": dsn, "postgres_pool_max": 2}), "test"
-    )
+    made = await create_pool(settings_of(installation, "routing", postgres_dsn=dsn, postgres_pool_max=2), "test")
     yield made
     proxy.set(Mode.PASS)
     await made.close()

@@ -3,7 +3,6 @@
 import itertools
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -30,9 +29,9 @@ from shared.kit.messaging.work import Event, OutboxRow, Record, Work, begin
 from shared.kit.postgres.db import Connection, Pool
 from shared.kit.privacy import letters_of_erased
 from shared.kit.privacy.erasure import Erasure, Leaver
-from shared.kit.settings import KitSettings
 from shared.provision.postgres import owner_role
-from tests.kit.messaging.conftest import settings_for
+from tests.kit.hosting import Host
+from tests.support import settings_of
 
 NOW = datetime(2026, 6, 1, 8, tzinfo=UTC)
 ROOMY = Bounds(1 << 40, 1 << 30)
@@ -163,17 +162,6 @@ async def test_what_is_no_event_loses_it_too(pool: Pool, changes: dict[str, Any]
     assert list(found(await letter(pool, id_))) == []
 
 
-@dataclass
-class Host:
-    """What a consumer needs of its service."""
-
-    name: str
-    settings: KitSettings
-    pool: Pool
-
-    def committed(self) -> None: ...
-
-
 async def test_a_consumer_that_lags_writes_nothing_of_them(installation: Installation, pool: Pool) -> None:
     """The whole way: a handler that fails, a successor parked in its batch, and one that comes after the erasure."""
     rider, report = new_id(), telling(REPORT_RECEIVED, new_id())
@@ -183,7 +171,7 @@ async def test_a_consumer_that_lags_writes_nothing_of_them(installation: Install
     async def fails(_work: Work, events: Sequence[Event[Any]]) -> None:
         raise ValueError(f"can't take {[event.record.value for event in events]!r}")
 
-    settings = settings_for(installation, "routing", batch_interval_ms=1, handler_attempts_max=2)
+    settings = settings_of(installation, "routing", batch_interval_ms=1, handler_attempts_max=2)
     consumer = TopicConsumer(Host("routing", settings, pool), REPORT_RECEIVED, fails)
     await erase(pool, rider)
     for batch in (2, 1):

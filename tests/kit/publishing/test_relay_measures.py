@@ -10,7 +10,7 @@ from shared.kit import metrics
 from shared.kit.ids import new_id
 from shared.kit.postgres.db import Pool
 from shared.kit.publishing.relay import Relay
-from shared.kit.settings import KitSettings
+from tests.support import settings_of
 
 SQL_QUEUE = """
 INSERT INTO outbox (event_id, topic, key, version, occurred_at, payload)
@@ -25,10 +25,7 @@ async def test_depth_and_age_are_known_without_kafka(
     event_id = new_id()
     await pool.execute("DELETE FROM outbox")  # what other tests have left would be older in the order of ids
     await pool.execute(SQL_QUEUE, event_id)
-    told = {name.removeprefix("BEEGRID_").lower(): value for name, value in installation.environment("points").items()}
-    told = {name: value for name, value in told.items() if name in KitSettings.model_fields}
-    settings = KitSettings(**told | {"kafka_bootstrap": f"127.0.0.1:{free_port()}"})
-    relay = Relay(settings, "points")
+    relay = Relay(settings_of(installation, "points", kafka_bootstrap=f"127.0.0.1:{free_port()}"), "points")
     running = asyncio.create_task(relay.run())
     try:
         async with asyncio.timeout(60):

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
 
 from services.cases import domain, usecases
@@ -29,9 +28,9 @@ from shared.kit.auth import Sealer
 from shared.kit.ids import new_id
 from shared.kit.messaging.work import begin
 from shared.kit.postgres.db import Pool
-from shared.provision.postgres import owner_role
 from tests.services.intake.conftest import Intake, report
 from tests.services.rewards.shop import Shop, wish
+from tests.support import emptied, settings_of
 
 PoolFor = Callable[[str], Awaitable[Pool]]
 KEY = Sealer("a" * 43 + "=")
@@ -183,11 +182,7 @@ async def test_a_wrong_clock_decides_nothing(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    names = installation.environment("notifications")
-    values: dict[str, Any] = {name.removeprefix("BEEGRID_").lower(): value for name, value in names.items()}
-    settings = Settings(**{name: value for name, value in values.items() if name in Settings.model_fields})
+    settings = settings_of(installation, "notifications")
     for service, tables in TABLES.items():
-        owner = await asyncpg.connect(installation.dsn(service, owner_role))
-        await owner.execute(f"TRUNCATE counters, dead_letters, erased_riders, outbox, {tables}")
-        await owner.close()
+        await emptied(installation, service, tables)
     await decision(Scene(pool_for, settings, tmp_path, lambda: monkeypatch.setattr(clock, "_OFFSET", wrong)))

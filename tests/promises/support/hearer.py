@@ -16,9 +16,10 @@ from shared.kit import clock
 from shared.kit.messaging.work import Event, Work
 from shared.kit.service import Service
 from shared.provision.postgres import owner_role
-from tests.kit.messaging.conftest import running, settings_for
+from tests.kit.messaging.conftest import running
 from tests.promises.support.kafka import RawProducer, wait_consumed
 from tests.promises.support.poison import Effect, Letter, Place, Planned
+from tests.support import settings_of
 
 FLAKY_FAILURES = 3
 SQL_TABLES = """
@@ -101,7 +102,7 @@ async def hearing(installation: Installation, **settings: Any) -> AsyncIterator[
     owner = await asyncpg.connect(installation.dsn("routing", owner_role))
     await owner.execute(SQL_TABLES)
     await owner.close()
-    service = Service("routing", settings_for(installation, "routing", **settings), title="hearer")
+    service = Service("routing", settings_of(installation, "routing", **settings), title="hearer")
     hearer = Hearer(service, installation)
     service.consumes(REPORT_RECEIVED, hearer.handle)
     async with running(service):

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import io
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import count
@@ -16,7 +16,7 @@ from PIL import Image
 
 from shared.devtools.demo.target import target_of
 from shared.devtools.infra.ports import free_port
-from shared.devtools.suite import Suite, check_suites
+from shared.devtools.suite import Suite
 from shared.kit import clock
 from shared.kit.auth import signed_headers
 from shared.kit.ids import new_id
@@ -24,9 +24,9 @@ from shared.synthetic import opening, reports
 from shared.synthetic.city import Area, grids
 from shared.synthetic.door import Door, DoorError
 from shared.synthetic.people import Company
+from tests.asking import soon
 
 PATH = "/v1/reports"
-ANSWER_WITHIN_S = 60.0
 RIDERS = 40
 AT_ONCE = 4
 KIND = "part-01001"
@@ -174,22 +174,6 @@ async def refused(request: Awaitable[Any]) -> None:
     with contextlib.suppress(DoorError):
         await request
         raise AssertionError("it is allowed")
-
-
-async def soon(ask: Callable[[], Awaitable[Any]], good: Callable[[Any], bool]) -> Any:
-    """Ask until the answer is good; refusals count as not yet."""
-    deadline_s = clock.monotonic_s() + ANSWER_WITHIN_S
-    last: Any = None
-    while clock.monotonic_s() < deadline_s:
-        check_suites()
-        try:
-            last = await ask()
-            if good(last):
-                return last
-        except DoorError as not_yet:
-            last = not_yet
-        await asyncio.sleep(0.2)
-    raise AssertionError(f"no good answer: {last}")
 
 
 async def built(suite: Suite) -> Town:

@@ -2,21 +2,21 @@
 
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
-from itertools import count
+from functools import partial
 from typing import Any
 
-import orjson
 import pytest
 
 from services.cases import domain, usecases
 from services.cases.duplicates import DuplicateRule
 from services.cases.usecases import Rules, likeness
 from shared.catalog import Catalogue
-from shared.events.report_routed import ReportRouted
+from shared.events.report_routed import REPORT_ROUTED, ReportRouted
 from shared.kit.ids import new_id
-from shared.kit.messaging.work import Event, Record, Work, begin, insert_outbox
+from shared.kit.messaging.work import Event, Work
 from shared.kit.postgres.db import Connection, Pool
 from shared.kit.refusals import Refusal
+from tests.support import event_of, hear, published, work_on
 
 SEEN_AT = datetime(2026, 3, 1, 8, tzinfo=UTC)
 METRE_NORTH = 1 / 111_320
@@ -31,23 +31,14 @@ class Cases:
         self.rules = rules
 
     async def report(self, *events: Event[ReportRouted]) -> Work:
-        async with self.pool.acquire() as conn, conn.transaction():
-            work = await begin(conn)
-            await usecases.take_routed_reports(self.rules, work, events)
-            await insert_outbox(conn, work.rows)
-            return work
+        return await hear(self.pool, partial(usecases.take_routed_reports, self.rules), *events)
 
     async def take(self, person: domain.Person, *wishes: usecases.Wish) -> list[domain.Taken | Refusal]:
-        async with self.pool.acquire() as conn, conn.transaction():
-            work = await begin(conn)
-            results = await usecases.take_steps(work, self.rules, person, wishes)
-            await insert_outbox(conn, work.rows)
-            return results
+        async with work_on(self.pool) as work:
+            return await usecases.take_steps(work, self.rules, person, wishes)
 
     async def published(self) -> list[dict[str, Any]]:
-        """Bodies of the outbox with their version, in order."""
-        rows = await self.pool.fetch("SELECT version, key, payload FROM outbox ORDER BY id")
-        return [{"version": row["version"], "key": row["key"], **orjson.loads(row["payload"])} for row in rows]
+        return await published(self.pool)
 
 
 @pytest.fixture
@@ -74,7 +65,6 @@ def cases(pool: Pool) -> Cases:
 @pytest.fixture
 def routed() -> Routed:
     """Makes events; `metres` north of one place, so that 100 is another thing."""
-    offsets = count()
 
     def make(metres: float = 0, **changes: Any) -> Event[ReportRouted]:
         values: dict[str, Any] = {
@@ -93,8 +83,6 @@ def routed() -> Routed:
             "grid_code": "330114001002003",
             "department": "water",
         }
-        body = ReportRouted.model_validate({**values, **changes})
-        record = Record("routing.report-routed.v1", 0, next(offsets), str(body.report_id).encode(), b"", ())
-        return Event(new_id(), body, str(body.report_id), 1, SEEN_AT, record)
+        return event_of(REPORT_ROUTED, ReportRouted.model_validate({**values, **changes}), at=SEEN_AT)
 
     return make

@@ -9,12 +9,11 @@ import httpx
 import pytest
 
 from services.cases import store
-from services.cases.app import build
-from services.cases.settings import Settings
 from shared.devtools.installation import Installation
 from shared.kit import clock
 from shared.kit.ids import new_id
 from shared.kit.privacy.erasure import Leaver
+from tests.support import client_of, service_of
 
 GRID = "330114001002003"
 
@@ -22,12 +21,7 @@ GRID = "330114001002003"
 @pytest.fixture(scope="module")
 async def client(installation: Installation) -> AsyncIterator[httpx.AsyncClient]:
     """The whole service in this process, as HTTP sees it. Its relay empties the outbox: not for other modules."""
-    values = {name.removeprefix("BEEGRID_").lower(): value for name, value in installation.environment("cases").items()}
-    app = build(Settings.model_validate(values)).app()
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://cases") as client,
-    ):
+    async with client_of(service_of(installation, "cases")) as client:
         yield client
 
 

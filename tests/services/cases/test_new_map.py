@@ -12,8 +12,8 @@ from services.cases.store.listing import Listing, page
 from shared.kit.areas import AreaTree, KnownArea, store
 from shared.kit.areas.store import KeptArea
 from shared.kit.auth import Principal
-from shared.kit.messaging.work import begin, insert_outbox
 from shared.kit.postgres.db import Pool
+from tests.support import work_on
 
 OLD, NEW, OTHER, STAYS = "330103001001001", "330102009001001", "330102009001002", "330114001002003"
 FAR = datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0)
@@ -32,11 +32,8 @@ async def new_map(pool: Pool) -> AsyncIterator[None]:
 
 
 async def carry(pool: Pool) -> int:
-    async with pool.acquire() as conn, conn.transaction():
-        work = await begin(conn)
-        moved = await usecases.carry_over(work)
-        await insert_outbox(conn, work.rows)
-        return moved
+    async with work_on(pool) as work:
+        return await usecases.carry_over(work)
 
 
 async def test_what_ended_is_its_successors_office_to_read(cases: Any, routed: Any, pool: Pool, new_map: None) -> None:

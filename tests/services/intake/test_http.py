@@ -8,28 +8,23 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import httpx
 import orjson
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from services.intake.app import build as build_intake
-from services.intake.settings import Settings
 from services.intake.usecases import photos
-from services.riders.app import build as build_riders
-from services.riders.settings import Settings as RidersSettings
 from shared.devtools.installation import Installation
-from shared.events.case_changed import CaseChanged
+from shared.events.case_changed import CASE_CHANGED, CaseChanged
 from shared.events.envelope import Envelope, to_headers
 from shared.kit import clock
 from shared.kit.auth import signed_headers
 from shared.kit.ids import new_id
-from shared.kit.messaging.work import Event, Record
+from shared.kit.messaging.work import Event
 from shared.kit.service import Service
-from shared.provision.postgres import owner_role
 from shared.provision.topology import provision_company
 from tests.services.intake.test_imaging import encoded, gps, picture, png_claiming
+from tests.support import client_of, emptied, event_of, service_of, until
 
 CODE = "feima"
 REPORT = {
@@ -54,13 +49,8 @@ class Suite:
         self.secret = b""
 
     async def serve(self, stack: contextlib.AsyncExitStack, service: Service) -> None:
-        app = service.app()
-        await stack.enter_async_context(app.router.lifespan_context(app))
-        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
         self.services[service.name] = service
-        self.clients[service.name] = await stack.enter_async_context(
-            httpx.AsyncClient(transport=transport, base_url="http://test")
-        )
+        self.clients[service.name] = await stack.enter_async_context(client_of(service))
 
     async def signed(self, service: str, method: str, path: str, body: Any = None, **changes: Any) -> httpx.Response:
         raw = body if isinstance(body, bytes) else b"" if body is None else orjson.dumps(body)
@@ -83,26 +73,16 @@ class Suite:
 async def suite(
     installation: Installation, pool_for: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Suite]:
-    for name, tables in {
-        "riders": "companies, company_keys, outlets, riders, rider_names, outbox",
-        "intake": "known_companies, known_riders, reports, photos, outbox",
-    }.items():
-        owner = await asyncpg.connect(installation.dsn(name, owner_role))
-        await owner.execute(f"TRUNCATE counters, dead_letters, erased_riders, {tables} CASCADE")
-        await owner.close()
+    await emptied(installation, "riders", "companies", "company_keys", "outlets", "riders", "rider_names")
+    await emptied(installation, "intake", "known_companies", "known_riders", "reports", "photos")
     folder: Path = tmp_path_factory.mktemp("photos")
-
-    def values(name: str) -> dict[str, str]:
-        environment = installation.environment(name)
-        return {key.removeprefix("BEEGRID_").lower(): text for key, text in environment.items() if "BEEGRID" in key}
-
     # a company's topics exist before its first record
     await asyncio.to_thread(provision_company, installation.cluster, CODE, "company-password")
     made = Suite(installation)
     async with contextlib.AsyncExitStack() as stack:
-        await made.serve(stack, build_riders(RidersSettings(**values("riders"))))  # type: ignore[arg-type]  # parsed
-        settings = Settings(**values("intake"), photo_store_url=f"file://{folder}", photos_per_minute=40)  # type: ignore[arg-type]  # parsed
-        await made.serve(stack, build_intake(settings))
+        await made.serve(stack, service_of(installation, "riders"))
+        photos = {"photo_store_url": f"file://{folder}", "photos_per_minute": 40}
+        await made.serve(stack, service_of(installation, "intake", **photos))
         answer = await made.operator("POST", "/v1/companies", json={"code": CODE, "name": "飞马"})
         assert answer.status_code == 201, answer.text
         made.secret = base64.b64decode(answer.json()["key"]["secret"].removeprefix("whsec_"))
@@ -111,18 +91,10 @@ async def suite(
         assert [item["status"] for item in answer.json()["items"]] == ["created", "refused"], answer.text
         assert answer.json()["items"][1]["problem"]["field"] == "name"
         intake = made.services["intake"].pool
-        await eventually(
+        await until(
             lambda: intake.fetchval("SELECT count(*) FROM known_riders r JOIN known_companies c ON c.code = r.company")
         )
         yield made
-
-
-async def eventually(ask: Callable[[], Any], seconds: float = 20) -> Any:
-    for _ in range(int(seconds / 0.1)):
-        if answer := await ask():
-            return answer
-        await asyncio.sleep(0.1)
-    raise AssertionError("it did not happen in time")
 
 
 async def rider_id(suite: Suite) -> str:
@@ -283,8 +255,7 @@ def case_changed(
             "report_id": attached, "rider_id": new_id(), "company": CODE, "ordinal": 1
         }, "changed_at": clock.now(), "opened_at": clock.now(), "due_at": clock.now(),
     })  # fmt: skip
-    record = Record("cases.case-changed.v1", 0, version, str(case_id).encode(), b"", ())
-    return Event(new_id(), body, str(case_id), version, body.changed_at, record)
+    return event_of(CASE_CHANGED, body, version, at=body.changed_at)
 
 
 async def test_reports_over_kafka(suite: Suite) -> None:
@@ -307,10 +278,8 @@ async def test_reports_over_kafka(suite: Suite) -> None:
             )
     finally:
         await producer.stop()
-    await eventually(lambda: pool.fetchval("SELECT count(*) = 2 FROM reports WHERE external_id LIKE 'k%'"))
-    letters = await eventually(
-        lambda: pool.fetch("SELECT convert_from(key, 'utf8') AS key, status, code FROM dead_letters")
-    )
+    await until(lambda: pool.fetchval("SELECT count(*) = 2 FROM reports WHERE external_id LIKE 'k%'"))
+    letters = await until(lambda: pool.fetch("SELECT convert_from(key, 'utf8') AS key, status, code FROM dead_letters"))
     assert {(row["key"], row["status"]) for row in letters} == {("k2", "rejected"), ("k3", "dead")}
     assert {row["code"] for row in letters if row["key"] == "k2"} == {"unknown_kind"}
 
@@ -338,7 +307,7 @@ async def test_keys_rotate_and_a_suspended_company_is_told_so(suite: Suite) -> N
         answer = await suite.signed("intake", "POST", "/v1/reports", {**REPORT, "external_id": "s1"})
         return answer.status_code == 401
 
-    await eventually(refused)
+    await until(refused)
     suite.secret = base64.b64decode(made.json()["secret"].removeprefix("whsec_"))
     assert (await suite.signed("intake", "POST", "/v1/reports", {**REPORT, "external_id": "s3"})).status_code == 201
     await suite.operator("PUT", f"/v1/companies/{CODE}", json={"name": "飞马", "active": False})
@@ -349,7 +318,7 @@ async def test_keys_rotate_and_a_suspended_company_is_told_so(suite: Suite) -> N
         )
         return answer.status_code == 403 and answer.json()["code"] == "company_suspended"
 
-    await eventually(suspended)
+    await until(suspended)
     put = {"external_id": "r5", "name": "李"}
     assert (await suite.signed("riders", "PUT", "/v1/riders/r5", put)).json()["code"] == "company_suspended"
     await suite.operator("PUT", f"/v1/companies/{CODE}", json={"name": "飞马", "active": True})
@@ -357,7 +326,7 @@ async def test_keys_rotate_and_a_suspended_company_is_told_so(suite: Suite) -> N
     async def registered() -> bool:
         return (await suite.signed("riders", "PUT", "/v1/riders/r5", put)).json().get("version") == 1
 
-    await eventually(registered)
+    await until(registered)
     assert (await suite.signed("riders", "PUT", "/v1/riders/r6", put)).json()["code"] == "external_id_mismatch"
 
 

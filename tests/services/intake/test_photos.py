@@ -17,8 +17,9 @@ from services.intake.usecases.photos import Photos
 from shared.kit import clock
 from shared.kit.ids import new_id
 from shared.kit.privacy.erasure import Erasure, Leaver
-from tests.services.intake.conftest import Intake, report, rider_id
+from tests.services.intake.conftest import Intake, report
 from tests.services.intake.test_imaging import encoded, picture
+from tests.support import rider_id
 
 OWNER = f"person:{rider_id('r1')}"
 

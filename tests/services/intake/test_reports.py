@@ -15,7 +15,8 @@ from shared.events.personal import number_mark
 from shared.kit.ids import new_id
 from shared.kit.messaging.work import begin
 from shared.kit.refusals import Refusal
-from tests.services.intake.conftest import Intake, later, report, rider_id
+from tests.services.intake.conftest import Intake, later, report
+from tests.support import rider_id
 
 
 def of_rider(number: str, **changes: Any) -> domain.Submission:

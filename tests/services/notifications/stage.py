@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -17,25 +17,20 @@ from services.notifications.store import deliveries, people, reporters
 from shared.events.account_changed import ACCOUNT_CHANGED, AccountChanged
 from shared.events.case_changed import CASE_CHANGED, CaseChanged, CaseReport
 from shared.events.common import Actor
-from shared.events.company_changed import COMPANY_CHANGED, CompanyChanged
 from shared.events.redemption_changed import REDEMPTION_CHANGED, RedemptionChanged
-from shared.events.rider_changed import RIDER_CHANGED, RiderChanged
 from shared.kit.ids import new_id
-from shared.kit.messaging.work import Event, Record, Work, begin
+from shared.kit.messaging.work import Event, Work
 from shared.kit.postgres.db import Pool
 from shared.known.knowing import Riders, follow_riders
+from tests.support import UseCase, event_of, hear, work_on
 
 NOON = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)
 GRID = "330114001001001"
 RIDERS = Riders(left=people.forget_addresses)
 HEARS_RIDERS = partial(follow_riders, RIDERS)
-Handle = Callable[[Work, Sequence[Event[Any]]], Awaitable[None]]
 
 
-def event(topic: Any, body: Any, version: int = 1) -> Event[Any]:
-    """An event as the consumer hands it on."""
-    key = topic.key_of(body)
-    return Event(new_id(), body, key, version, NOON, Record(topic.name, 0, 0, key.encode(), b"", ()))
+event = partial(event_of, at=NOON)
 
 
 def moved(rider: UUID, movement: str = "held", **values: Any) -> Event[AccountChanged]:
@@ -87,21 +82,6 @@ def redeemed(rider: UUID, state: str, **values: Any) -> Event[RedemptionChanged]
     return event(REDEMPTION_CHANGED, body)
 
 
-def rider_is(rider: UUID, version: int = 1, **values: Any) -> Event[RiderChanged]:
-    """A rider event."""
-    defaults: dict[str, Any] = {
-        "company": "mt", "external_id": "r1", "kind": "courier", "consent": True, "locale": "zh", "active": True
-    }  # fmt: skip
-    return event(RIDER_CHANGED, RiderChanged(rider_id=rider, **(defaults | values)), version)
-
-
-def company_is(code: str = "mt", *, company_id: UUID | None = None, version: int = 1, **values: Any) -> Event[Any]:
-    """A company event."""
-    defaults: dict[str, Any] = {"name": code, "active": True, "keys": ()}
-    body = CompanyChanged(company_id=company_id or new_id(), code=code, **(defaults | values))
-    return event(COMPANY_CHANGED, body, version)
-
-
 @dataclass
 class Stage:
     """The service's pool and settings."""
@@ -109,16 +89,13 @@ class Stage:
     pool: Pool
     settings: Settings
 
-    async def hear(self, handler: Handle, *events: Event[Any]) -> None:
+    async def hear(self, handler: UseCase, *events: Event[Any]) -> None:
         """One batch in one transaction."""
-        async with self.pool.acquire() as conn, conn.transaction():
-            await handler(await begin(conn), list(events))
+        await hear(self.pool, handler, *events)
 
-    @contextlib.asynccontextmanager
-    async def work(self) -> AsyncIterator[Work]:
+    def work(self) -> contextlib.AbstractAsyncContextManager[Work]:
         """A transaction of HTTP."""
-        async with self.pool.acquire() as conn, conn.transaction():
-            yield await begin(conn)
+        return work_on(self.pool)
 
     async def rows(self, query: str, *values: Any) -> list[dict[str, Any]]:
         """Look into the tables."""

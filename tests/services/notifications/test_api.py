@@ -10,7 +10,6 @@ import httpx
 import orjson
 import pytest
 from aiokafka import AIOKafkaProducer
-from fastapi import FastAPI
 
 from services.notifications.app import build
 from services.notifications.settings import Settings
@@ -23,7 +22,8 @@ from shared.kit.auth import Sealer, signed_headers
 from shared.kit.ids import new_id
 from shared.known.knowing import follow_companies
 from tests.services.notifications.mail import Mailbox, codes, with_gateway
-from tests.services.notifications.stage import HEARS_RIDERS, Receiver, Stage, company_is, moved, rider_is, stepped
+from tests.services.notifications.stage import HEARS_RIDERS, Receiver, Stage, moved, stepped
+from tests.support import client_of, company_is, rider_is, until
 
 SECRET = b"k" * 32
 
@@ -31,12 +31,8 @@ SECRET = b"k" * 32
 @pytest.fixture
 async def web(settings: Settings, stage: Stage) -> AsyncIterator[httpx.AsyncClient]:
     """The running service."""
-    service = build(settings)
-    app: FastAPI = service.app()
-    async with app.router.lifespan_context(app):
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-            yield client
+    async with client_of(build(settings)) as client:
+        yield client
 
 
 @pytest.fixture
@@ -59,14 +55,6 @@ async def know_company(stage: Stage, code: str = "mt", secret: bytes = SECRET) -
     key_id = new_id()
     sealed = Sealer(stage.settings.sealing_key.get_secret_value()).seal(secret, code, str(key_id))
     await stage.hear(follow_companies, company_is(code, keys=(CompanyKey(key_id=key_id, sealed=sealed, active=True),)))
-
-
-async def eventually(check: Any) -> Any:
-    for _ in range(200):
-        if found := await check():
-            return found
-        await asyncio.sleep(0.05)
-    raise AssertionError("nothing happened")
 
 
 async def publish(installation: Installation, *events: Any) -> None:
@@ -101,7 +89,7 @@ async def test_from_kafka_to_the_inbox(web: httpx.AsyncClient, installation: Ins
         answer = (await web.get("/v1/inbox", headers=mine)).json()
         return answer if len(answer["items"]) == 2 else None
 
-    inbox = await eventually(both)
+    inbox = await until(both)
     await asyncio.sleep(0.3)
     inbox = await both()
     assert inbox["unread"] == 2
@@ -217,7 +205,7 @@ async def test_a_company_sets_its_webhook_and_is_told(web: httpx.AsyncClient, st
         async def both() -> bool:
             return len(receiver.taken) == 2
 
-        await eventually(both)
+        await until(both)
     assert {body["type"] for body in receiver.taken} == {"webhook.test", "report.status_changed"}
     own = (await web.request("GET", "/v1/webhooks", **signed("GET", "/v1/webhooks"))).json()
     assert [(one["company"], one["state"], one["secret"]) for one in own["items"]] == [("mt", "working", None)]
@@ -313,9 +301,7 @@ async def test_a_rider_verifies_an_address(
 ) -> None:
     """As a screen does it: the address, the code, the notifications."""
     mine, other = token(new_id(), "rider"), token(new_id(), "rider")
-    app = build(with_gateway(settings, mailbox[1])).app()
-    transport = httpx.ASGITransport(app)
-    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://test") as web:
+    async with client_of(build(with_gateway(settings, mailbox[1]))) as web:
         body = {"version": 0, "channels": [{"kind": "mail", "address": "zhang@example.cn"}]}
         chosen = (await web.put("/v1/preferences", headers=mine, json=body)).json()
         [channel] = chosen["channels"]
@@ -332,7 +318,7 @@ async def test_a_rider_verifies_an_address(
         async def arrived() -> Any:
             return codes(mailbox[0])
 
-        [code] = await eventually(arrived)
+        [code] = await until(arrived)
         wrong = await web.post(f"{path}/verify", headers=mine, json={"code": f"{(int(code) + 1) % 10**8:08}"})
         assert (wrong.status_code, wrong.json()["code"]) == (422, "wrong_code")
         spaced = f" {code[:4]} {code[4:]}"

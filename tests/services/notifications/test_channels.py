@@ -17,7 +17,8 @@ from shared.devtools.infra.ports import free_port
 from shared.kit import clock
 from shared.kit.ids import new_id
 from tests.services.notifications.mail import Mailbox, choose, hold, mailing, sealer, turn
-from tests.services.notifications.stage import HEARS_RIDERS, NOON, Stage, moved, rider_is, stepped
+from tests.services.notifications.stage import HEARS_RIDERS, NOON, Stage, moved, stepped
+from tests.support import rider_is
 
 
 def at(monkeypatch: pytest.MonkeyPatch, now: datetime) -> None:

@@ -27,9 +27,9 @@ from tests.services.notifications.stage import (
     Stage,
     moved,
     redeemed,
-    rider_is,
     stepped,
 )
+from tests.support import rider_is
 
 
 async def inbox(stage: Stage, rider: UUID) -> list[messages.Message]:

@@ -18,7 +18,8 @@ from shared.kit.auth import Sealer
 from shared.kit.auth.resealing import Progress, Resealing
 from shared.kit.ids import new_id
 from shared.known.knowing import follow_companies
-from tests.services.notifications.stage import Receiver, Stage, company_is, reported, stepped
+from tests.services.notifications.stage import Receiver, Stage, reported, stepped
+from tests.support import company_is
 
 
 @pytest.fixture

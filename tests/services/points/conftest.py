@@ -2,21 +2,17 @@
 
 from collections.abc import AsyncIterator
 
-import asyncpg
 import pytest
 
 from shared.devtools.installation import Installation
-from shared.provision.postgres import owner_role
 from tests.services.points.ledger import Ledger, empty
+from tests.support import owner_of
 
 
 @pytest.fixture
 async def ledger(installation: Installation, pool_for) -> AsyncIterator[Ledger]:
     """Emptied before and after the test by the owner, since the service's own role can't."""
-    owner = await asyncpg.connect(installation.dsn("points", owner_role))
-    try:
+    async with owner_of(installation, "points") as owner:
         await empty(owner)
         yield Ledger(await pool_for("points"))
         await empty(owner)
-    finally:
-        await owner.close()

@@ -8,21 +8,21 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import asyncpg
-import orjson
 
 from services.points import usecases
 from services.points.store import ledger as store
 from services.points.usecases import cases
 from services.points.usecases.cases import Terms
 from shared.catalog import Catalogue
-from shared.events.account_changed import AccountChanged
+from shared.events.account_changed import ACCOUNT_CHANGED, AccountChanged
 from shared.events.case_changed import CASE_CHANGED, CaseChanged, CaseReport
 from shared.events.redemption_changed import REDEMPTION_CHANGED, RedemptionChanged
-from shared.events.rider_changed import RIDER_CHANGED, RiderChanged
+from shared.events.rider_changed import RIDER_CHANGED
 from shared.kit.ids import new_id
-from shared.kit.messaging.work import Event, Record, Rejection, begin, insert_outbox
+from shared.kit.messaging.work import Event, Rejection
 from shared.kit.postgres import counters
 from shared.known.knowing import Riders, follow_riders
+from tests.support import event_of, hear, published, work_on
 
 NOON = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)  # noon in China
 GAS, MANHOLE, WELL = "local-gas-smell", "part-01001", "part-01024"
@@ -36,11 +36,7 @@ def points_of(kind: str) -> int:
     return found.points
 
 
-def event(topic: Any, body: Any, version: int = 1) -> Event[Any]:
-    """An event as the consumer hands it on."""
-    key = topic.key_of(body)
-    record = Record(topic.name, 0, 0, key.encode(), b"", ())
-    return Event(new_id(), body, key, version, NOON, record)
+event = partial(event_of, at=NOON)
 
 
 class Case:
@@ -115,14 +111,6 @@ def redemption(id_: UUID, rider: UUID, price: int, state: str, version: int = 1)
     return event(REDEMPTION_CHANGED, body, version)
 
 
-def rider(id_: UUID, version: int, active: bool) -> Event[RiderChanged]:
-    """A rider's state."""
-    body = RiderChanged(
-        rider_id=id_, company="mt", external_id="1", kind="courier", consent=True, locale="zh", active=active
-    )
-    return event(RIDER_CHANGED, body, version)
-
-
 class Ledger:
     """The service's use cases on one pool or connection."""
 
@@ -132,25 +120,19 @@ class Ledger:
 
     async def deliver(self, *events: Event[Any]) -> None:
         """One batch per topic, as consumers get them; each its own transaction."""
-        for topic, hear in (
+        for topic, use_case in (
             (RIDER_CHANGED, partial(follow_riders, Riders())),
             (CASE_CHANGED, lambda work, batch: cases.follow_cases(TERMS, work, batch)),
             (REDEMPTION_CHANGED, usecases.follow_redemptions),
         ):
             batch = [e for e in events if e.topic == topic.name]
             if batch:
-                async with self.pool.acquire() as conn, conn.transaction():
-                    work = await begin(conn)
-                    await hear(work, batch)
-                    await insert_outbox(conn, work.rows)
-                    self.rejections += work.rejections
+                self.rejections += (await hear(self.pool, use_case, *batch)).rejections
 
     async def reverse(self, hold_id: UUID, covers: Callable[[str], bool] = lambda _: True) -> None:
         """As an operator, of the whole city unless `covers` says otherwise."""
-        async with self.pool.acquire() as conn, conn.transaction():
-            work = await begin(conn)
+        async with work_on(self.pool) as work:
             await usecases.reverse(work, hold_id, "wrong", covers)
-            await insert_outbox(conn, work.rows)
 
     async def balances(self, rider_id: UUID) -> tuple[int, int, int]:
         """(pending, available, reserved)."""
@@ -168,12 +150,8 @@ class Ledger:
 
     async def published(self, rider_id: UUID | None = None) -> list[tuple[int, AccountChanged]]:
         """(version, event) in the order of the outbox."""
-        rows = await self.pool.fetch("SELECT key, version, payload FROM outbox ORDER BY id")
-        return [
-            (row["version"], AccountChanged.model_validate(orjson.loads(row["payload"])))
-            for row in rows
-            if rider_id is None or row["key"] == str(rider_id)
-        ]
+        found = await published(self.pool, ACCOUNT_CHANGED, rider_id)
+        return [(one["version"], AccountChanged.model_validate(one)) for one in found]
 
     async def told(self, rider_id: UUID) -> list[tuple[str, int, str | None]]:
         """(movement, amount, reason) of a rider's events, whose versions are checked to be 1..n."""

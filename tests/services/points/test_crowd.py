@@ -10,8 +10,8 @@ from services.points import usecases
 from services.points.domain import Rule
 from services.points.usecases import cases
 from shared.kit.ids import new_id
-from shared.kit.messaging.work import begin, insert_outbox
 from tests.services.points.ledger import GAS, NOON, Case, Ledger, points_of
+from tests.support import work_on
 
 FULL, HALF = points_of(GAS), points_of(GAS) // 2
 CROWD = 70
@@ -25,18 +25,15 @@ def small_shares(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def generous(ledger: Ledger) -> None:
     """All co-reporters earn, on any day."""
-    async with ledger.pool.acquire() as conn, conn.transaction():
-        await usecases.set_rule(
-            await begin(conn), Rule(2, NOON - timedelta(days=1), 10**6, 10**6, 10**6, "operator", "test")
-        )
+    async with work_on(ledger.pool) as work:
+        await usecases.set_rule(work, Rule(2, NOON - timedelta(days=1), 10**6, 10**6, 10**6, "operator", "test"))
 
 
 async def share(ledger: Ledger, fail: bool = False) -> bool:
     """One transaction of the settlement, as the service's background work runs it."""
     async with ledger.pool.acquire() as conn, conn.transaction():
-        work = await begin(conn)
-        more = await cases.settle(work)
-        await insert_outbox(conn, work.rows)
+        async with work_on(conn) as work:
+            more = await cases.settle(work)
         if fail:
             raise ConnectionError("killed before the commit")
         return more

@@ -14,10 +14,11 @@ from shared.events.case_changed import CaseChanged
 from shared.kit.areas import AreaTree, KnownArea
 from shared.kit.auth import Principal
 from shared.kit.ids import new_id
-from shared.kit.messaging.work import Event, begin
+from shared.kit.messaging.work import Event
 from shared.kit.postgres import counters
 from shared.kit.refusals import Refusal
-from tests.services.points.ledger import GAS, MANHOLE, NOON, WELL, Case, Ledger, points_of, redemption, rider
+from tests.services.points.ledger import GAS, MANHOLE, NOON, WELL, Case, Ledger, points_of, redemption
+from tests.support import rider_is, work_on
 
 GAS_POINTS = points_of(GAS)
 
@@ -111,11 +112,11 @@ async def test_caps_per_day_and_kind_refuse_with_a_reason(ledger: Ledger) -> Non
 
 
 async def test_rules_take_effect_at_their_instant(ledger: Ledger) -> None:
-    async with ledger.pool.acquire() as conn, conn.transaction():
+    async with work_on(ledger.pool) as work:
         rule = Rule(2, NOON, 5, 5, 0, "operator", "test")
-        await usecases.set_rule(await begin(conn), rule)
+        await usecases.set_rule(work, rule)
         with pytest.raises(Refusal, match="Rules have changed"):
-            await usecases.set_rule(await begin(conn), rule)
+            await usecases.set_rule(work, rule)
     before, after = new_id(), new_id()
     await ledger.deliver(Case(GAS, NOON - timedelta(seconds=1)).report(before), Case(GAS, NOON).report(after))
     assert (await ledger.told(before))[0][0] == "held"
@@ -167,8 +168,8 @@ async def test_more_than_available_and_inactive_riders_are_refused(ledger: Ledge
         ("held", None),
         ("refused", "insufficient_points"),
     ]
-    await ledger.deliver(rider(someone, 5, False))
-    await ledger.deliver(rider(someone, 4, True))
+    await ledger.deliver(rider_is(someone, 5, active=False))
+    await ledger.deliver(rider_is(someone, 4))
     await ledger.deliver(redemption(third, someone, 1, "requested"))
     assert (await ledger.told(someone))[-1] == ("refused", -1, "rider_inactive")
     await ledger.tallies()

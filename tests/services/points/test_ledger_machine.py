@@ -37,8 +37,8 @@ from tests.services.points.ledger import (
     empty,
     points_of,
     redemption,
-    rider,
 )
+from tests.support import rider_is
 
 STEPS = int(os.environ.get("BEEGRID_LEDGER_STEPS", "400"))
 STEPS_PER_EXAMPLE = 40
@@ -225,7 +225,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(who=st.sampled_from(RIDERS), version=st.integers(1, 5), active=st.booleans())
     def change_rider(self, who: UUID, version: int, active: bool) -> None:
-        self._say(rider(who, version, active))
+        self._say(rider_is(who, version, active=active))
 
     @rule(size=st.integers(1, 30))
     def deliver_some(self, size: int) -> None:

@@ -13,8 +13,8 @@ from services.points.usecases import checking
 from services.points.usecases.checking import Checking
 from shared.devtools.installation import Installation
 from shared.kit.postgres.db import Connection
-from shared.provision.postgres import owner_role
 from tests.services.points.ledger import NOON, Ledger
+from tests.support import owner_of
 
 RIDERS = 60
 CITY_ENTRIES_A_YEAR = 58_400_000
@@ -39,9 +39,8 @@ SELECT rider_id, 2 * k, 0, gen_random_uuid(), id, 'posted', 'pending', 'availabl
 
 @pytest.fixture
 async def owner(installation: Installation) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(installation.dsn("points", owner_role))
-    yield connection
-    await connection.close()
+    async with owner_of(installation, "points") as connection:
+        yield connection
 
 
 class Clock:

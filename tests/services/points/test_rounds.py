@@ -11,17 +11,16 @@ from services.points.store import rounds
 from services.points.store.rounds import Round
 from shared.devtools.installation import Installation
 from shared.kit.ids import new_id
-from shared.provision.postgres import owner_role
 from tests.services.points.ledger import MANHOLE, NOON, Case, Ledger, redemption
+from tests.support import owner_of
 
 RIDERS = 12
 
 
 @pytest.fixture
 async def owner(installation: Installation) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(installation.dsn("points", owner_role))
-    yield connection
-    await connection.close()
+    async with owner_of(installation, "points") as connection:
+        yield connection
 
 
 async def _filled(ledger: Ledger) -> None:

@@ -1,8 +1,8 @@
 """Drives the rewards use cases as the kit does, on real Postgres."""
 
 import secrets
-from contextlib import AsyncExitStack
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -24,10 +24,10 @@ from shared.kit import clock
 from shared.kit.auth import Principal
 from shared.kit.auth.idempotency import Attempt
 from shared.kit.ids import new_id
-from shared.kit.messaging.work import Event, Record, begin, insert_outbox
 from shared.kit.postgres import counters
 from shared.kit.postgres.batcher import Batcher
 from shared.kit.postgres.db import Connection
+from tests.support import event_of, hear, published, work_on
 
 SQL_PAST = "UPDATE redemptions SET deadline_at = now() - interval '1 second' WHERE id = $1"
 
@@ -76,11 +76,8 @@ class Shop:
 
     async def redeem(self, *wishes: Wish) -> list[Answer | Exception]:
         """One batch."""
-        async with self.pool.acquire() as conn, conn.transaction():
-            work = await begin(conn)
-            answers = await redeeming.redeem(self.desk, work, wishes)
-            await insert_outbox(conn, work.rows)
-        return answers
+        async with work_on(self.pool) as work:
+            return await redeeming.redeem(self.desk, work, wishes)
 
     def batcher(self) -> Batcher[Wish, Answer]:
         """One replica's group commit."""
@@ -124,31 +121,18 @@ class Shop:
                     "changed_at": clock.now(),
                 }
             )
-            key = ACCOUNT_CHANGED.key_of(body)
-            record = Record(ACCOUNT_CHANGED.name, 0, 0, key.encode(), b"", ())
-            events.append(Event(new_id(), body, key, version, body.changed_at, record))
-        async with AsyncExitStack() as stack:
-            conn = on if on is not None else await stack.enter_async_context(self.pool.acquire())
-            await stack.enter_async_context(conn.transaction())
-            work = await begin(conn)
-            await redeeming.follow_accounts(self.desk, work, events)
-            await insert_outbox(conn, work.rows)
+            events.append(event_of(ACCOUNT_CHANGED, body, version, at=body.changed_at))
+        await hear(on or self.pool, partial(redeeming.follow_accounts, self.desk), *events)
 
     async def sweep(self, rows_max: int = 200) -> int:
         """One turn of the sweeper."""
-        async with self.pool.acquire() as conn, conn.transaction():
-            work = await begin(conn)
-            ended = await redeeming.sweep(work, rows_max)
-            await insert_outbox(conn, work.rows)
-        return ended
+        async with work_on(self.pool) as work:
+            return await redeeming.sweep(work, rows_max)
 
     async def verify(self, merchant_id: UUID, code: str) -> Verdict:
         """At the counter."""
-        async with self.pool.acquire() as conn, conn.transaction():
-            work = await begin(conn)
-            verdict = await vouchers.verify(self.counter, work, merchant_id, code)
-            await insert_outbox(conn, work.rows)
-        return verdict
+        async with work_on(self.pool) as work:
+            return await vouchers.verify(self.counter, work, merchant_id, code)
 
     async def code(self, id_: UUID) -> str:
         """As its rider sees it."""
@@ -178,6 +162,6 @@ class Shop:
 
     async def told(self, id_: UUID) -> list[str]:
         """The states that were published, whose versions are checked to be 1..n."""
-        rows = await self.pool.fetch("SELECT version, payload FROM outbox WHERE key = $1 ORDER BY id", str(id_))
-        assert [row["version"] for row in rows] == list(range(1, len(rows) + 1))
-        return [orjson.loads(row["payload"])["state"] for row in rows]
+        found = await published(self.pool, key=id_)
+        assert [one["version"] for one in found] == list(range(1, len(found) + 1))
+        return [one["state"] for one in found]

@@ -16,7 +16,6 @@ from services.rewards.usecases.redemptions import REFUSAL_HOLDS_S, Answer, Wish
 from shared.devtools.installation import Installation
 from shared.kit import clock
 from shared.kit.ids import new_id
-from shared.kit.messaging.work import begin, insert_outbox
 from shared.kit.postgres import counters
 from shared.kit.postgres.db import Connection
 from shared.kit.postgres.retention import Table
@@ -24,6 +23,7 @@ from shared.kit.privacy.erasure import Leaver
 from shared.kit.refusals import Refusal
 from tests.reads import analyze, rows_read
 from tests.services.rewards.shop import Shop, wish
+from tests.support import work_on
 
 REFUSED = 20_000
 SQL_REFUSED = """
@@ -50,11 +50,8 @@ def _ends(answers: list[Answer | Exception]) -> list[str]:
 
 async def _redeem(shop: Shop, conn: Connection, *wishes: Wish) -> list[str]:
     """On a connection of the test's own."""
-    async with conn.transaction():
-        work = await begin(conn)
-        answers = await usecases.redeem(shop.desk, work, wishes)
-        await insert_outbox(conn, work.rows)
-    return _ends(answers)
+    async with work_on(conn) as work:
+        return _ends(await usecases.redeem(shop.desk, work, wishes))
 
 
 def _table(name: str) -> Table:

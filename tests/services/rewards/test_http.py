@@ -8,20 +8,15 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import httpx
 import pytest
 
-from services.points.app import build as build_points
-from services.points.settings import Settings as PointsSettings
 from services.rewards.api.redemptions import REDEEMS_PER_MINUTE
-from services.rewards.app import build as build_rewards
-from services.rewards.settings import Settings as RewardsSettings
 from shared.devtools.installation import Installation
 from shared.kit import clock
 from shared.kit.ids import new_id
-from shared.provision.postgres import owner_role
 from tests.services.points.ledger import GAS, NOON, Case, Ledger, points_of
+from tests.support import client_of, owner_of, service_of
 
 SETTLE_S = 30
 GAS_POINTS = points_of(GAS)
@@ -106,22 +101,11 @@ async def until(
 @pytest.fixture(scope="module")
 async def town(installation: Installation) -> AsyncIterator[Town]:
     """Started for this file only: running relays would empty the outboxes that other files look at."""
-
-    def values(service: str) -> dict[str, str]:
-        environment = installation.environment(service)
-        return {name.removeprefix("BEEGRID_").lower(): value for name, value in environment.items()}
-
-    points_service = build_points(PointsSettings.model_validate(values("points")))
-    settings = RewardsSettings.model_validate({**values("rewards"), "sweep_every_s": 0.2, "wrong_codes_max": 3})
-    points, rewards = points_service.app(), build_rewards(settings).app()
-    async with (
-        points.router.lifespan_context(points),
-        rewards.router.lifespan_context(rewards),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app=points), base_url="http://points") as points_client,
-        httpx.AsyncClient(transport=httpx.ASGITransport(app=rewards), base_url="http://rewards") as rewards_client,
-    ):
+    points = service_of(installation, "points")
+    rewards = service_of(installation, "rewards", sweep_every_s=0.2, wrong_codes_max=3)
+    async with client_of(points) as points_client, client_of(rewards) as rewards_client:
         town = Town(installation, points_client, rewards_client)
-        town.ledger = Ledger(points_service.pool)
+        town.ledger = Ledger(points.pool)
         yield town
 
 
@@ -216,9 +200,8 @@ async def test_why_points_were_taken_back_and_rules_changed_names_nobodys_number
         made = await town.points.put("/v1/points/rules", json=rule, headers=town.operator)
         assert (made.status_code, made.json()["items"][0]["reason"]) == (200, "王主任 *** 来电要求")
     finally:
-        owner = await asyncpg.connect(installation.dsn("points", owner_role))
-        await owner.execute("DELETE FROM rules WHERE version = $1", newest + 1)
-        await owner.close()
+        async with owner_of(installation, "points") as owner:
+            await owner.execute("DELETE FROM rules WHERE version = $1", newest + 1)
 
 
 @pytest.mark.parametrize("what", ["offers", "merchants"])

@@ -12,7 +12,10 @@ import pytest
 from services.riders import store, usecases
 from services.riders.domain import Outlet
 from services.riders.usecases import NewKey
+from shared.events.company_changed import COMPANY_CHANGED
 from shared.events.personal import number_mark
+from shared.events.rider_changed import RIDER_CHANGED
+from shared.events.rider_erased import RIDER_ERASED
 from shared.kit.auth import Sealer
 from shared.kit.auth.resealing import Resealing
 from shared.kit.ids import new_id
@@ -22,8 +25,6 @@ from shared.kit.refusals import Refusal
 from shared.known.keys import UnsealedKeys
 from tests.services.riders.conftest import SEALER, Riders, Submit
 
-CHANGED = "riders.rider-changed.v1"
-COMPANY_CHANGED = "riders.company-changed.v1"
 SQL_TIME_PASSES = "UPDATE company_keys SET expires_at = expires_at - $1::interval"
 
 
@@ -102,7 +103,7 @@ async def test_registrations_over_kafka(riders: Riders, submit: Submit) -> None:
     assert await take(riders, [submit("r1"), submit("r2", consent_at=None), submit("r1")]) == []
     assert await take(riders, [submit("r1"), submit("r2", consent_at=None)]) == []
     assert await take(riders, [submit("r2", name="李小哥"), submit("r2", active=False), submit("r1")]) == []
-    events = await riders.published(CHANGED)
+    events = await riders.published(RIDER_CHANGED)
     assert [(e["external_id"], e["version"], e["consent"], e["active"]) for e in events] == [
         ("r1", 1, True, True),
         ("r2", 1, False, True),
@@ -126,7 +127,7 @@ async def test_who_may_not_register_is_rejected_with_the_reason(riders: Riders, 
         (events[1].id, "unknown_company"),
         (events[2].id, "company_suspended"),
     ]
-    assert len(await riders.published(CHANGED)) == 1
+    assert len(await riders.published(RIDER_CHANGED)) == 1
     assert await riders.pool.fetchval("SELECT count(*) FROM riders") == 1
 
 
@@ -134,31 +135,31 @@ async def test_two_companies_may_use_one_number(riders: Riders, submit: Submit) 
     await company(riders)
     await company(riders, "other")
     await take(riders, [submit("r1"), submit("r1", "other")])
-    assert len({event["rider_id"] for event in await riders.published(CHANGED)}) == 2
+    assert len({event["rider_id"] for event in await riders.published(RIDER_CHANGED)}) == 2
 
 
 async def test_erasure_deletes_the_name_and_lasts(riders: Riders, submit: Submit) -> None:
     await company(riders)
     await take(riders, [submit("r1", name="Canary Name")])
-    rider_id = UUID((await riders.published(CHANGED))[0]["rider_id"])
+    rider_id = UUID((await riders.published(RIDER_CHANGED))[0]["rider_id"])
     erasure = Erasure(lambda: riders.pool, 0.0, usecases.forget, None)
     for _ in range(2):
         async with riders.work() as work:
             assert await usecases.erase(work, erasure, rider_id) is not None
     assert await riders.pool.fetchval("SELECT count(*) FROM rider_names") == 0
     # the state leaves the topic: in the first pass, in the second, and while the broker may still write its segment
-    gone = {"version": 2}
-    assert (await riders.published(CHANGED))[1:] == [gone]
+    gone = {"version": 2, "key": str(rider_id)}
+    assert (await riders.published(RIDER_CHANGED))[1:] == [gone]
     assert await erasure.settle() == 1
     async with riders.work() as work:
         await usecases.retire_again(work)
         assert len(work.rows) == 1
-    assert (await riders.published(CHANGED))[1:] == [gone] * 3
+    assert (await riders.published(RIDER_CHANGED))[1:] == [gone] * 3
     await riders.pool.execute("UPDATE riders SET erased_at = erased_at - interval '3 days'")
     async with riders.work() as work:
         await usecases.retire_again(work)
         assert not work.rows
-    (order,) = await riders.published("riders.rider-erased.v1")
+    (order,) = await riders.published(RIDER_ERASED)
     assert (order["rider_id"], order["version"]) == (str(rider_id), 1)
     assert order["number"] == number_mark("sf-express", "r1")
     (rejected,) = await take(riders, [submit("r1", name="Canary Name")])
@@ -190,13 +191,13 @@ async def test_a_number_on_a_restored_list_is_refused(riders: Riders, submit: Su
             pass
     assert await riders.pool.fetchval("SELECT count(*) FROM rider_names WHERE name <> '王小哥'") == 0
     assert await riders.pool.fetchval("SELECT count(*) FROM riders WHERE external_id = 'r1'") == 0
-    assert len(await riders.published(CHANGED)) == (2 if row else 1)
+    assert len(await riders.published(RIDER_CHANGED)) == (2 if row else 1)
 
 
 async def test_a_registration_that_races_with_the_erasure_loses(riders: Riders, submit: Submit) -> None:
     await company(riders)
     await take(riders, [submit("r1")])
-    rider_id = UUID((await riders.published(CHANGED))[0]["rider_id"])
+    rider_id = UUID((await riders.published(RIDER_CHANGED))[0]["rider_id"])
     erasure = Erasure(lambda: riders.pool, 0.0, usecases.forget, None)
     async with riders.work() as work:
         await usecases.erase(work, erasure, rider_id)
@@ -218,7 +219,7 @@ async def test_versions_have_no_gaps_whoever_writes_at_once(riders: Riders, subm
             await take(riders, batch)
 
     await asyncio.gather(*(writer(seed) for seed in range(4)))
-    events = await riders.published(CHANGED)
+    events = await riders.published(RIDER_CHANGED)
     assert len(events) == 20 * 4 * 5
     for name in names:
         assert [e["version"] for e in events if e["external_id"] == name] == list(range(1, 21))
@@ -300,7 +301,7 @@ async def test_an_older_key_is_good_for_the_overlap_and_ends_by_itself(riders: R
             work.now += timedelta(days=1)  # this process' clock is a day ahead, and decides nothing
             assert await usecases.end_due_keys(work) == 2 - len(good)
         assert await keys(riders) == good
-    events = await riders.published("riders.company-changed.v1")
+    events = await riders.published(COMPANY_CHANGED)
     assert [len(event["keys"]) for event in events] == [1, 2, 1]
     assert await riders.pool.fetchval("SELECT sealed FROM company_keys WHERE NOT active") == ""
 
@@ -315,8 +316,8 @@ async def test_signing_keys_go_under_the_new_sealing_key_and_are_told(riders: Ri
         assert await resealing.count() == {found: 1}
         assert (await resealing.renew("", 10.0)).cursor is None
         # the second time nothing is left to do, and nobody is told of nothing
-        assert len(await riders.published("riders.company-changed.v1")) == count
+        assert len(await riders.published(COMPANY_CHANGED)) == count
     only_new = Sealer("b" * 43 + "=")
-    [event] = [event for event in await riders.published("riders.company-changed.v1") if event["version"] == 2]
+    [event] = [event for event in await riders.published(COMPANY_CHANGED) if event["version"] == 2]
     (key,) = event["keys"]
     assert only_new.unseal(key["sealed"], "sf-express", key["key_id"]) == base64.b64decode(made.secret[6:])

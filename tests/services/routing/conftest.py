@@ -1,13 +1,10 @@
 """Routing as a real service: HTTP in this process, Kafka and Postgres real, its tables emptied before each test."""
 
-import contextlib
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import httpx
-import orjson
 import pytest
 import shapely
 
@@ -18,19 +15,21 @@ from services.routing.usecases.reports import Router
 from shared.catalog import Catalogue
 from shared.devtools.infra.suite import Infra
 from shared.devtools.installation import Installation
-from shared.events.report_received import ReportReceived
+from shared.events.report_received import REPORT_RECEIVED, ReportReceived
+from shared.events.report_routed import REPORT_ROUTED
+from shared.events.topic import Topic
 from shared.kit import clock
 from shared.kit.ids import new_id
-from shared.kit.messaging.work import Event, Record
+from shared.kit.messaging.work import Event
 from shared.kit.service import Service
 from shared.kit.service.tasks import Task
-from shared.provision.postgres import owner_role
 from shared.synthetic.city import Area, feature_collection
+from tests.support import client_of, emptied, event_of, published, settings_of
 
 TABLES = (
-    "known_areas, known_map, current_map, activations, areas, area_versions, responsibilities, unroutable, routes, "
-    "outbox, inbox"
-)
+    "known_areas", "known_map", "current_map", "activations", "areas", "area_versions", "responsibilities",
+    "unroutable", "routes", "inbox",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -88,24 +87,19 @@ class Routing:
         await self.activate(version)
         return version
 
-    async def published(self, topic: str = "routing.report-routed.v1") -> list[dict[str, Any]]:
-        """Bodies of the outbox with their version, in order; the relay is stopped in these tests."""
-        rows = await self.service.pool.fetch("SELECT version, payload FROM outbox WHERE topic = $1 ORDER BY id", topic)
-        return [{"version": row["version"], **orjson.loads(row["payload"])} for row in rows]
+    async def published(self, topic: Topic[Any] = REPORT_ROUTED) -> list[dict[str, Any]]:
+        """The relay is stopped in these tests."""
+        return await published(self.service.pool, topic)
 
 
 @pytest.fixture
 async def routing(own_installation: Installation) -> AsyncIterator[Routing]:
     """The whole service, except that its relay leaves the outbox to the test."""
-    await empty(own_installation)
+    await emptied(own_installation, "routing", *TABLES)
     service = build(settings(own_installation))
     service.relay.run = _idle  # type: ignore[method-assign]  # else the rows would leave before the test reads them
     drop_drafts = service.tasks.kept.pop("drop-abandoned")  # a test says when
-    app = service.app()
-    async with contextlib.AsyncExitStack() as stack:
-        await stack.enter_async_context(app.router.lifespan_context(app))
-        transport = httpx.ASGITransport(app)
-        http = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://routing"))
+    async with client_of(service) as http:
         yield Routing(service, http, own_installation, drop_drafts)
 
 
@@ -113,22 +107,10 @@ async def _idle() -> None:
     return None
 
 
-def settings(installation: Installation, service: str = "routing") -> Settings:
-    """As a process of the service would read them."""
-    values = {
-        name.removeprefix("BEEGRID_").lower(): value
-        for name, value in installation.environment(service).items()
-        if name.startswith("BEEGRID_")
-    }
-    return Settings.model_validate({**values, "map_poll_s": 0.1})
-
-
-async def empty(installation: Installation) -> None:
-    owner = await asyncpg.connect(installation.dsn("routing", owner_role))
-    try:
-        await owner.execute(f"TRUNCATE counters, dead_letters, erased_riders, {TABLES}")
-    finally:
-        await owner.close()
+def settings(installation: Installation) -> Settings:
+    """As a process of the service would read them, only faster."""
+    found: Settings = settings_of(installation, "routing", map_poll_s=0.1)
+    return found
 
 
 def box(code: str, west: float, south: float, side: float = 0.01, **changes: Any) -> Area:
@@ -156,5 +138,6 @@ def report(lng: float, lat: float, accuracy_m: float | None = 10, kind: str = "p
 
 
 def event(body: ReportReceived, event_id: UUID | None = None) -> Event[ReportReceived]:
-    record = Record("intake.report-received.v1", 0, 0, str(body.report_id).encode(), b"", ())
-    return Event(event_id or new_id(), body, str(body.report_id), 1, body.received_at, record)
+    made = event_of(REPORT_RECEIVED, body, at=body.received_at)
+    made.id = event_id or made.id
+    return made

@@ -128,7 +128,7 @@ async def test_a_new_version_disturbs_nothing_until_it_is_activated(routing: Rou
 
 async def test_the_areas_of_the_map_in_force_are_published(routing: Routing) -> None:
     first = await routing.put_in_force([box(A, 120.5, 30.3), box("G10", 120.51, 30.3, parent_code=A[:12])])
-    told = {row["area_code"]: row for row in await routing.published(AREA_CHANGED.name)}
+    told = {row["area_code"]: row for row in await routing.published(AREA_CHANGED)}
     assert set(told) == {"3301", "330114", A[:9], A[:12], A, "G10"}
     assert told["G10"] == {
         "version": 1, "area_code": "G10", "level": "grid", "path": ["3301", "330114", A[:9], A[:12]], "in_force": True,
@@ -141,9 +141,9 @@ async def test_the_areas_of_the_map_in_force_are_published(routing: Routing) -> 
     await routing.upload(second, [box(A, 120.5, 30.3, parent_code=B[:12]), box(B, 120.51, 30.3)])
     refused = await routing.activate(second, status=409, strict=False)
     assert (refused["code"], refused["total"], refused["codes"]) == ("areas_vanish", 1, ["G10"])
-    assert len(await routing.published(AREA_CHANGED.name)) == 6
+    assert len(await routing.published(AREA_CHANGED)) == 6
     await routing.activate(second)
-    again = (await routing.published(AREA_CHANGED.name))[6:]
+    again = (await routing.published(AREA_CHANGED))[6:]
     assert {(row["area_code"], row["version"], row["in_force"]) for row in again} >= {("G10", 2, False), (B, 1, True)}
     assert routing.service.tree.covers("330114", "G10") and not routing.service.tree.has_grid("G10")
 
@@ -169,14 +169,14 @@ async def test_successors_are_named_carried_over_and_published(routing: Routing)
     for dry_run in (True, False):
         wrong = await routing.activate(second, status=422, mapping=faulty, dry_run=dry_run)
         assert wrong["code"] == "invalid_mapping" and [error["line"] for error in wrong["errors"]] == [1, 2, 3, 4, 6]
-    before = await routing.published(AREA_CHANGED.name)
+    before = await routing.published(AREA_CHANGED)
     tried = await routing.activate(second, mapping=lines, accept=True, dry_run=True)
     assert {one["code"]: one["successors"] for one in tried["vanishing"]}[A] == [C, third]
-    assert await routing.published(AREA_CHANGED.name) == before and routing.service.tree.has_grid(A)
+    assert await routing.published(AREA_CHANGED) == before and routing.service.tree.has_grid(A)
     refused = await routing.activate(second, status=409, mapping=lines)
     assert refused["codes"] == [A[:12]], "the community has no successor yet"
     await routing.activate(second, mapping=lines, accept=True)
-    told = {row["area_code"]: row for row in (await routing.published(AREA_CHANGED.name))[len(before) :]}
+    told = {row["area_code"]: row for row in (await routing.published(AREA_CHANGED))[len(before) :]}
     assert (told[A]["in_force"], told[A]["successors"]) == (False, [C, third])
     found = (await routing.call("GET", "/v1/routing/responsibilities"))["items"]
     where = {(one["department_kind"], one["area_code"]): one["department"] for one in found}

@@ -16,7 +16,8 @@ from shared.kit.metrics import REGISTRY
 from shared.kit.service import Service
 from shared.kit.service.running import running
 from tests.reads import analyze, rows_read
-from tests.services.routing.conftest import Routing, box, event, report, settings
+from tests.services.routing.conftest import Routing, box, event, report
+from tests.support import settings_of
 
 A, B, C = "330114001001001", "330114001001002", "330114002001001"
 SQUARES = [box(A, 120.50, 30.3), box(B, 120.51, 30.3), box(C, 120.52, 30.3)]
@@ -174,7 +175,7 @@ async def test_responsibilities_are_changed_only_as_seen(routing: Routing) -> No
 
 async def test_reports_from_kafka_are_routed(routing: Routing) -> None:
     await routing.put_in_force(SQUARES)
-    values = settings(routing.installation, service="intake")
+    values = settings_of(routing.installation, "intake")
     teller = Service("intake", values, title="teller")
     bodies = [report(120.505 + 0.01 * (n % 3), 30.305) for n in range(30)]
     async with running(teller):

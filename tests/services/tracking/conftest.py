@@ -1,10 +1,9 @@
 """An empty tracking schema, and the events of one small city to fill it."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import count
+from functools import partial
 from typing import Any
-from uuid import UUID
 
 import asyncpg
 import pytest
@@ -12,27 +11,27 @@ import pytest
 from services.tracking import usecases
 from shared.catalog import Catalogue
 from shared.devtools.installation import Installation
-from shared.events.account_changed import AccountChanged
-from shared.events.case_changed import CaseChanged
-from shared.events.report_received import ReportReceived
-from shared.events.report_routed import ReportRouted
+from shared.events.account_changed import ACCOUNT_CHANGED, AccountChanged
+from shared.events.case_changed import CASE_CHANGED, CaseChanged
+from shared.events.report_received import REPORT_RECEIVED, ReportReceived
+from shared.events.report_routed import REPORT_ROUTED, ReportRouted
+from shared.events.topic import Topic
 from shared.kit.ids import new_id
-from shared.kit.messaging.work import Event, Record, Work, begin, insert_outbox
+from shared.kit.messaging.work import Event
 from shared.kit.postgres import counters
 from shared.kit.postgres.db import Connection, Pool, prepare_connection
 from shared.provision.postgres import owner_role
+from tests.support import UseCase, event_of, hear
 
 T0 = datetime(2026, 3, 1, 8, tzinfo=UTC)
 COMPANY = "feima"
 TABLES = ("reports", "routings", "cases", "case_steps", "case_reports", "movements")
 Batch = tuple[str, Sequence[Event[Any]]]
 State = dict[str, list[tuple[Any, ...]]]
-_offsets = count()
 
 
-def event(body: Any, key: UUID, version: int, seconds: float) -> Event[Any]:
-    record = Record("t", 0, next(_offsets), str(key).encode(), b"", ())
-    return Event(new_id(), body, str(key), version, T0 + timedelta(seconds=seconds), record)
+def event(topic: Topic[Any], body: Any, version: int, seconds: float) -> Event[Any]:
+    return event_of(topic, body, version, at=T0 + timedelta(seconds=seconds))
 
 
 class Story:
@@ -57,14 +56,13 @@ class Story:
             "received_at": T0,
             **self.place,
         }
-        self.received = event(
-            ReportReceived.model_validate({**self.common, "external_id": external_id}), self.report_id, 1, start_s
-        )
+        body = ReportReceived.model_validate({**self.common, "external_id": external_id})
+        self.received = event(REPORT_RECEIVED, body, 1, start_s)
 
     def routed(self, version: int = 1, seconds: float = 0.1, **changes: Any) -> Event[ReportRouted]:
         values = {"outcome": "routed", "grid_code": "330114001002003", "grid_name": "第三网格"} | changes
         body = ReportRouted.model_validate({**self.common, **values})
-        return event(body, self.report_id, version, self.start_s + seconds)
+        return event(REPORT_ROUTED, body, version, self.start_s + seconds)
 
     def case(self, version: int, transition: str, state: str, seconds: float, **changes: Any) -> Event[CaseChanged]:
         report = {"report_id": self.report_id, "rider_id": self.rider_id, "company": self.company, "ordinal": 1}
@@ -85,7 +83,7 @@ class Story:
             **self.place,
         }
         body = CaseChanged.model_validate(values | changes)
-        return event(body, self.case_id, version, self.start_s + seconds)
+        return event(CASE_CHANGED, body, version, self.start_s + seconds)
 
     def points(self, version: int, movement: str, amount: int, seconds: float) -> Event[AccountChanged]:
         body = AccountChanged.model_validate(
@@ -102,7 +100,7 @@ class Story:
                 "changed_at": T0,
             }
         )
-        return event(body, self.rider_id, version, self.start_s + seconds)
+        return event(ACCOUNT_CHANGED, body, version, self.start_s + seconds)
 
     def whole(self) -> list[Batch]:
         """Batches per topic, each topic in its own order."""
@@ -126,23 +124,19 @@ class Tracking:
     def __init__(self, pool: Pool, owner: Pool) -> None:
         self.pool = pool
         self.owner = owner
-        follow_cases = lambda work, events: usecases.follow_cases(Catalogue.load(), work, events)  # noqa: E731 a table
-        self.follow: dict[str, Callable[[Work, Any], Awaitable[None]]] = {
+        self.follow: dict[str, UseCase] = {
             "reports": usecases.follow_reports,
             "routings": usecases.follow_routings,
-            "cases": follow_cases,
+            "cases": partial(usecases.follow_cases, Catalogue.load()),
             "points": usecases.follow_points,
         }
 
     async def hear(self, *batches: Batch) -> None:
         for batch in batches:
-            async with self.pool.acquire() as conn, conn.transaction():
-                await self._hear(conn, batch)
+            await self._hear(self.pool, batch)
 
-    async def _hear(self, conn: Connection, batch: Batch) -> None:
-        work = await begin(conn)
-        await self.follow[batch[0]](work, batch[1])
-        await insert_outbox(conn, work.rows)
+    async def _hear(self, conn: Connection | Pool, batch: Batch) -> None:
+        await hear(conn, self.follow[batch[0]], *batch[1])
 
     async def empty(self, conn: Connection) -> None:
         """Take away whatever other tests have left."""

@@ -18,16 +18,13 @@ import pytest
 
 from services.tracking import usecases
 from services.tracking.api.problems import problem_words
-from services.tracking.app import build
-from services.tracking.settings import Settings
 from shared.devtools.installation import Installation
-from shared.events.company_changed import CompanyChanged
 from shared.kit.auth import Sealer, signed_headers
 from shared.kit.ids import new_id
-from shared.kit.messaging.work import begin
 from shared.kit.postgres.db import Pool
 from shared.known.knowing import follow_companies
-from tests.services.tracking.conftest import Story, event
+from tests.services.tracking.conftest import Story
+from tests.support import client_of, company_is, hear, service_of
 
 Signed = dict[str, bytes]
 
@@ -35,15 +32,7 @@ Signed = dict[str, bytes]
 @asynccontextmanager
 async def serving(installation: Installation, **more: Any) -> AsyncIterator[httpx.AsyncClient]:
     """The whole service in this process, as HTTP sees it. Its relay empties the outbox: not for other modules."""
-    values = {
-        name.removeprefix("BEEGRID_").lower(): value for name, value in installation.environment("tracking").items()
-    }
-    service = build(Settings.model_validate({**values, "overview_seconds": 0, **more}))
-    app = service.app()
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://tracking") as client,
-    ):
+    async with client_of(service_of(installation, "tracking", overview_seconds=0, **more)) as client:
         yield client
 
 
@@ -65,12 +54,9 @@ async def companies(pool: Pool, installation: Installation) -> Signed:
     made: Signed = {}
     for code in (f"c{secrets.token_hex(4)}", f"c{secrets.token_hex(4)}"):
         made[code] = secrets.token_bytes(32)
-        key_id, company_id = new_id(), new_id()
+        key_id = new_id()
         key = {"key_id": key_id, "sealed": sealer.seal(made[code], code, str(key_id)), "active": True}
-        values = {"company_id": company_id, "code": code, "name": code, "active": True, "keys": [key]}
-        async with pool.acquire() as conn, conn.transaction():
-            told = event(CompanyChanged.model_validate(values), company_id, 1, 0)
-            await follow_companies(await begin(conn), [told])
+        await hear(pool, follow_companies, company_is(code, keys=[key]))
     return made
 
 

@@ -8,12 +8,11 @@ import orjson
 import pytest
 
 from services.tracking.api import reports
-from services.tracking.app import build
-from services.tracking.settings import Settings
 from shared.devtools.installation import Installation
 from shared.kit.auth import Signer, signed_headers
 from shared.kit.postgres.db import Pool
 from tests.kit.held import Held
+from tests.support import service_of
 
 ROWS = 1_200
 SECRET = b"of every company" * 2
@@ -33,10 +32,7 @@ class _Keys:
 @pytest.fixture
 async def app(installation: Installation) -> AsyncIterator[Any]:
     """The service in this process; every company signs with the same key."""
-    values = {
-        name.removeprefix("BEEGRID_").lower(): value for name, value in installation.environment("tracking").items()
-    }
-    service = build(Settings.model_validate(values))
+    service = service_of(installation, "tracking")
     service.key_ring = _Keys()
     made = service.app()
     async with made.router.lifespan_context(made):

@@ -15,10 +15,10 @@ from services.tracking.store import figures, journeys
 from shared.events.public_case_changed import PublicCaseChanged
 from shared.kit import clock
 from shared.kit.ids import new_id
-from shared.kit.messaging.work import begin, insert_outbox
 from shared.kit.postgres import counters
 from shared.kit.postgres.db import Pool
 from tests.services.tracking.conftest import T0, TABLES, Story
+from tests.support import work_on
 
 SQL_READ_HERE = """
 SELECT coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables
@@ -138,11 +138,8 @@ async def test_a_case_leaves_the_public_topic_some_time_after_its_end(tracking: 
         return [(row["version"], row["payload"] is not None) for row in rows]
 
     async def retire() -> int:
-        async with pool.acquire() as conn, conn.transaction():
-            work = await begin(conn)
-            looked_at = await usecases.retire_cases(work, 30)
-            await insert_outbox(conn, work.rows)
-        return looked_at
+        async with work_on(pool) as work:
+            return await usecases.retire_cases(work, 30)
 
     await tracking.owner.execute("TRUNCATE ended_cases")
     over, young, reopened, busy, live = (Story(f"L-{n}") for n in range(5))

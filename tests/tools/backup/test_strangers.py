@@ -18,8 +18,9 @@ from shared.cli.backup.taking import take
 from shared.events.inbound_reports import INBOUND_REPORTS
 from shared.kit.service import Service
 from shared.provision.topology import provision_company
-from tests.kit.messaging.conftest import running, settings_for
+from tests.kit.messaging.conftest import running
 from tests.kit.messaging.strangers import bomb, broken_batches, inbound, producer, send_batch, submission
+from tests.support import settings_of
 from tests.tools.backup.conftest import Home
 
 COMPANY = "suda"
@@ -34,7 +35,7 @@ def lines(folder: Path) -> Iterator[dict[str, Any]]:
 async def sent(home: Home) -> dict[tuple[int, int], str]:
     """Broken batches and a bomb, each before a good record; where they are."""
     made = home.installation
-    settings, topic = settings_for(made, "intake"), inbound(made, COMPANY)
+    settings, topic = settings_of(made, "intake"), inbound(made, COMPANY)
     await asyncio.to_thread(provision_company, made.cluster, COMPANY, "not used here")
     culprits = await broken_batches(made, settings, topic, count(1))
     async with producer(made, settings) as by:
@@ -68,7 +69,7 @@ async def test_what_cannot_be_read_is_saved_as_it_is_and_everything_behind_it_to
 
 async def heard(home: Home, count_: int) -> tuple[int, int]:
     """What intake makes of the restored records: good ones, dead letters."""
-    service = Service("intake", settings_for(home.installation, "intake"), title="hearer")
+    service = Service("intake", settings_of(home.installation, "intake"), title="hearer")
     good = 0
 
     async def hear(_: Any, events: Any) -> None:

@@ -22,7 +22,8 @@ from shared.kit.ids import new_id
 from shared.kit.messaging.work import Event, Work
 from shared.kit.service import Service
 from shared.provision.postgres import owner_role
-from tests.kit.messaging.conftest import report, running, settings_for
+from tests.kit.messaging.conftest import report, running
+from tests.support import settings_of
 from tests.tools.backup.conftest import Home
 
 KEYS = [new_id() for _ in range(20)]
@@ -33,8 +34,8 @@ class Town:
     """Intake tells and notes in the same transaction what it told; routing hears slowly and notes what took effect."""
 
     def __init__(self, installation: Installation) -> None:
-        self.teller = Service("intake", settings_for(installation, "intake"), title="teller")
-        self.hearer = Service("routing", settings_for(installation, "routing"), title="hearer")
+        self.teller = Service("intake", settings_of(installation, "intake"), title="teller")
+        self.hearer = Service("routing", settings_of(installation, "routing"), title="hearer")
         self.hearer.consumes(REPORT_RECEIVED, self._hear)
         self.pause_s = 0.3
 

@@ -9,9 +9,8 @@ from shared.devtools.capacity.__main__ import document
 from shared.devtools.capacity.model import PLACES
 from shared.devtools.capacity.staying import SWEEPING_PODS, SWEPT_PER_S_LEAST, Kept, behind, deletes, kept, section
 from shared.devtools.gen.files import ROOT
-from shared.devtools.gen.retention_doc import tables_of
 from shared.kit.postgres.retention import Sweep, Table, Way
-from shared.provision.services import service_names
+from shared.provision.services import service_names, tables_of
 from tests.tools.devtools.test_capacity import BENCH
 
 CITY, _, COUNTRY = PLACES

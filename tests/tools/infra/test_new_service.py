@@ -75,7 +75,11 @@ def test_a_made_service_runs_and_passes_the_checks(tree: Path, infra: Infra, tmp
     for page in ("README.md", "README.zh.md", "docs/services.md", "docs/metrics.md", "Caddyfile", ".env.example"):
         assert NAME in (tree / page).read_text("utf-8").lower(), page
     assert (tree / f"ops/grafana/dashboards/{NAME}.json").exists()
-    run(tree, "-m", "tests.tools.infra.newcomer", NAME, str(tmp_path / "run"), **infra.environment())
+    servers = infra.environment()
+    run(tree, "-m", "tests.tools.infra.newcomer", NAME, str(tmp_path / "run"), **servers)
+    own = ("tests/doors/rights", f"tests/services/{NAME}", "-k", NAME)
+    said = run(tree, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", *own, **servers)
+    assert "2 passed" in said, said
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.conftest import group_of
+from shared.devtools.gen.files import ROOT
+from tests.conftest import LONG, group_of
 
 SEEN: list[int] = []
 
@@ -25,3 +26,8 @@ def test_a_file_stays_together(order: int) -> None:
 )
 def test_groups(place: str, group: str) -> None:
     assert group_of(place) == group
+
+
+@pytest.mark.parametrize("place", LONG)
+def test_what_is_begun_first_is_there(place: str) -> None:
+    assert (ROOT / place).is_file(), "a file that was renamed is begun when its turn comes, at the end"

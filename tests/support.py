@@ -1,0 +1,191 @@
+"""What tests of any service need: events as a consumer hands them on, a unit of work as a use case gets it, empty
+tables, what was published, settings, and the service itself in this process.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import datetime
+from importlib import import_module
+from importlib.util import find_spec
+from itertools import count
+from typing import Any, TypeVar
+from uuid import UUID, uuid5
+
+import asyncpg
+import httpx
+import orjson
+
+from shared.devtools.gen.modules import service_module
+from shared.devtools.gen.settings_doc import settings_class
+from shared.devtools.installation import Installation
+from shared.events.company_changed import COMPANY_CHANGED, CompanyChanged
+from shared.events.rider_changed import RIDER_CHANGED, RiderChanged
+from shared.events.topic import EventModel, Topic
+from shared.kit import clock
+from shared.kit.ids import new_id
+from shared.kit.messaging.work import Event, Gone, Record, Work, begin, insert_outbox
+from shared.kit.postgres.db import Connection, Pool
+from shared.kit.service import Service
+from shared.kit.settings import KitSettings
+from shared.provision.postgres import owner_role
+
+COMPANY = "sf-express"
+"""Whose riders these are, where a test says nothing else."""
+OF_EVERY_SERVICE = ("counters", "dead_letters", "erased_riders", "outbox")
+PATIENCE_S = 20.0
+SQL_PUBLISHED = """
+SELECT topic, version, key, payload FROM outbox
+WHERE ($1::text IS NULL OR topic = $1) AND ($2::text IS NULL OR key = $2) ORDER BY id
+"""
+_SPACE = UUID(int=7)
+_OFFSETS = count()
+T = TypeVar("T")
+UseCase = Callable[[Work, Sequence[Event[Any]]], Awaitable[Any]]
+
+
+def declared(service: str, file: str, name: str) -> Any:
+    """What a service's tests say in tests/services/<service>/<file>.py under a name; None where they say nothing."""
+    folder = f"tests.services.{service}"
+    if find_spec(folder) is None or find_spec(f"{folder}.{file}") is None:
+        return None
+    return getattr(import_module(f"{folder}.{file}"), name, None)
+
+
+# --- what a service hears ---------------------------------------------------------------------------------------------
+
+
+def event_of(
+    topic: Topic[Any], body: EventModel, version: int = 1, *, at: datetime | None = None, company: str | None = None
+) -> Event[Any]:
+    """An event as the consumer hands it on. `at`: when it happened, or now. `company`: whose inbound topic it is."""
+    key = topic.key_of(body)
+    return Event(new_id(), body, key, version, at or clock.now(), _record(topic, key, company), company)
+
+
+def rider_id(number: str, company: str = COMPANY) -> UUID:
+    """The id of a company's rider."""
+    return uuid5(_SPACE, f"{company}/{number}")
+
+
+def rider_is(rider: str | UUID = "r1", version: int = 1, **values: Any) -> Event[RiderChanged]:
+    """A state of a rider, by their id or their company's number: they may report, unless `values` say otherwise."""
+    company = values.pop("company", COMPANY)
+    number = rider if isinstance(rider, str) else "r1"
+    usual: dict[str, Any] = {"kind": "courier", "consent": True, "locale": "zh", "active": True}
+    usual |= {"rider_id": _id_of(rider, company), "company": company, "external_id": number}
+    return event_of(RIDER_CHANGED, RiderChanged.model_validate(usual | values), version)
+
+
+def rider_gone(rider: str | UUID = "r1", version: int = 1) -> Gone:
+    """The tombstone that ends a rider's states."""
+    key = str(_id_of(rider, COMPANY))
+    return Gone(new_id(), None, key, version, clock.now(), _record(RIDER_CHANGED, key, None))
+
+
+def company_is(code: str = COMPANY, version: int = 1, **values: Any) -> Event[CompanyChanged]:
+    """A state of a company: active and without keys, unless `values` say otherwise."""
+    usual: dict[str, Any] = {"company_id": uuid5(_SPACE, code), "code": code, "name": code, "active": True, "keys": ()}
+    return event_of(COMPANY_CHANGED, CompanyChanged.model_validate(usual | values), version)
+
+
+def _id_of(rider: str | UUID, company: str) -> UUID:
+    return rider if isinstance(rider, UUID) else rider_id(rider, company)
+
+
+def _record(topic: Topic[Any], key: str, company: str | None) -> Record:
+    name = topic.name.format(company=company) if topic.is_family else topic.name
+    return Record(name, 0, next(_OFFSETS), key.encode(), b"", ())
+
+
+# --- what it does with it ---------------------------------------------------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def work_on(where: Pool | Connection) -> AsyncIterator[Work]:
+    """A unit of work as the kit makes it: one transaction, at whose end the outbox gets what was published.
+
+    On a connection that is in a transaction already it is a part of that one.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        conn = where if isinstance(where, asyncpg.Connection) else await stack.enter_async_context(where.acquire())
+        await stack.enter_async_context(conn.transaction())
+        work = await begin(conn)
+        yield work
+        await insert_outbox(conn, work.rows)
+
+
+async def hear(where: Pool | Connection, use_case: UseCase, *events: Event[Any]) -> Work:
+    """Hands one batch to a use case, as the consumer of its topic does; the unit of work, for its `rejections`."""
+    async with work_on(where) as work:
+        await use_case(work, events)
+    return work
+
+
+async def published(pool: Pool, topic: Topic[Any] | None = None, key: object = None) -> list[dict[str, Any]]:
+    """What stands in the outbox, in its order: each event's body with its `version` and its `key`.
+
+    A tombstone has no body. Where a relay runs, the rows leave.
+    """
+    name, of = topic.name if topic else None, None if key is None else str(key)
+    return [
+        {"version": row["version"], "key": row["key"], **orjson.loads(row["payload"] or b"{}")}
+        for row in await pool.fetch(SQL_PUBLISHED, name, of)
+    ]
+
+
+@contextlib.asynccontextmanager
+async def owner_of(installation: Installation, service: str) -> AsyncIterator[Connection]:
+    """A connection of the role that owns a service's schema: it may do what the service's own role may not."""
+    conn = await asyncpg.connect(installation.dsn(service, owner_role))
+    try:
+        yield conn
+    finally:
+        await conn.close()
+
+
+async def emptied(installation: Installation, service: str, *tables: str) -> None:
+    """Takes away what other tests have left: of these tables, and of those that every service has."""
+    async with owner_of(installation, service) as owner:
+        await owner.execute(f"TRUNCATE {', '.join((*OF_EVERY_SERVICE, *tables))} CASCADE")
+
+
+# --- the service in this process --------------------------------------------------------------------------------------
+
+
+def settings_of(installation: Installation, service: str, **changed: Any) -> Any:
+    """Settings as a process of the service reads them, of the service's own class."""
+    environment = installation.environment(service).items()
+    values = {
+        name.removeprefix("BEEGRID_").lower(): value for name, value in environment if name.startswith("BEEGRID_")
+    }
+    found = settings_class(service).model_validate({**values, **changed})
+    assert isinstance(found, KitSettings)
+    return found
+
+
+def service_of(installation: Installation, service: str, **changed: Any) -> Service:
+    """The service as its app.py builds it. `changed`: settings."""
+    module = service_module(service, "app")
+    assert module is not None, f"services/{service}/app.py is missing"
+    made = module.build(settings_of(installation, service, **changed))
+    assert isinstance(made, Service)
+    return made
+
+
+@contextlib.asynccontextmanager
+async def client_of(service: Service) -> AsyncIterator[httpx.AsyncClient]:
+    """The running service, and a client that calls its routes without a server between. A route's error is a 500."""
+    app = service.app()
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://test") as one:
+        yield one
+
+
+async def until(ask: Callable[[], Awaitable[T]], what: str = "it", within_s: float = PATIENCE_S) -> T:
+    """What `ask` answers, as soon as it is true. Fails the test where it isn't in time."""
+    deadline_s = clock.monotonic_s() + within_s
+    while not (answer := await ask()):
+        assert clock.monotonic_s() < deadline_s, f"not within {within_s:.0f} s: {what}"
+        await asyncio.sleep(0.05)
+    return answer

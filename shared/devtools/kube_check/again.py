@@ -1,15 +1,13 @@
-"""What a second `kubectl apply`, a day later or after a change: nothing where nothing changed, new pods where it did."""
+"""What a second `kubectl apply` does: nothing where nothing changed, new pods where something did."""
 
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from shared.devtools.kube_check.render import Yaml, containers, name_of, of_kind, pods
+from shared.devtools.kube_check.render import Yaml, built_in, containers, name_of, of_kind, pods
 
 # As kustomize writes it at a name's end.
 HASH = re.compile(r"-[bcdfghkmt2456789]{10}$")
-# Groups whose objects the server reads into types of its own; what operators bring it keeps as it is said.
-BUILT_IN = {"", "apps", "batch", "networking.k8s.io", "policy", "rbac.authorization.k8s.io", "scheduling.k8s.io"}
 # A server writes these shorter, and finds them changed when they come again: 1000m, 1024Mi.
 LONG = re.compile(r"(?P<cpu>\d+)000m|(?P<memory>\d+)(?:Ki|Mi|Gi)")
 AMOUNTS = {"cpu", "memory", "storage", "ephemeral-storage", "sizeLimit"}
@@ -25,11 +23,12 @@ def check(objects: Sequence[Yaml]) -> list[str]:
 def dropped(objects: Sequence[Yaml]) -> Iterator[str]:
     """Values that the API server doesn't keep as they are: each apply would change the object again."""
     for one in objects:
-        built_in = one["apiVersion"].rpartition("/")[0] in BUILT_IN
+        # what operators bring the server keeps as it is said; the rest it reads into types of its own
+        typed = built_in(one)
         for path, value in _leaves(one):
-            if value is None or (value == [] and built_in):
+            if value is None or (value == [] and typed):
                 yield f"{name_of(one)}: {path} is empty, which the server doesn't keep"
-            if built_in and path.rpartition(".")[2] in AMOUNTS and _long(str(value)):
+            if typed and path.rpartition(".")[2] in AMOUNTS and _long(str(value)):
                 yield f"{name_of(one)}: {path}: the server writes {value} in another way"
 
 
@@ -60,7 +59,9 @@ def unnoticed(objects: Sequence[Yaml]) -> Iterator[str]:
 
 def _configs(pod: Yaml) -> Iterator[str]:
     for container in containers(pod):
-        yield from (source["configMapRef"]["name"] for source in container.get("envFrom", []) if "configMapRef" in source)
+        yield from (
+            source["configMapRef"]["name"] for source in container.get("envFrom", []) if "configMapRef" in source
+        )
         for entry in container.get("env", []):
             if wanted := (entry.get("valueFrom") or {}).get("configMapKeyRef"):
                 yield wanted["name"]

@@ -1,4 +1,4 @@
-"""What operators make of the manifests, and what a second `kubectl apply` does: every rule holds, and every rule bites."""
+"""What operators make of the manifests, and what a second `kubectl apply` does: every rule holds and bites."""
 
 import shutil
 from collections.abc import Callable

@@ -44,6 +44,9 @@ def checks() -> list[Check]:
             "manifests", [*module, "shared.devtools.kube_check", "manifests"], "each line names overlay, object, rule"
         ),
         Check(
+            "control plane", [*module, "shared.devtools.kube_check", "live"], "each line names overlay, object, change"
+        ),
+        Check(
             "compose", [*module, "shared.devtools.kube_check", "compose"], "each line names the service and the rule"
         ),
         Check("image", [*module, "shared.devtools.kube_check", "image"], "repair the Dockerfile or the lock file"),
@@ -70,6 +73,15 @@ def run(check: Check) -> tuple[Check, float, subprocess.CompletedProcess[str]]:
     return check, clock.monotonic_s() - began_s, done
 
 
+def skipped(done: "subprocess.CompletedProcess[str]") -> list[str]:
+    """What a check that has passed could not look at, in its own words: `skipped: …` and the lines below it."""
+    found: list[str] = []
+    for line in done.stderr.splitlines():
+        if line.startswith("skipped:") or (found and line.startswith("  ")):
+            found.append(line)
+    return found
+
+
 def main() -> int:
     """Exit status 1 when any check fails."""
     known = {check.name: check for check in checks()}
@@ -86,7 +98,10 @@ def main() -> int:
         for check, seconds, done in threads.map(run, chosen):
             good = done.returncode == 0
             console.print(f"{'[green]✓' if good else '[red]✗'}[/] {check.name}  [dim]{seconds:.1f} s")
-            if not good:
+            if good:
+                for line in skipped(done):
+                    console.print(f"  {line}", style="yellow", markup=False, highlight=False)
+            else:
                 failed.append(check.name)
                 console.print((done.stdout + done.stderr)[-6000:].rstrip(), markup=False, highlight=False)
                 console.print(f"  → {check.repair}", markup=False)

@@ -24,7 +24,9 @@ class Party:
     def peer(self) -> Yaml:
         """In a policy's words."""
         if self.outside:
-            return {"ipBlock": {"cidr": self.outside[0], "except": list(self.outside[1:])}}
+            # without an empty `except`: the server drops it, and every further apply would change the policy
+            excepted = {"except": list(self.outside[1:])} if self.outside[1:] else {}
+            return {"ipBlock": {"cidr": self.outside[0], **excepted}}
         peer: Yaml = {}
         if self.namespace:
             peer["namespaceSelector"] = {"matchLabels": {"kubernetes.io/metadata.name": self.namespace}}
@@ -150,7 +152,7 @@ def toolbox_ways() -> list[Way]:
 
 def toolbox_policies() -> list[Yaml]:
     """They add to the ones below, under names of their own."""
-    found = _both_ends(toolbox_ways())
+    found = both_ends(toolbox_ways())
     for policy in found:
         policy["metadata"]["labels"] = {**plan.PART_OF, "app.kubernetes.io/component": plan.TOOLBOX}
         name = policy["metadata"]["name"].removeprefix(f"{plan.TOOLBOX}-")
@@ -164,10 +166,11 @@ def policies(services: Iterable[str]) -> list[Yaml]:
         **_head("default-deny"),
         "spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]},
     }
-    return [denied, *_both_ends(ways(services))]
+    return [denied, *both_ends(ways(services))]
 
 
-def _both_ends(found_ways: Iterable[Way]) -> list[Yaml]:
+def both_ends(found_ways: Iterable[Way]) -> list[Yaml]:
+    """A policy for each end in this namespace, in each direction, with all its ways."""
     outgoing: dict[Party, list[Way]] = {}
     incoming: dict[Party, list[Way]] = {}
     for way in found_ways:

@@ -46,7 +46,7 @@ WORKDIR /tmp
 USER 10001:10001
 EXPOSE 8080
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --start-interval=1s --retries=3 \
+HEALTHCHECK --interval=10s --timeout=5s --start-period=180s --start-interval=1s --retries=3 \
     CMD ["python", "-I", "-S", "/opt/beegrid/probe.py", "/readyz"]
 ENTRYPOINT ["python", "-m"]
 CMD ["shared.cli.main", "--help"]

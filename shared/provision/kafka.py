@@ -240,7 +240,8 @@ def connect_admin(bootstrap: str, admin: KafkaAdmin, timeout_s: float = TIMEOUT_
         if error.code() == KafkaError._AUTHENTICATION:
             refused.append(error)
 
-    client = AdminClient({**admin.config(bootstrap), "log_level": 0, "error_cb": heard})
+    config: dict[str, Any] = {**admin.config(bootstrap), "log_level": 0, "error_cb": heard}
+    client = AdminClient(config)
     deadline = clock.monotonic_s() + timeout_s
     while True:
         try:

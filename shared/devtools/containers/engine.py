@@ -46,7 +46,7 @@ def run(
     except (OSError, subprocess.TimeoutExpired) as error:
         raise EngineError(f"{' '.join(words[:4])}: {error}") from error
     if done.returncode != 0:
-        last = (done.stderr or done.stdout).strip().splitlines()[-5:]
+        last = (done.stderr or done.stdout).strip().splitlines()[-8:]
         raise EngineError(f"{' '.join(words[:6])}: {' / '.join(last)}")
     return done.stdout
 

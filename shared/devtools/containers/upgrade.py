@@ -8,15 +8,16 @@ healthy is removed, and the old ones stay.
 
 import argparse
 import sys
+import time
 from collections.abc import Callable
 
 from shared.devtools.containers import engine
 from shared.devtools.containers.engine import EngineError, compose, containers, docker, inspect
+from shared.kit import clock
 from shared.provision.services import service_names
 
-HEALTHY_S = 180
+HEALTHY_S = 240
 STOP_S = 60
-OTHERS = ("identity", "caddy")
 Told = Callable[[str], None]
 
 
@@ -43,23 +44,32 @@ def replace(service: str, told: Told, *, force: bool = False) -> bool:
     if not force and old and all(present(one) == wanted(service) for one in old):
         return False
     many = max(1, len(old))
-    up = ["up", "--detach", "--no-deps", "--no-build", "--no-recreate"]
+    # `up --no-deps` would leave another hash of the settings than `up` alone, which would replace all of them again
+    compose("create", "--no-build", "--no-recreate", "--scale", f"{service}={len(old) + many}", service)
+    fresh = [one for one in containers(service, everything=True) if one not in old]
     try:
-        compose(
-            *up, "--wait", "--wait-timeout", str(HEALTHY_S), "--scale", f"{service}={len(old) + many}", service,
-            timeout_s=HEALTHY_S + 60,
-        )  # fmt: skip
+        docker("start", *fresh)
+        _until_healthy(fresh)
     except EngineError as error:
-        fresh = [one for one in containers(service, everything=True) if one not in old]
-        why = docker("logs", "--tail", "3", fresh[-1]) if fresh else ""
+        last = docker("logs", "--tail", "3", fresh[-1]) if fresh else ""
         for one in fresh:
             docker("rm", "--force", one)
-        raise EngineError(f"{service}: the new containers are not healthy, the old ones stay: {error} {why}") from error
+        raise EngineError(
+            f"{service}: the new containers are not healthy, the old ones stay: {error} {last}"
+        ) from error
     for one in old:
         docker("stop", "--time", str(STOP_S), one, timeout_s=STOP_S + 30)
         docker("rm", one)
     told(f"{service}: {many} replaced")
     return True
+
+
+def _until_healthy(fresh: list[str]) -> None:
+    deadline_s = clock.monotonic_s() + HEALTHY_S
+    while states := {one["State"]["Health"]["Status"] for one in map(inspect, fresh)} - {"healthy"}:
+        if clock.monotonic_s() > deadline_s or not all(one["State"]["Running"] for one in map(inspect, fresh)):
+            raise EngineError(f"after {HEALTHY_S} s: {', '.join(states)}")
+        time.sleep(1)
 
 
 def upgrade(told: Told, *, build: bool) -> None:
@@ -74,9 +84,10 @@ def upgrade(told: Told, *, build: bool) -> None:
     for service in service_names():
         if not replace(service, told):
             told(f"{service}: as it should be")
-    # the front door last: it is away for a second, and only where its own image or settings are others
-    for name in OTHERS:
-        compose("up", "--detach", "--no-deps", "--no-build", name)
+    # what else has changed: servers and the front door, which are away for as long as their own start takes
+    many = [word for name in service_names() for word in ("--scale", f"{name}={max(1, len(containers(name)))}")]
+    compose("up", "--detach", "--no-build", *many, timeout_s=1_200)
+    told("all else: as docker-compose.yml has it")
 
 
 def main() -> int:

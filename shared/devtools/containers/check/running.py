@@ -26,7 +26,7 @@ SERVED = (
     "ours = [line for line in lines if line.startswith('beegrid_http_requests_total') and '/v1/' in line]; "
     "print(sum(float(line.rsplit(' ', 1)[1]) for line in ours))"
 )
-SCALE = ("up", "--detach", "--no-deps", "--no-build", "--no-recreate", "--wait", "--scale")
+SCALE = ("up", "--detach", "--no-build", "--no-recreate", "--scale")
 
 
 def environment(place: Place) -> str:
@@ -94,7 +94,8 @@ def probes(place: Place) -> str:
 
 def balanced(place: Place) -> str:
     """Three of a service get a share each, found within seconds."""
-    place.compose(*SCALE, "routing=3", "routing")
+    place.compose(*SCALE, "routing=3")
+    _until_healthy(place, "routing")
     time.sleep(3)
     numbers = range(1, 4)
     before = [_served(place, number) for number in numbers]
@@ -103,8 +104,15 @@ def balanced(place: Place) -> str:
     shares = [_served(place, number) - was for number, was in zip(numbers, before, strict=True)]
     must(not seen.failed, str(seen))
     must(min(shares) > sum(shares) * 0.15, f"not balanced: {shares}")
-    place.compose(*SCALE, "routing=1", "routing")
+    place.compose(*SCALE, "routing=1")
     return f"{'/'.join(f'{share:.0f}' for share in shares)} of {seen.all}"
+
+
+def _until_healthy(place: Place, service: str) -> None:
+    deadline_s = clock.monotonic_s() + 300
+    while {one["State"]["Health"]["Status"] for one in place.containers(service)} != {"healthy"}:
+        must(clock.monotonic_s() < deadline_s, f"{service} is not healthy")
+        time.sleep(1)
 
 
 def _served(place: Place, number: int) -> float:

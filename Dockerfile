@@ -18,7 +18,9 @@ COPY shared ./shared
 COPY services ./services
 # A checkout may be readable by its owner alone; the image's user is another one.
 RUN chmod -R u=rwX,go=rX shared services
-RUN --mount=type=cache,target=/root/.cache/uv uv sync --locked --no-dev --no-editable
+# `--refresh-package`: uv knows a wheel of ours by pyproject.toml alone, and would take that of an earlier build out of
+# the cache, whatever has changed in the sources.
+RUN --mount=type=cache,target=/root/.cache/uv uv sync --locked --no-dev --no-editable --refresh-package beegrid
 # Asked by its file, so that no package is looked for.
 RUN ln -s lib/python3.11/site-packages/shared/kit/probe.py /opt/beegrid/probe.py
 

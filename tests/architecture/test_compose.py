@@ -190,6 +190,7 @@ IMAGE = [
     ("FROM python:3.11-slim-trixie AS runtime\n", "FROM python AS runtime\n", "needs a version"),
     ("FROM runtime AS production", "FROM dev AS production", "the last stage has tools"),
     ("STOPSIGNAL SIGTERM", "", "no STOPSIGNAL SIGTERM"),
+    (" --refresh-package beegrid", "", "an earlier build's wheel of ours"),
     ("RUN groupadd", "RUN apt-get update && apt-get install -y gcc && groupadd", "installs something"),
     ("WORKDIR /src", "RUN cd /src", "DL3003"),
 ]
@@ -207,4 +208,4 @@ def test_a_careless_dockerfile_is_found(copy: Path, old: str, new: str, told: st
 def test_the_image_s_install_steps_are_read_from_the_dockerfile() -> None:
     first, second = image.steps(ROOT)
     assert first == "uv sync --frozen --no-dev --no-install-project --no-build"
-    assert second == "uv sync --locked --no-dev --no-editable"
+    assert second == "uv sync --locked --no-dev --no-editable --refresh-package beegrid"

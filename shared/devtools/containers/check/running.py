@@ -16,6 +16,7 @@ from shared.kit import clock
 
 DEMO_S = 900.0
 PROBE_CPU_S = 0.12
+MARK = "# another version"
 MONITORING = ("prometheus", "grafana", "jaeger")
 CPU = (
     "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL); "
@@ -143,12 +144,16 @@ def away(place: Place) -> str:
 
 
 def upgraded(place: Place) -> str:
-    """A new image, service by service, under requests to each of them."""
-    place.compose("build", "--build-arg", "REVISION=next", timeout_s=3_600)
+    """A new image with other sources in it, service by service, under requests to each of them."""
+    changed = place.folder / "shared/provision/setup.py"
+    changed.write_text(changed.read_text(encoding="utf-8") + f"{MARK}\n", encoding="utf-8")
+    place.compose("build", timeout_s=3_600)
     began_s = clock.monotonic_s()
     with visiting(place.url, list(ADDRESSES)) as seen:
         told = place.tool("shared.devtools.containers.upgrade", "--no-build", timeout_s=1_800)
     must(told.count("replaced") == len(ADDRESSES), told)
+    find = "import shared.provision.setup as s; print(open(s.__file__).read().splitlines()[-1])"
+    must(MARK in place.compose("exec", "-T", "cases", "python", "-c", find), "the new image has the former sources")
     must(not seen.failed, f"{seen} {Counter(seen.refused).most_common(2)}")
     again = place.tool("shared.devtools.containers.upgrade", "--no-build", timeout_s=1_800)
     must("replaced" not in again, f"twice: {again}")

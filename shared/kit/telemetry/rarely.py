@@ -8,11 +8,15 @@ import logging
 import re
 from dataclasses import dataclass
 
+from aiokafka.errors import KafkaConnectionError, NodeNotReadyError, StaleMetadata
+
 from shared.kit import clock
 
 EVERY_S = 60.0
 AIOKAFKA = "aiokafka"
 NO_REASON = (AIOKAFKA,)
+CONSEQUENCES = (NodeNotReadyError, KafkaConnectionError, StaleMetadata)
+"""What comes of a broker that is away; why it is, an earlier line has said."""
 OURS = frozenset({"relay_round_failed", "relay_producer_dropped", "fetch_failed", "consumer_waits"})
 """Events of the kit that a lost server repeats; those of one topic are counted by themselves."""
 OF_AIOKAFKA = re.compile(
@@ -70,6 +74,7 @@ def _key(record: logging.LogRecord) -> tuple[str, ...] | None:
         return (str(event), str(record.msg.get("topic", ""))) if event in OURS else None
     if record.name.split(".")[0] == AIOKAFKA and OF_AIOKAFKA.match(str(record.msg)):
         arguments = record.args if isinstance(record.args, tuple) else ()
-        reasons = [type(one).__name__ for one in arguments if isinstance(one, BaseException)]
+        errors = [one for one in arguments if isinstance(one, BaseException) and not isinstance(one, CONSEQUENCES)]
+        reasons = [type(one).__name__ for one in errors]
         return (AIOKAFKA, *reasons)
     return None

@@ -189,9 +189,8 @@ def test_the_hash_is_the_common_one(seed: int) -> None:
         small = coarse.resize((draw.randint(33, 400), draw.randint(33, 400)), Image.Resampling.BICUBIC)
         small = small.rotate(draw.uniform(0, 360), expand=draw.random() < 0.5, fillcolor=draw.randint(0, 255))
         if draw.random() < 0.5:
-            small = Image.merge(
-                "RGB", (small, small.point(lambda v: 255 - v), small.transpose(Image.Transpose.ROTATE_180))
-            )
+            turned = small.transpose(Image.Transpose.ROTATE_180)
+            small = Image.merge("RGB", (small, small.point(lambda v: 255 - v), turned))
         assert phash(small) == str(imagehash.phash(small))
 
 

@@ -45,7 +45,7 @@ def kafka_away(place: Place) -> str:
     """Few lines a minute; who starts meanwhile waits; all goes on by itself."""
     place.compose("stop", "kafka")
     try:
-        time.sleep(5)
+        time.sleep(20)
         before = _lines(place)
         time.sleep(AWAY_S)
         most = max((_lines(place)[name] - before[name]) * 60 / AWAY_S for name in before)

@@ -7,10 +7,10 @@ KEEP ?= 1
 AGED ?= 100000
 GROUND ?=
 .DEFAULT_GOAL := help
-.PHONY: help install demo up env test check gen service bench faults clean
+.PHONY: help install demo up env upgrade rotate compose-check test check gen service bench faults clean
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .tools/bin/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; found: $$($(PYTHON) --version 2>&1). Install it, or run: make PYTHON=/path/to/python3.12 ..."; exit 1; }
@@ -29,8 +29,17 @@ demo: install ## the main job: a city's day on real Kafka, Postgres and Redis (K
 up: install ## the suite alone, empty, in the foreground; its state stays in .beegrid/
 	@exec $(RUN) shared.devtools.up
 
-env: install ## secrets for docker compose, into .env (keeps what is there)
-	@exec $(RUN) shared.devtools.compose_env
+env: install ## secrets for docker compose, into .env (keeps what is there); says what would keep it from starting
+	@exec $(RUN) shared.devtools.compose_env $(if $(ANYWAY),--anyway)
+
+upgrade: install ## the containers' services one after another on a new image, under requests (BUILD=0: it is there)
+	@exec $(RUN) shared.devtools.containers.upgrade $(if $(filter 0,$(BUILD)),--no-build)
+
+rotate: install ## a new password for a server of docker compose: NAME=POSTGRES_PASSWORD or KAFKA_ADMIN_PASSWORD
+	@exec $(RUN) shared.devtools.containers.rotate $(NAME)
+
+compose-check: install ## docker-compose.yml in a real engine, from nothing to the demo's end (says so where there is none)
+	@exec $(RUN) shared.devtools.containers.check
 
 test: install ## all tests on real servers, two files at a time (ARGS=… for some of them)
 	@exec $(RUN) pytest -q $(or $(ARGS),-n 2 --dist loadscope --no-loadscope-reorder)

@@ -8,6 +8,13 @@ from shared.cli.client import CliError, find_suite
 from shared.provision.kafka import KafkaAdmin
 from shared.provision.topology import Cluster
 
+PASSWORDS = "is BEEGRID_KAFKA_ADMIN_PASSWORD the one that this cluster's administrator has now?"
+
+
+def public_address(cluster: Cluster) -> str:
+    """Where companies and city systems reach the cluster: BEEGRID_KAFKA_PUBLIC where that is another address."""
+    return os.environ.get("BEEGRID_KAFKA_PUBLIC") or cluster.bootstrap
+
 
 def find_cluster() -> Cluster | None:
     """From the environment, else from what the suite's file tells; None where the administrator is unknown."""
@@ -34,16 +41,25 @@ def find_cluster() -> Cluster | None:
     )
 
 
+def unheard(error: Exception, hint: str) -> CliError:
+    """What a Kafka client complains of, in words: nobody answers, or whoever answers refuses the administrator."""
+    # imported here: most commands don't wait for a Kafka client
+    from shared.provision.kafka import KafkaRefuses
+
+    if isinstance(error, KafkaRefuses):
+        return CliError("Kafka 拒绝登录 / Kafka refuses", str(error), hint=PASSWORDS)
+    return CliError("Kafka 没有应答 / Kafka doesn't answer", str(error), hint=hint)
+
+
 @contextmanager
 def kafka_answers(hint: str) -> Iterator[None]:
     """Turn what a Kafka client complains of into words. Raises CliError."""
-    # imported here: most commands don't wait for a Kafka client
     from confluent_kafka import KafkaException
 
     try:
         yield
     except KafkaException as error:
-        raise CliError("Kafka 没有应答 / Kafka doesn't answer", str(error), hint=hint) from error
+        raise unheard(error, hint) from error
 
 
 def the_cluster() -> Cluster:

@@ -78,7 +78,7 @@ def _show_key(secret: str) -> None:
 def _give_kafka(code: str, *, wanted: bool) -> None:
     """Topics and user, where the cluster's administrator is known. `wanted`: say so where it isn't."""
     # imported here: the other commands don't wait for a Kafka client
-    from shared.cli.cluster import find_cluster, kafka_answers, the_cluster
+    from shared.cli.cluster import find_cluster, kafka_answers, public_address, the_cluster
     from shared.provision.topology import company_user, provision_company
 
     cluster = the_cluster() if wanted else find_cluster()
@@ -90,7 +90,7 @@ def _give_kafka(code: str, *, wanted: bool) -> None:
     own = secrets.token_urlsafe(24)
     with kafka_answers(f"{code} is registered; when Kafka is back: `beegrid companies kafka {code}`"):
         changes = provision_company(cluster, code, own)
-    secret_out.print(f"Kafka {cluster.bootstrap} SCRAM-SHA-512", style="bold", highlight=False)
+    secret_out.print(f"Kafka {public_address(cluster)} SCRAM-SHA-512", style="bold", highlight=False)
     secret_out.print(f"  user      {cluster.user_prefix}{company_user(code)}", highlight=False)
     secret_out.print(f"  password  {own}", highlight=False)
     made = [topic for topic in changes.topics_created if not topic.endswith(".dlq")]

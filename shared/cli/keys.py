@@ -159,13 +159,14 @@ def _rotate_kafka(_client: Client, code: str, _overlap_hours: float) -> None:
 def _kafka_users() -> list[str]:
     """Users of companies and city systems; none where the cluster's administrator is unknown."""
     # imported here: the other commands don't wait for a Kafka client
-    from shared.cli.cluster import find_cluster
+    from shared.cli.cluster import find_cluster, kafka_answers
     from shared.provision.kafka import connect_admin, scram_users
 
     cluster = find_cluster()
     if cluster is None:
         return []
-    names = scram_users(connect_admin(cluster.bootstrap, cluster.admin))
+    with kafka_answers("`beegrid doctor`; then the same again"):
+        names = scram_users(connect_admin(cluster.bootstrap, cluster.admin))
     begins = tuple(f"{cluster.user_prefix}{kind}-" for kind in ("company", "system"))
     return sorted(name for name in names if name.startswith(begins))
 

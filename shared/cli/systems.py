@@ -36,7 +36,7 @@ def password(code: Code) -> None:
 
 def _give(code: str, *, known: bool) -> None:
     # imported here: the other commands don't wait for a Kafka client
-    from shared.cli.cluster import kafka_answers, the_cluster
+    from shared.cli.cluster import kafka_answers, public_address, the_cluster
     from shared.events import registry
     from shared.provision.kafka import connect_admin, scram_users
     from shared.provision.topology import provision_system, system_user
@@ -57,7 +57,7 @@ def _give(code: str, *, known: bool) -> None:
     with kafka_answers("the same again: it continues"):
         provision_system(cluster, code, word)
     topics = [cluster.topic_prefix + topic.name for topic in registry.public_topics()]
-    secret_out.print(f"Kafka {cluster.bootstrap} SCRAM-SHA-512", style="bold", highlight=False)
+    secret_out.print(f"Kafka {public_address(cluster)} SCRAM-SHA-512", style="bold", highlight=False)
     secret_out.print(f"  user      {user}", highlight=False)
     secret_out.print(f"  password  {word}   (仅显示一次 / shown only now)", highlight=False)
     secret_out.print(f"  topics    {', '.join(topics)}", highlight=False)

@@ -1,11 +1,17 @@
-"""`make env`: .env for docker compose, with a fresh secret for every empty name of .env.example. Never replaces one."""
+"""`make env`: .env for docker compose, with a fresh secret for every empty name of .env.example. Never replaces one.
 
+Before that it looks for what would go wrong later: secrets that old volumes were made with, an engine that is too old;
+after it for ports that are taken, and files that containers could not read.
+"""
+
+import argparse
 import secrets
 import sys
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
 
 from shared.cli.whole_files import FOR_THE_OWNER, whole_text
+from shared.devtools.containers import engine, preflight
 from shared.devtools.installation import ROOT
 
 EXAMPLE, TARGET = ".env.example", ".env"
@@ -47,15 +53,51 @@ def filled(example: str, present: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main() -> int:
-    """Write .env, readable by its owner only."""
-    target = ROOT / TARGET
-    present = target.read_text() if target.exists() else ""
-    text = filled((ROOT / EXAMPLE).read_text(), present)
-    with whole_text(target, mode=FOR_THE_OWNER) as file:
+def written(text: str) -> None:
+    """Make this the project's .env, readable by its owner only."""
+    with whole_text(ROOT / TARGET, mode=FOR_THE_OWNER) as file:
         file.write(text)
-    print(f"{target.relative_to(ROOT)}: {len(assignments(text))} names; keep it out of version control")
-    return 0
+
+
+def present() -> str:
+    """The text of the project's .env, empty where there is none."""
+    target = ROOT / TARGET
+    return target.read_text(encoding="utf-8") if target.exists() else ""
+
+
+LOST = """\
+.env is gone or has lost secrets that volumes of this project were made with:
+  {lost}
+Put the former .env back: nothing else gives these volumes' content back. To begin again without it:
+  docker compose -p {project} --project-directory / down --volumes     # removes all data
+Or keep the volumes with new secrets all the same: make env ANYWAY=1"""
+
+
+def main() -> int:
+    """0: .env is whole and the suite can start; 1: it can't, and the words say why."""
+    parser = argparse.ArgumentParser(prog="make env")
+    parser.add_argument("--anyway", action="store_true", help="new secrets though volumes were made with others")
+    wanted = parser.parse_args()
+    away = engine.absent()
+    before = present()
+    if away:
+        print(f"no container engine answers ({away}): its version, volumes and ports were not looked at")
+    else:
+        if old := engine.too_old():
+            print("\n".join(old), file=sys.stderr)
+            return 1
+        lost = preflight.forgotten(assignments(before), engine.volumes())
+        if lost and not wanted.anyway:
+            print(LOST.format(lost="\n  ".join(lost), project=engine.project()), file=sys.stderr)
+            return 1
+    text = filled((ROOT / EXAMPLE).read_text(encoding="utf-8"), before)
+    written(text)
+    print(f"{TARGET}: {len(assignments(text))} names; keep a copy in a safe place, and out of version control")
+    if changed := preflight.readable(ROOT):
+        print(f"made readable for containers, which are other users: {len(changed)} files and folders")
+    found = [] if away else preflight.ports(ROOT)
+    print("\n".join(found), file=sys.stderr, end="\n" if found else "")
+    return 1 if found else 0
 
 
 if __name__ == "__main__":

@@ -133,9 +133,10 @@ class Suite:
         """Start Caddy in front of the services, on 8080 or, where that is taken, on a free port."""
         chosen = port or (FRONT_DOOR_PORT if reserve_port(FRONT_DOOR_PORT) else free_port())
         upstreams = {
-            f"{p.service.upper()}_UPSTREAM": f"127.0.0.1:{p.port}"
+            f"{p.service.upper()}_{what}": value
             for name, p in self.services.items()
             if name == p.service
+            for what, value in (("HOST", "127.0.0.1"), ("PORT", str(p.port)))
         }
         self.front_door = start_caddy(
             self.guard,

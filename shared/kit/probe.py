@@ -1,25 +1,36 @@
-"""`python -m shared.kit.probe [/readyz]`: ask this container's own service, for engines that can't ask by HTTP.
+"""`python -I -S probe.py [/readyz]`: ask this container's own service, for engines that can't ask by HTTP.
 
-Stdlib only, so that it costs a container's health check some tens of milliseconds and no library.
+Run by its file, without site packages and by a bare socket: an engine asks each second while a service starts, and
+urllib alone costs ten times as much as the answer.
 """
 
 import os
+import socket
 import sys
-import urllib.error
-import urllib.request
 
 TIMEOUT_S = 4.0
+WORDS_MAX = 2_000
 
 
 def probe(path: str, port: int) -> tuple[bool, str]:
     """Whether the service on this machine answers 200, and its words."""
+    request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode()
+    answer = b""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=TIMEOUT_S) as answer:
-            return answer.status == 200, answer.read(2_000).decode(errors="replace")
-    except urllib.error.HTTPError as error:
-        return False, f"{error.code} {error.read(2_000).decode(errors='replace')}"
+        with socket.create_connection(("127.0.0.1", port), TIMEOUT_S) as connection:
+            connection.sendall(request)
+            while len(answer) < 4 * WORDS_MAX and (more := connection.recv(4096)):
+                answer += more
     except OSError as error:
         return False, str(error)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    version, _, status = head.partition(b"\r\n")[0].partition(b" ")
+    words = body[:WORDS_MAX].decode(errors="replace")
+    if not version.startswith(b"HTTP/"):
+        return False, "no HTTP answer"
+    if not status.startswith(b"200"):
+        return False, f"{status.decode(errors='replace')} {words}"
+    return True, words
 
 
 def main() -> int:

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from shared.kit import metrics
 from shared.kit.http.heads import BoundedHeads
 from shared.kit.service import Service
+from shared.kit.service.reaching import Refused, reach
 from shared.kit.settings import KitSettings
 from shared.kit.telemetry.log import configure_logging
 from shared.kit.telemetry.tracing import configure_tracing
@@ -56,7 +57,8 @@ def run(build: Callable[[], Service]) -> None:
     """Serve until SIGTERM.
 
     Raises:
-        SystemExit: with 3 when start-up fails, with 78 when a setting is missing or wrong.
+        SystemExit: with 3 when start-up fails, with 78 when a setting is missing or wrong, or Postgres or Kafka
+            refuses the service's user; while one of them is away, it is waited for.
     """
     try:
         service = build()
@@ -73,6 +75,11 @@ def run(build: Callable[[], Service]) -> None:
     structlog.get_logger(__name__).info("service_starts", service=service.name, port=settings.http_port)
     if settings.metrics_port:
         serve_metrics(settings.http_host, settings.metrics_port)
+    try:
+        asyncio.run(reach(settings, service.name))
+    except Refused as refused:
+        structlog.get_logger(__name__).error("service_refused", reason=str(refused))
+        raise SystemExit(EXIT_MISCONFIGURED) from None
     server.run()
     if not server.started:
         raise SystemExit(3)

@@ -35,11 +35,25 @@ from shared.kit import clock
 from shared.provision.quotas import Quota, set_quotas
 
 TIMEOUT_S = 30.0
+ASK_S = 1.0
+"""How long one question to a cluster that may not be there takes, before what else it says is heard."""
 SCRAM_ITERATIONS = 4096
 DAY_MS = 86_400_000
 DLQ_MORE_BYTES = 131_072
 TIMESTAMPS = "LogAppendTime"
 SEGMENT_MS = DAY_MS
+
+
+class KafkaRefuses(KafkaException):
+    """A broker answers and doesn't let this user in: waiting changes nothing. The text says who is refused where."""
+
+    def __init__(self, bootstrap: str, user: str, error: KafkaError) -> None:
+        super().__init__(error)
+        self._words = f"Kafka at {bootstrap} refuses the user {user}: {error.str()}"
+
+    def __str__(self) -> str:
+        """In place of the pair of code and text that librdkafka has."""
+        return self._words
 
 
 @dataclass(frozen=True)
@@ -210,19 +224,33 @@ def delete_topics(bootstrap: str, admin: KafkaAdmin, prefix: str, user_prefix: s
 
 
 def connect_admin(bootstrap: str, admin: KafkaAdmin, timeout_s: float = TIMEOUT_S) -> AdminClient:
-    """A client that has reached the cluster. Raises confluent_kafka.KafkaException when that takes longer.
+    """A client that has reached the cluster.
 
     librdkafka may drop the first request when it learns that the bootstrap address is one of the brokers; a new client
-    may lose the same race again and again, so the same one asks once more.
+    may lose the same race again and again, so the same one asks once more. It goes on asking with a password that is
+    refused, too, and says so beside its answers only.
+
+    Raises:
+        KafkaRefuses: the user isn't let in; at once.
+        confluent_kafka.KafkaException: nobody answers in time.
     """
-    config = admin.config(bootstrap)
-    client = AdminClient({**config, "log_level": 0})
+    refused: list[KafkaError] = []
+
+    def heard(error: KafkaError) -> None:
+        if error.code() == KafkaError._AUTHENTICATION:
+            refused.append(error)
+
+    config: dict[str, Any] = {**admin.config(bootstrap), "log_level": 0, "error_cb": heard}
+    client = AdminClient(config)
     deadline = clock.monotonic_s() + timeout_s
     while True:
         try:
-            client.list_topics(timeout=max(0.1, deadline - clock.monotonic_s()))
+            client.list_topics(timeout=min(ASK_S, max(0.1, deadline - clock.monotonic_s())))
             return client
         except KafkaException:
+            client.poll(0)
+            if refused:
+                raise KafkaRefuses(bootstrap, admin.user, refused[0]) from None
             if clock.monotonic_s() > deadline:
                 raise
             time.sleep(0.02)
@@ -289,6 +317,11 @@ def _users(client: AdminClient, users: Mapping[str, str]) -> None:
     ]
     _wait(client.alter_user_scram_credentials(upserts))
     _until(lambda: set(users) <= scram_users(client), "users")
+
+
+def set_password(bootstrap: str, admin: KafkaAdmin, user: str, password: str) -> None:
+    """Give a user another password; the former one ends. Raises confluent_kafka.KafkaException, TimeoutError."""
+    _users(connect_admin(bootstrap, admin), {user: password})
 
 
 def scram_users(client: AdminClient) -> set[str]:

@@ -20,7 +20,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.kit import clock
 from shared.known.tables import migration_folders
-from shared.provision.kafka import KafkaAdmin, connect_admin
+from shared.provision.kafka import KafkaAdmin, KafkaRefuses, connect_admin
 from shared.provision.migrate import MigrationError, migrate
 from shared.provision.postgres import database_url, owner_role, provision_postgres
 from shared.provision.services import service_names
@@ -148,6 +148,8 @@ def _until(act: Callable[[], T], wait_s: float, what: str) -> T:
     while True:
         try:
             return act()
+        except KafkaRefuses:
+            raise
         except (OSError, asyncpg.CannotConnectNowError, KafkaException, TimeoutError) as error:
             if clock.monotonic_s() > deadline_s:
                 raise TimeoutError(f"{what} doesn't answer after {wait_s:.0f} s: {error}") from error
@@ -155,7 +157,7 @@ def _until(act: Callable[[], T], wait_s: float, what: str) -> T:
 
 
 def main() -> int:
-    """0: all is as declared; 78: a setting or password is missing; 1: a server or migration failed."""
+    """0: all is as declared; 78: a setting or password is missing or refused; 1: a server or migration failed."""
     try:
         settings = SetupSettings()
         set_up(settings, os.environ, lambda line: print(line, flush=True))
@@ -165,6 +167,12 @@ def main() -> int:
         return EXIT_MISCONFIGURED
     except MissingPasswords as missing:
         print(f"no password in: {missing}", file=sys.stderr)
+        return EXIT_MISCONFIGURED
+    except KafkaRefuses as refused:
+        print(f"set-up failed: {refused} (BEEGRID_KAFKA_ADMIN_USER, BEEGRID_KAFKA_ADMIN_PASSWORD)", file=sys.stderr)
+        return EXIT_MISCONFIGURED
+    except asyncpg.InvalidAuthorizationSpecificationError as refused:
+        print(f"set-up failed: Postgres refuses: {refused} (BEEGRID_POSTGRES_ADMIN_URL)", file=sys.stderr)
         return EXIT_MISCONFIGURED
     except (MigrationError, TimeoutError, KafkaException, asyncpg.PostgresError, OSError) as error:
         print(f"set-up failed: {error}", file=sys.stderr)

@@ -4,8 +4,6 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from confluent_kafka.admin import AdminClient
-
 from shared.events import registry
 from shared.events.registry import AnyTopic
 from shared.events.topic import Facts
@@ -102,9 +100,8 @@ def system_user(code: str) -> str:
 
 def known_companies(cluster: Cluster) -> list[str]:
     """Companies that have inbound topics on the cluster."""
-    config = cluster.admin.config(cluster.bootstrap)
     before = cluster.topic_prefix + INBOUND
-    names = AdminClient(dict(config)).list_topics(timeout=15).topics
+    names = connect_admin(cluster.bootstrap, cluster.admin).list_topics(timeout=15).topics
     return sorted({name.removeprefix(before).split(".")[0] for name in names if name.startswith(before)})
 
 

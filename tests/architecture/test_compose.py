@@ -8,9 +8,18 @@ import pytest
 
 from shared.devtools.compose_env import assignments, filled
 from shared.devtools.gen.files import ROOT
-from shared.devtools.kube_check import compose, image
+from shared.devtools.kube_check import compose, front_door, image
 
-FILES = ("docker-compose.yml", ".env.example", "Caddyfile", "Dockerfile", "ops", "k8s/components")
+FILES = (
+    "docker-compose.yml",
+    ".env.example",
+    "Caddyfile",
+    "Dockerfile",
+    "ops",
+    "k8s/components",
+    "README.md",
+    "README.zh.md",
+)
 
 
 @pytest.fixture
@@ -59,9 +68,9 @@ COMPOSE = [
     ),
     ("  read_only: true\n  cap_drop", "  cap_drop", "cases: must be read_only"),
     (
-        "networks: [edge, watch]",
-        "networks: [watch]",
-        "cases shares no network with jaeger, which BEEGRID_OTLP_ENDPOINT",
+        'restart: "no"\n    networks: [data]',
+        'restart: "no"\n    networks: [watch]',
+        "setup shares no network with postgres, which BEEGRID_POSTGRES_ADMIN_URL",
     ),
     ("http://objects:3900", "http://object:3900", "AWS_ENDPOINT_URL names object, and there is no such service"),
     (
@@ -69,7 +78,29 @@ COMPOSE = [
         "    valkey",
         "points must wait for kafka, which BEEGRID_KAFKA_BOOTSTRAP names",
     ),
-    ('["127.0.0.1:9090:9090"]', '["9090:9090"]', "prometheus: port 9090 must be bound to 127.0.0.1"),
+    (
+        '["127.0.0.1:${BEEGRID_PROMETHEUS_PORT:-9090}:9090"]',
+        '["9090:9090"]',
+        "prometheus: port 9090 must be bound to 127.0.0.1",
+    ),
+    (
+        "${BEEGRID_GRAFANA_PORT:-3000}",
+        "3000",
+        "grafana: the published port 127.0.0.1:3000:3000 must",
+    ),
+    ("jaeger:2.5.0\n    profiles: [monitoring]\n", "jaeger:2.5.0\n", "jaeger must be of the profile monitoring"),
+    ("./ops/prometheus:/etc", "./docs:/etc", "prometheus reads docs, which a checkout under umask 077 keeps from it"),
+    (
+        "[CMD, python, -I, -S, /opt/beegrid/probe.py,",
+        "[CMD, python, -m, shared.kit.probe,",
+        "cases: its probe loads packages",
+    ),
+    ("    stop_grace_period: 60s\n    read_only: true\n", "    stop_grace_period: 60s\n", "kafka: must be read_only"),
+    (', "/mnt/shared/config:size=1m"', "", "kafka: /mnt/shared/config must be a tmpfs"),
+    ("      BEEGRID_KAFKA_PUBLIC: ", "      BEEGRID_TOPIC_PREFIX: ", "toolbox lacks BEEGRID_KAFKA_PUBLIC"),
+    ("BEEGRID_PUBLISHED: ${BEEGRID_PUBLISH:-127.0.0.1:8080}", "BEEGRID_PUBLISHED: caddy:8080", "demo says caddy:8080"),
+    ("RUST_LOG: garage=warn", "RUST_LOG: garage=info", "RUST_LOG=garage=info"),
+    ("Docker Engine 25, Compose 2.26", "Docker", "docker-compose.yml: must say Docker Engine 25 and Compose 2.26"),
     ("KAFKA_PUBLIC_BIND:-127.0.0.1", "KAFKA_PUBLIC_BIND:-0.0.0.0", "kafka: port 9094 must be bound to 127.0.0.1"),
     ("BEEGRID_KAFKA_USERNAME: routing", "BEEGRID_KAFKA_USERNAME: ${SEALING_KEY:?x}", "routing is given SEALING_KEY"),
     (
@@ -88,12 +119,46 @@ def test_a_careless_compose_file_is_found(copy: Path) -> None:
     replace(copy / ".env.example", "VALKEY_PASSWORD=", "VALKEY_PASSWORD=valkey")
     replace(copy / "ops/kafka/server.properties", "allow.everyone.if.no.acl.found=false", "num.io.threads=4")
     replace(copy / "ops/kafka/server.properties", "OUTSIDE://:9094,", "")
+    replace(copy / "ops/kafka/start.sh", '"-name kafkaServer"', '"-name kafkaServer -loggc"')
+    replace(copy / "ops/kafka/start.sh", "export KAFKA_LOG4J_OPTS", "export NOTHING")
+    replace(copy / "ops/kafka/start.sh", "file:/opt/beegrid/log4j2.properties", "log4j2.yaml")
+    replace(copy / "ops/kafka/log4j2.properties", "out.type = Console", "out.type = RollingFile")
+    replace(copy / "README.md", "Compose ≥ 2.26", "Compose")
+    replace(copy / "Dockerfile", '"-I", "-S", ', "")
+    (copy / "Dockerfile").write_text("# syntax=docker/dockerfile:1.7\n" + (copy / "Dockerfile").read_text())
     found = compose.check(copy)
     wanted = [told for *_, told in COMPOSE]
     wanted += [".env.example: VALKEY_PASSWORD must be empty", "allow.everyone.if.no.acl.found is None"]
-    wanted += ["no listener on port 9094, which is published"]
+    wanted += ["no listener on port 9094, which is published", "must leave -loggc out", "must name log4j2.properties"]
+    wanted += [
+        "only Console may be written to, not RollingFile",
+        "README.md: must say Docker Engine 25",
+    ]
+    wanted += ["Dockerfile: its probe loads packages", "Dockerfile: `# syntax=` fetches a front end"]
     for told in wanted:
         assert any(told in sentence for sentence in found), (told, found)
+
+
+FRONT_DOOR = [
+    ("refresh 2s", "refresh 1m", "one that is added or replaced isn't found"),
+    ("lb_policy least_conn", "lb_policy first", "requests must go to who has the fewest"),
+    (
+        "lb_try_duration {$BEEGRID_DOOR_PATIENCE:15s}",
+        "lb_retries 1",
+        "requests must wait while the only one is replaced",
+    ),
+    ("\t\tfail_duration 1s\n", "", "who has just failed is asked again at once"),
+    ("\thandle_errors {", "\thandle {", "a service that is away is answered without a problem document"),
+    ("Busy, try again later", "Come back later", "busy is not as in shared/kit/problems.py"),
+    ('"code":"bad_request"', '"code":"odd"', "no problem of the kit"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "told"), FRONT_DOOR, ids=[told[:40] for *_, told in FRONT_DOOR])
+def test_a_front_door_that_loses_requests_is_found(copy: Path, old: str, new: str, told: str) -> None:
+    replace(copy / "Caddyfile", old, new)
+    found = front_door.check(copy)
+    assert any(told in sentence for sentence in found), found
 
 
 def test_a_front_door_whose_address_others_could_have_is_found(copy: Path) -> None:
@@ -125,6 +190,7 @@ IMAGE = [
     ("FROM python:3.11-slim-trixie AS runtime\n", "FROM python AS runtime\n", "needs a version"),
     ("FROM runtime AS production", "FROM dev AS production", "the last stage has tools"),
     ("STOPSIGNAL SIGTERM", "", "no STOPSIGNAL SIGTERM"),
+    (" --refresh-package beegrid", "", "an earlier build's wheel of ours"),
     ("RUN groupadd", "RUN apt-get update && apt-get install -y gcc && groupadd", "installs something"),
     ("WORKDIR /src", "RUN cd /src", "DL3003"),
 ]
@@ -142,4 +208,4 @@ def test_a_careless_dockerfile_is_found(copy: Path, old: str, new: str, told: st
 def test_the_image_s_install_steps_are_read_from_the_dockerfile() -> None:
     first, second = image.steps(ROOT)
     assert first == "uv sync --frozen --no-dev --no-install-project --no-build"
-    assert second == "uv sync --locked --no-dev --no-editable"
+    assert second == "uv sync --locked --no-dev --no-editable --refresh-package beegrid"

@@ -15,6 +15,7 @@ from shared.cli.backup.manifest import Manifest, damaged
 from shared.cli.backup.photos import FOLDER, Photos
 from shared.cli.backup.places import Places
 from shared.cli.client import CliError
+from shared.cli.cluster import unheard
 from shared.provision.services import forgetting, service_names
 from shared.provision.topology import provision_company
 
@@ -52,7 +53,7 @@ async def check_target(places: Places, manifest: Manifest) -> None:
     try:
         await asyncio.to_thread(_check_kafka, places, manifest)
     except KafkaException as error:
-        raise CliError("Kafka 没有应答 / Kafka doesn't answer", str(error), hint="`beegrid doctor`") from error
+        raise unheard(error, "`beegrid doctor`") from error
     known = {path.removeprefix(f"{FOLDER}/") for path in manifest.files if path.startswith(f"{FOLDER}/")}
     _refuse_occupied([name for name in await asyncio.to_thread(Photos(places.photos_url).names) if name not in known])
 
@@ -93,7 +94,7 @@ async def put_back(
             await asyncio.to_thread(provision_company, places.cluster, code, secrets.token_urlsafe(24))
         await _load(places, folder, manifest, progress, left)
     except KafkaException as error:
-        raise CliError("Kafka 没有应答 / Kafka doesn't answer", str(error), hint="`beegrid doctor`") from error
+        raise unheard(error, "`beegrid doctor`") from error
     except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
         raise CliError(
             "系统正在被使用 / The suite is being used", str(error), hint="nothing counts yet: run the same again"

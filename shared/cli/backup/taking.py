@@ -23,6 +23,7 @@ from shared.cli.backup.manifest import (
 from shared.cli.backup.photos import Photos
 from shared.cli.backup.places import Places
 from shared.cli.client import CliError
+from shared.cli.cluster import unheard
 from shared.kit import clock
 from shared.provision.kafka import connect_admin, scram_users
 from shared.provision.services import service_names
@@ -40,11 +41,7 @@ async def take(places: Places, folder: Path, progress: Progress) -> Manifest:
             hint=f"{folder} is no backup: remove it, look at the server or the disk, then take it again",
         ) from error
     except (KafkaException, KafkaError) as error:
-        raise CliError(
-            "Kafka 没有应答 / Kafka doesn't answer",
-            str(error),
-            hint="a backup needs the unread records too: `beegrid doctor`, then take it again",
-        ) from error
+        raise unheard(error, "a backup needs the unread records too: `beegrid doctor`, then take it again") from error
 
 
 async def _take(places: Places, folder: Path, progress: Progress) -> Manifest:

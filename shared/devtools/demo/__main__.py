@@ -19,7 +19,7 @@ from confluent_kafka import KafkaException
 from rich.console import Console
 
 from shared.devtools.demo import live, reconcile
-from shared.devtools.demo.target import target_from_environment, target_of
+from shared.devtools.demo.target import browser_url, target_from_environment, target_of
 from shared.devtools.infra.errors import InfraError
 from shared.devtools.suite import running_suite
 from shared.devtools.up import STATE, addresses, stop_on_signals, watch
@@ -168,7 +168,7 @@ def elsewhere(target: Target, options: Options, console: Console, stop: threadin
     began_s = clock.monotonic_s()
     try:
         if asyncio.run(_held(target)):
-            console.print(f"演示日已办过 / the day has been held: {target.url}")
+            console.print(f"演示日已办过 / the day has been held: {browser_url(target)}/")
             return 0
         good = asyncio.run(day(target, options, console, stop))
     except Interrupted:
@@ -176,7 +176,7 @@ def elsewhere(target: Target, options: Options, console: Console, stop: threadin
     except (DoorError, httpx.HTTPError, KafkaException) as error:
         console.print(f"[red]{error}")
         return 1
-    console.print(f"{verdict(good)}  ({clock.monotonic_s() - began_s:.0f} s)  {target.url}/")
+    console.print(f"{verdict(good)}  ({clock.monotonic_s() - began_s:.0f} s)  {browser_url(target)}/")
     return 0 if good else 1
 
 

@@ -10,11 +10,22 @@ from shared.provision.services import service_names
 from shared.provision.topology import Cluster
 from shared.synthetic.door import Target
 
+EVERYWHERE = {"", "0.0.0.0", "[::]", "127.0.0.1", "[::1]"}  # noqa: S104 recognised, not served
+
 
 def target_of(suite: Suite, service: str = "") -> Target:
     """A suite that this process has started: at its front door, or at one service's own address."""
     made, url = suite.installation, suite.services[service].url if service else suite.url
     return Target(url, made.identity, made.cluster, made.services)
+
+
+def browser_url(target: Target) -> str:
+    """What to open in a browser, which may be outside of where the demo runs: BEEGRID_PUBLISHED is host:port there."""
+    published = os.environ.get("BEEGRID_PUBLISHED", "")
+    if not published:
+        return target.url
+    host, _, port = published.rpartition(":")
+    return f"http://{'localhost' if host in EVERYWHERE else host}:{port}"
 
 
 def target_from_environment() -> Target | None:

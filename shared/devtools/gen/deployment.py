@@ -26,7 +26,7 @@ def routes(root: Path) -> str:
     """Caddy's matcher and proxy of each service; services of a Kubernetes cluster have an HTTPRoute of the same."""
     return "\n".join(
         f"@{name} path {' '.join(paths_of(name))}\n"
-        f"handle @{name} {{\n\treverse_proxy {{${name.upper()}_UPSTREAM:{name}:8080}}\n}}\n"
+        f"handle @{name} {{\n\timport service {{${name.upper()}_HOST:{name}}} {{${name.upper()}_PORT:8080}}\n}}\n"
         for name in in_place(root)
     )
 

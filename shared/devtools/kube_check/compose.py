@@ -15,7 +15,7 @@ import yaml
 from shared.devtools.compose_env import EXAMPLE, assignments, filled
 from shared.devtools.infra.kafka import SETTINGS as LOCAL_KAFKA
 from shared.devtools.kube.plan import DEV_IMAGE, IMAGE, TOOLS
-from shared.devtools.kube_check import given
+from shared.devtools.kube_check import compose_use, front_door, given
 from shared.devtools.kube_check.variables import check_container, missing_passwords
 from shared.provision.services import service_names
 
@@ -54,7 +54,7 @@ def resolved(root: Path, env: str) -> Yaml:
         file = Path(folder) / "env"
         file.write_text(env, encoding="utf-8")
         words = [str(COMPOSE), "--project-directory", str(root), "--env-file", str(file)]
-        words += ["-f", str(root / "docker-compose.yml"), "config"]
+        words += ["-f", str(root / "docker-compose.yml"), "--profile", "*", "config"]
         # an environment of its own: a variable of the caller would hide a missing name
         done = subprocess.run(
             [*words, "--format", "json"], capture_output=True, text=True, check=False, timeout=LONGEST_S, env={}
@@ -85,6 +85,8 @@ def check(root: Path) -> list[str]:
         *same_broker(root, parts.get("kafka", {})),
         *near(parts),
         *at_home(parts),
+        *front_door.check(root),
+        *compose_use.check(root, parts, whole.get("volumes") or {}),
     ]
 
 
@@ -123,7 +125,8 @@ def settings(parts: dict[str, Yaml]) -> Iterator[str]:
         if not _ours(part):
             continue
         values = {key: str(value) for key, value in (part.get("environment") or {}).items()}
-        yield from check_container(f"compose: {name}", part.get("command") or [], values)
+        command = [] if part.get("entrypoint") == ["beegrid"] else part.get("command") or []
+        yield from check_container(f"compose: {name}", command, values)
         if part.get("command") == ["shared.provision.setup"]:
             yield from (f"compose: {name}: required {missing} isn't set" for missing in missing_passwords(values))
 

@@ -65,6 +65,9 @@ def last_stage(root: Path) -> Iterator[str]:
     users = [line.split()[1] for line in last if line.startswith("USER ")]
     if not users or not re.fullmatch(r"[1-9]\d{3,}:[1-9]\d{3,}", users[-1]):
         yield "Dockerfile: the last USER must be a number that isn't root"
+    for line in found:
+        if "uv sync" in line and "--no-install-project" not in line and "--refresh-package beegrid" not in line:
+            yield f"Dockerfile: may take an earlier build's wheel of ours out of uv's cache: {line[-60:]}"
     for word in ("HEALTHCHECK", "LABEL", "STOPSIGNAL SIGTERM", "ENTRYPOINT"):
         if not any(line.startswith(word) for line in last):
             yield f"Dockerfile: no {word}"

@@ -18,11 +18,13 @@ PASSWORD = re.compile(r"^BEEGRID_PASSWORD_[A-Z_]+_(OWNER|APP|KAFKA)$")
 REFERENCE = re.compile(r"\$\((\w+)\)")
 S3 = {"AWS_ENDPOINT_URL", "AWS_REGION", "AWS_ALLOW_HTTP", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
 # The demo reads these itself (shared/devtools/demo): it is no service and has no settings class.
-DEMO = {"URL", "IDENTITY", "KAFKA_BOOTSTRAP", "KAFKA_ADMIN_USER", "KAFKA_ADMIN_PASSWORD", "TOPIC_PREFIX"}
+DEMO = {"URL", "PUBLISHED", "IDENTITY", "KAFKA_BOOTSTRAP", "KAFKA_ADMIN_USER", "KAFKA_ADMIN_PASSWORD", "TOPIC_PREFIX"}
 DEMO_NAMES = {f"{PREFIX}{name}" for name in DEMO} | {"REPORTS", "RATE"}
 # The same of `beegrid` in the toolbox, which has no command of its own.
 TOOLS = {
     *DEMO_NAMES,
+    f"{PREFIX}TOKEN",
+    f"{PREFIX}KAFKA_PUBLIC",
     f"{PREFIX}KAFKA_CA_FILE",
     f"{PREFIX}KAFKA_SECURITY",
     f"{PREFIX}PHOTO_STORE_URL",

@@ -13,6 +13,7 @@ from opentelemetry import trace
 from structlog.typing import Processor, WrappedLogger
 
 from shared.kit.privacy.masking import masked
+from shared.kit.telemetry.rarely import Rarely
 
 REDACTED = "[redacted]"
 _DEPTH_MAX = 8
@@ -71,6 +72,7 @@ def configure_logging(service: str, level: str, stream: TextIO | None = None) ->
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
+    handler.addFilter(Rarely())
     logging.captureWarnings(True)
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -42,8 +42,8 @@ async def test_the_front_door_says_who_calls_and_drops_what_callers_say() -> Non
 
     server, guard = await asyncio.start_server(answer, "127.0.0.1", 0), Guard()
     try:
-        upstream, port = f"127.0.0.1:{server.sockets[0].getsockname()[1]}", free_port()
-        variables = {"BEEGRID_PORT": str(port), "TRACKING_UPSTREAM": upstream}
+        upstream, port = str(server.sockets[0].getsockname()[1]), free_port()
+        variables = {"BEEGRID_PORT": str(port), "TRACKING_HOST": "127.0.0.1", "TRACKING_PORT": upstream}
         caddyfile = (ROOT / "Caddyfile").read_text()
         door = await asyncio.to_thread(start_caddy, guard, caddyfile, port, variables)
         async with httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(local_address="127.0.0.3")) as client:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from shared.devtools.gen.files import ROOT
 from shared.devtools.infra.suite import Infra
+from shared.kit import clock
 from shared.provision.await_schema import missing_versions, wait
 from shared.provision.postgres import database_url
 from shared.provision.services import service_names
@@ -93,3 +95,31 @@ def test_the_program_names_what_is_missing() -> None:
     )
     assert done.returncode == EXIT_MISCONFIGURED
     assert "BEEGRID_PASSWORD_CASES_APP" in done.stderr
+
+
+@pytest.mark.parametrize("server", ["kafka", "postgres"])
+def test_a_wrong_password_ends_it_at_once_with_the_reason(infra: Infra, server: str) -> None:
+    environment = {
+        **os.environ,
+        "BEEGRID_KAFKA_BOOTSTRAP": infra.kafka_bootstrap,
+        "BEEGRID_KAFKA_ADMIN_USER": infra.kafka_admin_user,
+        "BEEGRID_KAFKA_ADMIN_PASSWORD": "wrong",
+    }
+    # with Postgres alone: all services' roles are the cluster's, and would get these passwords
+    if server == "postgres":
+        environment["BEEGRID_POSTGRES_ADMIN_URL"] = re.sub(r"(://[^@/]*)@", r"\1x@", infra.postgres_admin_url)
+    environment |= {
+        f"BEEGRID_PASSWORD_{service}_{use}".upper(): "x"
+        for service in service_names()
+        for use in ("owner", "app", "kafka")
+    }
+    began_s = clock.monotonic_s()
+    done = subprocess.run(
+        [sys.executable, "-m", "shared.provision.setup"],
+        env=environment, capture_output=True, text=True, check=False, timeout=100,
+    )  # fmt: skip
+    assert done.returncode == EXIT_MISCONFIGURED, done.stderr
+    assert "refuses" in done.stderr
+    assert server.upper() in done.stderr
+    assert "Traceback" not in done.stderr
+    assert clock.monotonic_s() - began_s < 20

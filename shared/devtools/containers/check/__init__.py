@@ -1,0 +1,1 @@
+"""`make compose-check`: docker-compose.yml in a real engine, used as an operator would, with faults made on purpose."""

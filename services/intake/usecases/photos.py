@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from uuid import UUID
 
 import structlog
 
-from services.intake import domain, metrics
+from services.intake import metrics
 from services.intake.domain import PhotoRecord
 from services.intake.store import photos as store
 from services.intake.store.objects import PhotoObjects, StoreUnavailable
@@ -28,10 +29,13 @@ log = structlog.get_logger(__name__)
 class Photos:
     """What photos need: database, object store, workers."""
 
-    def __init__(self, pool: Callable[[], Pool], objects: PhotoObjects, workers: PhotoWorkers) -> None:
+    def __init__(
+        self, pool: Callable[[], Pool], objects: PhotoObjects, workers: PhotoWorkers, unused_hours: int
+    ) -> None:
         self._pool = pool
         self.objects = objects
         self.workers = workers
+        self._unused = timedelta(hours=unused_hours)
 
     async def keep(self, owner: str, content: bytes) -> tuple[PhotoRecord, bool]:
         """Make the photo again from its pixels and keep it; returns its row and whether it is new.
@@ -74,12 +78,12 @@ class Photos:
             return await store.leavers_with_photos(conn, riders)
 
     async def purge(self) -> int:
-        """Remove uploads that no report used within a day, at most PURGE_ROWS; how many went.
+        """Remove uploads that no report used in time, at most PURGE_ROWS; how many went.
 
         Safe beside another process's round.
         """
         async with begun(self._pool()) as conn:
-            await store.mark_orphans(conn, domain.ORPHAN_AGE, PURGE_ROWS)
+            await store.mark_orphans(conn, self._unused, PURGE_ROWS)
             going = await store.purging(conn, PURGE_ROWS)
         return await self._delete(going)
 

@@ -6,6 +6,7 @@ from services.routing import metrics
 from services.routing.api import areas, routing
 from services.routing.retention import TABLES
 from services.routing.settings import Settings
+from services.routing.states import STATES
 from services.routing.store import routes
 from services.routing.usecases import reports, taking_over, versions
 from services.routing.usecases.current_map import CurrentMap
@@ -33,6 +34,7 @@ def build(settings: Settings | None = None) -> Service:
     service.on_start(current.refresh)
     service.repeats(settings.map_poll_s, current.refresh, name="follow-map")
     service.every(versions.DROP_EVERY_S, partial(versions.drop_abandoned, days=settings.draft_kept_days))
+    service.restates(*STATES)
     service.keeps(*TABLES)
     # responsibilities are carried over in the activation itself, the manual queue by the map that came into force
     service.keeps_by_area(ByArea(taking_over.dependents, partial(reports.carry_queue, current)))

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from services.tracking import usecases
+from services.tracking import states, usecases
 from services.tracking.api import routers
 from services.tracking.domain import Links
 from services.tracking.retention import TABLES
@@ -38,6 +38,7 @@ def build(settings: Settings | None = None) -> Service:
     knows(service, companies=Sealer(settings.sealing_key.get_secret_value()))
     service.include(*routers)
     service.every(RETIRE_EVERY_S, partial(usecases.retire_cases, days=settings.public_ended_days), leader=True)
+    service.restates(*states.states_with(catalogue))
     service.keeps(*TABLES)
     service.erases(leaving.forget)
     service.tallies(figures.tallies)

@@ -17,6 +17,7 @@ from shared.kit.operating.ops_outbox import ID_MAX, add_outbox_routes
 from shared.kit.operating.ops_parts import Serving
 from shared.kit.operating.ops_recount import recount_route
 from shared.kit.operating.ops_standing import add_standing_routes
+from shared.kit.operating.ops_states import states_routes
 from shared.kit.postgres.db import reading
 from shared.kit.publishing import holds, relay
 from shared.kit.settings import KitSettings, SealingSettings
@@ -155,6 +156,7 @@ def ops_router(name: str) -> APIRouter:
     add_outbox_routes(router, f"/ops/{name}")
     add_standing_routes(router, f"/ops/{name}")
     recount_route(router, f"/ops/{name}")
+    states_routes(router, f"/ops/{name}")
     erasure_routes(router, f"/ops/{name}")
     return router
 

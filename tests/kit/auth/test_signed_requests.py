@@ -42,7 +42,6 @@ from shared.kit.auth.replay import (
 )
 from shared.kit.http.app import create_app
 from shared.kit.http.limits import Allowance, Limiter, RateLimiter, Unlimited
-from shared.kit.postgres import db
 from shared.kit.postgres.db import Connection, Pool
 from shared.kit.privacy.erasure import Erasure, Leaver
 from shared.kit.problems import VALIDATION_FAILED, ServiceBusy, too_many
@@ -167,61 +166,6 @@ async def test_a_guard_that_cannot_know_refuses(dsn: str) -> None:
 
 async def age(pool: Pool, seconds: float) -> None:
     await pool.execute("UPDATE request_ids SET seen_at = seen_at - make_interval(secs => $1)", seconds)
-
-
-class Corpse:
-    """A pooled connection whose server has died unnoticed: each first statement finds it out."""
-
-    async def fail(self, *args: Any, **kw: Any) -> Any:
-        raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
-
-    fetch = fetchval = execute = fail
-
-    @contextlib.asynccontextmanager
-    async def transaction(self) -> AsyncIterator[None]:
-        await self.fail()
-        yield
-
-
-class OneDead:
-    """A pool of which one connection is dead."""
-
-    def __init__(self, pool: Pool) -> None:
-        self.pool = pool
-        self.dead = True
-
-    @contextlib.asynccontextmanager
-    async def acquire(self, timeout: float | None = None) -> AsyncIterator[Any]:  # noqa: ASYNC109 asyncpg's own name
-        dead, self.dead = self.dead, False
-        if dead:
-            yield Corpse()
-            return
-        async with self.pool.acquire(timeout=timeout) as conn:
-            yield conn
-
-
-async def test_a_connection_that_was_dead_already_costs_no_request_and_no_answer(pool: Pool) -> None:
-    lending = OneDead(pool)
-    guard = ReplayGuard(lambda: cast(Pool, lending))
-    await guard.start()
-    try:
-        claim = await claimed(guard, request_of())
-        lending.dead = True
-        await guard.finish(claim, ANSWER)
-        assert await guard.begin(request_of()) == ANSWER
-    finally:
-        await guard.stop()
-
-
-async def test_no_request_waits_for_ever_for_a_connection(
-    pool: Pool, guards: list[ReplayGuard], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(db, "ACQUIRE_TIMEOUT_S", 0.2)
-    async with contextlib.AsyncExitStack() as held, asyncio.timeout(20):
-        for _ in range(pool.get_max_size()):
-            await held.enter_async_context(pool.acquire())
-        with pytest.raises(ServiceBusy):
-            await guards[0].begin(request_of())
 
 
 class Door:

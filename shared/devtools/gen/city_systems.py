@@ -17,11 +17,7 @@ def table(of: Sequence[AnyTopic]) -> str:
     rows = []
     for topic in sorted((one for one in of if one.audience is Audience.PUBLIC), key=lambda one: one.name):
         what = topic.summary.removesuffix(".")
-        late = (
-            "its beginning: all that is so now"
-            if isinstance(topic.kept, Latest)
-            else "its beginning: what happened lately"
-        )
+        late = "all that is so now" if isinstance(topic.kept, Latest) else "what happened lately"
         files = (f"[{kind}](../shared/events/{kind}s/{topic.name}.json)" for kind in ("schema", "example"))
         rows.append((f"`{topic.name}`", f"`{topic.key}`", what, topic.kept.words, late, *files))
     return "\n" + "".join(f"| {' | '.join(row)} |\n" for row in (HEAD, ("---",) * len(HEAD), *rows)) + "\n"

@@ -53,9 +53,10 @@ service: install ## a new service that runs and passes all checks: NAME=stations
 gen: install ## generated documents and schemas
 	@exec $(RUN) shared.devtools.gen
 
-bench: install ## five hops against the same hops bare; at 0 and at AGED reports (GROUND=DIR keeps them); writes docs/capacity.md
+bench: install ## five hops against the same hops bare; a start of twenty services; at 0 and at AGED reports (GROUND=DIR keeps them); writes docs/capacity.md
 	@$(RUN) shared.devtools.bench
-	@$(RUN) shared.devtools.bench --aged $(AGED) $(if $(GROUND),--ground $(GROUND)); found=$$?; $(RUN) shared.devtools.capacity; exit $$found
+	@$(RUN) shared.devtools.bench.twenty; twenty=$$?; $(RUN) shared.devtools.bench --aged $(AGED) $(if $(GROUND),--ground $(GROUND)); \
+		found=$$?; $(RUN) shared.devtools.capacity; exit $$((found | twenty))
 
 faults: install ## promises under faults, at full size (long)
 	@BEEGRID_FAULTS=full BEEGRID_LEDGER_STEPS=10000 exec $(RUN) pytest -q tests/promises tests/alerts tests/services/points/test_ledger_machine.py \

@@ -27,7 +27,7 @@ def build(settings: Settings | None = None) -> Service:
     service = Service("intake", settings, title="BeeGrid intake")
     catalogue = Catalogue.load(settings.catalogue_path, settings.city_zone)
     objects, workers = PhotoObjects(settings.photo_store_url), PhotoWorkers.of(settings)
-    kept_photos = Photos(service.pool_of, objects, workers)
+    kept_photos = Photos(service.pool_of, objects, workers, settings.photo_unused_hours)
     service.provide(catalogue, kept_photos)
     service.batches(partial(reports.receive, catalogue), queue_max=settings.intake_queue_max)
     service.consumes(INBOUND_REPORTS, partial(reports.take_events, catalogue))

@@ -18,7 +18,6 @@ Datum = Literal["wgs84", "gcj02", "bd09"]
 PHOTO_BYTES_MAX = 16 * 1024 * 1024
 PIXELS_MAX = 64_000_000
 """Phones make 12, 24 or 48 to 50 million by default."""
-ORPHAN_AGE = timedelta(hours=24)
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ TABLES = (
     ),
     Table(
         "photos", "an uploaded photo; the pixels are in the object store", Way.STAYS,
-        "used by a report: as the report; else one day",
+        "used by a report: as the report; else one day (a setting)",
         "evidence of the case; what no report uses is removed with its pixels by intake's own task", per_report=1.0,
     ),
     Table("photo_cases", "where a case with photos is now", Way.STAYS, "as the photos", "whose people may see them",

@@ -29,4 +29,7 @@ class Settings(SealingSettings):
     photo_queue_max: int = Field(8, ge=1, le=200, description="uploads in memory at once; more are refused with 503")
     photos_per_minute: int = Field(60, ge=1, description="uploads of one rider a minute")
     company_photos_per_minute: int = Field(1_200, ge=1, description="uploads of one company a minute")
+    photo_unused_hours: int = Field(
+        24, ge=1, le=24 * 30, description="a photo that no report has used for so long is removed"
+    )
     intake_queue_max: int = Field(2_000, ge=1, description="single reports waiting for a transaction")

@@ -32,6 +32,9 @@ class Settings(SealingSettings):
     webhook_timeout_s: float = Field(
         10.0, gt=0, le=60, description="for a whole attempt: resolve, connect, send, answer"
     )
+    webhook_tests_per_minute: int = Field(
+        6, ge=1, le=600, description="test events that a company may have sent to its webhook a minute"
+    )
     webhook_secret_overlap_hours: int = Field(24, ge=0, description="after a rotation both secrets sign for so long")
     mail_gateway: SecretStr | None = Field(
         None,

@@ -22,7 +22,7 @@ def build(settings: Settings | None = None) -> Service:
     service = Service("rewards", settings, title="BeeGrid rewards")
     secrets = settings.voucher_secrets()
     codes, zone = Codes(*secrets.values()), settings.city_zone
-    desk = Desk(codes, zone, settings.points_answer_s, redemptions_api.render)
+    desk = Desk(codes, zone, settings.points_answer_s, redemptions_api.render, settings.refusal_holds_s)
     service.provide(desk, Counter(codes, zone, settings.wrong_codes_max, settings.wrong_codes_window_s))
     service.batches(partial(redemptions.redeem, desk))
     service.consumes(ACCOUNT_CHANGED, partial(redemptions.follow_accounts, desk))

@@ -14,8 +14,23 @@ class Settings(SealingSettings):
         5.0, gt=0, le=25, description="stock of ended redemptions comes back at most this late"
     )
     sweep_rows_max: int = Field(200, ge=1, le=5000, description="redemptions ended in one transaction")
-    wrong_codes_max: int = Field(20, ge=1, description="per merchant and window; more attempts are refused")
-    wrong_codes_window_s: int = Field(600, ge=1)
+    redemptions_per_minute: int = Field(
+        30,
+        ge=1,
+        le=6_000,
+        description="redemptions that a rider may ask for a minute, repetitions included: each takes its offer's "
+        "lock, for which everybody else waits",
+    )
+    refusal_holds_s: int = Field(
+        60,
+        ge=0,
+        le=3_600,
+        description="whom points refused as too poor is refused here at once for so long, unless their points change",
+    )
+    wrong_codes_max: int = Field(
+        20, ge=1, le=10_000, description="wrong voucher codes of one merchant in the window; more attempts are refused"
+    )
+    wrong_codes_window_s: int = Field(600, ge=1, le=86_400, description="how long a wrong voucher code counts")
     undo_days_max: int = Field(
         14, ge=1, le=366, description="an operator can undo a voucher's use for so long; settle with merchants after it"
     )

@@ -4,6 +4,7 @@ from services.riders import metrics, store, usecases
 from services.riders.api import companies, riders
 from services.riders.retention import TABLES
 from services.riders.settings import Settings
+from services.riders.states import STATES
 from shared.events.inbound_riders import INBOUND_RIDERS
 from shared.kit.auth import Sealer
 from shared.kit.service import Service
@@ -27,6 +28,7 @@ def build(settings: Settings | None = None) -> Service:
     service.seals(usecases.sealed_secrets(sealer))
     service.every(DUE_EVERY_S, usecases.end_due_keys)
     service.every(RETIRED_AGAIN_EVERY_S, usecases.retire_again, leader=True)
+    service.restates(*STATES)
     service.keeps(*TABLES)
     service.erases(usecases.forget)
     service.tallies(store.tallies)

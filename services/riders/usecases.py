@@ -26,6 +26,8 @@ from shared.known.domain import company_refusal
 
 KEY_BYTES = 32
 RETIRED_AGAIN_DAYS = 3
+ORDER_VERSION = 1
+"""Of an order to forget a rider: there is one of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ async def create_company(work: Work, sealer: Sealer, code: str, name: str) -> Ne
         return problems.COMPANY_EXISTS(f"{code} is registered already", field="code")
     company = Company(company_id, code, name, active=True, version=1)
     key_id, secret = await _add_key(work, sealer, company)
-    await _publish_company(work, company)
+    await publish_company(work, company)
     metrics.COMPANY_CHANGES.labels(change="created").inc()
     return NewKey(company, key_id, secret)
 
@@ -55,7 +57,7 @@ async def update_company(work: Work, code: str, name: str, active: bool) -> Comp
     if company is None or (company.name, company.active) == (name, active):
         return company
     company = await store.update_company(work.conn, company, name, active, work.now)
-    await _publish_company(work, company)
+    await publish_company(work, company)
     metrics.COMPANY_CHANGES.labels(change="updated").inc()
     return company
 
@@ -73,7 +75,7 @@ async def add_key(work: Work, sealer: Sealer, code: str, overlap: timedelta | No
     key_id, secret = await _add_key(work, sealer, company)
     if overlap is not None:
         await store.expire_others(work.conn, company.company_id, key_id, overlap)
-    await _publish_company(work, company)
+    await publish_company(work, company)
     metrics.COMPANY_CHANGES.labels(change="key_added").inc()
     return NewKey(company, key_id, secret)
 
@@ -84,7 +86,7 @@ async def revoke_key(work: Work, code: str, key_id: UUID) -> bool:
     if company is None or not await store.revoke_key(work.conn, company.company_id, key_id, work.now):
         return False
     company = await store.update_company(work.conn, company, company.name, company.active, work.now)
-    await _publish_company(work, company)
+    await publish_company(work, company)
     metrics.COMPANY_CHANGES.labels(change="key_revoked").inc()
     return True
 
@@ -111,7 +113,7 @@ async def _reseal(work: Work, renewed: Sequence[tuple[Sealed, Any]]) -> None:
         assert company is not None, "companies are never deleted"
         if sum([await store.reseal_key(work.conn, *key) for key in keys]):
             company = await store.update_company(work.conn, company, company.name, company.active, work.now)
-            await _publish_company(work, company)
+            await publish_company(work, company)
             metrics.COMPANY_CHANGES.labels(change="resealed").inc()
 
 
@@ -122,7 +124,7 @@ async def _add_key(work: Work, sealer: Sealer, company: Company) -> tuple[UUID, 
     return key_id, "whsec_" + base64.b64encode(key).decode()
 
 
-async def _publish_company(work: Work, company: Company) -> None:
+async def publish_company(work: Work, company: Company) -> None:
     """The company's whole state; a revoked key is known by its absence, so its content travels no more."""
     active = await store.active_keys(work.conn, company.company_id)
     body = CompanyChanged(
@@ -189,7 +191,7 @@ async def register(
         settled.append(Registered(after.rider_id, after.version, changed=after is not before))
         if after is not before:
             riders[one.key] = changed[after.rider_id] = after
-            _publish_rider(work, after, causes[index] if causes else None)
+            publish_rider(work, after, causes[index] if causes else None)
     if changed:
         await store.save_riders(work.conn, list(changed.values()), work.now)
     await _give_up(work, registrations, settled, riders, repeated)
@@ -244,7 +246,7 @@ async def erase(work: Work, erasure: Erasure, rider_id: UUID) -> Rider | None:
     if after is not rider:
         await store.save_riders(work.conn, [after], work.now)
         order = RiderErased(rider_id=rider_id, company=after.company, number=after.external_id, erased_at=work.now)
-        work.publish(RIDER_ERASED, order, version=1)
+        work.publish(RIDER_ERASED, order, version=ORDER_VERSION)
         await erasure.take(work.conn, [Leaver(rider_id, after.external_id, work.now)])
     return after
 
@@ -281,7 +283,8 @@ async def save_outlets(work: Work, company_code: str, outlets: Sequence[Outlet])
     return await store.upsert_outlets(work.conn, company.company_id, last, work.now)
 
 
-def _publish_rider(work: Work, rider: Rider, cause: Event[Any] | None) -> None:
+def publish_rider(work: Work, rider: Rider, cause: Event[Any] | None = None) -> None:
+    """The rider's whole state, with its version. The row is locked by the caller."""
     body = RiderChanged.model_validate(
         {
             "rider_id": rider.rider_id,

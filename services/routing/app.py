@@ -6,6 +6,7 @@ from services.routing import metrics
 from services.routing.api import areas, routing
 from services.routing.retention import TABLES
 from services.routing.settings import Settings
+from services.routing.states import STATES
 from services.routing.store import routes
 from services.routing.usecases import reports, taking_over, versions
 from services.routing.usecases.current_map import CurrentMap
@@ -25,14 +26,15 @@ def build(settings: Settings | None = None) -> Service:
     service = Service("routing", settings, title="BeeGrid routing 网格路由")
     catalogue = Catalogue.load(settings.catalogue_path, settings.city_zone)
     current = CurrentMap(service.pool_of)
-    open_exports = OpenAnswers(of_caller=areas.EXPORTS_OF_CALLER, of_all=areas.EXPORTS_OPEN)
+    open_exports = OpenAnswers(of_caller=settings.exports_of_caller, of_all=settings.exports_open_max)
     service.provide(catalogue, current, Exports(), open_exports)
     service.consumes(REPORT_RECEIVED, partial(reports.follow_reports, current, catalogue))
     service.include(areas.router, routing.router)
     # Before anything is consumed: else the first reports of a new process would be unroutable.
     service.on_start(current.refresh)
     service.repeats(settings.map_poll_s, current.refresh, name="follow-map")
-    service.every(versions.DROP_EVERY_S, versions.drop_abandoned)
+    service.every(versions.DROP_EVERY_S, partial(versions.drop_abandoned, days=settings.draft_kept_days))
+    service.restates(*STATES)
     service.keeps(*TABLES)
     # responsibilities are carried over in the activation itself, the manual queue by the map that came into force
     service.keeps_by_area(ByArea(taking_over.dependents, partial(reports.carry_queue, current)))

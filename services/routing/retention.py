@@ -1,14 +1,11 @@
 """How long the tables of routing keep their rows."""
 
-from datetime import timedelta
-
 from shared.kit.postgres.retention import Table, Way
 
-DRAFT_KEPT = timedelta(days=30)
 TABLES = (
     Table(
         "area_versions", "an import of the city's map", Way.STAYS,
-        f"once in force: as long as the suite; a draft that took no areas for {DRAFT_KEPT.days} days leaves",
+        "once in force: as long as the suite; a draft that took no areas for 30 days (a setting) leaves",
         "explains old routes; what a broken import has left is removed by routing's own task",
     ),
     Table("areas", "an area of one version", Way.FOLLOWS, "with its version", "where grids lie"),

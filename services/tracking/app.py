@@ -2,9 +2,8 @@
 
 from functools import partial
 
-from services.tracking import usecases
+from services.tracking import states, usecases
 from services.tracking.api import routers
-from services.tracking.api.reports import EXPORTS_OF_CALLER, EXPORTS_OPEN
 from services.tracking.domain import Links
 from services.tracking.retention import TABLES
 from services.tracking.settings import Settings
@@ -30,7 +29,7 @@ def build(settings: Settings | None = None) -> Service:
     catalogue = Catalogue.load(settings.catalogue_path, settings.city_zone)
     # however many open a page at once, and with Redis empty: one of them reads
     overview = SharedAnswer(partial(usecases.read_overview, service.pool_of), settings.overview_seconds)
-    exports = OpenAnswers(of_caller=EXPORTS_OF_CALLER, of_all=EXPORTS_OPEN)
+    exports = OpenAnswers(of_caller=settings.exports_of_caller, of_all=settings.exports_open_max)
     service.provide(catalogue, overview, exports, Links(settings.link_keys()))
     service.consumes(REPORT_RECEIVED, usecases.follow_reports)
     service.consumes(REPORT_ROUTED, usecases.follow_routings)
@@ -39,6 +38,7 @@ def build(settings: Settings | None = None) -> Service:
     knows(service, companies=Sealer(settings.sealing_key.get_secret_value()))
     service.include(*routers)
     service.every(RETIRE_EVERY_S, partial(usecases.retire_cases, days=settings.public_ended_days), leader=True)
+    service.restates(*states.states_with(catalogue))
     service.keeps(*TABLES)
     service.erases(leaving.forget)
     service.tallies(figures.tallies)

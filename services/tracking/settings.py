@@ -29,6 +29,13 @@ class Settings(SealingSettings):
     public_ended_days: int = Field(
         30, ge=1, le=3650, description="how long a closed or invalid case stays on the public topic for whoever comes"
     )
+    exports_per_minute: int = Field(
+        6, ge=1, le=6_000, description="exports of one company's reports by one caller a minute"
+    )
+    exports_of_caller: int = Field(2, ge=1, le=100, description="exports that one caller may have open at once")
+    exports_open_max: int = Field(
+        16, ge=1, le=1_000, description="exports that a process has open at once: each holds a page of rows"
+    )
     overview_seconds: float = Field(3.0, ge=0, le=300, description="how old the figures on the pages may be")
 
     def link_keys(self) -> tuple[bytes, ...]:

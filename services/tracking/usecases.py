@@ -207,6 +207,19 @@ def _case_report(event: Event[CaseChanged]) -> CaseReport | None:
     return CaseReport(body.report.report_id, body.case_id, body.report.company, event.version, event.occurred_at)
 
 
+def public_state(case: CaseState, transition: str, catalogue: Catalogue) -> PublicCaseChanged:
+    """What the city saw of a case's latest step, from its row; the place is rounded there already."""
+    kind = catalogue.kind(case.kind, case.opened_at)
+    return PublicCaseChanged.model_validate(
+        {
+            **{name: getattr(case, name) for name in PublicCaseChanged.model_fields if hasattr(case, name)},
+            "transition": transition,
+            "kind_name_zh": kind.name_zh if kind else case.kind,
+            "kind_name_en": kind.name_en if kind else case.kind,
+        }
+    )
+
+
 def _public(body: CaseChanged, catalogue: Catalogue) -> PublicCaseChanged:
     kind = catalogue.kind(body.kind, body.opened_at)
     return PublicCaseChanged(

@@ -55,6 +55,11 @@ async def resting(suite: Suite, window_s: float = WINDOW_S) -> Resting:
 FORKED_BY = ("fork server",)
 
 
+def used_s(suite: Suite) -> float:
+    """Seconds of CPU that the running parts of a suite have used since their start."""
+    return sum(_spent(name, psutil.Process(part.pid))[0] for name, part in suite.parts().items() if part.running)
+
+
 async def _measured(pids: Mapping[str, int], counted: list[str], start_s: float | None, window_s: float) -> Resting:
     families = {name: psutil.Process(pid) for name, pid in pids.items()}
     before, began_s = {name: _spent(name, one) for name, one in families.items()}, clock.monotonic_s()

@@ -10,7 +10,7 @@ from cryptography import x509
 from prometheus_client import Gauge
 
 from shared.kit import clock, metrics
-from shared.kit.postgres.db import ACQUIRE_TIMEOUT_S, Connection, Pool
+from shared.kit.postgres.db import Connection, Pool, reading
 
 Measure = Callable[[Connection], Awaitable[None]]
 # A measurement that takes longer comes more rarely: at most a fiftieth of one connection's time.
@@ -41,7 +41,7 @@ class Measuring:
                 await asyncio.sleep(LEADER_POLL_S)
                 continue
             began_s = clock.monotonic_s()
-            async with self.pool().acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+            async with reading(self.pool()) as conn:
                 await self.measure(conn)
             took_s = clock.monotonic_s() - began_s
             await self._rest(max(self.every_s, took_s / COST_SHARE_MAX))

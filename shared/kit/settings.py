@@ -22,7 +22,9 @@ class KitSettings(BaseSettings):
     kafka_bootstrap: str = Field(description="host:port of one or more brokers, comma-separated")
     kafka_username: str = Field(description="SCRAM-SHA-512 user of the service")
     kafka_password: SecretStr = Field(description="password of that user")
-    kafka_security: Literal["SASL_PLAINTEXT", "SASL_SSL"] = "SASL_PLAINTEXT"
+    kafka_security: Literal["SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "SASL_PLAINTEXT", description="SASL_SSL: the brokers speak TLS"
+    )
     kafka_ca_file: str | None = Field(None, description="CA certificate for SASL_SSL")
     kafka_instance_id: str | None = Field(
         None,
@@ -36,8 +38,8 @@ class KitSettings(BaseSettings):
     )
     topic_prefix: str = Field("beegrid.", description="before every topic and group name")
     redis_url: SecretStr = Field(description="redis://… for rate limits and caches; may be flushed at any time")
-    http_host: str = "127.0.0.1"
-    http_port: int = Field(8080, ge=0, le=65535)
+    http_host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0: all of them")
+    http_port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0: any free one")
     metrics_port: int = Field(
         0,
         ge=0,
@@ -49,7 +51,7 @@ class KitSettings(BaseSettings):
         description="addresses and networks of the proxies in front, comma-separated: their X-Forwarded-For says who "
         "calls, nobody else's",
     )
-    http_body_bytes_max: int = Field(2_000_000, description="larger request bodies get 413")
+    http_body_bytes_max: int = Field(2_000_000, ge=1_000, description="larger request bodies get 413")
     http_bodies_bytes_max: int = Field(
         48_000_000,
         ge=8_400_000,
@@ -62,8 +64,8 @@ class KitSettings(BaseSettings):
         "all times that people read",
     )
     jwks_url: str = Field(description="https://… or file://… of the issuer's JSON Web Key Set")
-    jwt_issuer: str = "https://beegrid.local"
-    jwt_audience: str = "beegrid"
+    jwt_issuer: str = Field("https://beegrid.local", description="`iss` of tokens; others are refused")
+    jwt_audience: str = Field("beegrid", description="`aud` of tokens; others are refused")
     rate_limit_per_minute: int = Field(6_000, ge=1, description="requests per principal and service")
     batch_records_max: int = Field(500, ge=1, le=5000, description="records handled in one transaction")
     batch_interval_ms: int = Field(
@@ -110,7 +112,7 @@ class KitSettings(BaseSettings):
     )
     otlp_endpoint: str | None = Field(None, description="http(s)://…/v1/traces; none: spans are not exported")
     trace_ratio: float = Field(0.01, ge=0, le=1, description="share of requests that start a recorded trace")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="what is logged, and above")
 
     @field_validator("trusted_proxies")
     @classmethod

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Collection
 
 from shared.kit.auth import NOBODY, CachedKeyRing, Sealer, Signer
-from shared.kit.postgres.db import ACQUIRE_TIMEOUT_S, Connection, Pool
+from shared.kit.postgres.db import Connection, Pool, reading
 from shared.known.companies import SealedKeys, all_codes, sealed_keys
 
 Read = Callable[[Connection, str], Awaitable[SealedKeys | None]]
@@ -24,7 +24,7 @@ class UnsealedKeys:
 
     async def load(self, company: str) -> Signer:
         """The company with its active secrets, newest first; NOBODY for an unknown one. Raises SealBroken."""
-        async with self._pool().acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        async with reading(self._pool()) as conn:
             found = await self._read(conn, company)
         if found is None:
             return NOBODY
@@ -36,7 +36,7 @@ class UnsealedKeys:
 
     async def codes(self) -> Collection[str]:
         """The codes of all companies."""
-        async with self._pool().acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        async with reading(self._pool()) as conn:
             return await self._codes(conn)
 
     def ring(self) -> CachedKeyRing:

@@ -148,6 +148,24 @@ VIOLATIONS = {
             "takes another by .pool",
         ),
     ],
+    "pooled": [
+        (
+            "services/riders/usecases.py",
+            "\n\nasync def f(pool):\n    async with pool.acquire() as c:\n        pass\n",
+            ".acquire",
+        ),
+        (
+            "shared/kit/ids.py",
+            "\n\nasync def f(of):\n    c = await of._pool().acquire(timeout=4)\n",
+            ".acquire of a pool",
+        ),
+        (
+            "shared/known/riders.py",
+            "\n\nasync def f(service):\n    await service.pool.fetch('x')\n",
+            ".fetch of a pool",
+        ),
+        ("shared/kit/ids.py", "\n\nasync def f(s):\n    await s.pool_of().execute('x')\n", ".execute of a pool"),
+    ],
     "abouts": [
         ("services/riders/about.py", "\nimport os\n", "imports os"),
         ("services/riders/about.py", "\n\ndef f() -> None: ...\n", "more than one ABOUT"),

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from uuid import UUID
 
 import structlog
 
-from services.intake import domain, metrics
+from services.intake import metrics
 from services.intake.domain import PhotoRecord
 from services.intake.store import photos as store
 from services.intake.store.objects import PhotoObjects, StoreUnavailable
@@ -14,7 +15,7 @@ from services.intake.usecases.imaging import PhotoWorkers
 from shared.events.case_changed import CaseChanged
 from shared.kit.ids import new_id
 from shared.kit.messaging.work import Event, Work
-from shared.kit.postgres.db import ACQUIRE_TIMEOUT_S, Connection, Pool
+from shared.kit.postgres.db import Connection, Pool, begun, reading
 from shared.kit.privacy.erasure import Leaver
 from shared.kit.refusals import Refusal
 
@@ -28,10 +29,13 @@ log = structlog.get_logger(__name__)
 class Photos:
     """What photos need: database, object store, workers."""
 
-    def __init__(self, pool: Callable[[], Pool], objects: PhotoObjects, workers: PhotoWorkers) -> None:
+    def __init__(
+        self, pool: Callable[[], Pool], objects: PhotoObjects, workers: PhotoWorkers, unused_hours: int
+    ) -> None:
         self._pool = pool
         self.objects = objects
         self.workers = workers
+        self._unused = timedelta(hours=unused_hours)
 
     async def keep(self, owner: str, content: bytes) -> tuple[PhotoRecord, bool]:
         """Make the photo again from its pixels and keep it; returns its row and whether it is new.
@@ -47,13 +51,13 @@ class Photos:
         except Refusal as refused:
             metrics.PHOTOS.labels(outcome=refused.code).inc()
             raise
-        async with self._pool().acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        async with begun(self._pool()) as conn:
             record = await store.claim(conn, new_id(), owner, photo)
         if record.stored:
             metrics.PHOTOS.labels(outcome="repeated").inc()
             return record, False
         await self.objects.put(record.photo_id, photo.jpeg, photo.thumbnail)
-        async with self._pool().acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        async with begun(self._pool()) as conn:
             kept = await store.mark_stored(conn, record.photo_id)
         if not kept:
             # the purge may have looked before the objects were there
@@ -67,19 +71,19 @@ class Photos:
         riders = [one.rider_id for one in leavers]
         gone = 1
         while gone:
-            async with self._pool().acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+            async with begun(self._pool()) as conn:
                 going = await store.purging_of(conn, riders, PURGE_ROWS)
             gone = await self._delete(going)
-        async with self._pool().acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        async with reading(self._pool()) as conn:
             return await store.leavers_with_photos(conn, riders)
 
     async def purge(self) -> int:
-        """Remove uploads that no report used within a day, at most PURGE_ROWS; how many went.
+        """Remove uploads that no report used in time, at most PURGE_ROWS; how many went.
 
         Safe beside another process's round.
         """
-        async with self._pool().acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
-            await store.mark_orphans(conn, domain.ORPHAN_AGE, PURGE_ROWS)
+        async with begun(self._pool()) as conn:
+            await store.mark_orphans(conn, self._unused, PURGE_ROWS)
             going = await store.purging(conn, PURGE_ROWS)
         return await self._delete(going)
 
@@ -100,7 +104,7 @@ class Photos:
         gone = [photo_id for photo_id, went in zip(going, outcomes, strict=True) if went]
         kept = [photo_id for photo_id, went in zip(going, outcomes, strict=True) if not went]
         if going:
-            async with self._pool().acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+            async with begun(self._pool()) as conn:
                 await store.delete_purged(conn, gone)
                 await store.purge_later(conn, kept)
             metrics.PHOTOS_PURGED.inc(len(gone))

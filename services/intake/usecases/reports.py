@@ -18,7 +18,7 @@ from shared.geo.datum import to_wgs84
 from shared.kit.ids import new_id
 from shared.kit.messaging import inbox
 from shared.kit.messaging.work import Event, Work, begin
-from shared.kit.postgres.db import ACQUIRE_TIMEOUT_S, Connection, Pool
+from shared.kit.postgres.db import Connection, Pool, reading
 from shared.kit.privacy.masking import masked_each
 from shared.kit.refusals import Refusal
 from shared.known import companies as known_companies
@@ -137,7 +137,7 @@ async def rehearse(
 
     `newcomers`: as if companies' riders who aren't known had been registered before.
     """
-    async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+    async with reading(pool) as conn:
         transaction = conn.transaction()
         await transaction.start()
         try:

@@ -24,7 +24,6 @@ from shared.kit.problems import FORBIDDEN, NOT_FOUND, not_found
 from shared.kit.service import CurrentService, Given, Reading
 
 router = policy_router(tags=["webhooks"])
-TESTS_PER_MINUTE = 6
 
 
 class WebhookIn(Body):
@@ -147,11 +146,11 @@ async def switch_off_webhook(caller: Caller, service: CurrentService, company: C
     ),
 )
 async def test_webhook(body: TestIn, caller: Caller, service: CurrentService, settings: Given[Settings]) -> TestOut:
-    """Send a `webhook.test` event, by the same way as any other; six a minute. A webhook that fails is tried again
+    """Send a `webhook.test` event, by the same way as any other; a few a minute. A webhook that fails is tried again
     within seconds."""
     company = _company(caller, body.company)
     if service.limiter is not None:
-        await service.limiter.check(f"webhook-test:{company}", per_minute=TESTS_PER_MINUTE)
+        await service.limiter.check(f"webhook-test:{company}", per_minute=settings.webhook_tests_per_minute)
     async with service.work() as work:
         test_id = await usecases.test(work, settings, company)
     if test_id is None:

@@ -21,7 +21,7 @@ from services.notifications.usecases.places import Places
 from shared.kit import clock
 from shared.kit.auth import Sealer
 from shared.kit.messaging.work import database_now
-from shared.kit.postgres.db import ACQUIRE_TIMEOUT_S, Connection, Pool
+from shared.kit.postgres.db import Connection, Pool, begun
 
 # Of the places one webhook may have a quarter, one that is slow an eighth. All that are slow have a half at most and an
 # eighth at least: nobody waits for those who are slow, and these not for ever.
@@ -49,7 +49,7 @@ async def claim_webhooks(pool: Pool, settings: Settings, places: Places[UUID] | 
     slow_most = max(1, places.total // SLOW_TOGETHER) - slow_taken
     kept = max(0, slow_each - slow_taken) if slow else 0
     most = min(settings.sender_parallel, places.free)
-    async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn, conn.transaction():
+    async with begun(pool) as conn:
         now = await database_now(conn)
         claim = partial(deliveries.claim_webhooks, conn, now=now, lease=LEASE)
         claimed = await claim(most=max(0, most - kept), each=each, rooms=rooms)
@@ -70,7 +70,7 @@ async def claim_channels(pool: Pool, settings: Settings, places: ChannelPlaces |
     places = places or channel_places(settings)
     page = settings.sender_parallel * PAGE
     for _ in range(PAGES_MAX):
-        async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn, conn.transaction():
+        async with begun(pool) as conn:
             now = await database_now(conn)
             due = await deliveries.due_channels(conn, now, page)
             claims = await choose(conn, settings, places, due, now)
@@ -85,7 +85,7 @@ async def claim_channels(pool: Pool, settings: Settings, places: ChannelPlaces |
 async def settle_webhook(pool: Pool, parcel: WebhookParcel, outcome: Outcome) -> None:
     """Write down an attempt at a webhook and how the webhook is doing; what was put off is due again, untried."""
     hook, delivery = parcel.webhook, parcel.delivery
-    async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn, conn.transaction():
+    async with begun(pool) as conn:
         now = await database_now(conn)
         if outcome.put_off:
             at = now + timedelta(seconds=domain.PUT_OFF_S)
@@ -107,7 +107,7 @@ async def settle_webhook(pool: Pool, parcel: WebhookParcel, outcome: Outcome) ->
 async def settle_channel(pool: Pool, delivery: Delivery, outcome: Outcome) -> None:
     """Write down an attempt at a channel. A code that can't be delivered is dropped: its rider asks for another."""
     code = delivery.template == domain.CODE_TEMPLATE
-    async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn, conn.transaction():
+    async with begun(pool) as conn:
         now = await database_now(conn)
         result = domain.settle(delivery, outcome, now)
         settled = await deliveries.settle(conn, delivery, result, outcome, now)
@@ -145,9 +145,9 @@ async def _give_up_old(age: timedelta, conn: Connection, limit: int) -> int:
 
 @contextlib.asynccontextmanager
 async def _paced(pool: Pool) -> AsyncIterator[Connection]:
-    """A connection for one share; then as long a rest as it took, for the others' sake."""
+    """A transaction for one share; then as long a rest as it took, for the others' sake."""
     began_s = clock.monotonic_s()
-    async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+    async with begun(pool) as conn:
         yield conn
     await asyncio.sleep(clock.monotonic_s() - began_s)
 

@@ -8,7 +8,7 @@ from services.points import metrics
 from services.points.store import rounds
 from services.points.store.rounds import Round
 from shared.kit.measuring import LEADER_POLL_S, forget
-from shared.kit.postgres.db import ACQUIRE_TIMEOUT_S, Connection, Pool
+from shared.kit.postgres.db import Connection, Pool, begun
 
 AIM = timedelta(hours=12)
 """How long a round may take: less than half of what `LedgerUnchecked` allows, which leaves a day of outage."""
@@ -44,12 +44,11 @@ class Checking:
     async def turn(self) -> float:
         """One share; for how many seconds to rest after it."""
         began_s = self.monotonic_s()
-        async with self.pool().acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        async with begun(self.pool()) as conn:
             at = await self.database_now(conn)
             if (now := await rounds.round_under_way(conn)) is None:
                 now = await rounds.begin(conn, at)
-            async with conn.transaction():
-                now = await rounds.check_share(conn, now, at)
+            now = await rounds.check_share(conn, now, at)
         if now.finished_at is not None:
             metrics.LEDGER_ROUND.set(now.finished_at.timestamp())
         took_s = self.monotonic_s() - began_s

@@ -29,8 +29,6 @@ from shared.kit.refusals import Refusal
 from shared.kit.service import CurrentService, Given, Reading
 
 router = policy_router(tags=["redemptions"])
-REDEEMS_PER_MINUTE = 30
-"""Of one rider, repetitions included: each takes an offer's lock, for which everybody else waits."""
 
 
 class RedemptionOut(Answer):
@@ -136,10 +134,11 @@ async def redeem(
     attempt: Idempotent,
     service: CurrentService,
     redeemer: Given[Batcher[Wish, Redeemed]],
+    settings: Given[Settings],
 ) -> Response:
     """Reserve one piece. The state is `requested` until points answer; an offer without a price is `issued` at once."""
     if service.limiter is not None:
-        await service.limiter.check(f"redeem:{caller.key}", per_minute=REDEEMS_PER_MINUTE)
+        await service.limiter.check(f"redeem:{caller.key}", per_minute=settings.redemptions_per_minute)
     answer = await redeemer.submit(Wish(attempt, caller.rider_id, offer_id))
     if answer.replayed:
         return StoredResponse(answer.status, answer.body).response()

@@ -23,9 +23,6 @@ from shared.kit.problems import not_found
 from shared.kit.refusals import Problem, Refusal
 
 CREATED = 201
-REFUSAL_HOLDS_S = 60
-"""So long after points refused a rider a balance that is too low refuses them here. Later, points are asked again: what
-has come and was not heard of yet makes nobody wait longer."""
 TOO_FEW = "insufficient_points"
 
 
@@ -38,6 +35,9 @@ class Desk:
     points_answer_s: int
     render: Callable[[Redemption], bytes]
     """The redemption as its answer's body."""
+    refusal_holds_s: int
+    """So long after points refused a rider a balance that is too low refuses them here. Later, points are asked again:
+    what has come and was not heard of yet makes nobody wait longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ async def _take(desk: Desk, work: Work, wishes: Sequence[Wish]) -> dict[keys.Key
     today: date = work.now.astimezone(desk.zone).date()
     wanted = {(wish.offer_id, wish.rider_id) for wish in wishes if wish.offer_id in locked}
     taken = await offers.taken(work.conn, locked, wanted, today)
-    await _stand(work, taken, [(offer, rider) for offer, rider in wanted if locked[offer].price > 0])
+    await _stand(desk, work, taken, [(offer, rider) for offer, rider in wanted if locked[offer].price > 0])
     outcomes: dict[keys.Key, Redemption | Refusal] = {}
     granted: dict[keys.Key, NewRedemption] = {}
     for wish in wishes:
@@ -120,11 +120,11 @@ async def _take(desk: Desk, work: Work, wishes: Sequence[Wish]) -> dict[keys.Key
     return outcomes
 
 
-async def _stand(work: Work, taken: dict[UUID, Taken], priced: Sequence[tuple[UUID, UUID]]) -> None:
+async def _stand(desk: Desk, work: Work, taken: dict[UUID, Taken], priced: Sequence[tuple[UUID, UUID]]) -> None:
     """Note who still waits for points, and who has plainly too few."""
     if not priced:
         return
-    for one in await standing.standings(work.conn, priced, REFUSAL_HOLDS_S):
+    for one in await standing.standings(work.conn, priced, desk.refusal_holds_s):
         if one.waits:
             taken[one.offer_id].waiting.add(one.rider_id)
         if one.available is not None:

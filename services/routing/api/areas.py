@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field
 from services.routing import domain, problems
 from services.routing.api.map_in_force import MapInForce
 from services.routing.domain import NOTICE, AreaVersion, Level
+from services.routing.settings import Settings
 from services.routing.store import areas as store
 from services.routing.usecases import exports, maps, reports, versions
 from services.routing.usecases.current_map import CurrentMap
@@ -33,11 +34,6 @@ router: APIRouter = policy_router(tags=["areas"])
 NEWER_THAN_ALL = UUID(int=2**128 - 1)
 CHILDREN_SHOWN = 1_000
 FEATURES_MAX = 1_000
-EXPORTS_PER_MINUTE = 6
-"""Of the map as a file, for one person. It changes only with the map: who asks with If-None-Match isn't counted."""
-EXPORTS_OF_CALLER = 2
-EXPORTS_OPEN = 100
-"""Of a process at once: each holds a piece and what waits to be read, unpacked ones a quarter of a megabyte."""
 FEATURES_BYTES_MAX = 8_000_000
 # Checking 20,000 grids takes seconds, not milliseconds.
 ACTIVATION_TIMEOUT_S = 120.0
@@ -324,6 +320,7 @@ async def export_grids(
     service: CurrentService,
     kept: Given[Exports],
     open_exports: Given[OpenAnswers],
+    settings: Given[Settings],
     within: Annotated[AreaCode | None, Query(description="only grids of this area")] = None,
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
@@ -333,7 +330,7 @@ async def export_grids(
     if tag in _tags(if_none_match):
         return Response(status_code=304, headers=headers)
     if service.limiter is not None:
-        await service.limiter.check(f"map:{caller.key}", per_minute=EXPORTS_PER_MINUTE)
+        await service.limiter.check(f"map:{caller.key}", per_minute=settings.exports_per_minute)
     packed = await kept.get(areas, service.tree, within)
     if not _takes_gzip(request.headers.get("accept-encoding", "")):
         pieces = exports.unpacked(packed)

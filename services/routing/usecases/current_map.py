@@ -15,7 +15,7 @@ from services.routing.store import responsibilities as responsibility_store
 from services.routing.store.areas import StoredArea
 from shared.geo.index import PolygonIndex
 from shared.kit import clock
-from shared.kit.postgres.db import ACQUIRE_TIMEOUT_S, Connection, Pool
+from shared.kit.postgres.db import Connection, Pool, reading
 
 log = structlog.get_logger(__name__)
 
@@ -30,7 +30,7 @@ class CurrentMap:
 
     async def refresh(self) -> None:
         """Take over what is in force now. Raises what the database raises; the old map then stays."""
-        async with self._lock, self._pool().acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        async with self._lock, reading(self._pool()) as conn:
             version_id, revision = await area_store.in_force(conn)
             if version_id != self.value.version_id or self.value is EMPTY:
                 self.value = await self._load(conn, version_id, revision)

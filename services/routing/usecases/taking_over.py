@@ -142,7 +142,12 @@ async def carry_out(work: Work, takeover: Takeover, map_version: UUID) -> None:
     if moves:
         await responsibilities.raise_revision(work.conn)
         await responsibilities.move(work.conn, moves)
-    for one in takeover.changed:
+    publish(work, takeover.changed, map_version)
+
+
+def publish(work: Work, areas: Iterable[KeptArea], map_version: UUID) -> None:
+    """The areas' states, with their versions."""
+    for one in areas:
         work.publish(AREA_CHANGED, _body(one.area, map_version), version=one.version)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +13,6 @@ import structlog
 
 from services.routing import problems
 from services.routing.domain import Area, AreaVersion, Level, missing_parents, parent_code
-from services.routing.retention import DRAFT_KEPT
 from services.routing.store import areas as area_store
 from services.routing.store.areas import StoredArea
 from services.routing.usecases.grounds import moved
@@ -158,12 +158,12 @@ async def discard(service: Service, version_id: UUID) -> None:
             raise problems.NOT_A_DRAFT("reports were routed by it")
 
 
-async def drop_abandoned(work: Work) -> bool:
-    """Remove one draft that nobody has touched for DRAFT_KEPT; False: there is none.
+async def drop_abandoned(work: Work, days: int) -> bool:
+    """Remove one draft that nobody has touched for so many days; False: there is none.
 
     An import that was killed leaves all that it had sent, and begins with a new draft the next time.
     """
-    version_id = await area_store.abandoned_draft(work.conn, DRAFT_KEPT)
+    version_id = await area_store.abandoned_draft(work.conn, timedelta(days=days))
     if version_id is None:
         return False
     await area_store.drop_draft(work.conn, version_id)

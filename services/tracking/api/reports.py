@@ -13,6 +13,7 @@ from pydantic import AwareDatetime, Field
 
 from services.tracking import domain, problems, usecases
 from services.tracking.domain import STATES, Journey, Links
+from services.tracking.settings import Settings
 from services.tracking.store import figures
 from services.tracking.store.journeys import ExportRow
 from shared.catalog import Catalogue
@@ -28,11 +29,6 @@ from shared.kit.service import CurrentService, Given, Reading
 router = policy_router(tags=["tracking"])
 EXPORT_COLUMNS = ("external_id", "report_id", "grid_code", "ambiguous", "case_id", "state", "points")
 EXPORT_TIMEOUT_S = 600.0
-EXPORTS_PER_MINUTE = 6
-"""Of one company for one caller: who has all companies' exported needs one of each."""
-EXPORTS_OF_CALLER = 2
-EXPORTS_OPEN = 16
-"""Of a process at once: each holds a page of rows while a slow reader takes their time."""
 
 
 class StepOut(Answer):
@@ -149,6 +145,7 @@ async def export(
     caller: Caller,
     service: CurrentService,
     exports: Given[OpenAnswers],
+    settings: Given[Settings],
     company: CompanyCode | None = None,
     form: Annotated[
         Literal["ndjson", "csv"], Query(alias="format", description="a JSON object a line, or CSV")
@@ -158,13 +155,13 @@ async def export(
 
     external_id, report_id, grid_code (the case's by now; empty: unroutable), ambiguous, case_id, state, points
     (credited). In CSV a cell that a spreadsheet would take for a formula begins with an apostrophe.
-    A caller may have a company's export six times a minute, and two exports at once.
+    How often a minute a caller may have a company's export, and how many at once, says the installation: six and two.
     """
     wanted = _company(caller, company)
     if wanted is None:
         raise problems.COMPANY_MISSING("an operator names the company")
     if service.limiter is not None:
-        await service.limiter.check(f"export:{caller.key}:{wanted}", per_minute=EXPORTS_PER_MINUTE)
+        await service.limiter.check(f"export:{caller.key}:{wanted}", per_minute=settings.exports_per_minute)
     render, media = (_csv, "text/csv; charset=utf-8") if form == "csv" else (_ndjson, "application/x-ndjson")
     return exports.stream(
         caller.key,

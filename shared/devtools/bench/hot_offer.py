@@ -124,7 +124,7 @@ class _Batched:
         redemptions, codes = part("rewards", "usecases.redemptions"), part("rewards", "usecases.codes")
         self._wish, self._redeem = redemptions.Wish, redemptions.redeem
         render = part("rewards", "api.redemptions").render
-        self._desk = redemptions.Desk(codes.Codes(bytes(32)), UTC, ANSWER_S, render)
+        self._desk = redemptions.Desk(codes.Codes(bytes(32)), UTC, ANSWER_S, render, 60)
         self._pool, self._offer_id = pool, offer_id
         self._batcher: Batcher[Any, Any] = Batcher(self._flush, name="bench")
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.devtools.infra.ports import free_port
-from shared.devtools.resting import resting
+from shared.devtools.resting import resting, used_s
 from shared.devtools.suite import running_suite
 from shared.kit import clock
 
@@ -18,10 +18,13 @@ SERVERS = ("Postgres", "Kafka", "Valkey", "Caddy")
 
 @dataclass(frozen=True)
 class Rest:
-    """`start_s`: until the front door answers. `cores` and `pss_mib`: all services together, servers apart; `by_part`:
-    cores of each of the servers, and of all services."""
+    """`start_s`: until the front door answers; `cpu_s`: what servers and services have used by then, which a busy
+    machine changes little. `cores` and `pss_mib`: all services together, servers apart; `by_part`: cores of each of the
+    servers, and of all services.
+    """
 
     start_s: float
+    cpu_s: float
     cores: float
     pss_mib: float
     by_part: dict[str, float]
@@ -32,9 +35,10 @@ def rest(folder: Path, settle_s: float = SETTLE_S, look_s: float = LOOK_S) -> Re
     began_s = clock.monotonic_s()
     with running_suite(folder, port=free_port(), persistent=False) as suite:
         start_s = clock.monotonic_s() - began_s
+        cpu_s = used_s(suite)
         time.sleep(settle_s)
         suite.check()
         found = asyncio.run(resting(suite, look_s))
     servers = {name.lower(): found.parts[name].cores for name in SERVERS if name in found.parts}
     used = {name: round(cores, 4) for name, cores in {**servers, "services": found.cores}.items()}
-    return Rest(round(start_s, 2), used["services"], round(found.pss_mib, 1), used)
+    return Rest(round(start_s, 2), round(cpu_s, 1), used["services"], round(found.pss_mib, 1), used)

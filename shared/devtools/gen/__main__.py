@@ -7,6 +7,7 @@ from pathlib import Path
 
 from shared.devtools.gen import (
     asyncapi,
+    city_systems,
     dashboards,
     data_map_doc,
     deployment,
@@ -29,6 +30,7 @@ GENERATORS: tuple[Callable[[Path], Generated], ...] = (
     schemas.generate,
     asyncapi.generate,
     flow.generate,
+    city_systems.generate,
     metrics_doc.generate,
     settings_doc.generate,
     openapi.generate,

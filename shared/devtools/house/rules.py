@@ -18,6 +18,7 @@ RULES: dict[str, Callable[[Path], Iterator[str]]] = {
     "reasons": code_rules.reasons,
     "wiring": wiring_rules.wiring,
     "one_connection": wiring_rules.one_connection,
+    "pooled": wiring_rules.pooled,
     "screens": screen_rules.screens,
     "abouts": about_rules.abouts,
     "anatomy": place_rules.anatomy,

@@ -10,6 +10,10 @@ SERVICE = "shared.kit.service.Service"
 READING = "shared.kit.service.Reading"
 SECOND = frozenset({"work", "reading", "pool", "pool_of"})
 """What of a service is another connection."""
+POOL_FILE = "shared/kit/postgres/db.py"
+STATEMENTS = frozenset(
+    {"copy_records_to_table", "execute", "executemany", "fetch", "fetchmany", "fetchrow", "fetchval"}
+)
 _LOOPS = (ast.For, ast.AsyncFor, ast.While, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
@@ -50,6 +54,21 @@ def one_connection(root: Path) -> Iterator[str]:
                     for part in ast.walk(node)
                     if isinstance(part, ast.Attribute) and part.attr in SECOND
                 )
+
+
+def pooled(root: Path) -> Iterator[str]:
+    """Connections are lent by `begun` and `reading` alone: whoever asks the pool itself waits without a limit, or fails
+    on a connection that was dead already."""
+    for source in sources(root, "services", "shared/kit", "shared/known"):
+        if source.name == POOL_FILE:
+            continue
+        for node in ast.walk(source.tree):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                continue
+            done, lender = node.func.attr, node.func.value
+            name = dotted(lender.func if isinstance(lender, ast.Call) else lender).rpartition(".")[2]
+            if done == "acquire" or (name.strip("_") in ("pool", "pool_of") and done in STATEMENTS):
+                yield source.at(node.lineno, f".{done} of a pool; take begun or reading of {POOL_FILE}")
 
 
 def _full(node: ast.expr, names: dict[str, str]) -> str:

@@ -10,7 +10,7 @@ from shared.kit.areas import store
 from shared.kit.areas.store import KeptArea
 from shared.kit.areas.tree import NO_MAP, AreaTree, KnownArea
 from shared.kit.messaging.work import Event, Work
-from shared.kit.postgres.db import ACQUIRE_TIMEOUT_S, Pool, is_transient
+from shared.kit.postgres.db import Pool, is_transient, reading
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +35,7 @@ class KnownAreas:
 
     async def refresh(self) -> None:
         """Read what changed in the schema, whichever process wrote it. Raises what the database raises."""
-        async with self._lock, self._pool().acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        async with self._lock, reading(self._pool()) as conn:
             revision = await store.revision_of(conn)
             if revision == self._revision:
                 return

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import asyncpg
+
 from shared.kit.areas.tree import KnownArea
 from shared.kit.postgres.db import Connection
 from shared.kit.postgres.rows import arrays, unnest
@@ -38,6 +40,10 @@ WHERE k.version < EXCLUDED.version
 SQL_AREAS_SINCE = """
 SELECT code, level, path, in_force, successors, version FROM known_areas WHERE revision > $1 ORDER BY code
 """
+SQL_AREAS_PAGE = """
+SELECT code, level, path, in_force, successors, version FROM known_areas WHERE code > $1 ORDER BY code LIMIT $2
+"""
+SQL_AREAS_COUNT = "SELECT count(*) FROM known_areas"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +76,20 @@ async def revision_of(conn: Connection) -> int:
 
 async def since(conn: Connection, revision: int) -> list[KeptArea]:
     """Areas that changed after a revision; 0: all."""
+    return _kept(await conn.fetch(SQL_AREAS_SINCE, revision))
+
+
+async def page(conn: Connection, after: str, most: int) -> list[KeptArea]:
+    """The next areas after a code, by code; those out of force, too."""
+    return _kept(await conn.fetch(SQL_AREAS_PAGE, after, most))
+
+
+async def count(conn: Connection) -> int:
+    """How many there are, those out of force included."""
+    return await conn.fetchval(SQL_AREAS_COUNT) or 0
+
+
+def _kept(rows: Sequence[asyncpg.Record]) -> list[KeptArea]:
     return [
         KeptArea(
             KnownArea(
@@ -81,5 +101,5 @@ async def since(conn: Connection, revision: int) -> list[KeptArea]:
             ),
             row["version"],
         )
-        for row in await conn.fetch(SQL_AREAS_SINCE, revision)
+        for row in rows
     ]

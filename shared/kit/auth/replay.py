@@ -18,7 +18,7 @@ from starlette.responses import Response
 from shared.kit.http.problems import unauthorized
 from shared.kit.ids import new_id
 from shared.kit.postgres.batcher import Batcher
-from shared.kit.postgres.db import Connection, Pool
+from shared.kit.postgres.db import Connection, Pool, begun
 from shared.kit.postgres.rows import arrays, unnest
 from shared.kit.problems import REPLAYED_REQUEST, SIGNATURE_EXPIRED, ServiceBusy
 from shared.kit.refusals import Refusal
@@ -213,11 +213,12 @@ class ReplayGuard:
             )
             for (company, request_id), (at, claim) in sorted(first.items())
         ]  # fmt: skip
-        async with self._pool().acquire() as conn:
+        async with begun(self._pool()) as conn:
             found_free = await conn.fetch(SQL_CLAIM_REQUESTS, SIGNED_WITHIN_S, *arrays(NewClaim, rows))
             won = {row["claim"] for row in found_free}
             claimed = {at: Claim(*key, claim) for key, (at, claim) in first.items() if claim in won}
-            again = [(at, one) for at, one in enumerate(requests) if at not in claimed]
+            # sorted, too: whom a take-over meets is locked until the batch's end
+            again = sorted(((at, one) for at, one in enumerate(requests) if at not in claimed), key=_asked)
             answers = await _earlier(conn, [one for _, one in again]) if again else []
         found = dict(zip((at for at, _ in again), answers, strict=True))
         return [claimed[at] if at in claimed else found[at] for at in range(len(requests))]
@@ -232,12 +233,17 @@ class ReplayGuard:
             if answer is not None
         ]  # fmt: skip
         released = sorted((c.company, c.request_id, c.id) for c, answer in settled if answer is None)
-        async with self._pool().acquire() as conn:
+        async with begun(self._pool()) as conn:
             if kept:
                 await conn.execute(SQL_STORE_ANSWERS, *arrays(NewAnswer, kept))
             if released:
                 await conn.execute(SQL_RELEASE_CLAIMS, *zip(*released, strict=True))
         return [None] * len(settled)
+
+
+def _asked(found: tuple[int, SignedRequest]) -> tuple[str, str, int]:
+    at, request = found
+    return request.company, request.request_id, at
 
 
 def _place(settled: tuple[Claim, KeptAnswer | None]) -> tuple[str, str, UUID]:

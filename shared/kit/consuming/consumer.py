@@ -1,6 +1,6 @@
-"""Batch consumers on FastStream: each record takes effect once, a poison record stalls nobody else.
+"""Batch consumers: each record takes effect once, a poison record stalls nobody else.
 
-What the kit adds to a FastStream batch subscriber:
+What they add to a subscription that hands over batches (streams.py):
 - decoding record by record; unreadable ones become dead letters beside their neighbours' effects;
 - the inbox: ids that are new, in the effect's own transaction;
 - a failing batch is split until the culprits are alone; everybody else's effects commit at once;
@@ -11,24 +11,24 @@ What the kit adds to a FastStream batch subscriber:
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
 import asyncpg
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka import AIOKafkaConsumer
 
 from shared.events.topic import Topic
 from shared.kit import clock, metrics
 from shared.kit.consuming import spans
 from shared.kit.consuming.decode import Decoder
-from shared.kit.consuming.fetching import WAIT_IDLE_MS, Fetching, let_go
+from shared.kit.consuming.fetching import Fetching
 from shared.kit.consuming.hearing import Hearing
 from shared.kit.consuming.pending import Item, Pending, burial, last_burials
 from shared.kit.consuming.progress import Progress
 from shared.kit.consuming.standing import TRIED_AT_ONCE, Standing
-from shared.kit.consuming.streams import AckPolicy, BatchSubscriber, KafkaAckableMessage, KafkaBroker
+from shared.kit.consuming.streams import Broker, Outage, Raws, Subscription
 from shared.kit.letters import dead_letters
 from shared.kit.letters.dead_letters import Burial
 from shared.kit.letters.letter_bounds import Bounds
@@ -36,7 +36,7 @@ from shared.kit.letters.letter_limit import Allowances, Limit, LimitReached
 from shared.kit.messaging import inbox
 from shared.kit.messaging.tombstones import GoneHandler, Handler, minding
 from shared.kit.messaging.work import Event, Work, begin, insert_outbox
-from shared.kit.postgres.db import ACQUIRE_TIMEOUT_S, Connection, Pool, is_too_much, is_transient
+from shared.kit.postgres.db import Connection, Pool, begun, is_too_much, is_transient
 from shared.kit.privacy.letters_of_erased import guarding
 from shared.kit.settings import KitSettings
 
@@ -49,10 +49,6 @@ RETRY_MOST_S = 0.25
 OUTAGE_MOST_S = 5.0
 # A transaction ends after 30 s, whoever is slow. One that lost its connection after so long may have been too large.
 SLOW_S = 24.0
-# Every company has partitions of its own, and each may have an answer waiting here: all of them must fit into memory.
-# A batch that is larger comes nevertheless, alone.
-FOREIGN_FETCH_BYTES, FOREIGN_PARTITION_BYTES = 8 * 1024 * 1024, 512 * 1024
-OWN_FETCH_BYTES, OWN_PARTITION_BYTES = 48 * 1024 * 1024, 4 * 1024 * 1024
 
 
 class Host(Protocol):
@@ -73,17 +69,13 @@ class TookEffect(Exception):
     """An event that was to be buried has taken effect by another way."""
 
 
-class Outage(Exception):
-    """Something outside the record is away: FastStream seeks back and the batch comes again."""
-
-
 class TopicConsumer:
     """One service's subscription to one Topic."""
 
     def __init__(self, host: Host, topic: Topic[Any], handler: Handler, gone: GoneHandler | None = None) -> None:
         self.topic = topic
         self.handler = guarding(topic, minding(topic, handler, gone))
-        self.subscriber: BatchSubscriber | None = None
+        self.subscription: Subscription | None = None
         self.decoder = Decoder(topic, host.settings.topic_prefix)
         self.fetching = Fetching(topic.name, host.settings.batch_records_max)
         self._host = host
@@ -102,65 +94,14 @@ class TopicConsumer:
         for outcome in metrics.OUTCOMES:
             metrics.CONSUMED.labels(topic=topic.name, outcome=outcome)
 
-    # --- wiring -----------------------------------------------------------------------------------------------------
-
-    def attach(self, broker: KafkaBroker) -> None:
-        """Subscribe with the group `<prefix><service>.<topic>`: one group a topic, so topics never wait for another."""
-        settings = self._host.settings
-        name = settings.topic_prefix + self.topic.name
-        names = () if self.topic.is_family else (name,)
-        instance = settings.kafka_instance_id
-        self.subscriber = broker.subscriber(
-            *names,
-            pattern="^" + name.replace(".", r"\.").replace("{company}", "[a-z][a-z0-9-]+") + "$"
-            if self.topic.is_family
-            else None,
-            group_id=f"{settings.topic_prefix}{self._host.name}.{self.topic.name.replace('{company}', 'all')}",
-            group_instance_id=f"{instance}.{self.topic.name}" if instance else None,
-            batch=True,
-            fetch_max_wait_ms=WAIT_IDLE_MS,
-            fetch_max_bytes=FOREIGN_FETCH_BYTES if self.topic.is_family else OWN_FETCH_BYTES,
-            max_partition_fetch_bytes=FOREIGN_PARTITION_BYTES if self.topic.is_family else OWN_PARTITION_BYTES,
-            auto_offset_reset="earliest",
-            ack_policy=AckPolicy.NACK_ON_ERROR,
-            heartbeat_interval_ms=settings.kafka_heartbeat_ms,
-            session_timeout_ms=15_000,
-            parser=self._parse,
-            decoder=self._raw,
-        )
-        self.subscriber(self.process)
-        # FastStream's own is deaf for a second after each empty one, and drops what a failing fetch had taken already.
-        self.subscriber.get_msg = self.fetching.next_batch  # type: ignore[method-assign]  # there is no other place
-        self.subscriber.stop = partial(self._stop, self.subscriber.stop)  # type: ignore[method-assign]  # as above
-
-    async def _stop(self, stop: Callable[[], Awaitable[None]]) -> None:
-        consumer = self._kafka
-        await stop()
-        if consumer is not None:
-            let_go(consumer)
-
-    async def _parse(self, raw: tuple["ConsumerRecord[bytes, bytes]", ...]) -> KafkaAckableMessage:
-        """FastStream's own parser decodes every header as UTF-8 and skips the batch where one is not."""
-        consumer = self._kafka
-        if consumer is None:
-            raise Outage("the consumer has just been stopped")
-        return KafkaAckableMessage(
-            raw_message=raw,
-            body=b"",
-            headers={},
-            batch_headers=[],
-            message_id=f"{raw[0].offset}-{raw[-1].offset}",
-            correlation_id=None,
-            path={},
-            consumer=self.fetching.handed(consumer),
-        )
-
-    async def _raw(self, message: KafkaAckableMessage) -> list["ConsumerRecord[bytes, bytes]"]:
-        return list(message.raw_message)
+    def attach(self, broker: Broker) -> None:
+        """Subscribe: from the broker's start on, batches come to `process`."""
+        host = self._host
+        self.subscription = Subscription(broker, host.settings, host.name, self.topic, self.fetching, self.process)
 
     # --- one batch --------------------------------------------------------------------------------------------------
 
-    async def process(self, raws: Sequence["ConsumerRecord[bytes, bytes]"]) -> None:
+    async def process(self, raws: Raws) -> None:
         """Settle every record of a polled batch: handled, dropped as duplicate, refused, dead or parked.
 
         Raises:
@@ -259,7 +200,7 @@ class TopicConsumer:
         """Inbox, effect, dead letters and outgoing events of these records: all or nothing."""
         host, name = self._host, self.topic.name
         started_s = clock.monotonic_s()
-        async with host.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn, conn.transaction():
+        async with begun(host.pool) as conn:
             work = await begin(conn)
             fresh, duplicates = await self._fresh(conn, items)
             self._repeats = duplicates > 0
@@ -334,7 +275,7 @@ class TopicConsumer:
         """
         ids = {p.item.id for p in pending if isinstance(p.item, Event)}
         try:
-            async with self._host.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn, conn.transaction():
+            async with begun(self._host.pool) as conn:
                 entered = await inbox.enter(conn, list(ids))
                 if entered != ids:
                     raise TookEffect
@@ -366,7 +307,7 @@ class TopicConsumer:
 
     @property
     def _kafka(self) -> AIOKafkaConsumer | None:
-        return self.subscriber.consumer if self.subscriber is not None else None
+        return self.subscription.kafka if self.subscription is not None else None
 
     @property
     def hearing(self) -> Hearing:
@@ -385,8 +326,7 @@ class TopicConsumer:
 
     def trouble(self) -> str | None:
         """Why the process should be started again: the loop has ended, or nothing moves although records wait."""
-        tasks = self.subscriber.tasks if self.subscriber is not None else []
-        if not any(not task.done() for task in tasks):
+        if self.subscription is None or not self.subscription.running:
             return "the consumer's loop has ended"
         if self._outages:
             return None  # it waits for somebody else: a restart would not help

@@ -14,7 +14,7 @@ from shared.kit.letters import dead_letters
 from shared.kit.letters.dead_letters import DeadLetter, Group, Locked
 from shared.kit.messaging import inbox
 from shared.kit.messaging.work import Event, Work, begin, database_now, insert_outbox
-from shared.kit.postgres.db import ACQUIRE_TIMEOUT_S, Pool, is_transient
+from shared.kit.postgres.db import Pool, begun, is_transient, reading
 
 log = structlog.get_logger(__name__)
 
@@ -50,7 +50,7 @@ class Replayer:
 
     async def replay(self, topic: str | None, ids: Sequence[int] | None, *, by: str, reason: str) -> list[Outcome]:
         """Replay the named letters (or all), each with everything that waits behind the same key."""
-        async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        async with reading(self._pool) as conn:
             topics = await dead_letters.open_topics(conn, topic, ids)
             unordered = [name for name in topics if not self._is_ordered(name)]
             groups = await dead_letters.open_groups(conn, topic, ids, unordered)
@@ -60,7 +60,7 @@ class Replayer:
         """Replay one key's letters. Those without content stay, and on an ordered topic all that wait with them."""
         topic, shown = group.topic, (group.shown or b"").decode("utf-8", "replace")
         try:
-            async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn, conn.transaction():
+            async with begun(self._pool) as conn:
                 locked = await dead_letters.lock_group(conn, group)
                 letters = [letter for letter in locked if letter.content == "kept"]
                 empty = [letter for letter in locked if letter.content != "kept"]
@@ -119,7 +119,7 @@ class Replayer:
 
     async def discard(self, ids: Sequence[int], *, by: str, reason: str, now: datetime | None = None) -> int:
         """Give letters up for good; what waited behind them stays until it is replayed. Returns how many."""
-        async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn, conn.transaction():
+        async with begun(self._pool) as conn:
             found = await dead_letters.lock_letters(conn, ids)
             if found:
                 at = now or await database_now(conn)

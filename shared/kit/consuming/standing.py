@@ -17,7 +17,7 @@ from shared.kit.consuming.fetching import Fetching
 from shared.kit.consuming.pending import Pending
 from shared.kit.letters import letter_limit
 from shared.kit.letters.letter_limit import LimitReached, stands_still
-from shared.kit.postgres.db import ACQUIRE_TIMEOUT_S, Pool
+from shared.kit.postgres.db import Pool, begun
 
 log = structlog.get_logger(__name__)
 
@@ -85,7 +85,7 @@ class Standing:
         if not causes and not self._stands:
             return 0
         if causes:
-            async with self.pool().acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+            async with begun(self.pool()) as conn:
                 await letter_limit.stood(conn, causes)
         for topic in {raw.topic.removeprefix(self.prefix) for raw in raws} - causes.keys():
             if self._stands.pop(topic, None) is not None:

@@ -3,7 +3,7 @@
     @router.get("/v1/offers")
     @allow(Person)
     async def list_offers(service: CurrentService, asked: Asked) -> Page[OfferOut]:
-        async with service.pool.acquire() as conn:
+        async with service.reading() as conn:
             found = await offers.offers(conn, asked.after(UUID), asked.rows)
         return asked.page(found, OfferOut.of, lambda offer: offer.id)
 

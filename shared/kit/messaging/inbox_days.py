@@ -13,7 +13,7 @@ import structlog
 
 from shared.kit import clock, metrics
 from shared.kit.measuring import LEADER_POLL_S
-from shared.kit.postgres.db import ACQUIRE_TIMEOUT_S, Connection, Pool
+from shared.kit.postgres.db import Connection, Pool, begun
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +54,7 @@ class Roller:
         return True
 
     async def _step(self) -> str | None:
-        async with self._pool().acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        async with begun(self._pool()) as conn:
             done: str | None = await conn.fetchval(SQL_ROLL, self._kept)
         return done
 

@@ -17,7 +17,8 @@ from shared.kit.operating.ops_outbox import ID_MAX, add_outbox_routes
 from shared.kit.operating.ops_parts import Serving
 from shared.kit.operating.ops_recount import recount_route
 from shared.kit.operating.ops_standing import add_standing_routes
-from shared.kit.postgres.db import ACQUIRE_TIMEOUT_S
+from shared.kit.operating.ops_states import states_routes
+from shared.kit.postgres.db import reading
 from shared.kit.publishing import holds, relay
 from shared.kit.settings import KitSettings, SealingSettings
 
@@ -155,6 +156,7 @@ def ops_router(name: str) -> APIRouter:
     add_outbox_routes(router, f"/ops/{name}")
     add_standing_routes(router, f"/ops/{name}")
     recount_route(router, f"/ops/{name}")
+    states_routes(router, f"/ops/{name}")
     erasure_routes(router, f"/ops/{name}")
     return router
 
@@ -163,7 +165,7 @@ def _status_routes(router: APIRouter, base: str) -> None:
     @router.get(f"{base}/status")
     @allow(CityOperator, limited=False, timeout_s=30)
     async def status(caller: Caller, service: Serving) -> StatusOut:
-        async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        async with reading(service.pool) as conn:
             letters = await letter_bounds.open_counts(conn)
             rows, held = await relay.waiting(conn), await holds.count(conn)
             tallies = await service.figures(conn)
@@ -192,7 +194,7 @@ def _area_routes(router: APIRouter, base: str) -> None:
     async def dependents(body: AreasIn, caller: Caller, service: Serving) -> DependentsOut:
         if service.by_area is None:
             return DependentsOut(dependents={})
-        async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        async with reading(service.pool) as conn:
             found = await service.by_area.count(conn, body.codes)
         return DependentsOut(dependents={name: counts for name, counts in found.items() if counts})
 
@@ -235,7 +237,7 @@ def _dead_letter_routes(router: APIRouter, base: str) -> None:
         after: RowId = 0,
         limit: Annotated[int, Query(ge=1, le=1000)] = 200,
     ) -> list[DeadLetterOut]:
-        async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        async with reading(service.pool) as conn:
             found = await dead_letters.open_letters(conn, topic, after, limit)
         return [DeadLetterOut(**_shown(letter)) for letter in found]
 
@@ -248,14 +250,14 @@ def _dead_letter_routes(router: APIRouter, base: str) -> None:
         after_partition: Annotated[int, Query(ge=0, le=INT32_MAX)] = 0,
         limit: Annotated[int, Query(ge=1, le=1000)] = 200,
     ) -> list[DeadLetterRangeOut]:
-        async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        async with reading(service.pool) as conn:
             found = await letter_bounds.ranges(conn, after_topic or "", after_partition, limit)
         return [DeadLetterRangeOut.model_validate(dict(row)) for row in found]
 
     @router.get(base + "/dead-letters/{letter_id}")
     @allow(CityOperator)
     async def letter(letter_id: RowId, caller: Caller, service: Serving) -> list[DeadLetterContent]:
-        async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        async with reading(service.pool) as conn:
             found = await dead_letters.open_letter(conn, letter_id)
         if found is None:
             return []

@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 from shared.kit.auth import Caller, CityOperator, allow
 from shared.kit.operating.ops_parts import Serving
-from shared.kit.postgres.db import ACQUIRE_TIMEOUT_S
+from shared.kit.postgres.db import reading
 from shared.kit.privacy import erasure
 
 
@@ -46,7 +46,7 @@ def erasure_routes(router: APIRouter, base: str) -> None:
     async def erasures(
         caller: Caller, service: Serving, after: UUID | None = None, limit: Annotated[int, Query(ge=1, le=1000)] = 1000
     ) -> ErasedListOut:
-        async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        async with reading(service.pool) as conn:
             rows = await erasure.page(conn, after or UUID(int=0), limit)
         items = [ErasedOut(**{name: row[name] for name in ErasedOut.model_fields}) for row in rows]
         return ErasedListOut(items=items, next=items[-1].rider_id if len(items) == limit else None)
@@ -54,7 +54,7 @@ def erasure_routes(router: APIRouter, base: str) -> None:
     @router.get(base + "/erasures/{rider_id}")
     @allow(CityOperator)
     async def erasure_of(rider_id: UUID, caller: Caller, service: Serving) -> ErasureOut:
-        async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        async with reading(service.pool) as conn:
             state = await erasure.state_of(conn, rider_id)
         times: dict[str, Any] = {"erased_at": None, "heard_at": None, "done_at": None}
         if state is not None:

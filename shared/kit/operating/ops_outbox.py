@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from shared.events.outside import Words
 from shared.kit.auth import Caller, CityOperator, allow
 from shared.kit.operating.ops_parts import Serving
-from shared.kit.postgres.db import ACQUIRE_TIMEOUT_S
+from shared.kit.postgres.db import begun, reading
 from shared.kit.publishing import holds
 
 log = structlog.get_logger(__name__)
@@ -60,7 +60,7 @@ def add_outbox_routes(router: APIRouter, base: str) -> None:
         after: Annotated[int, Query(ge=0, le=ID_MAX)] = 0,
         limit: Annotated[int, Query(ge=1, le=1000)] = 200,
     ) -> list[StuckOut]:
-        async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        async with reading(service.pool) as conn:
             found = await holds.stuck(conn, after, limit)
         return [
             StuckOut(
@@ -73,7 +73,7 @@ def add_outbox_routes(router: APIRouter, base: str) -> None:
     @router.post(f"{base}/outbox/stuck/retry")
     @allow(CityOperator)
     async def retry_stuck(body: StuckRetryIn, caller: Caller, service: Serving) -> dict[str, int]:
-        async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        async with begun(service.pool) as conn:
             count = await holds.retry(conn, body.ids)
         log.info("outbox_stuck_retried", by=caller.actor, reason=body.reason, count=count)
         service.committed()
@@ -82,7 +82,7 @@ def add_outbox_routes(router: APIRouter, base: str) -> None:
     @router.post(f"{base}/outbox/stuck/discard")
     @allow(CityOperator, timeout_s=30)
     async def discard_stuck(body: StuckDiscardIn, caller: Caller, service: Serving) -> dict[str, int]:
-        async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn, conn.transaction():
+        async with begun(service.pool) as conn:
             gone = await holds.discard(conn, body.ids, by=caller.actor, reason=body.reason)
         log.warning(
             "outbox_stuck_discarded", by=caller.actor, reason=body.reason, events=gone[:LOGGED_MAX], count=len(gone)

@@ -8,7 +8,7 @@ from shared.events.outside import Words
 from shared.kit.auth import Caller, CityOperator, allow
 from shared.kit.operating.ops_parts import Serving
 from shared.kit.postgres import counters
-from shared.kit.postgres.db import ACQUIRE_TIMEOUT_S
+from shared.kit.postgres.db import begun
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +44,7 @@ def recount_route(router: APIRouter, base: str) -> None:
     @router.post(f"{base}/recount")
     @allow(CityOperator, timeout_s=counters.RECOUNT_TIMEOUT_S)
     async def recount(body: RecountIn, caller: Caller, service: Serving) -> RecountOut:
-        async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn, conn.transaction():
+        async with begun(service.pool) as conn:
             found = await counters.differences(conn)
             wrong = counters.correctable(found) if body.correct else []
             if wrong:

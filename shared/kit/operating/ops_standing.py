@@ -10,7 +10,7 @@ from shared.events.outside import Code, Words
 from shared.kit.auth import Caller, CityOperator, allow
 from shared.kit.letters import letter_limit
 from shared.kit.operating.ops_parts import Serving
-from shared.kit.postgres.db import ACQUIRE_TIMEOUT_S
+from shared.kit.postgres.db import begun, reading
 
 log = structlog.get_logger(__name__)
 LETTERS_MAX = 1_000_000
@@ -60,13 +60,13 @@ def add_standing_routes(router: APIRouter, base: str) -> None:
     @router.get(f"{base}/standing")
     @allow(CityOperator)
     async def standing(caller: Caller, service: Serving) -> list[StandingOut]:
-        async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        async with reading(service.pool) as conn:
             return [StandingOut.model_validate(one) for one in await letter_limit.standing(conn)]
 
     @router.post(f"{base}/standing/bury")
     @allow(CityOperator)
     async def bury_on(body: BuryOnIn, caller: Caller, service: Serving) -> StandingDone:
-        async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        async with begun(service.pool) as conn:
             causes = await letter_limit.grant(
                 conn, body.topic, body.cause, body.letters, by=caller.actor, reason=body.reason
             )
@@ -78,7 +78,7 @@ def add_standing_routes(router: APIRouter, base: str) -> None:
     @router.post(f"{base}/standing/retry")
     @allow(CityOperator)
     async def begin_again(body: BeginAgainIn, caller: Caller, service: Serving) -> StandingDone:
-        async with service.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        async with begun(service.pool) as conn:
             causes = await letter_limit.begin_again(conn, body.topic, by=caller.actor, reason=body.reason)
         log.info("allowance_renewed", by=caller.actor, reason=body.reason, topic=body.topic, causes=causes)
         return StandingDone(causes=causes)

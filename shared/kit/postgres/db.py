@@ -211,13 +211,13 @@ async def _begin(pool: Pool, stack: contextlib.AsyncExitStack) -> Connection:
 
 
 @contextlib.asynccontextmanager
-async def reading(pool: Pool) -> AsyncIterator[Connection]:
-    """A connection to read with, and the time that it may take, in one: at most ACQUIRE_TIMEOUT_S to get it, and
+async def reading(pool: Pool, within_s: float = ACQUIRE_TIMEOUT_S) -> AsyncIterator[Connection]:
+    """A connection to read with, and the time that it may take, in one: at most `within_s` to get it, and
     COMMAND_TIMEOUT_S for a statement. A request's own limit is shorter: it ends the statement, and the reader doesn't
     wait for the connection to come back.
 
     Raises:
         TimeoutError: no connection was free in time, or a statement took too long.
     """
-    async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+    async with pool.acquire(timeout=within_s) as conn:
         yield conn

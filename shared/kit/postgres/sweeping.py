@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from shared.kit import clock, metrics
-from shared.kit.postgres.db import ACQUIRE_TIMEOUT_S, Pool
+from shared.kit.postgres.db import Pool, begun
 from shared.kit.postgres.retention import Table
 
 log = structlog.get_logger(__name__)
@@ -56,7 +56,7 @@ class Sweeper:
         emptied = 0
         while True:
             began_s = clock.monotonic_s()
-            async with self._pool().acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+            async with begun(self._pool()) as conn:
                 rows: int = await conn.fetchval(statement, timedelta(0), SHARE_ROWS)
             emptied += rows
             metrics.EMPTIED.labels(table=table.name).inc(rows)
@@ -72,7 +72,7 @@ class Sweeper:
         gone = 0
         while True:
             began_s = clock.monotonic_s()
-            async with self._pool().acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+            async with begun(self._pool()) as conn:
                 row = await conn.fetchrow(
                     statement, self._ages.get(table.name, sweep.after), self._upto.get(table.name), SHARE_ROWS
                 )

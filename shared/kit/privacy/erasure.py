@@ -24,7 +24,7 @@ import structlog
 from shared.events.rider_erased import RiderErased
 from shared.kit import clock, metrics
 from shared.kit.messaging.work import Event, Work
-from shared.kit.postgres.db import ACQUIRE_TIMEOUT_S, Connection, Pool, is_transient
+from shared.kit.postgres.db import Connection, Pool, begun, is_transient
 from shared.kit.postgres.rows import Query, arrays, columns, many, one, unnest
 from shared.kit.privacy import letters_of_erased
 
@@ -144,7 +144,7 @@ class Erasure:
 
     async def settle(self) -> int:
         """One round of second passes; how many riders are done. Safe beside another process's round."""
-        async with self._pool().acquire(timeout=ACQUIRE_TIMEOUT_S) as conn, conn.transaction():
+        async with begun(self._pool()) as conn:
             due = await many(conn, SQL_ERASED_OPEN, self._settle_s, ROWS_PER_PASS)
             if due:
                 await self._pass(conn, due)
@@ -152,7 +152,7 @@ class Erasure:
             return 0
         waiting = set(await self._finish(due)) if self._finish is not None else set()
         done = [one.rider_id for one in due if one.rider_id not in waiting]
-        async with self._pool().acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+        async with begun(self._pool()) as conn:
             await conn.execute(SQL_ERASED_DONE, done)
             if waiting:
                 await conn.execute(SQL_ERASED_LATER, list(waiting), TRY_AGAIN_S)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from shared.kit import clock
 from shared.kit.http.shared_answer import SharedAnswer
+from shared.kit.postgres.db import reading
 
 if TYPE_CHECKING:
     from shared.kit.service.wiring import Service
@@ -45,7 +46,7 @@ class Probes:
     async def _ask_postgres(self) -> dict[str, str]:
         try:
             async with asyncio.timeout(2.0):
-                async with self._service.pool.acquire(timeout=1.5) as conn:
+                async with reading(self._service.pool, within_s=1.5) as conn:
                     await conn.fetchval(SQL_PING)
         except Exception as error:  # noqa: BLE001 whatever it is, it is the answer
             return {"postgres": type(error).__name__}

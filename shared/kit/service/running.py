@@ -14,7 +14,7 @@ from shared.kit.consuming.streams import listening
 from shared.kit.letters import letter_bounds
 from shared.kit.measuring import watch_certificates
 from shared.kit.messaging import inbox_days
-from shared.kit.postgres.db import ACQUIRE_TIMEOUT_S, Pool, create_pool
+from shared.kit.postgres.db import Pool, create_pool, reading
 from shared.kit.postgres.sweeping import Sweeper
 from shared.kit.service.tasks import Task
 
@@ -76,7 +76,7 @@ async def _measure_forever(service: "Service") -> None:
             metrics.POOL_CONNECTIONS.labels(state="idle").set(pool.get_idle_size())
             metrics.POOL_CONNECTIONS.labels(state="busy").set(pool.get_size() - pool.get_idle_size())
             metrics.POOL_CONNECTIONS_MAX.set(pool.get_max_size())
-            async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as conn:
+            async with reading(pool) as conn:
                 await letter_bounds.measure(conn)
         except Exception as error:  # noqa: BLE001 figures may be late, the service goes on
             log.debug("measure_failed", error=type(error).__name__)

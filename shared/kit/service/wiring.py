@@ -40,6 +40,7 @@ from shared.kit.privacy.erasure import measure as measure_erasures
 from shared.kit.proxies import Proxies
 from shared.kit.publishing import holds
 from shared.kit.publishing.relay import Relay
+from shared.kit.publishing.states import States, unread
 from shared.kit.service.clockwork import Piece, Pulse, Recurring, Turn, name_of
 from shared.kit.service.given import Provided
 from shared.kit.service.probes import Probes
@@ -77,6 +78,7 @@ class Service:
         self.ages = {"inbox": timedelta(hours=settings.inbox_retention_hours)}
         self._pool: Pool | None = None
         self._tallies: Tallies | None = None
+        self.states: dict[str, States] = {}
         self.resealing = Resealing((), self.work)
         self.jwks = Jwks(settings.jwks_url)
         self.replay_guard: ReplayGuard | None = None
@@ -236,6 +238,17 @@ class Service:
         """Give the figures that a reconciliation compares with other services."""
         self._tallies = count
 
+    def restates(self, *states: States) -> None:
+        """Say how the states of topics that keep the latest per key are read from the tables once more.
+
+        Raises:
+            ValueError: a topic is another's, or named twice.
+        """
+        for one in states:
+            if one.topic.producer != self.name or one.topic.name in self.states:
+                raise ValueError(f"{one.topic.name} is not {self.name}'s, or named twice")
+            self.states[one.topic.name] = one
+
     def keeps_by_area(self, by_area: ByArea) -> None:
         """Give what is kept under areas' codes, and how it is carried over when a new map replaces them."""
         self.by_area = by_area
@@ -334,11 +347,13 @@ class Service:
         """The HTTP application; its lifespan runs everything else.
 
         Raises:
-            ValueError: a topic declares this service as consumer, and nothing here consumes it; or a route is to be
-                given what nobody provides.
+            ValueError: a topic declares this service as consumer, and nothing here consumes it; or nothing says how
+                a topic's states are read again; or a route is to be given what nobody provides.
         """
         if missing := {topic.name for topic in registry.consumed_by(self.name)} - set(self.consumers):
             raise ValueError(f"{self.name} is declared to consume {sorted(missing)}, and doesn't")
+        if mute := unread(self.name, self.states):
+            raise ValueError(f"{self.name} keeps the latest per key on {mute}: say by `restates` how it is read again")
         if lacking := self.provided.lacks(self.routers):
             raise ValueError(f"{self.name} provides no {', no '.join(lacking)}")
         settings, keys = self.settings, self.key_ring

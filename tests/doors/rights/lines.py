@@ -99,6 +99,8 @@ OF_ALL = {
     "POST /ops/{service}/dead-letters/discard": Line(to("city", "operator"), body={"ids": [1], "reason": "a test"}),
     "POST /ops/{service}/areas/dependents": CITY,
     "POST /ops/{service}/recount": CITY,
+    "GET /ops/{service}/states": CITY,
+    "POST /ops/{service}/states/publish": CITY,
     "GET /ops/{service}/erasures": CITY,
     "GET /ops/{service}/erasures/{rider_id}": CITY,
     "GET /ops/{service}/outbox/stuck": CITY,

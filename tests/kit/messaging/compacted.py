@@ -39,7 +39,8 @@ def stored(installation: Installation, topic: AnyTopic) -> list[Stored]:
     """Every record of a topic, in each partition's order, as somebody reads them who comes now."""
     name = installation.topic_prefix + topic.name
     config: dict[str, Any] = {"group.id": f"{installation.topic_prefix}late", "enable.partition.eof": True}
-    reader = Consumer({**_config(installation), **config, "enable.auto.commit": False})
+    config |= {"enable.auto.commit": False, "auto.offset.reset": "earliest"}  # where the first records are no more
+    reader = Consumer({**_config(installation), **config})
     try:
         left = set(range(topic.partitions))
         reader.assign([TopicPartition(name, partition, 0) for partition in left])

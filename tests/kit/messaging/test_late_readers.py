@@ -153,8 +153,8 @@ async def known_after_reading(service: Service) -> dict[str, list[tuple[Any, ...
 
 def _assigned(service: Service) -> bool:
     """Whether each consumer has asked for something: before that none of them is behind."""
-    subscribers = [one.subscriber for one in service.consumers.values()]
-    consumers = [one.consumer for one in subscribers if one is not None and one.consumer is not None]
+    subscriptions = [one.subscription for one in service.consumers.values()]
+    consumers = [one.kafka for one in subscriptions if one is not None and one.kafka is not None]
     return len(consumers) == len(service.consumers) and all(
         one.assignment() and all(one.highwater(place) is not None for place in one.assignment()) for one in consumers
     )

@@ -8,7 +8,6 @@ from uuid import UUID
 import obstore
 import pytest
 
-from services.intake.domain import ORPHAN_AGE
 from services.intake.store import photos as store
 from services.intake.store.objects import PhotoObjects, StoreUnavailable
 from services.intake.usecases import leaving
@@ -23,6 +22,8 @@ from tests.support import rider_id
 
 OWNER = f"person:{rider_id('r1')}"
 
+UNUSED_HOURS = 5
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -31,7 +32,12 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def photos(intake: Intake, folder: Path) -> Photos:
-    return Photos(lambda: intake.pool, PhotoObjects(f"file://{folder}"), PhotoWorkers(1, 4, memory_mb=384, seconds=10))
+    return Photos(
+        lambda: intake.pool,
+        PhotoObjects(f"file://{folder}"),
+        PhotoWorkers(1, 4, memory_mb=384, seconds=10),
+        UNUSED_HOURS,
+    )
 
 
 def objects(folder: Path) -> int:
@@ -39,7 +45,9 @@ def objects(folder: Path) -> int:
 
 
 async def age(intake: Intake) -> None:
-    await intake.pool.execute("UPDATE photos SET uploaded_at = uploaded_at - $1::interval", ORPHAN_AGE + timedelta(1))
+    await intake.pool.execute(
+        "UPDATE photos SET uploaded_at = uploaded_at - $1::interval", timedelta(hours=UNUSED_HOURS, minutes=1)
+    )
 
 
 async def test_kept_once_per_owner(photos: Photos, intake: Intake, folder: Path) -> None:
@@ -91,7 +99,7 @@ async def test_a_purge_that_broke_off_is_finished(photos: Photos, intake: Intake
     record, _ = await photos.keep(OWNER, content)
     await age(intake)
     async with intake.pool.acquire() as conn:
-        await store.mark_orphans(conn, ORPHAN_AGE, 10)
+        await store.mark_orphans(conn, timedelta(hours=UNUSED_HOURS), 10)
     again, fresh = await photos.keep(OWNER, content)
     assert fresh and again.photo_id != record.photo_id
     assert await photos.purge() == 1

@@ -46,7 +46,7 @@ class Shop:
         self.pool = pool
         zone = ZoneInfo("Asia/Shanghai")
         codes = Codes(b"a secret of the tests only")
-        self.desk = Desk(codes, zone, 600, render)
+        self.desk = Desk(codes, zone, 600, render, 90)
         self.counter = Counter(codes, zone, wrong_max=5, window_s=600)
 
     async def offer(self, **changed: Any) -> Offer:

@@ -12,7 +12,7 @@ from services.rewards.retention import TABLES
 from services.rewards.store import offers
 from services.rewards.store import redemptions as store
 from services.rewards.usecases import redemptions as usecases
-from services.rewards.usecases.redemptions import REFUSAL_HOLDS_S, Answer, Wish
+from services.rewards.usecases.redemptions import Answer, Wish
 from shared.devtools.installation import Installation
 from shared.kit import clock
 from shared.kit.ids import new_id
@@ -109,7 +109,7 @@ async def test_points_that_nobody_has_heard_of_make_nobody_wait_long(shop: Shop)
     rider, offer = new_id(), await shop.offer()
     id_ = await shop.redeem_one(offer, rider)
     await shop.answer("refused", id_, reason="insufficient_points", rider=rider, version=1, available=0)
-    await shop.pool.execute(SQL_LATER, REFUSAL_HOLDS_S - 5)
+    await shop.pool.execute(SQL_LATER, shop.desk.refusal_holds_s - 5)
     assert _ends(await shop.redeem(wish(offer.id, rider))) == ["points_missing"]
     await shop.pool.execute(SQL_LATER, 6)
     assert _ends(await shop.redeem(wish(offer.id, rider))) == ["granted"], "points are asked again"

@@ -6,12 +6,12 @@ from itertools import count
 
 import pytest
 
-from services.routing.retention import DRAFT_KEPT
 from services.routing.store import areas as area_store
 from services.routing.usecases import versions
 from shared.synthetic.city import grids
 from tests.services.routing.conftest import Routing
 
+DRAFT_KEPT = timedelta(days=3)
 SQL_AGE = "UPDATE area_versions SET touched_at = now() - $2::interval WHERE version_id = $1"
 SQL_LEFT = (
     "SELECT v.version_id::text, count(a.code) FROM area_versions v LEFT JOIN areas a USING (version_id) GROUP BY 1"
@@ -26,7 +26,7 @@ async def _drop(routing: Routing) -> int:
     """As often as the clock does it; how many went."""
     for dropped in count():
         async with routing.service.work() as work:
-            if not await versions.drop_abandoned(work):
+            if not await versions.drop_abandoned(work, days=DRAFT_KEPT.days):
                 return dropped
     raise AssertionError
 

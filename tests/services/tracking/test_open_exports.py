@@ -7,7 +7,6 @@ import httpx
 import orjson
 import pytest
 
-from services.tracking.api import reports
 from shared.devtools.installation import Installation
 from shared.kit.auth import Signer, signed_headers
 from shared.kit.postgres.db import Pool
@@ -22,6 +21,7 @@ SELECT gen_random_uuid(), $1, 'r-' || n, gen_random_uuid(), 'part-01001', 'hazar
 FROM generate_series(1, $2) n
 """
 EXPORT = "/v1/tracking/export"
+MOST, OPEN_MAX = 5, 9
 
 
 class _Keys:
@@ -32,7 +32,7 @@ class _Keys:
 @pytest.fixture
 async def app(installation: Installation) -> AsyncIterator[Any]:
     """The service in this process; every company signs with the same key."""
-    service = service_of(installation, "tracking")
+    service = service_of(installation, "tracking", exports_per_minute=MOST, exports_open_max=OPEN_MAX)
     service.key_ring = _Keys()
     made = service.app()
     async with made.router.lifespan_context(made):
@@ -73,7 +73,7 @@ async def test_a_company_has_two_exports_open(app: Any, company: str) -> None:
 
 
 async def test_a_process_has_few_exports_open(app: Any, pool: Pool) -> None:
-    codes = [f"open-many-{number}" for number in range(reports.EXPORTS_OPEN)]
+    codes = [f"open-many-{number}" for number in range(OPEN_MAX)]
     async with pool.acquire() as conn:
         for code in codes:
             await conn.execute(FILL, code, 1)
@@ -92,10 +92,7 @@ async def test_a_caller_may_ask_a_few_times_a_minute_for_each_company(
 ) -> None:
     headers = {"Authorization": f"Bearer {installation.identity.token('exporter', '运维', ['operator'])}"}
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://tracking") as client:
-        got = [
-            (await client.get(f"{EXPORT}?company={company}", headers=headers)).status_code
-            for _ in range(reports.EXPORTS_PER_MINUTE + 1)
-        ]
-        assert got == [200] * reports.EXPORTS_PER_MINUTE + [429]
+        got = [(await client.get(f"{EXPORT}?company={company}", headers=headers)).status_code for _ in range(MOST + 1)]
+        assert got == [200] * MOST + [429]
         assert (await client.get(f"{EXPORT}?company=another", headers=headers)).status_code == 200
         assert (await client.get(EXPORT, headers=headers)).status_code == 422

@@ -43,25 +43,25 @@ class RiderRow:
         )  # fmt: skip
 
 
-_COMPANY = columns(Company)
+COMPANY_COLUMNS = columns(Company)
 _KEY = columns(CompanyKey)
-_RIDER = """
+RIDER_COLUMNS = """
 r.rider_id, r.company, r.external_id, r.kind, r.outlet, r.consent_at, r.locale, r.active, r.erased_at, r.version,
 coalesce(n.name, '') AS name FROM riders r LEFT JOIN rider_names n USING (rider_id)
 """
 
-SQL_COMPANIES_BY_CODE = Query(Company, f"SELECT {_COMPANY} FROM companies WHERE code = ANY($1::text[])")
-SQL_COMPANIES = Query(Company, f"SELECT {_COMPANY} FROM companies WHERE code > $1 ORDER BY code LIMIT $2")
+SQL_COMPANIES_BY_CODE = Query(Company, f"SELECT {COMPANY_COLUMNS} FROM companies WHERE code = ANY($1::text[])")
+SQL_COMPANIES = Query(Company, f"SELECT {COMPANY_COLUMNS} FROM companies WHERE code > $1 ORDER BY code LIMIT $2")
 SQL_COMPANY_INSERT = """
 INSERT INTO companies (company_id, code, name, active, version, created_at, changed_at)
 VALUES ($1, $2, $3, true, 1, $4, $4) ON CONFLICT (code) DO NOTHING RETURNING company_id
 """
-SQL_COMPANY_LOCK = Query(Company, f"SELECT {_COMPANY} FROM companies WHERE code = $1 FOR NO KEY UPDATE")
+SQL_COMPANY_LOCK = Query(Company, f"SELECT {COMPANY_COLUMNS} FROM companies WHERE code = $1 FOR NO KEY UPDATE")
 SQL_COMPANY_UPDATE = Query(
     Company,
     f"""
 UPDATE companies SET name = $2, active = $3, version = version + 1, changed_at = $4 WHERE company_id = $1
-RETURNING {_COMPANY}
+RETURNING {COMPANY_COLUMNS}
 """,
 )
 SQL_KEYS = Query(
@@ -129,14 +129,14 @@ ORDER BY u.company, u.external_id
 ON CONFLICT (company, external_id) DO NOTHING
 """
 SQL_RIDERS_LOCK = f"""
-SELECT {_RIDER}
+SELECT {RIDER_COLUMNS}
 WHERE (r.company, r.external_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))
 ORDER BY r.rider_id FOR NO KEY UPDATE OF r
 """
 # The list says who is erased, not the rows: a restore brings back numbers that left, and enters some without a row.
 SQL_ERASED_NUMBERS = "SELECT number FROM erased_riders WHERE number = ANY($1::text[])"
 SQL_RIDER_LOCK = f"""
-SELECT {_RIDER} WHERE r.rider_id = $1 FOR NO KEY UPDATE OF r
+SELECT {RIDER_COLUMNS} WHERE r.rider_id = $1 FOR NO KEY UPDATE OF r
 """
 SQL_RIDERS_UPDATE = f"""
 UPDATE riders r SET external_id = u.external_id, kind = u.kind, outlet = u.outlet, consent_at = u.consent_at,
@@ -161,10 +161,10 @@ SQL_RIDERS_ERASED_LATELY = """
 SELECT rider_id, version FROM riders WHERE erased_at > now() - make_interval(days => $1) ORDER BY rider_id
 """
 SQL_RIDER_BY_ID = f"""
-SELECT {_RIDER} WHERE r.rider_id = $1
+SELECT {RIDER_COLUMNS} WHERE r.rider_id = $1
 """
 SQL_RIDER_BY_EXTERNAL_ID = f"""
-SELECT {_RIDER} WHERE r.company = $1 AND r.external_id = $2
+SELECT {RIDER_COLUMNS} WHERE r.company = $1 AND r.external_id = $2
 """
 SQL_OLDEST_KEYS = """
 SELECT c.code, min(k.created_at) AS made_at FROM companies c JOIN company_keys k USING (company_id)
@@ -175,7 +175,8 @@ WHERE c.active AND k.active GROUP BY c.code
 _facts = row_to(RiderFacts)
 
 
-def _rider(row: asyncpg.Record) -> Rider:
+def rider_of(row: asyncpg.Record) -> Rider:
+    """The rider of a row with RIDER_COLUMNS."""
     return Rider(
         rider_id=row["rider_id"], company=row["company"], external_id=row["external_id"], facts=_facts(row),
         version=row["version"], erased_at=row["erased_at"],
@@ -287,7 +288,7 @@ async def claim_riders(
     external_ids = [external_id for _, external_id in ordered]
     await conn.execute(SQL_RIDERS_CLAIM, [new_id() for _ in ordered], company_codes, external_ids, now)
     rows = await conn.fetch(SQL_RIDERS_LOCK, company_codes, external_ids)
-    found = {(row["company"], row["external_id"]): _rider(row) for row in rows}
+    found = {(row["company"], row["external_id"]): rider_of(row) for row in rows}
     # after the locks: who was erased while we waited is in the list by now
     marks = {number_mark(*key): key for key in ordered}
     gone = [marks[row["number"]] for row in await conn.fetch(SQL_ERASED_NUMBERS, list(marks))]
@@ -304,7 +305,7 @@ async def unclaim_riders(conn: Connection, ids: Sequence[UUID]) -> None:
 async def lock_rider(conn: Connection, rider_id: UUID) -> Rider | None:
     """A rider, locked until the transaction ends."""
     row = await conn.fetchrow(SQL_RIDER_LOCK, rider_id)
-    return _rider(row) if row is not None else None
+    return rider_of(row) if row is not None else None
 
 
 async def save_riders(conn: Connection, riders: Sequence[Rider], now: datetime) -> None:
@@ -337,13 +338,13 @@ def _versions(rows: Sequence[asyncpg.Record]) -> dict[UUID, int]:
 async def rider_by_id(conn: Connection, rider_id: UUID) -> Rider | None:
     """A rider by the suite's id."""
     row = await conn.fetchrow(SQL_RIDER_BY_ID, rider_id)
-    return _rider(row) if row is not None else None
+    return rider_of(row) if row is not None else None
 
 
 async def rider_by_external_id(conn: Connection, company: str, external_id: str) -> Rider | None:
     """A rider by the company's own number."""
     row = await conn.fetchrow(SQL_RIDER_BY_EXTERNAL_ID, company, external_id)
-    return _rider(row) if row is not None else None
+    return rider_of(row) if row is not None else None
 
 
 async def tallies(conn: Connection) -> dict[str, int]:

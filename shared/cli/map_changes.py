@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from shared.cli.client import CliError
+from shared.cli.client import Client, CliError
 from shared.cli.screen import Cells, Screen
 from shared.cli.tables import read_table
 from shared.events.registry import services
@@ -21,13 +21,6 @@ Dependents = Mapping[str, Mapping[str, int]]
 Mapped = dict[int, dict[str, Any]]
 """Line of the file → who takes over there."""
 _FAULTY = "承接表有误 / The mapping can't be followed"
-
-
-class Client(Protocol):
-    """What this needs of the HTTP client."""
-
-    def post(self, path: str, body: Any) -> Any:
-        """The parsed answer."""
 
 
 def put_in_force(

@@ -2,15 +2,14 @@
 
 import contextlib
 import os
-import queue
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -210,42 +209,18 @@ class ManagedProcess:
             self._ending = False
 
 
-class _Spawner:
-    """One thread that never ends and forks all servers.
+@cache
+def _spawner(_process: int) -> ThreadPoolExecutor:
+    """One thread, which never ends, forks all servers of a process; a forked child has none of its parent's threads.
 
     The kernel's "die with your parent" means the parent *thread*: a worker thread that ends would end its servers.
     """
-
-    def __init__(self) -> None:
-        self.owner = os.getpid()
-        self._work: queue.SimpleQueue[tuple[ServerSpec, Future[subprocess.Popen[bytes]]]] = queue.SimpleQueue()
-        threading.Thread(target=self._run, name="infra-spawner", daemon=True).start()
-
-    def spawn(self, spec: ServerSpec) -> subprocess.Popen[bytes]:
-        done: Future[subprocess.Popen[bytes]] = Future()
-        self._work.put((spec, done))
-        return done.result()
-
-    def _run(self) -> None:
-        while True:
-            spec, done = self._work.get()
-            try:
-                done.set_result(_popen(spec))
-            except OSError as error:
-                done.set_exception(error)
-
-
-_spawner: _Spawner | None = None
-_spawner_lock = threading.Lock()
+    return ThreadPoolExecutor(1, "infra-spawner")
 
 
 def _spawn(spec: ServerSpec) -> subprocess.Popen[bytes]:
-    global _spawner
-    with _spawner_lock:
-        if _spawner is None or _spawner.owner != os.getpid():  # a forked child has no such thread
-            _spawner = _Spawner()
     try:
-        return _spawner.spawn(spec)
+        return _spawner(os.getpid()).submit(_popen, spec).result()
     except OSError as error:
         raise InfraError(f"{spec.name} can't be started: {error}") from error
 

@@ -2,14 +2,15 @@
 
 import contextlib
 import os
+import queue
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -209,18 +210,42 @@ class ManagedProcess:
             self._ending = False
 
 
-@cache
-def _spawner(_process: int) -> ThreadPoolExecutor:
-    """One thread, which never ends, forks all servers of a process; a forked child has none of its parent's threads.
+class _Spawner:
+    """One thread that never ends and forks all servers.
 
     The kernel's "die with your parent" means the parent *thread*: a worker thread that ends would end its servers.
     """
-    return ThreadPoolExecutor(1, "infra-spawner")
+
+    def __init__(self) -> None:
+        self.owner = os.getpid()
+        self._work: queue.SimpleQueue[tuple[ServerSpec, Future[subprocess.Popen[bytes]]]] = queue.SimpleQueue()
+        threading.Thread(target=self._run, name="infra-spawner", daemon=True).start()
+
+    def spawn(self, spec: ServerSpec) -> subprocess.Popen[bytes]:
+        done: Future[subprocess.Popen[bytes]] = Future()
+        self._work.put((spec, done))
+        return done.result()
+
+    def _run(self) -> None:
+        while True:
+            spec, done = self._work.get()
+            try:
+                done.set_result(_popen(spec))
+            except OSError as error:
+                done.set_exception(error)
+
+
+_spawner: _Spawner | None = None
+_spawner_lock = threading.Lock()
 
 
 def _spawn(spec: ServerSpec) -> subprocess.Popen[bytes]:
+    global _spawner
+    with _spawner_lock:
+        if _spawner is None or _spawner.owner != os.getpid():  # a forked child has no such thread
+            _spawner = _Spawner()
     try:
-        return _spawner(os.getpid()).submit(_popen, spec).result()
+        return _spawner.spawn(spec)
     except OSError as error:
         raise InfraError(f"{spec.name} can't be started: {error}") from error
 

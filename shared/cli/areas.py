@@ -1,17 +1,15 @@
 """`beegrid areas`: the city's map from a file into the suite."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from shared.cli import arguments
 from shared.cli.area_files import AreaFile, Columns, check, check_tree, chunks, read_areas
-from shared.cli.client import CliError, connect
+from shared.cli.client import Client, CliError, connect
 from shared.cli.map_changes import (
     ACCEPT_HELP,
     MAPPING_ENCODING_HELP,
@@ -21,8 +19,9 @@ from shared.cli.map_changes import (
     read_mapping,
 )
 from shared.cli.map_projections import AreaFileError
-from shared.cli.screen import Cells, Screen, shown
+from shared.cli.screen import Cells, Screen, progress_bars, shown
 from shared.cli.tables import read_table
+from shared.events.common import AreaLevel, Datum
 
 areas_app = typer.Typer(help="区域与网格 / Areas and grids", no_args_is_help=True)
 out = Screen()
@@ -31,51 +30,17 @@ DEPARTMENT_COLUMNS = ("department_kind", "area_code", "department", "name")
 DEPARTMENTS_A_REQUEST = 1_000
 
 
-class LevelName(StrEnum):
-    """Levels of the tree."""
-
-    CITY = "city"
-    DISTRICT = "district"
-    STREET = "street"
-    COMMUNITY = "community"
-    GRID = "grid"
-
-
-class DatumName(StrEnum):
-    """Datums of coordinates."""
-
-    WGS84 = "wgs84"
-    GCJ02 = "gcj02"
-    BD09 = "bd09"
-
-
-class Client(Protocol):
-    """What this command needs of the HTTP client."""
-
-    def get(self, path: str) -> Any:
-        """The parsed answer."""
-
-    def pages(self, path: str) -> Iterable[Any]:
-        """All items of a list that comes in pages."""
-
-    def post(self, path: str, body: Any) -> Any:
-        """The parsed answer."""
-
-    def delete(self, path: str) -> Any:
-        """The parsed answer."""
-
-
 @areas_app.command("import")
 def import_areas(
     file: Annotated[Path, typer.Argument(help="GeoJSON, Shapefile or a zip of one")],
-    level: Annotated[LevelName, typer.Option(help="of the file's areas")] = LevelName.GRID,
+    level: Annotated[AreaLevel, typer.Option(help="of the file's areas")] = "grid",
     code_field: Annotated[str, typer.Option(help="field with the code")] = "code",
     name_field: Annotated[str, typer.Option(help="field with the name")] = "name",
     parent_field: Annotated[
         str | None, typer.Option(help="field with the parent's code, where codes are no prefixes")
     ] = None,
     level_field: Annotated[str | None, typer.Option(help="field with the level, where a file has several")] = None,
-    datum: Annotated[DatumName, typer.Option(help="of the coordinates; CGCS2000 is wgs84")] = DatumName.WGS84,
+    datum: Annotated[Datum, typer.Option(help="of the coordinates; CGCS2000 is wgs84")] = "wgs84",
     layer: Annotated[str | None, typer.Option(help="layer, where a file has several")] = None,
     encoding: Annotated[
         str | None, typer.Option(help="of a Shapefile's texts, e.g. GBK; tried out if not given")
@@ -141,8 +106,8 @@ class _Going:
     """An import as it was asked for."""
 
     found: AreaFile
-    level: LevelName
-    datum: DatumName
+    level: AreaLevel
+    datum: Datum
     label: str
     version: str | None
     activate: bool
@@ -251,13 +216,13 @@ def activate_version(
         raise typer.Exit(1)
 
 
-def create_version(client: Client, label: str, level: LevelName, datum: DatumName, *, beside: str | None = None) -> str:
+def create_version(client: Client, label: str, level: AreaLevel, datum: Datum, *, beside: str | None = None) -> str:
     """A new draft's id. It begins with the areas of the draft `beside`, where one is named."""
-    body = {"label": label, "level": level.value, "datum": datum.value} | ({"beside": beside} if beside else {})
+    body = {"label": label, "level": level, "datum": datum} | ({"beside": beside} if beside else {})
     return str(client.post("/v1/areas/versions", body)["version_id"])
 
 
-def _can_join(client: Client, version: str, datum: DatumName) -> bool:
+def _can_join(client: Client, version: str, datum: Datum) -> bool:
     """Whether that version is a draft which reads coordinates as this file has them: nothing could tell later.
 
     Says so where not.
@@ -269,26 +234,25 @@ def _can_join(client: Client, version: str, datum: DatumName) -> bool:
     if known[version]["state"] != "draft":
         out.print(f"[red]版本已生效 / No draft any more[/red]: {version}: leave out --version, a new one is made")
         return False
-    if (theirs := known[version]["datum"]) != datum.value:
-        out.print(f"[red]坐标系不符 / Another datum[/red]: the draft is {shown(theirs)}, this file {datum.value}")
+    if (theirs := known[version]["datum"]) != datum:
+        out.print(f"[red]坐标系不符 / Another datum[/red]: the draft is {shown(theirs)}, this file {datum}")
         return False
     return True
 
 
-def send(client: Client, version: str, found: AreaFile, level: LevelName) -> None:
+def send(client: Client, version: str, found: AreaFile, level: AreaLevel) -> None:
     """Upload all areas in chunks with a progress bar. A chunk that was sent before changes nothing.
 
     Each area names its level: a draft may hold files of several levels.
     """
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=out) as progress:
+    with progress_bars(out) as progress:
         task = progress.add_task("上传 / Sending", total=len(found.areas))
         for features in chunks(found.areas, level):
             client.post(f"/v1/areas/versions/{version}/features", {"features": features})
             progress.advance(task, len(features))
 
 
-def show(found: AreaFile, level: LevelName) -> bool:
+def show(found: AreaFile, level: AreaLevel) -> bool:
     """Print what the file holds and what is wrong with it; whether neither overlaps nor holes were found."""
     out.print(f"{len(found.areas)} areas, CRS {shown((found.crs or 'not stated')[:60])}", end="")
     out.print(" (reprojected to WGS-84)" if found.reprojected else "")

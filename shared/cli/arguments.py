@@ -1,7 +1,9 @@
 """Arguments that become a part of an address, a topic or a user: checked before anything is asked for with them."""
 
 import re
+from typing import Annotated
 
+import typer
 from pydantic import TypeAdapter, ValidationError
 
 from shared.cli.client import CliError
@@ -48,3 +50,12 @@ def service(given: str) -> str:
     if given and given not in service_names():
         raise CliError("没有这个服务 / No such service", repr(given), hint=f"one of {', '.join(service_names())}")
     return given
+
+
+Service = Annotated[str, typer.Argument(help="服务 / the service that holds them", callback=service)]
+OneService = Annotated[str, typer.Option(help="only this one's", callback=service)]
+Code = Annotated[str, typer.Argument(help="代码 / code: a-z, 0-9, -; begins with a letter", callback=code)]
+Ids = Annotated[list[int] | None, typer.Argument(help="编号 / ids, as the list shows them")]
+Reason = Annotated[str, typer.Option(help="原因 / why; kept")]
+Apply = Annotated[bool, typer.Option("--apply", help="do it; without this only what would be done is shown")]
+PREVIEW = "仅预览，加 --apply 执行 / only a preview: add --apply"

@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ URL, TOKEN = "BEEGRID_URL", "BEEGRID_TOKEN"
 # An operator's replay of dead letters may take two minutes.
 TIMEOUT_S = 130.0
 REFUSED_RETRIES_S = 5.0
+ROWS_MAX = 1_000
 _HINTS = {
     401: "the token is missing or over: `beegrid token --role operator …`, or start the suite again",
     403: "the token lacks the role or area: `beegrid token --role operator …`",
@@ -115,6 +116,18 @@ class Client:
             if page["cursor"] is None:
                 return
             params["cursor"] = page["cursor"]
+
+    def rows(
+        self, path: str, after: Mapping[str, str], params: Mapping[str, str] | None = None
+    ) -> list[dict[str, Any]]:
+        """All rows of a list of which more is asked for by the last one; `after`: parameter → field of that row."""
+        found: list[dict[str, Any]] = []
+        while True:
+            last = {name: str(found[-1][field]) for name, field in after.items()} if found else {}
+            page = self.get(path, params={"limit": str(ROWS_MAX), **(params or {}), **last})
+            found += page
+            if len(page) < ROWS_MAX:
+                return found
 
     def post(self, path: str, body: Any = None, **kw: Any) -> Any:
         """POST `body` as JSON."""

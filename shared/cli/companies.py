@@ -5,19 +5,14 @@ from typing import Annotated
 
 import typer
 
-from shared.cli import arguments
+from shared.cli.arguments import Code
 from shared.cli.client import connect
-from shared.cli.screen import Cells, Screen, shown
+from shared.cli.screen import Cells, Screen, secret_out, show_secret, shown
 from shared.kit.ids import new_id
 
 companies_app = typer.Typer(help="平台企业 / Companies and their keys", no_args_is_help=True)
 out = Screen()
-# Wider than any terminal: a wrapped secret can't be copied.
-secret_out = Screen(width=200, soft_wrap=True)
-
-Code = Annotated[
-    str, typer.Argument(help="企业代码 / code: a-z, 0-9, -; begins with a letter", callback=arguments.code)
-]
+KEY = "签名密钥 / Signing key"
 
 
 @companies_app.command("add")
@@ -25,7 +20,7 @@ def add(code: Code, name: Annotated[str, typer.Option(help="名称 / name; the c
     """登记企业 / Register a company; its key and Kafka password are shown once."""
     made = connect().post("/v1/companies", {"code": code, "name": name or code})
     out.print(f"[green]已登记 / Registered[/green] {code}")
-    _show_key(made["key"]["secret"])
+    show_secret(KEY, made["key"]["secret"])
     _give_kafka(code, wanted=False)
 
 
@@ -46,7 +41,7 @@ def rotate(
     """更换密钥 / Make a new key. The older ones stay valid until --revoke, so that the company can change over."""
     client = connect()
     made = client.post(f"/v1/companies/{code}/keys", headers={"idempotency-key": str(new_id())})
-    _show_key(made["secret"])
+    show_secret(KEY, made["secret"])
     older = [
         key["key_id"]
         for key in client.get(f"/v1/companies/{code}")["keys"]
@@ -68,11 +63,6 @@ def kafka(code: Code) -> None:
     """开通 Kafka / Make or complete a company's inbound topics, and its user with a new password, shown once."""
     connect().get(f"/v1/companies/{code}")
     _give_kafka(code, wanted=True)
-
-
-def _show_key(secret: str) -> None:
-    secret_out.print("签名密钥，仅显示一次 / Signing key, shown only now:", style="bold")
-    secret_out.print(secret, highlight=False)
 
 
 def _give_kafka(code: str, *, wanted: bool) -> None:

@@ -9,14 +9,12 @@ import typer
 
 from shared.cli import arguments, sealing
 from shared.cli.client import Client, CliError, connect
-from shared.cli.screen import Cells, Screen
+from shared.cli.screen import Screen, folding, show_secret
 from shared.kit import clock
 from shared.kit.ids import new_id
 
 keys_app = typer.Typer(help="密钥 / Keys: list, rotate", no_args_is_help=True)
 out = Screen()
-# Wider than any terminal: a wrapped secret can't be copied.
-secret_out = Screen(width=200, soft_wrap=True)
 
 
 class Kind(StrEnum):
@@ -32,9 +30,7 @@ class Kind(StrEnum):
 def list_keys() -> None:
     """列出密钥 / Every key with its age and end; never a secret."""
     client = connect()
-    table = Cells("kind", "whose", "key", "made", "ends / state")
-    for column in table.columns:
-        column.overflow = "fold"  # an id that is cut can't be used
+    table = folding("kind", "whose", "key", "made", "ends / state")
     for company in client.pages("/v1/companies"):
         for key in client.get(f"/v1/companies/{company['code']}")["keys"]:
             if key["active"]:
@@ -86,7 +82,7 @@ def rotate(
 
 @keys_app.command("end-kafka")
 def end_kafka(
-    company: Annotated[str, typer.Argument(help="企业代码 / the company's code", callback=arguments.code)],
+    company: arguments.Code,
     user: Annotated[str, typer.Argument(help="用户 / the user that is to end, as `keys rotate kafka` has named it")],
     apply: Annotated[bool, typer.Option("--apply", help="do it; without this nothing happens")] = False,
 ) -> None:
@@ -113,7 +109,7 @@ def _rotate_signing(client: Client, code: str, overlap_hours: float) -> None:
         params={"overlap_hours": str(overlap_hours)},
         headers={"idempotency-key": str(new_id())},
     )
-    _show("签名密钥 / Signing key", made["secret"])
+    show_secret("签名密钥 / Signing key", made["secret"])
     out.print(f"旧密钥有效至 / The older keys are good until {_short(until.isoformat())}, then refused by themselves")
 
 
@@ -122,7 +118,7 @@ def _rotate_webhook(client: Client, code: str, _overlap_hours: float) -> None:
     if known is None:
         raise CliError("企业没有回调地址 / No webhook", code, hint="the company sets one: PUT /v1/webhooks")
     made = client.put("/v1/webhooks", {"url": known["url"], "rotate": True, "company": code})
-    _show("回调密钥 / Webhook secret", made["secret"])
+    show_secret("回调密钥 / Webhook secret", made["secret"])
     out.print(f"两者同签至 / Both secrets sign until {_short(made['previous_until'])}")
 
 
@@ -147,7 +143,7 @@ def _rotate_kafka(_client: Client, code: str, _overlap_hours: float) -> None:
     fresh = next(one for one in company_users(code) if one != former)
     password = secrets.token_urlsafe(24)
     give_company_user(cluster, code, fresh, password)
-    _show(f"Kafka {cluster.user_prefix}{fresh}", password)
+    show_secret(f"Kafka {cluster.user_prefix}{fresh}", password)
     ended = cluster.user_prefix + former
     out.print(
         f"旧用户仍有效 / {ended} stays good until: beegrid keys end-kafka {code} {ended} --apply",
@@ -169,11 +165,6 @@ def _kafka_users() -> list[str]:
         names = scram_users(connect_admin(cluster.bootstrap, cluster.admin))
     begins = tuple(f"{cluster.user_prefix}{kind}-" for kind in ("company", "system"))
     return sorted(name for name in names if name.startswith(begins))
-
-
-def _show(what: str, secret: str) -> None:
-    secret_out.print(f"{what}，仅显示一次 / shown only now:", style="bold", highlight=False)
-    secret_out.print(secret, highlight=False)
 
 
 def _short(at: str) -> str:

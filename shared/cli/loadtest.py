@@ -14,13 +14,12 @@ from urllib.parse import urlsplit
 import httpx
 import orjson
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from shared.cli import arguments
 from shared.cli.client import Client, CliError, find_suite
 from shared.cli.report_files import Row
 from shared.cli.reports import Riders, progress_of, settle
-from shared.cli.screen import Cells, Screen, shown
+from shared.cli.screen import Cells, Screen, progress_bars, shown
 from shared.kit import clock
 from shared.kit.auth import signed_headers
 from shared.kit.ids import new_id
@@ -208,11 +207,10 @@ async def _sent(
     """Send rate × seconds reports in small signed batches, each when it is due, whatever the answers do."""
     outcome = Outcome()
     total = rate * seconds
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     limits = httpx.Limits(max_connections=IN_FLIGHT_MAX)
     async with httpx.AsyncClient(base_url=url, timeout=30.0, limits=limits, trust_env=False) as http:
         await _until_known(http, company, secret)
-        with Progress(*columns, console=out) as progress:
+        with progress_bars(out) as progress:
             task = progress.add_task("发送 / Sending", total=total)
             gate = asyncio.Semaphore(IN_FLIGHT_MAX)
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from shared.cli.client import CliError
+from shared.cli.client import Client, CliError
 from shared.cli.screen import Cells, Screen
 from shared.cli.tables import read_table
 from shared.events.registry import services
@@ -21,13 +21,6 @@ Dependents = Mapping[str, Mapping[str, int]]
 Mapped = dict[int, dict[str, Any]]
 """Line of the file → who takes over there."""
 _FAULTY = "承接表有误 / The mapping can't be followed"
-
-
-class Client(Protocol):
-    """What this needs of the HTTP client."""
-
-    def post(self, path: str, body: Any) -> Any:
-        """The parsed answer."""
 
 
 def put_in_force(
@@ -132,26 +125,27 @@ def _share(text: str) -> float | None:
 def _show_vanishing(vanishing: Sequence[Mapping[str, Any]], kept: Dependents) -> None:
     if not vanishing:
         return
-    table = Cells("code", "level", "successors", "kept there", title=f"将消失 / Vanishing: {len(vanishing)}")
     concerned = sorted(vanishing, key=lambda area: (area["code"] not in kept, bool(area["successors"]), area["code"]))
-    for area in concerned[:SHOWN_MAX]:
-        things = ", ".join(f"{number} {thing}" for thing, number in sorted(kept.get(area["code"], {}).items()))
-        table.add_row(area["code"], area["level"], ", ".join(area["successors"]) or "—", things or "—")
-    if len(concerned) > SHOWN_MAX:
-        table.add_row(f"… {len(concerned) - SHOWN_MAX} more")
-    out.print(table)
+    rows = [(area, ", ".join(area["successors"]) or "—") for area in concerned]
+    _show(f"将消失 / Vanishing: {len(rows)}", "successors", rows, kept)
     out.print("令牌中的区域由身份系统发放，请在那里更新 / Areas in people's tokens are changed where tokens are issued")
 
 
 def _show_moved(moved: Sequence[Mapping[str, Any]], kept: Dependents) -> None:
     if not moved:
         return
-    table = Cells("code", "level", "in common", "kept there", title=f"改指别处 / On other ground: {len(moved)}")
-    for area in sorted(moved, key=lambda area: (area["code"] not in kept, area["code"]))[:SHOWN_MAX]:
+    concerned = sorted(moved, key=lambda area: (area["code"] not in kept, area["code"]))
+    rows = [(area, f"{area['share']:.0%}") for area in concerned]
+    _show(f"改指别处 / On other ground: {len(rows)}", "in common", rows, kept)
+
+
+def _show(title: str, what: str, rows: Sequence[tuple[Mapping[str, Any], str]], kept: Dependents) -> None:
+    table = Cells("code", "level", what, "kept there", title=title)
+    for area, words in rows[:SHOWN_MAX]:
         things = ", ".join(f"{number} {thing}" for thing, number in sorted(kept.get(area["code"], {}).items()))
-        table.add_row(area["code"], area["level"], f"{area['share']:.0%}", things or "—")
-    if len(moved) > SHOWN_MAX:
-        table.add_row(f"… {len(moved) - SHOWN_MAX} more")
+        table.add_row(area["code"], area["level"], words, things or "—")
+    if len(rows) > SHOWN_MAX:
+        table.add_row(f"… {len(rows) - SHOWN_MAX} more")
     out.print(table)
 
 

@@ -9,15 +9,15 @@ from urllib.parse import urlsplit
 import typer
 from rich.text import Text
 
-from shared.cli import arguments
-from shared.cli.client import Client, CliError, connect, find_suite
+from shared.cli.arguments import PREVIEW, Apply, Ids, OneService, Reason, Service
+from shared.cli.client import ROWS_MAX, Client, CliError, connect, find_suite
 from shared.cli.screen import Cells, Screen, folding, shown
 from shared.kit.letters.letter_limit import STANDS
 from shared.provision.services import service_names
 
 deadletters_app = typer.Typer(help="死信 / Records that could not take effect", no_args_is_help=True)
 out = Screen()
-ROWS_MAX = 1_000
+RANGES_AFTER = {"after_topic": "topic", "after_partition": "partition"}
 # What to do about what readiness complains of, by its name; topics' names have dots.
 _STEPS = {
     "postgres": "Postgres is away or refuses the service's role: look at the server, then the service's log",
@@ -33,11 +33,6 @@ _NO_CONTENT = {
     "erased": "(无内容:骑手已删除 / no content: rider erased)",
     "expired": "(无内容:已过期 / no content: expired)",
 }
-
-Service = Annotated[str, typer.Argument(help="服务 / the service that holds the letters", callback=arguments.service)]
-Ids = Annotated[list[int] | None, typer.Argument(help="编号 / ids, as `deadletters list` shows them")]
-Reason = Annotated[str, typer.Option(help="原因 / why; kept with the letters")]
-Apply = Annotated[bool, typer.Option("--apply", help="do it; without this only what would be done is shown")]
 
 
 @dataclass
@@ -145,7 +140,7 @@ def silent_servers(facts: dict[str, Any]) -> list[tuple[str, str]]:
 
 @deadletters_app.command("list")
 def list_letters(
-    service: Annotated[str, typer.Option(help="only this one's", callback=arguments.service)] = "",
+    service: OneService = "",
     topic: Annotated[str, typer.Option(help="only of this topic, without prefix")] = "",
 ) -> None:
     """列出死信 / List open dead letters with the reason."""
@@ -156,7 +151,7 @@ def list_letters(
         for one in _letters(client, name, topic):
             since = one["created_at"][:19]
             table.add_row(name, str(one["id"]), one["topic"], one["key"][:40], one["status"], _reason(one), since)
-        for one in _ranges(client, name):
+        for one in client.rows(f"/ops/{name}/dead-letter-ranges", RANGES_AFTER):
             if topic in ("", one["topic"]):
                 offsets, place = f"{one['first_offset']}–{one['last_offset']}", str(one["partition"])
                 counted.add_row(
@@ -249,23 +244,7 @@ def discard(
 
 
 def _letters(client: Client, service: str, topic: str = "") -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    while True:
-        params = {"after": str(found[-1]["id"] if found else 0), "limit": str(ROWS_MAX)}
-        page = client.get(f"/ops/{service}/dead-letters", params=params | ({"topic": topic} if topic else {}))
-        found += page
-        if len(page) < ROWS_MAX:
-            return found
-
-
-def _ranges(client: Client, service: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    while True:
-        last = {"after_topic": found[-1]["topic"], "after_partition": str(found[-1]["partition"])} if found else {}
-        page = client.get(f"/ops/{service}/dead-letter-ranges", params={"limit": str(ROWS_MAX), **last})
-        found += page
-        if len(page) < ROWS_MAX:
-            return found
+    return client.rows(f"/ops/{service}/dead-letters", {"after": "id"}, {"topic": topic} if topic else None)
 
 
 def _reason(letter: dict[str, Any]) -> str:
@@ -281,6 +260,6 @@ def _preview(client: Client, service: str, ids: list[int] | None, topic: str) ->
     for one in found[:50]:
         table.add_row(str(one["id"]), one["topic"], one["key"][:40], one["status"], _reason(one))
     out.print(table)
-    out.print(f"{len(found)} 条 / letter(s); 仅预览，加 --apply 执行 / only a preview: add --apply")
+    out.print(f"{len(found)} 条 / letter(s); {PREVIEW}")
     if missing := sorted(set(ids or []) - {one["id"] for one in found}):
         out.print(f"[yellow]不存在或已处理 / not open: {shown(missing)}[/yellow]")

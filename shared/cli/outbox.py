@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from shared.cli import arguments
+from shared.cli.arguments import PREVIEW, Apply, Ids, OneService, Reason, Service
 from shared.cli.client import Client, CliError, connect
 from shared.cli.operations import check_all
 from shared.cli.screen import Cells, Screen, folding, shown
@@ -16,12 +16,6 @@ outbox_app = typer.Typer(
 stuck_app = typer.Typer(help="Kafka 拒收的事件 / Events that Kafka refuses", invoke_without_command=True)
 outbox_app.add_typer(stuck_app, name="stuck")
 out = Screen()
-PAGE = 1_000
-
-Service = Annotated[str, typer.Argument(help="服务 / the service that holds them", callback=arguments.service)]
-Ids = Annotated[list[int] | None, typer.Argument(help="编号 / ids, as `outbox stuck list` shows them")]
-Reason = Annotated[str, typer.Option(help="原因 / why; kept")]
-Apply = Annotated[bool, typer.Option("--apply", help="do it; without this only what would be done is shown")]
 
 
 @outbox_app.callback()
@@ -46,7 +40,7 @@ def stuck(context: typer.Context) -> None:
 
 
 @stuck_app.command("list")
-def list_stuck(service: Annotated[str, typer.Option(help="only this one's", callback=arguments.service)] = "") -> None:
+def list_stuck(service: OneService = "") -> None:
     """列出 / List them with the reason."""
     client = connect()
     found = [(name, one) for name in ([service] if service else service_names()) for one in _stuck(client, name)]
@@ -92,19 +86,13 @@ def discard(service: Service, reason: Reason, ids: Ids = None, apply: Apply = Fa
 
 
 def _stuck(client: Client, service: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    while True:
-        params = {"after": str(found[-1]["id"] if found else 0), "limit": str(PAGE)}
-        page = client.get(f"/ops/{service}/outbox/stuck", params=params)
-        found += page
-        if len(page) < PAGE:
-            return found
+    return client.rows(f"/ops/{service}/outbox/stuck", {"after": "id"})
 
 
 def _preview(client: Client, service: str, ids: list[int] | None) -> None:
     found = [(service, one) for one in _stuck(client, service) if not ids or one["id"] in ids]
     out.print(_table(found))
-    out.print("仅预览，加 --apply 执行 / only a preview: add --apply")
+    out.print(PREVIEW)
     if missing := sorted(set(ids or []) - {one["id"] for _, one in found}):
         out.print(f"[yellow]不存在或已发出 / not there any more: {shown(missing)}[/yellow]")
 

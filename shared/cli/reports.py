@@ -11,13 +11,13 @@ from typing import Annotated, Any, TextIO
 from zoneinfo import ZoneInfo
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import TaskProgressColumn
 
 from shared.cli import arguments
 from shared.cli.client import Client, CliError, connect
 from shared.cli.numbers import Numbers
 from shared.cli.report_files import COLUMNS, Reject, ReportFileError, Row, parse, read_kinds, read_rows
-from shared.cli.screen import Screen, shown
+from shared.cli.screen import Screen, progress_bars, shown
 from shared.cli.whole_files import whole_text
 from shared.kit import clock
 from shared.kit.cells import neutral
@@ -114,7 +114,7 @@ def export(
         require_company(client, company)
     codes = [company] if company else [one["code"] for one in client.pages("/v1/companies")]
     file.parent.mkdir(parents=True, exist_ok=True)
-    with whole_text(file) as target, Progress(*_columns(), console=out) as progress:
+    with whole_text(file) as target, progress_bars(out) as progress:
         writer = csv.DictWriter(target, EXPORT_COLUMNS, extrasaction="ignore")
         writer.writeheader()
         task = progress.add_task("导出 / Writing", total=None)
@@ -204,7 +204,7 @@ def send(
     zone = city_zone(client)
     try:
         with (
-            Progress(*_columns(), TaskProgressColumn(), console=out) as progress,
+            progress_bars(out, TaskProgressColumn()) as progress,
             file.open("rb") as raw,
             Numbers() as numbers,
         ):
@@ -254,7 +254,7 @@ def settle(client: Client, company: str, wanted: int, patience_s: float, stuck: 
 
     `stuck`: earlier reports that had not settled when this run began; a dead letter of last week is not waited for.
     """
-    with Progress(*_columns(), console=out) as progress:
+    with progress_bars(out) as progress:
         task = progress.add_task("流转 / Settling", total=None)
         best, since_s = -1, clock.monotonic_s()
         target: int | None = None
@@ -341,7 +341,3 @@ def progress_of(client: Client, company: str) -> dict[str, int]:
     """How far a company's reports have come: numbers by stage."""
     found: dict[str, int] = client.get("/v1/tracking/progress", params={"company": company})
     return found
-
-
-def _columns() -> tuple[TextColumn, BarColumn, MofNCompleteColumn, TimeElapsedColumn]:
-    return TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console, RenderableType
 from rich.errors import MarkupError
 from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -49,6 +50,22 @@ class Screen(Console):
             super().print(*safe, **how)
         except MarkupError:
             super().print(*safe, **{**how, "markup": False})
+
+
+secret_out = Screen(width=200, soft_wrap=True)
+"""For what is shown once. Wider than any terminal: a wrapped secret can't be copied."""
+
+
+def show_secret(what: str, secret: str) -> None:
+    """The only time that anybody sees it."""
+    secret_out.print(f"{what}，仅显示一次 / shown only now:", style="bold", highlight=False)
+    secret_out.print(secret, highlight=False)
+
+
+def progress_bars(screen: Screen, *more: ProgressColumn) -> Progress:
+    """Bars with what is done of how much, and for how long."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), *more)
+    return Progress(*columns, console=screen)
 
 
 def folding(*titles: str) -> Cells:

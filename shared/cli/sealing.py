@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from shared.cli.client import Client, CliError, find_suite
-from shared.cli.screen import Screen, shown
+from shared.cli.screen import Screen, show_secret, shown
 from shared.cli.whole_files import FOR_THE_OWNER, whole_text
 from shared.kit import clock
 from shared.provision.services import service_names
 
 out = Screen()
-secret_out = Screen(width=200, soft_wrap=True)
 SETTING = "BEEGRID_SEALING_KEY"
 FOLLOW_S_MAX = 60.0
 Told = dict[str, Any]
@@ -83,8 +82,7 @@ def next_step(client: Client, *, apply: bool) -> None:
 def _announce(apply: bool) -> None:
     made = f"{clock.now():%Y-%m-%dT%H:%M:%SZ}.{base64.b64encode(secrets.token_bytes(32)).decode()}"
     if apply and _local() is None:
-        secret_out.print("新密钥，仅显示一次 / New key, shown only now:", style="bold")
-        secret_out.print(made, highlight=False)
+        show_secret("新密钥 / New key", made)
     _setting(
         "1/4 公布新密钥 / Let every service know a new key before any seals with it",
         "append a comma and the new key to",

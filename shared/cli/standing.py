@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from shared.cli import arguments
+from shared.cli.arguments import PREVIEW, Apply, OneService, Reason, Service
 from shared.cli.client import connect
 from shared.cli.screen import Cells, Screen, folding, shown
 from shared.provision.services import service_names
@@ -14,10 +14,7 @@ standing_app = typer.Typer(
 )
 out = Screen()
 
-Service = Annotated[str, typer.Argument(help="服务 / the service that stands still", callback=arguments.service)]
 Topic = Annotated[str, typer.Argument(help="主题 / the topic, without prefix, as `standing list` shows it")]
-Reason = Annotated[str, typer.Option(help="原因 / why; kept")]
-Apply = Annotated[bool, typer.Option("--apply", help="do it; without this only what would be done is shown")]
 
 
 @standing_app.callback()
@@ -28,9 +25,7 @@ def standing(context: typer.Context) -> None:
 
 
 @standing_app.command("list")
-def list_standing(
-    service: Annotated[str, typer.Option(help="only this one's", callback=arguments.service)] = "",
-) -> None:
+def list_standing(service: OneService = "") -> None:
     """列出 / List them with the reason."""
     client = connect()
     names = [service] if service else service_names()
@@ -83,7 +78,7 @@ def _concerns(answer: dict[str, Any], topic: str) -> bool:
 def _preview(service: str, topic: str) -> None:
     found = [(service, one) for one in connect().get(f"/ops/{service}/standing") if one["topic"] == topic]
     out.print(_table(found))
-    out.print("仅预览，加 --apply 执行 / only a preview: add --apply")
+    out.print(PREVIEW)
 
 
 def _table(found: list[tuple[str, dict[str, Any]]]) -> Cells:

@@ -1,25 +1,19 @@
 """`beegrid systems`: city systems that read the public topics."""
 
 import secrets
-from typing import Annotated
 
 import typer
 
-from shared.cli import arguments
+from shared.cli.arguments import Code
 from shared.cli.client import CliError
-from shared.cli.screen import Screen
+from shared.cli.screen import secret_out
 
 systems_app = typer.Typer(help="城市业务系统 / City systems and their Kafka users", no_args_is_help=True)
-# Wider than any terminal: a wrapped secret can't be copied.
-secret_out = Screen(width=200, soft_wrap=True)
 
 
 @systems_app.callback()
 def systems() -> None:
     """城市业务系统 / City systems and their Kafka users."""
-
-
-Code = Annotated[str, typer.Argument(help="代码 / code: a-z, 0-9, -; begins with a letter", callback=arguments.code)]
 
 
 @systems_app.command("add")

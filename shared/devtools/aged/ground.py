@@ -99,8 +99,7 @@ def servers(folder: Path, settings: Mapping[str, str] | None = None) -> Iterator
     with start_infra(want={"kafka", "valkey"}) as infra:
         if infra.guard is None or infra.kafka is None or infra.valkey is None:
             raise InfraError("this needs servers of its own: unset BEEGRID_KAFKA_BOOTSTRAP and BEEGRID_REDIS_URL")
-        infra.postgres = start_postgres(infra.guard, folder, settings)
-        infra.postgres_admin_url = infra.postgres.admin_url
+        infra.take(start_postgres(infra.guard, folder, settings))
         yield infra
 
 

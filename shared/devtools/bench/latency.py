@@ -9,23 +9,16 @@ from shared.devtools.bench.load import Sent, commit_paced, reports
 from shared.devtools.bench.sides import Side
 
 WAY = ("routing", "cases", "points", "notifications")
-SQL_COMMITS: Mapping[str, str] = {
-    "routing": """
-SELECT report_id AS id, extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8 AS at_s
-FROM routing.routes WHERE report_id = ANY($1::uuid[])
-""",
-    "cases": """
-SELECT report_id AS id, extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8 AS at_s
-FROM cases.case_reports WHERE report_id = ANY($1::uuid[])
-""",
-    "points": """
-SELECT id, extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8 AS at_s
-FROM points.holds WHERE id = ANY($1::uuid[])
-""",
-    "notifications": """
-SELECT rider_id AS id, extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8 AS at_s
-FROM notifications.messages WHERE rider_id = ANY($1::uuid[])
-""",
+SQL_COMMITS = """
+SELECT {column} AS id, extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8 AS at_s
+FROM {table} WHERE {column} = ANY($1::uuid[])
+"""
+# Of each hop: where its rows are, and the column that says whose they are
+ROWS: Mapping[str, tuple[str, str]] = {
+    "routing": ("routing.routes", "report_id"),
+    "cases": ("cases.case_reports", "report_id"),
+    "points": ("points.holds", "id"),
+    "notifications": ("notifications.messages", "rider_id"),
 }
 
 
@@ -58,7 +51,9 @@ async def commits(side: Side, sent: Sequence[Sent], hops: Sequence[str] = WAY) -
     found = {}
     for hop in hops:
         ids = [one.rider_id if hop == "notifications" else one.report_id for one in sent]
-        found[hop] = {row["id"]: row["at_s"] for row in await side.admin.fetch(SQL_COMMITS[hop], ids)}
+        table, column = ROWS[hop]
+        rows = await side.admin.fetch(SQL_COMMITS.format(table=table, column=column), ids)
+        found[hop] = {row["id"]: row["at_s"] for row in rows}
     return found
 
 

@@ -77,8 +77,7 @@ class Sides:
             await asyncio.to_thread(one.set_up)
         processes: dict[str, ManagedProcess] = {}
         bare = Side(made[FLOOR], *await pools_of(made[FLOOR]), console, processes)
-        guard = infra.guard or Guard()
-        whole = Suite(made[SUITE], guard, logs, overrides=OVERRIDES)
+        whole = Suite(made[SUITE], infra.guard or Guard(), logs, overrides=OVERRIDES)
         return cls(infra, logs, bare, Bench(whole, *await pools_of(made[SUITE]), console), processes, tried)
 
     def of(self, name: str) -> Side:
@@ -90,14 +89,13 @@ class Sides:
         if self.running == name:
             return
         await self.stop()
+        guard = self.infra.guard or Guard()
         if name == FLOOR:
-            guard = self.infra.guard or Guard()
             self.processes[FLOOR] = floor_process(self.floor.installation, guard, self.logs)
             await asyncio.to_thread(self.processes[FLOOR].start)
         else:
             for statement in of_roles(self.suite.installation, self.tried if name == TRIED else delivered(self.tried)):
                 await self.suite.admin.execute(statement)
-            guard = self.infra.guard or Guard()
             self.suite.run_on(Suite(self.suite.installation, guard, self.logs, overrides=OVERRIDES))
             await asyncio.to_thread(self.suite.suite.start, HOPS)
             await self.suite.put_in_city()
@@ -148,7 +146,7 @@ async def measure_all(infra: Infra, folder: Path, options: argparse.Namespace, c
 async def _measure(sides: Sides, options: argparse.Namespace, console: Console) -> dict[str, Any]:
     each = options.reports // options.rounds
     people = [riders(each) for _ in range(options.rounds)]
-    found: dict[str, Any] = {"machine": machine(), **asdict(located())}
+    found: dict[str, Any] = {"machine": machine(), **located()}
     bare = found["machine"]["python"]
     console.print(f"Python {bare['version']}, PGO {bare['pgo']}, LTO {bare['lto']}")
     if options.only_floor:
@@ -276,31 +274,16 @@ async def _against_naive(sides: Sides, options: argparse.Namespace, console: Con
     people = riders(max(800, min(20_000, options.reports // 2)))
     ledger = await postings(sides.floor.installation, people, max(100, len(people) // 20))
     offer = await hot_offer(sides.floor.installation, max(200, min(8_000, options.reports // 8)))
-    console.print(f"postings in batches {ledger.ratio_to_single:.1f} × one by one")
-    console.print(f"a hot offer {offer.ratio_to_row_lock:.1f} × a row lock")
-    return {
-        "postings": {
-            "ratio_to_single": ledger.ratio_to_single,
-            "per_second": round(ledger.in_batches),
-            "single_per_second": round(ledger.single),
-        },
-        "hot_offer": {
-            "ratio_to_row_lock": offer.ratio_to_row_lock,
-            "p99_ms": offer.p99_ms,
-            "per_second": round(offer.batched),
-        },
-    }
+    console.print(f"postings in batches {ledger['ratio_to_single']:.1f} × one by one")
+    console.print(f"a hot offer {offer['ratio_to_row_lock']:.1f} × a row lock")
+    return {"postings": ledger, "hot_offer": offer}
 
 
 async def _rest(folder: Path, console: Console) -> dict[str, Any]:
     found = await asyncio.to_thread(rest, folder)
-    console.print(
-        f"started in {found.start_s:.1f} s; idle: {found.cores:.3f} cores and {found.pss_mib:.0f} MiB of all services"
-    )
-    return {
-        "start_s": found.start_s,
-        "idle": {"cores": found.cores, "pss_mib": found.pss_mib, "by_part": found.by_part},
-    }
+    cores, pss_mib = found["idle"]["cores"], found["idle"]["pss_mib"]
+    console.print(f"started in {found['start_s']:.1f} s; idle: {cores:.3f} cores and {pss_mib:.0f} MiB of all services")
+    return found
 
 
 def _aged(out: Path) -> dict[str, Any] | None:

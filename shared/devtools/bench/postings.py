@@ -5,7 +5,6 @@ would begin with: lock, insert, insert, update, insert.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -38,21 +37,9 @@ INSERT INTO outbox (event_id, topic, key, version, occurred_at, payload) VALUES 
 """
 
 
-@dataclass(frozen=True)
-class Postings:
-    """Postings a second on one connection."""
-
-    in_batches: float
-    single: float
-
-    @property
-    def ratio_to_single(self) -> float:
-        """How many times as fast."""
-        return round(self.in_batches / self.single, 2)
-
-
-async def postings(installation: Installation, rider_ids: Sequence[UUID], singles: int) -> Postings:
-    """Hold points for each rider but the last `singles` in batches, then for those one by one.
+async def postings(installation: Installation, rider_ids: Sequence[UUID], singles: int) -> dict[str, float]:
+    """Hold points for each rider but the last `singles` in batches, then for those one by one; postings a second of
+    both on one connection.
 
     Nobody else may work in the schema: what is queued there is removed again. Raises what Postgres raises.
     """
@@ -73,7 +60,12 @@ async def postings(installation: Installation, rider_ids: Sequence[UUID], single
         await conn.execute("DELETE FROM outbox")
     finally:
         await conn.close()
-    return Postings((len(batched) - 2 * BATCH) / (middle_s - began_s), len(single) / (ended_s - middle_s))
+    in_batches, one_by_one = (len(batched) - 2 * BATCH) / (middle_s - began_s), len(single) / (ended_s - middle_s)
+    return {
+        "ratio_to_single": round(in_batches / one_by_one, 2),
+        "per_second": round(in_batches),
+        "single_per_second": round(one_by_one),
+    }
 
 
 async def _batch(conn: Connection, rider_ids: Sequence[UUID]) -> None:

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from shared.devtools.infra.ports import free_port
 from shared.devtools.resting import resting, used_s
@@ -16,22 +16,13 @@ LOOK_S = 15.0
 SERVERS = ("Postgres", "Kafka", "Valkey", "Caddy")
 
 
-@dataclass(frozen=True)
-class Rest:
-    """`start_s`: until the front door answers; `cpu_s`: what servers and services have used by then, which a busy
-    machine changes little. `cores` and `pss_mib`: all services together, servers apart; `by_part`: cores of each of the
-    servers, and of all services.
+def rest(folder: Path, settle_s: float = SETTLE_S, look_s: float = LOOK_S) -> dict[str, Any]:
+    """Start everything on servers of its own, wait, look, stop. Blocks. Raises InfraError where it doesn't start.
+
+    `start_s`: until the front door answers; `cpu_s`: what servers and services have used by then, which a busy
+    machine changes little. `cores` and `pss_mib`: all services together, servers apart; `by_part`:
+    cores of each of the servers, and of all services.
     """
-
-    start_s: float
-    cpu_s: float
-    cores: float
-    pss_mib: float
-    by_part: dict[str, float]
-
-
-def rest(folder: Path, settle_s: float = SETTLE_S, look_s: float = LOOK_S) -> Rest:
-    """Start everything on servers of its own, wait, look, stop. Blocks. Raises InfraError where it doesn't start."""
     began_s = clock.monotonic_s()
     with running_suite(folder, port=free_port(), persistent=False) as suite:
         start_s = clock.monotonic_s() - began_s
@@ -41,4 +32,5 @@ def rest(folder: Path, settle_s: float = SETTLE_S, look_s: float = LOOK_S) -> Re
         found = asyncio.run(resting(suite, look_s))
     servers = {name.lower(): found.parts[name].cores for name in SERVERS if name in found.parts}
     used = {name: round(cores, 4) for name, cores in {**servers, "services": found.cores}.items()}
-    return Rest(round(start_s, 2), round(cpu_s, 1), used["services"], round(found.pss_mib, 1), used)
+    idle = {"cores": used["services"], "pss_mib": round(found.pss_mib, 1), "by_part": used}
+    return {"start_s": round(start_s, 2), "cpu_s": round(cpu_s, 1), "idle": idle}

@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +78,7 @@ def here() -> dict[str, Any]:
     """Start and rest of the suite of the tree that this file is in. Raises InfraError."""
     with tempfile.TemporaryDirectory(prefix="beegrid-twenty-") as folder:
         found = rest(Path(folder))
-    return {"services": len(service_names(ROOT)), **asdict(found)}
+    return {"services": len(service_names(ROOT)), **found}
 
 
 def measured(more: int) -> dict[str, Any]:
@@ -111,7 +110,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         target.write(json.dumps(found, indent=1))
     console.print(
         f"{found['services']} services: started in {found['start_s']:.1f} s (≤ {START_S_MAX:.0f}), "
-        f"{found['cpu_s']:.1f} s of CPU; idle {found['cores']:.3f} cores, {found['pss_mib']:.0f} MiB proportional\n"
+        f"{found['cpu_s']:.1f} s of CPU; idle {found['idle']['cores']:.3f} cores, "
+        f"{found['idle']['pss_mib']:.0f} MiB proportional\n"
         f"written: {options.out}"
     )
     return 0 if found["start_s"] <= START_S_MAX else 1

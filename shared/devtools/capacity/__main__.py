@@ -12,7 +12,7 @@ from shared.devtools.bench.report import lines
 from shared.devtools.capacity import model, staying, third_year
 from shared.devtools.capacity.model import PLACES, Measured, Place, Plan, plan
 from shared.devtools.capacity.simulation import Equipment, Limit, first_limit, rush_hour
-from shared.devtools.installation import ROOT
+from shared.devtools.gen.files import ROOT, table
 
 HEAD = """\
 # 容量 / Capacity
@@ -26,43 +26,34 @@ GIB = 1024**3
 
 
 def _cost_table(measured: Measured) -> str:
-    rows = "".join(
-        f"| {part} | {measured.cpu_s[part] * 1e6:.0f} | {measured.life_s(part) * 1e6:.0f} | "
-        f"{measured.rows.get(part, '–')} | {measured.bytes_kept.get(part, '–')} |\n"
-        for part in [*measured.services, *measured.servers]
-    )
-    return (
-        "| part | CPU µs an event | CPU µs a report's whole life | rows a report | bytes a report |\n"
-        "|---|---|---|---|---|\n"
-        f"{rows}| all | {sum(measured.cpu_s.values()) * 1e6:.0f} | "
-        f"{sum(measured.life_s(part) for part in [*measured.services, *measured.servers]) * 1e6:.0f} | "
-        f"{sum(measured.rows.values()):.1f} | {sum(measured.bytes_kept.values()):.0f} |\n\n"
-        f"On Kafka a report takes {measured.kafka_bytes:.0f} bytes over all topics, before replication.\n"
-    )
+    parts = [*measured.services, *measured.servers]
+    rows = [
+        (part, f"{measured.cpu_s[part] * 1e6:.0f}", f"{measured.life_s(part) * 1e6:.0f}",
+         measured.rows.get(part, "–"), measured.bytes_kept.get(part, "–"))
+        for part in parts
+    ]  # fmt: skip
+    cpu, life = sum(measured.cpu_s.values()) * 1e6, sum(map(measured.life_s, parts)) * 1e6
+    kept, size = sum(measured.rows.values()), sum(measured.bytes_kept.values())
+    rows.append(("all", f"{cpu:.0f}", f"{life:.0f}", f"{kept:.1f}", f"{size:.0f}"))
+    head = "| part | CPU µs an event | CPU µs a report's whole life | rows a report | bytes a report |"
+    kafka = f"On Kafka a report takes {measured.kafka_bytes:.0f} bytes over all topics, before replication.\n"
+    return f"{table(head, rows)}\n{kafka}"
 
 
 def _plan_rows(plans: Sequence[Plan]) -> str:
-    def row(title: str, values: Sequence[str]) -> str:
-        return f"| {title} | {' | '.join(values)} |\n"
-
-    services = list(plans[0].pods)
-    servers = list(plans[0].cores)
-    return "".join(
-        [
-            row("", [p.place.name for p in plans]),
-            "|---|" + "---|" * len(plans) + "\n",
-            row("riders", [f"{p.place.riders:,}" for p in plans]),
-            row("reports a day", [f"{p.place.per_day:,.0f}" for p in plans]),
-            row("reports a second, busiest minute", [f"{p.place.peak:,.1f}" for p in plans]),
-            row("partitions of a busy topic", [str(p.partitions) for p in plans]),
-            *[row(f"pods of {name}", [str(p.pods[name]) for p in plans]) for name in services],
-            *[row(f"cores of {name}", [f"{max(p.cores[name], 0.1):,.1f}" for p in plans]) for name in servers],
-            row("Postgres rows a day", [f"{p.rows_per_day:,.0f}" for p in plans]),
-            row(f"Postgres GiB in {model.DAYS_KEPT} days", [f"{p.postgres_bytes / GIB:,.0f}" for p in plans]),
-            row(f"Kafka GiB, {model.KAFKA_DAYS} days, {model.REPLICAS} replicas",
-                [f"{p.kafka_bytes / GIB:,.1f}" for p in plans]),
-        ]
-    )  # fmt: skip
+    rows: list[tuple[str, list[str]]] = [
+        ("riders", [f"{p.place.riders:,}" for p in plans]),
+        ("reports a day", [f"{p.place.per_day:,.0f}" for p in plans]),
+        ("reports a second, busiest minute", [f"{p.place.peak:,.1f}" for p in plans]),
+        ("partitions of a busy topic", [str(p.partitions) for p in plans]),
+        *((f"pods of {name}", [str(p.pods[name]) for p in plans]) for name in plans[0].pods),
+        *((f"cores of {name}", [f"{max(p.cores[name], 0.1):,.1f}" for p in plans]) for name in plans[0].cores),
+        ("Postgres rows a day", [f"{p.rows_per_day:,.0f}" for p in plans]),
+        (f"Postgres GiB in {model.DAYS_KEPT} days", [f"{p.postgres_bytes / GIB:,.0f}" for p in plans]),
+        (f"Kafka GiB, {model.KAFKA_DAYS} days, {model.REPLICAS} replicas",
+         [f"{p.kafka_bytes / GIB:,.1f}" for p in plans]),
+    ]  # fmt: skip
+    return table(f"|  | {' | '.join(p.place.name for p in plans)} |", ([title, *values] for title, values in rows))
 
 
 def equipment_of(made: Plan) -> Equipment:
@@ -70,12 +61,11 @@ def equipment_of(made: Plan) -> Equipment:
     return Equipment(made.pods, {name: max(1.0, cores) for name, cores in made.cores.items()})
 
 
-def _limit_row(made: Plan, limit: Limit, calm_wait_s: float) -> str:
+def _limit_row(made: Plan, limit: Limit, calm_wait_s: float) -> tuple[str, ...]:
     worst = max(limit.outcome.wait_s, key=lambda name: limit.outcome.wait_s[name])
-    return (
-        f"| {made.place.name} | {made.place.peak:,.1f} | {calm_wait_s:.1f} s | {limit.times:.1f} | **{limit.part}** | "
-        f"{worst}: {limit.outcome.waiting[worst]:,.0f} reports, {limit.outcome.wait_s[worst]:,.0f} s |\n"
-    )
+    where = f"{worst}: {limit.outcome.waiting[worst]:,.0f} reports, {limit.outcome.wait_s[worst]:,.0f} s"
+    peak, part = f"{made.place.peak:,.1f}", f"**{limit.part}**"
+    return made.place.name, peak, f"{calm_wait_s:.1f} s", f"{limit.times:.1f}", part, where
 
 
 def _rush(measured: Measured, plans: Sequence[Plan]) -> str:
@@ -85,10 +75,8 @@ def _rush(measured: Measured, plans: Sequence[Plan]) -> str:
         calm = rush_hour(measured, equipment, made.place.peak)
         limit = first_limit(measured, equipment, made.place.peak)
         rows.append(_limit_row(made, limit, max(calm.wait_s.values())))
-    return (
-        "| place | planned peak, reports/s | longest wait then | first limit at × the peak | what saturates first | "
-        "where reports wait |\n|---|---|---|---|---|---|\n" + "".join(rows)
-    )
+    head = "| place | planned peak, reports/s | longest wait then | first limit at × the peak | what saturates first | "
+    return table(f"{head}where reports wait |", rows)
 
 
 def _assumptions(place: Place) -> str:
@@ -104,12 +92,11 @@ def _against_the_floor(bench: Mapping[str, Any]) -> list[str]:
     """What the benchmark has measured beside its goals; nothing of a run that is older than the floor."""
     if "floor_share" not in bench["five_hops"]:
         return []
-    rows = "".join(f"| {what} | {value} | {goal} |\n" for what, value, goal in lines(bench))
     return [
         "## 与下限相比 / Against the floor\n",
         "The floor is the same five hops bare in one process, on the same servers in the same run. The suite has\n"
         "every service in a process of its own.\n",
-        f"| what | value | goal |\n|---|---|---|\n{rows}",
+        table("| what | value | goal |", lines(bench)),
     ]
 
 

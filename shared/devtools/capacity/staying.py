@@ -10,7 +10,7 @@ from typing import Any
 
 from shared.devtools.aged.load import HEARD
 from shared.devtools.capacity.model import DAYS_KEPT, PLACES, Place
-from shared.devtools.installation import ROOT
+from shared.devtools.gen.files import ROOT, table
 from shared.kit.postgres.retention import KIT_TABLES, Table, Way
 from shared.provision.services import service_names, tables_of
 
@@ -60,12 +60,12 @@ def kept() -> list[Kept]:
     """Every table that reports make grow, the largest in a country first."""
     found = []
     for service in service_names(ROOT):
-        for table in KIT_TABLES:
-            for part in (table, *(one for one in table.swept if one is not table)):
+        for whole in KIT_TABLES:
+            for part in (whole, *(one for one in whole.swept if one is not whole)):
                 times = TIMES.get(part.name, {}).get(service, 0.0)
-                found.append(_of(service, part, table.per_report * times, table))
+                found.append(_of(service, part, whole.per_report * times, whole))
         own = tables_of(service)
-        found += [_of(service, table, table.per_report, _leader(table, own)) for table in own]
+        found += [_of(service, one, one.per_report, _leader(one, own)) for one in own]
     growing = [one for one in found if one is not None and one.per_report > 0]
     return sorted(growing, key=lambda one: (-one.rows(PLACES[-1]), one.name))
 
@@ -117,7 +117,7 @@ def _count(rows: float) -> str:
     return f"{rows:,.0f}"
 
 
-def _line(one: Kept, row_bytes: Mapping[str, float], mean: float) -> str:
+def _line(one: Kept, row_bytes: Mapping[str, float], mean: float) -> list[str]:
     size = row_bytes.get(one.name)
     held = [
         f"{_count(one.rows(place))} / {one.rows(place) * (size or mean) / GIB:,.1f}{'' if size else ' ≈'}"
@@ -125,8 +125,7 @@ def _line(one: Kept, row_bytes: Mapping[str, float], mean: float) -> str:
     ]
     days = "for good" if one.days is None else f"{one.days:g} days" if one.days >= 1 else f"{one.days * 24:g} hours"
     rate = one.deletes_per_s(PLACES[-1])
-    cells = [f"`{one.name}`", f"{one.per_report:g}", days, *held, one.shrinks, f"{rate:,.0f}" if rate else "–"]
-    return f"| {' | '.join(cells)} |\n"
+    return [f"`{one.name}`", f"{one.per_report:g}", days, *held, one.shrinks, f"{rate:,.0f}" if rate else "–"]
 
 
 def section(bench: Mapping[str, Any]) -> str:
@@ -137,9 +136,9 @@ def section(bench: Mapping[str, Any]) -> str:
     mean = sum(storage.get("bytes_per_report", {}).values()) / rows if rows else 0.0
     tables = kept()
     names = " | ".join(place.name for place in PLACES)
-    head = f"| table | rows a report | kept | {names} | shrinks | deletes/s, country |\n"
-    lines = "".join(_line(one, row_bytes, mean) for one in tables)
-    return "\n".join([_words(mean), head + "|---" * (5 + len(PLACES)) + "|\n" + lines, _pace(bench, tables)])
+    head = f"| table | rows a report | kept | {names} | shrinks | deletes/s, country |"
+    lines = table(head, (_line(one, row_bytes, mean) for one in tables))
+    return "\n".join([_words(mean), lines, _pace(bench, tables)])
 
 
 def _words(mean: float) -> str:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from shared.devtools.gen.files import table
+
 
 def section(found: Mapping[str, Any]) -> str:
     """The section. Raises KeyError where `found` isn't what the benchmark writes."""
@@ -27,21 +29,17 @@ def section(found: Mapping[str, Any]) -> str:
 
 def _costs(found: Mapping[str, Any], n: str) -> str:
     empty, aged = found["cpu_us_per_event"]["empty"], found["cpu_us_per_event"]["aged"]
-    rows = "".join(f"| {name} | {empty[name]:.0f} | {aged[name]:.0f} |\n" for name in empty)
-    turns = {
-        name: ", ".join(f"{turn['per_second']:,.0f}" for turn in found["turns"][name]) for name in ("empty", "aged")
-    }
-    return (
-        f"| CPU µs an event | at 0 | at {n} |\n|---|---|---|\n{rows}"
-        f"| all | {sum(empty.values()):.0f} | {sum(aged.values()):.0f} |\n"
-        f"| events a second, by turn | {turns['empty']} | {turns['aged']} |\n\n"
-        f"An event costs {found['dearer']:+.1%} (goal: at most +15 %).\n"
-    )
+    rows = [(name, f"{empty[name]:.0f}", f"{aged[name]:.0f}") for name in empty]
+    rows.append(("all", f"{sum(empty.values()):.0f}", f"{sum(aged.values()):.0f}"))
+    at_0, at_n = (", ".join(f"{turn['per_second']:,.0f}" for turn in found["turns"][of]) for of in ("empty", "aged"))
+    rows.append(("events a second, by turn", at_0, at_n))
+    costs = table(f"| CPU µs an event | at 0 | at {n} |", rows)
+    return f"{costs}\nAn event costs {found['dearer']:+.1%} (goal: at most +15 %).\n"
 
 
 def _pages(found: Mapping[str, Any], n: str) -> str:
     at_0 = {(one["service"], one["path"], one.get("areas")): one for one in found["asked"]["empty"]}
-    rows = ""
+    rows: list[tuple[str, ...]] = []
     status: list[tuple[float, str]] = []
     for one in found["asked"]["aged"]:
         was = at_0[one["service"], one["path"], one.get("areas")]
@@ -50,15 +48,13 @@ def _pages(found: Mapping[str, Any], n: str) -> str:
             status.append((one["p99_ms"], f"{one['service']} {one['path']}"))
         else:
             ratio = one["p50_ms"] / was["p50_ms"]
-            rows += (
-                f"| {one['service']} | `{one['path']}`{of} | {was['p50_ms']:.1f} | {one['p50_ms']:.1f} | {ratio:.2f} | "
-                f"{was['p99_ms']:.1f} | {one['p99_ms']:.1f} |\n"
-            )
+            at = (was["p50_ms"], one["p50_ms"]), (was["p99_ms"], one["p99_ms"])
+            p50, p99 = ([f"{ms:.1f}" for ms in pair] for pair in at)
+            rows.append((one["service"], f"`{one['path']}`{of}", *p50, f"{ratio:.2f}", *p99))
     slowest, where = max(status)
     return (
-        f"| service | address | p50 at 0 | p50 at {n} | ratio | p99 at 0 | p99 at {n} |\n"
-        "|---|---|---|---|---|---|---|\n"
-        f"{rows}\nOperators' status, dead letters and gauges of all services: {slowest:.1f} ms at most ({where}).\n"
+        table(f"| service | address | p50 at 0 | p50 at {n} | ratio | p99 at 0 | p99 at {n} |", rows)
+        + f"\nOperators' status, dead letters and gauges of all services: {slowest:.1f} ms at most ({where}).\n"
     )
 
 
@@ -75,14 +71,10 @@ def _statements(found: Mapping[str, Any]) -> str:
     def ms(value: float | None) -> str:
         return "–" if value is None else f"{value:.1f}"
 
-    rows = "".join(
-        f"| {one['service']} | {ms(one['max_ms_at_0'])} | {ms(one['max_ms'])} | {ms(one.get('own_ms'))} | "
-        f"{ms(one['mean_ms_at_0'])} | "
-        f"{ms(one['mean_ms'])} | {one['calls']:,} | `{one['statement'][:90].replace('|', chr(92) + '|')}` |\n"
+    rows = [
+        (one["service"], ms(one["max_ms_at_0"]), ms(one["max_ms"]), ms(one.get("own_ms")), ms(one["mean_ms_at_0"]),
+         ms(one["mean_ms"]), f"{one['calls']:,}", f"`{one['statement'][:90].replace('|', chr(92) + '|')}`")
         for one in found["statements"][:10]
-    )
-    return (
-        "| service | longest at 0, ms | longest, ms | without waits for the disk | mean at 0, ms | mean, ms | calls "
-        "| statement |\n"
-        f"|---|---|---|---|---|---|---|---|\n{rows}"
-    )
+    ]  # fmt: skip
+    head = "| service | longest at 0, ms | longest, ms | without waits for the disk | mean at 0, ms | mean, ms | calls "
+    return table(f"{head}| statement |", rows)

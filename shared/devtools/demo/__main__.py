@@ -7,15 +7,14 @@ BEEGRID_URL=http://… holds the same day on a suite that runs already, e.g. in 
 """
 
 import asyncio
-import os
 import shutil
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import httpx
 from confluent_kafka import KafkaException
+from pydantic_settings import BaseSettings, SettingsConfigDict
 from rich.console import Console
 
 from shared.devtools.demo import live, reconcile
@@ -38,25 +37,16 @@ INVENTED = {
 SETTLE_S = 240.0
 
 
-@dataclass(frozen=True)
-class Options:
-    """What the environment asks for."""
+class Options(BaseSettings):
+    """What the environment asks for: REPORTS, RATE, PORT and KEEP."""
 
-    reports: int
-    per_second: float
-    port: int | None
-    keep: bool
+    model_config = SettingsConfigDict(env_ignore_empty=True)
 
-    @staticmethod
-    def read() -> "Options":
-        """From REPORTS, RATE, PORT and KEEP."""
-        port = os.environ.get("PORT")
-        return Options(
-            reports=int(os.environ.get("REPORTS", "20000")),
-            per_second=float(os.environ.get("RATE", "400")),
-            port=int(port) if port else None,
-            keep=os.environ.get("KEEP", "1") != "0",
-        )
+    reports: int = 20_000
+    rate: float = 400.0
+    """Reports a second."""
+    port: int | None = None
+    keep: bool = True
 
 
 class Interrupted(Exception):
@@ -100,7 +90,7 @@ async def _day(door: Door, options: Options, console: Console) -> bool:
     console.print(f"{len(companies)} 家企业、{riders:,} 名小哥 / companies, riders")
     shop = await gifts.open_shop(door)
     planned = reports.plan(companies, options.reports, list(reports.TEXTS), SEED)
-    streams = Streams(door, companies, planned, options.per_second)
+    streams = Streams(door, companies, planned, options.rate)
     crew = staff.hire(door, await _streets(door))
     finished = asyncio.Event()
     with live.Board(console, len(planned)) as board:
@@ -109,7 +99,7 @@ async def _day(door: Door, options: Options, console: Console) -> bool:
         try:
             await _until_settled(door, board, sending, working)
             taken = await gifts.redeem(door, shop, companies)
-            await _until_quiet(door, board)
+            await _until_quiet(door, board, lambda figures: figures.tally("rewards", "requested") == 0)
             finished.set()
             await working
         finally:
@@ -134,33 +124,30 @@ async def _until_settled(
     door: Door, board: live.Board, sending: "asyncio.Task[reports.Sent]", working: "asyncio.Task[None]"
 ) -> None:
     """Until everything was sent, no case is open and nothing is on its way."""
-    deadline_s: float | None = None
-    quiet = 0
-    while quiet < 2:
+    while not sending.done():
         await asyncio.sleep(live.LOOK_EVERY_S)
-        figures = await live.look(door)
-        board.show(figures)
+        board.show(await live.look(door))
         if working.done():
             working.result()
-        if not sending.done():
-            continue
-        sent = sending.result()
-        deadline_s = deadline_s or clock.monotonic_s() + SETTLE_S
-        settled = figures.lag == figures.outbox == figures.tally("cases", "live") == 0
-        settled = settled and figures.tally("intake", "accepted") >= sent.accepted
-        quiet = quiet + 1 if settled else 0
-        if clock.monotonic_s() > deadline_s:
-            return  # the reconciliation will say what is missing
+    sent = sending.result()
+
+    def settled(figures: live.Figures) -> bool:
+        if working.done():
+            working.result()
+        return figures.tally("cases", "live") == 0 and figures.tally("intake", "accepted") >= sent.accepted
+
+    await _until_quiet(door, board, settled)
 
 
-async def _until_quiet(door: Door, board: live.Board) -> None:
+async def _until_quiet(door: Door, board: live.Board, settled: Callable[[live.Figures], bool]) -> None:
+    """Until nothing is on its way and all is settled at two looks, or too long: the reconciliation says what lacks."""
     deadline_s = clock.monotonic_s() + SETTLE_S
     quiet = 0
     while quiet < 2 and clock.monotonic_s() < deadline_s:
         await asyncio.sleep(live.LOOK_EVERY_S)
         figures = await live.look(door)
         board.show(figures)
-        quiet = quiet + 1 if figures.lag == figures.outbox == figures.tally("rewards", "requested") == 0 else 0
+        quiet = quiet + 1 if settled(figures) and figures.lag == figures.outbox == 0 else 0
 
 
 def elsewhere(target: Target, options: Options, console: Console, stop: threading.Event) -> int:
@@ -202,7 +189,7 @@ def _first(error: BaseException) -> BaseException:
 
 def main() -> int:
     """0: everything reconciles; 1: it doesn't, or a server or service failed; 130: interrupted."""
-    options, console = Options.read(), Console()
+    options, console = Options(), Console()
     stop = stop_on_signals()
     target = target_from_environment()
     if target is not None:

@@ -1,50 +1,20 @@
 """`python -m shared.devtools.gen`: write everything that is generated, or prove with --check that it is current."""
 
 import argparse
+import importlib
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from shared.devtools.gen import (
-    asyncapi,
-    city_systems,
-    dashboards,
-    data_map_doc,
-    deployment,
-    flow,
-    kubernetes,
-    metrics_doc,
-    openapi,
-    problems_doc,
-    prometheus,
-    readme_tables,
-    retention_doc,
-    schemas,
-    services_doc,
-    settings_doc,
-    slo,
-)
 from shared.devtools.gen.files import ROOT, Generated, differences, write
 
-GENERATORS: tuple[Callable[[Path], Generated], ...] = (
-    schemas.generate,
-    asyncapi.generate,
-    flow.generate,
-    city_systems.generate,
-    metrics_doc.generate,
-    settings_doc.generate,
-    openapi.generate,
-    problems_doc.generate,
-    services_doc.generate,
-    retention_doc.generate,
-    data_map_doc.generate,
-    slo.generate,
-    prometheus.generate,
-    dashboards.generate,
-    deployment.generate,
-    readme_tables.generate,
-    # last: it reads what the others write
-    kubernetes.generate,
+# `generate` of each of these modules; kubernetes last, which reads what the others write
+ORDER = (
+    "schemas", "asyncapi", "flow", "city_systems", "metrics_doc", "settings_doc", "openapi", "problems_doc",
+    "services_doc", "retention_doc", "data_map_doc", "slo", "prometheus", "dashboards", "deployment", "readme_tables", "kubernetes",
+)  # fmt: skip
+GENERATORS: tuple[Callable[[Path], Generated], ...] = tuple(
+    importlib.import_module(f"shared.devtools.gen.{name}").generate for name in ORDER
 )
 
 

@@ -66,12 +66,16 @@ change with a release.
 """
 
 
-def _address(topic: AnyTopic) -> str:
-    return PREFIX + topic.name
+def _message_name(topic: AnyTopic, end: str = "") -> str:
+    return topic.model.__name__ + end
 
 
-def _message_name(topic: AnyTopic) -> str:
-    return topic.model.__name__
+def _of(kind: str, name: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/{kind}/{name}"}
+
+
+def _kafka(**binding: object) -> dict[str, Any]:
+    return {"kafka": {**binding, "bindingVersion": KAFKA_BINDING}}
 
 
 def _schemas() -> tuple[dict[type[EventModel], str], dict[str, Any]]:
@@ -102,12 +106,7 @@ def _topic_binding(topic: AnyTopic, address: str, *, dead: bool) -> dict[str, An
     }
     if spec.compaction is not None and not dead:
         told["delete.retention.ms"] = spec.compaction.tombstones_ms
-    return {
-        "topic": address,
-        "partitions": 1 if dead else spec.partitions,
-        "topicConfiguration": told,
-        "bindingVersion": KAFKA_BINDING,
-    }
+    return _kafka(topic=address, partitions=1 if dead else spec.partitions, topicConfiguration=told)
 
 
 def _kept(topic: AnyTopic) -> str:
@@ -128,22 +127,22 @@ def _kept(topic: AnyTopic) -> str:
 
 
 def _channel(topic: AnyTopic, *, dead: bool) -> dict[str, Any]:
-    name = _message_name(topic) + ("DeadLetter" if dead else "")
-    address = _address(topic) + (".dlq" if dead else "")
+    name = _message_name(topic, "DeadLetter" if dead else "")
+    address = PREFIX + topic.name + (".dlq" if dead else "")
     chinese, english = labels.journey(topic.journey)
     channel: dict[str, Any] = {
         "address": address,
         "title": f"{topic.name}.dlq" if dead else topic.name,
         "summary": f"Records of {topic.name} that a service could not use." if dead else topic.summary,
-        "messages": {name: {"$ref": f"#/components/messages/{name}"}},
+        "messages": {name: _of("messages", name)},
         "tags": [
             {"name": str(topic.audience)},
             {"name": f"journey:{topic.journey}", "description": f"{chinese} / {english}"},
         ],
-        "bindings": {"kafka": _topic_binding(topic, address, dead=dead)},
+        "bindings": _topic_binding(topic, address, dead=dead),
     }
     if not dead and _leaves(topic):
-        channel["messages"][f"{name}Gone"] = {"$ref": f"#/components/messages/{name}Gone"}
+        channel["messages"][f"{name}Gone"] = _of("messages", f"{name}Gone")
     if dead:
         channel["tags"] = [{"name": "dead-letter"}, *channel["tags"][1:]]
     else:
@@ -157,7 +156,7 @@ def _channel(topic: AnyTopic, *, dead: bool) -> dict[str, Any]:
             )
         )
     if topic.is_family:
-        channel["parameters"] = {"company": {"$ref": "#/components/parameters/company"}}
+        channel["parameters"] = {"company": _of("parameters", "company")}
     return channel
 
 
@@ -187,8 +186,8 @@ def _message(topic: AnyTopic, reference: str) -> dict[str, Any]:
         "description": topic.model.__doc__ or topic.summary,
         "contentType": "application/json",
         "payload": {"$ref": reference},
-        "traits": [{"$ref": f"#/components/messageTraits/{trait}"}],
-        "bindings": {"kafka": {"key": _key_schema(topic), "bindingVersion": KAFKA_BINDING}},
+        "traits": [_of("messageTraits", trait)],
+        "bindings": _kafka(key=_key_schema(topic)),
         "tags": [{"name": str(topic.audience)}],
         "examples": examples,
     }
@@ -201,40 +200,31 @@ def _leaves(topic: AnyTopic) -> str:
 
 def _gone(topic: AnyTopic) -> dict[str, Any]:
     return {
-        "name": _message_name(topic) + "Gone",
+        "name": _message_name(topic, "Gone"),
         "title": f"{topic.name}: a key leaves",
         "summary": f"A record without a value: {_leaves(topic)}.",
         "payload": {"type": "null"},
-        "traits": [{"$ref": "#/components/messageTraits/cloudEvent"}],
-        "bindings": {"kafka": {"key": _key_schema(topic), "bindingVersion": KAFKA_BINDING}},
+        "traits": [_of("messageTraits", "cloudEvent")],
+        "bindings": _kafka(key=_key_schema(topic)),
         "tags": [{"name": str(topic.audience)}],
     }
 
 
 def _dead_letter(topic: AnyTopic) -> dict[str, Any]:
     return {
-        "name": _message_name(topic) + "DeadLetter",
+        "name": _message_name(topic, "DeadLetter"),
         "title": f"{topic.name}.dlq",
         "summary": f"A record of {topic.name} that could not be used, with the reason.",
         "payload": {"description": f"the original value, byte for byte (empty where there was none), of {topic.name}"},
-        "traits": [{"$ref": "#/components/messageTraits/deadLetter"}],
-        "bindings": {
-            "kafka": {
-                "key": {"type": "string", "description": DEAD_LETTER_KEY},
-                "bindingVersion": KAFKA_BINDING,
-            }
-        },
+        "traits": [_of("messageTraits", "deadLetter")],
+        "bindings": _kafka(key={"type": "string", "description": DEAD_LETTER_KEY}),
         "tags": [{"name": "dead-letter"}],
     }
 
 
-def _group(topic: AnyTopic, service: str) -> str:
-    return f"{PREFIX}{service}.{topic.name.replace('{company}', 'all')}"
-
-
 def _operation(topic: AnyTopic, party: str, action: str, *, dead: bool = False) -> dict[str, Any]:
     channel = stem(topic) + (".dlq" if dead else "")
-    name = _message_name(topic) + ("DeadLetter" if dead else "")
+    name = _message_name(topic, "DeadLetter" if dead else "")
     names = [name, f"{name}Gone"] if _leaves(topic) and not dead else [name]
     chinese, english = labels.party(party)
     words = {"send": "writes", "receive": "reads"}[action]
@@ -247,11 +237,11 @@ def _operation(topic: AnyTopic, party: str, action: str, *, dead: bool = False) 
         "messages": [{"$ref": f"#/channels/{channel}/messages/{one}"} for one in names],
     }
     if action == "receive":
-        group = f"{PREFIX}{OUTSIDE[party]}." if party in OUTSIDE else _group(topic, party)
-        told = {"description": f"any group whose name begins with {group}"} if party in OUTSIDE else {"const": group}
-        operation["bindings"] = {
-            "kafka": {"groupId": {"type": "string", **told}, "bindingVersion": KAFKA_BINDING},
-        }
+        if party in OUTSIDE:
+            group = {"description": f"any group whose name begins with {PREFIX}{OUTSIDE[party]}."}
+        else:
+            group = {"const": f"{PREFIX}{party}.{topic.name.replace('{company}', 'all')}"}
+        operation["bindings"] = _kafka(groupId={"type": "string", **group})
     return operation
 
 
@@ -267,9 +257,8 @@ def _operations() -> dict[str, Any]:
         found[f"{topic.producer}.send.{stem(topic)}"] = _operation(topic, topic.producer, "send")
         for consumer in topic.consumers:
             found[f"{consumer}.receive.{stem(topic)}"] = _operation(topic, consumer, "receive")
-        for consumer in topic.consumers:
-            if consumer not in OUTSIDE:
-                found[f"{consumer}.send.{stem(topic)}.dlq"] = _operation(topic, consumer, "send", dead=True)
+        for consumer in (name for name in topic.consumers if name not in OUTSIDE):
+            found[f"{consumer}.send.{stem(topic)}.dlq"] = _operation(topic, consumer, "send", dead=True)
         if topic.audience is Audience.INBOUND:
             # a company reads why its records were refused
             found[f"{topic.producer}.receive.{stem(topic)}.dlq"] = _operation(
@@ -279,7 +268,7 @@ def _operations() -> dict[str, Any]:
 
 
 def _servers() -> dict[str, Any]:
-    scram = [{"$ref": "#/components/securitySchemes/scram"}]
+    scram = [_of("securitySchemes", "scram")]
     return {
         "production": {
             "host": "kafka.example.org:9093",
@@ -310,8 +299,8 @@ def document(root: Path) -> dict[str, Any]:
         channels[f"{stem(topic)}.dlq"] = _channel(topic, dead=True)
         messages[_message_name(topic)] = _message(topic, references[topic.model])
         if _leaves(topic):
-            messages[f"{_message_name(topic)}Gone"] = _gone(topic)
-        messages[f"{_message_name(topic)}DeadLetter"] = _dead_letter(topic)
+            messages[_message_name(topic, "Gone")] = _gone(topic)
+        messages[_message_name(topic, "DeadLetter")] = _dead_letter(topic)
     return {
         "asyncapi": "3.0.0",
         "id": "urn:beegrid:events",
@@ -336,10 +325,9 @@ def document(root: Path) -> dict[str, Any]:
                 "scram": {
                     "type": "scramSha512",
                     "description": (
-                        "SASL SCRAM-SHA-512. A service's user has the service's name, a company's is "
-                        "`company-<code>`, a "
-                        "city system's `system-<code>`; the groups of the two begin with their user's name and a dot. "
-                        "ACLs follow this document: who sends may write, who receives may read, nothing else."
+                        "SASL SCRAM-SHA-512. A service's user has the service's name, a company's is `company-<code>`, "
+                        "a city system's `system-<code>`; the groups of the two begin with their user's name and a "
+                        "dot. ACLs follow this document: who sends may write, who receives may read, nothing else."
                     ),
                 }
             },

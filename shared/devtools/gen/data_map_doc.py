@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from shared.devtools.gen.files import Generated
+from shared.devtools.gen.files import Generated, table
 from shared.devtools.gen.modules import service_module
 from shared.events.personal import personal_paths
 from shared.events.registry import AnyTopic, topics
@@ -24,8 +24,8 @@ is erased, and what stands outside of this list (backups, the token issuer, comp
 
 Names of riders are in one table, `riders.rider_names`, and on one kind of topic, where their company writes them.
 """
-TABLE_HEAD = "| where | what | why | kept | who sees it | after erasure |\n|---|---|---|---|---|---|\n"
-TOPIC_HEAD = "| topic | field | what | why | kept | who reads it | late, of erased riders |\n" + "|---" * 7 + "|\n"
+TABLE_HEAD = "| where | what | why | kept | who sees it | after erasure |"
+TOPIC_HEAD = "| topic | field | what | why | kept | who reads it | late, of erased riders |"
 
 
 def columns_of(service: str) -> Columns:
@@ -37,28 +37,26 @@ def columns_of(service: str) -> Columns:
 def _section(title: str, columns: Columns, tables: tuple[Table, ...]) -> str:
     kept = {one.name: one.kept for one in tables}
     rows = [
-        f"| `{table}.{name}` | {about.sort} | {about.why} | {kept.get(table, '')} | {about.who} | {about.after} |"
-        for table, named in columns.items()
+        (f"`{of}.{name}`", about.sort, about.why, kept.get(of, ""), about.who, about.after)
+        for of, named in columns.items()
         for name, about in named.items()
         if about is not None
     ]
-    return f"## {title}\n\n{TABLE_HEAD}" + "\n".join(rows) + "\n"
+    return f"## {title}\n\n{table(TABLE_HEAD, rows)}"
 
 
-def _topic_rows(topic: AnyTopic) -> Iterator[str]:
+def _topic_rows(topic: AnyTopic) -> Iterator[tuple[str, ...]]:
     for path, mark in personal_paths(topic.model):
         left = "stays" if mark.erased is ... else "rounded to 10 m" if callable(mark.erased) else "taken out"
         if "{company}" in topic.name:
             left = "the record is refused and not kept"
-        readers = ", ".join(topic.consumers)
-        kept = topic.kept.words
-        yield f"| `{topic.name}` | `{'.'.join(path)}` | {mark.sort} | {mark.why} | {kept} | {readers} | {left} |"
+        names = f"`{topic.name}`", f"`{'.'.join(path)}`"
+        yield *names, mark.sort, mark.why, topic.kept.words, ", ".join(topic.consumers), left
 
 
 def generate(root: Path) -> Generated:
     """Tables of every service, then topics."""
     parts = [HEAD, _section("所有服务 / every service", KIT_COLUMNS, KIT_TABLES)]
     parts += [_section(name, columns_of(name), tables_of(name)) for name in service_names(root)]
-    rows = "\n".join(row for topic in topics() for row in _topic_rows(topic))
-    parts.append(f"## 主题 / topics\n\n{TOPIC_HEAD}{rows}\n")
+    parts.append(f"## 主题 / topics\n\n{table(TOPIC_HEAD, (row for topic in topics() for row in _topic_rows(topic)))}")
     return Generated(files={"docs/data-map.md": "\n".join(parts)})

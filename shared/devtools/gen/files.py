@@ -1,7 +1,7 @@
 """What a generator hands back, and how it is written or compared. Nothing here depends on time or machine."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,12 @@ class Generated:
 def as_json(value: Any) -> str:
     """JSON for a file in the repository: two spaces, Chinese as it is, keys in the given order."""
     return json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+
+
+def table(head: str, rows: Iterable[Sequence[object]]) -> str:
+    """A Markdown table; `head`: its first line, `| this | that |`."""
+    under = "|---" * (head.count("|") - 1) + "|"
+    return "".join(f"{line}\n" for line in (head, under, *(f"| {' | '.join(map(str, row))} |" for row in rows)))
 
 
 def leftovers(root: Path, generated: Generated) -> list[str]:

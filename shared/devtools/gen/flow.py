@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from shared.devtools.gen import labels
-from shared.devtools.gen.files import Generated
+from shared.devtools.gen.files import Generated, table
 from shared.devtools.gen.flow_svg import draw
 from shared.events.registry import AnyTopic
 
@@ -20,22 +20,14 @@ every topic has a dead-letter partner `<topic>.dlq`. Each topic in full, with he
 reads the producer's state from the topic alone ([ADR 0046](adr/0046-a-late-reader-reads-the-state-from-the-topic.md)).
 """
 
-TABLE_HEAD = """\
-| step | topic | key | written by | read by | partitions | kept | who may see it |
-|---|---|---|---|---|---|---|---|
-"""
+TABLE_HEAD = "| step | topic | key | written by | read by | partitions | kept | who may see it |"
 
 
-def _row(topic: AnyTopic) -> str:
+def _row(topic: AnyTopic) -> tuple[object, ...]:
     readers = ", ".join(labels.in_order(set(topic.consumers), labels.parties()))
-    return (
-        f"| {topic.step} | [`{topic.name}`](../shared/events/{_module(topic)}.py) | {topic.key} | {topic.producer} | "
-        f"{readers} | {topic.partitions} | {topic.kept.words} | {topic.audience} |"
-    )
-
-
-def _module(topic: AnyTopic) -> str:
-    return topic.model.__module__.rsplit(".", 1)[-1]
+    contract = f"[`{topic.name}`](../shared/events/{topic.model.__module__.rpartition('.')[2]}.py)"
+    kept = topic.kept.words
+    return topic.step, contract, topic.key, topic.producer, readers, topic.partitions, kept, topic.audience
 
 
 def page(topics: Sequence[AnyTopic]) -> dict[str, str]:
@@ -44,10 +36,9 @@ def page(topics: Sequence[AnyTopic]) -> dict[str, str]:
     for name in dict.fromkeys(topic.journey for topic in topics):
         chinese, english = labels.journey(name)
         of_journey = [topic for topic in topics if topic.journey == name]
-        rows = "\n".join(_row(topic) for topic in of_journey)
         steps = "\n".join(f"{topic.step}. {topic.summary}" for topic in of_journey)
         picture = f"![{chinese} / {english}](flow/{name}.svg)"
-        parts.append(f"## {chinese} / {english}\n\n{picture}\n\n{steps}\n\n{TABLE_HEAD}{rows}\n")
+        parts.append(f"## {chinese} / {english}\n\n{picture}\n\n{steps}\n\n{table(TABLE_HEAD, map(_row, of_journey))}")
         files[f"docs/flow/{name}.svg"] = draw(of_journey)
     return {"docs/flow.md": "\n".join(parts), **files}
 

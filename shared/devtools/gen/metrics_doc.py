@@ -5,7 +5,7 @@ from types import ModuleType
 
 from prometheus_client.metrics import MetricWrapperBase
 
-from shared.devtools.gen.files import Generated
+from shared.devtools.gen.files import Generated, table
 from shared.devtools.gen.modules import service_module
 from shared.kit import metrics as kit_metrics
 from shared.provision.services import service_names
@@ -19,7 +19,7 @@ Every service answers on `/metrics` of its own port. The kit's metrics are the s
 value belongs to is the scrape's label `job` (`beegrid-<service>`). A histogram has `_bucket`, `_sum` and `_count`.
 """
 
-TABLE_HEAD = "| name | type | labels | meaning |\n|---|---|---|---|\n"
+TABLE_HEAD = "| name | type | labels | meaning |"
 
 
 def metrics_of(module: ModuleType) -> list[MetricWrapperBase]:
@@ -31,16 +31,15 @@ def metrics_of(module: ModuleType) -> list[MetricWrapperBase]:
     ]
 
 
-def _row(metric: MetricWrapperBase) -> str:
+def _row(metric: MetricWrapperBase) -> tuple[str, ...]:
     described = next(iter(metric.describe()))
     name = described.name + ("_total" if described.type == "counter" else "")
     labels = ", ".join(f"`{label}`" for label in metric._labelnames) or "–"  # the library has no public accessor
-    return f"| `{name}` | {described.type} | {labels} | {described.documentation} |"
+    return f"`{name}`", described.type, labels, described.documentation
 
 
 def _section(title: str, module: ModuleType) -> str:
-    rows = "\n".join(_row(metric) for metric in metrics_of(module))
-    return f"## {title}\n\n{TABLE_HEAD}{rows}\n"
+    return f"## {title}\n\n{table(TABLE_HEAD, map(_row, metrics_of(module)))}"
 
 
 def generate(root: Path) -> Generated:

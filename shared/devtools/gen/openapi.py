@@ -5,8 +5,10 @@ own process, such as probes.
 """
 
 import base64
+import json
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from shared.provision.services import service_names
 
 FOLDER = "docs/openapi"
 SUITE = "docs/openapi.json"
-_REFERENCE = "#/components/schemas/"
+_REFERENCE = re.compile(r'"#/components/schemas/(\w+)"')
 
 # Nothing is connected to while a document is made; the values only have to be well-formed.
 HARMLESS: dict[str, Any] = {
@@ -60,28 +62,18 @@ def document(name: str) -> dict[str, Any] | None:
     return described
 
 
-def _references(part: Any) -> Iterator[str]:
+def _references(part: Any) -> set[str]:
     """Names of the schemas that a part of a document refers to."""
-    if isinstance(part, dict):
-        if isinstance(found := part.get("$ref"), str) and found.startswith(_REFERENCE):
-            yield found.removeprefix(_REFERENCE)
-        for one in part.values():
-            yield from _references(one)
-    elif isinstance(part, list):
-        for one in part:
-            yield from _references(one)
+    return set(_REFERENCE.findall(json.dumps(part)))
 
 
 def _renamed(part: Any, names: Mapping[str, str]) -> Any:
     """The same with other names of schemas."""
-    if isinstance(part, list):
-        return [_renamed(one, names) for one in part]
-    if not isinstance(part, dict):
-        return part
-    found = {key: _renamed(one, names) for key, one in part.items()}
-    if isinstance(ref := found.get("$ref"), str) and (name := ref.removeprefix(_REFERENCE)) in names:
-        found["$ref"] = _REFERENCE + names[name]
-    return found
+
+    def rename(found: re.Match[str]) -> str:
+        return f'"#/components/schemas/{names.get(found[1], found[1])}"'
+
+    return json.loads(_REFERENCE.sub(rename, json.dumps(part)))
 
 
 def _different(schemas: Mapping[str, Mapping[str, Any]]) -> set[str]:
@@ -92,7 +84,7 @@ def _different(schemas: Mapping[str, Mapping[str, Any]]) -> set[str]:
             kinds.setdefault(name, []).append(schema)
     found = {name for name, all_ in kinds.items() if any(one != all_[0] for one in all_)}
     shared = {name for name, all_ in kinds.items() if len(all_) > 1}
-    while more := {name for name in shared - found if found & set(_references(kinds[name]))}:
+    while more := {name for name in shared - found if found & _references(kinds[name])}:
         found |= more
     return found
 

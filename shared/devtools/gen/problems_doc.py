@@ -9,7 +9,7 @@ from typing import Any
 
 from fastapi.routing import iter_route_contexts
 
-from shared.devtools.gen.files import Generated, as_json
+from shared.devtools.gen.files import Generated, as_json, table
 from shared.devtools.gen.labels import party
 from shared.devtools.gen.modules import service_module
 from shared.devtools.gen.openapi import service_of
@@ -30,8 +30,6 @@ address of a page about it at the front door; `code` is stable, `title` is for p
 refusal, `errors` (of some) lists what was at fault. The status is that of a whole request: the same code may refuse one
 item of a list, or a record from Kafka as the reason of its dead letter, and has no status there.
 
-| code | status | title | services | what to do next |
-|---|---|---|---|---|
 """
 MEANING: Mapping[int, tuple[str, str]] = {
     400: ("请求的写法有误，服务端没有处理。", "The request is not well-formed; nothing was done."),
@@ -99,11 +97,8 @@ def problems(root: Path) -> list[dict[str, Any]]:
         raise ValueError(f"declared twice, differently: {twice}; move it to shared/kit/problems.py")
     if wordless := {one.status for one in services} - MEANING.keys():
         raise ValueError(f"no meaning for the statuses {sorted(wordless)}")
-    return [_entry(one, [] if len(of) == len(names) else of) for one, of in sorted(services.items(), key=_code)]
-
-
-def _code(found: tuple[Problem, list[str]]) -> str:
-    return found[0].code
+    in_order = sorted(services.items(), key=lambda found: found[0].code)
+    return [_entry(one, [] if len(of) == len(names) else of) for one, of in in_order]
 
 
 def _entry(problem: Problem, services: list[str]) -> dict[str, Any]:
@@ -118,13 +113,14 @@ def _entry(problem: Problem, services: list[str]) -> dict[str, Any]:
     }
 
 
-def _row(entry: Mapping[str, Any]) -> str:
+def _row(entry: Mapping[str, Any]) -> tuple[object, ...]:
     title, advice = entry["title"], entry["next"]["en"].replace("|", "\\|")
     services = ", ".join(service["name"] for service in entry["services"]) or "every service"
-    return f"| `{entry['code']}` | {entry['status']} | {title['zh']} / {title['en']} | {services} | {advice} |\n"
+    return f"`{entry['code']}`", entry["status"], f"{title['zh']} / {title['en']}", services, advice
 
 
 def generate(root: Path) -> Generated:
     """The table, and the page's data."""
     found = problems(root)
-    return Generated(files={"docs/problems.md": HEAD + "".join(map(_row, found)), DATA: as_json(found)})
+    page = HEAD + table("| code | status | title | services | what to do next |", map(_row, found))
+    return Generated(files={"docs/problems.md": page, DATA: as_json(found)})

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from shared.devtools.gen.files import Generated
+from shared.devtools.gen.files import Generated, table
 from shared.kit.postgres.retention import KIT_TABLES, Table
 from shared.provision.services import service_names, tables_of
 
@@ -23,12 +23,12 @@ Every table of every schema, how its rows leave it, how long they stay and why. 
 | dropped | a whole day's partition at a time; rows of no day that is there are deleted by age |
 | follows | goes with the row of another table |
 """
-TABLE_HEAD = "| table | one row is | way | kept | why |\n|---|---|---|---|---|\n"
+TABLE_HEAD = "| table | one row is | way | kept | why |"
 
 
 def _section(title: str, tables: tuple[Table, ...]) -> str:
-    rows = "\n".join(f"| `{one.name}` | {one.row} | {one.way} | {one.kept} | {one.why} |" for one in tables)
-    return f"## {title}\n\n{TABLE_HEAD}{rows}\n"
+    rows = ((f"`{one.name}`", one.row, one.way, one.kept, one.why) for one in tables)
+    return f"## {title}\n\n{table(TABLE_HEAD, rows)}"
 
 
 def generate(root: Path) -> Generated:

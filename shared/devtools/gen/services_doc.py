@@ -1,12 +1,14 @@
 """docs/services.md: what each service needs, what it does without, and how it scales."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
-from shared.devtools.gen.files import Generated
+from shared.devtools.gen.files import Generated, table
 from shared.devtools.gen.labels import party
 from shared.devtools.gen.settings_doc import settings_class, variable
 from shared.devtools.kube.routes import paths_of
 from shared.events import registry
+from shared.events.registry import AnyTopic
 from shared.kit.about import Secret
 from shared.kit.settings import KitSettings
 from shared.provision.services import about, in_place, service_names
@@ -23,14 +25,6 @@ Kafka, so more of them may be started at any time, and any may be killed.
 
 A service gets the secrets that are named here, its own passwords and Redis' one: nothing else.
 
-| service | | what it does | at the front door | secrets |
-|---|---|---|---|---|
-"""
-ALL_NEED_HEAD = """\
-## 人人所需 / What all need, and what happens without
-
-| needs | for | without it |
-|---|---|---|
 """
 SECRETS = {Secret.SEALING_KEY: "the sealing key", Secret.PHOTO_STORE: "the object store's"}
 ALL_NEED = (
@@ -46,10 +40,6 @@ ALL_NEED = (
 )  # fmt: skip
 
 
-def _needs() -> str:
-    return "".join(f"| {needs} | {purpose} | {without} |\n" for needs, purpose, without in ALL_NEED)
-
-
 def _partitions(service: str) -> int:
     return max((topic.partitions for topic in registry.consumed_by(service)), default=0)
 
@@ -62,43 +52,46 @@ def _required(service: str) -> str:
     return ", ".join(named) or "–"
 
 
-def _scaling(service: str) -> str:
+def _scaling(service: str) -> tuple[object, ...]:
     said = about(service)
     plan = said.size
+    asks, pods = f"{plan.cpu_m} m, {plan.memory_mi} Mi", f"{plan.pods_min}–{plan.pods_max}"
     connections = settings_class(service).model_fields["postgres_pool_max"].default + 1
-    return (
-        f"| {service} | {party(service)[0]} | {_partitions(service)} | {plan.pods_min}–{plan.pods_max} | "
-        f"{plan.cpu_m} m, {plan.memory_mi} Mi | {connections} | {_required(service)} | {said.limit} |\n"
-    )
+    required = _required(service)
+    return service, party(service)[0], _partitions(service), pods, asks, connections, required, said.limit
 
 
-def _declared(service: str) -> str:
+def _page(service: str) -> str:
+    return f"[{service}](../services/{service}/README.md)"
+
+
+def _declared(service: str) -> tuple[str, ...]:
     said = about(service)
     paths = " ".join(f"`{path}`" for path in paths_of(service))
     secrets = ", ".join(SECRETS[secret] for secret in said.secrets) or "–"
-    return f"| [{service}](../services/{service}/README.md) | {said.zh} | {said.does_en} | {paths} | {secrets} |\n"
+    return _page(service), said.zh, said.does_en, paths, secrets
 
 
-def _traffic(service: str) -> str:
-    reads = "<br>".join(f"`{topic.name}`" for topic in registry.consumed_by(service)) or "–"
-    writes = "<br>".join(f"`{topic.name}`" for topic in registry.produced_by(service)) or "–"
-    return f"| [{service}](../services/{service}/README.md) | {reads} | {writes} |\n"
+def _topics(topics: Iterable[AnyTopic]) -> str:
+    return "<br>".join(f"`{topic.name}`" for topic in topics) or "–"
 
 
 def generate(root: Path) -> Generated:
-    """Three tables: what all need, what some need beside it, what each reads, writes and scales by."""
+    """Tables of what each is for, what all need, what some need beside it, what each reads, writes and scales by."""
     services = service_names(root)
-    own = "".join(
-        f"| {name} | {need.what} | {need.why} | {need.without} |\n" for name in services for need in about(name).needs
-    )
+    own = [(name, need.what, need.why, need.without) for name in services for need in about(name).needs]
+    traffic = [(_page(n), _topics(registry.consumed_by(n)), _topics(registry.produced_by(n))) for n in services]
+    scaling = "| service | | partitions | pods | asks for | connections | own settings required | the limit |"
     parts = [
-        HEAD + "".join(map(_declared, in_place(root))) + "\n" + ALL_NEED_HEAD + _needs(),
-        "## 个别所需 / What some need beside it\n\n| service | needs | for | without it |\n|---|---|---|---|\n" + own,
-        "## 读写 / Reads and writes\n\n| service | reads | writes |\n|---|---|---|\n"
-        + "".join(_traffic(name) for name in services),
+        HEAD + table("| service | | what it does | at the front door | secrets |", map(_declared, in_place(root))),
+        "## 人人所需 / What all need, and what happens without\n",
+        table("| needs | for | without it |", ALL_NEED),
+        "## 个别所需 / What some need beside it\n",
+        table("| service | needs | for | without it |", own),
+        "## 读写 / Reads and writes\n",
+        table("| service | reads | writes |", traffic),
         "## 伸缩 / Scaling\n\nMore pods than the partitions of the busiest topic read nothing; they still serve HTTP "
-        "and take over at once. Connections are the pool's most and the relay's one, per process, by default.\n\n"
-        "| service | | partitions | pods | asks for | connections | own settings required | the limit |\n"
-        "|---|---|---|---|---|---|---|---|\n" + "".join(_scaling(name) for name in services),
+        "and take over at once. Connections are the pool's most and the relay's one, per process, by default.\n",
+        table(scaling, map(_scaling, services)),
     ]
     return Generated(files={"docs/services.md": "\n".join(parts)})

@@ -1,5 +1,6 @@
 """docs/settings.md: every environment variable of every service, from the settings classes."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
-from shared.devtools.gen.files import Generated
+from shared.devtools.gen.files import Generated, table
 from shared.devtools.gen.modules import service_module
 from shared.kit.settings import KitSettings, SealingSettings
 from shared.provision.await_schema import AwaitSettings
@@ -32,7 +33,7 @@ JOBS: tuple[tuple[str, type[BaseSettings], str], ...] = (
     ),
     ("shared.provision.await_schema", AwaitSettings, "A pod's init container: waits for the set-up job."),
 )
-TABLE_HEAD = "| variable | value | default | meaning |\n|---|---|---|---|\n"
+TABLE_HEAD = "| variable | value | default | meaning |"
 
 
 def settings_class(service: str) -> type[BaseSettings]:
@@ -69,31 +70,30 @@ def _default(field: FieldInfo) -> str:
     return "–" if value is None else f"`{value}`"
 
 
-def _rows(owner: type[BaseSettings], names: list[str]) -> str:
-    properties = owner.model_json_schema(by_alias=False)["properties"]
-    definitions = owner.model_json_schema(by_alias=False).get("$defs", {})
+def _table(owner: type[BaseSettings], names: Iterable[str]) -> str:
+    described = owner.model_json_schema(by_alias=False)
     rows = []
     for name in names:
         field = owner.model_fields[name]
-        schema = properties[name]
+        schema = described["properties"][name]
         if "$ref" in schema:
-            schema = definitions[schema["$ref"].rsplit("/", 1)[-1]]
+            schema = described["$defs"][schema["$ref"].rsplit("/", 1)[-1]]
         words = (field.description or "").replace("|", "\\|")
-        rows.append(f"| `{variable(owner, name, field)}` | {_value(schema)} | {_default(field)} | {words} |")
-    return "\n".join(rows)
+        rows.append((f"`{variable(owner, name, field)}`", _value(schema), _default(field), words))
+    return table(TABLE_HEAD, rows)
 
 
 def generate(root: Path) -> Generated:
     """One section for the kit, one a service with settings of its own."""
-    parts = [HEAD, f"## 所有服务 / every service\n\n{TABLE_HEAD}{_rows(KitSettings, list(KitSettings.model_fields))}\n"]
+    parts = [HEAD, f"## 所有服务 / every service\n\n{_table(KitSettings, KitSettings.model_fields)}"]
     sealing = [name for name in SealingSettings.model_fields if name not in KitSettings.model_fields]
     those = ", ".join(name for name in service_names(root) if issubclass(settings_class(name), SealingSettings))
-    parts.append(f"## 封存 / services that seal: {those}\n\n{TABLE_HEAD}{_rows(SealingSettings, sealing)}\n")
+    parts.append(f"## 封存 / services that seal: {those}\n\n{_table(SealingSettings, sealing)}")
     for service in service_names(root):
         owner = settings_class(service)
         own = [name for name in owner.model_fields if name not in SealingSettings.model_fields]
         if own:
-            parts.append(f"## {service}\n\n{TABLE_HEAD}{_rows(owner, own)}\n")
+            parts.append(f"## {service}\n\n{_table(owner, own)}")
     for command, job, words in JOBS:
-        parts.append(f"## {command}\n\n{words}\n\n{TABLE_HEAD}{_rows(job, list(job.model_fields))}\n")
+        parts.append(f"## {command}\n\n{words}\n\n{_table(job, job.model_fields)}")
     return Generated(files={"docs/settings.md": "\n".join(parts)})

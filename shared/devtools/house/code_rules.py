@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from shared.devtools.house.source import Source, dotted, imported, imported_names, sources
+from shared.devtools.house.source import Source, dotted, imported, sources
 
 FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 70
@@ -44,17 +44,10 @@ def city_zone(root: Path) -> Iterator[str]:
     for source in sources(root, "services", "shared"):
         if source.name in ZONE_FILES or source.name.startswith("shared/devtools/"):
             continue
-        names = imported_names(source.tree)
-        for node in ast.walk(source.tree):
-            if not isinstance(node, ast.Call) or not node.args:
-                continue
-            head, _, rest = dotted(node.func).partition(".")
-            full = ".".join(part for part in (names.get(head, ""), rest) if part)
-            fixed = full == "datetime.timezone" or (
-                full == "zoneinfo.ZoneInfo" and isinstance(node.args[0], ast.Constant)
-            )
-            if fixed:
-                yield source.at(node.lineno, "a fixed time zone; take the setting's city_zone")
+        for call in source.calls:
+            full, fixed = source.full(call.func), bool(call.args) and isinstance(call.args[0], ast.Constant)
+            if (full == "datetime.timezone" and call.args) or (full == "zoneinfo.ZoneInfo" and fixed):
+                yield source.at(call.lineno, "a fixed time zone; take the setting's city_zone")
     for folder in ("services", "shared"):
         for path in sorted((root / folder).rglob("*.sql")):
             for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
@@ -66,14 +59,12 @@ def database_clock(root: Path) -> Iterator[str]:
     """A service decides by the database's clock (`work.now`, `database_now`, SQL's `now()`), and says beside each other
     look at a clock what for: a replica whose own is wrong must end, refuse, delete or settle nothing."""
     for source in sources(root, "services", "shared/kit", "shared/known"):
-        names = imported_names(source.tree)
         for node in ast.walk(source.tree):
-            if isinstance(node, ast.Call) and names.get(dotted(node.func)) == UNIT and source.name != UNIT_FILE:
+            if isinstance(node, ast.Call) and source.full(node.func) == UNIT and source.name != UNIT_FILE:
                 yield source.at(node.lineno, "a unit of work by the process's clock; take begin(conn)")
             if not source.name.startswith("services/") or not isinstance(node, ast.Attribute | ast.Name):
                 continue
-            head, _, rest = dotted(node).partition(".")
-            full = ".".join(part for part in (names.get(head, ""), rest) if part)
+            full = source.full(node)
             reason = source.comments.get(node.lineno, "").partition(REASON)[2]
             if full in PROCESS_CLOCKS and isinstance(node.ctx, ast.Load) and not reason.strip():
                 yield source.at(node.lineno, f"{full} without `{REASON} <what for>`; decide by the database's clock")
@@ -87,14 +78,7 @@ def _sql_texts(source: Source) -> Iterator[ast.Constant | ast.JoinedStr]:
             first = node.values[0] if node.values else None
             if isinstance(first, ast.Constant) and SQL.match(str(first.value)):
                 yield node
-        elif (
-            isinstance(node, ast.Constant)
-            and isinstance(node.value, str)
-            and id(node) not in inside
-            and node.lineno not in source.docstrings
-            and SQL.match(node.value)
-        ):
-            yield node
+    yield from (text for text in source.texts if id(text) not in inside and SQL.match(str(text.value)))
 
 
 def _is_store(source: Source) -> bool:
@@ -124,16 +108,10 @@ def parameters(root: Path) -> Iterator[str]:
     """No SQL is written that counts past $9: a value given one place too early is the wrong value and an error to
     nobody. What has more comes from a dataclass (shared/kit/postgres/rows.py), whose text isn't in the source."""
     for source in sources(root, "services", "shared/kit"):
-        for node in ast.walk(source.tree):
-            if (
-                isinstance(node, ast.Constant)
-                and isinstance(node.value, str)
-                and node.lineno not in source.docstrings
-                and (found := COUNTED.search(node.value))
-            ):
-                yield source.at(
-                    node.lineno, f"counts to {found.group()}: let unnest of shared.kit.postgres.rows write them"
-                )
+        for text in source.texts:
+            if found := COUNTED.search(str(text.value)):
+                words = f"counts to {found.group()}: let unnest of shared.kit.postgres.rows write them"
+                yield source.at(text.lineno, words)
 
 
 def sizes(root: Path) -> Iterator[str]:
@@ -183,24 +161,18 @@ def problems_place(root: Path) -> Iterator[str]:
         for line, name in imported(source.tree):
             if name in BARE_REFUSALS and source.name.startswith("services/"):
                 yield source.at(line, f"{name}: refuse with a problem of problems.py")
-        for node in ast.walk(source.tree):
-            if not isinstance(node, ast.Call) or source.path.name in ("problems.py", "refusals.py"):
-                continue
-            if (made := dotted(node.func).rpartition(".")[2]) in ("Problem", "Refusal"):
-                yield source.at(node.lineno, f"makes a {made}: declare the problem in problems.py and call it")
+        for call in source.calls if source.path.name not in ("problems.py", "refusals.py") else ():
+            if (made := dotted(call.func).rpartition(".")[2]) in ("Problem", "Refusal"):
+                yield source.at(call.lineno, f"makes a {made}: declare the problem in problems.py and call it")
 
 
 def suppressed(root: Path) -> Iterator[str]:
     """`suppress(Exception)` says beside itself why it may swallow everything; `except` is ruff's to look at."""
     for source in sources(root, "services", "shared"):
-        for node in ast.walk(source.tree):
-            if (
-                isinstance(node, ast.Call)
-                and dotted(node.func).endswith("suppress")
-                and any(dotted(kind) in BROAD for kind in node.args)
-                and node.lineno not in source.comments
-            ):
-                yield source.at(node.lineno, "suppresses everything without a reason")
+        for call in source.calls:
+            broad = dotted(call.func).endswith("suppress") and any(dotted(kind) in BROAD for kind in call.args)
+            if broad and call.lineno not in source.comments:
+                yield source.at(call.lineno, "suppresses everything without a reason")
 
 
 def reasons(root: Path) -> Iterator[str]:

@@ -48,6 +48,35 @@ class Source:
             if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
         }
 
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """Local name → full name of what the file imports."""
+        names: dict[str, str] = {}
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                names |= {a.asname: a.name for a in node.names if a.asname}
+                names |= {(top := a.name.partition(".")[0]): top for a in node.names if not a.asname}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names |= {a.asname or a.name: f"{node.module}.{a.name}" for a in node.names}
+        return names
+
+    def full(self, node: ast.expr) -> str:
+        """The full name of something imported, or of a part of it; empty for anything else."""
+        head, _, rest = dotted(node).partition(".")
+        return ".".join(part for part in (self.names.get(head, ""), rest) if part)
+
+    @property
+    def calls(self) -> Iterator[ast.Call]:
+        """Every call."""
+        return (node for node in ast.walk(self.tree) if isinstance(node, ast.Call))
+
+    @property
+    def texts(self) -> Iterator[ast.Constant]:
+        """Every text that isn't a docstring."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.lineno not in self.docstrings:
+                yield node
+
     def at(self, line: int, words: str) -> str:
         """A violation."""
         return f"{self.name}:{line}: {words}"
@@ -83,17 +112,3 @@ def imported(tree: ast.Module) -> Iterator[tuple[int, str]]:
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield from ((node.lineno, f"{node.module or ''}.{alias.name}") for alias in node.names)
-
-
-def imported_names(tree: ast.Module) -> dict[str, str]:
-    """Local name → full name of what a file imports."""
-    names: dict[str, str] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names |= {
-                alias.asname or alias.name.split(".")[0]: alias.name if alias.asname else alias.name.split(".")[0]
-                for alias in node.names
-            }
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
-    return names

@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from shared.devtools.house.source import Source, dotted, imported_names, service_folders, sources
+from shared.devtools.house.source import Source, dotted, service_folders, sources
 
 SERVICE = "shared.kit.service.Service"
 READING = "shared.kit.service.Reading"
@@ -25,9 +25,8 @@ def wiring(root: Path) -> Iterator[str]:
         if (path := folder / "app.py").exists():
             yield from _beside_contents(Source(root, path))
     for source in sources(root, "services"):
-        names = imported_names(source.tree)
         for node in ast.walk(source.tree):
-            if isinstance(node, ast.ClassDef) and any(_full(base, names) == SERVICE for base in node.bases):
+            if isinstance(node, ast.ClassDef) and any(source.full(base) == SERVICE for base in node.bases):
                 yield source.at(node.lineno, f"{node.name} is a class of Service: provide what its routes need")
 
 
@@ -43,12 +42,11 @@ def _beside_contents(source: Source) -> Iterator[str]:
 def one_connection(root: Path) -> Iterator[str]:
     """A route that is given a connection takes no second one: in a pool of two, two such routes wait for each other."""
     for source in sources(root, "services"):
-        names = imported_names(source.tree)
         for node in ast.walk(source.tree):
             if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 continue
             arguments = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
-            if any(one.annotation is not None and _full(one.annotation, names) == READING for one in arguments):
+            if any(one.annotation is not None and source.full(one.annotation) == READING for one in arguments):
                 yield from (
                     source.at(part.lineno, f"{node.name} has a reading connection and takes another by .{part.attr}")
                     for part in ast.walk(node)
@@ -69,8 +67,3 @@ def pooled(root: Path) -> Iterator[str]:
             name = dotted(lender.func if isinstance(lender, ast.Call) else lender).rpartition(".")[2]
             if done == "acquire" or (name.strip("_") in ("pool", "pool_of") and done in STATEMENTS):
                 yield source.at(node.lineno, f".{done} of a pool; take begun or reading of {POOL_FILE}")
-
-
-def _full(node: ast.expr, names: dict[str, str]) -> str:
-    head, _, rest = dotted(node).partition(".")
-    return ".".join(part for part in (names.get(head, ""), rest) if part)

@@ -1,31 +1,23 @@
 """Starts servers, prints their addresses, stays until Ctrl-C."""
 
-import argparse
 import logging
 import shlex
 import signal
 import sys
 import threading
-from pathlib import Path
 
 from .errors import InfraError
-from .suite import EVERYTHING, start_infra
+from .suite import start_infra
 
 
 def main() -> int:
     """Returns the exit code: 0 after Ctrl-C or SIGTERM, 1 when a server can't be started or dies."""
-    parser = argparse.ArgumentParser(prog="python -m shared.devtools.infra", description=__doc__)
-    parser.add_argument("--state", type=Path, help="folder that keeps data and addresses from start to start")
-    parser.add_argument("servers", nargs="*", metavar="server", help=", ".join(sorted(EVERYTHING)) + " (default: all)")
-    given = parser.parse_args()
-    if unknown := set(given.servers) - EVERYTHING:
-        parser.error(f"unknown server: {', '.join(sorted(unknown))}")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     stop = threading.Event()
     # Also while starting: an exception in the main thread makes start_infra clean up.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with start_infra(given.state, given.servers or EVERYTHING) as infra:
+        with start_infra() as infra:
             for name, value in infra.environment().items():
                 print(f"export {name}={shlex.quote(value)}")
             print("# ready; Ctrl-C stops", flush=True)

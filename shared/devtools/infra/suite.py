@@ -46,6 +46,16 @@ class Infra:
     guard: Guard | None = None
     _state_lock: IO[str] | None = field(default=None, repr=False)
 
+    def take(self, server: Postgres | Kafka | Valkey) -> None:
+        """Use a server that we have started."""
+        if isinstance(server, Postgres):
+            self.postgres, self.postgres_admin_url = server, server.admin_url
+        elif isinstance(server, Kafka):
+            self.kafka, self.kafka_bootstrap = server, server.bootstrap
+            self.kafka_admin_user, self.kafka_admin_password = server.admin_user, server.admin_password
+        else:
+            self.valkey, self.redis_url = server, server.url
+
     def environment(self) -> dict[str, str]:
         """The variables that make another `start_infra` use these servers."""
         variables = {
@@ -98,11 +108,13 @@ def start_infra(
     infra = _from_environment(want)
     starters: dict[str, Work] = {}
     if "postgres" in want and not infra.postgres_admin_url:
-        starters["postgres"] = lambda guard: _add_postgres(infra, guard, state_dir, postgres_settings)
+        starters["postgres"] = lambda guard: infra.take(start_postgres(guard, state_dir, postgres_settings))
     if "kafka" in want and not infra.kafka_bootstrap:
-        starters["kafka"] = lambda guard: _add_kafka(infra, guard, state_dir, kafka_proxy_port, brief)
+        starters["kafka"] = lambda guard: infra.take(
+            start_kafka(guard, state_dir, proxy_port=kafka_proxy_port, brief=brief)
+        )
     if "valkey" in want and not infra.redis_url:
-        starters["valkey"] = lambda guard: _add_valkey(infra, guard, state_dir)
+        starters["valkey"] = lambda guard: infra.take(start_valkey(guard, state_dir))
     for name, work in (beside(infra) if beside is not None else {}).items():
         starters[name] = partial(_in_turn, starters[name], work) if name in starters else work
     if not starters:
@@ -132,23 +144,6 @@ def _from_environment(want: Collection[str]) -> Infra:
     if "valkey" in want:
         infra.redis_url = os.environ.get(REDIS_URL, "")
     return infra
-
-
-def _add_postgres(infra: Infra, guard: Guard, state: Path | None, settings: Mapping[str, str] | None) -> None:
-    infra.postgres = start_postgres(guard, state, settings)
-    infra.postgres_admin_url = infra.postgres.admin_url
-
-
-def _add_kafka(infra: Infra, guard: Guard, state: Path | None, proxy_port: int | None, brief: bool | None) -> None:
-    infra.kafka = start_kafka(guard, state, proxy_port=proxy_port, brief=brief)
-    infra.kafka_bootstrap = infra.kafka.bootstrap
-    infra.kafka_admin_user = infra.kafka.admin_user
-    infra.kafka_admin_password = infra.kafka.admin_password
-
-
-def _add_valkey(infra: Infra, guard: Guard, state: Path | None) -> None:
-    infra.valkey = start_valkey(guard, state)
-    infra.redis_url = infra.valkey.url
 
 
 def _lock(state_dir: Path) -> IO[str]:

@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 
 from .errors import InfraError
-from .paths import load_access
+from .paths import log_and_access
 from .process import ManagedProcess, ServerSpec
 from .watchdog import Guard
 
@@ -26,23 +26,14 @@ def start_valkey(guard: Guard, state: Path | None = None) -> Valkey:
     Raises InfraError.
     """
     home = guard.temp_folder("valkey")
-    access = load_access(None if state is None else state / "valkey.json", 1)
-    log_file = guard.folder / "valkey.log"
-    if state is not None:
-        (state / "logs").mkdir(parents=True, exist_ok=True)
-        log_file = state / "logs" / "valkey.log"
+    log_file, access = log_and_access("valkey", guard.folder, state, 1)
     port = access.ports[0]
     config = home / "valkey.conf"
     config.touch(mode=0o600)
-    lines = [
-        "bind 127.0.0.1",
-        f"port {port}",
-        f"requirepass {access.password}",
-        'save ""',
-        "appendonly no",
-        f"dir {home}",
-    ]
-    config.write_text("\n".join([*lines, "daemonize no", "maxmemory 256mb", "maxmemory-policy noeviction"]) + "\n")
+    config.write_text(
+        f"bind 127.0.0.1\nport {port}\nrequirepass {access.password}\ndir {home}\n"
+        'save ""\nappendonly no\ndaemonize no\nmaxmemory 256mb\nmaxmemory-policy noeviction\n'
+    )
     spec = ServerSpec(
         name="valkey",
         argv=[str(_program()), str(config)],

@@ -187,7 +187,7 @@ async def test_the_demo_ends_instead_of_waiting(suite: Suite, monkeypatch: pytes
 
     monkeypatch.setattr(demo, "_day", for_ever)
     monkeypatch.setattr(demo, "Door", lambda _target: NoDoor())
-    options = demo.Options(1, 1.0, None, False)
+    options = demo.Options(reports=1, rate=1.0, keep=False)
     killed_from_outside(suite)
     async with asyncio.timeout(5):
         with pytest.raises(InfraError, match="routing has ended"):

@@ -9,6 +9,7 @@ nothing is refused, measured or traced.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from types import ModuleType
 from typing import Any, Protocol, TypeAlias
 from uuid import UUID
@@ -44,16 +45,22 @@ class Came:
     body: dict[str, Any]
 
 
-class Hop(Protocol):
+class Take(Protocol):
+    """Lets a batch take effect in the transaction of `conn`: the rows of its outbox. Raises what Postgres raises."""
+
+    async def __call__(self, conn: Connection, now: datetime, came: Sequence[Came]) -> list[OutboxValues]: ...
+
+
+@dataclass(frozen=True)
+class Hop:
     """One subscription of a service. `topic`: without the installation's prefix."""
 
     service: str
     topic: str
-
-    async def take(self, conn: Connection, now: datetime, came: Sequence[Came]) -> list[OutboxValues]:
-        """Let a batch take effect in the transaction of `conn`; the rows of its outbox. Raises what Postgres raises."""
+    take: Take
 
 
+@cache
 def part(service: str, name: str) -> ModuleType:
     """A module of a service.
 
@@ -73,8 +80,6 @@ def outgoing(topic: str, key: str, version: int, now: datetime, body: dict[str, 
 
 class Routing:
     """A report finds its grid."""
-
-    service, topic = "routing", REPORT_RECEIVED.name
 
     def __init__(self) -> None:
         self._store = part("routing", "store.routes")
@@ -112,8 +117,6 @@ class Routing:
 
 class Cases:
     """A report opens a case; the look for one that it belongs to is made, and its answer ignored."""
-
-    service, topic = "cases", REPORT_ROUTED.name
 
     def __init__(self) -> None:
         self._store, self._domain = part("cases", "store"), part("cases", "domain")
@@ -168,8 +171,6 @@ class Cases:
 class Points:
     """A case's report earns its kind's points: a hold, an entry, a balance, a day's sum."""
 
-    service, topic = "points", CASE_CHANGED.name
-
     def __init__(self) -> None:
         self._ledger, self._cases = part("points", "store.ledger"), part("points", "store.cases")
         self._catalogue = Catalogue.load()
@@ -214,22 +215,15 @@ class Points:
         return 1 if found is None else found.points
 
 
-class Messages:
-    """Held points become a line in the rider's inbox."""
-
-    service, topic = "notifications", ACCOUNT_CHANGED.name
-
-    def __init__(self) -> None:
-        self._store = part("notifications", "store.messages")
-
-    async def take(self, conn: Connection, now: datetime, came: Sequence[Came]) -> list[OutboxValues]:
-        """One statement."""
-        wanted = [
-            (one.body["rider_id"], one.event_id, "points", "report_accepted", _params(one.body), one.occurred_at, None)
-            for one in came
-        ]
-        await conn.execute(self._store.SQL_TELL, ATTEMPTS_ALLOWED, now, *zip(*wanted, strict=True))
-        return []
+async def tell(conn: Connection, now: datetime, came: Sequence[Came]) -> list[OutboxValues]:
+    """Held points become a line in the rider's inbox: one statement."""
+    wanted = [
+        (one.body["rider_id"], one.event_id, "points", "report_accepted", _params(one.body), one.occurred_at, None)
+        for one in came
+    ]
+    store = part("notifications", "store.messages")
+    await conn.execute(store.SQL_TELL, ATTEMPTS_ALLOWED, now, *zip(*wanted, strict=True))
+    return []
 
 
 def _params(body: dict[str, Any]) -> str:
@@ -237,41 +231,25 @@ def _params(body: dict[str, Any]) -> str:
     return orjson.dumps({**params, "report_id": body["source_id"]}).decode()
 
 
-class Reporters:
-    """Notifications remembers who reported a case."""
-
-    service, topic = "notifications", CASE_CHANGED.name
-
-    def __init__(self) -> None:
-        self._store = part("notifications", "store.reporters")
-
-    async def take(self, conn: Connection, now: datetime, came: Sequence[Came]) -> list[OutboxValues]:
-        """One statement."""
-        wanted = [
-            (one.body["case_id"], report["company"], 1, report["rider_id"], report["report_id"])
-            for one in came
-            if (report := one.body["report"])
-        ]
-        await conn.execute(self._store.SQL_ADD, now, *zip(*wanted, strict=True))
-        return []
+async def reporters(conn: Connection, now: datetime, came: Sequence[Came]) -> list[OutboxValues]:
+    """Notifications remembers who reported a case: one statement."""
+    wanted = [
+        (one.body["case_id"], report["company"], 1, report["rider_id"], report["report_id"])
+        for one in came
+        if (report := one.body["report"])
+    ]
+    await conn.execute(part("notifications", "store.reporters").SQL_ADD, now, *zip(*wanted, strict=True))
+    return []
 
 
-class Photos:
-    """Intake remembers where a photographed report's case is; no report of the benchmark has a photo."""
-
-    service, topic = "intake", CASE_CHANGED.name
-
-    def __init__(self) -> None:
-        self._store = part("intake", "store.photos")
-
-    async def take(self, conn: Connection, now: datetime, came: Sequence[Came]) -> list[OutboxValues]:
-        """Two statements."""
-        bodies = [one.body for one in came]
-        entered = [(body["report"]["report_id"], body["case_id"]) for body in bodies]
-        where = [(one.body["case_id"], one.version, one.body["grid_code"]) for one in came]
-        await conn.execute(self._store.SQL_PHOTOS_ENTER_CASES, *zip(*entered, strict=True))
-        await conn.execute(self._store.SQL_PHOTOS_FOLLOW_CASES, *zip(*where, strict=True))
-        return []
+async def photos(conn: Connection, now: datetime, came: Sequence[Came]) -> list[OutboxValues]:
+    """Intake remembers where a photographed report's case is; none of the benchmark has a photo. Two statements."""
+    store = part("intake", "store.photos")
+    entered = [(one.body["report"]["report_id"], one.body["case_id"]) for one in came]
+    where = [(one.body["case_id"], one.version, one.body["grid_code"]) for one in came]
+    await conn.execute(store.SQL_PHOTOS_ENTER_CASES, *zip(*entered, strict=True))
+    await conn.execute(store.SQL_PHOTOS_FOLLOW_CASES, *zip(*where, strict=True))
+    return []
 
 
 def _seen_at(body: Mapping[str, Any]) -> datetime:
@@ -280,4 +258,11 @@ def _seen_at(body: Mapping[str, Any]) -> datetime:
 
 def hops() -> list[Hop]:
     """All subscriptions that an event has in the five services of the benchmark."""
-    return [Routing(), Cases(), Points(), Messages(), Reporters(), Photos()]
+    return [
+        Hop("routing", REPORT_RECEIVED.name, Routing().take),
+        Hop("cases", REPORT_ROUTED.name, Cases().take),
+        Hop("points", CASE_CHANGED.name, Points().take),
+        Hop("notifications", ACCOUNT_CHANGED.name, tell),
+        Hop("notifications", CASE_CHANGED.name, reporters),
+        Hop("intake", CASE_CHANGED.name, photos),
+    ]

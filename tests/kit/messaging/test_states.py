@@ -169,13 +169,15 @@ async def traffic(installation: Installation) -> None:
                 work = await begin(conn)
                 kind = ("courier", "truck")[turn % 2]
                 await riders.register(work, [registration(number, kind) for number in range(20, 60)])
-                if turn < 3:
-                    leaver = await conn.fetchval(
-                        "SELECT rider_id FROM riders WHERE external_id = $1", f"canary-{50 + turn}"
-                    )
+                await insert_outbox(conn, work.rows)
+            if turn < 3:
+                async with pool.acquire() as conn, conn.transaction():
+                    work = await begin(conn)
+                    number = f"canary-{50 + turn}"
+                    leaver = await conn.fetchval("SELECT rider_id FROM riders WHERE external_id = $1", number)
                     assert isinstance(leaver, UUID)
                     await riders.erase(work, erasure, leaver)
-                await insert_outbox(conn, work.rows)
+                    await insert_outbox(conn, work.rows)
             await asyncio.sleep(0.01)
 
 

@@ -1,15 +1,15 @@
 """Topics that keep the latest per key lose all of their records; their producers publish every state once more."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
-from confluent_kafka import OFFSET_END, TopicPartition
-from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
+from confluent_kafka import OFFSET_END, KafkaError, TopicPartition
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
 from services.riders import states as riders_states
 from services.riders import usecases as riders
@@ -124,20 +124,24 @@ def lose(installation: Installation, *lost: AnyTopic) -> None:
     """Take every record off the topics. A broker refuses that where it keeps the latest per key, so it doesn't."""
     cluster = installation.cluster
     admin = connect_admin(cluster.bootstrap, cluster.admin)
-    names = [cluster.topic_prefix + topic.name for topic in lost]
-    for policy in ("delete", "compact"):
-        entry = ConfigEntry("cleanup.policy", policy, incremental_operation=AlterConfigOpType.SET)
-        changes = [ConfigResource(ConfigResource.Type.TOPIC, name, incremental_configs=[entry]) for name in names]
-        for answer in admin.incremental_alter_configs(changes).values():
-            answer.result()
-        if policy == "delete":
-            ends = [
-                TopicPartition(cluster.topic_prefix + topic.name, partition, OFFSET_END)
-                for topic in lost
-                for partition in range(topic.partitions)
-            ]
-            for done in admin.delete_records(ends).values():
-                done.result()
+    names = {cluster.topic_prefix + topic.name: topic.partitions for topic in lost}
+    _clean_by(admin, names, "delete")
+    ends = [TopicPartition(name, partition, OFFSET_END) for name, most in names.items() for partition in range(most)]
+    until_s = clock.monotonic_s() + SETTLE_S
+    while ends:  # the broker hears of the other policy a little later
+        answers = admin.delete_records(ends)
+        refused = {place: error for place, done in answers.items() if (error := done.exception(30)) is not None}
+        assert {error.args[0].code() for error in refused.values()} <= {KafkaError.POLICY_VIOLATION}
+        assert clock.monotonic_s() < until_s
+        ends = list(refused)
+    _clean_by(admin, names, "compact")
+
+
+def _clean_by(admin: AdminClient, names: Iterable[str], policy: str) -> None:
+    entry = ConfigEntry("cleanup.policy", policy, incremental_operation=AlterConfigOpType.SET)
+    changes = [ConfigResource(ConfigResource.Type.TOPIC, name, incremental_configs=[entry]) for name in names]
+    for answer in admin.incremental_alter_configs(changes).values():
+        answer.result()
 
 
 def versions(installation: Installation, topic: AnyTopic) -> dict[str, list[int]]:
@@ -165,13 +169,15 @@ async def traffic(installation: Installation) -> None:
                 work = await begin(conn)
                 kind = ("courier", "truck")[turn % 2]
                 await riders.register(work, [registration(number, kind) for number in range(20, 60)])
-                if turn < 3:
-                    leaver = await conn.fetchval(
-                        "SELECT rider_id FROM riders WHERE external_id = $1", f"canary-{50 + turn}"
-                    )
+                await insert_outbox(conn, work.rows)
+            if turn < 3:
+                async with pool.acquire() as conn, conn.transaction():
+                    work = await begin(conn)
+                    number = f"canary-{50 + turn}"
+                    leaver = await conn.fetchval("SELECT rider_id FROM riders WHERE external_id = $1", number)
                     assert isinstance(leaver, UUID)
                     await riders.erase(work, erasure, leaver)
-                await insert_outbox(conn, work.rows)
+                    await insert_outbox(conn, work.rows)
             await asyncio.sleep(0.01)
 
 
@@ -205,7 +211,7 @@ async def the_states_are_reached(installation: Installation) -> None:
     wanted = await of_producers(installation)
     async with schema(installation, "routing") as pool:
         wanted["areas"] = await rows(pool, SQL_AREAS)
-    assert len(wanted["erased"]) == 15 and len(wanted["areas"]) > 30
+    assert len(wanted["erased"]) >= 12 and len(wanted["areas"]) > 30
     service = newcomer(installation)
     async with running(service):
         assert await known_after_reading(service) == wanted

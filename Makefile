@@ -25,19 +25,15 @@ install: .venv/.installed ## packages from the lock file
 
 demo: install ## the main job: a city's day on real Kafka, Postgres and Redis (KEEP=0 ends after the reconciliation)
 	@KEEP=$(KEEP) exec $(RUN) shared.devtools.demo
-
 up: install ## the suite alone, empty, in the foreground; its state stays in .beegrid/
 	@exec $(RUN) shared.devtools.up
 
 env: install ## secrets for docker compose, into .env (keeps what is there); says what would keep it from starting
 	@exec $(RUN) shared.devtools.compose_env $(if $(ANYWAY),--anyway)
-
 upgrade: install ## the containers' services one after another on a new image, under requests (BUILD=0: it is there)
 	@exec $(RUN) shared.devtools.containers.upgrade $(if $(filter 0,$(BUILD)),--no-build)
-
 rotate: install ## a new password for a server of docker compose: NAME=POSTGRES_PASSWORD or KAFKA_ADMIN_PASSWORD
 	@exec $(RUN) shared.devtools.containers.rotate $(NAME)
-
 compose-check: install ## docker-compose.yml in a real engine, from nothing to the demo's end (says so where there is none)
 	@exec $(RUN) shared.devtools.containers.check
 
@@ -46,7 +42,6 @@ test: install ## all tests on real servers, two files at a time (ARGS=… for so
 
 check: install ## style, types, layers, contracts, generated files, migrations
 	@exec $(RUN) shared.devtools.check
-
 service: install ## a new service that runs and passes all checks: NAME=stations (and ZH=驿站)
 	@exec $(RUN) shared.devtools.new_service $(NAME) $(if $(ZH),--zh $(ZH))
 

@@ -69,7 +69,7 @@ LOST = """\
 .env is gone or has lost secrets that volumes of this project were made with:
   {lost}
 Put the former .env back: nothing else gives these volumes' content back. To begin again without it:
-  docker compose -p {project} --project-directory / down --volumes     # removes all data
+  docker compose -p {project} down --volumes     # by the name alone; it removes all data
 Or keep the volumes with new secrets all the same: make env ANYWAY=1"""
 
 

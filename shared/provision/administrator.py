@@ -9,7 +9,7 @@ import sys
 
 from confluent_kafka import KafkaException
 
-from shared.provision.kafka import KafkaAdmin, set_password
+from shared.provision.kafka import KafkaAdmin, connect_admin, set_passwords
 
 
 def main() -> int:
@@ -21,7 +21,7 @@ def main() -> int:
         print(f"{missing.args[0]} isn't set", file=sys.stderr)
         return 78
     try:
-        set_password(bootstrap, KafkaAdmin(user, old), user, new)
+        set_passwords(connect_admin(bootstrap, KafkaAdmin(user, old)), {user: new})
     except (KafkaException, TimeoutError) as error:
         print(str(error), file=sys.stderr)
         return 1

@@ -189,7 +189,7 @@ def provision_kafka(
     client = connect_admin(bootstrap, admin)
     changes = Changes()
     _topics(client, list(_wanted_topics(prefix, topics)), replication_factor, changes)
-    _users(client, {user_prefix + name: password for name, password in users.items()})
+    set_passwords(client, {user_prefix + name: password for name, password in users.items()})
     wanted = {f"User:{user_prefix}{spec.user}": set(_bindings(spec, prefix, user_prefix)) for spec in acls}
     _rights(client, prefix, wanted, changes)
     set_quotas(bootstrap, admin, {user_prefix + spec.user: spec.quota for spec in acls if spec.quota is not None})
@@ -219,7 +219,7 @@ def delete_topics(bootstrap: str, admin: KafkaAdmin, prefix: str, user_prefix: s
         if leaving:
             # Not deleted: once a SCRAM user has been deleted, nobody could log in after the broker's next start (Kafka
             # 4.3.1; tests/tools/infra restarts one after this function). An unknown password locks a user out as well.
-            _users(client, {name: secrets.token_urlsafe(32) for name in leaving})
+            set_passwords(client, {name: secrets.token_urlsafe(32) for name in leaving})
     return names
 
 
@@ -308,7 +308,8 @@ def _differing(client: AdminClient, topics: Sequence[NewTopic]) -> list[ConfigRe
     return changed
 
 
-def _users(client: AdminClient, users: Mapping[str, str]) -> None:
+def set_passwords(client: AdminClient, users: Mapping[str, str]) -> None:
+    """By user; former ones end. Raises confluent_kafka.KafkaException, TimeoutError."""
     if not users:
         return
     strength = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, SCRAM_ITERATIONS)
@@ -317,11 +318,6 @@ def _users(client: AdminClient, users: Mapping[str, str]) -> None:
     ]
     _wait(client.alter_user_scram_credentials(upserts))
     _until(lambda: set(users) <= scram_users(client), "users")
-
-
-def set_password(bootstrap: str, admin: KafkaAdmin, user: str, password: str) -> None:
-    """Give a user another password; the former one ends. Raises confluent_kafka.KafkaException, TimeoutError."""
-    _users(connect_admin(bootstrap, admin), {user: password})
 
 
 def scram_users(client: AdminClient) -> set[str]:

@@ -45,7 +45,7 @@ class Seen:
         return sum(count for status, count in self.statuses.items() if status >= 500) + self.broken.total()
 
     def __str__(self) -> str:
-        kinds = {**self.statuses, **self.broken}
+        kinds = {str(kind): count for kind, count in (*self.statuses.items(), *self.broken.items())}
         return f"{self.failed} of {self.all} requests failed {kinds}, slowest {self.slowest_s:.1f} s"
 
 

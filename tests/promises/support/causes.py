@@ -99,10 +99,14 @@ GROUPS: tuple[tuple[Cause, ...], ...] = (
 )
 
 
+# Rules about servers and operators of a cluster, which isn't here: promtool alone raises them (ops/prometheus/tests).
+IN_A_CLUSTER = "servers.yml"
+
+
 def unseen(root: Path = ROOT) -> list[str]:
     """Alerting rules that no cause raises, and alerts of causes that no rule defines; in words, for a test."""
     seen = {alert for group in GROUPS for cause in group for alert in cause.alerts}
-    wanted = rules(root)
+    wanted = rules(root, but=IN_A_CLUSTER)
     return [
         *sorted(f"no cause raises {rule}" for rule in wanted if not any(_is_of(alert, rule) for alert in seen)),
         *sorted(f"no rule defines {alert}" for alert in seen if not any(_is_of(alert, rule) for rule in wanted)),

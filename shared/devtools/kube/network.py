@@ -24,7 +24,9 @@ class Party:
     def peer(self) -> Yaml:
         """In a policy's words."""
         if self.outside:
-            return {"ipBlock": {"cidr": self.outside[0], "except": list(self.outside[1:])}}
+            # without an empty `except`: the server drops it, and every further apply would change the policy
+            excepted = {"except": list(self.outside[1:])} if self.outside[1:] else {}
+            return {"ipBlock": {"cidr": self.outside[0], **excepted}}
         peer: Yaml = {}
         if self.namespace:
             peer["namespaceSelector"] = {"matchLabels": {"kubernetes.io/metadata.name": self.namespace}}

@@ -8,12 +8,14 @@ from pathlib import Path
 
 from shared.devtools.gen.files import ROOT
 from shared.devtools.kube_check import (
+    again,
     commands,
     compose,
     given,
     house,
     image,
     kafka_names,
+    operators,
     schemas,
     secret_names,
     variables,
@@ -44,6 +46,8 @@ def manifests(root: Path, crds: Path) -> list[str]:
             secret_names.check(objects, root),
             list(given.of_manifests(objects)),
             kafka_names.check(objects),
+            operators.check(objects),
+            again.check(objects),
             commands.check(objects, root) if name == "production" else (),
         )
         found += [f"{name}: {sentence}" for sentences in checks for sentence in sentences]

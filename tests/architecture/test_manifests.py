@@ -236,7 +236,7 @@ def test_policies_that_are_declared_too_wide_are_found(kind: list[Yaml], monkeyp
     monkeypatch.setattr(network, "PROMETHEUS", network.Party("monitoring", namespace="monitoring"))
     kind[:] = [one for one in kind if one["kind"] != "NetworkPolicy"] + network.policies(service_names(ROOT))
     found = ways.check(kind, ROOT)
-    assert len(found) == 2, found  # services and Postgres
+    assert len(found) == 4, found  # services, Postgres, Kafka and its own operators
     assert all("lets in every pod of" in sentence for sentence in found)
 
 

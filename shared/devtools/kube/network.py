@@ -125,6 +125,8 @@ def ways(services: Iterable[str]) -> list[Way]:
         Way(POSTGRES, POSTGRES, (plan.POSTGRES_PORT, 8000), "replication"),
         Way(CNPG, POSTGRES, (plan.POSTGRES_PORT, 8000), "the operator"),
         Way(PROMETHEUS, POSTGRES, (9187,), "metrics"),
+        Way(PROMETHEUS, KAFKA, (plan.KAFKA_METRICS_PORT,), "metrics"),
+        Way(PROMETHEUS, KAFKA_OPERATOR, (8080, 8081), "metrics"),
         Way(POSTGRES, ANYWHERE, (443, 6443), "the API server; backups to the object store"),
     ]
     for name in services:

@@ -18,6 +18,8 @@ TOPIC_PREFIX = "beegrid."
 KAFKA, POSTGRES, VALKEY = "beegrid", "beegrid-postgres", "beegrid-valkey"
 KAFKA_PORT, POSTGRES_PORT, VALKEY_PORT, OTLP_PORT = 9093, 5432, 6379, 4318
 KAFKA_OUTSIDE_PORT = 9094
+# Strimzi's, of its JMX exporter
+KAFKA_METRICS_PORT = 9404
 NAMESPACE = "beegrid"
 # Of the overlays' Gateway
 GATEWAY = "beegrid"
@@ -25,6 +27,8 @@ GATEWAY = "beegrid"
 KAFKA_BOOTSTRAP = f"{KAFKA}-kafka-bootstrap.{NAMESPACE}.svc:{KAFKA_PORT}"
 # What KEDA speaks with Kafka, whose fourth version refuses anything older than 2.1; KEDA's own default is 1.0.0
 KAFKA_PROTOCOL = "2.8.0"
+# Who stays where there isn't room for all (k8s/base/priorities.yaml)
+DATA_FIRST, SERVICES_FIRST = "beegrid-data", "beegrid-services"
 # The operator's pod (k8s/components/toolbox) and the user with which it administers Kafka
 TOOLBOX, KAFKA_ADMIN = "toolbox", "beegrid-admin"
 PART_OF = {"app.kubernetes.io/part-of": "beegrid"}

@@ -54,6 +54,7 @@ def pod_basics(account_name: str) -> Yaml:
         "serviceAccountName": account_name,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
+        "priorityClassName": plan.SERVICES_FIRST,
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": plan.USER,

@@ -16,9 +16,11 @@ from shared.devtools.kube_check import (
     image,
     kafka_names,
     operators,
+    production,
     schemas,
     secret_names,
     variables,
+    watched,
     ways,
 )
 from shared.devtools.kube_check.render import RenderError, overlays, whole
@@ -48,6 +50,8 @@ def manifests(root: Path, crds: Path) -> list[str]:
             kafka_names.check(objects),
             operators.check(objects),
             again.check(objects),
+            watched.check(objects),
+            production.check(objects) if name.startswith("production") else (),
             commands.check(objects, root) if name == "production" else (),
         )
         found += [f"{name}: {sentence}" for sentences in checks for sentence in sentences]

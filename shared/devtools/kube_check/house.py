@@ -123,9 +123,34 @@ def complete(objects: Sequence[Yaml]) -> Iterator[str]:
 def backed_up(objects: Sequence[Yaml]) -> Iterator[str]:
     """In-tree backups need the barman-cloud programs, which only the `system` flavour of the image has."""
     for one in of_kind(objects, "Cluster"):
-        flavour = one["spec"]["imageName"].rpartition(":")[2].split("-")[1:2]
+        flavour = one["spec"]["imageName"].partition("@")[0].rpartition(":")[2].split("-")[1:2]
         if one["spec"].get("backup", {}).get("barmanObjectStore") and flavour != ["system"]:
             yield f"{name_of(one)}: barmanObjectStore needs a `system` image, not {one['spec']['imageName']}"
+
+
+def ranked(objects: Sequence[Yaml]) -> Iterator[str]:
+    """Where there isn't room for all, data stays before services, and both before what has no class."""
+    values = {one["metadata"]["name"]: one["value"] for one in of_kind(objects, "PriorityClass")}
+    if not values.get(plan.DATA_FIRST, 0) > values.get(plan.SERVICES_FIRST, 0) > 0:
+        yield f"PriorityClass/{plan.DATA_FIRST}: must be above {plan.SERVICES_FIRST}, and that above 0"
+    for who, wanted, found in _ranks(objects):
+        if found != wanted:
+            yield f"{who}: priorityClassName must be {wanted}, not {found}"
+
+
+def _ranks(objects: Sequence[Yaml]) -> Iterator[tuple[str, str, str | None]]:
+    """Everything that becomes pods: who, the class that it needs, the one that it has."""
+    for one, pod in pods(objects):
+        keeps = bool(one["spec"].get("volumeClaimTemplates"))
+        yield name_of(one), plan.DATA_FIRST if keeps else plan.SERVICES_FIRST, pod.get("priorityClassName")
+    for one in of_kind(objects, "KafkaNodePool"):
+        pool = one["spec"].get("template", {}).get("pod", {})
+        yield name_of(one), plan.DATA_FIRST, pool.get("priorityClassName")
+    for one in of_kind(objects, "Kafka"):
+        operators = one["spec"]["entityOperator"].get("template", {}).get("pod", {})
+        yield f"{name_of(one)}: entityOperator", plan.DATA_FIRST, operators.get("priorityClassName")
+    for one in of_kind(objects, "Cluster"):
+        yield name_of(one), plan.DATA_FIRST, one["spec"].get("priorityClassName")
 
 
 RULES: tuple[Rule, ...] = (
@@ -136,6 +161,7 @@ RULES: tuple[Rule, ...] = (
     without_tools,
     complete,
     backed_up,
+    ranked,
 )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from shared.devtools.kube import plan
 from shared.devtools.kube_check.render import Yaml, containers, name_of, of_kind, pods
+from shared.devtools.kube_check.watched import of_others
 from shared.events.registry import AnyTopic
 
 # The words of KEDA's Kafka scaler; anything else fails in the operator's log only.
@@ -18,7 +19,7 @@ def check(objects: Sequence[Yaml]) -> list[str]:
         *triggers(objects),
         *sasl(objects),
         *bootstrap(objects),
-        *scraped(objects),
+        *scraped([one for one in objects if not of_others(one)]),
         *outside(objects),
         *administered(objects),
     ]

@@ -155,6 +155,8 @@ def unread(objects: Sequence[Yaml]) -> Iterator[str]:
         for port in pod["containers"][0]["ports"]
     }
     for one in of_kind(objects, "PodMonitor"):
+        if one["spec"]["selector"]["matchLabels"].items() != plan.SERVICE_LABEL.items():
+            continue
         for endpoint in one["spec"]["podMetricsEndpoints"]:
             if (endpoint.get("port"), plan.METRICS_PORT) not in ports:
                 yield f"{name_of(one)}: asks on {endpoint.get('port')}, and policies open {plan.METRICS_PORT} to it"

@@ -34,6 +34,13 @@ class KitSettings(BaseSettings):
         le=5_000,
         description="how often a member of a group reports: so soon it hears of a new share-out",
     )
+    kafka_session_ms: int = Field(
+        15_000,
+        ge=6_000,
+        le=300_000,
+        description="how long a member of a group may be silent before others get its partitions; longer where members "
+        "are static: a pod must come back within it",
+    )
     topic_prefix: str = Field("beegrid.", description="before every topic and group name")
     redis_url: SecretStr = Field(description="redis://… for rate limits and caches; may be flushed at any time")
     http_host: str = "127.0.0.1"

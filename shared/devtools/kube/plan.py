@@ -18,6 +18,10 @@ TOPIC_PREFIX = "beegrid."
 KAFKA, POSTGRES, VALKEY = "beegrid", "beegrid-postgres", "beegrid-valkey"
 KAFKA_PORT, POSTGRES_PORT, VALKEY_PORT, OTLP_PORT = 9093, 5432, 6379, 4318
 KAFKA_OUTSIDE_PORT = 9094
+# Of the component object-store
+OBJECTS_PORT = 3900
+# Secrets of a city that has a mail server or a proxy, with the key `url`
+MAIL_SECRET, PROXY_SECRET = "beegrid-mail-gateway", "beegrid-outbound-proxy"
 NAMESPACE = "beegrid"
 # Of the overlays' Gateway
 GATEWAY = "beegrid"

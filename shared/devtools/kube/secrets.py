@@ -66,7 +66,9 @@ def made_by_operators() -> dict[str, set[str]]:
 def given_by_the_city() -> dict[str, set[str]]:
     """Secrets that a city brings itself."""
     keys = {"access_key", "secret_key"}
-    return {"beegrid-photo-store": keys, "beegrid-backup-store": keys, "beegrid-front-door": {"tls.crt", "tls.key"}}
+    urls = {plan.MAIL_SECRET: {"url"}, plan.PROXY_SECRET: {"url"}}
+    stores = {"beegrid-photo-store": keys, "beegrid-backup-store": keys}
+    return {**stores, **urls, "beegrid-front-door": {"tls.crt", "tls.key"}}
 
 
 def manifest(name: str, data: dict[str, str]) -> Yaml:

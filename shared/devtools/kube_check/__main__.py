@@ -14,6 +14,8 @@ from shared.devtools.kube_check import (
     house,
     image,
     kafka_names,
+    leaving,
+    networks,
     schemas,
     secret_names,
     variables,
@@ -25,7 +27,7 @@ from shared.devtools.kube_check.render import RenderError, overlays, whole
 def manifests(root: Path, crds: Path) -> list[str]:
     """All checks of every overlay. Without schemas for a kind it says so, and that is a finding where CI is set."""
     known = schemas.read_crds(crds) if crds.is_dir() else {}
-    found, unknown = [], set()
+    found, unknown = leaving.check(root), set()
     if not overlays(root):
         return ["k8s/overlays: there is none"]
     for name, rendered in whole(root):
@@ -40,6 +42,7 @@ def manifests(root: Path, crds: Path) -> list[str]:
             wrong,
             house.check(objects),
             ways.check(objects, root),
+            networks.check(objects, root, name.split()[0]),
             variables.of_manifests(objects),
             secret_names.check(objects, root),
             list(given.of_manifests(objects)),

@@ -23,7 +23,11 @@ class KitSettings(BaseSettings):
     kafka_username: str = Field(description="SCRAM-SHA-512 user of the service")
     kafka_password: SecretStr = Field(description="password of that user")
     kafka_security: Literal["SASL_PLAINTEXT", "SASL_SSL"] = "SASL_PLAINTEXT"
-    kafka_ca_file: str | None = Field(None, description="CA certificate for SASL_SSL")
+    kafka_ca_file: str | None = Field(
+        None,
+        description="CA certificates for SASL_SSL, read again when the file changes; `ca-2026-….crt` beside `ca.crt` are "
+        "former ones, which are trusted too",
+    )
     kafka_instance_id: str | None = Field(
         None,
         description="static group membership: only a name that survives a restart",

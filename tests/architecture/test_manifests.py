@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from shared.devtools.gen.files import ROOT
-from shared.devtools.kube import network, plan, routes
+from shared.devtools.kube import network, plan, routes, secrets
 from shared.devtools.kube_check import __main__ as kube_check
 from shared.devtools.kube_check import house, kafka_names, networks, schemas, secret_names, variables, ways
 from shared.devtools.kube_check.render import Yaml
@@ -120,6 +120,18 @@ def slow_to_be_missed(o: list[Yaml]) -> None:
     container(o, "cases")["env"].append({"name": "BEEGRID_KAFKA_SESSION_MS", "value": "45000"})
 
 
+def prunable(o: list[Yaml]) -> None:
+    del one(o, "Cluster", "beegrid-postgres")["metadata"]["annotations"]
+
+
+def nobody_s_topic(o: list[Yaml]) -> None:
+    del one(o, "KafkaTopic", "beegrid.inbound.suda.reports.v1.dlq")["metadata"]["labels"]["beegrid.dev/company"]
+
+
+def nobody_s_user(o: list[Yaml]) -> None:
+    one(o, "KafkaUser", "system-dispatch-center")["metadata"]["labels"]["beegrid.dev/system"] = "dispatch"
+
+
 HOUSE: list[tuple[Callable[[list[Yaml]], None], str]] = [
     (same_probe, "three questions"),
     (no_probe, "three questions"),
@@ -139,6 +151,9 @@ HOUSE: list[tuple[Callable[[list[Yaml]], None], str]] = [
     (tools_image, "cases: service: a cluster has no tools"),
     (no_user, "KafkaUser/cases: missing"),
     (unlabelled, "Cluster/beegrid-postgres: has no label app.kubernetes.io/part-of=beegrid"),
+    (prunable, "Cluster/beegrid-postgres: may be pruned, without argocd.argoproj.io/sync-options"),
+    (nobody_s_topic, "inbound.suda.reports.v1.dlq: has no label beegrid.dev/company=suda"),
+    (nobody_s_user, "KafkaUser/system-dispatch-center: has no label beegrid.dev/system=dispatch-center"),
     (slow_to_be_missed, "Deployment/cases: 45000 ms of idle partitions after each death, and no static member"),
 ]
 
@@ -382,6 +397,21 @@ def test_a_front_door_that_writes_down_addresses_is_found(kind: list[Yaml]) -> N
 def test_a_secret_that_nobody_makes_is_found(kind: list[Yaml]) -> None:
     variable(kind, "cases", "POSTGRES_PASSWORD")["valueFrom"]["secretKeyRef"]["name"] = "case-postgres"
     assert secret_names.check(kind, ROOT) == ["Deployment/cases: nobody makes the Secret case-postgres"]
+
+
+def test_no_label_that_prunes_the_suite_takes_what_is_made_once(rendered: dict[str, list[Yaml]]) -> None:
+    """`kubectl apply --prune -l` takes what was applied and has a label of the manifests; without the sealing key all
+    that it seals is lost."""
+    labels = {item for objects in rendered.values() for o in objects for item in o["metadata"]["labels"].items()}
+    fresh = [secrets.manifest(name, data) for name, data in {**secrets.made_here(), **secrets.object_store()}.items()]
+    assert "beegrid-sealing" in {made["metadata"]["name"] for made in fresh}
+    for made in fresh:
+        assert not labels & made["metadata"]["labels"].items()
+        assert plan.KEPT.items() <= made["metadata"]["annotations"].items()
+    readme = (ROOT / "k8s/README.md").read_text(encoding="utf-8")
+    piped = [line for line in readme.splitlines() if "kube.secrets" in line and "kubectl" in line]
+    assert piped
+    assert all("kubectl create -f -" in line or "apply --server-side" in line for line in piped)
 
 
 def test_every_kind_has_a_schema_and_keeps_it(

@@ -31,6 +31,14 @@ KAFKA_BOOTSTRAP = f"{KAFKA}-kafka-bootstrap.{NAMESPACE}.svc:{KAFKA_PORT}"
 KAFKA_PROTOCOL = "2.8.0"
 # The operator's pod (k8s/components/toolbox) and the user with which it administers Kafka
 TOOLBOX, KAFKA_ADMIN = "toolbox", "beegrid-admin"
+# Of what no tool may take away because it isn't, or is no longer, among the manifests: Argo CD, Flux and Helm in turn.
+# `kubectl apply --prune` takes what has the label below and was applied, so what is made once has neither.
+KEPT = {
+    "argocd.argoproj.io/sync-options": "Prune=false,Delete=false",
+    "kustomize.toolkit.fluxcd.io/prune": "disabled",
+    "helm.sh/resource-policy": "keep",
+}
+MADE_ONCE = {"beegrid.dev/made": "once"}
 PART_OF = {"app.kubernetes.io/part-of": "beegrid"}
 # What a ScaledObject goes by: lag, or cpu where a service has no topic yet
 SCALED_BY = "beegrid.dev/scaled-by"

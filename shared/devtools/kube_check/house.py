@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from shared.devtools.kube import plan
+from shared.devtools.kube import messaging, plan
 from shared.devtools.kube_check.render import Yaml, containers, is_service, name_of, of_kind, pods
 from shared.devtools.kube_check.variables import values_of
 from shared.kit.settings import KitSettings
 from shared.provision.services import service_names
+from shared.provision.topology import INBOUND
 
 Rule = Callable[[Sequence[Yaml]], Iterator[str]]
 RESERVED_CONNECTIONS = 20
@@ -161,6 +162,28 @@ def whole(objects: Sequence[Yaml]) -> Iterator[str]:
             yield f"{name_of(one)}: has no label {', '.join(f'{key}={value}' for key, value in plan.PART_OF.items())}"
 
 
+def kept(objects: Sequence[Yaml]) -> Iterator[str]:
+    """What has data in it says to every tool that it stays."""
+    for one in of_kind(objects, "Namespace", "Kafka", "KafkaNodePool", "Cluster"):
+        if missing := sorted(plan.KEPT.items() - one["metadata"].get("annotations", {}).items()):
+            yield f"{name_of(one)}: may be pruned, without {missing[0][0]}: {missing[0][1]}"
+
+
+def leaving(objects: Sequence[Yaml]) -> Iterator[str]:
+    """A company's and a city system's own objects have its code as a label, by which they are taken away."""
+    inbound = plan.TOPIC_PREFIX + INBOUND
+    for one in of_kind(objects, "KafkaUser", "KafkaTopic"):
+        name, labels = one["metadata"]["name"], one["metadata"].get("labels", {})
+        for beginning, label, end in (
+            ("company-", messaging.COMPANY, None),
+            (inbound, messaging.COMPANY, "."),
+            ("system-", messaging.SYSTEM, None),
+        ):
+            code = name.removeprefix(beginning).split(end)[0] if end else name.removeprefix(beginning)
+            if name.startswith(beginning) and labels.get(label) != code:
+                yield f"{name_of(one)}: has no label {label}={code}"
+
+
 def steady(objects: Sequence[Yaml]) -> Iterator[str]:
     """A static member keeps its partitions while its pod comes back, which may have to pull the image first.
 
@@ -188,6 +211,8 @@ RULES: tuple[Rule, ...] = (
     backed_up,
     copied,
     whole,
+    kept,
+    leaving,
     steady,
 )
 

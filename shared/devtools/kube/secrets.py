@@ -1,7 +1,8 @@
-"""`python -m shared.devtools.kube.secrets [--issuer FOLDER] | kubectl apply -f -`: the Secrets of a new cluster.
+"""`python -m shared.devtools.kube.secrets [--issuer FOLDER] | kubectl create -f -`: the Secrets of a new cluster.
 
-Apply it once: a second run would make other passwords, so keep what it prints where the city keeps its secrets. Not in
-it are the Secrets that operators make (Kafka users, certificates) and those that only the city knows (object stores).
+Once: a second run makes other passwords, which `create` refuses and `apply` would put into the first ones' place. Keep
+what it prints where the city keeps its secrets. Not in it are the Secrets that operators make (Kafka users,
+certificates) and those that only the city knows (object stores, mail, a proxy).
 
 `--service NAME | kubectl apply --server-side --field-manager NAME -f -`: those of one service more, in a cluster that
 runs; the server adds its keys to the Secret that has all passwords.
@@ -66,7 +67,9 @@ def made_by_operators() -> dict[str, set[str]]:
 def given_by_the_city() -> dict[str, set[str]]:
     """Secrets that a city brings itself."""
     keys = {"access_key", "secret_key"}
-    return {"beegrid-photo-store": keys, "beegrid-backup-store": keys, "beegrid-front-door": {"tls.crt", "tls.key"}}
+    urls = {plan.MAIL_SECRET: {"url"}, plan.PROXY_SECRET: {"url"}}
+    stores = {"beegrid-photo-store": keys, "beegrid-backup-store": keys}
+    return {**stores, **urls, "beegrid-front-door": {"tls.crt", "tls.key"}}
 
 
 def manifest(name: str, data: dict[str, str]) -> Yaml:
@@ -75,10 +78,15 @@ def manifest(name: str, data: dict[str, str]) -> Yaml:
     return {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": {"name": name, "namespace": "beegrid", "labels": plan.PART_OF},
+        "metadata": metadata(name),
         "type": kind,
         "data": {key: base64.b64encode(word.encode()).decode() for key, word in data.items()},
     }
+
+
+def metadata(name: str) -> Yaml:
+    """Without the suite's own label: whoever prunes by that would take the sealing key, and all that it seals."""
+    return {"name": name, "namespace": plan.NAMESPACE, "labels": plan.MADE_ONCE, "annotations": plan.KEPT}
 
 
 def main() -> int:
@@ -98,8 +106,8 @@ def main() -> int:
     if options.issuer:
         Identity.open(options.issuer)
         keys = (options.issuer / "jwks.json").read_text(encoding="utf-8")
-        metadata = {"name": "beegrid-identity", "namespace": "beegrid", "labels": plan.PART_OF}
-        found.append({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"jwks.json": keys}})
+        head = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata("beegrid-identity")}
+        found.append({**head, "data": {"jwks.json": keys}})
     print(yaml.safe_dump_all(found, sort_keys=False), end="")
     return 0
 

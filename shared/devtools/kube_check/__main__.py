@@ -15,6 +15,8 @@ from shared.devtools.kube_check import (
     house,
     image,
     kafka_names,
+    leaving,
+    networks,
     operators,
     production,
     schemas,
@@ -29,7 +31,7 @@ from shared.devtools.kube_check.render import RenderError, overlays, whole
 def manifests(root: Path, crds: Path) -> list[str]:
     """All checks of every overlay. Without schemas for a kind it says so, and that is a finding where CI is set."""
     known = schemas.read_crds(crds) if crds.is_dir() else {}
-    found, unknown = [], set()
+    found, unknown = leaving.check(root), set()
     if not overlays(root):
         return ["k8s/overlays: there is none"]
     for name, rendered in whole(root):
@@ -44,6 +46,7 @@ def manifests(root: Path, crds: Path) -> list[str]:
             wrong,
             house.check(objects),
             ways.check(objects, root),
+            networks.check(objects, root, name.split()[0]),
             variables.of_manifests(objects),
             secret_names.check(objects, root),
             list(given.of_manifests(objects)),

@@ -102,8 +102,19 @@ def bootstrap(objects: Sequence[Yaml]) -> Iterator[str]:
 
 def scraped(objects: Sequence[Yaml]) -> Iterator[str]:
     """A PodMonitor's ports are names of container ports of every pod that it selects; it selects some."""
+    instances = [
+        {"cnpg.io/cluster": one["metadata"]["name"], "cnpg.io/podRole": "instance"}
+        for one in of_kind(objects, "Cluster")
+    ]
     for one in of_kind(objects, "PodMonitor"):
         wanted = one["spec"]["selector"]["matchLabels"].items()
+        if wanted in [labels.items() for labels in instances]:
+            yield from (
+                f"{name_of(one)}: Postgres' pods have no port {endpoint.get('port')}"
+                for endpoint in one["spec"]["podMetricsEndpoints"]
+                if endpoint.get("port") != "metrics"
+            )
+            continue
         selected = [
             (workload, pod)
             for workload, pod in pods(objects)

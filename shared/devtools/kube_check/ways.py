@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from shared.devtools.kube import network, plan, routes
+from shared.devtools.kube_check.networks import essence, is_outside
 from shared.devtools.kube_check.render import Yaml, is_service, name_of, of_kind, pods
 from shared.kit.proxies import Proxies
 from shared.provision.services import service_names
@@ -29,20 +30,19 @@ def check(objects: Sequence[Yaml], root: Path) -> list[str]:
 
 
 def undeclared(objects: Sequence[Yaml], root: Path) -> Iterator[str]:
-    """Policies are compared whole, by selector, direction and rules; names and notes don't count."""
-    wanted = network.policies(service_names(root))
-    if any(one["metadata"]["name"] == plan.TOOLBOX for one in of_kind(objects, "Deployment")):
+    """Policies between pods are compared whole, by selector, direction and rules; networks.py looks at the others."""
+    wanted = network.policies()
+    workloads = {one["metadata"]["name"] for one in of_kind(objects, "Deployment", "StatefulSet")}
+    if plan.TOOLBOX in workloads:
         wanted += network.toolbox_policies()
-    declared = {_essence(one): one for one in wanted}
-    present = {_essence(one): one for one in of_kind(objects, "NetworkPolicy")}
-    for essence in sorted(present.keys() - declared.keys()):
-        yield f"{name_of(present[essence])}: a way that shared/devtools/kube/network.py doesn't declare"
-    for essence in sorted(declared.keys() - present.keys()):
-        yield f"{name_of(declared[essence])}: declared, and not in the manifests"
-
-
-def _essence(policy: Yaml) -> str:
-    return json.dumps(policy["spec"], sort_keys=True)
+    if network.OBJECTS.name in workloads:
+        wanted += network.object_store_policies(service_names(root))
+    declared = {essence(one): one for one in wanted}
+    present = {essence(one): one for one in of_kind(objects, "NetworkPolicy") if not is_outside(one)}
+    for key in sorted(present.keys() - declared.keys()):
+        yield f"{name_of(present[key])}: a way that shared/devtools/kube/network.py doesn't declare"
+    for key in sorted(declared.keys() - present.keys()):
+        yield f"{name_of(declared[key])}: declared, and not in the manifests"
 
 
 def unrouted(objects: Sequence[Yaml], root: Path) -> Iterator[str]:

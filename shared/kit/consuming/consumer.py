@@ -47,6 +47,9 @@ RETRY_FIRST_S = 0.1
 # 20 culprits in it made them 7 s late. An outage is no culprit and has pauses of its own.
 RETRY_MOST_S = 0.25
 OUTAGE_MOST_S = 5.0
+# How long a new share-out waits for members that don't answer, however long they may be silent otherwise. It must stay
+# below the 40 s after which a client gives up on any answer of the broker's.
+REBALANCE_MS_MAX = 15_000
 # A transaction ends after 30 s, whoever is slow. One that lost its connection after so long may have been too large.
 SLOW_S = 24.0
 # Every company has partitions of its own, and each may have an answer waiting here: all of them must fit into memory.
@@ -124,7 +127,8 @@ class TopicConsumer:
             auto_offset_reset="earliest",
             ack_policy=AckPolicy.NACK_ON_ERROR,
             heartbeat_interval_ms=settings.kafka_heartbeat_ms,
-            session_timeout_ms=15_000,
+            session_timeout_ms=settings.kafka_session_ms,
+            rebalance_timeout_ms=min(settings.kafka_session_ms, REBALANCE_MS_MAX),
             parser=self._parse,
             decoder=self._raw,
         )

@@ -58,7 +58,7 @@ GROUPS: tuple[tuple[Cause, ...], ...] = (
         Cause(processes.an_issuer_without_keys, ("IssuerKeysUnavailable page riders",)),
         Cause(
             processes.a_certificate_of_two_days,
-            ("CertificateExpiring page riders", "CertificateExpiring ticket riders"),
+            ("CertificateExpiring page notifications", "CertificateExpiring ticket notifications"),
         ),
         Cause(processes.a_pool_that_waits_for_a_lock, ("PostgresPoolExhausted page riders",)),
         Cause(business.a_locked_map, ("RoutingMapStale page routing",)),

@@ -1,5 +1,6 @@
 """Kafka, Postgres and the operators in manifests: measured, ranked, on named disks, by exact images. Each rule bites."""
 
+import copy
 from collections.abc import Callable
 
 import pytest
@@ -175,3 +176,39 @@ def test_disks_are_the_overlays_own_values() -> None:
     said = "".join(patch["patch"] for patch in component["patches"])
     assert said.count("size") == said.count("lass,") == 3
     assert of_kind([component], "Component")
+
+
+def test_a_recovery_says_from_where_and_writes_elsewhere(rendered: dict[str, list[Yaml]]) -> None:
+    spec = postgres(rendered["production recovered"])
+    assert "initdb" not in spec["bootstrap"]
+    assert spec["bootstrap"]["recovery"]["secret"] == postgres(rendered["production"])["bootstrap"]["initdb"]["secret"]
+
+
+def over_its_source(o: list[Yaml]) -> None:
+    del postgres(o)["plugins"][0]["parameters"]["serverName"]
+
+
+def from_no_store(o: list[Yaml]) -> None:
+    postgres(o)["externalClusters"][0]["plugin"]["parameters"]["barmanObjectName"] = "backups"
+
+
+def from_nowhere(o: list[Yaml]) -> None:
+    postgres(o)["bootstrap"]["recovery"]["source"] = "lost"
+
+
+@pytest.mark.parametrize(
+    ("harm", "told"),
+    [
+        (over_its_source, "writes WAL to beegrid-postgres/beegrid-postgres, from where it was recovered"),
+        (from_no_store, "recovers from before, which is no place"),
+        (from_nowhere, "recovers from lost, which is no place"),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else "",
+)
+def test_a_recovery_that_would_spoil_its_source_is_found(
+    rendered: dict[str, list[Yaml]], harm: Callable[[list[Yaml]], None], told: str
+) -> None:
+    recovered = copy.deepcopy(rendered["production recovered"])
+    assert production.check(recovered) == []
+    harm(recovered)
+    assert any(told in sentence for sentence in production.check(recovered)), production.check(recovered)

@@ -148,8 +148,9 @@ def former() -> schema.Statements:
 
 
 @pytest.fixture
-def expanded(infra: Infra, tmp_path: Path) -> Iterator[Installation]:
-    """An installation on this tree's schema, which a test may change."""
+def expanded(infra: Infra, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Installation]:
+    """An installation on this tree's schema, which a test may change; without topics."""
+    monkeypatch.setattr(Installation, "set_up_kafka", lambda _: None)
     with Installation.fresh(infra, tmp_path, "r") as made:
         yield made
 

@@ -10,7 +10,7 @@ PINNED = re.compile(r"[^@]:[^@/]+@sha256:[0-9a-f]{64}")
 
 def check(objects: Sequence[Yaml]) -> list[str]:
     """Findings of an overlay of that kind."""
-    return [*unpinned(objects), *anywhere(objects)]
+    return [*unpinned(objects), *anywhere(objects), *overwriting(objects)]
 
 
 def unpinned(objects: Sequence[Yaml]) -> Iterator[str]:
@@ -41,3 +41,22 @@ def _claims(one: Yaml) -> Iterator[tuple[str, Yaml, str]]:
     if one["kind"] == "StatefulSet":
         for claim in one["spec"].get("volumeClaimTemplates", ()):
             yield f"the claim {claim['metadata']['name']}", claim["spec"], "storageClassName"
+
+
+def overwriting(objects: Sequence[Yaml]) -> Iterator[str]:
+    """A recovered Postgres reads one place of a store that is there, and writes to another: never over what it needs."""
+    stores = {one["metadata"]["name"] for one in of_kind(objects, "ObjectStore")}
+    for one in of_kind(objects, "Cluster"):
+        name, spec = one["metadata"]["name"], one["spec"]
+        source = spec["bootstrap"].get("recovery", {}).get("source")
+        if source is None:
+            continue
+        sources = [each["plugin"]["parameters"] for each in spec.get("externalClusters", ()) if each["name"] == source]
+        if not sources or sources[0].get("barmanObjectName") not in stores:
+            yield f"{name_of(one)}: recovers from {source}, which is no place in an ObjectStore that is there"
+            continue
+        read = (sources[0]["barmanObjectName"], sources[0].get("serverName", source))
+        for each in spec.get("plugins", ()):
+            told = each.get("parameters", {})
+            if (told.get("barmanObjectName"), told.get("serverName", name)) == read:
+                yield f"{name_of(one)}: writes WAL to {'/'.join(read)}, from where it was recovered"

@@ -17,6 +17,9 @@ class Settings(SealingSettings):
         description="only these hosts and their subdomains; empty: all public ones. With a proxy, these alone are "
         "asked for by name, and nothing is resolved here",
     )
+    webhook_ports: tuple[int, ...] = Field(
+        (), description="only these ports: those that the network lets out; empty: any. Group bots are on 443"
+    )
     webhook_networks_allowed: tuple[str, ...] = Field(
         (), description="private networks (CIDR) that webhooks may reach nevertheless"
     )

@@ -65,6 +65,33 @@ def kafka(code: Code) -> None:
     _give_kafka(code, wanted=True)
 
 
+@companies_app.command("remove")
+def remove(
+    code: Code, apply: Annotated[bool, typer.Option("--apply", help="do it; without this nothing happens")] = False
+) -> None:
+    """企业退出 / A company leaves: it is suspended, its Kafka users and topics end; what it did stays."""
+    # imported here: the other commands don't wait for a Kafka client
+    from shared.cli.cluster import find_cluster, kafka_answers
+    from shared.provision.topology import remove_company
+
+    client = connect()
+    known = client.get(f"/v1/companies/{code}")
+    cluster = find_cluster()
+    if not apply:
+        on_kafka = f", and delete inbound.{code}.* on Kafka with all records in it" if cluster else ""
+        out.print(f"将停用 / Would suspend {code}{on_kafka}; 加 --apply 执行 / add --apply", highlight=False)
+        return
+    client.put(f"/v1/companies/{code}", {"name": known["name"], "active": False})
+    out.print(f"[green]已停用 / Suspended[/green] {code}", highlight=False)
+    if cluster is None:
+        out.print(f"Kafka 未动 / Kafka is as it was: `beegrid companies remove {code} --apply` as its administrator")
+        return
+    with kafka_answers(f"{code} is suspended; when Kafka is back: `beegrid companies remove {code} --apply`"):
+        gone = remove_company(cluster, code)
+    out.print(f"  users     {', '.join(gone.users) or '(none)'}", highlight=False)
+    out.print(f"  topics    {', '.join(gone.topics) or '(none)'}", highlight=False)
+
+
 def _give_kafka(code: str, *, wanted: bool) -> None:
     """Topics and user, where the cluster's administrator is known. `wanted`: say so where it isn't."""
     # imported here: the other commands don't wait for a Kafka client

@@ -1,6 +1,7 @@
 """`beegrid systems`: city systems that read the public topics."""
 
 import secrets
+from typing import Annotated
 
 import typer
 
@@ -26,6 +27,27 @@ def add(code: Code) -> None:
 def password(code: Code) -> None:
     """更换密码 / Give a city system's user a new password. The old one ends at once."""
     _give(code, known=True)
+
+
+@systems_app.command("remove")
+def remove(
+    code: Code, apply: Annotated[bool, typer.Option("--apply", help="do it; without this nothing happens")] = False
+) -> None:
+    """城市系统退出 / A city system leaves: its Kafka user may do nothing any more."""
+    # imported here: the other commands don't wait for a Kafka client
+    from shared.cli.cluster import kafka_answers, the_cluster
+    from shared.provision.topology import remove_system, system_user
+
+    cluster = the_cluster()
+    user = cluster.user_prefix + system_user(code)
+    if not apply:
+        secret_out.print(f"将停用 / Would end {user}; 加 --apply 执行 / add --apply", highlight=False)
+        return
+    with kafka_answers("the same again: it continues"):
+        gone = remove_system(cluster, code)
+    if not gone.users:
+        raise CliError("未接入 / Unknown system", f"no user {user}", hint="`beegrid keys list` names all")
+    secret_out.print(f"[green]已停用 / Ended[/green] {user}", highlight=False)
 
 
 def _give(code: str, *, known: bool) -> None:

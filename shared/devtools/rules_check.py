@@ -1,7 +1,7 @@
 """`python -m shared.devtools.rules_check`: alert rules and dashboards say what the code says.
 
-- every expression parses; every metric in it is made by the code, with these labels and bucket borders, or recorded
-  by a rule;
+- every expression parses; every metric in it is made by the code, with these labels and bucket borders, recorded by a
+  rule, or written down in ops/prometheus/exporters.yml, for what others expose; of theirs only our namespace's count;
 - every alert has a severity, a test that sees it fire, a test that sees it silent, and a runbook with its three parts,
   whose `beegrid` commands, metrics and links exist;
 - no runbook and no test is left over from an alert that is gone; runbooks for what no alert says are named here;
@@ -30,6 +30,7 @@ from shared.cli import main as cli
 from shared.devtools.gen.files import ROOT
 from shared.devtools.gen.metrics_doc import metrics_of
 from shared.devtools.gen.modules import service_module
+from shared.devtools.kube.plan import NAMESPACE
 from shared.kit import metrics as kit_metrics
 from shared.provision.services import service_names
 
@@ -37,6 +38,7 @@ RULES = "ops/prometheus/rules"
 TESTS = "ops/prometheus/tests"
 DASHBOARDS = "ops/grafana/dashboards"
 RUNBOOKS = "docs/runbooks"
+EXPORTERS = "ops/prometheus/exporters.yml"
 BY_HAND = frozenset({"StatesLost"})
 """Runbooks of what no alert says: a person finds it."""
 PARTS = ("## 含义 / Meaning", "## 确认 / Confirm", "## 处理 / Do")
@@ -45,6 +47,8 @@ SCRAPED = {"job", "instance"}
 # Prometheus makes these itself.
 BUILT_IN = {"up": SCRAPED, "ALERTS": {"alertname", "alertstate", "severity", *SCRAPED}}
 PROMTOOL_S_MAX = 240
+# By which labels others' series say whose they are; where a metric has one of them, a rule has to ask for ours.
+WHOSE = ("namespace", "resource_namespace")
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class Known:
 
     labels: frozenset[str]
     borders: frozenset[str] = frozenset()
+    foreign: bool = False
 
 
 @dataclass
@@ -99,6 +104,16 @@ def made_by_code(root: Path) -> dict[str, Known]:
         for metric in metrics_of(module) if module is not None else []:
             found |= dict(_series(metric))
     return found
+
+
+def exposed_by_others(root: Path) -> dict[str, Known]:
+    """The series of EXPORTERS: of Kafka, Postgres, operators and volumes, in Kubernetes."""
+    listed = yaml.load((root / EXPORTERS).read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)["exporters"]
+    return {
+        name: Known(SCRAPED | {*exporter["labels"], *own}, foreign=True)
+        for exporter in listed
+        for name, own in exporter["metrics"].items()
+    }
 
 
 def _series(metric: MetricWrapperBase) -> Iterator[tuple[str, Known]]:
@@ -159,13 +174,28 @@ def _faults(selector: promql_parser.VectorSelector, recorded: set[str], known: d
     elif name in known:
         series = known[name]
     else:
-        yield f"no code makes the metric {name}"
+        yield f"no code makes the metric {name}, and {EXPORTERS} doesn't have it"
         return
     for matcher in selector.matchers.matchers:
         if matcher.name not in series.labels:
             yield f"{name} has no label {matcher.name}"
         elif matcher.name == "le" and matcher.value not in series.borders:
             yield f"{name} has no bucket {matcher.value}"
+    asked = {matcher.name: matcher.value for matcher in selector.matchers.matchers}
+    for label in WHOSE if series.foreign else ():
+        if label in series.labels and asked.get(label) != NAMESPACE:
+            yield f'{name} is asked of every namespace: it needs {label}="{NAMESPACE}"'
+
+
+def check_exporters(house: House, foreign: dict[str, Known]) -> Iterator[str]:
+    """What is written down of others and no rule asks for."""
+    asked: set[str] = set()
+    for _, rule in house.rules:
+        try:
+            asked |= {selector.name or "" for selector in selectors(rule["expr"])}
+        except ValueError:  # check_expressions names it
+            continue
+    yield from (f"{EXPORTERS}: no rule asks for {name}" for name in sorted(foreign.keys() - asked))
 
 
 def check_alerts(root: Path, house: House, known: dict[str, Known]) -> Iterator[str]:
@@ -251,8 +281,9 @@ def check_promtool(root: Path) -> Iterator[str]:
 def faults(root: Path, *, promtool: bool = True) -> list[str]:
     """Everything that is wrong, one line each."""
     house = read(root)
-    known = made_by_code(root)
-    found = [*check_expressions(house, known), *check_alerts(root, house, known)]
+    foreign = exposed_by_others(root)
+    known = made_by_code(root) | foreign
+    found = [*check_expressions(house, known), *check_exporters(house, foreign), *check_alerts(root, house, known)]
     return [*found, *check_promtool(root)] if promtool else found
 
 

@@ -6,17 +6,16 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography import x509
 from prometheus_client import Gauge
 
-from shared.kit import clock, metrics
+from shared.kit import clock, metrics, tls
 from shared.kit.postgres.db import Connection, Pool, reading
 
 Measure = Callable[[Connection], Awaitable[None]]
 # A measurement that takes longer comes more rarely: at most a fiftieth of one connection's time.
 COST_SHARE_MAX = 1 / 50
 LEADER_POLL_S = 2.0
-CERTIFICATES_EVERY_S = 3600.0
+CERTIFICATES_EVERY_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -61,19 +60,15 @@ def forget(gauges: Sequence[Gauge]) -> None:
             gauge.set(math.nan)
 
 
-def not_after_s(file: Path) -> float:
-    """When the first of a PEM file's certificates expires, in seconds since 1970.
+async def watch_certificates(files: Sequence[Path] = ()) -> None:
+    """Show when the authorities expire that this process trusts now, and take new ones where a file has changed.
 
-    Raises:
-        ValueError: there is no certificate in it.
-        OSError: it can't be read.
+    `files`: of those that are read again at each connection, so that what they hold is what is used.
     """
-    certificates = x509.load_pem_x509_certificates(file.read_bytes())
-    return min(one.not_valid_after_utc.timestamp() for one in certificates)
-
-
-async def watch_certificates(file: str) -> None:
-    """Show when a file's certificates expire; the file is read again every hour, for it is replaced in place."""
     while True:
-        metrics.CERTIFICATE_NOT_AFTER.labels(file=file).set(await asyncio.to_thread(not_after_s, Path(file)))
+        for context in list(tls.IN_USE):
+            await asyncio.to_thread(context.refresh)
+            metrics.CERTIFICATE_NOT_AFTER.labels(file=str(context.file)).set(context.not_after_s)
+        for file in files:
+            metrics.CERTIFICATE_NOT_AFTER.labels(file=str(file)).set(await asyncio.to_thread(tls.not_after_s, file))
         await asyncio.sleep(CERTIFICATES_EVERY_S)

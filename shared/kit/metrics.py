@@ -154,7 +154,7 @@ JWKS_FAILURES_IN_A_ROW = Gauge(
 )
 CERTIFICATE_NOT_AFTER = Gauge(
     "beegrid_certificate_not_after_timestamp_seconds",
-    "When the first certificate of a file that this process trusts expires.",
+    "When the first of the certificates expires that this process trusts now, by the file that they came from.",
     ("file",),
     registry=REGISTRY,
 )

@@ -25,7 +25,11 @@ class KitSettings(BaseSettings):
     kafka_security: Literal["SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "SASL_PLAINTEXT", description="SASL_SSL: the brokers speak TLS"
     )
-    kafka_ca_file: str | None = Field(None, description="CA certificate for SASL_SSL")
+    kafka_ca_file: str | None = Field(
+        None,
+        description="CA certificates for SASL_SSL, read again when the file changes; `ca-2026-….crt` beside `ca.crt` "
+        "are former ones, which are trusted too",
+    )
     kafka_instance_id: str | None = Field(
         None,
         description="static group membership: only a name that survives a restart",
@@ -35,6 +39,13 @@ class KitSettings(BaseSettings):
         ge=100,
         le=5_000,
         description="how often a member of a group reports: so soon it hears of a new share-out",
+    )
+    kafka_session_ms: int = Field(
+        15_000,
+        ge=6_000,
+        le=300_000,
+        description="how long a member of a group may be silent before others get its partitions; longer where members "
+        "are static: a pod must come back within it",
     )
     topic_prefix: str = Field("beegrid.", description="before every topic and group name")
     redis_url: SecretStr = Field(description="redis://… for rate limits and caches; may be flushed at any time")

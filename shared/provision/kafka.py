@@ -204,22 +204,41 @@ def delete_topics(bootstrap: str, admin: KafkaAdmin, prefix: str, user_prefix: s
     if not prefix:
         raise ValueError("an empty prefix would remove everything")
     client = connect_admin(bootstrap, admin)
-    names = sorted(name for name in client.list_topics(timeout=TIMEOUT_S).topics if name.startswith(prefix))
-    if names:
-        _wait(client.delete_topics(names, operation_timeout=TIMEOUT_S), KafkaError.UNKNOWN_TOPIC_OR_PART)
-    listed = client.list_consumer_groups(request_timeout=TIMEOUT_S).result()
-    groups = [group.group_id for group in listed.valid if group.group_id.startswith(prefix)]
-    if groups:
-        _wait(client.delete_consumer_groups(groups), KafkaError.NON_EMPTY_GROUP, KafkaError.GROUP_ID_NOT_FOUND)
+    names = delete_all_of(client, prefix, prefix)
     gone = [_filter_of(acl) for acl in _present(client, None) if acl.name.startswith(prefix)]
     if gone:
         _wait(client.delete_acls(gone))
     if user_prefix:
-        leaving = [name for name in scram_users(client) if name.startswith(user_prefix)]
-        if leaving:
-            # Not deleted: once a SCRAM user has been deleted, nobody could log in after the broker's next start (Kafka
-            # 4.3.1; tests/tools/infra restarts one after this function). An unknown password locks a user out as well.
-            set_passwords(client, {name: secrets.token_urlsafe(32) for name in leaving})
+        lock_out(client, [name for name in scram_users(client) if name.startswith(user_prefix)])
+    return names
+
+
+def lock_out(client: AdminClient, users: Iterable[str]) -> list[str]:
+    """Give those of these users that are there a password that nobody knows; returns their names.
+
+    Not deleted: once a SCRAM user has been deleted, nobody could log in after the broker's next start (Kafka 4.3.1;
+    tests/tools/infra restarts one after `delete_topics`). An unknown password locks a user out as well.
+    """
+    leaving = sorted(scram_users(client) & set(users))
+    set_passwords(client, {name: secrets.token_urlsafe(32) for name in leaving})
+    return leaving
+
+
+def delete_all_of(client: AdminClient, beginning: str, groups: str) -> list[str]:
+    """Removes topics whose names begin so, and idle consumer groups of theirs that begin with `groups`.
+
+    Returns the removed topics. Raises ValueError for an empty beginning, confluent_kafka.KafkaException.
+    """
+    if not beginning or not groups:
+        raise ValueError("an empty prefix would remove everything")
+    names = sorted(name for name in client.list_topics(timeout=TIMEOUT_S).topics if name.startswith(beginning))
+    if names:
+        _wait(client.delete_topics(names, operation_timeout=TIMEOUT_S), KafkaError.UNKNOWN_TOPIC_OR_PART)
+        _until(lambda: not set(names) & set(client.list_topics(timeout=TIMEOUT_S).topics), "topics")
+    listed = client.list_consumer_groups(request_timeout=TIMEOUT_S).result()
+    idle = [group.group_id for group in listed.valid if group.group_id.startswith(groups)]
+    if idle:
+        _wait(client.delete_consumer_groups(idle), KafkaError.NON_EMPTY_GROUP, KafkaError.GROUP_ID_NOT_FOUND)
     return names
 
 

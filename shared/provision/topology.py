@@ -15,7 +15,9 @@ from shared.provision.kafka import (
     KafkaAdmin,
     TopicSpec,
     connect_admin,
+    delete_all_of,
     has_rights,
+    lock_out,
     provision_kafka,
 )
 from shared.provision.quotas import Quota
@@ -128,6 +130,41 @@ def give_company_user(cluster: Cluster, code: str, user: str, password: str) -> 
 def end_company_user(cluster: Cluster, user: str) -> None:
     """Take a user's rights away and give it a password that nobody knows. What is connected is cut off too."""
     _provision(cluster, [], {user: secrets.token_urlsafe(32)}, [AclSpec(user=user)])
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What somebody who leaves had on the cluster, by whole names."""
+
+    users: list[str]
+    topics: list[str]
+
+
+def remove_company(cluster: Cluster, code: str) -> Removed:
+    """Lock a company's users out, delete its inbound topics with all records in them, and the services' rights to them.
+
+    Done again it completes what was broken off.
+    """
+    users = _lock_out(cluster, company_users(code))
+    client = connect_admin(cluster.bootstrap, cluster.admin)
+    groups = f"{cluster.topic_prefix}{company_user(code)}."
+    topics = delete_all_of(client, f"{cluster.topic_prefix}{INBOUND}{code}.", groups)
+    concerned = {service for topic in _families() for service in topic.consumers}
+    staying = acl_specs([one for one in known_companies(cluster) if one != code])
+    _provision(cluster, [], {}, [spec for spec in staying if spec.user in concerned])
+    return Removed(users, topics)
+
+
+def remove_system(cluster: Cluster, code: str) -> Removed:
+    """Lock a city system's user out."""
+    return Removed(_lock_out(cluster, [system_user(code)]), [])
+
+
+def _lock_out(cluster: Cluster, users: Sequence[str]) -> list[str]:
+    """Without rights first: what is connected is cut off with them."""
+    _provision(cluster, [], {}, [AclSpec(user=user) for user in users])
+    client = connect_admin(cluster.bootstrap, cluster.admin)
+    return lock_out(client, [cluster.user_prefix + user for user in users])
 
 
 def company_user_at_work(cluster: Cluster, code: str) -> str:

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from shared.devtools.gen.files import ROOT
-from shared.devtools.kube import network, plan, routes
+from shared.devtools.kube import network, plan, routes, secrets
 from shared.devtools.kube_check import __main__ as kube_check
-from shared.devtools.kube_check import house, kafka_names, schemas, secret_names, variables, ways
+from shared.devtools.kube_check import house, kafka_names, networks, schemas, secret_names, variables, ways
 from shared.devtools.kube_check.render import Yaml
 from shared.kit.proxies import Proxies
 from shared.provision.services import service_names
@@ -35,9 +35,10 @@ def variable(objects: list[Yaml], name: str, variable_name: str) -> Yaml:
 
 def test_both_overlays_are_there_and_keep_every_rule(rendered: dict[str, list[Yaml]]) -> None:
     assert {"kind", "production"} <= rendered.keys()
-    for objects in rendered.values():
+    for name, objects in rendered.items():
         assert house.check(objects) == []
         assert ways.check(objects, ROOT) == []
+        assert networks.check(objects, ROOT, name.split()[0]) == []
         assert variables.of_manifests(objects) == []
         assert secret_names.check(objects, ROOT) == []
         assert kafka_names.check(objects) == []
@@ -111,6 +112,26 @@ def tools_image(o: list[Yaml]) -> None:
     container(o, "cases")["image"] = "registry/beegrid-dev:0.1.0"
 
 
+def unlabelled(o: list[Yaml]) -> None:
+    del one(o, "Cluster", "beegrid-postgres")["metadata"]["labels"]
+
+
+def slow_to_be_missed(o: list[Yaml]) -> None:
+    container(o, "cases")["env"].append({"name": "BEEGRID_KAFKA_SESSION_MS", "value": "45000"})
+
+
+def prunable(o: list[Yaml]) -> None:
+    del one(o, "Cluster", "beegrid-postgres")["metadata"]["annotations"]
+
+
+def nobody_s_topic(o: list[Yaml]) -> None:
+    del one(o, "KafkaTopic", "beegrid.inbound.suda.reports.v1.dlq")["metadata"]["labels"]["beegrid.dev/company"]
+
+
+def nobody_s_user(o: list[Yaml]) -> None:
+    one(o, "KafkaUser", "system-dispatch-center")["metadata"]["labels"]["beegrid.dev/system"] = "dispatch"
+
+
 HOUSE: list[tuple[Callable[[list[Yaml]], None], str]] = [
     (same_probe, "three questions"),
     (no_probe, "three questions"),
@@ -129,6 +150,11 @@ HOUSE: list[tuple[Callable[[list[Yaml]], None], str]] = [
     (tool, "cases: service: a cluster has no tools"),
     (tools_image, "cases: service: a cluster has no tools"),
     (no_user, "KafkaUser/cases: missing"),
+    (unlabelled, "Cluster/beegrid-postgres: has no label app.kubernetes.io/part-of=beegrid"),
+    (prunable, "Cluster/beegrid-postgres: may be pruned, without argocd.argoproj.io/sync-options"),
+    (nobody_s_topic, "inbound.suda.reports.v1.dlq: has no label beegrid.dev/company=suda"),
+    (nobody_s_user, "KafkaUser/system-dispatch-center: has no label beegrid.dev/system=dispatch-center"),
+    (slow_to_be_missed, "Deployment/cases: 45000 ms of idle partitions after each death, and no static member"),
 ]
 
 
@@ -138,10 +164,64 @@ def test_a_careless_manifest_is_found(kind: list[Yaml], harm: Callable[[list[Yam
     assert any(told in sentence for sentence in house.check(kind)), house.check(kind)
 
 
-def test_backups_without_their_programs_are_found(production: list[Yaml]) -> None:
-    spec = one(production, "Cluster", "beegrid-postgres")["spec"]
-    spec["imageName"] = spec["imageName"].replace("-system-", "-standard-")
-    assert any("barmanObjectStore needs a `system` image" in told for told in house.check(production))
+def cluster(o: list[Yaml]) -> Yaml:
+    return one(o, "Cluster", "beegrid-postgres")["spec"]  # type: ignore[no-any-return]  # YAML
+
+
+def in_tree(o: list[Yaml]) -> None:
+    cluster(o)["backup"] = {"barmanObjectStore": {"destinationPath": "s3://x"}}
+
+
+def no_such_store(o: list[Yaml]) -> None:
+    cluster(o)["plugins"][0]["parameters"]["barmanObjectName"] = "backups"
+
+
+def no_archiver(o: list[Yaml]) -> None:
+    cluster(o)["plugins"][0]["isWALArchiver"] = False
+
+
+def other_method(o: list[Yaml]) -> None:
+    one(o, "ScheduledBackup", "beegrid-postgres")["spec"]["method"] = "barmanObjectStore"
+
+
+def heals_to_asynchronous(o: list[Yaml]) -> None:
+    cluster(o)["minSyncReplicas"] = 1
+
+
+def one_copy_is_enough(o: list[Yaml]) -> None:
+    cluster(o)["postgresql"]["synchronous"]["dataDurability"] = "preferred"
+
+
+def no_copy(o: list[Yaml]) -> None:
+    del cluster(o)["postgresql"]["synchronous"]
+
+
+def all_must_answer(o: list[Yaml]) -> None:
+    cluster(o)["postgresql"]["synchronous"]["number"] = 2
+
+
+def short_session(o: list[Yaml]) -> None:
+    entries = container(o, "points")["env"]
+    entries.remove(next(entry for entry in entries if entry["name"] == "BEEGRID_KAFKA_SESSION_MS"))
+
+
+PRODUCTION: list[tuple[Callable[[list[Yaml]], None], str]] = [
+    (in_tree, "barmanObjectStore is gone with CloudNativePG 1.31"),
+    (no_such_store, "WAL goes to ObjectStore backups, which isn't there"),
+    (no_archiver, "an ObjectStore, and no plugin that archives WAL into it"),
+    (other_method, "ScheduledBackup/beegrid-postgres: its method must be the plugin"),
+    (heals_to_asynchronous, "minSyncReplicas goes on without a copy"),
+    (one_copy_is_enough, "3 instances need synchronous.number, and dataDurability required"),
+    (no_copy, "3 instances need synchronous.number"),
+    (all_must_answer, "with one instance away no commit could be copied to 2 more"),
+    (short_session, "StatefulSet/points: a static member with a session of 15000 ms, not 45000"),
+]
+
+
+@pytest.mark.parametrize(("harm", "told"), PRODUCTION, ids=[harm.__name__ for harm, _ in PRODUCTION])
+def test_a_careless_production_is_found(production: list[Yaml], harm: Callable[[list[Yaml]], None], told: str) -> None:
+    harm(production)
+    assert any(told in sentence for sentence in house.check(production)), house.check(production)
 
 
 def test_an_undeclared_way_is_found(kind: list[Yaml]) -> None:
@@ -234,9 +314,10 @@ def test_a_caller_s_address_that_others_could_forge_is_found(
 
 def test_policies_that_are_declared_too_wide_are_found(kind: list[Yaml], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(network, "PROMETHEUS", network.Party("monitoring", namespace="monitoring"))
-    kind[:] = [one for one in kind if one["kind"] != "NetworkPolicy"] + network.policies(service_names(ROOT))
+    kind[:] = [one for one in kind if one["kind"] != "NetworkPolicy"] + network.policies()
+    kind += network.object_store_policies(service_names(ROOT))
     found = ways.check(kind, ROOT)
-    assert len(found) == 2, found  # services and Postgres
+    assert len(found) == 4, found  # services, Postgres, Kafka and its own operators
     assert all("lets in every pod of" in sentence for sentence in found)
 
 
@@ -318,6 +399,21 @@ def test_a_secret_that_nobody_makes_is_found(kind: list[Yaml]) -> None:
     assert secret_names.check(kind, ROOT) == ["Deployment/cases: nobody makes the Secret case-postgres"]
 
 
+def test_no_label_that_prunes_the_suite_takes_what_is_made_once(rendered: dict[str, list[Yaml]]) -> None:
+    """`kubectl apply --prune -l` takes what was applied and has a label of the manifests; without the sealing key all
+    that it seals is lost."""
+    labels = {item for objects in rendered.values() for o in objects for item in o["metadata"]["labels"].items()}
+    fresh = [secrets.manifest(name, data) for name, data in {**secrets.made_here(), **secrets.object_store()}.items()]
+    assert "beegrid-sealing" in {made["metadata"]["name"] for made in fresh}
+    for made in fresh:
+        assert not labels & made["metadata"]["labels"].items()
+        assert plan.KEPT.items() <= made["metadata"]["annotations"].items()
+    readme = (ROOT / "k8s/README.md").read_text(encoding="utf-8")
+    piped = [line for line in readme.splitlines() if "kube.secrets" in line and "kubectl" in line]
+    assert piped
+    assert all("kubectl create -f -" in line or "apply --server-side" in line for line in piped)
+
+
 def test_every_kind_has_a_schema_and_keeps_it(
     toolbox: list[Yaml], kind: list[Yaml], crds: dict[tuple[str, str], Yaml]
 ) -> None:
@@ -334,6 +430,7 @@ BROKEN: list[tuple[str, str, list[Any], Any, str]] = [
     ("Cluster", "beegrid-postgres", ["spec", "instances"], "one", "not of type 'integer'"),
     ("PodMonitor", "beegrid", ["spec", "selectors"], {}, "selectors"),
     ("EnvoyProxy", "beegrid", ["spec", "telemetry", "accesslog"], {}, "accesslog"),
+    ("NetworkPolicy", "services-egress", ["spec", "egress", 0, "too"], [], "too"),
     ("HTTPRoute", "beegrid", ["spec", "rules", 0, "matches", 0, "path", "type"], "Prefix", "is not one of"),
 ]
 
@@ -348,6 +445,15 @@ def test_a_field_against_its_schema_is_found(kind: list[Yaml], crds: dict[tuple[
     found, _ = schemas.check(kind, crds)
     for of, name, _, _, told in BROKEN:
         assert any(f"{of}/{name}" in sentence and told in sentence for sentence in found), (told, found)
+
+
+def test_a_backup_store_against_its_schema_is_found(production: list[Yaml], crds: dict[tuple[str, str], Yaml]) -> None:
+    one(production, "ObjectStore", "beegrid-postgres")["spec"]["configuration"]["endpointUrl"] = "https://x"
+    found, _ = schemas.check(production, crds)
+    assert found == [
+        "ObjectStore/beegrid-postgres: spec.configuration: Additional properties are not allowed "
+        "('endpointUrl' was unexpected)"
+    ]
 
 
 def test_without_schemas_it_says_so_and_fails_in_ci(

@@ -15,6 +15,7 @@ from tests.architecture.conftest import write
 from tests.promises.support.causes import unseen
 
 ALERTS = "ops/prometheus/rules/alerts.yml"
+SERVERS = "ops/prometheus/rules/servers.yml"
 TESTS = "ops/prometheus/tests/alerts.yml"
 CITY = "ops/grafana/dashboards/city.json"
 
@@ -118,6 +119,26 @@ VIOLATIONS: dict[str, tuple[Callable[[Path], None], str]] = {
     "a bucket that the histogram hasn't": (
         lambda root: replace(root, "ops/prometheus/rules/slo.yml", 'le="5.0"', 'le="7.0"'),
         "has no bucket 7.0",
+    ),
+    "another's metric that it doesn't have": (
+        lambda root: replace(root, SERVERS, "cnpg_pg_replication_lag", "cnpg_pg_replication_delay"),
+        "no code makes the metric cnpg_pg_replication_delay, and ops/prometheus/exporters.yml doesn't have it",
+    ),
+    "another's metric with a label that it hasn't": (
+        lambda root: replace(root, SERVERS, ',value="ready"', ',state="ready"'),
+        "cnpg_collector_pg_wal_archive_status has no label state",
+    ),
+    "another team's Kafka": (
+        lambda root: replace(root, SERVERS, 'offlinepartitionscount{namespace="beegrid"}', "offlinepartitionscount"),
+        "offlinepartitionscount is asked of every namespace",
+    ),
+    "another namespace": (
+        lambda root: replace(root, SERVERS, 'resource_namespace="beegrid"', 'resource_namespace="kafka"'),
+        "strimzi_resource_state is asked of every namespace",
+    ),
+    "another's metric that nobody asks for": (
+        lambda root: write(root / rules_check.EXPORTERS, "- {name: x, see: y, labels: [], metrics: {x_total: []}}\n"),
+        "no rule asks for x_total",
     ),
     "an alert without a severity": (
         lambda root: replace(root, ALERTS, "labels: {severity: page}", "labels: {severity: loud}"),

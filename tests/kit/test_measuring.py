@@ -17,7 +17,8 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from shared.kit import clock, measuring
 from shared.kit.ids import derived_id, made_at, new_id
-from shared.kit.measuring import Measuring, forget, not_after_s
+from shared.kit.measuring import Measuring, forget
+from shared.kit.tls import not_after_s
 
 
 def pool() -> Any:

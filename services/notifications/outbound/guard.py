@@ -12,6 +12,9 @@ from urllib.parse import urlsplit
 from services.notifications.outbound.names import Resolver
 
 URL_LENGTH_MAX = 500
+# For examples, by a registration that Python's own list hasn't yet
+_EXAMPLES = ipaddress.ip_network("3fff::/20")
+DEFAULT_PORTS = {"https": 443, "http": 80}
 # names as DNS has them, so that nobody reads another host in one than the list was asked about
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
@@ -36,16 +39,23 @@ class Target:
 
 
 class Guard:
-    """The rules: scheme, allowed hosts, and private networks that are allowed nevertheless.
+    """The rules: scheme, allowed hosts and ports, and private networks that are allowed nevertheless.
 
-    `proxied`: everything leaves through a proxy.
+    `ports`: none named, any. `proxied`: everything leaves through a proxy.
     """
 
     def __init__(
-        self, *, http_allowed: bool, hosts: Sequence[str], networks_allowed: Sequence[str], proxied: bool = False
+        self,
+        *,
+        http_allowed: bool,
+        hosts: Sequence[str],
+        networks_allowed: Sequence[str],
+        ports: Sequence[int] = (),
+        proxied: bool = False,
     ) -> None:
         self._by_name = proxied and bool(hosts)
         self._schemes = ("https", "http") if http_allowed else ("https",)
+        self._ports = tuple(ports)
         self._hosts = tuple(host.lower().strip(".") for host in hosts)
         self._networks: tuple[Network, ...] = tuple(ipaddress.ip_network(one) for one in networks_allowed)
         self._resolver = Resolver()
@@ -64,6 +74,8 @@ class Guard:
             raise Forbidden(f"the scheme must be {' or '.join(self._schemes)}")
         if not host or "@" in parts.netloc or parts.fragment or port == 0:
             raise Forbidden("a URL needs a host and has neither user, password nor fragment")
+        if self._ports and (port or DEFAULT_PORTS[parts.scheme]) not in self._ports:
+            raise Forbidden(f"the port must be {' or '.join(map(str, self._ports))}")
         if self._hosts and not any(host == one or host.endswith("." + one) for one in self._hosts):
             raise Forbidden("the host isn't on the operator's list")
         literal = _literal(host)
@@ -89,7 +101,7 @@ class Guard:
         self.check(url)
         parts = urlsplit(url)
         host = (parts.hostname or "").lower().rstrip(".")
-        port = parts.port or (443 if parts.scheme == "https" else 80)
+        port = parts.port or DEFAULT_PORTS[parts.scheme]
         # plain http has no certificate that proves whose the host is, which a name without a checked address needs
         if self._by_name and parts.scheme == "https" and _literal(host) is None:
             return Target(parts._replace(netloc=f"{host}:{port}").geturl(), parts.netloc, host)
@@ -106,7 +118,7 @@ class Guard:
         inner = _embedded(address)
         if any(inner.version == network.version and inner in network for network in self._networks):
             return
-        if not inner.is_global or inner.is_multicast or inner.is_reserved or inner.is_unspecified:
+        if not inner.is_global or inner.is_multicast or inner.is_reserved or inner.is_unspecified or inner in _EXAMPLES:
             raise Forbidden("the host's address isn't public")
 
 

@@ -4,6 +4,7 @@ Webhooks' receivers always have to show a certificate for the name that was chec
 """
 
 import ssl
+from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +12,13 @@ from pathlib import Path
 import httpx
 
 from services.notifications.settings import Settings
+from shared.kit.tls import LivingContext
 
 SERVER_NAME: ContextVar[str | None] = ContextVar("server_name", default=None)
 """The name that the certificate of this attempt's receiver must have."""
 
 
-class _ByName(ssl.SSLContext):
+class _ByName(LivingContext):
     """A connection goes to an address that was checked; through a proxy httpx would ask for that in the certificate."""
 
     def wrap_bio(
@@ -33,16 +35,20 @@ class _ByName(ssl.SSLContext):
 
 
 def context(ca_file: Path | None) -> ssl.SSLContext:
-    """For a client. `ca_file`: PEM of authorities that are trusted beside the public ones.
+    """For a client. `ca_file`: PEM of authorities that are trusted beside the public ones, as it is at each connection.
 
     Raises:
         OSError: the file can't be read, or holds no certificate (ssl.SSLError is one).
     """
-    made = _ByName(ssl.PROTOCOL_TLS_CLIENT)
+    return _ByName(ca_file, _public_and)
+
+
+def _public_and(files: Sequence[Path]) -> ssl.SSLContext:
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     public = httpx.create_ssl_context(trust_env=False).get_ca_certs(binary_form=True)
     made.load_verify_locations(cadata=b"".join(public))
-    if ca_file is not None:
-        made.load_verify_locations(cafile=ca_file)
+    for file in files:
+        made.load_verify_locations(cafile=file)
     return made
 
 

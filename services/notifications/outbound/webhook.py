@@ -28,6 +28,7 @@ class WebhookSender:
             http_allowed=settings.webhook_http_allowed,
             hosts=settings.webhook_hosts,
             networks_allowed=settings.webhook_networks_allowed,
+            ports=settings.webhook_ports,
             proxied=settings.outbound_proxy is not None,
         )
         self._sealer = sealer

@@ -32,7 +32,9 @@ SETTINGS: Mapping[str, str] = {
     "node.id": "1",
     "inter.broker.listener.name": "CLIENTS",
     "controller.listener.names": "CONTROLLER",
-    "listener.security.protocol.map": ("CLIENTS:SASL_PLAINTEXT,PROXIED:SASL_PLAINTEXT,CONTROLLER:SASL_PLAINTEXT"),
+    "listener.security.protocol.map": (
+        "CLIENTS:SASL_PLAINTEXT,PROXIED:SASL_PLAINTEXT,SECURE:SASL_SSL,CONTROLLER:SASL_PLAINTEXT"
+    ),
     "sasl.enabled.mechanisms": "SCRAM-SHA-512",
     "sasl.mechanism.inter.broker.protocol": "SCRAM-SHA-512",
     # SCRAM users live in the controller's own log, so the controller itself can't use them.
@@ -85,7 +87,10 @@ class Kafka(ManagedProcess):
     """One Kafka broker. Clients use SASL_PLAINTEXT with SCRAM-SHA-512; `admin_user` is a super user.
 
     `proxied_port`: where a proxy finds the listener that advertises the proxy's address; None where there is none.
+    `secure_port`: of the listener with TLS, 0 where there is none.
     """
+
+    secure_port = 0
 
     def __init__(
         self, spec: ServerSpec, guard: Guard, port: int, password: str, proxied_port: int | None = None
@@ -105,12 +110,14 @@ def start_kafka(
     proxy_port: int | None = None,
     *,
     brief: bool | None = None,
+    chain: Path | None = None,
 ) -> Kafka:
     """Starts Kafka and returns when it answers the admin user (2–4 s; the first time ever 20–60 s for the jars).
 
     Without `state` the log vanishes with the run; with `state` log, ports and password stay. `proxy_port`: of a proxy
     on this machine; clients that come through it are told its address, and so never leave it. `brief`: whether it lives
-    for minutes only (None: where it keeps no state), and so compiles quickly once. Raises InfraError.
+    for minutes only (None: where it keeps no state), and so compiles quickly once. `chain`: PEM of a key and its
+    certificate, for one more listener with TLS, which reads it at each start. Raises InfraError.
     """
     java, jars = find_java(), classpath()
     archive = class_archive(java, jars)
@@ -127,14 +134,32 @@ def start_kafka(
     port = access.ports[0]
     proxied = None if proxy_port is None else (free_port(), proxy_port)
     properties = _write_properties(home, access, proxied)
+    secure_port = _listen_with_tls(properties, chain) if chain else 0
     if not (home / "log" / "meta.properties").exists():
         _format(java, jars, properties, access.password)
     flags = BRIEF if (state is None if brief is None else brief) else []
     machine = [java, f"-Xmx{heap_mib}m", f"-Xms{heap_mib // 2}m", *flags, *classes]
     spec = _spec("kafka", home, log_file, port, access.password, [*machine, *_arguments(home, jars)])
     server = Kafka(spec, guard, port, access.password, proxied[0] if proxied else None)
+    server.secure_port = secure_port
     server.start()
     return server
+
+
+def _listen_with_tls(properties: Path, chain: Path) -> int:
+    """Add one more listener; returns its port."""
+    port, name = free_port(), "listener.name.secure"
+    lines = [
+        f"{line},SECURE://127.0.0.1:{port}" if line.startswith(("listeners=", "advertised.listeners=")) else line
+        for line in properties.read_text().splitlines()
+    ]
+    own = {
+        f"{name}.ssl.keystore.type": "PEM",
+        f"{name}.ssl.keystore.location": str(chain),
+        f"{name}.scram-sha-512.sasl.jaas.config": f"{SCRAM} required;",
+    }
+    properties.write_text("\n".join([*lines, *(f"{key}={value}" for key, value in own.items())]) + "\n")
+    return port
 
 
 def _spec(name: str, home: Path, log_file: Path, port: int, password: str, argv: Sequence[str]) -> ServerSpec:

@@ -6,18 +6,29 @@ from typing import Any
 from shared.devtools.kube import plan
 from shared.provision.kafka import AclSpec, TopicSpec
 from shared.provision.quotas import Quota
-from shared.provision.topology import acl_specs, company_user, system_acl, topic_specs
+from shared.provision.topology import acl_specs, company_acl, system_acl, topic_specs
 
 Yaml = dict[str, Any]
 LAG_READER = "keda"
 IN_CLUSTER = {"strimzi.io/cluster": plan.KAFKA}
 
 
+# Of a company's and a city system's own objects: who leaves is taken away by it
+COMPANY, SYSTEM = "beegrid.dev/company", "beegrid.dev/system"
+
+
 def topics(companies: Sequence[str] = (), *, only_companies: bool = False) -> list[Yaml]:
     """Every topic with its dead-letter partner; with `only_companies`, those of the companies alone."""
-    plain = {spec.name for spec in topic_specs()}
-    specs = [spec for spec in topic_specs(companies) if not (only_companies and spec.name in plain)]
-    return [made for spec in specs for made in _with_partner(spec)]
+    plain = [] if only_companies else [made for spec in topic_specs() for made in _with_partner(spec)]
+    known = {spec.name for spec in topic_specs()}
+    own = [
+        _of(made, COMPANY, code)
+        for code in companies
+        for spec in topic_specs([code])
+        if spec.name not in known
+        for made in _with_partner(spec)
+    ]
+    return [*plain, *own]
 
 
 def users() -> list[Yaml]:
@@ -27,13 +38,14 @@ def users() -> list[Yaml]:
 
 def company_users(companies: Sequence[str]) -> list[Yaml]:
     """The companies' own users."""
-    wanted = {company_user(code) for code in companies}
-    return [_user(spec.user, acls(spec), spec.quota) for spec in acl_specs(companies) if spec.user in wanted]
+    specs = [(code, company_acl(code)) for code in companies]
+    return [_of(_user(spec.user, acls(spec), spec.quota), COMPANY, code) for code, spec in specs]
 
 
 def system_users(systems: Sequence[str]) -> list[Yaml]:
     """City systems' users, who read the public topics and nothing else."""
-    return [_user(spec.user, acls(spec)) for spec in map(system_acl, systems)]
+    specs = [(code, system_acl(code)) for code in systems]
+    return [_of(_user(spec.user, acls(spec)), SYSTEM, code) for code, spec in specs]
 
 
 def changed_rights(companies: Sequence[str]) -> dict[str, list[Yaml]]:
@@ -49,6 +61,11 @@ def acls(spec: AclSpec) -> list[Yaml]:
     read = [_acl("topic", name, "literal", "Describe", "Read") for name in spec.read]
     groups = [_acl("group", name, "prefix", "Read") for name in spec.group_prefixes]
     return [*written, *read, *groups]
+
+
+def _of(made: Yaml, label: str, code: str) -> Yaml:
+    made["metadata"]["labels"][label] = code
+    return made
 
 
 def _acl(kind: str, name: str, pattern: str, *operations: str) -> Yaml:

@@ -1,6 +1,6 @@
 """Who may speak to whom. Everything else is refused: services never call each other, they speak through Kafka."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,15 +18,17 @@ class Party:
     name: str
     pods: tuple[tuple[str, str], ...] = ()
     namespace: str = ""
-    outside: tuple[str, ...] = ()
-    """Blocks of addresses, each without private networks."""
+    outside: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Blocks of addresses, each with those in it that don't belong to it."""
+
+    def peers(self) -> list[Yaml]:
+        """In a policy's words. An empty list of exceptions would be dropped by the API server, and differ for ever."""
+        if self.outside:
+            return [{"ipBlock": {"cidr": cidr, **({"except": list(but)} if but else {})}} for cidr, but in self.outside]
+        return [self.peer()]
 
     def peer(self) -> Yaml:
-        """In a policy's words."""
-        if self.outside:
-            # without an empty `except`: the server drops it, and every further apply would change the policy
-            excepted = {"except": list(self.outside[1:])} if self.outside[1:] else {}
-            return {"ipBlock": {"cidr": self.outside[0], **excepted}}
+        """Of pods: the one peer."""
         peer: Yaml = {}
         if self.namespace:
             peer["namespaceSelector"] = {"matchLabels": {"kubernetes.io/metadata.name": self.namespace}}
@@ -50,7 +52,6 @@ def _pods(name: str, *labels: tuple[str, str]) -> Party:
     return Party(name, labels)
 
 
-PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "100.64.0.0/10", "127.0.0.0/8")
 SERVICES = _pods("services", *plan.SERVICE_LABEL.items())
 SETUP = _pods("setup", ("app.kubernetes.io/name", "setup"))
 TOOLBOX = _pods(plan.TOOLBOX, ("app.kubernetes.io/name", plan.TOOLBOX))
@@ -61,6 +62,8 @@ OBJECTS = _pods("object-store", ("app.kubernetes.io/name", "object-store"))
 VALKEY = _pods("valkey", ("app.kubernetes.io/name", plan.VALKEY))
 EVERYBODY = Party("everybody")
 DNS = Party("dns", (("k8s-app", "kube-dns"),), namespace="kube-system")
+# Where the cache is a pod with an address of its own (Cilium's local redirects); else it has the node's: outside.py
+DNS_CACHE = Party("dns-cache", (("k8s-app", "node-local-dns"),), namespace="kube-system")
 # Parties elsewhere are named by namespace and pod: whoever may come in from a whole namespace comes in with everything
 # that anybody puts there.
 # Where the pods of a Gateway's class run; Envoy Gateway puts all of them into its own namespace.
@@ -79,21 +82,7 @@ TRACES = Party("traces", namespace="observability")
 KEDA = Party("keda", (("app", "keda-operator"),), namespace="keda")
 CNPG = Party("cnpg-operator", (("app.kubernetes.io/name", "cloudnative-pg"),), namespace="cnpg-system")
 STRIMZI = Party("strimzi-operator", (("strimzi.io/kind", "cluster-operator"),), namespace="strimzi")
-INTERNET = Party("internet", outside=("0.0.0.0/0", *PRIVATE))
-# The API server and a city's object store have no labels, and often private addresses.
-ANYWHERE = Party("anywhere", outside=("0.0.0.0/0",))
-PARTNERS = Party("companies and city systems", outside=("0.0.0.0/0",))
-
-
-WAYS_OUT: Mapping[Outside, tuple[tuple[Party, tuple[int, ...], str], ...]] = {
-    Outside.OBJECT_STORE: (
-        (ANYWHERE, (443,), "photos in the city's object store"),
-        (OBJECTS, (3900,), "photos in this namespace's object store"),
-    ),
-    Outside.PUBLIC_HOSTS: ((INTERNET, (443,), "webhooks and bots; private networks are refused"),),
-    Outside.MAIL_SERVER: ((ANYWHERE, (465, 587), "the city's mail server"),),
-}
-"""What services declare as their ways out of the suite."""
+# The API server, a city's stores, companies' hosts: addresses, which each overlay names (outside.py)
 
 
 def service(name: str) -> Party:
@@ -101,11 +90,13 @@ def service(name: str) -> Party:
     return _pods(name, ("app.kubernetes.io/name", name))
 
 
-def ways(services: Iterable[str]) -> list[Way]:
-    """Every way that there is."""
-    found = [
+def ways() -> list[Way]:
+    """Every way between pods."""
+    return [
         Way(EVERYBODY, DNS, (53,), "names", udp=True),
         Way(EVERYBODY, DNS, (53,), "names too long for UDP"),
+        Way(EVERYBODY, DNS_CACHE, (53,), "names", udp=True),
+        Way(EVERYBODY, DNS_CACHE, (53,), "names too long for UDP"),
         Way(GATEWAY, SERVICES, (plan.PORT,), "requests from the front door"),
         Way(PROMETHEUS, SERVICES, (plan.METRICS_PORT,), "metrics"),
         Way(SERVICES, KAFKA, (plan.KAFKA_PORT,), "events"),
@@ -114,27 +105,16 @@ def ways(services: Iterable[str]) -> list[Way]:
         Way(SERVICES, TRACES, (plan.OTLP_PORT,), "traces"),
         Way(SETUP, POSTGRES, (plan.POSTGRES_PORT,), "roles, schemas, migrations"),
         Way(KEDA, KAFKA, (plan.KAFKA_PORT,), "lag"),
-        # the overlay says whether there is such a listener; in `kind` nothing answers
-        Way(PARTNERS, KAFKA, (plan.KAFKA_OUTSIDE_PORT,), "their records, by TLS and with a user each"),
         Way(KAFKA, KAFKA, (9090, 9091, plan.KAFKA_PORT), "the cluster itself"),
         Way(KAFKA_OPERATOR, KAFKA, (9091,), "topics and users"),
         Way(STRIMZI, KAFKA, (9090, 9091, 8443), "the operator"),
         Way(STRIMZI, KAFKA_OPERATOR, (8080, 8081), "the operator"),
-        Way(KAFKA_OPERATOR, ANYWHERE, (443, 6443), "the API server"),
-        Way(KAFKA, ANYWHERE, (443, 6443), "the API server: in which zone am I"),
         Way(POSTGRES, POSTGRES, (plan.POSTGRES_PORT, 8000), "replication"),
         Way(CNPG, POSTGRES, (plan.POSTGRES_PORT, 8000), "the operator"),
         Way(PROMETHEUS, POSTGRES, (9187,), "metrics"),
-        Way(POSTGRES, ANYWHERE, (443, 6443), "the API server; backups to the object store"),
+        Way(PROMETHEUS, KAFKA, (plan.KAFKA_METRICS_PORT,), "metrics"),
+        Way(PROMETHEUS, KAFKA_OPERATOR, (8080, 8081), "metrics"),
     ]
-    for name in services:
-        outside = [way for need in about(name).needs for way in need.ways]
-        found += [
-            Way(service(name), target, ports, why)
-            for way in dict.fromkeys(outside)
-            for target, ports, why in WAYS_OUT[way]
-        ]
-    return found
 
 
 def toolbox_ways() -> list[Way]:
@@ -142,12 +122,24 @@ def toolbox_ways() -> list[Way]:
     return [
         Way(TOOLBOX, KAFKA, (plan.KAFKA_PORT,), "topics, users, what consumers had not yet read"),
         Way(TOOLBOX, POSTGRES, (plan.POSTGRES_PORT,), "backups"),
-        Way(TOOLBOX, OBJECTS, (3900,), "photos in this namespace's object store"),
         Way(TOOLBOX, SERVICES, (plan.METRICS_PORT,), "metrics"),
         # Envoy's pods listen 10000 above a listener's port
         Way(TOOLBOX, GATEWAY, (10080, 10443), "the front door, where its address leads back into the cluster"),
-        Way(TOOLBOX, ANYWHERE, (443,), "the front door; photos in the city's object store"),
     ]
+
+
+def object_store_ways(services: Iterable[str]) -> list[Way]:
+    """Ways of the component object-store: of the services that need one, and of the toolbox while it is there."""
+    needing = [name for name in services if any(Outside.OBJECT_STORE in need.ways for need in about(name).needs)]
+    return [Way(one, OBJECTS, (plan.OBJECTS_PORT,), "photos") for one in (*map(service, needing), TOOLBOX)]
+
+
+def object_store_policies(services: Iterable[str]) -> list[Yaml]:
+    """They add to the ones below, under names of their own."""
+    found = both_ends(object_store_ways(services))
+    for policy in found:
+        policy["metadata"]["name"] = f"objects-{policy['metadata']['name']}"
+    return found
 
 
 def toolbox_policies() -> list[Yaml]:
@@ -160,13 +152,13 @@ def toolbox_policies() -> list[Yaml]:
     return found
 
 
-def policies(services: Iterable[str]) -> list[Yaml]:
+def policies() -> list[Yaml]:
     """Deny everything, then one policy for each end of each way that lies in this namespace."""
     denied = {
         **_head("default-deny"),
         "spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]},
     }
-    return [denied, *both_ends(ways(services))]
+    return [denied, *both_ends(ways())]
 
 
 def both_ends(found_ways: Iterable[Way]) -> list[Yaml]:
@@ -189,7 +181,7 @@ def _here(party: Party) -> bool:
 
 
 def _head(name: str, **notes: str) -> Yaml:
-    metadata: Yaml = {"name": name, "labels": plan.PART_OF}
+    metadata: Yaml = {"name": name, "labels": dict(plan.PART_OF)}
     if notes:
         metadata["annotations"] = {f"beegrid.dev/{key}": text for key, text in notes.items()}
     return {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata}
@@ -200,7 +192,7 @@ def _policy(party: Party, direction: str, word: str, found: list[tuple[Way, Part
     selector = {"matchLabels": dict(party.pods)} if party.pods else {}
     rules = [
         {
-            word: [other.peer()],
+            word: other.peers(),
             "ports": [{"protocol": "UDP" if way.udp else "TCP", "port": port} for port in way.ports],
         }
         for way, other in found

@@ -18,6 +18,12 @@ TOPIC_PREFIX = "beegrid."
 KAFKA, POSTGRES, VALKEY = "beegrid", "beegrid-postgres", "beegrid-valkey"
 KAFKA_PORT, POSTGRES_PORT, VALKEY_PORT, OTLP_PORT = 9093, 5432, 6379, 4318
 KAFKA_OUTSIDE_PORT = 9094
+# Strimzi's, of its JMX exporter
+KAFKA_METRICS_PORT = 9404
+# Of the component object-store
+OBJECTS_PORT = 3900
+# Secrets of a city that has a mail server or a proxy, with the key `url`
+MAIL_SECRET, PROXY_SECRET = "beegrid-mail-gateway", "beegrid-outbound-proxy"
 NAMESPACE = "beegrid"
 # Of the overlays' Gateway
 GATEWAY = "beegrid"
@@ -25,8 +31,18 @@ GATEWAY = "beegrid"
 KAFKA_BOOTSTRAP = f"{KAFKA}-kafka-bootstrap.{NAMESPACE}.svc:{KAFKA_PORT}"
 # What KEDA speaks with Kafka, whose fourth version refuses anything older than 2.1; KEDA's own default is 1.0.0
 KAFKA_PROTOCOL = "2.8.0"
+# Who stays where there isn't room for all (k8s/base/priorities.yaml)
+DATA_FIRST, SERVICES_FIRST = "beegrid-data", "beegrid-services"
 # The operator's pod (k8s/components/toolbox) and the user with which it administers Kafka
 TOOLBOX, KAFKA_ADMIN = "toolbox", "beegrid-admin"
+# Of what no tool may take away because it isn't, or is no longer, among the manifests: Argo CD, Flux and Helm in turn.
+# `kubectl apply --prune` takes what has the label below and was applied, so what is made once has neither.
+KEPT = {
+    "argocd.argoproj.io/sync-options": "Prune=false,Delete=false",
+    "kustomize.toolkit.fluxcd.io/prune": "disabled",
+    "helm.sh/resource-policy": "keep",
+}
+MADE_ONCE = {"beegrid.dev/made": "once"}
 PART_OF = {"app.kubernetes.io/part-of": "beegrid"}
 # What a ScaledObject goes by: lag, or cpu where a service has no topic yet
 SCALED_BY = "beegrid.dev/scaled-by"

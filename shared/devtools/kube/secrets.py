@@ -1,13 +1,11 @@
-"""`python -m shared.devtools.kube.secrets [--issuer FOLDER] | kubectl apply -f -`: the Secrets of a new cluster.
+"""`python -m shared.devtools.kube.secrets [--issuer FOLDER] | kubectl create -f -`: the Secrets of a new cluster.
 
-Apply it once: a second run would make other passwords, so keep what it prints where the city keeps its secrets. Not in
-it are the Secrets that operators make (Kafka users, certificates) and those that only the city knows (object stores).
+Once: a second run makes other passwords, which `create` refuses and `apply` would put into the first ones' place. Keep
+what it prints where the city keeps its secrets. Not in it are the Secrets that operators make (Kafka users,
+certificates) and those that only the city knows (object stores, mail, a proxy).
 
 `--service NAME | kubectl apply --server-side --field-manager NAME -f -`: those of one service more, in a cluster that
 runs; the server adds its keys to the Secret that has all passwords.
-
-`--small HOST`: with what operators would make, for the overlay `small`; companies call its Kafka by the name HOST.
-With `--certificates` only new certificates, before the former ones end: apply them, then restart everything.
 """
 
 import argparse
@@ -20,7 +18,7 @@ from typing import Any
 import yaml
 
 from shared.devtools.identity import Identity
-from shared.devtools.kube import plan, small_secrets
+from shared.devtools.kube import plan
 from shared.provision.services import service_names
 
 Yaml = dict[str, Any]
@@ -69,7 +67,9 @@ def made_by_operators() -> dict[str, set[str]]:
 def given_by_the_city() -> dict[str, set[str]]:
     """Secrets that a city brings itself."""
     keys = {"access_key", "secret_key"}
-    return {"beegrid-photo-store": keys, "beegrid-backup-store": keys, "beegrid-front-door": {"tls.crt", "tls.key"}}
+    urls = {plan.MAIL_SECRET: {"url"}, plan.PROXY_SECRET: {"url"}}
+    stores = {"beegrid-photo-store": keys, "beegrid-backup-store": keys}
+    return {**stores, **urls, "beegrid-front-door": {"tls.crt", "tls.key"}}
 
 
 def manifest(name: str, data: dict[str, str]) -> Yaml:
@@ -78,28 +78,15 @@ def manifest(name: str, data: dict[str, str]) -> Yaml:
     return {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": {"name": name, "namespace": "beegrid", "labels": plan.PART_OF},
+        "metadata": metadata(name),
         "type": kind,
         "data": {key: base64.b64encode(word.encode()).decode() for key, word in data.items()},
     }
 
 
-def _wanted(options: argparse.Namespace) -> dict[str, dict[str, str]]:
-    if options.certificates:
-        return small_secrets.certificates(options.small)
-    if options.service:
-        made = of_service(options.service)
-        return together(made, small_secrets.users([options.service])) if options.small else made
-    made = {**made_here(), **(object_store() if options.issuer or options.small else {})}
-    return together(made, small_secrets.everything(service_names(), options.small)) if options.small else made
-
-
-def together(*parts: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
-    """Secrets of several makers; keys of the same Secret come together."""
-    found: dict[str, dict[str, str]] = {}
-    for name, data in (pair for part in parts for pair in part.items()):
-        found[name] = {**found.get(name, {}), **data}
-    return found
+def metadata(name: str) -> Yaml:
+    """Without the suite's own label: whoever prunes by that would take the sealing key, and all that it seals."""
+    return {"name": name, "namespace": plan.NAMESPACE, "labels": plan.MADE_ONCE, "annotations": plan.KEPT}
 
 
 def main() -> int:
@@ -109,18 +96,18 @@ def main() -> int:
         "--issuer", type=Path, help="folder of an issuer for a trial cluster; made where it isn't there"
     )
     parser.add_argument("--service", choices=service_names(), help="only what this service adds to a running cluster")
-    parser.add_argument("--small", metavar="HOST", help="for a cluster without operators; companies call Kafka so")
-    parser.add_argument("--certificates", action="store_true", help="with --small: only new certificates")
     options = parser.parse_args()
-    if options.certificates and not options.small:
-        parser.error("--certificates needs --small HOST")
-    wanted = _wanted(options)
+    wanted = (
+        of_service(options.service)
+        if options.service
+        else {**made_here(), **(object_store() if options.issuer else {})}
+    )
     found = [manifest(name, data) for name, data in wanted.items()]
     if options.issuer:
         Identity.open(options.issuer)
         keys = (options.issuer / "jwks.json").read_text(encoding="utf-8")
-        metadata = {"name": "beegrid-identity", "namespace": "beegrid", "labels": plan.PART_OF}
-        found.append({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"jwks.json": keys}})
+        head = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata("beegrid-identity")}
+        found.append({**head, "data": {"jwks.json": keys}})
     print(yaml.safe_dump_all(found, sort_keys=False), end="")
     return 0
 

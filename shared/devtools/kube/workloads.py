@@ -54,6 +54,7 @@ def pod_basics(account_name: str) -> Yaml:
         "serviceAccountName": account_name,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
+        "priorityClassName": plan.SERVICES_FIRST,
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": plan.USER,
@@ -179,7 +180,8 @@ def volumes() -> list[Yaml]:
     """The certificates that the operators keep current, and the only place that can be written."""
     return [
         {"name": "tmp", "emptyDir": {"sizeLimit": "128Mi"}},
-        {"name": "kafka-ca", "secret": {"secretName": f"{plan.KAFKA}-cluster-ca-cert", "items": [_ca()]}},
+        # whole: beside ca.crt Strimzi keeps former authorities, while brokers still show certificates of theirs
+        {"name": "kafka-ca", "secret": {"secretName": f"{plan.KAFKA}-cluster-ca-cert"}},
         {"name": "postgres-ca", "secret": {"secretName": f"{plan.POSTGRES}-ca", "items": [_ca()]}},
     ]
 

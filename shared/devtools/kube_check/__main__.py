@@ -1,4 +1,4 @@
-"""`python -m shared.devtools.kube_check [manifests|live|compose|image] [--crds FOLDER]`: one finding a line."""
+"""`python -m shared.devtools.kube_check [manifests|compose|image] [--crds FOLDER]`: one finding a line."""
 
 import argparse
 import os
@@ -15,12 +15,14 @@ from shared.devtools.kube_check import (
     house,
     image,
     kafka_names,
-    live,
-    one_node,
+    leaving,
+    networks,
     operators,
+    production,
     schemas,
     secret_names,
     variables,
+    watched,
     ways,
 )
 from shared.devtools.kube_check.render import RenderError, overlays, whole
@@ -29,7 +31,7 @@ from shared.devtools.kube_check.render import RenderError, overlays, whole
 def manifests(root: Path, crds: Path) -> list[str]:
     """All checks of every overlay. Without schemas for a kind it says so, and that is a finding where CI is set."""
     known = schemas.read_crds(crds) if crds.is_dir() else {}
-    found, unknown = [], set()
+    found, unknown = leaving.check(root), set()
     if not overlays(root):
         return ["k8s/overlays: there is none"]
     for name, rendered in whole(root):
@@ -44,13 +46,15 @@ def manifests(root: Path, crds: Path) -> list[str]:
             wrong,
             house.check(objects),
             ways.check(objects, root),
+            networks.check(objects, root, name.split()[0]),
             variables.of_manifests(objects),
             secret_names.check(objects, root),
             list(given.of_manifests(objects)),
             kafka_names.check(objects),
             operators.check(objects),
             again.check(objects),
-            one_node.check(objects),
+            watched.check(objects),
+            production.check(objects) if name.startswith("production") else (),
             commands.check(objects, root) if name == "production" else (),
         )
         found += [f"{name}: {sentence}" for sentences in checks for sentence in sentences]
@@ -66,7 +70,7 @@ def manifests(root: Path, crds: Path) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status 1 when anything is found."""
     parser = argparse.ArgumentParser(prog="python -m shared.devtools.kube_check", description=__doc__)
-    parser.add_argument("part", nargs="*", choices=["manifests", "live", "compose", "image"])
+    parser.add_argument("part", nargs="*", choices=["manifests", "compose", "image"])
     parser.add_argument("--root", type=Path, default=ROOT)
     parser.add_argument(
         "--crds",
@@ -77,7 +81,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     parts: dict[str, Callable[[], list[str]]] = {
         "manifests": lambda: manifests(options.root, options.crds),
-        "live": lambda: live.check(options.root),
         "compose": lambda: compose.check(options.root),
         "image": lambda: image.check(options.root),
     }

@@ -23,7 +23,7 @@ SKIPPED = {
     "CKV_K8S_11": "CPU has requests and no limit on purpose: throttling a consumer makes lag, and nothing else",
     "CKV_K8S_15": "IfNotPresent: tags are never moved, and a registry that is down must not stop a restart",
     "CKV_K8S_35": "the services read settings from the environment only (docs/settings.md); nothing logs it",
-    "CKV_K8S_43": "digests are set by the release, with `kustomize edit set image`",
+    "CKV_K8S_43": "a trial builds its own image; production's digests are asked for by kube_check",
 }
 
 

@@ -22,6 +22,8 @@ WAY_SHOWN_BY = {
     Outside.PUBLIC_HOSTS: "webhook_hosts",
     Outside.MAIL_SERVER: "mail_gateway",
 }
+BY_WAY = {Outside.PUBLIC_HOSTS: {plan.PROXY_SECRET}, Outside.MAIL_SERVER: {plan.MAIL_SECRET}}
+"""Secrets that belong to a way: the overlay that names the way gives them."""
 
 
 def of_manifests(objects: Sequence[Yaml]) -> Iterator[str]:
@@ -32,6 +34,7 @@ def of_manifests(objects: Sequence[Yaml]) -> Iterator[str]:
         name = one["metadata"]["name"]
         may = {f"{name}-postgres", name, plan.VALKEY, *CERTIFICATES}
         may |= {secret for kind in about(name).secrets for secret in IN_CLUSTER[kind]}
+        may |= {secret for need in about(name).needs for way in need.ways for secret in BY_WAY.get(way, ())}
         for secret in sorted({secret for secret, _ in read(pod)} - may):
             yield f"{name_of(one)}: is given the Secret {secret}, which services/{name}/about.py doesn't declare"
 

@@ -2,21 +2,16 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from shared.devtools.kube import plan
-from shared.devtools.kube_check.render import (
-    Yaml,
-    built_in,
-    by_operators,
-    containers,
-    is_service,
-    name_of,
-    of_kind,
-    pods,
-)
+from shared.devtools.kube import messaging, plan
+from shared.devtools.kube_check.render import Yaml, containers, is_service, name_of, of_kind, pods
+from shared.devtools.kube_check.variables import values_of
+from shared.kit.settings import KitSettings
 from shared.provision.services import service_names
+from shared.provision.topology import INBOUND
 
 Rule = Callable[[Sequence[Yaml]], Iterator[str]]
 RESERVED_CONNECTIONS = 20
+SESSION, STATIC_SESSION_MS = "BEEGRID_KAFKA_SESSION_MS", 45_000
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 
 
@@ -54,9 +49,7 @@ def leaves_in_order(objects: Sequence[Yaml]) -> Iterator[str]:
         if drain_s <= notice_s:
             yield f"{name_of(one)}: drains {drain_s:.0f} s, and readiness takes {notice_s} s to turn off"
         rolling = one["spec"].get("strategy", {}).get("rollingUpdate", {})
-        # one that stays alone has no other that would serve meanwhile, and its node no memory for a second one
-        alone = one["spec"].get("replicas") == 1 and one["spec"].get("strategy") == {"type": "Recreate"}
-        if one["kind"] == "Deployment" and rolling.get("maxUnavailable") != 0 and not alone:
+        if one["kind"] == "Deployment" and rolling.get("maxUnavailable") != 0:
             yield f"{name_of(one)}: maxUnavailable must be 0"
 
 
@@ -118,10 +111,6 @@ def without_tools(objects: Sequence[Yaml]) -> Iterator[str]:
 def complete(objects: Sequence[Yaml]) -> Iterator[str]:
     """Every service of the registry is deployed, scaled and watched, and its Kafka user is there."""
     deployed = {one["metadata"]["name"] for one, _ in pods(objects) if is_service(one)}
-    if not by_operators(objects):
-        yield from (f"Deployment/{service}: missing" for service in sorted(set(service_names()) - deployed))
-        yield from (f"{name_of(one)}: nobody here knows that kind" for one in objects if not built_in(one))
-        return
     for kind, present in (
         ("Deployment", deployed),
         *(
@@ -136,11 +125,105 @@ def complete(objects: Sequence[Yaml]) -> Iterator[str]:
 
 
 def backed_up(objects: Sequence[Yaml]) -> Iterator[str]:
-    """In-tree backups need the barman-cloud programs, which only the `system` flavour of the image has."""
+    """By the plugin, which archives WAL into an ObjectStore that is there; an overlay has all of it or nothing."""
+    stores = {one["metadata"]["name"] for one in of_kind(objects, "ObjectStore")}
     for one in of_kind(objects, "Cluster"):
-        flavour = one["spec"]["imageName"].rpartition(":")[2].split("-")[1:2]
-        if one["spec"].get("backup", {}).get("barmanObjectStore") and flavour != ["system"]:
-            yield f"{name_of(one)}: barmanObjectStore needs a `system` image, not {one['spec']['imageName']}"
+        if one["spec"].get("backup", {}).get("barmanObjectStore"):
+            yield f"{name_of(one)}: barmanObjectStore is gone with CloudNativePG 1.31: take the plugin"
+        archivers = [each for each in one["spec"].get("plugins", ()) if each.get("isWALArchiver")]
+        for each in archivers:
+            if (name := each.get("parameters", {}).get("barmanObjectName")) not in stores:
+                yield f"{name_of(one)}: WAL goes to ObjectStore {name}, which isn't there"
+        if stores and not archivers:
+            yield f"{name_of(one)}: an ObjectStore, and no plugin that archives WAL into it"
+        for backup in of_kind(objects, "ScheduledBackup"):
+            told = backup["spec"].get("pluginConfiguration", {}).get("name")
+            if backup["spec"].get("method") != "plugin" or told not in {each["name"] for each in archivers}:
+                yield f"{name_of(backup)}: its method must be the plugin that archives WAL"
+
+
+def copied(objects: Sequence[Yaml]) -> Iterator[str]:
+    """Where Postgres has replicas, each commit is on one of them, always (docs/adr/0065)."""
+    for one in of_kind(objects, "Cluster"):
+        spec = one["spec"]
+        if old := sorted({"minSyncReplicas", "maxSyncReplicas"} & spec.keys()):
+            yield f"{name_of(one)}: {old[0]} goes on without a copy where no replica is: say postgresql.synchronous"
+        said = spec["postgresql"].get("synchronous", {})
+        if spec["instances"] > 1 and (said.get("number", 0) < 1 or said.get("dataDurability") != "required"):
+            yield f"{name_of(one)}: {spec['instances']} instances need synchronous.number, and dataDurability required"
+        if said.get("number", 0) >= spec["instances"] - 1 > 0 or (said and spec["instances"] == 1):
+            yield f"{name_of(one)}: with one instance away no commit could be copied to {said['number']} more"
+
+
+def whole(objects: Sequence[Yaml]) -> Iterator[str]:
+    """Everything says what it is part of: so it is found, and pruned, by one label."""
+    for one in objects:
+        if not plan.PART_OF.items() <= one["metadata"].get("labels", {}).items():
+            yield f"{name_of(one)}: has no label {', '.join(f'{key}={value}' for key, value in plan.PART_OF.items())}"
+
+
+def kept(objects: Sequence[Yaml]) -> Iterator[str]:
+    """What has data in it says to every tool that it stays."""
+    for one in of_kind(objects, "Namespace", "Kafka", "KafkaNodePool", "Cluster"):
+        if missing := sorted(plan.KEPT.items() - one["metadata"].get("annotations", {}).items()):
+            yield f"{name_of(one)}: may be pruned, without {missing[0][0]}: {missing[0][1]}"
+
+
+def leaving(objects: Sequence[Yaml]) -> Iterator[str]:
+    """A company's and a city system's own objects have its code as a label, by which they are taken away."""
+    inbound = plan.TOPIC_PREFIX + INBOUND
+    for one in of_kind(objects, "KafkaUser", "KafkaTopic"):
+        name, labels = one["metadata"]["name"], one["metadata"].get("labels", {})
+        for beginning, label, end in (
+            ("company-", messaging.COMPANY, None),
+            (inbound, messaging.COMPANY, "."),
+            ("system-", messaging.SYSTEM, None),
+        ):
+            code = name.removeprefix(beginning).split(end)[0] if end else name.removeprefix(beginning)
+            if name.startswith(beginning) and labels.get(label) != code:
+                yield f"{name_of(one)}: has no label {label}={code}"
+
+
+def steady(objects: Sequence[Yaml]) -> Iterator[str]:
+    """A static member keeps its partitions while its pod comes back, which may have to pull the image first.
+
+    Where members aren't static, as long a session would leave the partitions of a pod that died idle.
+    """
+    configs = {one["metadata"]["name"]: one.get("data", {}) for one in of_kind(objects, "ConfigMap")}
+    for one, pod in pods(objects):
+        if not is_service(one):
+            continue
+        values, _ = values_of(pod["containers"][0], configs)
+        session_ms = int(values.get(SESSION, KitSettings.model_fields["kafka_session_ms"].default))
+        if "BEEGRID_KAFKA_INSTANCE_ID" in values and session_ms < STATIC_SESSION_MS:
+            yield f"{name_of(one)}: a static member with a session of {session_ms} ms, not {STATIC_SESSION_MS}"
+        if "BEEGRID_KAFKA_INSTANCE_ID" not in values and session_ms >= STATIC_SESSION_MS:
+            yield f"{name_of(one)}: {session_ms} ms of idle partitions after each death, and no static member"
+
+
+def ranked(objects: Sequence[Yaml]) -> Iterator[str]:
+    """Where there isn't room for all, data stays before services, and both before what has no class."""
+    values = {one["metadata"]["name"]: one["value"] for one in of_kind(objects, "PriorityClass")}
+    if not values.get(plan.DATA_FIRST, 0) > values.get(plan.SERVICES_FIRST, 0) > 0:
+        yield f"PriorityClass/{plan.DATA_FIRST}: must be above {plan.SERVICES_FIRST}, and that above 0"
+    for who, wanted, found in _ranks(objects):
+        if found != wanted:
+            yield f"{who}: priorityClassName must be {wanted}, not {found}"
+
+
+def _ranks(objects: Sequence[Yaml]) -> Iterator[tuple[str, str, str | None]]:
+    """Everything that becomes pods: who, the class that it needs, the one that it has."""
+    for one, pod in pods(objects):
+        keeps = bool(one["spec"].get("volumeClaimTemplates"))
+        yield name_of(one), plan.DATA_FIRST if keeps else plan.SERVICES_FIRST, pod.get("priorityClassName")
+    for one in of_kind(objects, "KafkaNodePool"):
+        pool = one["spec"].get("template", {}).get("pod", {})
+        yield name_of(one), plan.DATA_FIRST, pool.get("priorityClassName")
+    for one in of_kind(objects, "Kafka"):
+        operators = one["spec"]["entityOperator"].get("template", {}).get("pod", {})
+        yield f"{name_of(one)}: entityOperator", plan.DATA_FIRST, operators.get("priorityClassName")
+    for one in of_kind(objects, "Cluster"):
+        yield name_of(one), plan.DATA_FIRST, one["spec"].get("priorityClassName")
 
 
 RULES: tuple[Rule, ...] = (
@@ -151,6 +234,12 @@ RULES: tuple[Rule, ...] = (
     without_tools,
     complete,
     backed_up,
+    ranked,
+    copied,
+    whole,
+    kept,
+    leaving,
+    steady,
 )
 
 

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 from shared.devtools.kube import plan
-from shared.devtools.kube_check.render import Yaml, by_operators, containers, name_of, of_kind, pods
+from shared.devtools.kube_check.render import Yaml, containers, name_of, of_kind, pods
+from shared.devtools.kube_check.watched import of_others
 from shared.events.registry import AnyTopic
 
 # The words of KEDA's Kafka scaler; anything else fails in the operator's log only.
@@ -18,7 +19,7 @@ def check(objects: Sequence[Yaml]) -> list[str]:
         *triggers(objects),
         *sasl(objects),
         *bootstrap(objects),
-        *scraped(objects),
+        *scraped([one for one in objects if not of_others(one)]),
         *outside(objects),
         *administered(objects),
     ]
@@ -93,12 +94,6 @@ def sasl(objects: Sequence[Yaml]) -> Iterator[str]:
 def bootstrap(objects: Sequence[Yaml]) -> Iterator[str]:
     """Services find the cluster: by its short name or by the whole one."""
     there = bootstraps(objects, qualified=False) | bootstraps(objects, qualified=True)
-    if not by_operators(objects):
-        there = {
-            f"{one['metadata']['name']}:{p['port']}"
-            for one in of_kind(objects, "Service")
-            for p in one["spec"]["ports"]
-        }
     for one in of_kind(objects, "ConfigMap"):
         told = one.get("data", {}).get("BEEGRID_KAFKA_BOOTSTRAP")
         if told is not None and told not in there:
@@ -107,8 +102,19 @@ def bootstrap(objects: Sequence[Yaml]) -> Iterator[str]:
 
 def scraped(objects: Sequence[Yaml]) -> Iterator[str]:
     """A PodMonitor's ports are names of container ports of every pod that it selects; it selects some."""
+    instances = [
+        {"cnpg.io/cluster": one["metadata"]["name"], "cnpg.io/podRole": "instance"}
+        for one in of_kind(objects, "Cluster")
+    ]
     for one in of_kind(objects, "PodMonitor"):
         wanted = one["spec"]["selector"]["matchLabels"].items()
+        if wanted in [labels.items() for labels in instances]:
+            yield from (
+                f"{name_of(one)}: Postgres' pods have no port {endpoint.get('port')}"
+                for endpoint in one["spec"]["podMetricsEndpoints"]
+                if endpoint.get("port") != "metrics"
+            )
+            continue
         selected = [
             (workload, pod)
             for workload, pod in pods(objects)
@@ -144,7 +150,7 @@ def administered(objects: Sequence[Yaml]) -> Iterator[str]:
     """Kafka's administrator is one of its super users, and there exactly as long as the toolbox, which is let in."""
     tools = {one["metadata"]["name"] for one in of_kind(objects, "Deployment")} & {plan.TOOLBOX}
     users = {one["metadata"]["name"] for one in of_kind(objects, "KafkaUser")} & {plan.KAFKA_ADMIN}
-    if tools and not users and by_operators(objects):
+    if tools and not users:
         yield f"KafkaUser/{plan.KAFKA_ADMIN}: missing"
     if users and not tools:
         yield f"KafkaUser/{plan.KAFKA_ADMIN}: an administrator, and no toolbox that uses it"

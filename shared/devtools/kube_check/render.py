@@ -18,6 +18,7 @@ KUBECTL = Path(sys.executable).with_name("kubectl")
 LONGEST_S = 60
 TOOLBOX = "k8s/components/toolbox"
 GROUPS = {"", "apps", "batch", "networking.k8s.io", "policy", "rbac.authorization.k8s.io", "scheduling.k8s.io"}
+RECOVERY = "k8s/components/postgres-recovery"
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -66,11 +67,13 @@ def render(folder: Path) -> list[Yaml]:
 
 
 def whole(root: Path) -> Iterator[tuple[str, Callable[[], list[Yaml]]]]:
-    """All that can be applied, by name: every overlay, and production with the toolbox."""
+    """All that can be applied, by name: every overlay, and production with the toolbox or after a recovery."""
     for folder in overlays(root):
         yield folder.name, partial(render, folder)
         if folder.name == "production" and (root / TOOLBOX).is_dir():
             yield f"{folder.name} with {plan.TOOLBOX}", partial(rendered_with, folder, root / TOOLBOX)
+        if folder.name == "production" and (root / RECOVERY).is_dir():
+            yield f"{folder.name} recovered", partial(rendered_with, folder, root / RECOVERY)
 
 
 def built_in(one: Yaml) -> bool:

@@ -14,6 +14,8 @@ from shared.devtools.kube_check.render import Yaml, name_of
 VERSION = "1.37"
 # libyaml where it is built in: the CRDs are two megabytes
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+TEXT: Yaml = {"type": "string"}
+COUNT: Yaml = {"type": "integer", "minimum": 1}
 STEP: Yaml = {"type": "object", "additionalProperties": False}
 # As far as the manifests use it, by Envoy Gateway's reference of v1.4: its CRD is in no folder that we are given.
 OWN: dict[tuple[str, str], Yaml] = {
@@ -68,6 +70,36 @@ OWN: dict[tuple[str, str], Yaml] = {
             }
         },
     }
+}
+_SECRET: Yaml = {**STEP, "required": ["name", "key"], "properties": {"name": TEXT, "key": TEXT}}
+_PACKED: Yaml = {"compression": {"enum": ["bzip2", "gzip", "lz4", "snappy", "xz", "zstd"]}, "maxParallel": COUNT}
+# By the Barman Cloud plugin's reference of 0.11.
+OWN["barmancloud.cnpg.io/v1", "ObjectStore"] = {
+    **STEP,
+    "required": ["spec"],
+    "properties": {
+        "spec": {
+            **STEP,
+            "required": ["configuration"],
+            "properties": {
+                "retentionPolicy": {"type": "string", "pattern": "^[1-9][0-9]*[dwm]$"},
+                "configuration": {
+                    **STEP,
+                    "required": ["destinationPath"],
+                    "properties": {
+                        "destinationPath": {"type": "string", "minLength": 1},
+                        "endpointURL": TEXT,
+                        "s3Credentials": {
+                            **STEP,
+                            "properties": {"accessKeyId": _SECRET, "secretAccessKey": _SECRET, "region": _SECRET},
+                        },
+                        "wal": {**STEP, "properties": _PACKED},
+                        "data": {**STEP, "properties": {"compression": _PACKED["compression"], "jobs": COUNT}},
+                    },
+                },
+            },
+        }
+    },
 }
 OPEN = {"x-kubernetes-preserve-unknown-fields", "x-kubernetes-embedded-resource"}
 

@@ -1,7 +1,9 @@
 """Environment variables of manifests and compose against the settings, both ways, with their values."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import get_origin
 
 from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings
@@ -63,11 +65,25 @@ def check_container(who: str, command: Sequence[str], values: Mapping[str, str])
             yield f"{who}: required {name} isn't set"
     for name in sorted(referred - values.keys()):
         yield f"{who}: $({name}) is used and not set"
-    given = {fields[name]: value for name, value in values.items() if name in fields and value != NOT_TOLD}
+    given = {
+        fields[name]: _plain(owner, fields[name], value)
+        for name, value in values.items()
+        if name in fields and value != NOT_TOLD
+    }
     yield from _wrong_values(who, owner, given)
 
 
-def _wrong_values(who: str, owner: type[BaseSettings], given: Mapping[str, str]) -> Iterator[str]:
+def _plain(owner: type[BaseSettings], field: str, text: str) -> object:
+    """As the environment gives it: lists are JSON. What is none is left as it is, and refused."""
+    if get_origin(owner.model_fields[field].annotation) is not tuple:
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _wrong_values(who: str, owner: type[BaseSettings], given: Mapping[str, object]) -> Iterator[str]:
     hidden = {
         name: SecretStr("x") if field.annotation is SecretStr else "x"
         for name, field in owner.model_fields.items()
@@ -89,18 +105,26 @@ def of_manifests(objects: Sequence[Yaml]) -> list[str]:
             if container["image"].rpartition("/")[2].partition(":")[0] != IMAGE:
                 continue
             who = f"{name_of(one)}: {container['name']}"
-            values: dict[str, str] = {}
-            for source in container.get("envFrom", []):
-                config = source.get("configMapRef", {}).get("name")
-                if config not in configs:
-                    found.append(f"{who}: no ConfigMap {config}")
-                values |= configs.get(config, {})
-            for entry in container.get("env", []):
-                value, problem = _value(entry, configs)
-                values[entry["name"]] = value
-                found += [f"{who}: {problem}"] if problem else []
+            values, problems = values_of(container, configs)
+            found += [f"{who}: {problem}" for problem in problems]
             found += check_container(who, container.get("args", []), values)
     return found
+
+
+def values_of(container: Yaml, configs: Mapping[str, Mapping[str, str]]) -> tuple[dict[str, str], list[str]]:
+    """A container's variables, NOT_TOLD where they come from a Secret, and what can't be had."""
+    values: dict[str, str] = {}
+    problems: list[str] = []
+    for source in container.get("envFrom", []):
+        config = source.get("configMapRef", {}).get("name")
+        if config not in configs:
+            problems.append(f"no ConfigMap {config}")
+        values |= configs.get(config, {})
+    for entry in container.get("env", []):
+        value, problem = _value(entry, configs)
+        values[entry["name"]] = value
+        problems += [problem] if problem else []
+    return values, problems
 
 
 def _value(entry: Yaml, configs: Mapping[str, Mapping[str, str]]) -> tuple[str, str]:

@@ -32,6 +32,10 @@ Raws: TypeAlias = "Sequence[ConsumerRecord[bytes, bytes]]"
 Broker: TypeAlias = KafkaBroker
 """What subscriptions are made on; only this file knows what it can do."""
 
+# How long a new share-out waits for members that don't answer, however long they may be silent otherwise. It must stay
+# below the 40 s after which a client gives up on any answer of the broker's.
+REBALANCE_MS_MAX = 15_000
+
 
 class Outage(Exception):
     """Something outside the record is away: the batch is not acknowledged and comes again."""
@@ -97,7 +101,8 @@ class Subscription:
             auto_offset_reset="earliest",
             ack_policy=AckPolicy.NACK_ON_ERROR,
             heartbeat_interval_ms=settings.kafka_heartbeat_ms,
-            session_timeout_ms=15_000,
+            session_timeout_ms=settings.kafka_session_ms,
+            rebalance_timeout_ms=min(settings.kafka_session_ms, REBALANCE_MS_MAX),
             parser=self._parse,
             decoder=self._raw,
         )

@@ -8,10 +8,10 @@ import asyncio
 import math
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import structlog
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, Redis, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -68,6 +68,14 @@ class Limiter(Protocol):
         ...
 
 
+class _Reading(SSLConnection):
+    """Reads the files of its URL (`ssl_ca_certs` and so on) again each time that it connects."""
+
+    def _connection_arguments(self) -> Any:
+        self.ssl_context.context = None
+        return super()._connection_arguments()
+
+
 class RateLimiter:
     """A bucket of `per_minute` requests for each key, refilled evenly."""
 
@@ -94,6 +102,8 @@ class RateLimiter:
             retry=Retry(NoBackoff(), 0),
             protocol=2,
         )
+        if issubclass(pool.connection_class, SSLConnection):
+            pool.connection_class = _Reading
         return cls(Redis.from_pool(pool), service=service, per_minute=per_minute, patience_s=patience_s)
 
     async def check(self, key: str, per_minute: int | None = None) -> Allowance:

@@ -1,9 +1,12 @@
 """How a service connects to Kafka, for what hears (streams.py), the relay's bare producer and the probes."""
 
 import ssl
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from shared.kit.settings import KitSettings
+from shared.kit.tls import LivingContext
 
 # A record over the topic's own limit still gets in and becomes a dead letter; above this the broker refuses it.
 TOPIC_BYTES_MAX = 5 * 1024 * 1024
@@ -16,10 +19,20 @@ NEW_TOPICS_MS, NEW_PARTITIONS_MS = 5_000, 30_000
 
 
 def tls_context(settings: KitSettings) -> ssl.SSLContext | None:
-    """TLS with the configured CA, or None where the listener has none."""
+    """TLS with the configured CA, as its file has it at each connection; None where the listener has none.
+
+    Raises:
+        OSError: the file can't be read (ValueError: it holds no certificate).
+    """
     if settings.kafka_security != "SASL_SSL":
         return None
-    return ssl.create_default_context(cafile=settings.kafka_ca_file)
+    return _living(settings.kafka_ca_file) if settings.kafka_ca_file else ssl.create_default_context()
+
+
+@cache
+def _living(file: str) -> LivingContext:
+    """One for all clients of a process: what is measured is what they use."""
+    return LivingContext(Path(file))
 
 
 def client_arguments(settings: KitSettings, client_id: str) -> dict[str, Any]:

@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
 import asyncpg
@@ -161,6 +163,12 @@ def _given_back(task: asyncio.Task[None]) -> None:
 class _LendingPool(_Pool):
     def acquire(self, *, timeout: float | None = None) -> _Acquired:
         return _Lent(self, timeout)
+
+
+def authorities_of(settings: KitSettings) -> list[Path]:
+    """The file of the authority that the DSN names, if any; asyncpg reads it at each connection."""
+    named = parse_qs(urlsplit(settings.postgres_dsn.get_secret_value()).query).get("sslrootcert", [])
+    return [Path(file) for file in named]
 
 
 async def create_pool(settings: KitSettings, application_name: str) -> Pool:

@@ -14,7 +14,7 @@ from shared.kit.consuming.streams import listening
 from shared.kit.letters import letter_bounds
 from shared.kit.measuring import watch_certificates
 from shared.kit.messaging import inbox_days
-from shared.kit.postgres.db import Pool, create_pool, reading
+from shared.kit.postgres.db import Pool, authorities_of, create_pool, reading
 from shared.kit.postgres.sweeping import Sweeper
 from shared.kit.service.tasks import Task
 
@@ -56,8 +56,7 @@ def _own_tasks(service: "Service") -> dict[str, Task]:
     sweeper = Sweeper(service.leading, service.pool_of, service.tables, service.ages)
     roller = inbox_days.Roller(service.leading, service.pool_of, service.ages["inbox"])
     own: dict[str, Task] = {"sweep-old-rows": sweeper.run, "roll-inbox": roller.run}
-    if service.settings.kafka_ca_file is not None:
-        own["certificates"] = partial(watch_certificates, service.settings.kafka_ca_file)
+    own["certificates"] = partial(watch_certificates, authorities_of(service.settings))
     return own
 
 

@@ -58,7 +58,7 @@ GROUPS: tuple[tuple[Cause, ...], ...] = (
         Cause(processes.an_issuer_without_keys, ("IssuerKeysUnavailable page riders",)),
         Cause(
             processes.a_certificate_of_two_days,
-            ("CertificateExpiring page riders", "CertificateExpiring ticket riders"),
+            ("CertificateExpiring page notifications", "CertificateExpiring ticket notifications"),
         ),
         Cause(processes.a_pool_that_waits_for_a_lock, ("PostgresPoolExhausted page riders",)),
         Cause(business.a_locked_map, ("RoutingMapStale page routing",)),
@@ -99,10 +99,14 @@ GROUPS: tuple[tuple[Cause, ...], ...] = (
 )
 
 
+# Rules about servers and operators of a cluster, which isn't here: promtool alone raises them (ops/prometheus/tests).
+IN_A_CLUSTER = "servers.yml"
+
+
 def unseen(root: Path = ROOT) -> list[str]:
     """Alerting rules that no cause raises, and alerts of causes that no rule defines; in words, for a test."""
     seen = {alert for group in GROUPS for cause in group for alert in cause.alerts}
-    wanted = rules(root)
+    wanted = rules(root, but=IN_A_CLUSTER)
     return [
         *sorted(f"no cause raises {rule}" for rule in wanted if not any(_is_of(alert, rule) for alert in seen)),
         *sorted(f"no rule defines {alert}" for alert in seen if not any(_is_of(alert, rule) for rule in wanted)),

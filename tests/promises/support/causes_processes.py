@@ -49,13 +49,12 @@ async def an_issuer_without_keys(watched: Watched) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def a_certificate_of_two_days(watched: Watched) -> AsyncIterator[None]:
-    """A CA file in the settings ends soon; it is replaced, and the process rolled."""
+    """An authority that a process trusts ends soon; its file is replaced, and the process takes the new one."""
     file = watched.home.folder / "ca.pem"
     file.write_bytes(certificate(days=2))
-    riders = await watched.replica("riders", "riders-certificate", BEEGRID_KAFKA_CA_FILE=str(file))
+    await watched.replica("notifications", "notifications-certificate", BEEGRID_OUTBOUND_CA_FILE=str(file))
     yield
     file.write_bytes(certificate(days=400))
-    await asyncio.to_thread(riders.restart)
 
 
 @asynccontextmanager

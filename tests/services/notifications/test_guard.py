@@ -97,3 +97,14 @@ async def test_a_name_without_address_is_an_outage(monkeypatch: pytest.MonkeyPat
     _resolver(monkeypatch)
     with pytest.raises(Unresolvable):
         await STRICT.resolve("https://hooks.example.com/")
+
+
+@pytest.mark.parametrize(
+    "url", ["https://hooks.example.com:8080/x", "https://8.8.8.8:9443/x", "http://hooks.example.com/x"]
+)
+def test_ports_that_the_network_shuts_are_refused_at_registration(url: str) -> None:
+    guard = Guard(http_allowed=True, hosts=(), networks_allowed=(), ports=(443, 8443))
+    with pytest.raises(Forbidden, match="the port must be 443 or 8443"):
+        guard.check(url)
+    guard.check("https://hooks.example.com/x")
+    guard.check("https://hooks.example.com:8443/x")

@@ -70,6 +70,7 @@ def test_no_traceback_from_a_folder_of_such_a_name(tmp_path: Path) -> None:
 ODD_CODES = ("../x", "ＡＢ", "a", "a\x01b", "x/y", "A-b")
 NAMING = [
     ("systems", "add", "{}"), ("systems", "password", "{}"), ("companies", "add", "{}"), ("companies", "kafka", "{}"),
+    ("companies", "remove", "{}"), ("systems", "remove", "{}"),
     ("companies", "rotate", "{}"), ("keys", "rotate", "signing", "{}"), ("keys", "end-kafka", "{}", "user"),
     ("reports", "replay", "FILE", "--company", "{}"), ("reports", "export", "FILE", "--company", "{}"),
     ("riders", "erase", "--company", "{}", "--number", "1"), ("loadtest", "--company", "{}"),

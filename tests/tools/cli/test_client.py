@@ -151,12 +151,13 @@ class Services:
 
     def _companies(self, request: httpx.Request) -> httpx.Response:
         key = {"key_id": "new", "secret": "whsec_c2VjcmV0", "company": "mt"}
-        self.posted.append((f"{request.method} {request.url.path}", None))
+        said = json.loads(request.content) if request.method == "PUT" else None
+        self.posted.append((f"{request.method} {request.url.path}", said))
         if request.method == "POST":
             return httpx.Response(201, json=key if request.url.path.endswith("keys") else {"code": "mt", "key": key})
         if request.url.path.endswith("/mt"):
             keys = [{"key_id": "new", "active": True}, {"key_id": "old", "active": True}]
-            return httpx.Response(200, json={"code": "mt", "keys": keys})
+            return httpx.Response(200, json={"code": "mt", "name": "美团", "keys": keys})
         return httpx.Response(
             200, json={"items": [{"code": "mt", "name": "美团", "active": True, "version": 1}], "cursor": None}
         )
@@ -299,6 +300,16 @@ def test_a_companys_key_is_shown_and_kafka_needs_its_administrator(services: Ser
     assert "beegrid companies kafka mt" in made.output
     assert isinstance(run("companies", "kafka", "mt").exception, CliError)
     assert "美团" in run("companies", "list").output
+
+
+def test_a_company_that_leaves_is_suspended_only_when_told_so(services: Services, elsewhere: Path) -> None:
+    suite_at(elsewhere)
+    assert "Would suspend mt" in run("companies", "remove", "mt").output
+    assert [path for path, _ in services.posted] == ["GET /v1/companies/mt"]
+    done = run("companies", "remove", "mt", "--apply")
+    assert done.exit_code == 0, done.output
+    assert services.posted[-1] == ("PUT /v1/companies/mt", {"name": "美团", "active": False})
+    assert "Kafka is as it was" in done.output
 
 
 def test_rotation_keeps_old_keys_until_told_otherwise(services: Services) -> None:

@@ -16,7 +16,7 @@ from shared.devtools.installation import ROOT
 from shared.kit import clock
 
 BIN = Path(sys.executable).parent
-LONGEST_S = 300
+LONGEST_S = 600
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,10 @@ def run(check: Check) -> tuple[Check, float, subprocess.CompletedProcess[str]]:
 def skipped(done: "subprocess.CompletedProcess[str]") -> list[str]:
     """What a check that has passed could not look at, in its own words: `skipped: …` and the lines below it."""
     found: list[str] = []
+    inside = False
     for line in done.stderr.splitlines():
-        if line.startswith("skipped:") or (found and line.startswith("  ")):
+        inside = line.startswith("skipped:") or (inside and line.startswith("  "))
+        if inside:
             found.append(line)
     return found
 

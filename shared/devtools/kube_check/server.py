@@ -20,15 +20,12 @@ class Server:
     kubeconfig: Path
 
     def run(self, *words: str, data: str = "") -> "subprocess.CompletedProcess[str]":
-        """One command, which may fail."""
-        return subprocess.run(
-            [str(KUBECTL), "--kubeconfig", str(self.kubeconfig), *words],
-            input=data,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=LONGEST_S,
-        )
+        """One command, which may fail. Raises ClusterError where nothing answers."""
+        command = [str(KUBECTL), "--kubeconfig", str(self.kubeconfig), *words]
+        try:
+            return subprocess.run(command, input=data, capture_output=True, text=True, check=False, timeout=LONGEST_S)
+        except subprocess.TimeoutExpired as error:
+            raise ClusterError(f"kubectl {' '.join(words[:3])}: no answer in {LONGEST_S} s") from error
 
     def ask(self, *words: str, data: str = "") -> str:
         """One command's answer. Raises ClusterError where it fails."""

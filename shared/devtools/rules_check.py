@@ -1,7 +1,7 @@
 """`python -m shared.devtools.rules_check`: alert rules and dashboards say what the code says.
 
 - every expression parses; every metric in it is made by the code, with these labels and bucket borders, recorded by a
-  rule, or written down in ops/prometheus/exporters.yml, for what others expose; of theirs only our namespace's are meant;
+  rule, or written down in ops/prometheus/exporters.yml, for what others expose; of theirs our namespace's alone;
 - every alert has a severity, a test that sees it fire, a test that sees it silent, and a runbook with its three parts,
   whose `beegrid` commands, metrics and links exist;
 - no runbook and no test is left over from an alert that is gone;

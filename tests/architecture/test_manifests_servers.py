@@ -1,4 +1,4 @@
-"""Kafka, Postgres and the operators in manifests: measured, ranked, on named disks, by exact images. Each rule bites."""
+"""Kafka, Postgres, operators in manifests: measured, ranked, on named disks, by exact images. Each rule bites."""
 
 import copy
 from collections.abc import Callable
@@ -72,7 +72,9 @@ def nobody_asks(o: list[Yaml]) -> None:
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )
-def test_servers_that_nobody_measures_are_found(kind: list[Yaml], harm: Callable[[list[Yaml]], None], told: str) -> None:
+def test_servers_that_nobody_measures_are_found(
+    kind: list[Yaml], harm: Callable[[list[Yaml]], None], told: str
+) -> None:
     harm(kind)
     assert any(told in sentence for sentence in watched.check(kind)), watched.check(kind)
 

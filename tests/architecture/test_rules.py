@@ -137,9 +137,7 @@ VIOLATIONS: dict[str, tuple[Callable[[Path], None], str]] = {
         "strimzi_resource_state is asked of every namespace",
     ),
     "another's metric that nobody asks for": (
-        lambda root: write(
-            root / rules_check.EXPORTERS, "- {name: x, see: y, labels: [], metrics: {x_total: []}}\n"
-        ),
+        lambda root: write(root / rules_check.EXPORTERS, "- {name: x, see: y, labels: [], metrics: {x_total: []}}\n"),
         "no rule asks for x_total",
     ),
     "an alert without a severity": (

@@ -25,7 +25,7 @@ GROUPED = "shared/known/migrations/riders/00007_known.sql"
 
 def git(root: Path, *words: str) -> None:
     subprocess.run(
-        ["git", "-C", root, "-c", "user.name=x", "-c", "user.email=x@example.org", *words],  # noqa: S607
+        ["git", "-C", root, "-c", "user.name=x", "-c", "user.email=x@example.org", *words],
         check=True,
         capture_output=True,
     )

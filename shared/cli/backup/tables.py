@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 else:
     Connection = asyncpg.Connection
 
-# Tables that migrations fill, and with how many rows: so many are no content of anybody's.
-SEEDED = {("points", "rules"): 1} | {(service, "outbox_state"): 1 for service in service_names()}
+# Tables that migrations fill, or services that have nothing to do yet, and with how many rows: so many are no content of
+# anybody's. (A leader of points begins to check the ledger, though it is empty.)
+SEEDED = {("points", "rules"): 1, ("points", "ledger_rounds"): 1} | {
+    (service, "outbox_state"): 1 for service in service_names()
+}
 # Letters keep their place in the Kafka of before: moved below zero, no new record can have the same.
 KAFKA_BEFORE = 1_000_000
 LOCK_TRIES = 5

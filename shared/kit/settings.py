@@ -25,8 +25,8 @@ class KitSettings(BaseSettings):
     kafka_security: Literal["SASL_PLAINTEXT", "SASL_SSL"] = "SASL_PLAINTEXT"
     kafka_ca_file: str | None = Field(
         None,
-        description="CA certificates for SASL_SSL, read again when the file changes; `ca-2026-….crt` beside `ca.crt` are "
-        "former ones, which are trusted too",
+        description="CA certificates for SASL_SSL, read again when the file changes; `ca-2026-….crt` beside `ca.crt` "
+        "are former ones, which are trusted too",
     )
     kafka_instance_id: str | None = Field(
         None,

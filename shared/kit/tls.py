@@ -67,7 +67,6 @@ class LivingContext(ssl.SSLContext):
 
         Raises:
             OSError: a file can't be read, or holds no certificate (ssl.SSLError is one).
-            ValueError: it holds no certificate.
         """
         self.file = file
         self._make = make
@@ -121,8 +120,8 @@ class LivingContext(ssl.SSLContext):
 
     def _load(self) -> None:
         files = self._files()
-        ends_s = not_after_s(files[0]) if files else math.nan
         made = self._make(files)
+        ends_s = not_after_s(files[0]) if files else math.nan
         if self._alpn:
             made.set_alpn_protocols(self._alpn)
         self._made, self.not_after_s = made, ends_s

@@ -252,5 +252,5 @@ def test_without_a_certificate_there_is_no_beginning(tmp_path: Path) -> None:
     with pytest.raises(OSError):
         LivingContext(tmp_path / "none.crt")
     (tmp_path / "empty.crt").write_text("nothing")
-    with pytest.raises(ValueError):
+    with pytest.raises(OSError):
         LivingContext(tmp_path / "empty.crt")

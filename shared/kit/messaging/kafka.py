@@ -22,7 +22,7 @@ def tls_context(settings: KitSettings) -> ssl.SSLContext | None:
     """TLS with the configured CA, as its file has it at each connection; None where the listener has none.
 
     Raises:
-        OSError: the file can't be read (ValueError: it holds no certificate).
+        OSError: the file can't be read, or holds no certificate.
     """
     if settings.kafka_security != "SASL_SSL":
         return None

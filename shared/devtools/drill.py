@@ -2,8 +2,8 @@
 
 A suite is at work and is backed up meanwhile; then all of it is gone. New, empty servers; topics, users and schemas
 from the declarations; `beegrid restore`; new Kafka passwords for companies. They send their whole day once more, as
-whoever doesn't know what has arrived does; people go on with the cases that they had. At the end every sum must be right: what
-came after the backup is there, for it was sent again, and nothing counts twice.
+whoever doesn't know what has arrived does; people go on with the cases that they had. At the end every sum must be
+right: what came after the backup is there, for it was sent again, and nothing counts twice.
 
 Prints how long each step took, and the time per million rows. Exit status 1 where a sum is wrong.
 """

@@ -108,7 +108,7 @@ def exposed_by_others(root: Path) -> dict[str, Known]:
     """The series of EXPORTERS: of Kafka, Postgres, operators and volumes, in Kubernetes."""
     listed = yaml.load((root / EXPORTERS).read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)["exporters"]
     return {
-        name: Known(SCRAPED | {*exporter["labels"], *own}, foreign=True)
+        name: Known(frozenset({*SCRAPED, *exporter["labels"], *own}), foreign=True)
         for exporter in listed
         for name, own in exporter["metrics"].items()
     }

@@ -29,7 +29,8 @@ TABLES = (
     ),
     Table("rules", "the programme's rules from an instant on", Way.BOUNDED, "as long as the suite", "explains entries",
           seeded=1),
-    Table("ledger_rounds", "how far the ledger's check has come", Way.BOUNDED, "one row", "a new leader goes on there"),
+    Table("ledger_rounds", "how far the ledger's check has come", Way.BOUNDED, "one row", "a new leader goes on there",
+          seeded=1),
     Table(
         "ledger_checkpoints", "what an account's entries came to", Way.BOUNDED, "as the account",
         "recent movements are checked without reading all former ones",

@@ -1,9 +1,9 @@
 """`python -m shared.devtools.drill [--reports N] [--rate N]`: a city is lost in the middle of its day, and comes back.
 
-A suite is at work and is backed up meanwhile; then all of it is gone. New, empty servers; topics, users and schemas from
-the declarations; `beegrid restore`; new Kafka passwords for companies. They send their whole day once more, as whoever
-doesn't know what has arrived does; people go on with the cases that they had. At the end every sum must be right: what
-came after the backup is there, for it was sent again, and nothing counts twice.
+A suite is at work and is backed up meanwhile; then all of it is gone. New, empty servers; topics, users and schemas
+from the declarations; `beegrid restore`; new Kafka passwords for companies. They send their whole day once more, as
+whoever doesn't know what has arrived does; people go on with the cases that they had. At the end every sum must be
+right: what came after the backup is there, for it was sent again, and nothing counts twice.
 
 Prints how long each step took, and the time per million rows. Exit status 1 where a sum is wrong.
 """
@@ -114,7 +114,7 @@ async def before(suite: Suite, state: Path, folder: Path, day: Day, count: int, 
         working = asyncio.create_task(crew.work(asyncio.Event()))
         try:
             await _until(door, suite, lambda figures: figures.tally("intake", "accepted") >= count // 3)
-            folder.mkdir()
+            await asyncio.to_thread(folder.mkdir)
             began_s = clock.monotonic_s()
             with Progress(console=Console(quiet=True)) as quiet:
                 manifest = await take(places_of(suite, state), folder, quiet)
@@ -177,7 +177,7 @@ async def _streets(door: Door) -> list[str]:
 async def _until(
     door: Door, suite: Suite, good: Callable[[live.Figures], bool], *, times: int = 1, give_up: bool = True
 ) -> None:
-    """Until `good` says so of the figures several `times` in a row; without `give_up` the equations say what is wrong."""
+    """Until `good` says so of the figures `times` times in a row; without `give_up` the equations say what is wrong."""
     deadline_s, seen = clock.monotonic_s() + SETTLE_S, 0
     while seen < times:
         suite.check()

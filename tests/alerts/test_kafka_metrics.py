@@ -2,7 +2,6 @@
 
 import os
 import urllib.request
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,7 +49,7 @@ def rules() -> str:
 
 
 @pytest.fixture(scope="module")
-def exposed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list[float]]]:
+def exposed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[float]]:
     """Values by name, as Prometheus gets them."""
     jar, folder, port = agent(), tmp_path_factory.mktemp("jmx"), free_port()
     (folder / "jmx.yaml").write_text(rules(), encoding="utf-8")
@@ -71,7 +70,7 @@ def exposed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             found.setdefault(sample.name, []).append(sample.value)
-    yield found
+    return found
 
 
 def test_every_metric_that_alerts_ask_of_kafka_is_there(exposed: dict[str, list[float]]) -> None:

@@ -1,4 +1,4 @@
-"""Kafka, Postgres and the operators in manifests: measured, ranked, on named disks, by exact images. Each rule bites."""
+"""Kafka, Postgres, operators in manifests: measured, ranked, on named disks, by exact images. Each rule bites."""
 
 import copy
 from collections.abc import Callable

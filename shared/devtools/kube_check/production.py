@@ -44,7 +44,7 @@ def _claims(one: Yaml) -> Iterator[tuple[str, Yaml, str]]:
 
 
 def overwriting(objects: Sequence[Yaml]) -> Iterator[str]:
-    """A recovered Postgres reads one place of a store that is there, and writes to another: never over what it needs."""
+    """A recovered Postgres reads one place of a store that is there and writes to another, never over its source."""
     stores = {one["metadata"]["name"] for one in of_kind(objects, "ObjectStore")}
     for one in of_kind(objects, "Cluster"):
         name, spec = one["metadata"]["name"], one["spec"]

@@ -28,7 +28,7 @@ def _selects(one: Yaml, party: Party) -> bool:
     spec = one["spec"]
     namespaces = spec.get("namespaceSelector", {}).get("matchNames", [])
     labels = spec["selector"].get("matchLabels", {})
-    return labels == dict(party.pods) and namespaces == ([party.namespace] if party.namespace else [])
+    return bool(labels == dict(party.pods) and namespaces == ([party.namespace] if party.namespace else []))
 
 
 def check(objects: Sequence[Yaml]) -> list[str]:

@@ -1,1 +1,1 @@
-"""The release before this one, and what it still needs: its migrations as they are, a schema on which its code works."""
+"""The release before this one, and what it needs: migrations that stay as they are, a schema on which it works."""

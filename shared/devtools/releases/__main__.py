@@ -2,7 +2,7 @@
 
 migrations: those that were released are as they were (git alone; part of `make check`).
 statements: the former release's SQL on this tree's schema, on a real Postgres.
-tests: the former release's tests on this tree's schema; what follows goes to its pytest (tests/services if nothing does).
+tests: the former release's tests on this schema; what follows goes to its pytest, tests/services if nothing does.
 """
 
 import argparse
@@ -45,9 +45,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _statements(root: Path, release: str) -> list[str]:
     former = schema.statements_of(root, release)
-    with tempfile.TemporaryDirectory(prefix="beegrid-release-") as name, start_infra(brief=True) as infra:
-        with Installation.fresh(infra, Path(name), "r") as made:
-            return asyncio.run(schema.faults(made, former))
+    with (
+        tempfile.TemporaryDirectory(prefix="beegrid-release-") as name,
+        start_infra(brief=True) as infra,
+        Installation.fresh(infra, Path(name), "r") as made,
+    ):
+        return asyncio.run(schema.faults(made, former))
 
 
 if __name__ == "__main__":

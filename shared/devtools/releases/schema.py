@@ -1,7 +1,7 @@
-"""Expand and contract: the release before works on this tree's schema, so that it can go on, or come back, beside it.
+"""Expand and contract: the release before works on this schema, so that it can go on beside this one, or come back.
 
-Its pods serve while the set-up job migrates and until the last of them is replaced, and a rollback brings them back to a
-database that has been migrated. So a migration may add; what the former release still uses goes with the next one.
+Its pods serve while the set-up job migrates and until the last of them is replaced, and a rollback brings them back to
+a database that has been migrated. So a migration may add; what the former release still uses goes with the next one.
 """
 
 import json
@@ -21,9 +21,9 @@ from shared.devtools.releases import collect, history
 
 LONGEST_S = 300
 INSERT = re.compile(
-    r'INSERT\s+INTO\s+(?:"?\w+"?\.)?"?(?P<table>\w+)"?(?:\s+AS\s+\w+)?\s*\((?P<columns>[\w\s,"]+)\)', re.I
+    r'INSERT\s+INTO\s+(?:"?\w+"?\.)?"?(?P<table>\w+)"?(?:\s+AS\s+\w+)?\s*\((?P<columns>[\w\s,"]+)\)', re.IGNORECASE
 )
-PLANNED = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|MERGE|WITH|VALUES)\b", re.I)
+PLANNED = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|MERGE|WITH|VALUES)\b", re.IGNORECASE)
 SQL_REQUIRED = """
 SELECT c.relname AS table, array_agg(a.attname::text ORDER BY a.attnum) AS columns
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -57,9 +57,9 @@ def statements_of(root: Path, ref: str) -> Statements:
 async def faults(installation: Installation, former: Statements) -> list[str]:
     """The former release's statements that fail on an installation's schema, each with Postgres' reason.
 
-    Prepared and planned under the service's own role: names and rights are judged. A row that lacks a column which must have a value
-    now is no matter of preparing, so columns of INSERTs are compared with those. A changed type or a stricter CHECK is
-    found by `run_former_tests`, if squawk has let it into a migration.
+    Prepared and planned under the service's own role: names and rights are judged. A row that lacks a column which must
+    have a value now is no matter of preparing, so columns of INSERTs are compared with those. A changed type or a
+    stricter CHECK is found by `run_former_tests`, if squawk has let it into a migration.
     """
     found: list[str] = []
     for service, statements in sorted(former.items()):

@@ -18,6 +18,8 @@ from shared.provision.services import service_names
 
 HEALTHY_S = 240
 STOP_S = 60
+JOB_S = 900
+JOBS = ("identity", "setup")
 Told = Callable[[str], None]
 
 
@@ -64,6 +66,26 @@ def replace(service: str, told: Told, *, force: bool = False) -> bool:
     return True
 
 
+def do(job: str) -> str:
+    """Have a job done by a new container; its last words.
+
+    The old one is removed first: whatever a job that Compose itself replaces is waited for by is replaced, too.
+
+    Raises:
+        EngineError: it failed.
+    """
+    for one in containers(job, everything=True):
+        docker("rm", "--force", one)
+    compose("create", "--no-build", "--no-recreate", job)
+    (made,) = containers(job, everything=True)
+    docker("start", made)
+    code = docker("wait", made, timeout_s=JOB_S).strip()
+    words = docker("logs", "--tail", "3", made).strip().splitlines()
+    if code != "0":
+        raise EngineError(f"{job} ended with {code}: {' / '.join(words)}")
+    return words[-1] if words else "done"
+
+
 def _until_healthy(fresh: list[str]) -> None:
     deadline_s = clock.monotonic_s() + HEALTHY_S
     while states := {one["State"]["Health"]["Status"] for one in map(inspect, fresh)} - {"healthy"}:
@@ -80,7 +102,8 @@ def upgrade(told: Told, *, build: bool) -> None:
     """
     if build:
         compose("build", timeout_s=3_600)
-    told("set-up: " + compose("run", "--rm", "--no-deps", "setup", timeout_s=900).strip().splitlines()[-1])
+    for name in JOBS:
+        told(f"{name}: {do(name)}")
     for service in service_names():
         if not replace(service, told):
             told(f"{service}: as it should be")

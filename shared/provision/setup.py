@@ -48,6 +48,9 @@ class SetupSettings(BaseSettings):
     kafka_admin_user: str = Field("admin", description="a super user of the cluster, with SCRAM-SHA-512")
     kafka_admin_password: SecretStr | None = Field(None, description="none: Kafka is left alone")
     kafka_security: Literal["SASL_PLAINTEXT", "SASL_SSL"] = "SASL_PLAINTEXT"
+    kafka_ca_file: str = Field(
+        "", description="PEM of the authority that signs brokers' certificates; empty: the machine's"
+    )
     kafka_replication_factor: int = Field(1, ge=1, le=9, description="of new topics")
     topic_prefix: str = Field("beegrid.", description="before every topic and group name")
     passwords_folder: Path | None = Field(None, description="folder with a file a password, e.g. a mounted Secret")
@@ -100,7 +103,9 @@ def set_up(settings: SetupSettings, environment: Mapping[str, str], told: Callab
     if settings.postgres_admin_url is not None:
         _postgres(settings.postgres_admin_url.get_secret_value(), settings, roles, told)
     if admin is not None and settings.kafka_bootstrap is not None:
-        super_user = KafkaAdmin(settings.kafka_admin_user, admin.get_secret_value(), settings.kafka_security)
+        super_user = KafkaAdmin(
+            settings.kafka_admin_user, admin.get_secret_value(), settings.kafka_security, settings.kafka_ca_file
+        )
         cluster = Cluster(
             settings.kafka_bootstrap,
             super_user,

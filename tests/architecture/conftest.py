@@ -66,5 +66,10 @@ def production(rendered: dict[str, list[Yaml]]) -> list[Yaml]:
 
 
 @pytest.fixture
+def one_node_s(rendered: dict[str, list[Yaml]]) -> list[Yaml]:
+    return copy.deepcopy(rendered["small"])
+
+
+@pytest.fixture
 def toolbox(rendered: dict[str, list[Yaml]]) -> list[Yaml]:
     return copy.deepcopy(rendered["production with toolbox"])

@@ -5,6 +5,7 @@ import math
 import pytest
 import yaml
 
+from shared.devtools.compose_env import assignments
 from shared.devtools.gen.files import ROOT
 from shared.devtools.kube_check.house import RESERVED_CONNECTIONS
 from shared.kit.publishing import relay
@@ -22,8 +23,7 @@ def needed(pods: float, pool: int) -> int:
 
 def pool_and_most() -> tuple[int, int]:
     """What the cluster's pods are told, and what its Postgres takes beside what is reserved."""
-    config = next(yaml.safe_load_all((ROOT / "k8s/base/config.yaml").read_text()))
-    pool = int(config["data"]["BEEGRID_POSTGRES_POOL_MAX"])
+    pool = int(assignments((ROOT / "k8s/base/beegrid.env").read_text())["BEEGRID_POSTGRES_POOL_MAX"])
     for found in yaml.safe_load_all((ROOT / "k8s/base/postgres.yaml").read_text()):
         if found["kind"] == "Cluster":
             return pool, int(found["spec"]["postgresql"]["parameters"]["max_connections"]) - RESERVED_CONNECTIONS

@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         done = validate(ROOT / TARGET, ROOT / "build" / "asyncapi_check")
     except NodeMissing as missing:
-        print(f"AsyncAPI parser skipped: {missing}", file=sys.stderr)
+        print(f"skipped: AsyncAPI parser: {missing}", file=sys.stderr)
         return 1 if options.strict else 0
     print((done.stdout + done.stderr).strip())
     return done.returncode

@@ -6,6 +6,9 @@ certificates) and those that only the city knows (object stores, mail, a proxy).
 
 `--service NAME | kubectl apply --server-side --field-manager NAME -f -`: those of one service more, in a cluster that
 runs; the server adds its keys to the Secret that has all passwords.
+
+`--small HOST`: with what operators would make, for the overlay `small`; companies call its Kafka by the name HOST.
+With `--certificates` only new certificates, before the former ones end: apply them, then restart everything.
 """
 
 import argparse
@@ -18,7 +21,7 @@ from typing import Any
 import yaml
 
 from shared.devtools.identity import Identity
-from shared.devtools.kube import plan
+from shared.devtools.kube import plan, small_secrets
 from shared.provision.services import service_names
 
 Yaml = dict[str, Any]
@@ -89,6 +92,24 @@ def metadata(name: str) -> Yaml:
     return {"name": name, "namespace": plan.NAMESPACE, "labels": plan.MADE_ONCE, "annotations": plan.KEPT}
 
 
+def _wanted(options: argparse.Namespace) -> dict[str, dict[str, str]]:
+    if options.certificates:
+        return small_secrets.certificates(options.small)
+    if options.service:
+        made = of_service(options.service)
+        return together(made, small_secrets.users([options.service])) if options.small else made
+    made = {**made_here(), **(object_store() if options.issuer or options.small else {})}
+    return together(made, small_secrets.everything(service_names(), options.small)) if options.small else made
+
+
+def together(*parts: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    """Secrets of several makers; keys of the same Secret come together."""
+    found: dict[str, dict[str, str]] = {}
+    for name, data in (pair for part in parts for pair in part.items()):
+        found[name] = {**found.get(name, {}), **data}
+    return found
+
+
 def main() -> int:
     """Print the Secrets, and with --issuer the ConfigMap of a demo issuer's public keys."""
     parser = argparse.ArgumentParser(prog="python -m shared.devtools.kube.secrets", description=__doc__)
@@ -96,12 +117,12 @@ def main() -> int:
         "--issuer", type=Path, help="folder of an issuer for a trial cluster; made where it isn't there"
     )
     parser.add_argument("--service", choices=service_names(), help="only what this service adds to a running cluster")
+    parser.add_argument("--small", metavar="HOST", help="for a cluster without operators; companies call Kafka so")
+    parser.add_argument("--certificates", action="store_true", help="with --small: only new certificates")
     options = parser.parse_args()
-    wanted = (
-        of_service(options.service)
-        if options.service
-        else {**made_here(), **(object_store() if options.issuer else {})}
-    )
+    if options.certificates and not options.small:
+        parser.error("--certificates needs --small HOST")
+    wanted = _wanted(options)
     found = [manifest(name, data) for name, data in wanted.items()]
     if options.issuer:
         Identity.open(options.issuer)

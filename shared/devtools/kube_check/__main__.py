@@ -1,4 +1,4 @@
-"""`python -m shared.devtools.kube_check [manifests|compose|image] [--crds FOLDER]`: one finding a line."""
+"""`python -m shared.devtools.kube_check [manifests|live|compose|image] [--crds FOLDER]`: one finding a line."""
 
 import argparse
 import os
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from shared.devtools.gen.files import ROOT
 from shared.devtools.kube_check import (
+    again,
     commands,
     compose,
     given,
@@ -15,7 +16,10 @@ from shared.devtools.kube_check import (
     image,
     kafka_names,
     leaving,
+    live,
     networks,
+    one_node,
+    operators,
     schemas,
     secret_names,
     variables,
@@ -47,6 +51,9 @@ def manifests(root: Path, crds: Path) -> list[str]:
             secret_names.check(objects, root),
             list(given.of_manifests(objects)),
             kafka_names.check(objects),
+            operators.check(objects),
+            again.check(objects),
+            one_node.check(objects),
             commands.check(objects, root) if name == "production" else (),
         )
         found += [f"{name}: {sentence}" for sentences in checks for sentence in sentences]
@@ -62,7 +69,7 @@ def manifests(root: Path, crds: Path) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status 1 when anything is found."""
     parser = argparse.ArgumentParser(prog="python -m shared.devtools.kube_check", description=__doc__)
-    parser.add_argument("part", nargs="*", choices=["manifests", "compose", "image"])
+    parser.add_argument("part", nargs="*", choices=["manifests", "live", "compose", "image"])
     parser.add_argument("--root", type=Path, default=ROOT)
     parser.add_argument(
         "--crds",
@@ -73,6 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     parts: dict[str, Callable[[], list[str]]] = {
         "manifests": lambda: manifests(options.root, options.crds),
+        "live": lambda: live.check(options.root),
         "compose": lambda: compose.check(options.root),
         "image": lambda: image.check(options.root),
     }

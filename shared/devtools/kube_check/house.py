@@ -3,7 +3,16 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from shared.devtools.kube import messaging, plan
-from shared.devtools.kube_check.render import Yaml, containers, is_service, name_of, of_kind, pods
+from shared.devtools.kube_check.render import (
+    Yaml,
+    built_in,
+    by_operators,
+    containers,
+    is_service,
+    name_of,
+    of_kind,
+    pods,
+)
 from shared.devtools.kube_check.variables import values_of
 from shared.kit.settings import KitSettings
 from shared.provision.services import service_names
@@ -49,7 +58,9 @@ def leaves_in_order(objects: Sequence[Yaml]) -> Iterator[str]:
         if drain_s <= notice_s:
             yield f"{name_of(one)}: drains {drain_s:.0f} s, and readiness takes {notice_s} s to turn off"
         rolling = one["spec"].get("strategy", {}).get("rollingUpdate", {})
-        if one["kind"] == "Deployment" and rolling.get("maxUnavailable") != 0:
+        # one that stays alone has no other that would serve meanwhile, and its node no memory for a second one
+        alone = one["spec"].get("replicas") == 1 and one["spec"].get("strategy") == {"type": "Recreate"}
+        if one["kind"] == "Deployment" and rolling.get("maxUnavailable") != 0 and not alone:
             yield f"{name_of(one)}: maxUnavailable must be 0"
 
 
@@ -111,6 +122,10 @@ def without_tools(objects: Sequence[Yaml]) -> Iterator[str]:
 def complete(objects: Sequence[Yaml]) -> Iterator[str]:
     """Every service of the registry is deployed, scaled and watched, and its Kafka user is there."""
     deployed = {one["metadata"]["name"] for one, _ in pods(objects) if is_service(one)}
+    if not by_operators(objects):
+        yield from (f"Deployment/{service}: missing" for service in sorted(set(service_names()) - deployed))
+        yield from (f"{name_of(one)}: nobody here knows that kind" for one in objects if not built_in(one))
+        return
     for kind, present in (
         ("Deployment", deployed),
         *(

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from shared.devtools.kube import plan
-from shared.devtools.kube_check.render import Yaml, containers, name_of, of_kind, pods
+from shared.devtools.kube_check.render import Yaml, by_operators, containers, name_of, of_kind, pods
 from shared.events.registry import AnyTopic
 
 # The words of KEDA's Kafka scaler; anything else fails in the operator's log only.
@@ -93,6 +93,12 @@ def sasl(objects: Sequence[Yaml]) -> Iterator[str]:
 def bootstrap(objects: Sequence[Yaml]) -> Iterator[str]:
     """Services find the cluster: by its short name or by the whole one."""
     there = bootstraps(objects, qualified=False) | bootstraps(objects, qualified=True)
+    if not by_operators(objects):
+        there = {
+            f"{one['metadata']['name']}:{p['port']}"
+            for one in of_kind(objects, "Service")
+            for p in one["spec"]["ports"]
+        }
     for one in of_kind(objects, "ConfigMap"):
         told = one.get("data", {}).get("BEEGRID_KAFKA_BOOTSTRAP")
         if told is not None and told not in there:
@@ -149,7 +155,7 @@ def administered(objects: Sequence[Yaml]) -> Iterator[str]:
     """Kafka's administrator is one of its super users, and there exactly as long as the toolbox, which is let in."""
     tools = {one["metadata"]["name"] for one in of_kind(objects, "Deployment")} & {plan.TOOLBOX}
     users = {one["metadata"]["name"] for one in of_kind(objects, "KafkaUser")} & {plan.KAFKA_ADMIN}
-    if tools and not users:
+    if tools and not users and by_operators(objects):
         yield f"KafkaUser/{plan.KAFKA_ADMIN}: missing"
     if users and not tools:
         yield f"KafkaUser/{plan.KAFKA_ADMIN}: an administrator, and no toolbox that uses it"

@@ -17,6 +17,7 @@ Yaml = dict[str, Any]
 KUBECTL = Path(sys.executable).with_name("kubectl")
 LONGEST_S = 60
 TOOLBOX = "k8s/components/toolbox"
+GROUPS = {"", "apps", "batch", "networking.k8s.io", "policy", "rbac.authorization.k8s.io", "scheduling.k8s.io"}
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -72,6 +73,11 @@ def whole(root: Path) -> Iterator[tuple[str, Callable[[], list[Yaml]]]]:
             yield f"{folder.name} with {plan.TOOLBOX}", partial(rendered_with, folder, root / TOOLBOX)
 
 
+def built_in(one: Yaml) -> bool:
+    """Whether every cluster knows an object's kind; others come with operators."""
+    return one["apiVersion"].rpartition("/")[0] in GROUPS
+
+
 def name_of(one: Yaml) -> str:
     """Kind and name, for a finding."""
     return f"{one.get('kind')}/{one.get('metadata', {}).get('name')}"
@@ -97,4 +103,17 @@ def containers(pod: Yaml) -> list[Yaml]:
 
 def is_service(one: Yaml) -> bool:
     """Whether a workload is one of our services."""
-    return bool(one["spec"]["template"]["metadata"].get("labels", {}).get("beegrid.dev/role") == "service")
+    return labels_of(one).get("beegrid.dev/role") == "service"
+
+
+def labels_of(one: Yaml) -> dict[str, str]:
+    """Labels of a workload's pods."""
+    spec = one["spec"]
+    template = spec["template"] if "template" in spec else spec["jobTemplate"]["spec"]["template"]
+    found: dict[str, str] = template["metadata"].get("labels", {})
+    return found
+
+
+def by_operators(objects: Sequence[Yaml]) -> bool:
+    """Whether an overlay is for a cluster whose operators make Kafka and Postgres."""
+    return bool(of_kind(objects, "Kafka"))

@@ -4,13 +4,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from shared.devtools.kube import secrets
+from shared.devtools.kube import secrets, small_secrets
 from shared.devtools.kube_check.render import Yaml, name_of
+from shared.provision.services import service_names
 
 
 def known() -> dict[str, set[str]]:
     """Names and keys of all Secrets, whoever makes them."""
-    ours = {name: set(data) for name, data in {**secrets.made_here(), **secrets.object_store()}.items()}
+    instead = small_secrets.everything(service_names(), "kafka.example.org")
+    made = secrets.together(instead, secrets.made_here(), secrets.object_store())
+    ours = {name: set(data) for name, data in made.items()}
     return {**secrets.given_by_the_city(), **secrets.made_by_operators(), **ours}
 
 

@@ -1,12 +1,12 @@
 """Every network way is declared, every declared one is there; every address that the front door shows is routed."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from shared.devtools.kube import network, plan, routes
+from shared.devtools.kube import network, plan, routes, small
 from shared.devtools.kube_check.networks import essence, is_outside
-from shared.devtools.kube_check.render import Yaml, is_service, name_of, of_kind, pods
+from shared.devtools.kube_check.render import Yaml, by_operators, is_service, labels_of, name_of, of_kind, pods
 from shared.kit.proxies import Proxies
 from shared.provision.services import service_names
 
@@ -31,9 +31,10 @@ def check(objects: Sequence[Yaml], root: Path) -> list[str]:
 
 def undeclared(objects: Sequence[Yaml], root: Path) -> Iterator[str]:
     """Policies between pods are compared whole, by selector, direction and rules; networks.py looks at the others."""
-    wanted = network.policies()
+    operated = by_operators(objects)
+    wanted = network.policies() if operated else small.policies()
     workloads = {one["metadata"]["name"] for one in of_kind(objects, "Deployment", "StatefulSet")}
-    if plan.TOOLBOX in workloads:
+    if operated and plan.TOOLBOX in workloads:
         wanted += network.toolbox_policies()
     if network.OBJECTS.name in workloads:
         wanted += network.object_store_policies(service_names(root))
@@ -46,25 +47,43 @@ def undeclared(objects: Sequence[Yaml], root: Path) -> Iterator[str]:
 
 
 def unrouted(objects: Sequence[Yaml], root: Path) -> Iterator[str]:
-    """By Gateway API's own matching, which differs from Caddy's."""
-    for one in of_kind(objects, "HTTPRoute"):
-        rules = {}
-        for rule in one["spec"]["rules"]:
-            matches = [match["path"] for match in rule["matches"]]
-            rules[rule["backendRefs"][0]["name"]] = routes.Route(
-                rule["backendRefs"][0]["name"],
-                tuple(match["value"] for match in matches if match["type"] == "Exact"),
-                tuple(match["value"] for match in matches if match["type"] == "PathPrefix"),
-            )
+    """By Gateway API's own matching, and Ingress's, which is the same and differs from Caddy's."""
+    doors = [(name_of(one), _of_route(one)) for one in of_kind(objects, "HTTPRoute")]
+    doors += [(name_of(one), _of_ingress(one)) for one in of_kind(objects, "Ingress")]
+    if not doors:
+        yield "HTTPRoute or Ingress: missing"
+    for who, rules in doors:
         for service in service_names(root):
             for path in routes.public_paths(root, service):
                 if service not in rules or not rules[service].takes(path):
-                    yield f"{name_of(one)}: {path} of {service} isn't routed to it"
+                    yield f"{who}: {path} of {service} isn't routed to it"
+
+
+def _of_route(one: Yaml) -> dict[str, routes.Route]:
+    rules = [
+        (rule["backendRefs"][0]["name"], match["path"]) for rule in one["spec"]["rules"] for match in rule["matches"]
+    ]
+    return _rules((name, path["type"], path["value"]) for name, path in rules)
+
+
+def _of_ingress(one: Yaml) -> dict[str, routes.Route]:
+    paths = [path for rule in one["spec"]["rules"] for path in rule["http"]["paths"]]
+    return _rules((path["backend"]["service"]["name"], path["pathType"], path["path"]) for path in paths)
+
+
+def _rules(found: Iterable[tuple[str, str, str]]) -> dict[str, routes.Route]:
+    rules: dict[str, routes.Route] = {}
+    for service, kind, value in found:
+        was = rules.get(service, routes.Route(service, (), ()))
+        exact = (*was.exact, value) if kind == "Exact" else was.exact
+        below = (*was.prefixes, value) if kind in ("Prefix", "PathPrefix") else was.prefixes
+        rules[service] = routes.Route(service, exact, below)
+    return rules
 
 
 def unselected(objects: Sequence[Yaml]) -> Iterator[str]:
     """A Service that selects no pods of its name would answer nothing."""
-    labelled = {one["spec"]["template"]["metadata"]["labels"].get("app.kubernetes.io/name") for one, _ in pods(objects)}
+    labelled = {labels_of(one).get("app.kubernetes.io/name") for one, _ in pods(objects)}
     for one in of_kind(objects, "Service"):
         if one["spec"].get("selector", {}).get("app.kubernetes.io/name") not in labelled:
             yield f"{name_of(one)}: selects no pod"
@@ -76,6 +95,9 @@ def unselected(objects: Sequence[Yaml]) -> Iterator[str]:
 
 def unadmitted(objects: Sequence[Yaml]) -> Iterator[str]:
     """The front door's pods run where policies expect them, which its class decides, and have its name as a label."""
+    for one in of_kind(objects, "Ingress"):
+        if one["spec"].get("ingressClassName") != small.DOOR_CLASS:
+            yield f"{name_of(one)}: policies admit the pods of {small.DOOR_CLASS} only"
     for one in of_kind(objects, "Gateway"):
         if one["metadata"]["name"] != plan.GATEWAY:
             yield f"{name_of(one)}: policies admit the pods of {plan.GATEWAY} only"
@@ -123,7 +145,8 @@ def forgeable(objects: Sequence[Yaml]) -> Iterator[str]:
     for network_ in networks:
         if network_.is_global or network_.prefixlen < PREFIX_MIN[network_.version]:
             yield f"{TRUSTED}: {network_} is wider than a cluster's pod network, or a public one"
-    services = [one["spec"]["template"]["metadata"]["labels"] for one, _ in pods(objects) if is_service(one)]
+    services = [labels_of(one) for one, _ in pods(objects) if is_service(one)]
+    door = network.GATEWAY if by_operators(objects) else small.DOOR
     policies = of_kind(objects, "NetworkPolicy") if networks else []
     for one in policies:
         selector = one["spec"].get("podSelector") or {}
@@ -131,7 +154,7 @@ def forgeable(objects: Sequence[Yaml]) -> Iterator[str]:
         if not any(wanted <= labels.items() for labels in services):
             continue
         for rule in one["spec"].get("ingress") or ():
-            if _opens(rule, plan.PORT) and rule.get("from") != [network.GATEWAY.peer()]:
+            if _opens(rule, plan.PORT) and rule.get("from") != [door.peer()]:
                 way = f"come to port {plan.PORT}, where {told[0]} is believed"
                 yield f"{name_of(one)}: lets others than the front door {way}"
 

@@ -1,0 +1,163 @@
+"""Every overlay on a real API server: a strict dry run, two applies, two diffs, and what the server has kept of it.
+
+`BEEGRID_CONTROL_PLANE` names the kubeconfig of a cluster that may be written to: the namespace of the overlays is made
+in it and deleted again. KUBECONFIG is not taken on purpose: it may name a cluster in which the suite works.
+"""
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from shared.devtools.kube import plan
+from shared.devtools.kube_check import placed
+from shared.devtools.kube_check.render import RenderError, Yaml, name_of, of_kind, whole
+from shared.devtools.kube_check.server import LONGEST_S, ClusterError, Server
+
+VARIABLE = "BEEGRID_CONTROL_PLANE"
+MARK = "beegrid.dev/check"
+# What a server writes on its own.
+OF_THE_SERVER = ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "finalizers")
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+HOW = f"""\
+the manifests have met no API server: name a kubeconfig in {VARIABLE}. It is of a cluster for trials, with the
+  operators' CRDs (k8s/README.md), e.g. of kind, k3d, or of etcd, kube-apiserver, kube-controller-manager,
+  kube-scheduler and KWOK alone; its namespace {plan.NAMESPACE} is made and deleted"""
+
+
+def check(root: Path) -> list[str]:
+    """Findings of all overlays; where no cluster is named a word on stderr, and none."""
+    named = os.environ.get(VARIABLE)
+    if not named:
+        print(f"skipped: {HOW}", file=sys.stderr)
+        return []
+    server = Server(Path(named))
+    found = []
+    try:
+        ours(server)
+        # production with the toolbox holds all of production
+        for name, rendered in [one for one in whole(root) if one[0] != "production"]:
+            try:
+                found += [f"{name}: {sentence}" for sentence in overlay(server, rendered())]
+            except RenderError as error:
+                found.append(f"{name}: {error}")
+            finally:
+                removed(server)
+    except ClusterError as error:
+        found.append(f"{VARIABLE}: {error}")
+    return found
+
+
+def ours(server: Server) -> None:
+    """Raises ClusterError where somebody's suite may be in it."""
+    if server.run("get", "namespace", plan.NAMESPACE).returncode == 0:
+        marks = json.loads(server.ask("get", "namespace", plan.NAMESPACE, "-o", "json"))["metadata"]
+        if MARK not in marks.get("annotations", {}):
+            raise ClusterError(f"there is a namespace {plan.NAMESPACE} that this check has not made: nothing was done")
+        removed(server)
+
+
+def removed(server: Server) -> None:
+    """The namespace and all that is in it. Raises ClusterError."""
+    server.ask("delete", "namespace", plan.NAMESPACE, "--ignore-not-found", f"--timeout={LONGEST_S - 10}s")
+
+
+def overlay(server: Server, objects: Sequence[Yaml]) -> list[str]:
+    """Findings of one overlay; its namespace is there afterwards."""
+    served = server.kinds()
+    unknown = sorted({one["kind"] for one in objects if (_group(one), one["kind"]) not in served})
+    if unknown:
+        print(f"skipped: the server has no CustomResourceDefinition of {', '.join(unknown)}", file=sys.stderr)
+    known = [one for one in objects if one["kind"] not in unknown]
+    server.ask("apply", "-f", "-", data=yaml.safe_dump_all(of_kind(known, "Namespace")))
+    server.ask("annotate", "namespace", plan.NAMESPACE, f"{MARK}=true")
+    with tempfile.TemporaryDirectory(prefix="beegrid-live-") as folder:
+        file = Path(folder) / "objects.yaml"
+        file.write_text(yaml.safe_dump_all(known), encoding="utf-8")
+        if refused := list(_dry(server, file)):
+            return refused
+        return [*_applied(server, file), *kept(known, _live(server, file)), *placed.check(server, objects)]
+
+
+def _group(one: Yaml) -> str:
+    return str(one["apiVersion"]).rpartition("/")[0]
+
+
+def _dry(server: Server, file: Path) -> Iterator[str]:
+    words = ("apply", "--server-side", "--dry-run=server", "--validate=strict", "--field-manager=beegrid-check")
+    done = server.run(*words, "-f", str(file))
+    if done.returncode != 0:
+        yield from (f"refused: {line}" for line in done.stderr.splitlines() if line.strip())
+    yield from _warnings(done.stderr)
+
+
+def _warnings(text: str) -> Iterator[str]:
+    yield from (line for line in text.splitlines() if line.startswith("Warning:"))
+
+
+def _applied(server: Server, file: Path) -> Iterator[str]:
+    """Both ways of applying, each twice; the second time nothing changes, and no diff shows any."""
+    server.ask("apply", "-f", str(file))
+    for line in server.ask("apply", "-f", str(file)).splitlines():
+        if not line.endswith(" unchanged"):
+            yield f"a second apply changes it: {line}"
+    yield from _differing(server, file)
+    by_server = ("apply", "--server-side", "--force-conflicts", "-f", str(file))
+    server.ask(*by_server)
+    before = _versions(_live(server, file))
+    server.ask(*by_server)
+    after = _versions(_live(server, file))
+    yield from (f"a second server-side apply changes it: {who}" for who in after if after[who] != before.get(who))
+    yield from _differing(server, file, "--server-side", "--force-conflicts")
+
+
+def _differing(server: Server, file: Path, *more: str) -> Iterator[str]:
+    done = server.run("diff", *more, "-f", str(file))
+    if done.returncode != 0:
+        yield f"kubectl diff {' '.join(more)}: {(done.stdout or done.stderr).strip()[:2000]}"
+
+
+def _live(server: Server, file: Path) -> dict[str, Yaml]:
+    found = json.loads(server.ask("get", "-f", str(file), "-o", "json"))
+    return {name_of(one): one for one in found.get("items", [found])}
+
+
+def _versions(live: dict[str, Yaml]) -> dict[str, str]:
+    """Of what was sent: a status changes the version too, the generation and the metadata don't."""
+    return {
+        who: json.dumps([one["metadata"].get(key) for key in ("generation", "labels", "annotations")] + [_data(one)])
+        for who, one in live.items()
+    }
+
+
+def _data(one: Yaml) -> Any:
+    return [one.get(key) for key in ("data", "spec")]
+
+
+def kept(sent: Sequence[Yaml], live: dict[str, Yaml]) -> Iterator[str]:
+    """What was sent and isn't there, or is there with another value; what the server adds is its own."""
+    for one in sent:
+        who = name_of(one)
+        if who not in live:
+            yield f"{who}: applied, and not there"
+            continue
+        yield from (f"{who}: {fault}" for fault in _lost(one, live[who], ""))
+
+
+def _lost(sent: Any, there: Any, path: str) -> Iterator[str]:
+    if isinstance(sent, dict) and isinstance(there, dict):
+        for key, value in sent.items():
+            if key not in there:
+                yield f"{path}.{key} is lost: the server doesn't know it"
+            else:
+                yield from _lost(value, there[key], f"{path}.{key}")
+    elif isinstance(sent, list) and isinstance(there, list) and len(sent) == len(there):
+        for number, (left, right) in enumerate(zip(sent, there, strict=True)):
+            yield from _lost(left, right, f"{path}[{number}]")
+    elif sent != there:
+        yield f"{path}: {sent!r} was sent, the server has {there!r}"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import yaml
 
+from shared.devtools.kube import small
 from shared.devtools.kube_check.render import LOADER, Yaml, of_kind
 from shared.provision.services import service_names
 
@@ -31,14 +32,15 @@ ANY_SERVICE = "<service>"
 
 
 def check(objects: Sequence[Yaml], root: Path) -> list[str]:
-    """Findings in docs/ and k8s/README.md against the rendered production overlay and what components add to it."""
-    there = [*objects, *_of_components(root)]
+    """Findings in docs/ and k8s/README.md against the rendered production overlay and what others add to it."""
+    there = [*objects, *_more(root)]
     files = [*sorted(root.glob("docs/**/*.md")), root / "k8s/README.md"]
     return [sentence for file in files for sentence in _of_file(file, root, there)]
 
 
-def _of_components(root: Path) -> Iterator[Yaml]:
-    for file in sorted(root.glob("k8s/components/*/*.yaml")):
+def _more(root: Path) -> Iterator[Yaml]:
+    """Of components, and of the overlay that has no operators."""
+    for file in sorted((*root.glob("k8s/components/*/*.yaml"), *root.glob(f"k8s/overlays/{small.OVERLAY}/*.yaml"))):
         for one in yaml.load_all(file.read_text(encoding="utf-8"), Loader=LOADER):
             if isinstance(one, dict) and "kind" in one:
                 yield one
@@ -48,7 +50,8 @@ def _of_file(file: Path, root: Path, there: Sequence[Yaml]) -> Iterator[str]:
     where = file.relative_to(root).as_posix()
     scaled = {one["spec"]["scaleTargetRef"]["name"] for one in of_kind(there, "ScaledObject")}
     for found in COMMAND.finditer(file.read_text(encoding="utf-8")):
-        words = " ".join((found["quoted"] or found["line"]).partition(" # ")[0].split())
+        # what stands behind the dashes is another program's
+        words = " ".join((found["quoted"] or found["line"]).partition(" # ")[0].partition(" -- ")[0].split())
         for named in NAMED.finditer(words):
             kind, name = KINDS[named["kind"]], named["name"]
             names = {one["metadata"]["name"] for one in of_kind(there, kind) if "metadata" in one}

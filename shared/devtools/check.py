@@ -106,7 +106,7 @@ def main() -> int:
             console.print(f"{'[green]✓' if good else '[red]✗'}[/] {check.name}  [dim]{seconds:.1f} s")
             if good:
                 for line in skipped(done):
-                    console.print(f"  {line}", style="yellow", markup=False, highlight=False)
+                    console.print(f"  {line}", style="yellow", markup=False, highlight=False, soft_wrap=True)
             else:
                 failed.append(check.name)
                 console.print((done.stdout + done.stderr)[-6000:].rstrip(), markup=False, highlight=False)

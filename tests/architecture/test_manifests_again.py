@@ -104,7 +104,7 @@ def test_parts_of_a_template_never_mix(production: list[Yaml]) -> None:
 
 
 def empty_exception(o: list[Yaml]) -> None:
-    policy = one(o, "NetworkPolicy", "kafka-egress")["spec"]["egress"]
+    policy = one(o, "NetworkPolicy", "kafka-egress-outside")["spec"]["egress"]
     next(peer["ipBlock"] for rule in policy for peer in rule["to"] if "ipBlock" in peer)["except"] = []
 
 
@@ -145,7 +145,7 @@ def no_gitops(o: list[Yaml]) -> None:
 
 
 AGAIN: list[tuple[Harm, str]] = [
-    (empty_exception, "NetworkPolicy/kafka-egress: spec.egress[].to[].ipBlock.except is empty"),
+    (empty_exception, "NetworkPolicy/kafka-egress-outside: spec.egress[].to[].ipBlock.except is empty"),
     (nothing, "Kafka/beegrid: spec.kafka.rack is empty"),
     (milli, "the server writes 1000m in another way"),
     (mebi, "the server writes 2048Mi in another way"),

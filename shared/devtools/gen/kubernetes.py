@@ -60,15 +60,16 @@ def generate(root: Path) -> Generated:
         named |= {f"{folder}/systems/{name}": text for name, text in systems(read_codes(listing)).items()}
     for listing in sorted(root.glob(f"k8s/overlays/*/{outside.FILE}")):
         folder = listing.parent.relative_to(root).as_posix()
-        named |= {f"{folder}/networks/{name}": text for name, text in networks(outside.read(listing)).items()}
-    own = [f"k8s/overlays/*/{part}/*.yaml" for part in ("companies", "systems", "networks")]
-    owned = (f"{FOLDER}/*.yaml", TOOLBOX, OBJECTS, STEADY, f"{SMALL}/generated/*.yaml", *own)
-    return Generated(files=named, owned=owned)
+        made = networks(outside.read(listing), small.ENDS if listing.parent.name == small.OVERLAY else outside.OPERATED)
+        named |= {f"{folder}/networks/{name}": text for name, text in made.items()}
+    owned = [f"{FOLDER}/*.yaml", TOOLBOX, OBJECTS, STEADY, f"{SMALL}/generated/*.yaml"]
+    owned += [f"k8s/overlays/*/{parts}/*.yaml" for parts in ("companies", "systems", "networks")]
+    return Generated(files=named, owned=tuple(owned))
 
 
 def without_operators(root: Path, services: Sequence[str]) -> dict[str, str]:
     """The overlay `small`: its policies, its front door, its services' sizes, and its broker's settings."""
-    files = {"network.yaml": small.policies(services), "ingress.yaml": [small.ingress(root)]}
+    files = {"network.yaml": small.policies(), "ingress.yaml": [small.ingress(root)]}
     patches = [_patch("Deployment", name, small.service_patch(name)) for name in services]
     made = _component("shared/devtools/kube/small.py, services/*/about.py and docs/openapi", files, patches)
     plain = (root / "ops/kafka/server.properties").read_text(encoding="utf-8")
@@ -138,7 +139,7 @@ def systems(codes: Sequence[str]) -> dict[str, str]:
     return _component("systems.txt beside this folder", {"users.yaml": messaging.system_users(codes)}, patches=[])
 
 
-def networks(named: outside.Networks) -> dict[str, str]:
+def networks(named: outside.Networks, ends: outside.Ends = outside.OPERATED) -> dict[str, str]:
     """A kustomize component: policies to the addresses that the overlay names, and the settings that use them."""
     services = service_names()
     changes = [
@@ -149,7 +150,7 @@ def networks(named: outside.Networks) -> dict[str, str]:
     labels = [plan.labels(name, **plan.SERVICE_LABEL) for name in outside.senders(services)] if changes else []
     return _component(
         "networks.yaml beside this folder",
-        {"policies.yaml": outside.policies(named, services)},
+        {"policies.yaml": outside.policies(named, services, ends)},
         patches=[
             {
                 "target": {"labelSelector": ",".join(f"{key}={value}" for key, value in one.items())},

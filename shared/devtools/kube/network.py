@@ -154,11 +154,12 @@ def toolbox_policies() -> list[Yaml]:
 
 def policies() -> list[Yaml]:
     """Deny everything, then one policy for each end of each way that lies in this namespace."""
-    denied = {
-        **_head("default-deny"),
-        "spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]},
-    }
-    return [denied, *both_ends(ways())]
+    return [denied(), *both_ends(ways())]
+
+
+def denied() -> Yaml:
+    """What no other policy opens."""
+    return {**_head("default-deny"), "spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}}
 
 
 def both_ends(found_ways: Iterable[Way]) -> list[Yaml]:

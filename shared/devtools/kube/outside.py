@@ -6,6 +6,7 @@ without the other. What an overlay doesn't name is shut.
 
 import ipaddress
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -36,6 +37,18 @@ NOT_PUBLIC = (
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 """Where hosts that have IPv6 alone see IPv4's addresses."""
 PUBLIC = (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("2000::/3"), NAT64)
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Who in this namespace goes out: the data's own pods. `operated`: by operators, whose pods ask the API server."""
+
+    kafka: Party = network.KAFKA
+    postgres: Party = network.POSTGRES
+    operated: bool = True
+
+
+OPERATED = Ends()
 
 
 class _Named(BaseModel):
@@ -147,18 +160,21 @@ def _within(whole: Network, parts: Iterable[Network]) -> Iterator[str]:
     yield from map(str, ipaddress.collapse_addresses(inner))  # type: ignore[type-var]  # as above
 
 
-def ways(networks: Networks, services: Iterable[str]) -> list[Way]:
+def ways(networks: Networks, services: Iterable[str], ends: Ends = OPERATED) -> list[Way]:
     """All ways that lead out of the namespace by address, or to another namespace that the overlay names."""
     api = networks.api_server.party("api-server")
     found: list[Way] = []
     if networks.name_servers:
         servers = Party("name-servers", outside=tuple((str(one), ()) for one in networks.name_servers))
         found += [Way(network.EVERYBODY, servers, (53,), "names", udp=udp) for udp in (True, False)]
+    if ends.operated:
+        found += [
+            Way(ends.kafka, api, networks.api_server.ports, "in which zone am I"),
+            Way(network.KAFKA_OPERATOR, api, networks.api_server.ports, "topics and users as resources"),
+            Way(ends.postgres, api, networks.api_server.ports, "who is the primary"),
+        ]
     found += [
-        Way(network.KAFKA, api, networks.api_server.ports, "in which zone am I"),
-        Way(network.KAFKA_OPERATOR, api, networks.api_server.ports, "topics and users as resources"),
-        Way(network.POSTGRES, api, networks.api_server.ports, "who is the primary"),
-        *_to(network.POSTGRES, "backup-store", networks.backup_store, "backups and WAL"),
+        *_to(ends.postgres, "backup-store", networks.backup_store, "backups and WAL"),
         *_to(network.SERVICES, "identity-provider", networks.identity_provider, "the issuer's keys"),
         *_to(network.TOOLBOX, "object-store", networks.object_store, "photos"),
         *_to(network.TOOLBOX, "front-door", networks.front_door, "the front door"),
@@ -168,7 +184,7 @@ def ways(networks: Networks, services: Iterable[str]) -> list[Way]:
         found += [one for way in wanted for one in _OUT[way](networks, network.service(name))]
     if networks.companies:
         partners = Party("companies and city systems", outside=tuple((str(one), ()) for one in networks.companies))
-        found.append(Way(partners, network.KAFKA, (plan.KAFKA_OUTSIDE_PORT,), "their records, by TLS, a user each"))
+        found.append(Way(partners, ends.kafka, (plan.KAFKA_OUTSIDE_PORT,), "their records, by TLS, a user each"))
     return found
 
 
@@ -198,9 +214,9 @@ _OUT = {Outside.OBJECT_STORE: _stored, Outside.PUBLIC_HOSTS: _published, Outside
 """What services declare as their ways out of the suite."""
 
 
-def policies(networks: Networks, services: Iterable[str]) -> list[Yaml]:
+def policies(networks: Networks, services: Iterable[str], ends: Ends = OPERATED) -> list[Yaml]:
     """One for each pod that has such ways; they add to network.py's."""
-    found = network.both_ends(ways(networks, services))
+    found = network.both_ends(ways(networks, services, ends))
     for policy in found:
         policy["metadata"]["labels"] = {**plan.PART_OF, **LABEL}
         policy["metadata"]["name"] += "-outside"

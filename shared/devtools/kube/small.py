@@ -1,13 +1,11 @@
 """The overlay `small`: one node and no operators. Services, ways and routes come from their declarations here too."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from shared.devtools.kube import network, plan, routes
+from shared.devtools.kube import network, outside, plan, routes
 from shared.devtools.kube.network import Party, Way
 from shared.devtools.kube.workloads import container
-from shared.kit.about import Outside
 from shared.provision.services import about
 
 Yaml = dict[str, Any]
@@ -17,18 +15,13 @@ KAFKA_NAME = f"{plan.KAFKA}-kafka"
 KAFKA = Party("kafka", (("app.kubernetes.io/name", KAFKA_NAME),))
 POSTGRES = Party("postgres", (("app.kubernetes.io/name", plan.POSTGRES),))
 BACKUP = Party("backup", (("app.kubernetes.io/name", "backup"),))
+ENDS = outside.Ends(KAFKA, POSTGRES, operated=False)
 # As k3s brings it, with the ports of its pods.
 DOOR = Party("traefik", (("app.kubernetes.io/name", "traefik"),), namespace="kube-system")
 DOOR_CLASS, DOOR_PORTS = "traefik", (8000, 8443)
-OBJECTS_PORT = 3900
 # Of a pod that does the whole work alone: what it asks for, of what it may take.
 ASKED_SHARE = 3
 CPU_M = 50
-IPV4, IPV6 = "0.0.0.0/0", "::/0"
-PRIVATE = {
-    IPV4: ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "100.64.0.0/10", "127.0.0.0/8"],
-    IPV6: ["fc00::/7", "fe80::/10", "::1/128"],
-}
 # What differs from the broker of compose (ops/kafka): TLS for clients, and a name for the administrator.
 LISTENERS = {
     "controller.quorum.voters": "1@localhost:9092",
@@ -43,10 +36,8 @@ LISTENERS = {
 }
 
 
-def ways(services: Iterable[str]) -> list[Way]:
-    """Every way between pods."""
-    services = list(services)
-    storing = [name for name in services if _needs(name, Outside.OBJECT_STORE)]
+def ways() -> list[Way]:
+    """Every way between pods, but for those to the object store, which come with it."""
     return [
         Way(network.EVERYBODY, network.DNS, (53,), "names", udp=True),
         Way(network.EVERYBODY, network.DNS, (53,), "names too long for UDP"),
@@ -58,8 +49,8 @@ def ways(services: Iterable[str]) -> list[Way]:
         Way(network.SERVICES, network.TRACES, (plan.OTLP_PORT,), "traces, where somebody takes them"),
         Way(network.SETUP, POSTGRES, (plan.POSTGRES_PORT,), "roles, schemas, migrations"),
         Way(network.SETUP, KAFKA, (plan.KAFKA_PORT,), "topics, users, rights"),
-        *(Way(network.service(name), network.OBJECTS, (OBJECTS_PORT,), "photos") for name in storing),
         *_of_an_operator(BACKUP),
+        Way(BACKUP, network.OBJECTS, (plan.OBJECTS_PORT,), "photos"),
         *_of_an_operator(network.TOOLBOX),
         Way(network.TOOLBOX, network.SERVICES, (plan.METRICS_PORT,), "metrics"),
         Way(network.TOOLBOX, DOOR, DOOR_PORTS, "the front door"),
@@ -70,61 +61,12 @@ def _of_an_operator(party: Party) -> list[Way]:
     return [
         Way(party, KAFKA, (plan.KAFKA_PORT,), "topics, users, what consumers had not yet read"),
         Way(party, POSTGRES, (plan.POSTGRES_PORT,), "the whole suite at one instant"),
-        Way(party, network.OBJECTS, (OBJECTS_PORT,), "photos"),
     ]
 
 
-def _needs(service: str, way: Outside) -> bool:
-    return any(way in need.ways for need in about(service).needs)
-
-
-def policies(services: Iterable[str]) -> list[Yaml]:
-    """Deny everything, then the ways between pods, then those from and to addresses outside."""
-    services = list(services)
-    public = [name for name in services if _needs(name, Outside.PUBLIC_HOSTS)]
-    mailing = [name for name in services if _needs(name, Outside.MAIL_SERVER)]
-    return [
-        _policy("default-deny", {}, {"policyTypes": ["Ingress", "Egress"]}, "what no other policy opens"),
-        *network.both_ends(ways(services)),
-        *(
-            _out(f"{name}-internet", name, _public(), (443,), "webhooks and bots; no private networks")
-            for name in public
-        ),
-        *(_out(f"{name}-mail", name, _all(), (465, 587), "the district's mail server") for name in mailing),
-        _policy(
-            "kafka-partners",
-            {"matchLabels": dict(KAFKA.pods)},
-            {"policyTypes": ["Ingress"], "ingress": [{"from": _all(), "ports": _ports(plan.KAFKA_OUTSIDE_PORT)}]},
-            "companies and city systems: their records, by TLS and with a user each",
-        ),
-    ]
-
-
-def _all() -> list[Yaml]:
-    return [{"ipBlock": {"cidr": cidr}} for cidr in PRIVATE]
-
-
-def _public() -> list[Yaml]:
-    return [{"ipBlock": {"cidr": cidr, "except": private}} for cidr, private in PRIVATE.items()]
-
-
-def _ports(*ports: int) -> list[Yaml]:
-    return [{"protocol": "TCP", "port": port} for port in ports]
-
-
-def _out(name: str, service: str, peers: list[Yaml], ports: tuple[int, ...], why: str) -> Yaml:
-    spec = {"policyTypes": ["Egress"], "egress": [{"to": peers, "ports": _ports(*ports)}]}
-    return _policy(name, {"matchLabels": {"app.kubernetes.io/name": service}}, spec, why)
-
-
-def _policy(name: str, selector: Yaml, spec: Yaml, why: str) -> Yaml:
-    metadata = {"name": name, "labels": dict(plan.PART_OF), "annotations": {"beegrid.dev/why": why}}
-    return {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "NetworkPolicy",
-        "metadata": metadata,
-        "spec": {"podSelector": selector, **spec},
-    }
+def policies() -> list[Yaml]:
+    """Deny everything, then the ways between pods; addresses outside are the overlay's (outside.py)."""
+    return [network.denied(), *network.both_ends(ways())]
 
 
 def ingress(root: Path) -> Yaml:

@@ -5,31 +5,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from shared.devtools.kube import network, outside, plan
+from shared.devtools.kube import network, outside, plan, small
 from shared.devtools.kube.outside import Networks, Reach
-from shared.devtools.kube_check.render import Yaml, by_operators, is_service, name_of, of_kind, pods
+from shared.devtools.kube_check.render import Yaml, by_operators, is_service, labels_of, name_of, of_kind, pods
 from shared.devtools.kube_check.variables import NOT_TOLD, values_of
 from shared.provision.services import service_names
 
 DEFAULT_PORTS = {"https": 443, "http": 80, "postgresql": 5432, "redis": 6379, "rediss": 6379}
-INSIDE = {
-    "BEEGRID_POSTGRES_DSN": network.POSTGRES,
-    "BEEGRID_KAFKA_BOOTSTRAP": network.KAFKA,
-    "BEEGRID_REDIS_URL": network.VALKEY,
-    "BEEGRID_OTLP_ENDPOINT": network.TRACES,
-}
-"""Variables that lead to a party which the suite's own ways name."""
 OURS = ("BEEGRID_WEBHOOK_PORTS", "BEEGRID_WEBHOOK_NETWORKS_ALLOWED", "BEEGRID_OUTBOUND_PROXY", "BEEGRID_MAIL_GATEWAY")
 """Variables that are made of networks.yaml, and so are set by nobody else."""
 
 
 def check(objects: Sequence[Yaml], root: Path, overlay: str) -> list[str]:
-    """Findings of an overlay against its networks.yaml; `overlay` is its folder's name.
-
-    Without operators the overlay's policies are all of shared/devtools/kube/small.py, and ways.py compares them whole.
-    """
-    if not by_operators(objects):
-        return []
+    """Findings of an overlay against its networks.yaml; `overlay` is its folder's name."""
     try:
         named = outside.read(root / "k8s/overlays" / overlay / outside.FILE)
     except ValueError as error:
@@ -44,6 +32,11 @@ def check(objects: Sequence[Yaml], root: Path, overlay: str) -> list[str]:
     ]
 
 
+def ends_of(objects: Sequence[Yaml]) -> outside.Ends:
+    """Where the data are: with operators, or in StatefulSets of our own."""
+    return outside.OPERATED if by_operators(objects) else small.ENDS
+
+
 def is_outside(policy: Yaml) -> bool:
     """Whether a policy is one of those that are made of networks.yaml."""
     return bool(outside.LABEL.items() <= policy["metadata"].get("labels", {}).items())
@@ -51,7 +44,7 @@ def is_outside(policy: Yaml) -> bool:
 
 def undeclared(objects: Sequence[Yaml], named: Networks, root: Path) -> Iterator[str]:
     """Policies with addresses are those of networks.yaml, all of them."""
-    declared = {essence(one): one for one in outside.policies(named, service_names(root))}
+    declared = {essence(one): one for one in outside.policies(named, service_names(root), ends_of(objects))}
     present = {essence(one): one for one in of_kind(objects, "NetworkPolicy") if is_outside(one)}
     for key in sorted(present.keys() - declared.keys()):
         yield f"{name_of(present[key])}: a way that {outside.FILE} doesn't name"
@@ -67,13 +60,19 @@ def essence(policy: Yaml) -> str:
 def inside(objects: Sequence[Yaml]) -> Iterator[str]:
     """Each service's addresses in the cluster have a way from its pods, on that very port."""
     configs = {one["metadata"]["name"]: one.get("data", {}) for one in of_kind(objects, "ConfigMap")}
-    policies = of_kind(objects, "NetworkPolicy")
+    policies, ends = of_kind(objects, "NetworkPolicy"), ends_of(objects)
+    parties = {
+        "BEEGRID_POSTGRES_DSN": ends.postgres,
+        "BEEGRID_KAFKA_BOOTSTRAP": ends.kafka,
+        "BEEGRID_REDIS_URL": network.VALKEY,
+        "BEEGRID_OTLP_ENDPOINT": network.TRACES,
+    }
     for workload, pod in pods(objects):
         if not is_service(workload):
             continue
-        labels = workload["spec"]["template"]["metadata"]["labels"]
+        labels = labels_of(workload)
         values, _ = values_of(pod["containers"][0], configs)
-        for variable, party in INSIDE.items():
+        for variable, party in parties.items():
             if (address := values.get(variable, "")) and not leads(policies, labels, party.peers(), port_of(address)):
                 yield f"{name_of(workload)}: {variable} has no way to {party.name} on port {port_of(address)}"
             host = urlsplit(address).hostname or ""

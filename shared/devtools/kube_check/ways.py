@@ -31,9 +31,10 @@ def check(objects: Sequence[Yaml], root: Path) -> list[str]:
 
 def undeclared(objects: Sequence[Yaml], root: Path) -> Iterator[str]:
     """Policies between pods are compared whole, by selector, direction and rules; networks.py looks at the others."""
+    operated = by_operators(objects)
+    wanted = network.policies() if operated else small.policies()
     workloads = {one["metadata"]["name"] for one in of_kind(objects, "Deployment", "StatefulSet")}
-    wanted = network.policies() if by_operators(objects) else small.policies(service_names(root))
-    if by_operators(objects) and plan.TOOLBOX in workloads:
+    if operated and plan.TOOLBOX in workloads:
         wanted += network.toolbox_policies()
     if network.OBJECTS.name in workloads:
         wanted += network.object_store_policies(service_names(root))

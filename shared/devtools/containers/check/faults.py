@@ -129,7 +129,7 @@ def toolbox(place: Place) -> str:
     must("system-dispatch" in told, told)
     place.beegrid("keys", "rotate", "kafka", "checked", token=token)
     listed = place.beegrid("keys", "list", token=token)
-    must("company-check" in listed, f"keys list names no Kafka user: {listed[-600:]}")
+    must("SCRAM" in listed, f"keys list names no Kafka user: {listed[-600:]}")
     told = place.beegrid("backup", "/work/one", token=token)
     rows = re.search(r"(\d+) rows", told)
     must(rows is not None, told)

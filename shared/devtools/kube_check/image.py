@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from shared.devtools.kube_check.compose_use import PROBE
 from shared.provision.services import service_names
 
 HADOLINT = Path(sys.executable).with_name("hadolint")
@@ -65,6 +66,7 @@ def last_stage(root: Path) -> Iterator[str]:
     users = [line.split()[1] for line in last if line.startswith("USER ")]
     if not users or not re.fullmatch(r"[1-9]\d{3,}:[1-9]\d{3,}", users[-1]):
         yield "Dockerfile: the last USER must be a number that isn't root"
+    yield from _probe(root)
     for line in found:
         if "uv sync" in line and "--no-install-project" not in line and "--refresh-package beegrid" not in line:
             yield f"Dockerfile: may take an earlier build's wheel of ours out of uv's cache: {line[-60:]}"
@@ -76,6 +78,15 @@ def last_stage(root: Path) -> Iterator[str]:
             yield f"Dockerfile: the last stage has tools: {line[:60]}"
         if line.startswith("RUN ") and BUILD_TOOLS.search(line):
             yield f"Dockerfile: the last stage installs something: {line[:60]}"
+
+
+def _probe(root: Path) -> Iterator[str]:
+    """Its health check costs no imports, and no front end is fetched to read the file."""
+    text = (root / "Dockerfile").read_text(encoding="utf-8")
+    if ", ".join(f'"{word}"' for word in PROBE) not in text:
+        yield f"Dockerfile: its probe loads packages: python {' '.join(PROBE)}"
+    if text.startswith("# syntax"):
+        yield "Dockerfile: `# syntax=` fetches a front end that nothing here needs: closed networks can't"
 
 
 def steps(root: Path) -> list[str]:

@@ -1,6 +1,7 @@
 """All parts in their order, on one suite. KEEP=1 leaves it there; names of parts run these alone after `up`."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 
@@ -44,6 +45,7 @@ def main() -> int:
     if old := engine.too_old():
         print("\n".join(old), file=sys.stderr)
         return 1
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was made is removed
     failed = 0
     with made(keep=os.environ.get("KEEP") == "1") as place:
         for part in PARTS:

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 else:
     Connection = asyncpg.Connection
 
-# Tables that migrations fill, or services that have nothing to do yet, and with how many rows: so many are no content of
-# anybody's. (A leader of points begins to check the ledger, though it is empty.)
+# Tables that migrations fill, or services that have nothing to do yet, and with how many rows: so many are no content
+# of anybody's. (A leader of points begins to check the ledger, though it is empty.)
 SEEDED = {("points", "rules"): 1, ("points", "ledger_rounds"): 1} | {
     (service, "outbox_state"): 1 for service in service_names()
 }

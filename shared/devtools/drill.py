@@ -81,9 +81,8 @@ class Outcome:
             by_rows = f"{seconds / self.rows * 1e6:,.0f}" if step in BY_ROWS else ""
             table.add_row(step, f"{seconds:.1f}", by_rows)
         console.print(table)
-        console.print(
-            f"{self.rows:,} rows, {self.unread:,} unread records; of {self.accepted_before:,} reports before the loss the backup had {self.kept:,}"
-        )
+        before = f"of {self.accepted_before:,} reports before the loss the backup had {self.kept:,}"
+        console.print(f"{self.rows:,} rows, {self.unread:,} unread records; {before}")
         reconcile.show(self.lines, [], console)
 
 

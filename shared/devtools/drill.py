@@ -61,7 +61,10 @@ class Outcome:
     seconds: dict[str, float] = field(default_factory=dict)
     rows: int = 0
     unread: int = 0
+    kept: int = 0
+    """Reports in the backup."""
     accepted_before: int = 0
+    """Reports accepted by the time of the loss."""
     lines: list[reconcile.Line] = field(default_factory=list)
 
     @property
@@ -78,7 +81,8 @@ class Outcome:
             by_rows = f"{seconds / self.rows * 1e6:,.0f}" if step in BY_ROWS else ""
             table.add_row(step, f"{seconds:.1f}", by_rows)
         console.print(table)
-        console.print(f"{self.rows:,} rows, {self.unread:,} unread records, {self.accepted_before:,} reports before")
+        before = f"of {self.accepted_before:,} reports before the loss the backup had {self.kept:,}"
+        console.print(f"{self.rows:,} rows, {self.unread:,} unread records; {before}")
         reconcile.show(self.lines, [], console)
 
 
@@ -121,6 +125,7 @@ async def before(suite: Suite, state: Path, folder: Path, day: Day, count: int, 
             outcome.seconds["backup"] = clock.monotonic_s() - began_s
             outcome.rows = sum(facts.rows for _, _, facts in manifest.tables())
             outcome.unread = manifest.kafka.records
+            outcome.kept = manifest.schemas["intake"].tables["reports"].rows
             await _until(door, suite, lambda figures: figures.tally("intake", "accepted") >= count // 2)
             outcome.accepted_before = (await live.look(door)).tally("intake", "accepted")
         finally:

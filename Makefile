@@ -36,7 +36,6 @@ rotate: install ## a new password for a server of docker compose: NAME=POSTGRES_
 	@exec $(RUN) shared.devtools.containers.rotate $(NAME)
 compose-check: install ## docker-compose.yml in a real engine, from nothing to the demo's end (says so where there is none)
 	@exec $(RUN) shared.devtools.containers.check
-
 test: install ## all tests on real servers, two files at a time (ARGS=… for some of them)
 	@exec $(RUN) pytest -q $(or $(ARGS),-n 2 --dist loadscope --no-loadscope-reorder)
 

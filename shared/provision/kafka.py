@@ -6,25 +6,18 @@ cluster. Users belong to the whole cluster and have a prefix of their own.
 
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (
-    AclBinding,
-    AclBindingFilter,
-    AclOperation,
-    AclPermissionType,
     AdminClient,
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
     NewPartitions,
     NewTopic,
-    ResourcePatternType,
-    ResourceType,
     ScramCredentialInfo,
     ScramMechanism,
     UserScramCredentialAlteration,
@@ -32,9 +25,10 @@ from confluent_kafka.admin import (
 )
 
 from shared.kit import clock
-from shared.provision.quotas import Quota, set_quotas
+from shared.provision.kafka_rights import AclSpec, bindings, filter_of, give_rights, present_rights
+from shared.provision.kafka_waiting import TIMEOUT_S, until, wait_for
+from shared.provision.quotas import set_quotas
 
-TIMEOUT_S = 30.0
 ASK_S = 1.0
 """How long one question to a cluster that may not be there takes, before what else it says is heard."""
 SCRAM_ITERATIONS = 4096
@@ -131,21 +125,6 @@ class TopicSpec:
         return settings
 
 
-@dataclass(frozen=True)
-class AclSpec:
-    """Everything that one user may do: names of topics and beginnings of consumer groups' names, without the prefix.
-
-    Write includes describe; an idempotent producer needs no more.
-    """
-
-    user: str
-    write: Sequence[str] = ()
-    read: Sequence[str] = ()
-    group_prefixes: Sequence[str] = ()
-    quota: Quota | None = None
-    """How much the user may send; None: no limit."""
-
-
 @dataclass
 class Changes:
     """What a run of `provision_kafka` has changed, in names as they are on the cluster."""
@@ -190,8 +169,8 @@ def provision_kafka(
     changes = Changes()
     _topics(client, list(_wanted_topics(prefix, topics)), replication_factor, changes)
     set_passwords(client, {user_prefix + name: password for name, password in users.items()})
-    wanted = {f"User:{user_prefix}{spec.user}": set(_bindings(spec, prefix, user_prefix)) for spec in acls}
-    _rights(client, prefix, wanted, changes)
+    wanted = {f"User:{user_prefix}{spec.user}": set(bindings(spec, prefix, user_prefix)) for spec in acls}
+    changes.acls_added, changes.acls_removed = give_rights(client, prefix, wanted)
     set_quotas(bootstrap, admin, {user_prefix + spec.user: spec.quota for spec in acls if spec.quota is not None})
     return changes
 
@@ -205,9 +184,9 @@ def delete_topics(bootstrap: str, admin: KafkaAdmin, prefix: str, user_prefix: s
         raise ValueError("an empty prefix would remove everything")
     client = connect_admin(bootstrap, admin)
     names = delete_all_of(client, prefix, prefix)
-    gone = [_filter_of(acl) for acl in _present(client, None) if acl.name.startswith(prefix)]
+    gone = [filter_of(acl) for acl in present_rights(client, None) if acl.name.startswith(prefix)]
     if gone:
-        _wait(client.delete_acls(gone))
+        wait_for(client.delete_acls(gone))
     if user_prefix:
         lock_out(client, [name for name in scram_users(client) if name.startswith(user_prefix)])
     return names
@@ -233,12 +212,12 @@ def delete_all_of(client: AdminClient, beginning: str, groups: str) -> list[str]
         raise ValueError("an empty prefix would remove everything")
     names = sorted(name for name in client.list_topics(timeout=TIMEOUT_S).topics if name.startswith(beginning))
     if names:
-        _wait(client.delete_topics(names, operation_timeout=TIMEOUT_S), KafkaError.UNKNOWN_TOPIC_OR_PART)
-        _until(lambda: not set(names) & set(client.list_topics(timeout=TIMEOUT_S).topics), "topics")
+        wait_for(client.delete_topics(names, operation_timeout=TIMEOUT_S), KafkaError.UNKNOWN_TOPIC_OR_PART)
+        until(lambda: not set(names) & set(client.list_topics(timeout=TIMEOUT_S).topics), "topics")
     listed = client.list_consumer_groups(request_timeout=TIMEOUT_S).result()
     idle = [group.group_id for group in listed.valid if group.group_id.startswith(groups)]
     if idle:
-        _wait(client.delete_consumer_groups(idle), KafkaError.NON_EMPTY_GROUP, KafkaError.GROUP_ID_NOT_FOUND)
+        wait_for(client.delete_consumer_groups(idle), KafkaError.NON_EMPTY_GROUP, KafkaError.GROUP_ID_NOT_FOUND)
     return names
 
 
@@ -294,18 +273,18 @@ def _topics(client: AdminClient, wanted: Sequence[NewTopic], replication_factor:
         for topic in fresh:
             topic.replication_factor = replication_factor
         done = client.create_topics(fresh, operation_timeout=TIMEOUT_S, request_timeout=TIMEOUT_S)
-        _wait(done, KafkaError.TOPIC_ALREADY_EXISTS)  # another run may have been quicker
+        wait_for(done, KafkaError.TOPIC_ALREADY_EXISTS)  # another run may have been quicker
         changes.topics_created = [topic.topic for topic in fresh]
     kept = [topic for topic in wanted if topic.topic in present]
     grown = [topic for topic in kept if topic.num_partitions > len(present[topic.topic].partitions)]
     if grown:
-        _wait(client.create_partitions([NewPartitions(topic.topic, topic.num_partitions) for topic in grown]))
+        wait_for(client.create_partitions([NewPartitions(topic.topic, topic.num_partitions) for topic in grown]))
     altered = _differing(client, kept)
     if altered:
-        _wait(client.incremental_alter_configs(altered))
+        wait_for(client.incremental_alter_configs(altered))
     changes.topics_altered = sorted({topic.topic for topic in grown} | {resource.name for resource in altered})
     names = {topic.topic for topic in wanted}
-    _until(lambda: names <= set(client.list_topics(timeout=TIMEOUT_S).topics), "topics")
+    until(lambda: names <= set(client.list_topics(timeout=TIMEOUT_S).topics), "topics")
 
 
 def _differing(client: AdminClient, topics: Sequence[NewTopic]) -> list[ConfigResource]:
@@ -335,8 +314,8 @@ def set_passwords(client: AdminClient, users: Mapping[str, str]) -> None:
     upserts: list[UserScramCredentialAlteration] = [
         UserScramCredentialUpsertion(name, strength, password.encode()) for name, password in users.items()
     ]
-    _wait(client.alter_user_scram_credentials(upserts))
-    _until(lambda: set(users) <= scram_users(client), "users")
+    wait_for(client.alter_user_scram_credentials(upserts))
+    until(lambda: set(users) <= scram_users(client), "users")
 
 
 def scram_users(client: AdminClient) -> set[str]:
@@ -344,75 +323,3 @@ def scram_users(client: AdminClient) -> set[str]:
     # Without names it returns one future for all users, with names one for each: the declared type is the union.
     described: Any = client.describe_user_scram_credentials()
     return set(described.result())
-
-
-def _bindings(spec: AclSpec, prefix: str, user_prefix: str) -> Iterable[AclBinding]:
-    principal = f"User:{user_prefix}{spec.user}"
-    literal, prefixed = ResourcePatternType.LITERAL, ResourcePatternType.PREFIXED
-    write, read, describe = AclOperation.WRITE, AclOperation.READ, AclOperation.DESCRIBE
-    rules = [
-        (ResourceType.TOPIC, spec.write, literal, (write, describe)),
-        (ResourceType.TOPIC, spec.read, literal, (read, describe)),
-        (ResourceType.GROUP, spec.group_prefixes, prefixed, (read,)),
-    ]
-    for kind, names, pattern, operations in rules:
-        for name in names:
-            for operation in operations:
-                yield AclBinding(kind, prefix + name, pattern, principal, "*", operation, AclPermissionType.ALLOW)
-
-
-def _rights(client: AdminClient, prefix: str, wanted: Mapping[str, set[AclBinding]], changes: Changes) -> None:
-    """Give these principals exactly these rights below the prefix: in one request for all, however many there are."""
-
-    def present() -> set[AclBinding]:
-        found = _present(client, next(iter(wanted)) if len(wanted) == 1 else None)
-        return {acl for acl in found if acl.principal in wanted and acl.name.startswith(prefix)}
-
-    whole, before = set[AclBinding]().union(*wanted.values()), present()
-    if missing := list(whole - before):
-        _wait(client.create_acls(missing))
-    if surplus := [_filter_of(acl) for acl in before - whole]:
-        _wait(client.delete_acls(surplus))
-    if missing or surplus:
-        _until(lambda: present() == whole, "rights")
-    changes.acls_added += len(missing)
-    changes.acls_removed += len(surplus)
-
-
-def has_rights(client: AdminClient, user: str) -> bool:
-    """Whether a user may do anything at all."""
-    return bool(_present(client, f"User:{user}"))
-
-
-def _present(client: AdminClient, principal: str | None) -> list[AclBinding]:
-    anything: Any = None  # allowed in filters; the declaration doesn't know
-    whose: Any = principal
-    everything = AclBindingFilter(
-        ResourceType.ANY, anything, ResourcePatternType.ANY, whose, anything, AclOperation.ANY, AclPermissionType.ANY
-    )
-    return list(client.describe_acls(everything).result())
-
-
-def _filter_of(acl: AclBinding) -> AclBindingFilter:
-    return AclBindingFilter(
-        acl.restype, acl.name, acl.resource_pattern_type, acl.principal, acl.host, acl.operation, acl.permission_type
-    )
-
-
-def _wait(futures: Mapping[Any, Future[Any]], *tolerated: int) -> None:
-    """Waits for all results. Raises the first error whose code isn't tolerated."""
-    for future in futures.values():
-        try:
-            future.result(timeout=TIMEOUT_S * 2)
-        except KafkaException as error:
-            if error.args[0].code() not in tolerated:
-                raise
-
-
-def _until(done: Callable[[], bool], what: str) -> None:
-    """Waits until the broker shows what the controller has accepted (milliseconds usually). Raises TimeoutError."""
-    deadline = clock.monotonic_s() + TIMEOUT_S
-    while not done():
-        if clock.monotonic_s() > deadline:
-            raise TimeoutError(f"Kafka doesn't show the new {what} after {TIMEOUT_S:.0f} s")
-        time.sleep(0.02)

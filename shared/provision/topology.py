@@ -9,17 +9,16 @@ from shared.events.registry import AnyTopic
 from shared.events.topic import Facts
 from shared.kit.messaging.kafka import TOPIC_BYTES_MAX
 from shared.provision.kafka import (
-    AclSpec,
     Changes,
     Compaction,
     KafkaAdmin,
     TopicSpec,
     connect_admin,
     delete_all_of,
-    has_rights,
     lock_out,
     provision_kafka,
 )
+from shared.provision.kafka_rights import AclSpec, has_rights
 from shared.provision.quotas import Quota
 from shared.provision.services import service_names
 

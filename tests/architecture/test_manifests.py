@@ -1,36 +1,19 @@
 """The rendered manifests keep every rule, and every rule bites."""
 
 import copy
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import ip_address
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from shared.devtools.gen.files import ROOT
 from shared.devtools.kube import network, plan, routes, secrets
-from shared.devtools.kube_check import __main__ as kube_check
-from shared.devtools.kube_check import house, kafka_names, networks, schemas, secret_names, variables, ways
+from shared.devtools.kube_check import house, kafka_names, networks, secret_names, variables, ways
 from shared.devtools.kube_check.render import Yaml
 from shared.kit.proxies import Proxies
 from shared.provision.services import service_names
 from tests.architecture.support.objects import container, one, pod
-
-CRDS = Path(os.environ.get("BEEGRID_CRDS") or ROOT.parent / "shared/data/crds")
-
-
-@pytest.fixture(scope="module")
-def crds() -> dict[tuple[str, str], Yaml]:
-    if not CRDS.is_dir():
-        pytest.skip(f"no CRDs at {CRDS}: name a folder in BEEGRID_CRDS")
-    return schemas.read_crds(CRDS)
-
-
-def variable(objects: list[Yaml], name: str, variable_name: str) -> Yaml:
-    return next(entry for entry in container(objects, name)["env"] if entry["name"] == variable_name)
 
 
 def test_both_overlays_are_there_and_keep_every_rule(rendered: dict[str, list[Yaml]]) -> None:
@@ -346,57 +329,12 @@ def test_the_route_table_knows_every_service() -> None:
     assert {route.service for route in routes.table(ROOT)} == set(service_names(ROOT))
 
 
-def misspelt(o: list[Yaml]) -> None:
-    container(o, "intake")["env"].append({"name": "BEEGRID_KAFKA_PASWORD", "value": "x"})
-
-
-def required_missing(o: list[Yaml]) -> None:
-    container(o, "intake")["env"].remove(variable(o, "intake", "BEEGRID_SEALING_KEY"))
-
-
-def out_of_range(o: list[Yaml]) -> None:
-    one(o, "ConfigMap", "beegrid")["data"]["BEEGRID_DRAIN_S"] = "100"
-
-
-def another_service_s(o: list[Yaml]) -> None:
-    container(o, "cases")["env"].append({"name": "BEEGRID_PHOTO_STORE_URL", "value": "s3://x"})
-
-
-def not_set(o: list[Yaml]) -> None:
-    container(o, "cases")["env"].remove(variable(o, "cases", "POSTGRES_PASSWORD"))
-
-
-def gate_without_address(o: list[Yaml]) -> None:
-    del pod(o, "cases")["initContainers"][0]["env"][1]
-
-
-VARIABLES: list[tuple[Callable[[list[Yaml]], None], str]] = [
-    (misspelt, "BEEGRID_KAFKA_PASWORD is no setting of services.intake.settings"),
-    (required_missing, "required BEEGRID_SEALING_KEY isn't set"),
-    (out_of_range, "BEEGRID_DRAIN_S: Input should be less than or equal to 60"),
-    (another_service_s, "BEEGRID_PHOTO_STORE_URL is no setting of services.cases.settings"),
-    (not_set, "$(POSTGRES_PASSWORD) is used and not set"),
-    (gate_without_address, "await-schema: required BEEGRID_POSTGRES_DSN isn't set"),
-]
-
-
-@pytest.mark.parametrize(("harm", "told"), VARIABLES, ids=[harm.__name__ for harm, _ in VARIABLES])
-def test_a_wrong_variable_is_found(kind: list[Yaml], harm: Callable[[list[Yaml]], None], told: str) -> None:
-    harm(kind)
-    assert any(told in sentence for sentence in variables.of_manifests(kind)), variables.of_manifests(kind)
-
-
 def test_a_front_door_that_writes_down_addresses_is_found(kind: list[Yaml]) -> None:
     setting = one(kind, "EnvoyProxy", "beegrid")["spec"]["telemetry"]["accessLog"]["settings"][0]
     setting["format"]["json"]["path"] = "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%"
     assert ways.check(kind, ROOT) == ["Gateway/beegrid: logs %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%"]
     del one(kind, "Gateway", "beegrid")["spec"]["infrastructure"]
     assert ways.check(kind, ROOT) == ["Gateway/beegrid: logs in Envoy's own format, with every request's whole address"]
-
-
-def test_a_secret_that_nobody_makes_is_found(kind: list[Yaml]) -> None:
-    variable(kind, "cases", "POSTGRES_PASSWORD")["valueFrom"]["secretKeyRef"]["name"] = "case-postgres"
-    assert secret_names.check(kind, ROOT) == ["Deployment/cases: nobody makes the Secret case-postgres"]
 
 
 def test_no_label_that_prunes_the_suite_takes_what_is_made_once(rendered: dict[str, list[Yaml]]) -> None:
@@ -412,58 +350,3 @@ def test_no_label_that_prunes_the_suite_takes_what_is_made_once(rendered: dict[s
     piped = [line for line in readme.splitlines() if "kube.secrets" in line and "kubectl" in line]
     assert piped
     assert all("kubectl create -f -" in line or "apply --server-side" in line for line in piped)
-
-
-def test_every_kind_has_a_schema_and_keeps_it(
-    toolbox: list[Yaml], kind: list[Yaml], crds: dict[tuple[str, str], Yaml]
-) -> None:
-    for objects in (toolbox, kind):
-        assert schemas.check(objects, crds) == ([], [])
-
-
-BROKEN: list[tuple[str, str, list[Any], Any, str]] = [
-    ("Deployment", "cases", ["spec", "template", "spec", "containers", 0, "livenesProbe"], {}, "livenesProbe"),
-    ("ScaledObject", "cases", ["spec", "maxReplicas"], 3, "maxReplicas"),
-    ("KafkaTopic", "beegrid.cases.case-changed.v1", ["spec", "partitions"], "six", "not of type 'integer'"),
-    ("KafkaUser", "cases", ["spec", "authentication", "type"], "plain", "is not one of"),
-    ("Kafka", "beegrid", ["spec", "kafka", "replicas"], 3, "replicas"),
-    ("Cluster", "beegrid-postgres", ["spec", "instances"], "one", "not of type 'integer'"),
-    ("PodMonitor", "beegrid", ["spec", "selectors"], {}, "selectors"),
-    ("EnvoyProxy", "beegrid", ["spec", "telemetry", "accesslog"], {}, "accesslog"),
-    ("NetworkPolicy", "services-egress", ["spec", "egress", 0, "too"], [], "too"),
-    ("HTTPRoute", "beegrid", ["spec", "rules", 0, "matches", 0, "path", "type"], "Prefix", "is not one of"),
-]
-
-
-def test_a_field_against_its_schema_is_found(kind: list[Yaml], crds: dict[tuple[str, str], Yaml]) -> None:
-    # all at once: a run over all objects is what takes the time
-    for of, name, where, value, _ in BROKEN:
-        node: Any = one(kind, of, name)
-        for step in where[:-1]:
-            node = node[step]
-        node[where[-1]] = value
-    found, _ = schemas.check(kind, crds)
-    for of, name, _, _, told in BROKEN:
-        assert any(f"{of}/{name}" in sentence and told in sentence for sentence in found), (told, found)
-
-
-def test_a_backup_store_against_its_schema_is_found(production: list[Yaml], crds: dict[tuple[str, str], Yaml]) -> None:
-    one(production, "ObjectStore", "beegrid-postgres")["spec"]["configuration"]["endpointUrl"] = "https://x"
-    found, _ = schemas.check(production, crds)
-    assert found == [
-        "ObjectStore/beegrid-postgres: spec.configuration: Additional properties are not allowed "
-        "('endpointUrl' was unexpected)"
-    ]
-
-
-def test_without_schemas_it_says_so_and_fails_in_ci(
-    tmp_path: Path, rendered: dict[str, list[Yaml]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(kube_check, "whole", lambda _: [("kind", lambda: rendered["kind"])])
-    words = ["manifests", "--crds", str(tmp_path / "none")]
-    monkeypatch.delenv("CI", raising=False)
-    assert kube_check.main(words) == 0
-    assert "skipped: no schemas below" in capsys.readouterr().err
-    monkeypatch.setenv("CI", "1")
-    assert kube_check.main(words) == 1
-    assert "no schemas below" in capsys.readouterr().out

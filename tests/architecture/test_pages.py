@@ -15,6 +15,7 @@ OPENAPI = ROOT / "docs/openapi"
 OF_ALL: Mapping[str, str] = {
     "/ops/{service}/keys": "the sealing keys of the settings",
     "/ops/{service}/standing": "the first thousand that stand still now",
+    "/ops/{service}/states": "the topics of states that the service itself writes",
     "/ops/{service}/dead-letters/{letter_id}": "one letter or none",
 }
 

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from shared.devtools.kube import plan
-from shared.provision.kafka import AclSpec, TopicSpec
+from shared.provision.kafka import TopicSpec
+from shared.provision.kafka_rights import AclSpec
 from shared.provision.quotas import Quota
 from shared.provision.topology import acl_specs, company_acl, system_acl, topic_specs
 

@@ -15,7 +15,8 @@ from shared.events.inbound_reports import INBOUND_REPORTS
 from shared.kit.messaging.work import Event, Work
 from shared.kit.service import Service
 from shared.kit.service.running import running
-from shared.provision.kafka import _present, client_config, connect_admin, has_rights
+from shared.provision.kafka import client_config, connect_admin
+from shared.provision.kafka_rights import has_rights, present_rights
 from shared.provision.topology import (
     company_users,
     give_company_user,
@@ -87,7 +88,7 @@ async def test_a_company_leaves_and_its_neighbour_goes_on(home: Installation) ->
 
 def rights(client: AdminClient, beginning: str) -> set[str]:
     """Whoever may do something with topics of these names."""
-    return {acl.principal for acl in _present(client, None) if acl.name.startswith(beginning)}
+    return {acl.principal for acl in present_rights(client, None) if acl.name.startswith(beginning)}
 
 
 async def until(done: Any) -> None:

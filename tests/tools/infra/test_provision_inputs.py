@@ -7,7 +7,8 @@ import pytest
 from shared.provision import kafka as topics
 from shared.provision import migrate
 from shared.provision import postgres as database
-from shared.provision.kafka import AclSpec, Compaction, KafkaAdmin, TopicSpec, delete_topics
+from shared.provision.kafka import Compaction, KafkaAdmin, TopicSpec, delete_topics
+from shared.provision.kafka_rights import AclSpec, bindings
 from shared.provision.postgres import database_url
 
 
@@ -32,7 +33,7 @@ def test_rights_are_exactly_those_of_the_spec() -> None:
     spec = AclSpec("riders", write=["a"], read=["b"], group_prefixes=["riders."])
     found = {
         (acl.restype.name, acl.name, acl.resource_pattern_type.name, acl.operation.name, acl.principal)
-        for acl in topics._bindings(spec, "x.", "t1-")
+        for acl in bindings(spec, "x.", "t1-")
     }
     me = "User:t1-riders"
     assert found == {

@@ -15,7 +15,6 @@ from confluent_kafka.admin import ConfigResource
 from shared.devtools.infra.suite import Infra
 from shared.kit import clock
 from shared.provision.kafka import (
-    AclSpec,
     Compaction,
     KafkaAdmin,
     TopicSpec,
@@ -24,6 +23,7 @@ from shared.provision.kafka import (
     delete_topics,
     provision_kafka,
 )
+from shared.provision.kafka_rights import AclSpec
 from shared.provision.migrate import MigrationError, migrate
 from shared.provision.postgres import database_url, drop_database, provision_postgres
 from shared.provision.quotas import Quota

@@ -21,8 +21,7 @@ def test_a_city_comes_back(tmp_path: Path) -> None:
     outcome.show(Console())
     assert outcome.good, [line for line in outcome.lines if not line.holds]
     assert len(outcome.lines) > 12
-    # a slow machine may have taken the whole stream by the time of the snapshot: then nothing came after it
-    assert 0 < outcome.kept <= outcome.accepted_before
+    assert 0 < outcome.kept < outcome.accepted_before, "nothing came after the backup: this run proves nothing"
     assert outcome.rows > REPORTS
     assert {"backup", "restore", "empty servers, topics, schemas, services"} < outcome.seconds.keys()
 

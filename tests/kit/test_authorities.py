@@ -28,7 +28,8 @@ from shared.kit.service.running import running
 from shared.kit.tls import LivingContext
 from shared.provision.postgres import owner_role
 from tests.authorities import Authority
-from tests.kit.messaging.conftest import Pair, report, settings_for
+from tests.kit.messaging.conftest import Pair, report
+from tests.support import settings_of
 
 PATIENCE_S = 90.0
 OLD, NEW = Authority("old"), Authority("new", clock.now() + timedelta(days=90))
@@ -71,7 +72,7 @@ async def test_kafka_s_authority_is_exchanged_under_running_services(
 ) -> None:
     monkeypatch.setattr(measuring, "CERTIFICATES_EVERY_S", 0.2)
     settings = partial(
-        settings_for,
+        settings_of,
         secure.installation,
         kafka_bootstrap=f"127.0.0.1:{secure.kafka.secure_port}",
         kafka_security="SASL_SSL",
@@ -114,7 +115,7 @@ async def test_postgres_s_authority_is_exchanged_under_a_pool(tmp_path: Path, in
     async with contextlib.AsyncExitStack() as stack:
         async with before(address, OLD.chain(tmp_path / "chain.pem"), asked=True) as port:
             dsn = str(plain.copy_with(port=port, query=f"sslmode=verify-full&sslrootcert={ca_file}".encode()))
-            settings = settings_for(installation, "riders", postgres_dsn=dsn)
+            settings = settings_of(installation, "riders", postgres_dsn=dsn)
             assert authorities_of(settings) == [ca_file]
             pool = await create_pool(settings, "test")
             stack.callback(pool.terminate)

@@ -111,7 +111,8 @@ class Table:
     per_report: float = 0.0
     """Rows that one report adds over its life, for docs/capacity.md; 0 where reports don't make them grow."""
     seeded: int = 0
-    """Rows that the migrations put there: so many are nobody's content, and a restore takes them away first."""
+    """Rows that the migrations put there, or a service with nothing to do: so many are nobody's content, and a restore
+    takes them away first."""
 
     def __post_init__(self) -> None:
         if (self.sweep is not None) != (self.way is Way.SWEPT) and (self.sweep is None or self.way is not Way.STAYS):

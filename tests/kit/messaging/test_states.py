@@ -34,7 +34,7 @@ from shared.kit.service import Service
 from shared.provision.kafka import connect_admin
 from shared.synthetic.city import grids
 from tests.kit.messaging.compacted import stored
-from tests.kit.messaging.conftest import SETTLE_S, running, settings_for
+from tests.kit.messaging.conftest import SETTLE_S, running
 from tests.kit.messaging.test_late_readers import (
     SQL_AREAS,
     a_year_of_riders,
@@ -48,6 +48,7 @@ from tests.kit.messaging.test_late_readers import (
 )
 from tests.services.routing.conftest import Routing
 from tests.services.tracking.conftest import Story
+from tests.support import settings_of
 
 KEPT = tuple(topic for topic in topics() if isinstance(topic.kept, Latest))
 BUILDS: dict[str, Any] = {"riders": build_riders, "routing": build_routing, "tracking": build_tracking}
@@ -60,7 +61,7 @@ WHERE state NOT IN ('closed', 'invalid') OR EXISTS (SELECT FROM ended_cases e WH
 @asynccontextmanager
 async def serving(installation: Installation, name: str) -> AsyncIterator[tuple[Service, httpx.AsyncClient]]:
     """A whole producer in this process, its relay as well, and an operator who asks it."""
-    service = BUILDS[name](settings_for(installation, name))
+    service = BUILDS[name](settings_of(installation, name))
     app = service.app()
     token = installation.identity.token("op", "运维", ["operator"])
     async with AsyncExitStack() as stack:
@@ -266,7 +267,7 @@ async def test_what_can_not_be_asked_for_is_refused_in_words(filled: Installatio
 async def test_a_producer_that_can_not_read_its_states_does_not_start(
     own_installation: Installation, name: str
 ) -> None:
-    service = BUILDS[name](settings_for(own_installation, name))
+    service = BUILDS[name](settings_of(own_installation, name))
     forgotten, _ = service.states.popitem()
     assert unread(name, service.states) == [forgotten]
     with pytest.raises(ValueError, match="keeps the latest per key"):

@@ -99,7 +99,7 @@ async def an_unused_photo_stays(scene: Scene) -> None:
     await pool.execute(SQL_UNUSED_PHOTO, photo, str(photo))
     scene.turn_wrong()
     workers: Any = None  # nothing is decoded
-    await Photos(lambda: pool, PhotoObjects(f"file://{scene.folder}"), workers).purge()
+    await Photos(lambda: pool, PhotoObjects(f"file://{scene.folder}"), workers, unused_hours=24).purge()
     assert await pool.fetchval("SELECT state FROM photos WHERE photo_id = $1", photo) == "stored"
 
 

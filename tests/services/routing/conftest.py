@@ -108,8 +108,8 @@ async def _idle() -> None:
 
 
 def settings(installation: Installation) -> Settings:
-    """As a process of the service would read them, only faster."""
-    found: Settings = settings_of(installation, "routing", map_poll_s=0.1)
+    """As a process of the service would read them, only faster, and drafts leave sooner."""
+    found: Settings = settings_of(installation, "routing", map_poll_s=0.1, draft_kept_days=3)
     return found
 
 

@@ -131,7 +131,7 @@ async def test_the_areas_of_the_map_in_force_are_published(routing: Routing) -> 
     assert set(told) == {"3301", "330114", A[:9], A[:12], A, "G10"}
     assert told["G10"] == {
         "version": 1, "area_code": "G10", "level": "grid", "path": ["3301", "330114", A[:9], A[:12]], "in_force": True,
-        "successors": [], "map_version": first,
+        "successors": [], "map_version": first, "key": "G10",
     }  # fmt: skip
     assert routing.service.tree.covers("330114", "G10") and routing.service.tree.has_grid("G10")
     # the same once more, and a map where one grid is elsewhere and one is gone: only what changed

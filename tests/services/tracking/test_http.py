@@ -32,7 +32,7 @@ Signed = dict[str, bytes]
 @asynccontextmanager
 async def serving(installation: Installation, **more: Any) -> AsyncIterator[httpx.AsyncClient]:
     """The whole service in this process, as HTTP sees it. Its relay empties the outbox: not for other modules."""
-    async with client_of(service_of(installation, "tracking", overview_seconds=0, **more)) as client:
+    async with client_of(service_of(installation, "tracking", **{"overview_seconds": 0, **more})) as client:
         yield client
 
 

@@ -232,5 +232,6 @@ async def test_only_rules_come_with_the_migrations(new_home: Callable[[], Home])
         for table in await tables.tables(conn, home.installation.services):
             if rows := await conn.fetchval(f"SELECT count(*) FROM {table.quoted}"):
                 filled[table.schema, table.name] = rows
-    assert filled == tables.seeded()
+    # a leader of points begins to check the ledger, though it is empty
+    assert filled == {table: rows for table, rows in tables.seeded().items() if table != ("points", "ledger_rounds")}
     assert filled["points", "rules"] == 1

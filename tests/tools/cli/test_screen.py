@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from shared.cli import areas, companies, operations, outbox
+from shared.cli.client import Client
 from shared.cli.main import app
 from shared.cli.screen import Cells, Screen, shown, visible
 from shared.synthetic.city import feature_collection, grids
@@ -16,7 +17,7 @@ from shared.synthetic.city import feature_collection, grids
 ODD = ("[/x]", "\x1b[2J", "[red]", "\u202egnp", "x\\", ":bee:", "a\nb", "\x9b2J")
 
 
-class Played:
+class Played(Client):
     """A suite in which somebody has chosen every word."""
 
     def __init__(self, word: str) -> None:

@@ -20,7 +20,9 @@ ELSEWHERE = {
     "shared/cli/backup/taking.py", "shared/cli/backup/tables.py", "shared/cli/backup/photos.py",
     "shared/devtools/replicas.py", "shared/devtools/compat.py",
 }  # fmt: skip
-NOT_FOR_OPERATORS = ("shared/devtools/infra", "shared/devtools/kube_check", "shared/devtools/gen")
+NOT_FOR_OPERATORS = tuple(
+    f"shared/devtools/{name}" for name in ("infra", "kube_check", "gen", "containers/check", "releases")
+)
 WRITES = re.compile(r"write_text\(|write_bytes\(|O_TRUNC|open\([^)]*\"[wax]b?\"")
 
 

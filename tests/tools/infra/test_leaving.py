@@ -26,8 +26,8 @@ from shared.provision.topology import (
     remove_company,
     remove_system,
 )
-from tests.kit.messaging.conftest import settings_for
 from tests.kit.messaging.strangers import inbound, producer, submission
+from tests.support import settings_of
 
 PATIENCE_S = 60.0
 
@@ -50,7 +50,7 @@ def may_enter(installation: Installation, user: str, password: str) -> bool:
 
 
 async def test_a_company_leaves_and_its_neighbour_goes_on(home: Installation) -> None:
-    cluster, settings = home.cluster, settings_for(home, "intake")
+    cluster, settings = home.cluster, settings_of(home, "intake")
     provision_company(cluster, "suda", "first")
     provision_company(cluster, "suda-x", "neighbour")
     second = company_users("suda")[1]

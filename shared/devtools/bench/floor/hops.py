@@ -215,14 +215,14 @@ class Points:
         return 1 if found is None else found.points
 
 
-async def tell(conn: Connection, now: datetime, came: Sequence[Came]) -> list[OutboxValues]:
+async def deliver(conn: Connection, now: datetime, came: Sequence[Came]) -> list[OutboxValues]:
     """Held points become a line in the rider's inbox: one statement."""
     wanted = [
         (one.body["rider_id"], one.event_id, "points", "report_accepted", _params(one.body), one.occurred_at, None)
         for one in came
     ]
     store = part("notifications", "store.messages")
-    await conn.execute(store.SQL_TELL, ATTEMPTS_ALLOWED, now, *zip(*wanted, strict=True))
+    await conn.execute(store.SQL_DELIVER, ATTEMPTS_ALLOWED, now, *zip(*wanted, strict=True))
     return []
 
 
@@ -262,7 +262,7 @@ def hops() -> list[Hop]:
         Hop("routing", REPORT_RECEIVED.name, Routing().take),
         Hop("cases", REPORT_ROUTED.name, Cases().take),
         Hop("points", CASE_CHANGED.name, Points().take),
-        Hop("notifications", ACCOUNT_CHANGED.name, tell),
+        Hop("notifications", ACCOUNT_CHANGED.name, deliver),
         Hop("notifications", CASE_CHANGED.name, reporters),
         Hop("intake", CASE_CHANGED.name, photos),
     ]

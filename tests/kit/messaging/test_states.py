@@ -236,16 +236,16 @@ async def test_again_changes_nothing(filled: Installation) -> None:
 
 async def test_a_page_waits_for_a_change_that_is_under_way_and_leaves_behind_it(filled: Installation) -> None:
     async with schema(filled, "riders") as pool, pool.acquire() as one, pool.acquire() as other:
-        before = await pool.fetchrow("SELECT rider_id, version FROM riders WHERE external_id = 'canary-40'")
+        before = await one.fetchrow("SELECT rider_id, version FROM riders WHERE external_id = 'canary-42'")
         change = one.transaction()
         await change.start()
         work = await begin(one)
-        await riders.register(work, [registration(40, "other")])
+        await riders.register(work, [registration(42, "truck")])
         async with other.transaction():
             second = await begin(other)
             page = asyncio.create_task(riders_states.riders(second, "", 1_000))
             await asyncio.sleep(0.3)
-            assert not page.done()
+            assert not page.done(), page.exception()
             await change.commit()
             await page
             [mine] = [row.version for row in second.rows if row.key == str(before["rider_id"])]

@@ -31,12 +31,12 @@ class Played(Client):
             "code": "schema", "detail": word, "attempts": 1, "created_at": "2026-11-29T00:00:00", "content": "kept",
         }  # fmt: skip
         if "/riders/" in path and path.endswith("/dead-letters"):
-            return [letter] if (params or {}).get("after") == "0" else []
+            return [letter] if "after" not in (params or {}) else []
         if path.endswith("/dead-letters/1"):
             return [{**letter, "value": word, "headers": [[word, word]]}]
         if "/riders/" in path and path.endswith("/stuck"):
             stuck = {"events": 1, "tries": 2, "next_try_at": None, "since": "2026-11-29T00:00:00"}
-            return [letter | stuck] if (params or {}).get("after") == "0" else []
+            return [letter | stuck] if "after" not in (params or {}) else []
         return []
 
     def pages(self, _path: str) -> Sequence[Any]:

@@ -166,6 +166,9 @@ def test_a_violation_is_found(copied: Path, violation: str) -> None:
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool isn't installed (Debian package prometheus)")
 def test_promtool_finds_an_alert_that_never_fires(copied: Path) -> None:
     replace(copied, ALERTS, "beegrid_outbox_rows) > 100000", "beegrid_outbox_rows) > 100000000")
+    for others in (copied / rules_check.TESTS).glob("*.yml"):
+        if others.name != "alerts.yml":  # they take longer, and know nothing of that alert
+            others.unlink()
     assert any("OutboxFilling" in fault for fault in rules_check.check_promtool(copied))
 
 

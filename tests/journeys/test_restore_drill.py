@@ -12,7 +12,7 @@ from shared.devtools.demo.reconcile import Line
 from shared.provision.topology import Cluster
 from tests.promises.support.servers import FULL, full_only
 
-REPORTS, RATE = (4000, 200.0) if FULL else (300, 30.0)
+REPORTS, RATE = (4000, 200.0) if FULL else (160, 40.0)
 pytestmark = pytest.mark.timeout(1800)
 
 

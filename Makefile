@@ -54,7 +54,7 @@ bench: install ## five hops against the same hops bare; a start of twenty servic
 
 faults: install ## promises under faults, at full size (long)
 	@BEEGRID_FAULTS=full BEEGRID_LEDGER_STEPS=10000 exec $(RUN) pytest -q tests/promises tests/alerts tests/services/points/test_ledger_machine.py \
-		tests/services/notifications/test_resealing.py tests/doors/strangers/test_strangers.py tests/kit/consuming/test_odd_records.py $(ARGS)
+		tests/services/notifications/test_resealing.py tests/doors/strangers/test_strangers.py tests/kit/consuming/test_odd_records.py tests/journeys/test_restore_drill.py $(ARGS)
 
 clean: ## remove what the commands above have made here
 	rm -rf .venv .tools build .beegrid .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -10,12 +10,13 @@ from shared.cli.backup import tail
 from shared.devtools import drill
 from shared.devtools.demo.reconcile import Line
 from shared.provision.topology import Cluster
-from tests.promises.support.servers import FULL, full_only
+from tests.promises.support.servers import full_only
 
-REPORTS, RATE = (4000, 200.0) if FULL else (160, 40.0)
+REPORTS, RATE = 4000, 200.0
 pytestmark = pytest.mark.timeout(1800)
 
 
+@full_only
 def test_a_city_comes_back(tmp_path: Path) -> None:
     outcome = drill.drill(tmp_path, REPORTS, RATE, Console())
     outcome.show(Console())

@@ -51,7 +51,7 @@ def reprojected(source: str, layer: str, wanted: str | None, stated: str | None)
             raise AreaFileError(_no_way(wanted or stated or "")) from bad
     if not any(_finite(one) for one in geometry):
         raise AreaFileError(_no_way(wanted or stated or ""))
-    return geometry  # type: ignore[no-any-return]  # the library has no types
+    return geometry  # type: ignore[no-any-return]  # pyogrio has no types
 
 
 def no_metres(geometry: NDArray[np.object_], crs: str) -> str | None:

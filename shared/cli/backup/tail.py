@@ -44,8 +44,8 @@ class Reader:
     def ends(self) -> dict[Place, tuple[int, int]]:
         """(first, next) offset of every partition: two requests for all of them, since writers wait meanwhile."""
         places = list(_places(self.partitions()))
-        first = self._offsets(places, OffsetSpec.earliest())  # type: ignore[no-untyped-call]  # the library's own
-        after = self._offsets(places, OffsetSpec.latest())  # type: ignore[no-untyped-call]  # the library's own
+        first = self._offsets(places, OffsetSpec.earliest())  # type: ignore[no-untyped-call]  # confluent_kafka has no types for it
+        after = self._offsets(places, OffsetSpec.latest())  # type: ignore[no-untyped-call]  # confluent_kafka has no types for it
         return {place: (first[place], after[place]) for place in places}
 
     def _offsets(self, places: Sequence[Place], spec: OffsetSpec) -> dict[Place, int]:

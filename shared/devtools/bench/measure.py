@@ -164,18 +164,19 @@ async def _measure(sides: Sides, options: argparse.Namespace, console: Console) 
     await sides.switch(SUITE, min(WARM, each))
     found["five_hops"]["records_per_batch"] = sides.batch_sizes
     found["paced"] = []
+    capacity = found["five_hops"]["per_second"]
     if not options.only_throughput:
-        capacity = found["five_hops"]["per_second"]
         found["paced"] = await _paced(sides.suite, capacity, yard, options, console)
         found["http"] = await _http(sides.suite, capacity, options, console)
+    found |= await sides.suite.reconcile()
+    found["sweep_rows_per_s"] = round(await sweep_rate(sides.suite.suite))
+    if not options.only_throughput:  # from here on the suite is stopped
         found["five_hops"]["floor"]["paced"] = await _paced_floor(sides, capacity, options, console)
     bare_counts = await sides.floor.reconcile()
-    found |= await sides.suite.reconcile()
     found["counts"] = {SUITE: found["counts"], FLOOR: bare_counts["counts"]}
     found["reconciled"] = bool(found["reconciled"]) and bool(bare_counts["reconciled"])
     for side, into in ((sides.suite, found), (sides.floor, found["five_hops"]["floor"])):
         into["storage"] = await storage(side.admin, side.installation, HOPS, side.total)
-    found["sweep_rows_per_s"] = round(await sweep_rate(sides.suite.suite))
     found["growth"] = figures.growth(_aged(options.out))
     if not options.only_throughput:
         found |= await _against_naive(sides, options, console)

@@ -47,9 +47,9 @@ service: install ## a new service that runs and passes all checks: NAME=stations
 gen: install ## generated documents and schemas
 	@exec $(RUN) shared.devtools.gen
 
-bench: install ## five hops against the same hops bare; a start of twenty services; at 0 and at AGED reports (GROUND=DIR keeps them); writes docs/capacity.md
+bench: install ## five hops against the same hops bare; a start of twenty services; at 0 and at AGED reports (0: not; GROUND=DIR keeps them); writes docs/capacity.md
 	@$(RUN) shared.devtools.bench
-	@$(RUN) shared.devtools.bench.twenty; twenty=$$?; $(RUN) shared.devtools.bench --aged $(AGED) $(if $(GROUND),--ground $(GROUND)); \
+	@$(RUN) shared.devtools.bench.twenty; twenty=$$?; $(if $(filter-out 0,$(AGED)),$(RUN) shared.devtools.bench --aged $(AGED) $(if $(GROUND),--ground $(GROUND));) \
 		found=$$?; $(RUN) shared.devtools.capacity; exit $$((found | twenty))
 
 faults: install ## promises under faults, at full size (long)

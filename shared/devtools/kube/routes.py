@@ -55,13 +55,13 @@ def public_paths(root: Path, service: str) -> list[str]:
 
 
 def http_route(root: Path) -> Yaml:
-    """One rule a service. The Gateway is the overlay's."""
+    """One rule a service; the Gateway is the overlay's. Written out, even what a server would add: then an apply is silent."""
     return {
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "HTTPRoute",
         "metadata": {"name": "beegrid", "labels": plan.PART_OF},
         "spec": {
-            "parentRefs": [{"name": "beegrid"}],
+            "parentRefs": [{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "beegrid"}],
             "rules": [
                 {
                     "name": route.service,
@@ -69,7 +69,9 @@ def http_route(root: Path) -> Yaml:
                         *({"path": {"type": "Exact", "value": path}} for path in route.exact),
                         *({"path": {"type": "PathPrefix", "value": path}} for path in route.prefixes),
                     ],
-                    "backendRefs": [{"name": route.service, "port": plan.PORT}],
+                    "backendRefs": [
+                        {"group": "", "kind": "Service", "name": route.service, "port": plan.PORT, "weight": 1}
+                    ],
                     "timeouts": {"request": "65s"},
                 }
                 for route in table(root)

@@ -59,7 +59,7 @@ def unasked(objects: Sequence[Yaml]) -> Iterator[str]:
             if {end.get("port", end.get("portNumber")) for end in ends} != ports:
                 yield f"{name_of(one)}: must ask on {', '.join(map(str, sorted(ports)))}"
             for end in ends:
-                if {"targetLabel": "job", "replacement": job} not in end.get("relabelings", ()):
+                if {"action": "replace", "targetLabel": "job", "replacement": job} not in end.get("relabelings", ()):
                     yield f"{name_of(one)}: must give the job {job}, by which rules ask"
                 if job != "kafka" and not end.get("honorLabels"):
                     yield f"{name_of(one)}: honorLabels: its `namespace` is the object's, and rules ask for it"

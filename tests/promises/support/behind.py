@@ -25,7 +25,7 @@ from shared.kit import clock
 from tests.promises.support.company import registered
 from tests.promises.support.database import ask
 from tests.promises.support.delivery import arrivals, delivery_problems
-from tests.promises.support.kafka import lag, read_topic
+from tests.promises.support.kafka import lag, progress, read_topic
 from tests.promises.support.proxy import Mode, Proxy
 from tests.promises.support.visitors import COMPANY, CONSENT_AT, RIDERS, Visitors, signed
 from tests.promises.support.witness import SQL_TOO_OFTEN, make_witness
@@ -33,6 +33,7 @@ from tests.promises.support.witness import SQL_TOO_OFTEN, make_witness
 SERVICES = ("riders", "intake", "routing")
 HEARS = {"intake": (COMPANY_CHANGED.name, RIDER_CHANGED.name), "routing": (REPORT_RECEIVED.name,)}
 SHOWN = 3
+LOG_LINES = 200
 MIB = 1024 * 1024
 SQL_VERSIONS = {
     RIDER_CHANGED.name: ("riders", "SELECT rider_id::text, version FROM riders"),
@@ -124,7 +125,7 @@ class Behind:
             left = self._left()
             calm = calm + 1 if sum(left.values()) <= most else 0
             waited_s = clock.monotonic_s() - started_s
-            assert waited_s < limit_s, f"{waited_s:.0f} s after healing: {left}"
+            assert waited_s < limit_s, f"{waited_s:.0f} s after healing: {left}\n{self._stuck(left)}"
             time.sleep(0.1)
         return clock.monotonic_s() - started_s
 
@@ -133,6 +134,16 @@ class Behind:
             return self._counted()
         except asyncpg.TooManyConnectionsError:
             return {"connections": sys.maxsize}  # those that came through the hole give theirs back one after the other
+
+    def _stuck(self, left: dict[str, int]) -> str:
+        """How far each group has come where something waits, and what its service has logged last."""
+        found = []
+        for service, topics in HEARS.items():
+            for topic in [one for one in topics if left.get(one)]:
+                found.append(f"{topic} by partition, end and committed: {progress(self.home, service, topic)}")
+            if any(left.get(one) for one in (*topics, f"{service} outbox")):
+                found.append(self.process(service).log_tail(LOG_LINES))
+        return "\n".join(found)
 
     def _counted(self) -> dict[str, int]:
         left = {f"{s} outbox": ask(self.home.dsn(s), "SELECT count(*) FROM outbox")[0][0] for s in SERVICES}

@@ -160,12 +160,16 @@ def group_of(installation: Installation, service: str, topic: str) -> str:
 
 def lag(installation: Installation, service: str, topic: str) -> int:
     """Records that the group has not committed."""
+    return sum(end - max(0, committed) for end, committed in progress(installation, service, topic))
+
+
+def progress(installation: Installation, service: str, topic: str) -> list[tuple[int, int]]:
+    """Of each partition its end and what the group has committed, below 0 where nothing."""
     name = installation.topic_prefix + topic
     with _reader(installation, group_of(installation, service, topic)) as reader:
         partitions = [TopicPartition(name, p) for p in _partitions(reader, name)]
         ends = [reader.get_watermark_offsets(one, 20)[1] for one in partitions]
-        committed = [max(0, one.offset) for one in reader.committed(partitions, timeout=20)]
-    return sum(ends) - sum(committed)
+        return list(zip(ends, [one.offset for one in reader.committed(partitions, timeout=20)], strict=True))
 
 
 def wait_consumed(installation: Installation, service: str, topics: Sequence[str], limit_s: float) -> None:

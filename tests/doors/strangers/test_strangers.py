@@ -68,7 +68,7 @@ def complaint(answer: httpx.Response, declared: dict[str, Any]) -> str | None:
     return None
 
 
-def test_what_is_not_declared_is_told() -> None:
+def test_what_is_not_declared_is_reported() -> None:
     def answer(status: int, code: str) -> httpx.Response:
         return httpx.Response(status, json={"code": code}, headers={"content-type": "application/problem+json"})
 

@@ -97,13 +97,13 @@ class RawProducer:
         self._counts: dict[str, int] = {}
 
     def send(self, raw: Raw) -> "Future[tuple[int, int]]":
-        """The future tells partition and offset, once `flush` was called."""
+        """The future has partition and offset, once `flush` was called."""
         name = self._prefix + raw.topic
         if name not in self._counts:
             self._counts[name] = len(self._producer.list_topics(name, timeout=20).topics[name].partitions)
         done: Future[tuple[int, int]] = Future()
 
-        def told(error: object, message: Message) -> None:
+        def delivered(error: object, message: Message) -> None:
             if error:
                 done.set_exception(KafkaException(error))
             else:
@@ -117,7 +117,7 @@ class RawProducer:
             key,
             partition=partition,
             headers=list(raw.headers),
-            on_delivery=told,
+            on_delivery=delivered,
             timestamp=raw.timestamp_ms,
         )
         self._producer.poll(0)

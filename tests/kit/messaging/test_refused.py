@@ -90,7 +90,8 @@ def read_all(pair: Pair, topic: str, count: int) -> list[tuple[str, int]]:
     consumer.assign([TopicPartition(pair.publisher.settings.topic_prefix + topic, 0, 0)])
     until_s = clock.monotonic_s() + 10
     while len(found) < count and clock.monotonic_s() < until_s:
-        for message in consumer.consume(500, timeout=1.0):
+        message = consumer.poll(1.0)
+        if message is not None:
             headers = dict(message.headers())
             found.append((message.key().decode(), int(headers["ce_aggregateversion"])))
     consumer.close()

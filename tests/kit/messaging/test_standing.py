@@ -28,7 +28,10 @@ from tests.kit.messaging.test_strangers import GOOD, STRANGER, Door, until_settl
 from tests.support import settings_of
 
 door = test_strangers.door
-LIMIT, WAIT_S, STILL_S = 50, 60.0, 4.0
+LIMIT, WAIT_S = 50, 60.0
+TRY_S = 0.4
+"""Between two tries of what stands still, instead of a second and more."""
+STILL_S = 4 * TRY_S
 TOPIC = REPORT_RECEIVED.name
 QUICK = {"handler_attempts_max": 2, "letters_alike_max": LIMIT, "batch_records_max": 100}
 
@@ -119,7 +122,8 @@ class Hearing:
 @pytest.fixture
 async def hearing(own_installation: Installation, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hearing]:
     """Intake publishes; nobody hears yet, and what others left is gone."""
-    monkeypatch.setattr(standing, "PAUSE_MOST_S", 1.0)
+    monkeypatch.setattr(standing, "PAUSE_FIRST_S", TRY_S)
+    monkeypatch.setattr(standing, "PAUSE_MOST_S", TRY_S)
     owner = await asyncpg.connect(own_installation.dsn("routing", owner_role))
     await owner.execute(
         "CREATE TABLE IF NOT EXISTS effects (id bigint GENERATED ALWAYS AS IDENTITY, key text, version int, text text);"
@@ -270,7 +274,8 @@ async def test_a_companys_garbage_is_its_own_matter(door: Door, monkeypatch: pyt
 async def test_what_our_handler_raises_stops_the_company_concerned_and_no_other(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(standing, "PAUSE_MOST_S", 1.0)
+    monkeypatch.setattr(standing, "PAUSE_FIRST_S", TRY_S)
+    monkeypatch.setattr(standing, "PAUSE_MOST_S", TRY_S)
     broken, topic = True, f"inbound.{STRANGER}.reports.v1"
     handle = door.handle
 
@@ -295,7 +300,7 @@ async def test_what_our_handler_raises_stops_the_company_concerned_and_no_other(
                 break
             await asyncio.sleep(0.1)
         assert set(consumer.stands()) == {topic}
-        await asyncio.sleep(2.0)
+        await asyncio.sleep(2 * TRY_S)
         assert await service.pool.fetchval("SELECT count(*) FROM dead_letters") <= LIMIT
         await door.other_sends()  # while it stands still
         await until_settled(service.pool, 2 * GOOD, 0)

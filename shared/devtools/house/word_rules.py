@@ -17,7 +17,7 @@ PARTS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 def plain_names(root: Path) -> Iterator[str]:
     """No name is made of "told", "tell", "anew" or "mend": to a reader a `told` may be printed, published, answered or
     heard, and a name must say which."""
-    for source in sources(root):
+    for source in sources(root, words=f"(?i){'|'.join(sorted(ODD))}"):
         for line, name in _made(source.tree):
             parts = {part.lower() for part in PARTS.findall(name)}
             if (odd := sorted(parts & ODD)) and APART not in parts:

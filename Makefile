@@ -1,8 +1,8 @@
-# What one types here. `make` alone lists it. Everything runs from .venv, which uv makes from uv.lock.
+# What one types here. `make` alone lists it. Everything runs from .venv, which uv makes from uv.lock; what Python has compiled stays.
 UV_VERSION := 0.13.9
 PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
-RUN := .venv/bin/python -m
+RUN := env PYTHONDONTWRITEBYTECODE= .venv/bin/python -m
 KEEP ?= 1
 AGED ?= 100000
 GROUND ?=

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import secrets
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,10 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
+if sys.dont_write_bytecode:
+    # Who calls has forbidden it: each worker, and each process that a test starts, would compile the house again.
+    os.environ["PYTHONDONTWRITEBYTECODE"] = ""
+    sys.dont_write_bytecode = False
 if "PYTEST_XDIST_WORKER" in os.environ:
     # A terminal's width, from which the operator's command would take its own while it is imported below.
     os.environ.pop("COLUMNS", None)

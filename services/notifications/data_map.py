@@ -20,7 +20,7 @@ COLUMNS: Columns = {
     "channel_codes": plain("code_hash"),
     "code_limits": {"subject": LIMITED},
     "case_reporters": {**plain("company"), "rider_id": RIDER_ID},
-    "crowds": {**plain("template told_company"), "params": PARAMS},
+    "crowds": {**plain("template reached_company"), "params": PARAMS},
     "webhooks": plain("company url sealed sealed_previous"),
     "deliveries": {**plain("lane template state reason"), "rider_id": RIDER_ID, "params": PARAMS},
     "delivery_attempts": plain("outcome detail"),

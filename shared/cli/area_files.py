@@ -107,7 +107,7 @@ def read_areas(
         AreaFileError: no such file, layer or field, or it isn't readable.
     """
     source = _source(path)
-    with warnings.catch_warnings(action="ignore"):  # what they say of rings is told below, with the area's code
+    with warnings.catch_warnings(action="ignore"):  # what they say of rings is said below, with the area's code
         return _read(path, source, columns, _layer(source, layer), encoding, crs)
 
 
@@ -130,12 +130,12 @@ def _read(path: Path, source: str, columns: Columns, layer: str, encoding: str |
         cells = {name: column[row - 1] for name, column in values.items()}
         _take(reading, row, cells, drawn, columns, broken=broken)
     _refuse_duplicates(reading)
-    told = texts.doubts()
-    told += datum_warning(str(crs)) if reproject else []
+    doubts = texts.doubts()
+    doubts += datum_warning(str(crs)) if reproject else []
     if reading.nameless:
         shown = ", ".join(reading.nameless[:5])
-        told.append(f"{len(reading.nameless)} without a name get their code as name: {shown}")
-    return AreaFile(reading.areas, crs, reproject, told, reading.repaired, reading.invalid)
+        doubts.append(f"{len(reading.nameless)} without a name get their code as name: {shown}")
+    return AreaFile(reading.areas, crs, reproject, doubts, reading.repaired, reading.invalid)
 
 
 def check(areas: Sequence[FileArea], level: str) -> tuple[list[tuple[str, str, Overlap]], list[tuple[Hole, list[str]]]]:
@@ -320,7 +320,7 @@ def _usable(reading: _Reading, code: str, drawn: shapely.Geometry | None, *, bro
 
 
 def _change(before: shapely.Geometry, after: shapely.Geometry) -> str:
-    """What a repair has done, as far as numbers tell. Area crossed twice in opposite directions counts as none."""
+    """What a repair has done, as far as numbers show it. Area crossed twice in opposite directions counts as none."""
     pair = np.array([before, after], dtype=object)
     counts = (
         ("m²", square_metres(pair), ",.1f"),

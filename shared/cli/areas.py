@@ -223,7 +223,7 @@ def create_version(client: Client, label: str, level: AreaLevel, datum: Datum, *
 
 
 def _can_join(client: Client, version: str, datum: Datum) -> bool:
-    """Whether that version is a draft which reads coordinates as this file has them: nothing could tell later.
+    """Whether that version is a draft which reads coordinates as this file has them: nothing could show it later.
 
     Says so where not.
     """

@@ -32,7 +32,7 @@ _HINTS = {
 
 
 class CliError(Exception):
-    """What the operator is told instead of a traceback. `status`: the HTTP status, None where nothing answered."""
+    """What the operator sees instead of a traceback. `status`: the HTTP status, None where nothing answered."""
 
     def __init__(self, title: str, detail: str = "", status: int | None = None, hint: str = "") -> None:
         super().__init__(f"{title}: {detail}" if detail else title)
@@ -47,7 +47,7 @@ class CliError(Exception):
 
 @dataclass(frozen=True)
 class Address:
-    """Where the suite is. `facts`: all that its file tells, {} where the environment names the suite."""
+    """Where the suite is. `facts`: all that its file says, {} where the environment names the suite."""
 
     url: str
     token: str = field(repr=False)

@@ -17,7 +17,7 @@ def public_address(cluster: Cluster) -> str:
 
 
 def find_cluster() -> Cluster | None:
-    """From the environment, else from what the suite's file tells; None where the administrator is unknown."""
+    """From the environment, else from what the suite's file says; None where the administrator is unknown."""
     facts = find_suite().facts
 
     def setting(name: str, key: str) -> str:

@@ -42,7 +42,7 @@ def list_keys() -> None:
         )
         table.add_row(Kind.WEBHOOK, hook["company"], "", f"changed {_aged(hook['updated_at'])}", until)
     for user in _kafka_users():
-        table.add_row(Kind.KAFKA, user, "SCRAM-SHA-512", "Kafka doesn't tell", "until rotated")
+        table.add_row(Kind.KAFKA, user, "SCRAM-SHA-512", "Kafka doesn't say", "until rotated")
     found = sealing.ask(client)
     for number, (key, count) in enumerate(sealing.counted(found)):
         state = f"{'seals' if number == 0 else 'unseals only'}; {count} secrets are under it"
@@ -61,7 +61,7 @@ def rotate(
     ] = "",
     overlap_hours: Annotated[float, typer.Option(help="signing: how long the older keys stay good", min=0)] = 24.0,
     apply: Annotated[
-        bool, typer.Option("--apply", help="sealing: do the next step; without it, it is only told")
+        bool, typer.Option("--apply", help="sealing: do the next step; without it, it is only shown")
     ] = False,
 ) -> None:
     """更换密钥 / A new key beside the old one, which stays good for a while; the new secret is shown once."""

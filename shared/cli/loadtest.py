@@ -85,7 +85,7 @@ def loadtest(
         typer.Option("--i-know-it-is-not-local", help="对远端系统压测 / send to a suite that is not on this machine"),
     ] = False,
 ) -> None:
-    """压力测试 / Send signed, synthetic reports at a rate, and tell how the suite has kept up.
+    """压力测试 / Send signed, synthetic reports at a rate, and report how the suite has kept up.
 
     They stay in the suite, labelled. Exit status 1: the rate was not kept, or an accepted report is nowhere.
     """
@@ -110,15 +110,15 @@ def loadtest(
         outcome = asyncio.run(_sent(found.url, company, secret, bodies, rate, seconds))
     finally:
         client.delete(f"/v1/companies/{company}/keys/{key_id}")
-    told: CliError | None = None
+    refusal: CliError | None = None
     try:
         settle(client, company, before["received"] + outcome.accepted, patience)
     except CliError as stuck:
-        told = stuck
+        refusal = stuck
     balance = balanced(before, progress_of(client, company), outcome.accepted)
     _report(outcome, balance, rate, client.get("/v1/tracking/hops", params={"since": began.isoformat()})["hops"])
-    if told is not None:
-        out.print(f"[yellow]{shown(told)}[/yellow] → {shown(told.hint)}", soft_wrap=True)
+    if refusal is not None:
+        out.print(f"[yellow]{shown(refusal)}[/yellow] → {shown(refusal.hint)}", soft_wrap=True)
     if problems := shortfalls(outcome, balance, rate):
         out.print(f"[red]未通过 / Failed[/red]: {shown('; '.join(problems))}", soft_wrap=True)
         raise typer.Exit(1)
@@ -225,7 +225,7 @@ async def _sent(
             began_s = clock.monotonic_s()
             async with asyncio.TaskGroup() as tasks:
                 async for part in paced(islice(bodies, total), rate, tick_s=TICK_S, most=BATCH_MAX):
-                    await gate.acquire()  # a suite that answers too late holds the sender up: the rate tells
+                    await gate.acquire()  # a suite that answers too late holds the sender up: the rate shows it
                     tasks.create_task(post(part))
                     outcome.sent += len(part)
                     outcome.took_s = max(clock.monotonic_s() - began_s, outcome.sent / rate)

@@ -29,7 +29,7 @@ from shared.cli.systems import systems_app
 
 ELSEWHERE = "ask the city's identity provider for a token"
 app = typer.Typer(
-    help="蜂格运维命令 / Operate the suite that .beegrid/suite.json (here or above) or BEEGRID_URL tells.",
+    help="蜂格运维命令 / Operate the suite that .beegrid/suite.json (here or above) or BEEGRID_URL names.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -75,11 +75,11 @@ def token(
 def _identity_folder() -> Path:
     """Of the running suite, or of the nearest .beegrid. Never a new one: nobody would trust its key."""
     try:
-        told = find_suite().facts.get("identity")
+        named = find_suite().facts.get("identity")
     except CliError:
-        told = None
+        named = None
     near = suite_folder()
-    folder = Path(told) if told else near / "identity" if near else None
+    folder = Path(named) if named else near / "identity" if near else None
     if folder is None or not (folder / "jwks.json").is_file():
         raise CliError(
             "没有本地签发者 / No local issuer",
@@ -104,7 +104,7 @@ def _check_arguments(arguments: Sequence[str]) -> None:
 
 
 def main() -> None:
-    """Run a command; a refusal is told in words, with a next step, and exit status 1."""
+    """Run a command; a refusal is shown in words, with a next step, and exit status 1."""
     # a folder's name, or an answer, may have what the terminal's encoding lacks: shown escaped, never a traceback
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -127,8 +127,8 @@ def silent_servers(facts: dict[str, Any]) -> list[tuple[str, str]]:
     """(name, address) of the suite's servers that don't take connections, as far as their addresses are known here."""
     known = {"Kafka": str(facts.get("kafka_bootstrap", "")), "Postgres": str(facts.get("postgres_admin_url", ""))}
     silent = []
-    for name, told in known.items():
-        place = urlsplit(told if "//" in told else f"//{told}")
+    for name, address in known.items():
+        place = urlsplit(address if "//" in address else f"//{address}")
         if place.hostname is None or place.port is None:
             continue
         try:

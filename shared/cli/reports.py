@@ -130,7 +130,7 @@ def export(
 
 
 class Riders:
-    """Registers each rider once, as far as remembered; one who is known already stays as the company has told."""
+    """Registers each rider once, as far as remembered; one who is known already stays as the company has given them."""
 
     def __init__(self, client: Client, company: str, *, dry: bool = False) -> None:
         self._client = client

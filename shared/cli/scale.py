@@ -82,6 +82,6 @@ def names(service: str, count: int) -> list[str]:
 
 
 def _running(service: str) -> set[str]:
-    """Names of its processes, as the launcher tells them."""
-    told = find_suite().facts.get("services", {})
-    return {name for name in told if name == service or name.rpartition("-")[0] == service}
+    """Names of its processes, as the launcher lists them."""
+    running = find_suite().facts.get("services", {})
+    return {name for name in running if name == service or name.rpartition("-")[0] == service}

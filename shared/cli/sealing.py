@@ -1,7 +1,7 @@
 """The sealing key's rotation, one safe step at a time: announce, seal with it, seal everything again, drop the old one.
 
 Every step is a change of the setting BEEGRID_SEALING_KEY, rolled out like any other, or work on what is stored. Which
-one is next follows from what the services themselves tell, so a rotation may be broken off and gone on with.
+one is next follows from what the services themselves report, so a rotation may be broken off and gone on with.
 """
 
 import base64
@@ -20,24 +20,24 @@ from shared.provision.services import service_names
 out = Screen()
 SETTING = "BEEGRID_SEALING_KEY"
 FOLLOW_S_MAX = 60.0
-Told = dict[str, Any]
+Answer = dict[str, Any]
 
 
-def ask(client: Client) -> dict[str, Told]:
-    """What each service that has the sealing key tells of its keys, by service. Raises CliError where none has it."""
-    told = {service: client.get(f"/ops/{service}/keys") for service in service_names()}
-    found = {service: keys for service, keys in told.items() if keys["sealing"]}
+def ask(client: Client) -> dict[str, Answer]:
+    """What each service that has the sealing key reports of its keys, by service. Raises CliError where none has it."""
+    answers = {service: client.get(f"/ops/{service}/keys") for service in service_names()}
+    found = {service: keys for service, keys in answers.items() if keys["sealing"]}
     if not found:
-        raise CliError("没有服务持有封存密钥 / No service has a sealing key", f"asked: {', '.join(told)}")
+        raise CliError("没有服务持有封存密钥 / No service has a sealing key", f"asked: {', '.join(answers)}")
     return found
 
 
-def counted(found: dict[str, Told]) -> list[tuple[Told, int]]:
+def counted(found: dict[str, Answer]) -> list[tuple[Answer, int]]:
     """The sealing keys in their order, with how many secrets of all services each has sealed. Raises CliError.
 
     A service with other keys, or in another order, is in the middle of a roll-out.
     """
-    orders = {service: [key["id"] for key in told["sealing"]] for service, told in found.items()}
+    orders = {service: [key["id"] for key in answer["sealing"]] for service, answer in found.items()}
     [first, *others] = orders.items()
     if differing := [service for service, order in others if order != first[1]]:
         raise CliError(
@@ -47,16 +47,16 @@ def counted(found: dict[str, Told]) -> list[tuple[Told, int]]:
         )
     keys = next(iter(found.values()))["sealing"]
     return [
-        (key, sum(one["secrets"] for told in found.values() for one in told["sealing"] if one["id"] == key["id"]))
+        (key, sum(one["secrets"] for answer in found.values() for one in answer["sealing"] if one["id"] == key["id"]))
         for key in keys
     ]
 
 
 def next_step(client: Client, *, apply: bool) -> None:
-    """Tell the next step, and with `apply` take it. Raises CliError where a step can't be taken now."""
+    """Show the next step, and with `apply` take it. Raises CliError where a step can't be taken now."""
     found = ask(client)
     keys = counted(found)
-    if lost := [service for service, told in found.items() if told["unknown"]]:
+    if lost := [service for service, answer in found.items() if answer["unknown"]]:
         raise CliError(
             "有密文无法解开 / Some secrets open with none of the keys",
             ", ".join(lost),
@@ -68,7 +68,7 @@ def next_step(client: Client, *, apply: bool) -> None:
     elif newest != 0:
         _setting("2/4 启用新密钥 / Let the new key seal", "move the newest key to the front of", apply, _newest_first)
     elif any(count for _, count in keys[1:]):
-        _seal_anew(client, apply)
+        _seal_again(client, apply)
     else:
         _setting(
             "4/4 移除旧密钥 / Nothing is under the former key any more",
@@ -98,7 +98,7 @@ def _newest_first(setting: str) -> str:
 
 
 def _setting(title: str, what: str, apply: bool, change: Any, *, last: bool = False) -> None:
-    """A step that is a change of the setting: made where the suite is local, else told."""
+    """A step that is a change of the setting: made where the suite is local, else shown."""
     out.print(f"[bold]{title}[/bold]")
     file = _local()
     if file is None:
@@ -107,10 +107,10 @@ def _setting(title: str, what: str, apply: bool, change: Any, *, last: bool = Fa
         out.print(f"{what} {SETTING}, in {shown(file)}; 加 --apply 执行 / add --apply", soft_wrap=True)
         return
     else:
-        told = json.loads(file.read_text())
-        told["sealing_key"] = change(told["sealing_key"])
+        content = json.loads(file.read_text())
+        content["sealing_key"] = change(content["sealing_key"])
         with whole_text(file, mode=FOR_THE_OWNER) as target:
-            json.dump(told, target)
+            json.dump(content, target)
         out.print(f"[green]已写入 / Written[/green] {shown(file)}: restart `make up`", soft_wrap=True)
     if last:
         out.print("至此完成 / With that the rotation is over")
@@ -118,14 +118,14 @@ def _setting(title: str, what: str, apply: bool, change: Any, *, last: bool = Fa
         out.print("然后再次运行 / then run the same again: `beegrid keys rotate sealing --apply`")
 
 
-def _seal_anew(client: Client, apply: bool) -> None:
+def _seal_again(client: Client, apply: bool) -> None:
     out.print("[bold]3/4 重新封存 / Seal what is stored again[/bold]")
     if not apply:
-        out.print("仅预览，加 --apply 执行 / only told: add --apply")
+        out.print("仅预览，加 --apply 执行 / only shown: add --apply")
         return
     found = ask(client)
-    for service, told in found.items():
-        _reseal(client, service, told)
+    for service, answer in found.items():
+        _reseal(client, service, answer)
     deadline_s = clock.monotonic_s() + FOLLOW_S_MAX
     while any(count for _, count in counted(ask(client))[1:]):  # the others follow the riders service's events
         if clock.monotonic_s() > deadline_s:
@@ -140,10 +140,10 @@ def _seal_anew(client: Client, apply: bool) -> None:
     )
 
 
-def _reseal(client: Client, service: str, told: Told) -> None:
+def _reseal(client: Client, service: str, answer: Answer) -> None:
     """One service, share by share; a share that was answered stays done, so breaking off loses nothing."""
-    total = sum(key["secrets"] for key in told["sealing"])
-    former = total - told["sealing"][0]["secrets"]
+    total = sum(key["secrets"] for key in answer["sealing"])
+    former = total - answer["sealing"][0]["secrets"]
     cursor, seen, done = "", 0, 0
     while former:
         share = client.post(f"/ops/{service}/keys/reseal?cursor={cursor}")

@@ -113,8 +113,8 @@ def read_table(
                     raise CliError(_TITLE, f"{file}:{lines.line_num}: {lost} {cells[lost]}: {SHORTENED}")
                 named = tuple(plain(cells[name]) for name in key)
                 if key and named in seen:
-                    told = f"{', '.join(named)} stands in line {seen[named]} already"
-                    raise CliError(_TITLE, f"{file}:{lines.line_num}: {told}", hint="keep one of the two")
+                    fault = f"{', '.join(named)} stands in line {seen[named]} already"
+                    raise CliError(_TITLE, f"{file}:{lines.line_num}: {fault}", hint="keep one of the two")
                 seen[named] = lines.line_num
                 rows.append((lines.line_num, cells))
     except UnicodeError as error:  # also of codecs that decode nothing
@@ -122,8 +122,8 @@ def read_table(
     except LookupError as error:
         raise CliError(_TITLE, f"no encoding is called {encoding}", hint=f"try {option} gb18030") from error
     except csv.Error as error:
-        told = QUOTE if "unexpected end" in str(error) else f"not CSV: {error}"
-        raise CliError(_TITLE, f"{file}:{begins}: {told}") from error
+        fault = QUOTE if "unexpected end" in str(error) else f"not CSV: {error}"
+        raise CliError(_TITLE, f"{file}:{begins}: {fault}") from error
     return rows
 
 

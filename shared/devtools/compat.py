@@ -155,8 +155,8 @@ def _exists(root: Path, ref: str) -> bool:
 def default_base(root: Path) -> str | None:
     """BEEGRID_COMPAT_BASE, else where this branch left main; on main itself the last commit, or the one before it
     when the tree has no change of its own. None in a repository without commits."""
-    if told := os.environ.get("BEEGRID_COMPAT_BASE"):
-        return told
+    if named := os.environ.get("BEEGRID_COMPAT_BASE"):
+        return named
     if not _exists(root, "HEAD"):
         return None
     branch = _git(root, "rev-parse", "--abbrev-ref", "HEAD").strip()

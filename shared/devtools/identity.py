@@ -88,8 +88,8 @@ def _create(folder: Path) -> None:
     # what is published last: where it is, there is an issuer
     with whole_bytes(folder / _KEY_FILE, mode=FOR_THE_OWNER) as file:
         file.write(pem)
-    with whole_text(folder / _JWKS_FILE) as told:
-        told.write(json.dumps({"keys": [entry]}))
+    with whole_text(folder / _JWKS_FILE) as published:
+        published.write(json.dumps({"keys": [entry]}))
 
 
 def main() -> int:
@@ -105,8 +105,8 @@ def main() -> int:
     wanted = parser.parse_args()
     issuer = Identity.open(wanted.folder)
     if wanted.publish is not None:
-        with whole_text(wanted.publish / _JWKS_FILE) as told:
-            told.write((wanted.folder / _JWKS_FILE).read_text())
+        with whole_text(wanted.publish / _JWKS_FILE) as published:
+            published.write((wanted.folder / _JWKS_FILE).read_text())
     if wanted.token:
         print(issuer.token(wanted.token, wanted.token, [wanted.token], ttl_s=12 * 3_600))
     return 0

@@ -76,7 +76,7 @@ class Installation:
     ) -> Iterator[Self]:
         """A new one whose topics begin at offset 0, set up and removed with the block.
 
-        `letter` begins its name, so that a server's logs tell whose it was. `services`: the only ones that get schemas,
+        `letter` begins its name, so that a server's logs show whose it was. `services`: the only ones that get schemas,
         which saves seconds; all of them where none is named. On a server that we have started the database is
         copied from a migrated one, and its roles are those of all such copies.
         """

@@ -13,7 +13,7 @@ from shared.devtools.suite import Suite
 
 
 def follow(suite: Suite, folder: Path, console: Console) -> None:
-    """Start and stop processes until there are as many as asked for; then tell of them in suite.json."""
+    """Start and stop processes until there are as many as asked for; then list them in suite.json."""
     asked = wanted(folder)
     should = {
         name: service for service in suite.installation.services for name in names(service, asked.get(service, 1))

@@ -104,11 +104,11 @@ def _memory(name: str, leader: psutil.Process) -> tuple[float, float]:
     return pss / 2**20, rss / 2**20
 
 
-def _listening(told: Mapping[str, str], launcher: psutil.Process) -> dict[str, int]:
+def _listening(urls: Mapping[str, str], launcher: psutil.Process) -> dict[str, int]:
     """The pid of each service, by the port on which it listens."""
     found = {}
     for child in launcher.children(recursive=True):
-        for name, url in told.items():
+        for name, url in urls.items():
             if listens(child.pid, int(url.rpartition(":")[2])):
                 found[name] = child.pid  # parents come first: the last is the service itself
     return found
@@ -118,14 +118,14 @@ def main() -> int:
     """Print it. 1 where no suite runs here."""
     window_s = float(sys.argv[1]) if len(sys.argv) > 1 else WINDOW_S
     try:
-        told = json.loads(Path(STATE / "suite.json").read_text())
+        suite = json.loads(Path(STATE / "suite.json").read_text())
     except OSError:
         print("no suite runs here: make up", file=sys.stderr)
         return 1
-    pids = _listening(told["services"], psutil.Process(told["pid"]))
-    fork_server = told.get("fork_server")
+    pids = _listening(suite["services"], psutil.Process(suite["pid"]))
+    fork_server = suite.get("fork_server")
     named = {**pids, **({FORKED_BY[0]: fork_server} if fork_server else {})}
-    found = asyncio.run(_measured(named, list(named), told.get("start_s"), window_s))
+    found = asyncio.run(_measured(named, list(named), suite.get("start_s"), window_s))
     for name, part in sorted(found.parts.items()):
         print(f"{name:14} {part.cores:7.2%} {part.pss_mib:7.0f} MiB {part.wakeups_per_s:6.1f} wake-ups/s")
     start = "" if found.start_s is None else f", start {found.start_s:.1f} s"

@@ -85,12 +85,12 @@ def read(root: Path) -> House:
         for group in yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)["groups"]:
             house.rules += [(f"{RULES}/{file.name}", rule) for rule in group["rules"]]
     for file in sorted((root / TESTS).glob("*.yml")):
-        told = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
-        for test in told["tests"]:
+        content = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+        for test in content["tests"]:
             house.tests += [(f"{TESTS}/{file.name}", one) for one in test.get("alert_rule_test", ())]
     for file in sorted((root / DASHBOARDS).glob("*.json")):
-        told = json.loads(file.read_text(encoding="utf-8"))
-        for panel in told.get("panels", ()):
+        dashboard = json.loads(file.read_text(encoding="utf-8"))
+        for panel in dashboard.get("panels", ()):
             place = f"{DASHBOARDS}/{file.name}: {panel.get('title')}"
             house.dashboards += [(place, target["expr"]) for target in panel.get("targets", ())]
     return house

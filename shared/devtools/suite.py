@@ -107,9 +107,9 @@ class Suite:
         return process
 
     def start(
-        self, names: Iterable[str], told: Callable[[str], None] = lambda _: None, *beside: Callable[[], object]
+        self, names: Iterable[str], ready: Callable[[str], None] = lambda _: None, *beside: Callable[[], object]
     ) -> None:
-        """Start services side by side, and do what else can be done then; `told` hears the name of each that is ready.
+        """Start services side by side, and do what else can be done then; `ready` gets the name of each that is.
 
         They are forked from one process, which is started here where it isn't there yet.
         """
@@ -122,7 +122,7 @@ class Suite:
 
         def start(process: ServiceProcess) -> None:
             process.start()
-            told(process.service)
+            ready(process.service)
 
         work: list[Callable[[], object]] = [*beside, *(partial(start, process) for process in processes)]
         with ThreadPoolExecutor(max_workers=len(work)) as threads:
@@ -151,9 +151,9 @@ class Suite:
         return self.installation.identity.token("operator", "运维 Operator", ["operator"], areas, ttl_s=ttl_s)
 
     def write_address(self, file: Path) -> None:
-        """Tell the operator's command where the suite is; only the owner may read the file."""
+        """Write down where the suite is, for the operator's command; only the owner may read the file."""
         infra = self.installation.infra
-        told = {
+        facts = {
             "url": self.url,
             "token": self.operator_token(),
             "topic_prefix": self.installation.topic_prefix,
@@ -171,7 +171,7 @@ class Suite:
             "start_s": self.start_s,
         }
         with whole_text(file, mode=FOR_THE_OWNER) as out:  # commands read it at any time
-            json.dump(told, out, indent=1)
+            json.dump(facts, out, indent=1)
 
     def parts(self) -> dict[str, ManagedProcess]:
         """Every process of ours that the suite can't do without, by what people call it."""
@@ -233,7 +233,7 @@ def _answers(url: str) -> bool:
 @contextlib.contextmanager
 def running_suite(
     state: Path,
-    told: Callable[[str], None] = lambda _: None,
+    say: Callable[[str], None] = lambda _: None,
     *,
     port: int | None = None,
     overrides: Mapping[str, str] | None = None,
@@ -244,7 +244,7 @@ def running_suite(
 
     Args:
         state: folder for secrets, logs and, where `persistent`, the servers' data.
-        told: hears each step in words for people.
+        say: is called with each step in words for people.
         port: of the front door.
         overrides: settings for all services.
         persistent: keep data for the next start.
@@ -253,9 +253,9 @@ def running_suite(
     state.mkdir(parents=True, exist_ok=True)
     logs = state / "logs"
     logs.mkdir(exist_ok=True)
-    told_in = (address or state) / "suite.json"
+    address_file = (address or state) / "suite.json"
     started_s = clock.monotonic_s()
-    told("启动 Postgres、Kafka、Valkey，建库与主题 / starting Postgres, Kafka, Valkey; schemas, topics and rights")
+    say("启动 Postgres、Kafka、Valkey，建库与主题 / starting Postgres, Kafka, Valkey; schemas, topics and rights")
     setting = _Setting(state, logs)
     with start_infra(state / "servers" if persistent else None, brief=True, beside=setting.beside) as infra:
         guard = infra.guard or Guard()
@@ -264,21 +264,19 @@ def running_suite(
             settings = {**local_settings(state), **(overrides or {})}
             suite = Suite(installation, guard, logs, forking=setting.forking, overrides=settings)
             try:
-                told(f"启动服务 / starting services ({clock.monotonic_s() - started_s:.1f} s)")
-                suite.start(
-                    installation.services, lambda name: told(f"  ✓ {name}"), lambda: suite.open_front_door(port)
-                )
+                say(f"启动服务 / starting services ({clock.monotonic_s() - started_s:.1f} s)")
+                suite.start(installation.services, lambda name: say(f"  ✓ {name}"), lambda: suite.open_front_door(port))
                 suite.start_s = clock.monotonic_s() - started_s
-                suite.write_address(told_in)
+                suite.write_address(address_file)
                 if port is None and suite.front_door is not None and suite.front_door.port != FRONT_DOOR_PORT:
-                    told(f"{FRONT_DOOR_PORT} 端口被占用 / is taken by somebody else: another port was chosen")
-                told(f"就绪 / ready: {suite.url} ({suite.start_s:.1f} s)")
+                    say(f"{FRONT_DOOR_PORT} 端口被占用 / is taken by somebody else: another port was chosen")
+                say(f"就绪 / ready: {suite.url} ({suite.start_s:.1f} s)")
                 yield suite
             finally:
                 # before the servers, also after a failure: services that lose Kafka first fill their logs with it
                 suite.stop()
         finally:
-            told_in.unlink(missing_ok=True)
+            address_file.unlink(missing_ok=True)
             if infra.guard is None:
                 guard.close()
 

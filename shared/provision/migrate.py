@@ -96,7 +96,7 @@ async def _applied(connection: "asyncpg.Connection[asyncpg.Record]", service: st
 
 
 async def _protect(connection: "asyncpg.Connection[asyncpg.Record]", service: str) -> None:
-    """Default rights let the app role write every new table; this one tells which migrations are done."""
+    """Default rights let the app role write every new table; this one says which migrations are done."""
     grantees = await connection.fetch(
         """
         SELECT DISTINCT grantee FROM information_schema.role_table_grants
@@ -111,7 +111,7 @@ async def _protect(connection: "asyncpg.Connection[asyncpg.Record]", service: st
 
 
 def _dbmate_url(url: str) -> str:
-    """dbmate's driver insists on TLS unless told otherwise and doesn't know "prefer", the default elsewhere."""
+    """dbmate's driver insists on TLS unless the URL says otherwise and doesn't know "prefer", the default elsewhere."""
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query))
     query.setdefault("sslmode", "disable")

@@ -87,7 +87,7 @@ def read_passwords(
     return roles, users
 
 
-def set_up(settings: SetupSettings, environment: Mapping[str, str], told: Callable[[str], None] = print) -> None:
+def set_up(settings: SetupSettings, environment: Mapping[str, str], say: Callable[[str], None] = print) -> None:
     """Bring both servers to what the registry and the migrations declare.
 
     Raises:
@@ -101,7 +101,7 @@ def set_up(settings: SetupSettings, environment: Mapping[str, str], told: Callab
         environment, settings.passwords_folder, postgres=settings.postgres_admin_url is not None, kafka=kafka
     )
     if settings.postgres_admin_url is not None:
-        _postgres(settings.postgres_admin_url.get_secret_value(), settings, roles, told)
+        _postgres(settings.postgres_admin_url.get_secret_value(), settings, roles, say)
     if admin is not None and settings.kafka_bootstrap is not None:
         super_user = KafkaAdmin(
             settings.kafka_admin_user, admin.get_secret_value(), settings.kafka_security, settings.kafka_ca_file
@@ -114,19 +114,19 @@ def set_up(settings: SetupSettings, environment: Mapping[str, str], told: Callab
         )
         _until(lambda: connect_admin(cluster.bootstrap, super_user, timeout_s=5), settings.setup_wait_s, "Kafka")
         changes = provision_suite(cluster, users)
-        told(
+        say(
             f"Kafka: {len(changes.topics_created)} topics created, {len(changes.topics_altered)} changed, "
             f"{changes.acls_added} rights given, {changes.acls_removed} taken away"
         )
 
 
 def _postgres(
-    admin_url: str, settings: SetupSettings, passwords: Mapping[str, str], told: Callable[[str], None]
+    admin_url: str, settings: SetupSettings, passwords: Mapping[str, str], say: Callable[[str], None]
 ) -> None:
     services, database = list(service_names()), settings.postgres_database
     _until(lambda: asyncio.run(_ping(admin_url)), settings.setup_wait_s, "Postgres")
     provision_postgres(admin_url, database, services, passwords)
-    told(f"Postgres: {len(services)} schemas with their roles in {database}")
+    say(f"Postgres: {len(services)} schemas with their roles in {database}")
 
     def up_to_date(service: str) -> list[str]:
         url = database_url(admin_url, database, owner_role(service), passwords[owner_role(service)])
@@ -134,7 +134,7 @@ def _postgres(
 
     with ThreadPoolExecutor(max_workers=4) as threads:
         for service, applied in zip(services, threads.map(up_to_date, services), strict=True):
-            told(f"{service}: {', '.join(applied) if applied else 'up to date'}")
+            say(f"{service}: {', '.join(applied) if applied else 'up to date'}")
 
 
 async def _ping(url: str) -> None:

@@ -104,7 +104,7 @@ async def _answered(door: Door, redemption_id: str, token: str) -> dict[str, Any
 
 
 async def _rider_ids(door: Door, company: Company, count: int) -> list[str]:
-    """Ids of a company's riders: it sends them again unchanged and is told who they are."""
+    """Ids of a company's riders: it sends them again unchanged and learns who they are."""
     now = clock.now()
     body = {
         "riders": [{**company.rider_body(number, now), "consent_at": now.isoformat()} for number in range(1, count + 1)]

@@ -65,7 +65,7 @@ def producer_of(cluster: Cluster, company: Company) -> AIOKafkaProducer:
     )
 
 
-async def register_riders(door: Door, companies: list[Company], told: Callable[[int], None]) -> int:
+async def register_riders(door: Door, companies: list[Company], on_known: Callable[[int], None]) -> int:
     """Each company streams its riders over Kafka; returns when intake knows all of them."""
     now = clock.now()
     total = sum(company.riders for company in companies)
@@ -77,7 +77,7 @@ async def register_riders(door: Door, companies: list[Company], told: Callable[[
                 await producer.send(topic, orjson.dumps(body), key=body["external_id"].encode())
             await producer.flush()
     while (known := (await door.get("/ops/intake/status"))["tallies"]["riders"]) < total:
-        told(known)
+        on_known(known)
         await asyncio.sleep(0.3)
-    told(total)
+    on_known(total)
     return total

@@ -37,7 +37,7 @@ class People:
     chance: random.Random = field(default_factory=lambda: random.Random(7))  # noqa: S311 reproducible, no secret
 
     async def work(self, stop: asyncio.Event) -> None:
-        """Work until told to stop."""
+        """Work until asked to stop."""
         async with asyncio.TaskGroup() as tasks:
             for street in self.streets:
                 tasks.create_task(self._street(street, stop))

@@ -1,6 +1,6 @@
 """Alerts as an operator gets them: a real Prometheus asks real processes, and each cause raises its own alert.
 
-Small: a healthy suite of three services is silent, a killed consumer and an unreadable record are told until repaired.
+Small: a healthy suite of three services is silent, a killed consumer and an unreadable record alert until repaired.
 Full (BEEGRID_FAULTS=full): all services, every rule of ops/prometheus/rules by its real cause, and every panel.
 """
 
@@ -71,7 +71,7 @@ async def test_a_healthy_suite_is_silent(watched: Watched) -> None:
         for group in GROUPS
     ],
 )
-async def test_a_cause_raises_its_alerts_until_it_is_mended(watched: Watched, causes: tuple[Cause, ...]) -> None:
+async def test_a_cause_raises_its_alerts_until_it_is_removed(watched: Watched, causes: tuple[Cause, ...]) -> None:
     alerts = {alert for cause in causes for alert in cause.alerts}
     assert watched.prometheus.firing().isdisjoint(alerts), "they fire without the cause"
     async with AsyncExitStack() as stack:

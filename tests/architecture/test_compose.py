@@ -125,15 +125,15 @@ def test_a_careless_compose_file_is_found(copy: Path) -> None:
     replace(copy / "ops/kafka/log4j2.properties", "out.type = Console", "out.type = RollingFile")
     replace(copy / "README.md", "Compose ≥ 2.26", "Compose")
     found = compose.check(copy)
-    wanted = [told for *_, told in COMPOSE]
+    wanted = [finding for *_, finding in COMPOSE]
     wanted += [".env.example: VALKEY_PASSWORD must be empty", "allow.everyone.if.no.acl.found is None"]
     wanted += ["no listener on port 9094, which is published", "must leave -loggc out", "must name log4j2.properties"]
     wanted += [
         "only Console may be written to, not RollingFile",
         "README.md: must say Docker Engine 25",
     ]
-    for told in wanted:
-        assert any(told in sentence for sentence in found), (told, found)
+    for finding in wanted:
+        assert any(finding in sentence for sentence in found), (finding, found)
 
 
 FRONT_DOOR = [
@@ -151,11 +151,11 @@ FRONT_DOOR = [
 ]
 
 
-@pytest.mark.parametrize(("old", "new", "told"), FRONT_DOOR, ids=[told[:40] for *_, told in FRONT_DOOR])
-def test_a_front_door_that_loses_requests_is_found(copy: Path, old: str, new: str, told: str) -> None:
+@pytest.mark.parametrize(("old", "new", "finding"), FRONT_DOOR, ids=[finding[:40] for *_, finding in FRONT_DOOR])
+def test_a_front_door_that_loses_requests_is_found(copy: Path, old: str, new: str, finding: str) -> None:
     replace(copy / "Caddyfile", old, new)
     found = front_door.check(copy)
-    assert any(told in sentence for sentence in found), found
+    assert any(finding in sentence for sentence in found), found
 
 
 def test_a_front_door_whose_address_others_could_have_is_found(copy: Path) -> None:
@@ -163,8 +163,8 @@ def test_a_front_door_whose_address_others_could_have_is_found(copy: Path) -> No
     replace(copy / "docker-compose.yml", "*front-door", "172.31.250.130")
     found = compose.check(copy)
     assert "compose: intake believes 172.31.250.0/24, and the front door is 172.31.250.130" in found
-    told = "network edge may give 172.31.250.130, which is the front door's, to another container"
-    assert f"compose: {told}" in found
+    finding = "network edge may give 172.31.250.130, which is the front door's, to another container"
+    assert f"compose: {finding}" in found
 
 
 def test_what_compose_refuses_is_found(copy: Path) -> None:
@@ -195,13 +195,13 @@ IMAGE = [
 ]
 
 
-@pytest.mark.parametrize(("old", "new", "told"), IMAGE, ids=[new or old for old, new, _ in IMAGE])
-def test_a_careless_dockerfile_is_found(copy: Path, old: str, new: str, told: str) -> None:
+@pytest.mark.parametrize(("old", "new", "finding"), IMAGE, ids=[new or old for old, new, _ in IMAGE])
+def test_a_careless_dockerfile_is_found(copy: Path, old: str, new: str, finding: str) -> None:
     replace(copy / "Dockerfile", old, new)
     found = [*image.linted(copy), *image.last_stage(copy)]
     assert found
-    if " or " not in told:
-        assert any(told in sentence for sentence in found), found
+    if " or " not in finding:
+        assert any(finding in sentence for sentence in found), found
 
 
 def test_the_image_s_install_steps_are_read_from_the_dockerfile() -> None:

@@ -22,7 +22,7 @@ def needed(pods: float, pool: int) -> int:
 
 
 def pool_and_most() -> tuple[int, int]:
-    """What the cluster's pods are told, and what its Postgres takes beside what is reserved."""
+    """What the cluster's pods are set to, and what its Postgres takes beside what is reserved."""
     pool = int(assignments((ROOT / "k8s/base/beegrid.env").read_text())["BEEGRID_POSTGRES_POOL_MAX"])
     for found in yaml.safe_load_all((ROOT / "k8s/base/postgres.yaml").read_text()):
         if found["kind"] == "Cluster":

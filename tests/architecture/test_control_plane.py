@@ -20,8 +20,8 @@ Harm = Callable[[list[Yaml]], None]
 
 
 @dataclass(frozen=True)
-class Told(Server):
-    """A server that answers what it is told to, and remembers what it was asked."""
+class Answering(Server):
+    """A server that answers what it is given, and remembers what it was asked."""
 
     kubeconfig: Path = Path("none")
     answers: dict[str, str] = field(default_factory=dict)
@@ -48,7 +48,7 @@ def test_without_a_control_plane_it_says_so_and_how_to_get_one(
 
 
 def test_a_namespace_that_is_somebody_s_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    theirs = Told(answers={"get": json.dumps({"metadata": {"name": "beegrid", "annotations": {}}}), "delete": ""})
+    theirs = Answering(answers={"get": json.dumps({"metadata": {"name": "beegrid", "annotations": {}}}), "delete": ""})
     monkeypatch.setenv(live.VARIABLE, "/a/kubeconfig")
     monkeypatch.setattr(live, "Server", lambda _: theirs)
     (said,) = live.check(ROOT)
@@ -78,9 +78,9 @@ def test_what_a_server_does_not_keep_is_named() -> None:
     ]
 
 
-def test_a_command_that_fails_is_told_with_the_server_s_words() -> None:
+def test_a_command_that_fails_is_reported_in_the_server_s_words() -> None:
     with pytest.raises(ClusterError, match="kubectl get nodes: no such thing"):
-        Told().ask("get", "nodes")
+        Answering().ask("get", "nodes")
 
 
 def empty_exception(o: list[Yaml]) -> None:

@@ -1,4 +1,4 @@
-"""Every column and every field of an event that can tell of a person says whether it does. Real Postgres."""
+"""Every column and every field of an event that can be about a person says whether it does. Real Postgres."""
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
@@ -46,8 +46,8 @@ def test_the_check_of_columns_bites() -> None:
 def unmarked(model: type[BaseModel]) -> Iterator[str]:
     """Fields that can hold any text, or whose rider or place they are, and say nothing about people."""
     for name, mark in marked_fields(model):
-        telling = name in ("rider_id", "lng", "lat") and not model.__name__.startswith("Public")
-        if mark is None and (telling or _holds_text(model.model_fields[name].annotation)):
+        personal = name in ("rider_id", "lng", "lat") and not model.__name__.startswith("Public")
+        if mark is None and (personal or _holds_text(model.model_fields[name].annotation)):
             yield f"{model.__name__}.{name}"
         for inner in inner_models(model, name):
             yield from unmarked(inner)

@@ -99,6 +99,15 @@ VIOLATIONS = {
         ("shared/kit/ids.py", "\nx = 1  # type: " + "ignore[misc]\n", "without a reason"),
         ("shared/kit/ids.py", "\nx = 1  # no" + "qa: S101\n", "without a reason"),
     ],
+    "plain_names": [
+        ("shared/kit/ids.py", "\ntold = 1\n", "instead of told"),
+        ("shared/kit/ids.py", "\n\ndef f(untold: int) -> None:\n    pass\n", "untold: instead of untold"),
+        ("services/riders/usecases.py", "\n\nasync def tell_company() -> None: ...\n", "tell_company: instead of tell"),
+        ("shared/kit/ids.py", "\n\nclass ToldSoon: ...\n", "instead of told"),
+        ("shared/kit/ids.py", "\n\ndef f(of) -> None:\n    of.was_mended = 1\n", "was_mended: instead of mended"),
+        ("tests/test_words.py", "\nSEAL_ANEW = [teller for teller in ()]\n", "SEAL_ANEW: instead of anew"),
+        ("tests/test_words.py", "\nimport asyncio as told\n", "instead of told"),
+    ],
     "screens": [
         ("shared/cli/riders.py", "\nfrom rich.table import Table\n", "rich.table.Table in a command"),
         (
@@ -245,6 +254,7 @@ ALLOWED = {
         "\nfrom shared.kit.service import Reading\n\n\nasync def f(conn: Reading) -> None:\n    await conn.fetch('')\n",
     ),
     "sql_place": ("services/riders/usecases.py", '\n\ndef f() -> None:\n    """Update the rider."""\n'),
+    "plain_names": ("shared/kit/ids.py", "\n\ndef tell_apart(recommended: int, file) -> None:\n    at = file.tell()\n"),
     "screens": (
         "shared/cli/riders.py",
         "\nfrom rich.text import Text\n\nfrom shared.cli.screen import Cells, Screen\n",

@@ -56,11 +56,11 @@ def test_every_violation_is_found(house: Path) -> None:
             file.write(f"\n{line}\n")
     done = lint_imports(house)
     assert done.returncode == 1, done.stdout + done.stderr
-    told = broken_imports(done.stdout)
+    broken = broken_imports(done.stdout)
     for name, line, contract in VIOLATIONS:
         module = name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
         target = line.removeprefix("from ").removeprefix("import ").replace(" import ", ".")
-        assert any(contract in title and (module, target) in pairs for title, pairs in told.items()), (line, told)
+        assert any(contract in title and (module, target) in pairs for title, pairs in broken.items()), (line, broken)
 
 
 def broken_imports(text: str) -> dict[str, set[tuple[str, str]]]:

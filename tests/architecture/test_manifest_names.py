@@ -95,10 +95,10 @@ NAMES: list[tuple[Callable[[list[Yaml]], None], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("harm", "told"), NAMES, ids=[harm.__name__ for harm, _ in NAMES])
-def test_a_wrong_name_is_found(kind: list[Yaml], harm: Callable[[list[Yaml]], None], told: str) -> None:
+@pytest.mark.parametrize(("harm", "finding"), NAMES, ids=[harm.__name__ for harm, _ in NAMES])
+def test_a_wrong_name_is_found(kind: list[Yaml], harm: Callable[[list[Yaml]], None], finding: str) -> None:
     harm(kind)
-    assert any(told in sentence for sentence in kafka_names.check(kind)), kafka_names.check(kind)
+    assert any(finding in sentence for sentence in kafka_names.check(kind)), kafka_names.check(kind)
 
 
 def no_way_in(o: list[Yaml]) -> None:
@@ -125,12 +125,14 @@ OUTSIDE: list[tuple[Callable[[list[Yaml]], None], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("harm", "told"), OUTSIDE, ids=[harm.__name__ for harm, _ in OUTSIDE])
+@pytest.mark.parametrize(("harm", "finding"), OUTSIDE, ids=[harm.__name__ for harm, _ in OUTSIDE])
 def test_a_cluster_that_companies_can_not_use_is_found(
-    production: list[Yaml], harm: Callable[[list[Yaml]], None], told: str
+    production: list[Yaml], harm: Callable[[list[Yaml]], None], finding: str
 ) -> None:
     harm(production)
-    assert [sentence for sentence in kafka_names.check(production) if told in sentence], kafka_names.check(production)
+    assert [sentence for sentence in kafka_names.check(production) if finding in sentence], kafka_names.check(
+        production
+    )
 
 
 def test_a_city_system_reads_the_public_topics_and_nothing_else(kind: list[Yaml]) -> None:
@@ -165,12 +167,12 @@ TOOLBOX: list[tuple[Callable[[list[Yaml]], None], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("harm", "told"), TOOLBOX, ids=[harm.__name__ for harm, _ in TOOLBOX])
+@pytest.mark.parametrize(("harm", "finding"), TOOLBOX, ids=[harm.__name__ for harm, _ in TOOLBOX])
 def test_a_toolbox_without_its_administrator_is_found(
-    toolbox: list[Yaml], harm: Callable[[list[Yaml]], None], told: str
+    toolbox: list[Yaml], harm: Callable[[list[Yaml]], None], finding: str
 ) -> None:
     harm(toolbox)
-    assert any(told in sentence for sentence in kafka_names.check(toolbox)), kafka_names.check(toolbox)
+    assert any(finding in sentence for sentence in kafka_names.check(toolbox)), kafka_names.check(toolbox)
 
 
 def test_the_toolbox_has_its_ways_and_is_no_part_of_production(production: list[Yaml], toolbox: list[Yaml]) -> None:
@@ -180,16 +182,16 @@ def test_the_toolbox_has_its_ways_and_is_no_part_of_production(production: list[
     image = one(production, "StatefulSet", "cases")["spec"]["template"]["spec"]["containers"][0]["image"]
     assert container(toolbox, "toolbox")["image"] == image
     toolbox.remove(one(toolbox, "NetworkPolicy", "toolbox-postgres-ingress"))
-    told = "NetworkPolicy/toolbox-postgres-ingress: declared, and not in the manifests"
-    assert ways.check(toolbox, ROOT) == [told]
+    finding = "NetworkPolicy/toolbox-postgres-ingress: declared, and not in the manifests"
+    assert ways.check(toolbox, ROOT) == [finding]
 
 
 def test_the_toolbox_s_variables_are_those_that_the_commands_read(toolbox: list[Yaml]) -> None:
     text = "".join(file.read_text() for file in (ROOT / "shared/cli").rglob("*.py"))
     config = one(toolbox, "ConfigMap", "toolbox")["data"]
     entries = {entry["name"] for entry in container(toolbox, "toolbox")["env"]}
-    told = {name for name in {*config, *entries} if name.startswith("BEEGRID_")}
-    assert {name for name in told if name not in text} == set()
+    named = {name for name in {*config, *entries} if name.startswith("BEEGRID_")}
+    assert {name for name in named if name not in text} == set()
     config["BEEGRID_KAFKA_ADMIN"] = config.pop("BEEGRID_KAFKA_ADMIN_USER")
     assert variables.of_manifests(toolbox) == [
         "Deployment/toolbox: toolbox: BEEGRID_KAFKA_ADMIN is read by nothing in []"
@@ -211,9 +213,9 @@ COMMANDS = [
 ]
 
 
-@pytest.mark.parametrize(("words", "told"), COMMANDS, ids=[told for _, told in COMMANDS])
+@pytest.mark.parametrize(("words", "finding"), COMMANDS, ids=[finding for _, finding in COMMANDS])
 def test_a_command_that_can_not_work_is_found(
-    rendered: dict[str, list[Yaml]], tmp_path: Path, words: str, told: str
+    rendered: dict[str, list[Yaml]], tmp_path: Path, words: str, finding: str
 ) -> None:
     for folder in ("docs/runbooks", "k8s"):
         (tmp_path / folder).mkdir(parents=True)
@@ -221,4 +223,4 @@ def test_a_command_that_can_not_work_is_found(
     (tmp_path / "docs/runbooks/Some.md").write_text(f"Do:\n\n{words}\n\nThen wait.\n")
     (found,) = commands.check(rendered["production"], tmp_path)
     assert found.startswith("docs/runbooks/Some.md: ")
-    assert told in found
+    assert finding in found

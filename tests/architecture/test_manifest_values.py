@@ -61,10 +61,10 @@ VARIABLES: list[tuple[Callable[[list[Yaml]], None], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("harm", "told"), VARIABLES, ids=[harm.__name__ for harm, _ in VARIABLES])
-def test_a_wrong_variable_is_found(kind: list[Yaml], harm: Callable[[list[Yaml]], None], told: str) -> None:
+@pytest.mark.parametrize(("harm", "finding"), VARIABLES, ids=[harm.__name__ for harm, _ in VARIABLES])
+def test_a_wrong_variable_is_found(kind: list[Yaml], harm: Callable[[list[Yaml]], None], finding: str) -> None:
     harm(kind)
-    assert any(told in sentence for sentence in variables.of_manifests(kind)), variables.of_manifests(kind)
+    assert any(finding in sentence for sentence in variables.of_manifests(kind)), variables.of_manifests(kind)
 
 
 def test_every_kind_has_a_schema_and_keeps_it(
@@ -96,8 +96,8 @@ def test_a_field_against_its_schema_is_found(kind: list[Yaml], crds: dict[tuple[
             node = node[step]
         node[where[-1]] = value
     found, _ = schemas.check(kind, crds)
-    for of, name, _, _, told in BROKEN:
-        assert any(f"{of}/{name}" in sentence and told in sentence for sentence in found), (told, found)
+    for of, name, _, _, finding in BROKEN:
+        assert any(f"{of}/{name}" in sentence and finding in sentence for sentence in found), (finding, found)
 
 
 def test_a_backup_store_against_its_schema_is_found(production: list[Yaml], crds: dict[tuple[str, str], Yaml]) -> None:

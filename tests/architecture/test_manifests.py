@@ -141,10 +141,10 @@ HOUSE: list[tuple[Callable[[list[Yaml]], None], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("harm", "told"), HOUSE, ids=[harm.__name__ for harm, _ in HOUSE])
-def test_a_careless_manifest_is_found(kind: list[Yaml], harm: Callable[[list[Yaml]], None], told: str) -> None:
+@pytest.mark.parametrize(("harm", "finding"), HOUSE, ids=[harm.__name__ for harm, _ in HOUSE])
+def test_a_careless_manifest_is_found(kind: list[Yaml], harm: Callable[[list[Yaml]], None], finding: str) -> None:
     harm(kind)
-    assert any(told in sentence for sentence in house.check(kind)), house.check(kind)
+    assert any(finding in sentence for sentence in house.check(kind)), house.check(kind)
 
 
 def cluster(o: list[Yaml]) -> Yaml:
@@ -201,10 +201,12 @@ PRODUCTION: list[tuple[Callable[[list[Yaml]], None], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("harm", "told"), PRODUCTION, ids=[harm.__name__ for harm, _ in PRODUCTION])
-def test_a_careless_production_is_found(production: list[Yaml], harm: Callable[[list[Yaml]], None], told: str) -> None:
+@pytest.mark.parametrize(("harm", "finding"), PRODUCTION, ids=[harm.__name__ for harm, _ in PRODUCTION])
+def test_a_careless_production_is_found(
+    production: list[Yaml], harm: Callable[[list[Yaml]], None], finding: str
+) -> None:
     harm(production)
-    assert any(told in sentence for sentence in house.check(production)), house.check(production)
+    assert any(finding in sentence for sentence in house.check(production)), house.check(production)
 
 
 def test_an_undeclared_way_is_found(kind: list[Yaml]) -> None:
@@ -225,8 +227,8 @@ def test_a_front_door_that_policies_shut_is_found(
     one(kind, "Gateway", "beegrid")["metadata"]["name"] = "door"
     assert ways.check(kind, ROOT) == ["Gateway/door: policies admit the pods of beegrid only"]
     monkeypatch.setattr(network, "GATEWAY", replace(network.GATEWAY, namespace="gateway-system"))
-    told = ways.check(production, ROOT)
-    assert "Gateway/beegrid: class eg, and policies admit gateway-system only" in told
+    findings = ways.check(production, ROOT)
+    assert "Gateway/beegrid: class eg, and policies admit gateway-system only" in findings
 
 
 def peer_of(o: list[Yaml], port: int) -> Yaml:
@@ -287,12 +289,14 @@ TRUST: list[tuple[str, Callable[[list[Yaml]], None], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("harm", "told"), [(harm, told) for _, harm, told in TRUST], ids=[name for name, *_ in TRUST])
+@pytest.mark.parametrize(
+    ("harm", "finding"), [(harm, finding) for _, harm, finding in TRUST], ids=[name for name, *_ in TRUST]
+)
 def test_a_caller_s_address_that_others_could_forge_is_found(
-    kind: list[Yaml], harm: Callable[[list[Yaml]], None], told: str
+    kind: list[Yaml], harm: Callable[[list[Yaml]], None], finding: str
 ) -> None:
     harm(kind)
-    assert any(told in sentence for sentence in ways.check(kind, ROOT)), ways.check(kind, ROOT)
+    assert any(finding in sentence for sentence in ways.check(kind, ROOT)), ways.check(kind, ROOT)
 
 
 def test_policies_that_are_declared_too_wide_are_found(kind: list[Yaml], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -305,8 +309,8 @@ def test_policies_that_are_declared_too_wide_are_found(kind: list[Yaml], monkeyp
 
 
 def test_nobody_is_believed_until_an_operator_says_who(production: list[Yaml]) -> None:
-    told = one(production, "ConfigMap", "beegrid")["data"]["BEEGRID_TRUSTED_PROXIES"]
-    assert not any(Proxies.parse(told).trusts(ip_address(one)) for one in ("10.244.0.1", "127.0.0.1", "172.16.0.1"))
+    believed = one(production, "ConfigMap", "beegrid")["data"]["BEEGRID_TRUSTED_PROXIES"]
+    assert not any(Proxies.parse(believed).trusts(ip_address(one)) for one in ("10.244.0.1", "127.0.0.1", "172.16.0.1"))
 
 
 def test_a_missing_default_deny_is_found(kind: list[Yaml]) -> None:

@@ -61,7 +61,7 @@ def nobody_asks(o: list[Yaml]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("harm", "told"),
+    ("harm", "finding"),
     [
         (unmeasured, "metricsConfig names no rules"),
         (rules_elsewhere, "metricsConfig names no rules"),
@@ -73,10 +73,10 @@ def nobody_asks(o: list[Yaml]) -> None:
     ids=lambda value: value.__name__ if callable(value) else "",
 )
 def test_servers_that_nobody_measures_are_found(
-    kind: list[Yaml], harm: Callable[[list[Yaml]], None], told: str
+    kind: list[Yaml], harm: Callable[[list[Yaml]], None], finding: str
 ) -> None:
     harm(kind)
-    assert any(told in sentence for sentence in watched.check(kind)), watched.check(kind)
+    assert any(finding in sentence for sentence in watched.check(kind)), watched.check(kind)
 
 
 def last_of_all(o: list[Yaml]) -> None:
@@ -101,7 +101,7 @@ def upside_down(o: list[Yaml]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("harm", "told"),
+    ("harm", "finding"),
     [
         (last_of_all, "routing: priorityClassName must be beegrid-services, not None"),
         (data_like_services, "nodes: priorityClassName must be beegrid-data"),
@@ -111,9 +111,9 @@ def upside_down(o: list[Yaml]) -> None:
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )
-def test_a_wrong_rank_is_found(kind: list[Yaml], harm: Callable[[list[Yaml]], None], told: str) -> None:
+def test_a_wrong_rank_is_found(kind: list[Yaml], harm: Callable[[list[Yaml]], None], finding: str) -> None:
     harm(kind)
-    assert any(told in sentence for sentence in house.check(kind)), house.check(kind)
+    assert any(finding in sentence for sentence in house.check(kind)), house.check(kind)
 
 
 def by_tag_alone(o: list[Yaml]) -> None:
@@ -143,7 +143,7 @@ def kafka_anywhere(o: list[Yaml]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("harm", "told"),
+    ("harm", "finding"),
     [
         (by_tag_alone, "beegrid:0.1.0 needs its digest beside its tag"),
         (by_digest_alone, "needs its digest beside its tag"),
@@ -155,10 +155,10 @@ def kafka_anywhere(o: list[Yaml]) -> None:
     ids=lambda value: value.__name__ if callable(value) else "",
 )
 def test_what_a_citys_overlay_leaves_open_is_found(
-    production_objects: list[Yaml], harm: Callable[[list[Yaml]], None], told: str
+    production_objects: list[Yaml], harm: Callable[[list[Yaml]], None], finding: str
 ) -> None:
     harm(production_objects)
-    assert any(told in sentence for sentence in production.check(production_objects))
+    assert any(finding in sentence for sentence in production.check(production_objects))
 
 
 @pytest.fixture
@@ -199,7 +199,7 @@ def from_nowhere(o: list[Yaml]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("harm", "told"),
+    ("harm", "finding"),
     [
         (over_its_source, "writes WAL to beegrid-postgres/beegrid-postgres, from where it was recovered"),
         (from_no_store, "recovers from before, which is no place"),
@@ -208,9 +208,9 @@ def from_nowhere(o: list[Yaml]) -> None:
     ids=lambda value: value.__name__ if callable(value) else "",
 )
 def test_a_recovery_that_would_spoil_its_source_is_found(
-    rendered: dict[str, list[Yaml]], harm: Callable[[list[Yaml]], None], told: str
+    rendered: dict[str, list[Yaml]], harm: Callable[[list[Yaml]], None], finding: str
 ) -> None:
     recovered = copy.deepcopy(rendered["production recovered"])
     assert production.check(recovered) == []
     harm(recovered)
-    assert any(told in sentence for sentence in production.check(recovered)), production.check(recovered)
+    assert any(finding in sentence for sentence in production.check(recovered)), production.check(recovered)

@@ -124,13 +124,13 @@ HARM: list[tuple[Callable[[list[Yaml]], None], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("harm", "told"), HARM, ids=[harm.__name__ for harm, _ in HARM])
+@pytest.mark.parametrize(("harm", "finding"), HARM, ids=[harm.__name__ for harm, _ in HARM])
 def test_manifests_that_differ_from_the_declaration_are_found(
-    production: list[Yaml], harm: Callable[[list[Yaml]], None], told: str
+    production: list[Yaml], harm: Callable[[list[Yaml]], None], finding: str
 ) -> None:
     harm(production)
     found = networks.check(production, ROOT, "production")
-    assert any(told in sentence for sentence in found), found
+    assert any(finding in sentence for sentence in found), found
 
 
 UNUSED: list[tuple[dict[str, Any], str]] = [
@@ -144,9 +144,9 @@ UNUSED: list[tuple[dict[str, Any], str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("more", "told"), UNUSED, ids=[told.split()[0] for _, told in UNUSED])
-def test_a_declaration_that_nothing_uses_is_found(production: list[Yaml], more: dict[str, Any], told: str) -> None:
-    assert any(told in sentence for sentence in find(production, **more)), find(production, **more)
+@pytest.mark.parametrize(("more", "finding"), UNUSED, ids=[finding.split()[0] for _, finding in UNUSED])
+def test_a_declaration_that_nothing_uses_is_found(production: list[Yaml], more: dict[str, Any], finding: str) -> None:
+    assert any(finding in sentence for sentence in find(production, **more)), find(production, **more)
 
 
 def test_ways_for_what_isn_t_there_are_found(kind: list[Yaml]) -> None:
@@ -175,10 +175,12 @@ WIDE: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("more", "told"), WIDE, ids=[f"{next(iter(more))}-{told[:20]}" for more, told in WIDE])
-def test_too_wide_a_declaration_is_refused(tmp_path: Path, more: dict[str, Any], told: str) -> None:
+@pytest.mark.parametrize(
+    ("more", "finding"), WIDE, ids=[f"{next(iter(more))}-{finding[:20]}" for more, finding in WIDE]
+)
+def test_too_wide_a_declaration_is_refused(tmp_path: Path, more: dict[str, Any], finding: str) -> None:
     (tmp_path / "networks.yaml").write_text(yaml.safe_dump(named(**more)))
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=finding):
         outside.read(tmp_path / "networks.yaml")
 
 
@@ -244,8 +246,8 @@ def test_what_is_named_becomes_ways_and_settings_alike() -> None:
     assert ("notifications", "public hosts", (443, 8443)) in found
     assert ("notifications", "private receivers", (443, 8443)) in found
     assert not {source for source, target, _ in found if target == "mail-server"} - {"notifications"}
-    told = {one["name"]: one.get("value", "a Secret") for one in outside.settings(said)}
-    assert told == {
+    shown = {one["name"]: one.get("value", "a Secret") for one in outside.settings(said)}
+    assert shown == {
         "BEEGRID_WEBHOOK_PORTS": "[443, 8443]",
         "BEEGRID_WEBHOOK_NETWORKS_ALLOWED": '["172.20.0.0/24"]',
         "BEEGRID_MAIL_GATEWAY": "a Secret",

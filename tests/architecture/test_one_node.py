@@ -125,7 +125,7 @@ def test_services_differ_from_the_others_in_number_size_and_image_alone(
             for each in (*spec["containers"], *spec["initContainers"]):
                 each.pop("resources")
                 each.pop("image")
-                each.pop("envFrom", None)  # its name's end tells what the overlay sets
+                each.pop("envFrom", None)  # its name's end depends on what the overlay sets
                 each["env"] = [entry for entry in each["env"] if "configMapKeyRef" not in entry.get("valueFrom", {})]
         assert here[name] == there[name]
 

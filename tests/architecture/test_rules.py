@@ -73,9 +73,9 @@ def untested(root: Path) -> None:
 
 
 def spoil_dashboard(root: Path, expression: str) -> None:
-    told = json.loads((root / CITY).read_text(encoding="utf-8"))
-    next(panel for panel in told["panels"] if panel.get("targets"))["targets"][0]["expr"] = expression
-    (root / CITY).write_text(json.dumps(told), encoding="utf-8")
+    dashboard = json.loads((root / CITY).read_text(encoding="utf-8"))
+    next(panel for panel in dashboard["panels"] if panel.get("targets"))["targets"][0]["expr"] = expression
+    (root / CITY).write_text(json.dumps(dashboard), encoding="utf-8")
 
 
 def unrunnable(root: Path) -> None:
@@ -93,7 +93,7 @@ VIOLATIONS: dict[str, tuple[Callable[[Path], None], str]] = {
         lambda root: (root / "docs/runbooks/OutboxStuck.md").unlink(),
         "OutboxStuck.md is missing",
     ),
-    "a runbook that tells nothing to do": (
+    "a runbook that says nothing to do": (
         lambda root: replace(root, "docs/runbooks/OutboxStuck.md", "## 处理 / Do", "## 其他 / Else"),
         "lacks «## 处理 / Do»",
     ),
@@ -188,8 +188,8 @@ def test_dashboards_ask_the_provisioned_source() -> None:
         0
     ]
     for file in (ROOT / "ops/grafana/dashboards").glob("*.json"):
-        told = json.loads(file.read_text(encoding="utf-8"))
-        asked = {panel["datasource"]["uid"] for panel in told["panels"] if panel["type"] != "row"}
+        dashboard = json.loads(file.read_text(encoding="utf-8"))
+        asked = {panel["datasource"]["uid"] for panel in dashboard["panels"] if panel["type"] != "row"}
         assert asked == {source["uid"]}, file.name
-        numbers = [panel["id"] for panel in told["panels"]]
+        numbers = [panel["id"] for panel in dashboard["panels"]]
         assert len(set(numbers)) == len(numbers), file.name

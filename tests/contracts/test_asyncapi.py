@@ -1,4 +1,4 @@
-"""docs/asyncapi.yaml explains every byte on every topic, and tells the truth."""
+"""docs/asyncapi.yaml explains every byte on every topic, and is true."""
 
 import shutil
 from collections.abc import Iterator
@@ -85,22 +85,22 @@ def test_every_reference_resolves(document: dict[str, Any]) -> None:
 
 @EVERY_TOPIC
 def test_examples_fit_payload_and_headers(document: dict[str, Any], topic: AnyTopic) -> None:
-    told = message(document, topic)
-    payload = {**told["payload"], "components": document["components"]}
-    assert told["examples"]
-    for example in told["examples"]:
+    described = message(document, topic)
+    payload = {**described["payload"], "components": document["components"]}
+    assert described["examples"]
+    for example in described["examples"]:
         Draft7Validator(payload).validate(example["payload"])
-        Draft7Validator(headers_schema(document, told)).validate(example["headers"])
+        Draft7Validator(headers_schema(document, described)).validate(example["headers"])
         assert example["headers"]["ce_type"] == topic.name
 
 
 @EVERY_TOPIC
 def test_every_header_we_write_is_explained(document: dict[str, Any], topic: AnyTopic) -> None:
-    told = message(document, topic)
-    envelope = from_headers(told["examples"][0]["headers"])
+    described = message(document, topic)
+    envelope = from_headers(described["examples"][0]["headers"])
     written = {name: value.decode() for name, value in to_headers(envelope)}
     if topic.audience is not Audience.INBOUND:
-        schema = headers_schema(document, told)
+        schema = headers_schema(document, described)
         Draft7Validator({**schema, "additionalProperties": False}).validate(written)
         assert all(schema["properties"][name]["description"] for name in written)
 

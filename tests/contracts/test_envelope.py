@@ -104,7 +104,7 @@ def test_a_damaged_required_header_is_an_envelope_error(name: str, value: bytes 
         (other, value if other == name else kept) for other, kept in to_headers(EXAMPLE)
     ]
     if name in ("ce_source", "ce_type") and value is not None:
-        assert from_headers(normalise(headers))  # any text is a source; the topic tells the type
+        assert from_headers(normalise(headers))  # any text is a source; the topic says the type
         return
     with pytest.raises(EnvelopeError):
         from_headers(normalise(headers))

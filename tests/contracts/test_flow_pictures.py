@@ -95,10 +95,10 @@ def test_pictures_of_today_and_of_a_grown_suite_are_readable() -> None:
 
 
 @pytest.mark.parametrize(
-    ("what", "value", "told"),
+    ("what", "value", "said"),
     [("BOXED_MAX", 99, " over "), ("WIDTH_MAX", 2800, " px"), ("SLANTED_HEIGHT", 20, "runs out")],
 )
-def test_an_unreadable_picture_is_found(monkeypatch: pytest.MonkeyPatch, what: str, value: int, told: str) -> None:
+def test_an_unreadable_picture_is_found(monkeypatch: pytest.MonkeyPatch, what: str, value: int, said: str) -> None:
     monkeypatch.setattr(flow_svg, what, value)
     found = [fault for name, text in flow.page(grown()).items() if name.endswith(".svg") for fault in faults(text)]
-    assert any(told in fault for fault in found), found[:5]
+    assert any(said in fault for fault in found), found[:5]

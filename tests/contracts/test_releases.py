@@ -87,7 +87,7 @@ def squeezed_in(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("harm", "told"),
+    ("harm", "findings"),
     [
         (changed, [f"{FIRST}: was released and has changed"]),
         (shared_one_changed, [f"{GROUPED}: was released and has changed"]),
@@ -97,13 +97,13 @@ def squeezed_in(root: Path) -> None:
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )
-def test_a_released_migration_stays_as_it_was(house: Path, harm: Callable[[Path], None], told: list[str]) -> None:
+def test_a_released_migration_stays_as_it_was(house: Path, harm: Callable[[Path], None], findings: list[str]) -> None:
     git(house, "tag", "v1.0.0")
     harm(house)
     release, found = history.check(house)
     assert release == "v1.0.0"
-    assert len(found) == len(told)
-    assert all(any(words in line for line in found) for words in told), found
+    assert len(found) == len(findings)
+    assert all(any(words in line for line in found) for words in findings), found
     assert main(["--root", str(house)]) == 1
 
 
@@ -181,13 +181,13 @@ TOO_EARLY = {
 async def test_what_is_contracted_too_early_is_found(
     former: schema.Statements, expanded: Installation, what: str
 ) -> None:
-    service, sql, told = TOO_EARLY[what]
+    service, sql, finding = TOO_EARLY[what]
     owner = await asyncpg.connect(expanded.dsn(service, owner_role))
     app = expanded.dsn(service).split("//")[1].split(":")[0]
     await owner.execute(sql.format(app=app))
     await owner.close()
     found = await schema.faults(expanded, {service: former[service]})
-    assert any(told in line for line in found), found
+    assert any(finding in line for line in found), found
     assert all(line.startswith(f"{service}: ") for line in found)
 
 

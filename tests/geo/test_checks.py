@@ -16,7 +16,7 @@ def box(x_m: float, y_m: float, width_m: float, height_m: float) -> shapely.Poly
     return shapely.box(west, south, west + width_m / EAST, south + height_m / NORTH)
 
 
-def test_a_bow_tie_is_repaired_and_told() -> None:
+def test_a_bow_tie_is_repaired_and_reported() -> None:
     repaired, problem = checks.repair(shapely.from_wkt("POLYGON((0 0, 2 2, 2 0, 0 2, 0 0))"))
     assert problem is not None and "Self-intersection" in problem
     assert repaired.is_valid and repaired.geom_type == "MultiPolygon"

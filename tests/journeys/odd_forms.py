@@ -43,7 +43,7 @@ def odd_forms(report: dict[str, Any], name: str) -> Iterator[Odd]:
     packed = {**stated, "id": new_id().hex, "data_base64": base64.b64encode(plain).decode()}
     yield Odd("structured", "reports", orjson.dumps(wrapped), media_type=STRUCTURED)
     yield Odd("structured, packed", "reports", orjson.dumps(packed), media_type=STRUCTURED)
-    yield Odd("structured, untold", "reports", orjson.dumps(wrapped))
+    yield Odd("structured, undeclared", "reports", orjson.dumps(wrapped))
     yield Odd("binary", "reports", plain, attributes={**stated, "id": new_id().hex, "subject": number})
     yield Odd("batched", "reports", orjson.dumps([wrapped, packed]), media_type=BATCHED)
     yield Odd("full width", "reports", orjson.dumps({**report, "rider": number.translate(WIDE)}))

@@ -58,9 +58,9 @@ async def test_the_guides_command_reads_a_case_and_the_schema_explains_it(town: 
     await asyncio.to_thread(provision_system, town.suite.installation.cluster, "dispatch-center", PASSWORD)
     report = manhole("kcat-1", town.company.rider(4), grid_index=310)
     await town.door.signed(town.company.code, town.company.secret, "/v1/reports", report)
-    told = await asyncio.to_thread(run, documented(town, TOPIC, "-c", "1"), tmp_path)
-    assert told.returncode == 0, told.stderr
-    key, headers, body = told.stdout.splitlines()[:3]
+    done = await asyncio.to_thread(run, documented(town, TOPIC, "-c", "1"), tmp_path)
+    assert done.returncode == 0, done.stderr
+    key, headers, body = done.stdout.splitlines()[:3]
     value = orjson.loads(body)
     schema = orjson.loads((ROOT / f"shared/events/schemas/{TOPIC}.json").read_bytes())
     Draft202012Validator(schema).validate(value)
@@ -105,6 +105,6 @@ async def test_a_system_is_added_once_and_its_password_changed_only_on_purpose(
 @pytest.mark.skipif(KCAT is None, reason="kcat isn't installed (Debian package kcat)")
 async def test_the_same_user_is_refused_on_an_internal_topic(town: Town, tmp_path: Path) -> None:
     await asyncio.to_thread(provision_system, town.suite.installation.cluster, "dispatch-center", PASSWORD)
-    told = await asyncio.to_thread(run, documented(town, "cases.case-changed.v1", "-c", "1"), tmp_path)
-    assert told.returncode != 0
-    assert "authorization failed" in told.stderr
+    done = await asyncio.to_thread(run, documented(town, "cases.case-changed.v1", "-c", "1"), tmp_path)
+    assert done.returncode != 0
+    assert "authorization failed" in done.stderr

@@ -131,17 +131,17 @@ async def test_the_sealing_key_is_exchanged_and_the_new_one_alone_is_enough(
 ) -> None:
     suite, secret = town.suite, town.company.secret
     former = suite.installation.secrets.sealing_key
-    told = []
+    lines = []
     for restart in (True, True, False, True):
-        told.append((await operate("rotate", "sealing", "--apply")).splitlines()[0])
+        lines.append((await operate("rotate", "sealing", "--apply")).splitlines()[0])
         if restart:
             await asyncio.to_thread(restart_with_stored_key, suite)
-        assert await accepted(town, secret), f"a company is served after {told[-1]}"
-    assert [line[:3] for line in told] == ["1/4", "2/4", "3/4", "4/4"]
+        assert await accepted(town, secret), f"a company is served after {lines[-1]}"
+    assert [line[:3] for line in lines] == ["1/4", "2/4", "3/4", "4/4"]
     now = suite.installation.secrets.sealing_key
     assert "," not in now and now != former
     found = sealing.ask(Client(suite.url, suite.operator_token()))
-    assert all(told["unknown"] == 0 and len(told["sealing"]) == 1 for told in found.values())
+    assert all(answer["unknown"] == 0 and len(answer["sealing"]) == 1 for answer in found.values())
     assert found["riders"]["sealing"][0]["secrets"] >= 1 and found["intake"]["sealing"][0]["secrets"] >= 1
 
 

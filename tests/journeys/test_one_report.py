@@ -1,4 +1,4 @@
-"""One report, all the way: what a rider sees, who handles it, what it earns, and who else is told."""
+"""One report, all the way: what a rider sees, who handles it, what it earns, and who else is notified."""
 
 import asyncio
 import io
@@ -23,7 +23,7 @@ from tests.journeys.conftest import Town
 
 
 def manhole(external_id: str, rider: str, grid_index: int = 100, **changes: Any) -> dict[str, Any]:
-    """A broken manhole cover in the middle of a grid, as a phone with a Chinese map tells it."""
+    """A broken manhole cover in the middle of a grid, as a phone with a Chinese map gives it."""
     middle = grids()[grid_index].polygon.representative_point()
     lng, lat = point_from_wgs84(middle.x, middle.y, "gcj02")
     return {

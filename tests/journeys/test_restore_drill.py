@@ -31,7 +31,7 @@ def test_a_city_comes_back(tmp_path: Path) -> None:
 def test_a_restore_that_leaves_out_what_was_unread_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Events that left an outbox and had entered no inbox are in the tail alone."""
 
-    def forget(cluster: Cluster, file: Path, told: Callable[[], None]) -> int:
+    def forget(cluster: Cluster, file: Path, on_done: Callable[[], None]) -> int:
         return 0
 
     monkeypatch.setattr(tail, "publish", forget)

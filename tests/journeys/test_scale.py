@@ -80,14 +80,14 @@ async def test_routing_runs_in_three_processes_and_in_one_again(town: Town, oper
     ids = [item["report_id"] for item in answer["items"]]
     for report_id in ids:
         path = f"/v1/tracking/reports/{report_id}"
-        await soon(lambda path=path: town.door.get(path), lambda told: told["case_id"], "the report is in a case")
+        await soon(lambda path=path: town.door.get(path), lambda page: page["case_id"], "the report is in a case")
 
 
 @pytest.mark.parametrize(
-    ("words", "told"), [(("routing", "7"), "More than partitions"), (("nobody", "2"), "No such service")]
+    ("words", "title"), [(("routing", "7"), "More than partitions"), (("nobody", "2"), "No such service")]
 )
 async def test_what_cannot_be_is_refused(
-    town: Town, operate: Callable[..., Result], words: tuple[str, str], told: str
+    town: Town, operate: Callable[..., Result], words: tuple[str, str], title: str
 ) -> None:
     done = await asyncio.to_thread(operate, *words)
-    assert isinstance(done.exception, CliError) and told in done.exception.title
+    assert isinstance(done.exception, CliError) and title in done.exception.title

@@ -83,23 +83,23 @@ async def test_kafka_s_authority_is_exchanged_under_running_services(
         "CREATE TABLE effects (id bigint GENERATED ALWAYS AS IDENTITY, key text, version int, text text)"
     )
     await owner.close()
-    teller = Service("intake", settings("intake"), title="teller")
+    publisher = Service("intake", settings("intake"), title="publisher")
     hearer = Service("routing", settings("routing"), title="hearer")
-    pair = Pair(teller, hearer, secure.installation)
+    pair = Pair(publisher, hearer, secure.installation)
     hearer.consumes(REPORT_RECEIVED, lambda work, events: pair.handle(work, events))
-    async with running(teller), running(hearer):
-        await pair.tell((report("before"), 1))
-        await told(pair, ["before"])
+    async with running(publisher), running(hearer):
+        await pair.publish((report("before"), 1))
+        await heard(pair, ["before"])
         assert shown(secure.ca_file) == pytest.approx(OLD.ends.timestamp(), abs=1)
         NEW.write(secure.ca_file)
         NEW.chain(secure.chain)
         await asyncio.to_thread(secure.kafka.restart)
-        await pair.tell((report("after"), 1))
-        await told(pair, ["before", "after"])
+        await pair.publish((report("after"), 1))
+        await heard(pair, ["before", "after"])
         assert shown(secure.ca_file) == pytest.approx(NEW.ends.timestamp(), abs=1)
 
 
-async def told(pair: Pair, texts: list[str]) -> None:
+async def heard(pair: Pair, texts: list[str]) -> None:
     """Wait until these have taken effect."""
     async with asyncio.timeout(PATIENCE_S):
         while [text for _, _, text in await pair.effects()] != texts:

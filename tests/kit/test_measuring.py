@@ -99,7 +99,7 @@ def test_the_first_certificate_to_end_counts(tmp_path: Path) -> None:
         not_after_s(file)
 
 
-def test_an_id_tells_when_it_was_made() -> None:
+def test_an_id_shows_when_it_was_made() -> None:
     at = made_at(new_id())
     assert at is not None
     assert abs((clock.now() - at).total_seconds()) < 1

@@ -53,7 +53,7 @@ class Seen:
 
 
 class Well:
-    """A healthy service, until told otherwise."""
+    """A healthy service, until a test says otherwise."""
 
     def __init__(self) -> None:
         self.is_started = True

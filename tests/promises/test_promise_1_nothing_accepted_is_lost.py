@@ -154,7 +154,7 @@ async def change(service: Service, company: str, name: str, hasty: RawProducer |
                 Envelope(row.event_id, row.topic, f"/beegrid/{service.name}", row.key, row.version, row.occurred_at)
             )
             hasty.send_all([Raw(row.topic, row.key, row.payload, headers)])
-            raise RuntimeError("rolled back after it was told")
+            raise RuntimeError("rolled back after it was acknowledged")
     return {(str(one.rider_id), one.version) for one in outcomes if isinstance(one, Registered)}
 
 
@@ -169,7 +169,7 @@ async def test_the_checker_finds_nothing_where_nothing_is_wrong(home: Installati
 
 async def test_the_checker_finds_what_a_relay_loses_that_deletes_before_it_sends(home: Installation) -> None:
     problems = await changed_by(home, fresh("loses"), DeletesFirst)
-    assert [problem for problem in problems if problem.startswith("lost: told to a client")], problems
+    assert [problem for problem in problems if problem.startswith("lost: acknowledged to a client")], problems
 
 
 async def test_the_checker_finds_the_disorder_of_a_relay_without_order(home: Installation) -> None:
@@ -207,6 +207,6 @@ def test_whatever_was_accepted_arrives_once_and_in_order(home: Installation, tmp
         wait_published(home)
     finally:
         suite.stop()
-    print("\n".join([*nemesis.told, clients.journal.summary()]))
+    print("\n".join([*nemesis.done, clients.journal.summary()]))
     assert clients.journal.count(Result.OK) >= CHANGES
     assert delivery_problems(clients.journal.accepted(), arrived(home, code), versions(home, code)) == []

@@ -55,7 +55,7 @@ class Home:
         return process
 
     def drain(self) -> State:
-        """Wait until all is consumed and told."""
+        """Wait until all is consumed and published."""
         wait_consumed(self.installation, "points", TOPICS, LIMIT_S)
         deadline_s = clock.monotonic_s() + LIMIT_S
         while ask(self.installation.dsn("points"), "SELECT count(*) FROM outbox")[0][0]:
@@ -140,4 +140,4 @@ def test_the_hash_differs_where_the_inbox_is_switched_off(undisturbed: Home) -> 
     twice = undisturbed.drain()
     process.kill()
     assert state_hash(once) != state_hash(twice)
-    assert {told.split(":")[0] for told in differences(once, twice)} >= {"times each event took effect", "dead letters"}
+    assert {line.split(":")[0] for line in differences(once, twice)} >= {"times each event took effect", "dead letters"}

@@ -63,8 +63,8 @@ async def poisoned(hearer: Hearer, planned: list[Planned]) -> list[str]:
     contents: dict[Place, bytes] = {
         (REPORT_RECEIVED.name, *place): value for place, value in zip(places, values, strict=True)
     }
-    told = await asyncio.to_thread(read_topic, hearer.installation, REPORT_RECEIVED.dlq)
-    return letter_problems(wanted, await hearer.letters()) + partner_problems(wanted, told, contents)
+    published = await asyncio.to_thread(read_topic, hearer.installation, REPORT_RECEIVED.dlq)
+    return letter_problems(wanted, await hearer.letters()) + partner_problems(wanted, published, contents)
 
 
 async def repaired(hearer: Hearer, planned: list[Planned]) -> list[str]:
@@ -83,7 +83,7 @@ async def repaired(hearer: Hearer, planned: list[Planned]) -> list[str]:
 
 
 @pytest.mark.timeout(600)
-async def test_other_keys_go_on_and_the_bad_ones_wait_in_order_until_they_are_mended(home: Installation) -> None:
+async def test_other_keys_go_on_and_the_bad_ones_wait_in_order_until_they_are_repaired(home: Installation) -> None:
     chosen = seed()
     calm = only_good(stream(chosen + 1, 200, KEYS, BAD))
     async with hearing(home) as hearer:
@@ -133,7 +133,7 @@ async def test_a_passing_outage_puts_nothing_into_the_dead_letters(home: Install
     per_second = EVENTS / (120.0 if FULL else 6.0)
     async with hearing(home) as hearer:
         await asyncio.gather(hearer.send(planned, per_second), asyncio.to_thread(nemesis.run))
-        print("\n".join(nemesis.told))
+        print("\n".join(nemesis.done))
         await hearer.settle(LIMIT_S)
         assert await hearer.letters() == {}
         assert order_problems(await hearer.effects(), fault_free(planned)) == []

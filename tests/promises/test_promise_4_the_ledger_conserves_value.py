@@ -47,9 +47,9 @@ def test_nothing_appears_or_vanishes(market: Market) -> None:
     nemesis = Nemesis(schedule(rng, FAULTS, QUIET_S), actions)
     with nemesis.beside():
         in_threads(CLIENTS, lambda n: shoppers.spend(n, riders[n], OPERATIONS), range(CLIENTS))
-    market.told()
+    market.flush()
     market.drain(DRAINED_S)
-    print("\n".join([*nemesis.told, str(shoppers.ends.most_common())]))
+    print("\n".join([*nemesis.done, str(shoppers.ends.most_common())]))
     assert shoppers.problems == []
     assert (
         shoppers.ends["used"] > 0 and shoppers.ends["key with another wish"] > 0 and shoppers.ends["take back 204"] > 0

@@ -39,7 +39,7 @@ def sale(market: Market, chosen: int, size: Size, faults: dict[str, int]) -> tup
     riders = [derived_id("rider", str(chosen), str(n)) for n in range(size.riders)]
     for rider in riders[int(POOR * size.riders) :]:
         market.earn(rider)
-    market.told()
+    market.flush()
     offers = market.open_shop(2, PRICE, size.stock // 2)
     market.drain(DRAINED_S)
     shoppers = Shoppers(market, offers, chosen, pace_s=size.pace_s)
@@ -53,7 +53,7 @@ def sale(market: Market, chosen: int, size: Size, faults: dict[str, int]) -> tup
         with nemesis.beside():
             in_threads(AT_ONCE, shoppers.visit, riders)
         market.drain(DRAINED_S)
-    print("\n".join([*nemesis.told, str(shoppers.ends.most_common()), f"{watch.looks} looks at the stock"]))
+    print("\n".join([*nemesis.done, str(shoppers.ends.most_common()), f"{watch.looks} looks at the stock"]))
     assert watch.looks > 10
     return shoppers, sorted(watch.problems)
 

@@ -17,7 +17,7 @@ from tests.promises.support.behind import Behind, memory_problems
 from tests.promises.support.database import ask
 from tests.promises.support.proxy import Mode, Proxy
 from tests.promises.support.servers import FULL, full_only, installed, seed
-from tests.promises.support.visitors import Visit, Visitors, answer_problems, told
+from tests.promises.support.visitors import Visit, Visitors, answer_problems, summary
 
 ANSWER_S = 5.0
 ILL_S = 120.0 if FULL else 3.0
@@ -56,7 +56,7 @@ def ill(behind: Behind, name: str, mode: Mode, for_s: float, visitors: Visitors)
         behind.proxies[name].set(Mode.PASS)
     ended_s = clock.monotonic_s()
     during = [visit for visit in visitors.since(began_s) if visit.at_s + visit.took_s < ended_s]
-    print(f"{name} {mode} {for_s:.0f} s: {told(during)}")
+    print(f"{name} {mode} {for_s:.0f} s: {summary(during)}")
     return began_s, ended_s
 
 
@@ -79,7 +79,7 @@ def test_what_is_lost_for_a_while_costs_time_and_nothing_else(behind: Behind) ->
             if name in SERVED_WITHOUT:
                 during = [visit for visit in visitors.since(began_s) if visit.at_s < ended_s]
                 refused = [visit for visit in during if visit.status >= 400]
-                assert not refused, f"without {name} ({mode}): {told(refused)}"
+                assert not refused, f"without {name} ({mode}): {summary(refused)}"
             if FULL:
                 print(f"caught up within {behind.drain(DRAINED_S, CAUGHT_UP):.1f} s")
             else:
@@ -87,7 +87,7 @@ def test_what_is_lost_for_a_while_costs_time_and_nothing_else(behind: Behind) ->
         after = behind.rss_bytes()
     finally:
         visitors.stop()
-    print(f"drained within {behind.drain(DRAINED_S):.1f} s; {told(visitors.visits)}")
+    print(f"drained within {behind.drain(DRAINED_S):.1f} s; {summary(visitors.visits)}")
     assert answer_problems(visitors.visits, ANSWER_S) == []
     assert memory_problems(before, after, GROWTH_MIB_MAX) == []
     assert behind.problems(visitors) == []
@@ -99,7 +99,7 @@ def wait_served(visitors: Visitors) -> None:
     while not (
         any(visit.kind == "file" and visit.status == 201 for visit in visitors.since(since_s)) and visitors.ready()
     ):
-        assert clock.monotonic_s() < since_s + 30, f"nothing is accepted: {told(visitors.since(since_s))}"
+        assert clock.monotonic_s() < since_s + 30, f"nothing is accepted: {summary(visitors.since(since_s))}"
         time.sleep(0.05)
 
 

@@ -36,11 +36,11 @@ CREATE TABLE crowds (
     template text NOT NULL,
     params jsonb NOT NULL,
     created_at timestamptz NOT NULL,
-    told_company text COLLATE "C" NOT NULL DEFAULT '',
-    told_ordinal integer NOT NULL DEFAULT 0,
+    reached_company text COLLATE "C" NOT NULL DEFAULT '',
+    reached_ordinal integer NOT NULL DEFAULT 0,
     queued_at timestamptz NOT NULL
 );
-COMMENT ON COLUMN crowds.told_ordinal IS 'with told_company: the last reporter who was told, where the next batch begins';
+COMMENT ON COLUMN crowds.reached_ordinal IS 'with reached_company: the last reporter who was reached, where the next batch begins';
 
 -- What a rider has chosen. No row: all defaults.
 CREATE TABLE preferences (
@@ -110,7 +110,7 @@ CREATE TABLE webhooks (
 );
 COMMENT ON COLUMN webhooks.sealed_previous IS 'after a rotation both secrets sign until previous_until';
 
--- One telling outside the app. delivery_id never changes: receivers use it to drop repetitions.
+-- One message outside the app. delivery_id never changes: receivers use it to drop repetitions.
 CREATE TABLE deliveries (
     delivery_id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
     event_id uuid NOT NULL,

@@ -31,8 +31,8 @@ class Crowd:
     template: str
     params: dict[str, Any]
     created_at: datetime
-    told_company: str = ""
-    told_ordinal: int = 0
+    reached_company: str = ""
+    reached_ordinal: int = 0
 
 
 SQL_ADD = f"""
@@ -78,7 +78,7 @@ SELECT {columns(Crowd)} FROM crowds
 ORDER BY queued_at, event_id LIMIT 1 FOR UPDATE SKIP LOCKED
 """,
 )
-SQL_GO_ON = "UPDATE crowds SET told_company = $2, told_ordinal = $3 WHERE event_id = $1"
+SQL_GO_ON = "UPDATE crowds SET reached_company = $2, reached_ordinal = $3 WHERE event_id = $1"
 SQL_OLDEST_AGE = "SELECT extract(epoch FROM now() - min(queued_at))::float8 FROM crowds"
 SQL_ALL_NOTIFIED = "DELETE FROM crowds WHERE event_id = $1"
 
@@ -105,7 +105,7 @@ async def of_companies(
 
 async def page(conn: Connection, crowd: Crowd, most: int) -> list[Reporter]:
     """The next reporters of a crowd."""
-    after = (crowd.told_company, crowd.told_ordinal)
+    after = (crowd.reached_company, crowd.reached_ordinal)
     return await many(conn, SQL_PAGE, crowd.case_id, *after, crowd.report_count, most)
 
 

@@ -103,7 +103,7 @@ async def report(
         state=STATES[journey.state],
         steps=domain.timeline(journey),
         roles=SHOWN_ROLES,
-        old=journey.report.at - journey.report.seen_at > _TOLD_SOON,
+        old=journey.report.at - journey.report.seen_at > _REPORTED_SOON,
         overdue=journey.case is not None and journey.state in _AT_WORK and journey.case.due_at < at,
     )
 
@@ -132,7 +132,7 @@ _NO_AREA = ("无上级辖区", "no area above")
 _STREET_CODE = re.compile(r"\d{9}")
 _BEFORE_A_CASE = frozenset({"received", "routed", "unroutable"})
 # A report that comes much later than it was seen was brought in from a file or kept by a phone without a network.
-_TOLD_SOON = timedelta(minutes=10)
+_REPORTED_SOON = timedelta(minutes=10)
 _AT_WORK = frozenset({"open", "claimed", "needs_info", "returned"})
 
 

@@ -32,30 +32,30 @@ class Photos:
         except (BaseError, OSError) as error:
             raise _away(error) from error
 
-    def fetch(self, names: Sequence[str], folder: Path, told: Callable[[], None]) -> Iterator[tuple[str, FileFacts]]:
+    def fetch(self, names: Sequence[str], folder: Path, on_done: Callable[[], None]) -> Iterator[tuple[str, FileFacts]]:
         """Copy objects into the folder; (path below it, facts) of each. One that was purged meanwhile is left out."""
         for name in names:
             try:
                 content = bytes(obstore.get(self._store, name).bytes())
             except FileNotFoundError:
-                told()
+                on_done()
                 continue  # only what no report uses is ever purged
             except (BaseError, OSError) as error:
                 raise _away(error) from error
             path = f"{FOLDER}/{PurePosixPath(name)}"
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_bytes(content)
-            told()
+            on_done()
             yield path, FileFacts(sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content))
 
-    def store(self, paths: Sequence[str], folder: Path, told: Callable[[], None]) -> None:
+    def store(self, paths: Sequence[str], folder: Path, on_done: Callable[[], None]) -> None:
         """Copy the folder's photos into the store; one that is there already is written again."""
         for path in paths:
             try:
                 obstore.put(self._store, path.removeprefix(f"{FOLDER}/"), (folder / path).read_bytes())
             except (BaseError, OSError) as error:
                 raise _away(error) from error
-            told()
+            on_done()
 
     def differing(self, expected: dict[str, FileFacts]) -> list[str]:
         """Paths below the folder whose object is not what the manifest says."""

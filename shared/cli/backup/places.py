@@ -19,7 +19,7 @@ class Places:
 
 
 def find_places() -> Places:
-    """From the environment, else from what the running suite's file tells. Raises CliError that names what lacks."""
+    """From the environment, else from what the running suite's file says. Raises CliError that names what lacks."""
     facts = find_suite().facts
 
     def setting(name: str, key: str) -> str:

@@ -90,7 +90,7 @@ async def put_back(
         raise CliError("照片不一致 / Photos differ after restoring", _some(wrong), hint="look at the object store")
     try:
         for code in manifest.kafka.companies:
-            # the password is nobody's: the operator is told to give a new one
+            # the password is nobody's: the operator is asked for a new one
             await asyncio.to_thread(provision_company, places.cluster, code, secrets.token_urlsafe(24))
         await _load(places, folder, manifest, progress, left)
     except KafkaException as error:

@@ -10,7 +10,7 @@ def needed() -> list[str] | None:
         found = sealing.ask(connect(patient=False))
     except CliError:
         return None
-    return sorted({key["id"] for told in found.values() for key in told["sealing"] if key["secrets"]})
+    return sorted({key["id"] for answer in found.values() for key in answer["sealing"] if key["secrets"]})
 
 
 def check(wanted: list[str] | None) -> str | None:
@@ -27,7 +27,8 @@ def check(wanted: list[str] | None) -> str | None:
         found = sealing.ask(connect(patient=False))
     except CliError as error:
         return str(error)
-    lacking = {key for key in wanted for told in found.values() if key not in {one["id"] for one in told["sealing"]}}
+    held = [{one["id"] for one in answer["sealing"]} for answer in found.values()]
+    lacking = {key for keys in held for key in wanted if key not in keys}
     if lacking:
         raise CliError(
             "封存密钥不符 / This suite's sealing key doesn't open what the backup holds",

@@ -189,7 +189,7 @@ async def sequences(conn: Connection, schemas: Sequence[str]) -> dict[str, dict[
 
 
 async def copy_out(conn: Connection, table: TableName, file: Path) -> tuple[TableFacts, FileFacts]:
-    """Write a table's rows to a file; what the catalogue tells of both."""
+    """Write a table's rows to a file; what the catalogue says of both."""
     rows, digest, size = RowHash(), hashlib.sha256(), 0
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("wb") as target:
@@ -250,11 +250,11 @@ async def occupied(conn: Connection, present: Sequence[TableName]) -> list[str]:
 
 
 async def copy_in(
-    conn: Connection, folder: Path, manifest: Manifest, present: Sequence[TableName], told: Callable[[str], None]
+    conn: Connection, folder: Path, manifest: Manifest, present: Sequence[TableName], on_loaded: Callable[[str], None]
 ) -> list[str]:
     """Load all tables and sequences inside the caller's transaction; what differs from the manifest then.
 
-    `present`: in the order of loading. `told` hears each table that was loaded and compared.
+    `present`: in the order of loading. `on_loaded` gets each table that was loaded and compared.
     """
     differing = []
     for table in present:
@@ -275,7 +275,7 @@ async def copy_in(
         if (found := await content(conn, table)) != wanted:
             differing.append(f"{table.schema}.{table.name}: {found.rows} rows, {wanted.rows} in the backup")
         await conn.execute(f"ALTER TABLE {table.quoted} ENABLE TRIGGER USER")
-        told(f"{table.schema}.{table.name}")
+        on_loaded(f"{table.schema}.{table.name}")
     for schema, facts in manifest.schemas.items():
         for name, state in facts.sequences.items():
             await conn.execute(

@@ -94,7 +94,7 @@ class Reader:
         return found
 
 
-def publish(cluster: Cluster, file: Path, told: Callable[[], None]) -> int:
+def publish(cluster: Cluster, file: Path, on_done: Callable[[], None]) -> int:
     """Send a tail's records to their partitions in their order, and wait for every acknowledgement; how many.
 
     Raises:
@@ -108,7 +108,7 @@ def publish(cluster: Cluster, file: Path, told: Callable[[], None]) -> int:
     def heard(error: KafkaError | None, _message: Any) -> None:
         if error is not None:
             failed.append(error)
-        told()
+        on_done()
 
     with file.open("rb") as lines:
         for line in lines:

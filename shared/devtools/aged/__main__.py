@@ -21,7 +21,7 @@ from rich.progress import Progress
 from shared.cli.client import Client, CliError, find_suite
 from shared.cli.reports import city_zone
 from shared.devtools.aged.ground import prepare
-from shared.devtools.aged.load import Occupied, Size, Told, load
+from shared.devtools.aged.load import Occupied, OnProgress, Size, load
 from shared.devtools.infra.errors import InfraError
 from shared.devtools.up import STATE
 from shared.kit import clock
@@ -41,11 +41,14 @@ def main() -> int:
     try:
         with Progress(console=console) as progress:
             bar = progress.add_task(f"{options.reports:,} 条上报 / reports", total=None)
-            told: Told = lambda done, all_: progress.update(bar, completed=done, total=all_)  # noqa: E731 one line
+
+            def on_progress(done: int, all_: int) -> None:
+                progress.update(bar, completed=done, total=all_)
+
             if options.keep is not None:
-                prepare(options.keep, options.reports, told)
+                prepare(options.keep, options.reports, on_progress)
             else:
-                _load_running(options.reports, told)
+                _load_running(options.reports, on_progress)
     except (Occupied, InfraError) as error:
         console.print(f"[red]{error}[/red]")
         return 1
@@ -56,13 +59,13 @@ def main() -> int:
     return 0
 
 
-def _load_running(reports: int, told: Told) -> None:
+def _load_running(reports: int, on_progress: OnProgress) -> None:
     suite = find_suite()
     facts = suite.facts
     url = other_database(facts["postgres_admin_url"], facts["postgres_database"])
     sealing_key = json.loads((STATE / "secrets.json").read_text())["sealing_key"]
     zone = city_zone(Client(suite.url, suite.token))
-    asyncio.run(load(url, sealing_key, Size(reports, clock.now()), told, zone=zone))
+    asyncio.run(load(url, sealing_key, Size(reports, clock.now()), on_progress, zone=zone))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 
 from shared.cli.whole_files import whole_text
-from shared.devtools.aged.load import Size, Told, load
+from shared.devtools.aged.load import OnProgress, Size, load
 from shared.devtools.infra.errors import InfraError
 from shared.devtools.infra.postgres import start_postgres
 from shared.devtools.infra.suite import Infra, start_infra
@@ -53,7 +53,7 @@ class Ground:
         return cls(**json.loads(file.read_text())) if file.exists() else None
 
 
-def prepare(folder: Path, reports: int, told: Told = lambda _done, _all: None) -> Ground:
+def prepare(folder: Path, reports: int, on_progress: OnProgress = lambda _done, _all: None) -> Ground:
     """Load a city into the folder, unless it is there already. Takes some 5 kB of disk a report.
 
     Raises:
@@ -72,7 +72,7 @@ def prepare(folder: Path, reports: int, told: Told = lambda _done, _all: None) -
     with contextlib.closing(Guard()) as guard:
         postgres = start_postgres(guard, folder, LOADING)
         infra = Infra(postgres_admin_url=postgres.admin_url, postgres=postgres)
-        _load(installation(infra, folder), reports, until, told)
+        _load(installation(infra, folder), reports, until, on_progress)
         postgres.stop()
     # fsync was off: what the system still holds in memory must be on disk before anybody trusts the folder
     os.sync()
@@ -108,18 +108,18 @@ def environment_zone() -> ZoneInfo:
     return ZoneInfo(os.environ.get("BEEGRID_CITY_TIMEZONE") or KitSettings.model_fields["city_timezone"].default)
 
 
-def _load(made: Installation, reports: int, until: datetime, told: Told) -> None:
+def _load(made: Installation, reports: int, until: datetime, on_progress: OnProgress) -> None:
     admin = made.infra.postgres_admin_url
     drop_database(admin, made.name, list(made.services), made.role_prefix)
     provision_postgres(admin, made.name, list(made.services), made.secrets.postgres, role_prefix=made.role_prefix)
     for service in made.services:
         made.migrate(service)
     url = other_database(admin, made.name)
-    run_blocking(_fill(url, made.secrets.sealing_key, Size(reports, until), told))
+    run_blocking(_fill(url, made.secrets.sealing_key, Size(reports, until), on_progress))
 
 
-async def _fill(url: str, sealing_key: str, size: Size, told: Told) -> None:
-    await load(url, sealing_key, size, told, zone=environment_zone(), alone=True)
+async def _fill(url: str, sealing_key: str, size: Size, on_progress: OnProgress) -> None:
+    await load(url, sealing_key, size, on_progress, zone=environment_zone(), alone=True)
     conn = await asyncpg.connect(url, command_timeout=None)
     try:
         await conn.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")

@@ -56,7 +56,7 @@ LONGEST = (
     "points.holds",
 )  # fmt: skip
 
-Told = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 
 
 class Occupied(RuntimeError):
@@ -85,33 +85,33 @@ class Size:
 class Progress:
     """What is done of all there is to do, a unit being a statement for a chunk."""
 
-    told: Told
+    on_progress: OnProgress
     all: int = 1
     done: int = 0
 
     def step(self) -> None:
         """One more is done."""
         self.done += 1
-        self.told(self.done, self.all)
+        self.on_progress(self.done, self.all)
 
 
 async def load(
     database_url: str,
     sealing_key: str,
     size: Size,
-    told: Told = lambda _done, _all: None,
+    on_progress: OnProgress = lambda _done, _all: None,
     *,
     zone: ZoneInfo,
     alone: bool = False,
     workers: int | None = None,
 ) -> None:
-    """Fill the schemas as the server's administrator; `told` hears steps done of all.
+    """Fill the schemas as the server's administrator; `on_progress` gets steps done of all.
 
     Args:
         database_url: the suite's database, with the superuser's name and password.
         sealing_key: of the suite, in base64.
         size: how much.
-        told: hears of progress.
+        on_progress: is called with steps done, of all.
         zone: the city's, as the suite has it: by its days the ledger reckons.
         alone: nothing else writes these tables meanwhile, so indexes may be set aside and be built at the end:
             several times as quick. An error leaves the database unusable.
@@ -129,7 +129,7 @@ async def load(
             if await conn.fetchval("SELECT EXISTS (SELECT FROM riders.companies WHERE code = $1)", COMPANIES[0]):
                 raise Occupied("an aged city is loaded already")
             await conn.execute("DROP SCHEMA IF EXISTS aged CASCADE; CREATE SCHEMA aged")
-        await _write(pool, sealing_key, size, Progress(told), alone, count)
+        await _write(pool, sealing_key, size, Progress(on_progress), alone, count)
         async with pool.acquire() as conn:
             await conn.execute("DROP SCHEMA aged CASCADE")
 

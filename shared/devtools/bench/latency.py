@@ -41,7 +41,7 @@ async def paced(side: Side, share: float, per_second: float, rider_ids: Sequence
     """Offer a report of each rider at a steady rate; riders must be new, each has one message afterwards."""
     rows = reports(rider_ids, seed=side.total + 1)
     sent = await commit_paced(side.intake, rows, per_second, rider_ids)
-    await side.until_told(side.total + len(rows))
+    await side.until_notified(side.total + len(rows))
     settled = [one for one in sent if one.at_s >= sent[0].at_s + settle_s]
     return of_commits(share, per_second, settled, await commits(side, settled))
 

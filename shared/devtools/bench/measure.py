@@ -264,7 +264,7 @@ async def _posted(
     await intake_knows(bench.installation, people)
     ready = requests(url, secret, people, seed=bench.total + 1)
     posted = await post(ready)
-    await bench.until_told(bench.total + len(people))
+    await bench.until_notified(bench.total + len(people))
     at_s = await commits_of(bench, [Sent(one.rider_id, one.rider_id, one.at_s) for one in posted], WAY[-1:])
     return posted, at_s[WAY[-1]]
 

@@ -33,14 +33,14 @@ MAP_KNOWN_S = 2.5
 
 # as it is kept: counting costs the server what is measured here
 SQL_COUNT_MESSAGES = "SELECT coalesce(sum(n), 0)::bigint FROM notifications.counters WHERE what = 'messages'"
-SQL_LAST_TOLD = """
+SQL_LAST_NOTIFIED = """
 SELECT extract(epoch FROM max(pg_xact_commit_timestamp(xmin)))::float8
 FROM notifications.messages WHERE created_at > now() - interval '1 hour'
 """
 SQL_COUNTS = """
 SELECT (SELECT count(*) FROM routing.routes) AS routed, (SELECT count(*) FROM cases.case_reports) AS in_cases,
        (SELECT count(*) FROM points.holds WHERE source = 'report') AS held,
-       (SELECT count(*) FROM notifications.messages) AS told,
+       (SELECT count(*) FROM notifications.messages) AS notified,
        (SELECT count(*) FROM points.entries) AS entries
 """
 SQL_LEDGER = """
@@ -77,18 +77,18 @@ class Side:
         if dead := [process for process in self.processes.values() if process.died]:
             raise InfraError("\n".join(process.obituary() for process in dead))
 
-    async def until_told(self, count: int) -> None:
+    async def until_notified(self, count: int) -> None:
         """Wait until that many messages are committed, with a progress bar."""
         deadline_s = clock.monotonic_s() + SETTLE_S
         start = self.total
         with Progress(console=self.console, transient=True) as progress:
             bar = progress.add_task("五跳 / five hops", total=count - start)
-            while (told := await self.admin.fetchval(SQL_COUNT_MESSAGES) - self.there_before) < count:
-                progress.update(bar, completed=told - start)
+            while (notified := await self.admin.fetchval(SQL_COUNT_MESSAGES) - self.there_before) < count:
+                progress.update(bar, completed=notified - start)
                 self.check()
                 if clock.monotonic_s() > deadline_s:
                     counts = dict(await self.admin.fetchrow(SQL_COUNTS) or {})
-                    raise SystemExit(f"only {told} of {count} events arrived within {SETTLE_S:.0f} s: {counts}")
+                    raise SystemExit(f"only {notified} of {count} events arrived within {SETTLE_S:.0f} s: {counts}")
                 await asyncio.sleep(LOOK_S)
         self.total = count
 
@@ -97,9 +97,9 @@ class Side:
         rows = reports(rider_ids, seed=self.total + 1)
         before = self._cpu_s()
         began_s = await commit_at_once(self.intake, rows)
-        await self.until_told(self.total + len(rows))
+        await self.until_notified(self.total + len(rows))
         spent = {name: (s - before[name]) / len(rows) * 1e6 for name, s in self._cpu_s().items()}
-        last = await self.admin.fetchval(SQL_LAST_TOLD)
+        last = await self.admin.fetchval(SQL_LAST_NOTIFIED)
         return len(rows) / (last - began_s), spent
 
     def _cpu_s(self) -> dict[str, float]:
@@ -123,7 +123,7 @@ class Side:
         for service in HOPS:
             leftovers[f"{service}.outbox"] = await self.admin.fetchval(f"SELECT count(*) FROM {service}.outbox")  # noqa: S608 own names
             leftovers[f"{service}.dead"] = await self.admin.fetchval(f"SELECT count(*) FROM {service}.dead_letters")  # noqa: S608 own names
-        equal = all(counts.get(name) == self.total for name in ("routed", "in_cases", "told"))
+        equal = all(counts.get(name) == self.total for name in ("routed", "in_cases", "notified"))
         ledger = await self.ledger()
         counts |= {"accepted": self.total, **leftovers, **ledger}
         return {"reconciled": equal and not any(ledger.values()) and not any(leftovers.values()), "counts": counts}

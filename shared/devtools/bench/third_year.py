@@ -52,7 +52,7 @@ SQL_COUNTED = """
 SELECT (SELECT sum(n) FROM routing.counters WHERE what = 'outcome')::bigint AS routed,
        (SELECT sum(n) FROM cases.counters WHERE what = 'reports')::bigint AS in_cases,
        (SELECT sum(n) FROM points.counters WHERE what = 'holds report')::bigint AS held,
-       (SELECT sum(n) FROM notifications.counters WHERE what = 'messages')::bigint AS told,
+       (SELECT sum(n) FROM notifications.counters WHERE what = 'messages')::bigint AS notified,
        (SELECT count(*) FROM routing.dead_letters WHERE status IN ('dead', 'parked', 'rejected'))
            + (SELECT count(*) FROM cases.dead_letters WHERE status IN ('dead', 'parked', 'rejected'))
            + (SELECT count(*) FROM points.dead_letters WHERE status IN ('dead', 'parked', 'rejected'))
@@ -228,7 +228,7 @@ class _Turns:
                     suite.add(other)
                 side.asked, side.rush = await ask(suite, bench.admin, suite.operator_token())
             await bench.close()
-            came = [after[what] - (before[what] or 0) for what in ("routed", "in_cases", "held", "told")]
+            came = [after[what] - (before[what] or 0) for what in ("routed", "in_cases", "held", "notified")]
             return after["dead"] == 0 and set(came) == {bench.total}
         finally:
             await asyncio.to_thread(suite.stop)

@@ -29,11 +29,11 @@ def measure(postgres: Postgres, seconds: int) -> Yardstick:
     _run(postgres, [str(postgres.bin_folder / "psql"), "-qc", f"CREATE DATABASE {DATABASE}", "postgres"], may_fail=True)
     if "pgbench_accounts" not in _run(postgres, [str(postgres.bin_folder / "psql"), "-Atc", r"\dt", DATABASE]):
         _run(postgres, [pgbench, "-i", "-q", "-s", str(SCALE), DATABASE])
-    told = _run(postgres, [pgbench, "-n", "-c", str(CLIENTS), "-j", "2", "-T", str(seconds), DATABASE])
-    tps = re.search(r"tps = ([0-9.]+)", told)
-    latency = re.search(r"latency average = ([0-9.]+) ms", told)
+    output = _run(postgres, [pgbench, "-n", "-c", str(CLIENTS), "-j", "2", "-T", str(seconds), DATABASE])
+    tps = re.search(r"tps = ([0-9.]+)", output)
+    latency = re.search(r"latency average = ([0-9.]+) ms", output)
     if tps is None or latency is None:
-        raise RuntimeError(f"pgbench said nothing usable: {told[-500:]}")
+        raise RuntimeError(f"pgbench said nothing usable: {output[-500:]}")
     return Yardstick(float(tps[1]), float(latency[1]))
 
 

@@ -20,7 +20,7 @@ HEALTHY_S = 240
 STOP_S = 60
 JOB_S = 900
 JOBS = ("identity", "setup")
-Told = Callable[[str], None]
+Say = Callable[[str], None]
 
 
 def wanted(service: str) -> tuple[str, str]:
@@ -36,7 +36,7 @@ def present(container: str) -> tuple[str, str]:
     return facts["Image"], facts["Config"]["Labels"].get("com.docker.compose.config-hash", "")
 
 
-def replace(service: str, told: Told, *, force: bool = False) -> bool:
+def replace(service: str, say: Say, *, force: bool = False) -> bool:
     """Give a service new containers, as many as it has; False where all are as they should be.
 
     Raises:
@@ -62,7 +62,7 @@ def replace(service: str, told: Told, *, force: bool = False) -> bool:
     for one in old:
         docker("stop", "--time", str(STOP_S), one, timeout_s=STOP_S + 30)
         docker("rm", one)
-    told(f"{service}: {many} replaced")
+    say(f"{service}: {many} replaced")
     return True
 
 
@@ -94,7 +94,7 @@ def _until_healthy(fresh: list[str]) -> None:
         time.sleep(1)
 
 
-def upgrade(told: Told, *, build: bool) -> None:
+def upgrade(say: Say, *, build: bool) -> None:
     """All of it.
 
     Raises:
@@ -103,14 +103,14 @@ def upgrade(told: Told, *, build: bool) -> None:
     if build:
         compose("build", timeout_s=3_600)
     for name in JOBS:
-        told(f"{name}: {do(name)}")
+        say(f"{name}: {do(name)}")
     for service in service_names():
-        if not replace(service, told):
-            told(f"{service}: as it should be")
+        if not replace(service, say):
+            say(f"{service}: as it should be")
     # what else has changed: servers and the front door, which are away for as long as their own start takes
     many = [word for name in service_names() for word in ("--scale", f"{name}={max(1, len(containers(name)))}")]
     compose("up", "--detach", "--no-build", *many, timeout_s=1_200)
-    told("all else: as docker-compose.yml has it")
+    say("all else: as docker-compose.yml has it")
 
 
 def main() -> int:

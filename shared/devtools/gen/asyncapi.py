@@ -99,14 +99,14 @@ def _key_schema(topic: AnyTopic) -> dict[str, Any]:
 def _topic_binding(topic: AnyTopic, address: str, *, dead: bool) -> dict[str, Any]:
     # what provisioning creates, so that this document can't promise anything else
     spec = next(spec for spec in topic_specs(("{company}",)) if spec.name == topic.name)
-    told: dict[str, Any] = {
+    config: dict[str, Any] = {
         "cleanup.policy": ["delete" if dead else spec.cleanup_policy],
         "retention.ms": spec.dlq_retention_ms if dead else spec.retention_ms,
         "max.message.bytes": spec.max_message_bytes,
     }
     if spec.compaction is not None and not dead:
-        told["delete.retention.ms"] = spec.compaction.tombstones_ms
-    return _kafka(topic=address, partitions=1 if dead else spec.partitions, topicConfiguration=told)
+        config["delete.retention.ms"] = spec.compaction.tombstones_ms
+    return _kafka(topic=address, partitions=1 if dead else spec.partitions, topicConfiguration=config)
 
 
 def _kept(topic: AnyTopic) -> str:
@@ -246,7 +246,7 @@ def _operation(topic: AnyTopic, party: str, action: str, *, dead: bool = False) 
 
 
 DEAD_LETTER_SUMMARY = {
-    "send": "{party} tells about records of {topic} that it could not use.",
+    "send": "{party} publishes the records of {topic} that it could not use.",
     "receive": "{party} learns which of its records of {topic} could not be used, and why.",
 }
 

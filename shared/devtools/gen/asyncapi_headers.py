@@ -71,7 +71,7 @@ DEAD_LETTER_HEADERS = _headers(
             enum=["left_out", "counted", "erased"],
         ),
         "dlq-records": _number(
-            "only of counted ones: how many records this tells of, from dlq-offset to dlq-last-offset"
+            "only of counted ones: how many records this stands for, from dlq-offset to dlq-last-offset"
         ),
         "dlq-last-offset": _number(
             "only of counted ones: the last offset. Others that lie between may have taken effect"
@@ -93,7 +93,7 @@ DEAD_LETTER_WORDS = (
     "死信 / A record that a service could not use: the value byte for byte, its original headers (one without a value "
     "is left out), the key, and the `dlq-*` headers with the reason, all UTF-8 text. The value can be anything, also "
     "not JSON. The service's database keeps the record until an operator replays or discards it "
-    "(`/ops/<service>/dead-letters`), whole while its topic has not too many; this topic only tells others about it."
+    "(`/ops/<service>/dead-letters`), whole while its topic has not too many; this topic only lets others know."
 )
 
 SUBMISSION_HEADERS = _headers(
@@ -118,8 +118,8 @@ SUBMISSION_HEADERS = _headers(
 
 SUBMISSION_WORDS = (
     "A company's record needs no header. CloudEvents are welcome in binary mode (headers) and in structured mode "
-    "(content-type); attributes that are not listed are ignored. Which company speaks is "
-    "told by the topic's name alone, which only that company's user may write. Batches may be packed with gzip, "
+    "(content-type); attributes that are not listed are ignored. Which company speaks "
+    "follows from the topic's name alone, which only that company's user may write. Batches may be packed with gzip, "
     "snappy, lz4 or zstd: from up to 32 MiB, to no less than a hundredth. One that can't be unpacked is one dead "
     "letter for all its records."
 )

@@ -113,7 +113,7 @@ def _city() -> Dashboard:
                 graph("结案到入账 / closing to posting", "s",
                       *times("beegrid_points_time_to_posted_seconds"), limit=10),
                 graph("兑换 / redemptions", "ops", rates("beegrid_rewards_redemptions_total", "state", window="15m")),
-                graph("受理到通知 / acceptance to told", "s",
+                graph("受理到通知 / acceptance to notification", "s",
                       *times("beegrid_notifications_time_to_notified_seconds"), limit=10),
                 graph("消息 / messages", "ops",
                       rates("beegrid_notifications_messages_total", "template", window="15m")),
@@ -152,7 +152,7 @@ def _topic_panels(topic: Topic[Any], at: str) -> Sequence[AnyPanel]:
     of = f'{at},topic="{topic.name}"'
     lag = f"max by (partition) (beegrid_consumer_lag_records{{{of}}})", "{{partition}}"
     if topic.is_family:
-        # a partition's lag is told of the real topic, of which a family has one for each company
+        # a partition's lag is measured by the real topic, of which a family has one for each company
         real = topic.name.replace("{company}", "[^.]+")
         lag = (
             f'max by (topic, partition) (beegrid_consumer_lag_records{{{at},topic=~"{real}"}})',

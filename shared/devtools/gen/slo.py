@@ -79,9 +79,9 @@ _NOTIFIED = "beegrid_notifications_time_to_notified_seconds"
 _POINTS = "beegrid_points_time_to_posted_seconds"
 
 
-def _timed(name: str, alert: str, metric: str, limit: str, told: tuple[str, str], http: bool = False) -> Slo:
+def _timed(name: str, alert: str, metric: str, limit: str, titles: tuple[str, str], http: bool = False) -> Slo:
     bad, good = _histogram_series(metric, _POSTED if http else 'instance="i"', limit)
-    return Slo(name, alert, 0.99, *told, _slow_share(metric, _REPORTS if http else "", limit), bad, good)
+    return Slo(name, alert, 0.99, *titles, _slow_share(metric, _REPORTS if http else "", limit), bad, good)
 
 
 SLOS = (
@@ -97,7 +97,8 @@ SLOS = (
     _timed("time-to-routed", "TimeToRoutedBurn", _ROUTED, "5.0",
            ("99% 的上报在受理后 5 秒内分派到网格", "99 % of reports are routed within 5 s of their acceptance")),
     _timed("time-to-notified", "TimeToNotifiedBurn", _NOTIFIED, "10.0",
-           ("99% 的骑手在受理后 10 秒内收到消息", "99 % of riders are told within 10 s of their report's acceptance")),
+           ("99% 的骑手在受理后 10 秒内收到消息",
+            "99 % of riders are notified within 10 s of their report's acceptance")),
     _timed("points-posted", "PointsPostedBurn", _POINTS, "10.0",
            ("99% 的积分在结案后 10 秒内入账", "99 % of points are posted within 10 s of the closing of the case")),
 )  # fmt: skip

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from shared.devtools.house.source import Source, dotted, imported, sources
+from shared.devtools.house.source import Source, dotted, functions, imported, sources
 
 FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 70
@@ -41,7 +41,7 @@ UNEXPLAINED = re.compile(r"#\s*(?:type:\s*ignore(?:\[[\w, -]+\])?|noqa(?::\s*[A-
 
 def city_zone(root: Path) -> Iterator[str]:
     """Only the setting names a time zone: a day, a quiet hour or a time on a page that ends elsewhere is wrong."""
-    for source in sources(root, "services", "shared"):
+    for source in sources(root, "services", "shared", words="timezone|ZoneInfo"):
         if source.name in ZONE_FILES or source.name.startswith("shared/devtools/"):
             continue
         for call in source.calls:
@@ -58,7 +58,7 @@ def city_zone(root: Path) -> Iterator[str]:
 def database_clock(root: Path) -> Iterator[str]:
     """A service decides by the database's clock (`work.now`, `database_now`, SQL's `now()`), and says beside each other
     look at a clock what for: a replica whose own is wrong must end, refuse, delete or settle nothing."""
-    for source in sources(root, "services", "shared/kit", "shared/known"):
+    for source in sources(root, "services", "shared/kit", "shared/known", words="clock|Work"):
         for node in ast.walk(source.tree):
             if isinstance(node, ast.Call) and source.full(node.func) == UNIT and source.name != UNIT_FILE:
                 yield source.at(node.lineno, "a unit of work by the process's clock; take begin(conn)")
@@ -107,7 +107,7 @@ def sql_place(root: Path) -> Iterator[str]:
 def parameters(root: Path) -> Iterator[str]:
     """No SQL is written that counts past $9: a value given one place too early is the wrong value and an error to
     nobody. What has more comes from a dataclass (shared/kit/postgres/rows.py), whose text isn't in the source."""
-    for source in sources(root, "services", "shared/kit"):
+    for source in sources(root, "services", "shared/kit", words=COUNTED.pattern):
         for text in source.texts:
             if found := COUNTED.search(str(text.value)):
                 words = f"counts to {found.group()}: let unnest of shared.kit.postgres.rows write them"
@@ -120,11 +120,10 @@ def sizes(root: Path) -> Iterator[str]:
         lines = source.text.count("\n")
         if lines > FILE_LINES_MAX:
             yield source.at(1, f"{lines} lines, more than {FILE_LINES_MAX}: split it by noun")
-        for node in ast.walk(source.tree):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                length = (node.end_lineno or node.lineno) - node.lineno + 1
-                if length > FUNCTION_LINES_MAX:
-                    yield source.at(node.lineno, f"{node.name} has {length} lines, more than {FUNCTION_LINES_MAX}")
+        for node in functions(source.tree) if lines > FUNCTION_LINES_MAX else ():
+            length = (node.end_lineno or node.lineno) - node.lineno + 1
+            if length > FUNCTION_LINES_MAX:
+                yield source.at(node.lineno, f"{node.name} has {length} lines, more than {FUNCTION_LINES_MAX}")
 
 
 def domain_pure(root: Path) -> Iterator[str]:
@@ -157,7 +156,7 @@ def contracts_light(root: Path) -> Iterator[str]:
 
 def problems_place(root: Path) -> Iterator[str]:
     """Problems are declared in problems.py alone, and nothing refuses by a bare HTTP status: then all can be listed."""
-    for source in sources(root, "services", "shared/kit", "shared/known"):
+    for source in sources(root, "services", "shared/kit", "shared/known", words="Problem|Refusal|HTTPException"):
         for line, name in imported(source.tree):
             if name in BARE_REFUSALS and source.name.startswith("services/"):
                 yield source.at(line, f"{name}: refuse with a problem of problems.py")
@@ -168,7 +167,7 @@ def problems_place(root: Path) -> Iterator[str]:
 
 def suppressed(root: Path) -> Iterator[str]:
     """`suppress(Exception)` says beside itself why it may swallow everything; `except` is ruff's to look at."""
-    for source in sources(root, "services", "shared"):
+    for source in sources(root, "services", "shared", words="suppress"):
         for call in source.calls:
             broad = dotted(call.func).endswith("suppress") and any(dotted(kind) in BROAD for kind in call.args)
             if broad and call.lineno not in source.comments:
@@ -177,7 +176,7 @@ def suppressed(root: Path) -> Iterator[str]:
 
 def reasons(root: Path) -> Iterator[str]:
     """`noqa` and `type: ignore` carry their reason."""
-    for source in sources(root):
+    for source in sources(root, words=UNEXPLAINED.pattern):
         for line, comment in source.comments.items():
             if (found := UNEXPLAINED.search(comment)) and not comment[found.end() :].strip("# "):
                 yield source.at(line, "an exemption without a reason beside it")

@@ -70,6 +70,6 @@ def short_pages(root: Path) -> Iterator[str]:
         if not re.match(r"^\d{4}-[a-z0-9-]+\.md$", path.name):
             yield f"{path.relative_to(root).as_posix()}: not named NNNN-words.md"
         if "## Alternatives" not in path.read_text(encoding="utf-8"):
-            yield f"{path.relative_to(root).as_posix()}: tells no alternatives"
+            yield f"{path.relative_to(root).as_posix()}: names no alternatives"
     if (root / "Makefile").exists():
         yield from _longer(root, root / "Makefile", MAKEFILE_LINES_MAX)

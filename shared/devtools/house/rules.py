@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from shared.devtools.house import about_rules, code_rules, place_rules, screen_rules, wiring_rules
+from shared.devtools.house import about_rules, code_rules, place_rules, screen_rules, wiring_rules, word_rules
 
 RULES: dict[str, Callable[[Path], Iterator[str]]] = {
     "database_clock": code_rules.database_clock,
@@ -16,6 +16,7 @@ RULES: dict[str, Callable[[Path], Iterator[str]]] = {
     "problems_place": code_rules.problems_place,
     "suppressed": code_rules.suppressed,
     "reasons": code_rules.reasons,
+    "plain_names": word_rules.plain_names,
     "wiring": wiring_rules.wiring,
     "one_connection": wiring_rules.one_connection,
     "pooled": wiring_rules.pooled,

@@ -101,8 +101,8 @@ class Forking(ManagedProcess):
             return None
         whole = {**os.environ, **spec.env}
         here = {**os.environ, **self.spec.env}
-        told = {name for name in whole if name.startswith(AT_LOADING) and whole[name] != here.get(name)}
-        return None if told else argv[2]
+        differing = {name for name in whole if name.startswith(AT_LOADING) and whole[name] != here.get(name)}
+        return None if differing else argv[2]
 
     def fork(self, spec: ServerSpec, module: str) -> Child:
         """Fork a child that becomes this module. Raises InfraError when the fork server has died or doesn't answer."""

@@ -115,7 +115,7 @@ def start_kafka(
     """Starts Kafka and returns when it answers the admin user (2–4 s; the first time ever 20–60 s for the jars).
 
     Without `state` the log vanishes with the run; with `state` log, ports and password stay. `proxy_port`: of a proxy
-    on this machine; clients that come through it are told its address, and so never leave it. `brief`: whether it lives
+    on this machine; clients that come through it get its address, and so never leave it. `brief`: whether it lives
     for minutes only (None: where it keeps no state), and so compiles quickly once. `chain`: PEM of a key and its
     certificate, for one more listener with TLS, which reads it at each start. Raises InfraError.
     """

@@ -135,9 +135,9 @@ def trusting(parts: dict[str, Yaml], networks: dict[str, Yaml]) -> Iterator[str]
     """Services believe the front door's own address, which no other container can get, and nobody else's."""
     own = {name: of.get("ipv4_address") for name, of in (parts[FRONT_DOOR].get("networks") or {}).items() if of}
     for name, part in parts.items():
-        told = (part.get("environment") or {}).get("BEEGRID_TRUSTED_PROXIES")
-        if told is not None and told not in own.values():
-            yield f"compose: {name} believes {told}, and the front door is {', '.join(map(str, own.values()))}"
+        believed = (part.get("environment") or {}).get("BEEGRID_TRUSTED_PROXIES")
+        if believed is not None and believed not in own.values():
+            yield f"compose: {name} believes {believed}, and the front door is {', '.join(map(str, own.values()))}"
     for name, address in own.items():
         others = [ip_network(pool["ip_range"]) for pool in networks[name]["ipam"]["config"] if "ip_range" in pool]
         if not others or any(ip_address(address) in one for one in others):

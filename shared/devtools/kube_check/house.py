@@ -93,7 +93,7 @@ def scaled(objects: Sequence[Yaml]) -> Iterator[str]:
         pods_max += spec["maxReplicaCount"] + 1  # one more while rolling
         by_lag = [trigger["metadata"] for trigger in spec["triggers"] if trigger["type"] == "kafka"]
         if by_lag and not spec.get("fallback", {}).get("replicas"):
-            yield f"{name_of(one)}: needs a fallback for when Kafka doesn't tell the lag"
+            yield f"{name_of(one)}: needs a fallback for when Kafka doesn't show the lag"
         for trigger in by_lag:
             about = trigger.get("topic", "")
             limit = partitions.get(about)
@@ -152,8 +152,8 @@ def backed_up(objects: Sequence[Yaml]) -> Iterator[str]:
         if stores and not archivers:
             yield f"{name_of(one)}: an ObjectStore, and no plugin that archives WAL into it"
         for backup in of_kind(objects, "ScheduledBackup"):
-            told = backup["spec"].get("pluginConfiguration", {}).get("name")
-            if backup["spec"].get("method") != "plugin" or told not in {each["name"] for each in archivers}:
+            plugin = backup["spec"].get("pluginConfiguration", {}).get("name")
+            if backup["spec"].get("method") != "plugin" or plugin not in {each["name"] for each in archivers}:
                 yield f"{name_of(backup)}: its method must be the plugin that archives WAL"
 
 

@@ -54,25 +54,25 @@ def triggers(objects: Sequence[Yaml]) -> Iterator[str]:
         found = set()
         for trigger in one["spec"]["triggers"]:
             if trigger["type"] == "kafka":
-                told = trigger["metadata"]
-                found.add((told["consumerGroup"], told.get("topic", "")))
-                yield from (f"{name_of(one)}: {fault}" for fault in _faults(told, there))
+                metadata = trigger["metadata"]
+                found.add((metadata["consumerGroup"], metadata.get("topic", "")))
+                yield from (f"{name_of(one)}: {fault}" for fault in _faults(metadata, there))
         for group, topic in sorted(found - wanted):
             yield f"{name_of(one)}: {service} has no group {group} on {topic or 'a family'}"
         for group, topic in sorted(wanted - found):
             yield f"{name_of(one)}: no trigger for {group} on {topic}"
 
 
-def _faults(told: Yaml, there: set[str]) -> Iterator[str]:
-    if told["bootstrapServers"] not in there:
-        yield f"bootstrapServers {told['bootstrapServers']} must be one of {sorted(there)}"
-    if not told.get("topic"):
+def _faults(trigger: Yaml, there: set[str]) -> Iterator[str]:
+    if trigger["bootstrapServers"] not in there:
+        yield f"bootstrapServers {trigger['bootstrapServers']} must be one of {sorted(there)}"
+    if not trigger.get("topic"):
         yield "a trigger without topic counts all topics while its group has committed nothing"
-    if told.get("scaleToZeroOnInvalidOffset") != "true":
-        yield f"{told.get('topic')}: while its group has committed nothing, all that was ever written counts"
-    stated = re.fullmatch(r"(\d+)\.(\d+)\.\d+", told.get("version", "1.0.0"))
+    if trigger.get("scaleToZeroOnInvalidOffset") != "true":
+        yield f"{trigger.get('topic')}: while its group has committed nothing, all that was ever written counts"
+    stated = re.fullmatch(r"(\d+)\.(\d+)\.\d+", trigger.get("version", "1.0.0"))
     if stated is None or tuple(map(int, stated.groups())) < OLDEST_PROTOCOL:
-        yield f"{told.get('topic')}: version must be stated, 2.1.0 or newer: Kafka 4 speaks nothing older"
+        yield f"{trigger.get('topic')}: version must be stated, 2.1.0 or newer: Kafka 4 speaks nothing older"
 
 
 def family(topic: AnyTopic) -> re.Pattern[str]:
@@ -101,9 +101,9 @@ def bootstrap(objects: Sequence[Yaml]) -> Iterator[str]:
             for p in one["spec"]["ports"]
         }
     for one in of_kind(objects, "ConfigMap"):
-        told = one.get("data", {}).get("BEEGRID_KAFKA_BOOTSTRAP")
-        if told is not None and told not in there:
-            yield f"{name_of(one)}: BEEGRID_KAFKA_BOOTSTRAP {told} must be one of {sorted(there)}"
+        address = one.get("data", {}).get("BEEGRID_KAFKA_BOOTSTRAP")
+        if address is not None and address not in there:
+            yield f"{name_of(one)}: BEEGRID_KAFKA_BOOTSTRAP {address} must be one of {sorted(there)}"
 
 
 def scraped(objects: Sequence[Yaml]) -> Iterator[str]:

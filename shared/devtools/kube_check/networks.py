@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from shared.devtools.kube import network, outside, plan, small
 from shared.devtools.kube.outside import Networks, Reach
 from shared.devtools.kube_check.render import Yaml, by_operators, is_service, labels_of, name_of, of_kind, pods
-from shared.devtools.kube_check.variables import NOT_TOLD, values_of
+from shared.devtools.kube_check.variables import KNOWN_THERE_ONLY, values_of
 from shared.provision.services import service_names
 
 DEFAULT_PORTS = {"https": 443, "http": 80, "postgresql": 5432, "redis": 6379, "rediss": 6379}
@@ -158,7 +158,7 @@ def senders(objects: Sequence[Yaml], named: Networks, root: Path) -> Iterator[st
                 yield f"{name_of(workload)}: {variable} is set, and {outside.FILE} opens no way for it"
             elif variable in wanted and entries.get(variable) != wanted[variable]:
                 said = values.get(variable, "nothing")
-                said = "another Secret" if said == NOT_TOLD else said
+                said = "another Secret" if said == KNOWN_THERE_ONLY else said
                 yield f"{name_of(workload)}: {variable} says {said}, {outside.FILE} otherwise"
         if not named.webhooks.ports and not named.outbound_proxy:
             yield f"{name_of(workload)}: webhooks have no way: name ports or a proxy in {outside.FILE}"

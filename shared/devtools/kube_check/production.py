@@ -57,6 +57,6 @@ def overwriting(objects: Sequence[Yaml]) -> Iterator[str]:
             continue
         read = (sources[0]["barmanObjectName"], sources[0].get("serverName", source))
         for each in spec.get("plugins", ()):
-            told = each.get("parameters", {})
-            if (told.get("barmanObjectName"), told.get("serverName", name)) == read:
+            parameters = each.get("parameters", {})
+            if (parameters.get("barmanObjectName"), parameters.get("serverName", name)) == read:
                 yield f"{name_of(one)}: writes WAL to {'/'.join(read)}, from where it was recovered"

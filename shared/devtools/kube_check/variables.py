@@ -33,7 +33,7 @@ TOOLS = {
     f"{PREFIX}POSTGRES_ADMIN_URL",
     *S3,
 }
-NOT_TOLD = "\0 known to the cluster only"
+KNOWN_THERE_ONLY = "\0 known to the cluster only"
 
 
 def reader_of(command: Sequence[str]) -> type[BaseSettings] | None:
@@ -46,7 +46,7 @@ def reader_of(command: Sequence[str]) -> type[BaseSettings] | None:
 
 
 def check_container(who: str, command: Sequence[str], values: Mapping[str, str]) -> Iterator[str]:
-    """Findings of one container; values that come from a Secret are NOT_TOLD."""
+    """Findings of one container; values that come from a Secret are KNOWN_THERE_ONLY."""
     owner = reader_of(command)
     referred = {name for value in values.values() for name in REFERENCE.findall(value)}
     if owner is None:
@@ -68,7 +68,7 @@ def check_container(who: str, command: Sequence[str], values: Mapping[str, str])
     given = {
         fields[name]: _plain(owner, fields[name], value)
         for name, value in values.items()
-        if name in fields and value != NOT_TOLD
+        if name in fields and value != KNOWN_THERE_ONLY
     }
     yield from _wrong_values(who, owner, given)
 
@@ -112,7 +112,7 @@ def of_manifests(objects: Sequence[Yaml]) -> list[str]:
 
 
 def values_of(container: Yaml, configs: Mapping[str, Mapping[str, str]]) -> tuple[dict[str, str], list[str]]:
-    """A container's variables, NOT_TOLD where they come from a Secret, and what can't be had."""
+    """A container's variables, KNOWN_THERE_ONLY where they come from a Secret, and what can't be had."""
     values: dict[str, str] = {}
     problems: list[str] = []
     for source in container.get("envFrom", []):
@@ -134,7 +134,7 @@ def _value(entry: Yaml, configs: Mapping[str, Mapping[str, str]]) -> tuple[str, 
     if wanted := source.get("configMapKeyRef"):
         value = configs.get(wanted["name"], {}).get(wanted["key"])
         return (value, "") if value is not None else ("", f"no {wanted['key']} in ConfigMap {wanted['name']}")
-    return NOT_TOLD, ""
+    return KNOWN_THERE_ONLY, ""
 
 
 def missing_passwords(values: Mapping[str, str]) -> list[str]:

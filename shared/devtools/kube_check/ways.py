@@ -137,11 +137,11 @@ def forgeable(objects: Sequence[Yaml]) -> Iterator[str]:
     More pods than the front door's have addresses in it. So both hold together: the network is believed, and policies
     let no other pod come to the port on which it is.
     """
-    told = [one["data"][TRUSTED] for one in of_kind(objects, "ConfigMap") if TRUSTED in one.get("data", {})]
-    if len(told) != 1:
+    believed = [one["data"][TRUSTED] for one in of_kind(objects, "ConfigMap") if TRUSTED in one.get("data", {})]
+    if len(believed) != 1:
         yield f"{TRUSTED}: the overlay must set it, once"
         return
-    networks = Proxies.parse(told[0]).networks
+    networks = Proxies.parse(believed[0]).networks
     for network_ in networks:
         if network_.is_global or network_.prefixlen < PREFIX_MIN[network_.version]:
             yield f"{TRUSTED}: {network_} is wider than a cluster's pod network, or a public one"
@@ -155,7 +155,7 @@ def forgeable(objects: Sequence[Yaml]) -> Iterator[str]:
             continue
         for rule in one["spec"].get("ingress") or ():
             if _opens(rule, plan.PORT) and rule.get("from") != [door.peer()]:
-                way = f"come to port {plan.PORT}, where {told[0]} is believed"
+                way = f"come to port {plan.PORT}, where {believed[0]} is believed"
                 yield f"{name_of(one)}: lets others than the front door {way}"
 
 

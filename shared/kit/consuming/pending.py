@@ -36,7 +36,7 @@ def last_burials(pending: Sequence[Pending], *, ordered: bool) -> list[Burial]:
         if ordered and p.key is not None and p.key in seen:
             burials.append(burial(p.item, "parked", "parked", "behind a dead letter of its key", p.attempts))
         else:
-            burials.append(burial(p.item, "dead", "handler_failed", _told_error(p.error), p.attempts))
+            burials.append(burial(p.item, "dead", "handler_failed", _described(p.error), p.attempts))
         if p.key is not None:
             seen.add(p.key)
     return burials
@@ -47,7 +47,7 @@ def burial(item: Item, status: Status, code: str, detail: str, attempts: int) ->
     return Burial(item.record, item.id if isinstance(item, Event) else None, status, code, detail, attempts)
 
 
-def _told_error(error: Exception | None) -> str:
+def _described(error: Exception | None) -> str:
     """Class and message; of a database error not its DETAIL line, which quotes values."""
     if isinstance(error, asyncpg.PostgresError):
         return f"{type(error).__name__}: {error.message if hasattr(error, 'message') else error}"

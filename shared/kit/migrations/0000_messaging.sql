@@ -24,7 +24,7 @@ CREATE TABLE outbox_state (
     floor bigint NOT NULL DEFAULT 0,
     depth bigint NOT NULL DEFAULT 0,
     oldest_at timestamptz,
-    told_at timestamptz NOT NULL DEFAULT '-infinity'
+    measured_at timestamptz NOT NULL DEFAULT '-infinity'
 );
 COMMENT ON COLUMN outbox_state.floor IS 'every id up to it was published, set aside or never committed';
 INSERT INTO outbox_state DEFAULT VALUES;

@@ -27,7 +27,7 @@ RIDER_ID = About("id", "whose row it is", "the service", "stays, and leads to no
 STAFF = About("name", "staff answers for what it does", "those who see the row", "not a rider's: stays as the record")
 OPEN_TYPES = frozenset({"text", "jsonb", "json", "bytea", "ARRAY"})
 """Of columns that can hold anything a person says."""
-TELLING_NAMES = frozenset({"rider_id", "lng", "lat"})
+PERSONAL_NAMES = frozenset({"rider_id", "lng", "lat"})
 
 
 def plain(names: str) -> dict[str, About | None]:
@@ -39,7 +39,7 @@ def faults(declared: Columns, present: Mapping[str, Mapping[str, str]]) -> Itera
     """What is wrong between declarations and a schema's tables (table → column → type)."""
     for table, columns in present.items():
         for column, type_ in columns.items():
-            if (type_ in OPEN_TYPES or column in TELLING_NAMES) and column not in declared.get(table, {}):
+            if (type_ in OPEN_TYPES or column in PERSONAL_NAMES) and column not in declared.get(table, {}):
                 yield f"{table}.{column}: nobody says whether it is about a person"
     for table, named in declared.items():
         yield from (f"{table}.{name}: declared, and not there" for name in named if name not in present.get(table, {}))

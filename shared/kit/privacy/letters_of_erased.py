@@ -93,10 +93,10 @@ def content_hours(record: Record, named: Sequence[str]) -> int | None:
     if named or record.value is None:
         return None
     topic = _own(record.topic)
-    if topic is None or not tells_of_riders(topic):
+    if topic is None or not is_about_riders(topic):
         return None
     body = _body_of(record)
-    unknown = body is None or whose.tells_of_nobody_known(body, topic.model)
+    unknown = body is None or whose.is_about_nobody_known(body, topic.model)
     return topic.kept.whole_hours if unknown else None
 
 
@@ -214,7 +214,7 @@ def redacted(topic: str, value: bytes, erased: Iterable[str]) -> bytes:
 
 def guarding(topic: Topic[Any], handler: Handler) -> Handler:
     """The handler, behind the list of erased riders: late events of theirs reach it without their words."""
-    if not tells_of_riders(topic):
+    if not is_about_riders(topic):
         return handler
 
     async def handle(work: Work, events: Sequence[Event[Any]]) -> None:
@@ -223,7 +223,7 @@ def guarding(topic: Topic[Any], handler: Handler) -> Handler:
     return handle
 
 
-def tells_of_riders(topic: Topic[Any]) -> bool:
+def is_about_riders(topic: Topic[Any]) -> bool:
     """Whether events of the topic carry anything that erasure takes away."""
     return topic.audience is Audience.INTERNAL and any(going.namings for going in whose.goings(topic.model))
 

@@ -88,7 +88,7 @@ def riders_named(body: Any, where: Sequence[Naming]) -> set[str]:
     return {one for one in found if one is not None}
 
 
-def tells_of_nobody_known(body: Any, model: Model) -> bool:
+def is_about_nobody_known(body: Any, model: Model) -> bool:
     """Whether a body stands for a rider, and nobody can say for whom: where an id belongs is none."""
     for naming in namings(model):
         for holder in _reached(body, naming.path[:-1]):

@@ -76,8 +76,10 @@ SELECT CASE
     END AS depth, (SELECT occurred_at FROM outbox WHERE id = low) AS oldest_at
 FROM (SELECT min(id) AS low, max(id) AS high FROM outbox WHERE id > $1) span
 """
-SQL_STATE = "SELECT floor, depth, oldest_at, told_at > now() - make_interval(secs => $1) AS fresh FROM outbox_state"
-SQL_SHOW_BACKLOG = "UPDATE outbox_state SET floor = greatest(floor, $1), depth = $2, oldest_at = $3, told_at = now()"
+SQL_STATE = "SELECT floor, depth, oldest_at, measured_at > now() - make_interval(secs => $1) AS fresh FROM outbox_state"
+SQL_SHOW_BACKLOG = """
+UPDATE outbox_state SET floor = greatest(floor, $1), depth = $2, oldest_at = $3, measured_at = now()
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +173,7 @@ class Relay:
             self._backlog = Backlog(0 if state is None else state["floor"])
             await conn.add_listener(self._channel, lambda *_: self.wake())
             # Also where Kafka is away and no round succeeds: depth and age matter most then.
-            await self._tell(conn)
+            await self._report_backlog(conn)
             while True:
                 async with self._sender.opened():
                     await self._lead(conn)
@@ -200,7 +202,7 @@ class Relay:
                 self._alert_until_s = self.beat_s + ALERT_S
             idle = self.beat_s > self._alert_until_s
             if self.beat_s - self._measured_s > (IDLE_GAUGE_EVERY_S if idle and not self.depth else GAUGE_EVERY_S):
-                await self._tell(conn)
+                await self._report_backlog(conn)
             if not more and self._sender.is_sound():
                 await self._woken(POLL_S if not idle else HELD_POLL_S if self._holds.some else IDLE_POLL_S)
 
@@ -265,7 +267,7 @@ class Relay:
                 detail=one.detail,
             )  # fmt: skip
 
-    async def _tell(self, conn: Connection) -> None:
+    async def _report_backlog(self, conn: Connection) -> None:
         """Measure what waits, and say it to the processes that don't lead."""
         found = await self._look(conn, self._backlog.top)
         await conn.execute(SQL_SHOW_BACKLOG, self._backlog.floor, found.rows, found.oldest_at)

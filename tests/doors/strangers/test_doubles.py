@@ -14,7 +14,7 @@ from tests.services.intake.test_imaging import encoded, picture
 SQUARE = [[[120.5, 30.3], [120.51, 30.3], [120.51, 30.31], [120.5, 30.31], [120.5, 30.3]]]
 
 
-def told(answer: httpx.Response) -> list[str]:
+def outcomes(answer: httpx.Response) -> list[str]:
     assert answer.status_code == 200, answer.text
     return [one["status"] for one in answer.json()["items"]]
 
@@ -25,13 +25,16 @@ def test_a_report_with_one_photo_twice_and_itself_twice(doors: Doors) -> None:
     assert doors.ask("intake", "company", "POST", "/v1/reports", one).status_code == 201
     other = report(uuid4().hex, photos=[photo, photo])
     batch = {"reports": [other, other, one]}
-    assert told(doors.ask("intake", "company", "POST", "/v1/reports:batch", batch)) == ["accepted", *["repeated"] * 2]
+    assert outcomes(doors.ask("intake", "company", "POST", "/v1/reports:batch", batch)) == [
+        "accepted",
+        *["repeated"] * 2,
+    ]
 
 
 def test_riders_and_outlets_twice(doors: Doors) -> None:
     number = uuid4().hex
     riders = {"riders": [{"external_id": number, "name": name} for name in ("甲", "甲", "乙", "甲")]}
-    answer = told(doors.ask("riders", "company", "POST", "/v1/riders:batch", riders))
+    answer = outcomes(doors.ask("riders", "company", "POST", "/v1/riders:batch", riders))
     assert answer == ["created", "unchanged", "changed", "changed"]
     code = f"o{number[:8]}"
     outlets = {"outlets": [{"code": code, "name": name, "address": "x"} for name in ("一店", "二店", "二店")]}

@@ -43,7 +43,7 @@ def reports(doors: Doors, batch: Any, kind: str = BATCHED, **headers: str) -> li
     return items
 
 
-def told(items: list[dict[str, Any]]) -> list[str]:
+def outcomes(items: list[dict[str, Any]]) -> list[str]:
     return [(item["problem"] or {}).get("code") or item["status"] for item in items]
 
 
@@ -71,7 +71,7 @@ def test_a_batch_has_a_result_for_each_event(doors: Doors) -> None:
         event(report(f"{key}-1", text="other"), f"{key}-6"),
     ]  # fmt: skip
     found = reports(doors, batch)
-    assert told(found) == [
+    assert outcomes(found) == [
         "accepted", "repeated", "event_known", "repeated", "malformed_event", "unknown_kind", "validation_failed",
         "accepted", "idempotency_conflict",
     ]  # fmt: skip
@@ -79,8 +79,8 @@ def test_a_batch_has_a_result_for_each_event(doors: Doors) -> None:
     assert "specversion" in found[4]["problem"]["detail"]
     # what was refused may come again, corrected, as the same event; what was taken is known
     corrected = [event(report(f"{key}-4"), f"{key}-4"), event(report(f"{key}-5"), f"{key}-5"), one]
-    assert told(reports(doors, corrected)) == ["accepted", "accepted", "repeated"]
-    assert told(reports(doors, {"reports": [report(f"{key}-4")]}, JSON)) == ["repeated"]
+    assert outcomes(reports(doors, corrected)) == ["accepted", "accepted", "repeated"]
+    assert outcomes(reports(doors, {"reports": [report(f"{key}-4")]}, JSON)) == ["repeated"]
 
 
 def test_what_came_over_kafka_is_known_over_http(doors: Doors) -> None:
@@ -103,11 +103,11 @@ def test_what_came_over_kafka_is_known_over_http(doors: Doors) -> None:
             await conn.close()
 
     over_http, over_kafka = event(report(f"{key}-1"), f"{key}-1"), event(report(f"{key}-2"), f"{key}-2")
-    assert told(reports(doors, [over_http])) == ["accepted"]
+    assert outcomes(reports(doors, [over_http])) == ["accepted"]
     # the same event with another number: on Kafka it is left aside, since it came before
     asyncio.run(send(event(report(f"{key}-3"), f"{key}-1"), over_kafka))
     eventually(lambda: asyncio.run(accepted()) == 2)
-    assert told(reports(doors, [over_kafka, event(report(f"{key}-4"), f"{key}-2")])) == ["repeated", "event_known"]
+    assert outcomes(reports(doors, [over_kafka, event(report(f"{key}-4"), f"{key}-2")])) == ["repeated", "event_known"]
     assert asyncio.run(accepted()) == 2
 
 
@@ -125,11 +125,11 @@ def test_riders_come_as_events_and_an_old_one_changes_nothing(doors: Doors) -> N
     stolen = event({"external_id": f"{key}-x", "name": "丙"}, f"{key}-1")
     early = {"external_id": f"{key}-y", "name": "丁", "consent_at": "2999-01-01T00:00:00Z"}
     found = send(first, second, first, stolen, event({}, f"{key}-3"), event(early, f"{key}-4"))
-    assert told(found) == [
+    assert outcomes(found) == [
         "created", "changed", "unchanged", "event_known", "validation_failed", "consent_in_future",
     ]  # fmt: skip
     corrected = event({**early, "consent_at": "2026-01-01T00:00:00Z"}, f"{key}-4")
-    assert told(send(first, corrected)) == ["unchanged", "created"]
+    assert outcomes(send(first, corrected)) == ["unchanged", "created"]
     assert doors.ask("riders", "company", "GET", f"/v1/riders/{key}").json()["name"] == "乙"
     assert doors.ask("riders", "company", "GET", f"/v1/riders/{key}-x").status_code == 404
 

@@ -102,9 +102,9 @@ def test_one_bad_item_among_hundreds_is_named_and_costs_no_other(
     assert answer.status_code == 200, answer.text
     results = answer.json()["items"]
     for at, (change, field) in enumerate(bad):
-        told = results.pop(9 * at + 5)
-        assert told["status"] == "refused", change
-        assert told["problem"]["field"].endswith(field), (told, field)
+        result = results.pop(9 * at + 5)
+        assert result["status"] == "refused", change
+        assert result["problem"]["field"].endswith(field), (result, field)
     assert {one["status"] for one in results} == {"created" if what == "riders" else "accepted"}
 
 

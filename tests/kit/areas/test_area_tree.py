@@ -84,7 +84,7 @@ def test_an_office_that_is_still_there_gets_nothing_of_its_neighbour() -> None:
     ]
     tree = AreaTree.of(areas)
     assert not tree.covers("D1", "B"), "D1 is there and has its own"
-    assert "D1" not in tree.line("B"), "its channels are told nothing of B's emergencies"
+    assert "D1" not in tree.line("B"), "its channels hear nothing of B's emergencies"
     assert "B" not in tree.below(["D1"]), "a list shows what a look-up shows"
     assert not Principal("person", "d", areas=("D1",), tree=tree).covers("B")
     assert tree.covers("S1", "B") and tree.covers("A", "B"), "who had what vanished keeps its ground"

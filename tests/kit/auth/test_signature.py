@@ -235,7 +235,7 @@ def test_several_sealing_keys() -> None:
     assert changed.unseal(sealed, "MT", "k1") == MT_NEW
     fresh = changed.resealed(sealed, "MT", "k1")
     assert fresh is not None
-    # whoever has only been told of the new key yet reads what the others seal with it
+    # whoever has only been given the new key yet reads what the others seal with it
     assert announced.unseal(fresh, "MT", "k1") == MT_NEW
     assert Sealer(new).unseal(fresh, "MT", "k1") == MT_NEW
     with pytest.raises(SealBroken):

@@ -389,7 +389,7 @@ async def test_only_the_company_itself_speaks_for_a_company(
             assert await send(0, off, bodies[0]) == (401, "signature_expired")
         fresh = signed()
         assert await send(0, fresh, bodies[1]) == (401, "signature_invalid")
-        assert await send(0, sent[0], bodies[1]) == (401, "signature_invalid")  # nor does an answered id tell anything
+        assert await send(0, sent[0], bodies[1]) == (401, "signature_invalid")  # nor does an answered id betray any
         assert await send(0, fresh | {"beegrid-company": "ELE"}, bodies[0]) == (401, "signature_invalid")
         assert await send(0, signed(secret=ELE), bodies[0]) == (401, "signature_invalid")
         assert (await send(0, fresh, bodies[0]))[0] == 202  # a refused request doesn't burn its id

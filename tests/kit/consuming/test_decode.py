@@ -61,7 +61,7 @@ def test_the_ends_of_the_calendar_are_refused_and_spin_nobody(time: str) -> None
         ("ce_specversion", b"0.3"),
     ],
 )
-def test_malformed_headers_are_told(header: tuple[str, bytes | None]) -> None:
+def test_malformed_headers_are_reported(header: tuple[str, bytes | None]) -> None:
     item = decoded((header,))
     assert isinstance(item, Unreadable)
     assert item.code == "headers"
@@ -160,7 +160,7 @@ def test_other_sixtieths_are_no_times(time: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "said"),
     [
         (b"{", "not JSON"),
         (b"[]", "one JSON object"),
@@ -177,11 +177,11 @@ def test_other_sixtieths_are_no_times(time: str) -> None:
         (structured(datacontenttype="text/csv"), "datacontenttype"),
     ],
 )
-def test_a_faulty_structured_event_is_refused_with_the_attributes_name(value: bytes, told: str) -> None:
+def test_a_faulty_structured_event_is_refused_with_the_attributes_name(value: bytes, said: str) -> None:
     item = read(value, STRUCTURED)
     assert isinstance(item, Unreadable)
     assert item.code == "envelope"
-    assert told in item.detail
+    assert said in item.detail
 
 
 def test_the_body_of_a_structured_event_is_checked_like_any_other() -> None:

@@ -174,7 +174,7 @@ async def process(consumer: TopicConsumer, topic: AnyTopic, values: Sequence[Any
 
 
 @EVERY_TOPIC
-async def test_what_cannot_be_read_is_buried_and_told(
+async def test_what_cannot_be_read_is_buried_and_published(
     topic: AnyTopic, consumer: Callable[[str, AnyTopic, Any], Any]
 ) -> None:
     hearer, pool = await consumer("intake", topic, take)

@@ -67,8 +67,8 @@ async def replayer(pool: Pool, reports: Hearing, received: Hearing) -> Replayer:
 
 async def bury(pool: Pool, records: Sequence[Record], statuses: Sequence[Status] = ()) -> list[int]:
     """Letters of the records, oldest first; their ids."""
-    told = statuses or ["dead"] * len(records)
-    burials = [Burial(one, None, status, "x", "y", 1) for one, status in zip(records, told, strict=True)]
+    of_each = statuses or ["dead"] * len(records)
+    burials = [Burial(one, None, status, "x", "y", 1) for one, status in zip(records, of_each, strict=True)]
     async with pool.acquire() as conn, conn.transaction():
         await dead_letters.bury(conn, burials, consumer="routing", now=clock.now(), bounds=BOUNDS)
     return [row["id"] for row in await pool.fetch("SELECT id FROM dead_letters ORDER BY id")]
@@ -142,8 +142,8 @@ async def test_an_ordered_key_is_replayed_whole_and_in_order_some_of_it_at_a_tim
     held = [sum(len(event.record.value or b"") for event in call) for call in received.calls]
     assert len(held) > 1
     assert max(held) <= dead_letters.PAGE_BYTES_MAX
-    told = [row["version"] for row in await pool.fetch("SELECT version FROM outbox ORDER BY id")]
-    assert told == list(range(1, LETTERS + 1))
+    versions = [row["version"] for row in await pool.fetch("SELECT version FROM outbox ORDER BY id")]
+    assert versions == list(range(1, LETTERS + 1))
 
 
 async def test_one_that_fails_on_a_later_page_leaves_the_whole_key_open(

@@ -45,7 +45,7 @@ def test_what_was_packed_comes_out(form: str, body: bytes) -> None:
 
 
 @pytest.mark.parametrize("form", PACKED)
-def test_what_is_not_whole_is_told(form: str) -> None:
+def test_what_is_not_whole_is_reported(form: str) -> None:
     pack, coding = PACKED[form]
     packed = pack(NOISE[:5_000])
     for bad in (packed[:-1], packed[: len(packed) // 2], packed[:3], packed + b"more", b"nonsense"):

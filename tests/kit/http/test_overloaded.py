@@ -18,9 +18,9 @@ class Wish(Body):
 def routes() -> APIRouter:
     router = policy_router()
 
-    @router.post("/v1/told")
+    @router.post("/v1/written")
     @allow(Public, writes=True)
-    async def told(body: Wish) -> str:
+    async def written(body: Wish) -> str:
         return body.words
 
     @router.post("/v1/kept")
@@ -41,14 +41,14 @@ async def test_only_routes_that_write_are_refused(tmp_path: Path, body: bytes) -
     full = [True]
     headers = {"content-type": "application/json"}
     async with client_of(app_of([routes()], tmp_path, overloaded=lambda: full[0])) as client:
-        refused = await client.post("/v1/told", content=body, headers=headers)
+        refused = await client.post("/v1/written", content=body, headers=headers)
         assert (refused.status_code, refused.json()["code"], refused.headers["retry-after"]) == (503, "busy", "5")
         assert (await client.post("/v1/kept", json={"words": "x"})).json() == "x"
         full[0] = False
-        assert (await client.post("/v1/told", json={"words": "x"})).json() == "x"
+        assert (await client.post("/v1/written", json={"words": "x"})).json() == "x"
 
 
-async def test_who_may_not_is_told_that_first(tmp_path: Path) -> None:
+async def test_who_may_not_hears_that_first(tmp_path: Path) -> None:
     identity = Identity.open(tmp_path)
     async with client_of(app_of([routes()], tmp_path, overloaded=lambda: True)) as client:
         assert (await client.post("/v1/mine")).status_code == 401

@@ -149,7 +149,7 @@ async def test_validation_names_the_field(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "said"),
     [
         (b'{"phone": "' + PHONE.encode(), "at character 10"),
         (b'{"phone": "\xff"}', "UTF-8"),
@@ -157,11 +157,11 @@ async def test_validation_names_the_field(tmp_path: Path) -> None:
         (b"[" * 7_000, "nested"),
     ],
 )
-async def test_what_is_no_json_is_called_so(tmp_path: Path, content: bytes, told: str) -> None:
+async def test_what_is_no_json_is_called_so(tmp_path: Path, content: bytes, said: str) -> None:
     headers = {"content-type": "application/json"}
     status, answer, _ = await problem(tmp_path, "POST", "/v1/pets", content=content, headers=headers)
     assert (status, answer["code"]) == (400, "malformed_json")
-    assert told in answer["detail"]
+    assert said in answer["detail"]
     assert PHONE not in json.dumps(answer)
 
 
@@ -173,7 +173,7 @@ async def test_json_under_another_name_is_415(tmp_path: Path, kind: str | None) 
     assert (status, answer["code"]) == (415, "unsupported_media_type")
 
 
-async def test_the_document_tells_limits_and_refusals_of_bodies(tmp_path: Path) -> None:
+async def test_the_document_names_limits_and_refusals_of_bodies(tmp_path: Path) -> None:
     async with client_of(app_of([routes()], tmp_path)) as client:
         paths = (await client.get("/openapi.json")).json()["paths"]
     people = paths["/v1/people"]["post"]

@@ -58,7 +58,7 @@ def test_a_wrong_setting_ends_the_start() -> None:
 
 
 class Counting:
-    """A limiter that tells whom it counted."""
+    """A limiter that shows whom it counted."""
 
     def __init__(self) -> None:
         self.keys: list[str] = []

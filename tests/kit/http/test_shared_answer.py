@@ -142,7 +142,7 @@ class Pool:
 
 
 async def test_readiness_takes_one_connection_whoever_asks(monkeypatch: pytest.MonkeyPatch, now_s: list[float]) -> None:
-    """Two addresses tell it, and one of them is open to everybody."""
+    """Two addresses say it, and one of them is open to everybody."""
     needed = ("postgres_dsn", "kafka_username", "kafka_password")
     settings = KitSettings(
         **dict.fromkeys(needed, "x"),  # type: ignore[arg-type]  # parsed

@@ -49,16 +49,16 @@ async def bury(
 
 
 async def flood(pool: Pool, topic: str, count: int) -> list[OutboxRow]:
-    records, told = list(poison(topic, count)), []
+    records, rows = list(poison(topic, count)), []
     for at in range(0, count, BATCH):
-        told += await bury(pool, records[at : at + BATCH])
-    return told
+        rows += await bury(pool, records[at : at + BATCH])
+    return rows
 
 
 async def test_a_flood_of_poison_fills_nothing_and_every_record_of_it_can_be_found(pool: Pool, flooding: str) -> None:
     count = 20_000
     other, own = flooding.replace(".reports", ".riders"), OWN
-    told = await flood(pool, flooding, count)
+    published = await flood(pool, flooding, count)
     size = await pool.fetchval(SQL_SIZE)
     letters = await pool.fetch("SELECT content, count(*) AS n FROM dead_letters WHERE topic = $1 GROUP BY 1", flooding)
     found = {row["content"]: row["n"] for row in letters}
@@ -68,8 +68,10 @@ async def test_a_flood_of_poison_fills_nothing_and_every_record_of_it_can_be_fou
     assert sum(found.values()) + counted == count
     bytes_kept = await pool.fetchval("SELECT sum(n) FROM counters WHERE what = 'letter_bytes' AND label = $1", flooding)
     assert bytes_kept < BOUNDS.bytes_max + BOUNDS.rows_max * (letter_bounds.KEY_BYTES_MAX + 2)
-    # what is told is bounded too: 80 MB came in
-    assert sum(len(row.payload) + len(row.headers or b"") for row in told) < 2 * BOUNDS.bytes_max + 1_000 * count / 10
+    # what is published is bounded too: 80 MB came in
+    assert (
+        sum(len(row.payload) + len(row.headers or b"") for row in published) < 2 * BOUNDS.bytes_max + 1_000 * count / 10
+    )
     await flood(pool, flooding.replace("inbound.c", "inbound.d"), 0)
     for number in range(10):
         await bury(pool, [record(flooding, count + number * BATCH + at) for at in range(BATCH)])
@@ -94,8 +96,8 @@ async def test_what_has_no_content_says_where_it_stands(pool: Pool, flooding: st
     assert whole is not None
     assert (whole.content, whole.record.value, whole.record.headers, whole.record.key) == ("left_out", None, (), b"k1")
     assert (whole.record.offset, whole.code, len(whole.detail)) == (1, "not_json", 200)
-    told = dict(unpack(first.headers or b""))
-    assert told["dlq-content"] == b"left_out" and "ce_id" not in told and first.payload == b""
+    headers = dict(unpack(first.headers or b""))
+    assert headers["dlq-content"] == b"left_out" and "ce_id" not in headers and first.payload == b""
     assert last.key == "k2"
     many = [record(flooding, at, b"x", partition=at % 2) for at in (7, 5, 9, 8)]
     rows = await bury(pool, many, bounds, code="too_large")

@@ -61,7 +61,7 @@ async def test_what_takes_effect_gives_a_tenth_back_once(conn: Connection) -> No
     by = Allowances(LIMIT)
     assert await fits(conn, by, letters(20))
     by.effects[OWN] += 50
-    assert not await fits(conn, by, letters(6))  # rolled back: the fifty are told again
+    assert not await fits(conn, by, letters(6))  # rolled back: the fifty are published again
     assert await fits(conn, by, letters(5))
     assert not await fits(conn, by, letters(1))
     by.effects[OWN] += 100_000

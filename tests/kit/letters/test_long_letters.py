@@ -21,17 +21,17 @@ MANY = tuple((f"h{number}", os.urandom(1_000)) for number in range(DLQ_BYTES_MAX
 
 
 async def buried(pool: Pool, record: Record) -> tuple[OutboxRow, dead_letters.DeadLetter]:
-    """What is told of a record on the partner topic, and the letter as it is kept."""
+    """What is published of a record on the partner topic, and the letter as it is kept."""
     burial = Burial(record, None, "dead", "too_large", "larger than its topic takes", 1)
     async with pool.acquire() as conn, conn.transaction():
-        [told] = await dead_letters.bury(conn, [burial], consumer="intake", now=clock.now(), bounds=ROOMY)
-        await insert_outbox(conn, [told])
+        [published] = await dead_letters.bury(conn, [burial], consumer="intake", now=clock.now(), bounds=ROOMY)
+        await insert_outbox(conn, [published])
         await dead_letters.park(conn, record.topic, [record.key or b""], clock.now())
     async with pool.acquire() as conn:
         [listed] = await dead_letters.open_letters(conn, record.topic)
         letter = await dead_letters.open_letter(conn, listed.id)
     assert letter is not None
-    return told, letter
+    return published, letter
 
 
 @pytest.mark.parametrize(
@@ -44,14 +44,16 @@ async def test_a_long_letter_is_cut_on_its_topic_and_whole_here(
 ) -> None:
     topic = f"inbound.c{secrets.token_hex(4)}.reports.v1"
     record = Record(topic, 0, 7, os.urandom(10_000), value, headers, 1)
-    told, letter = await buried(pool, record)
-    said = dict(unpack(told.headers or b"[]"))
+    published, letter = await buried(pool, record)
+    said = dict(unpack(published.headers or b"[]"))
     assert said["dlq-cut"] == str(len(value)).encode() and said["dlq-code"] == b"too_large"
     size = (
-        len(told.payload) + len(told.key.encode()) + sum(len(n) + len(v or b"") for n, v in unpack(told.headers or b""))
+        len(published.payload)
+        + len(published.key.encode())
+        + sum(len(n) + len(v or b"") for n, v in unpack(published.headers or b""))
     )
     assert size < DLQ_BYTES_MAX - 4_096
-    assert value.startswith(told.payload)
+    assert value.startswith(published.payload)
     assert (letter.record.key, letter.record.value, letter.record.headers) == (record.key, value, headers)
     async with pool.acquire() as conn, conn.transaction():
         assert await dead_letters.parked(conn, topic, [record.key or b"", b"other"]) == {record.key}
@@ -65,6 +67,6 @@ async def test_a_long_letter_is_cut_on_its_topic_and_whole_here(
 
 async def test_a_letter_that_fits_is_not_cut(pool: Pool) -> None:
     record = Record(f"inbound.c{secrets.token_hex(4)}.reports.v1", 0, 7, b"k", b"x" * 1_000_000, HEADERS, 1)
-    told, _ = await buried(pool, record)
-    assert told.payload == record.value
-    assert "dlq-cut" not in dict(unpack(told.headers or b"[]"))
+    published, _ = await buried(pool, record)
+    assert published.payload == record.value
+    assert "dlq-cut" not in dict(unpack(published.headers or b"[]"))

@@ -53,12 +53,14 @@ def _up_to_the_end(reader: Consumer, left: set[int]) -> Iterator[Stored]:
     until_s = clock.monotonic_s() + 60
     while left:
         assert clock.monotonic_s() < until_s, f"no end of {left}"
-        for message in reader.consume(1_000, timeout=0.5):
-            error = message.error()
-            if error is None:
-                yield _stored(message)
-            elif error.code() == KafkaError._PARTITION_EOF:
-                left.discard(message.partition() or 0)
+        message = reader.poll(0.5)
+        if message is None:
+            continue
+        error = message.error()
+        if error is None:
+            yield _stored(message)
+        elif error.code() == KafkaError._PARTITION_EOF:
+            left.discard(message.partition() or 0)
 
 
 def _stored(message: Message) -> Stored:
@@ -73,12 +75,15 @@ async def days_pass(installation: Installation, *topics: AnyTopic) -> None:
     """
     await asyncio.to_thread(_quicken, installation, topics)
     until_s = clock.monotonic_s() + CLEANED_WITHIN_S
-    for topic in topics:
-        beats: set[str] = set()
-        while (left := await asyncio.to_thread(_superseded, installation, topic, beats)) > 0:
-            assert clock.monotonic_s() < until_s, f"{left} records of {topic.name} have not left"
-            beats |= await asyncio.to_thread(_beat, installation, topic)
-            await asyncio.sleep(1.0)
+    await asyncio.gather(*(_cleaned(installation, topic, until_s) for topic in topics))
+
+
+async def _cleaned(installation: Installation, topic: AnyTopic, until_s: float) -> None:
+    beats: set[str] = set()
+    while (left := await asyncio.to_thread(_superseded, installation, topic, beats)) > 0:
+        assert clock.monotonic_s() < until_s, f"{left} records of {topic.name} have not left"
+        beats |= await asyncio.to_thread(_beat, installation, topic)
+        await asyncio.sleep(1.0)
 
 
 def _superseded(installation: Installation, topic: AnyTopic, beats: set[str]) -> int:

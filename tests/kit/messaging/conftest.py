@@ -1,4 +1,4 @@
-"""Two services of the suite, in this process, with handlers of the test's own: intake tells, routing hears."""
+"""Two services of the suite, in this process, with handlers of the test's own: intake publishes, routing hears."""
 
 import asyncio
 import contextlib
@@ -29,7 +29,7 @@ SETTLE_S = 20.0
 
 
 def report(text: str = "", report_id: UUID | None = None) -> ReportReceived:
-    """A report; its words tell the test's handler what to do."""
+    """A report; its words say what the test's handler does."""
     now = clock.now()
     return ReportReceived(
         report_id=report_id or new_id(),
@@ -49,9 +49,9 @@ def report(text: str = "", report_id: UUID | None = None) -> ReportReceived:
 
 @dataclass
 class Pair:
-    """A telling and a hearing service. `handle` may be replaced; `seen` is what took effect, in order."""
+    """A publishing and a hearing service. `handle` may be replaced; `seen` is what took effect, in order."""
 
-    teller: Service
+    publisher: Service
     hearer: Service
     installation: Installation
     seen: list[tuple[str, int, str]] = field(default_factory=list)
@@ -73,9 +73,9 @@ class Pair:
         rows = [(event.key, event.version, event.data.text) for event in events]
         await work.conn.executemany("INSERT INTO effects (key, version, text) VALUES ($1, $2, $3)", rows)
 
-    async def tell(self, *events: tuple[ReportReceived, int]) -> None:
-        """Publish through the teller's outbox."""
-        async with self.teller.work() as work:
+    async def publish(self, *events: tuple[ReportReceived, int]) -> None:
+        """Through the publisher's outbox."""
+        async with self.publisher.work() as work:
             for body, version in events:
                 work.publish(REPORT_RECEIVED, body, version=version)
 
@@ -121,9 +121,9 @@ async def pair(own_installation: Installation) -> AsyncIterator[Pair]:
     owner = await asyncpg.connect(own_installation.dsn("intake", owner_role))
     await owner.execute("TRUNCATE outbox, outbox_holds, outbox_held")
     await owner.close()
-    teller = Service("intake", settings_of(own_installation, "intake"), title="teller")
+    publisher = Service("intake", settings_of(own_installation, "intake"), title="publisher")
     hearer = Service("routing", settings_of(own_installation, "routing"), title="hearer")
-    made = Pair(teller, hearer, own_installation)
+    made = Pair(publisher, hearer, own_installation)
     hearer.consumes(REPORT_RECEIVED, lambda work, events: made.handle(work, events))
-    async with running(teller), running(hearer):
+    async with running(publisher), running(hearer):
         yield made

@@ -15,9 +15,9 @@ async def test_a_commit_of_a_process_that_does_not_lead_is_sent_long_before_the_
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(relay, "IDLE_POLL_S", SETTLE_S * 3)
-    other = Service("intake", settings_of(pair.installation, "intake"), title="another process of the teller")
+    other = Service("intake", settings_of(pair.installation, "intake"), title="another process of the publisher")
     async with running(other):
-        both = [pair.teller, other]
+        both = [pair.publisher, other]
 
         async def one_leads() -> bool:
             return [one.relay.leading for one in both].count(True) == 1
@@ -27,6 +27,6 @@ async def test_a_commit_of_a_process_that_does_not_lead_is_sent_long_before_the_
         await asyncio.sleep(relay.ALERT_S + 2)  # until the leader has gone over to polling seldom
         for version in (1, 2):
             async with follower.work() as work:
-                work.publish(REPORT_RECEIVED, report(f"told {version}"), version=version)
+                work.publish(REPORT_RECEIVED, report(f"number {version}"), version=version)
         await pair.until_effects(2)
         assert not follower.relay.leading

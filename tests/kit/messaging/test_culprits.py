@@ -41,10 +41,10 @@ async def small_pod(door: Door) -> AsyncIterator[tuple[Any, list[int]]]:
         await conn.close()
         with contextlib.suppress(ProcessLookupError):
             child.terminate()
-        told = (await child.stdout.read()).split()
+        said = (await child.stdout.read()).split()
         status = await child.wait()
     assert status == 0
-    peak_kib.append(int(told[-1]))
+    peak_kib.append(int(said[-1]))
 
 
 async def test_few_bytes_become_few_objects(door: Door) -> None:

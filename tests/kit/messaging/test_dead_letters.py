@@ -34,8 +34,10 @@ async def until_letters(pair: Pair, count: int) -> None:
 async def test_poison_parks_its_own_key_only_and_replay_ends_in_the_fault_free_state(pair: Pair) -> None:
     bad, good = new_id(), [new_id() for _ in range(30)]
     started_s = clock.monotonic_s()
-    await pair.tell(*((report(report_id=key), 1) for key in good), (report("poison", bad), 1))
-    await pair.tell(*((report(report_id=key), 2) for key in good), (report("next", bad), 2), (report("last", bad), 3))
+    await pair.publish(*((report(report_id=key), 1) for key in good), (report("poison", bad), 1))
+    await pair.publish(
+        *((report(report_id=key), 2) for key in good), (report("next", bad), 2), (report("last", bad), 3)
+    )
     await pair.until_effects(60)
     assert clock.monotonic_s() - started_s < 5.0
     await until_letters(pair, 3)
@@ -46,38 +48,38 @@ async def test_poison_parks_its_own_key_only_and_replay_ends_in_the_fault_free_s
     [outcome] = await pair.hearer.replayer.replay(None, None, by="test", reason="not repaired yet")
     assert not outcome.done
     assert "poison" in outcome.detail
-    await pair.tell((report("still parked", bad), 4))
+    await pair.publish((report("still parked", bad), 4))
     await until_letters(pair, 4)
 
     pair.broken = False
     [outcome] = await pair.hearer.replayer.replay(None, None, by="test", reason="repaired")
     assert outcome.done
-    await pair.tell((report("flows again", bad), 5))
+    await pair.publish((report("flows again", bad), 5))
     await pair.until_effects(65)
-    told = [(version, text) for key, version, text in await pair.effects() if key == str(bad)]
-    assert told == [(1, "poison"), (2, "next"), (3, "last"), (4, "still parked"), (5, "flows again")]
+    flowed = [(version, text) for key, version, text in await pair.effects() if key == str(bad)]
+    assert flowed == [(1, "poison"), (2, "next"), (3, "last"), (4, "still parked"), (5, "flows again")]
     assert await pair.hearer.pool.fetchval("SELECT count(*) FROM parked_keys") == 0
 
 
 async def test_a_record_that_fails_three_times_is_no_dead_letter(pair: Pair) -> None:
     key = new_id()
     pair.failures_left[str(key)] = 3
-    await pair.tell((report("flaky", key), 1), (report("behind", key), 2), (report("other"), 1))
+    await pair.publish((report("flaky", key), 1), (report("behind", key), 2), (report("other"), 1))
     await pair.until_effects(3)
     assert [text for k, _, text in await pair.effects() if k == str(key)] == ["flaky", "behind"]
     assert await letters(pair) == []
 
 
-async def test_a_refusal_is_told_and_its_key_goes_on(pair: Pair) -> None:
+async def test_a_refusal_is_published_and_its_key_goes_on(pair: Pair) -> None:
     key = new_id()
-    await pair.tell((report("reject", key), 1), (report("fine", key), 2))
+    await pair.publish((report("reject", key), 1), (report("fine", key), 2))
     await pair.until_effects(1)
     assert await letters(pair) == [(str(key), "rejected", "not_ours")]
 
 
 async def test_unreadable_records_become_dead_letters_with_their_reason(pair: Pair) -> None:
-    """Each is kept whole, and told on the partner topic with its reason."""
-    settings = pair.teller.settings
+    """Each is kept whole, and published on the partner topic with its reason."""
+    settings = pair.publisher.settings
     producer = AIOKafkaProducer(
         **client_arguments(settings, "raw"), enable_idempotence=True, max_request_size=REQUEST_BYTES_MAX
     )
@@ -93,19 +95,19 @@ async def test_unreadable_records_become_dead_letters_with_their_reason(pair: Pa
         await producer.send_and_wait(topic, b"behind", key=b"k1")
     finally:
         await producer.stop()
-    await pair.tell((report("good"), 1))
+    await pair.publish((report("good"), 1))
     await pair.until_effects(1)
     await until_letters(pair, 6)
     assert set(await letters(pair)) == {
         ("k1", "dead", "not_json"), ("k2", "dead", "schema"), ("k3", "dead", "too_large"), ("k4", "dead", "headers"),
         ("k5", "dead", "empty"), ("k1", "parked", "parked"),
     }  # fmt: skip
-    told = await partner_records(pair, 6)
-    reasons = {(record.key, dict(record.headers)["dlq-code"]) for record in told}
+    published = await partner_records(pair, 6)
+    reasons = {(record.key, dict(record.headers)["dlq-code"]) for record in published}
     assert (b"k3", b"too_large") in reasons
-    large = next(record for record in told if record.key == b"k3")
+    large = next(record for record in published if record.key == b"k3")
     assert len(large.value or b"") > 2_097_152
-    odd = next(record for record in told if record.key == b"k4")
+    odd = next(record for record in published if record.key == b"k4")
     assert dict(odd.headers)["odd"] == b"\xff"
     assert {"dlq-topic", "dlq-partition", "dlq-offset", "dlq-detail", "dlq-consumer", "dlq-at"} <= set(
         dict(odd.headers)
@@ -134,7 +136,7 @@ async def partner_records(pair: Pair, count: int) -> list[object]:
 
 async def test_discarding_the_culprit_leaves_its_successors_for_replay(pair: Pair) -> None:
     key = new_id()
-    await pair.tell((report("poison", key), 1), (report("next", key), 2))
+    await pair.publish((report("poison", key), 1), (report("next", key), 2))
     await until_letters(pair, 2)
     first = await pair.hearer.pool.fetchval("SELECT min(id) FROM dead_letters")
     assert await pair.hearer.replayer.discard([first], by="test", reason="nobody needs it") == 1
@@ -153,7 +155,7 @@ async def test_a_letter_whose_event_came_again_and_took_effect_does_so_no_second
         ("ce_type", b"intake.report-received.v1"), ("ce_subject", str(body.report_id).encode()),
         ("ce_time", clock.now().isoformat().encode()), ("ce_aggregateversion", b"1"),
     ]  # fmt: skip
-    settings, value = pair.teller.settings, body.model_dump_json().encode()
+    settings, value = pair.publisher.settings, body.model_dump_json().encode()
     producer = AIOKafkaProducer(**client_arguments(settings, "raw"), enable_idempotence=True)
     await producer.start()
     try:
@@ -199,7 +201,7 @@ async def test_what_took_effect_by_another_way_while_it_was_tried_is_not_buried(
 
     monkeypatch.setattr(pair, "handle", failing)
     monkeypatch.setattr(consumer, "_give_up", after_others)
-    await pair.tell((report("contended", key), 1), (report("next", key), 2))
+    await pair.publish((report("contended", key), 1), (report("next", key), 2))
     await pair.until_effects(1)
     assert others
     assert [text for _, _, text in await pair.effects()] == ["next"]

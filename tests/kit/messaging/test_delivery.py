@@ -26,7 +26,7 @@ SQL_WAITS = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation 
 async def test_every_committed_event_takes_effect_once_and_in_order_per_key(pair: Pair) -> None:
     keys = [new_id() for _ in range(40)]
     for version in range(1, 26):
-        await pair.tell(*((report(report_id=key), version) for key in keys))
+        await pair.publish(*((report(report_id=key), version) for key in keys))
     await pair.until_effects(1_000)
     versions = defaultdict(list)
     for key, version, _ in await pair.effects():
@@ -37,10 +37,10 @@ async def test_every_committed_event_takes_effect_once_and_in_order_per_key(pair
 
 async def test_a_rolled_back_event_never_arrives(pair: Pair) -> None:
     with pytest.raises(RuntimeError, match="changed my mind"):
-        async with pair.teller.work() as work:
+        async with pair.publisher.work() as work:
             work.publish(REPORT_RECEIVED, report("never"), version=1)
             raise RuntimeError("changed my mind")
-    await pair.tell((report("after"), 1))
+    await pair.publish((report("after"), 1))
     await pair.until_effects(1)
     assert [text for _, _, text in await pair.effects()] == ["after"]
 
@@ -54,14 +54,14 @@ async def test_an_event_published_twice_takes_effect_once(pair: Pair, monkeypatc
         raise RelayError("killed before the delete")
 
     monkeypatch.setattr(Relay, "_settle", die)
-    await pair.tell(*((report("twice"), 1) for _ in range(20)))
+    await pair.publish(*((report("twice"), 1) for _ in range(20)))
     await pair.until_effects(20)
     await asyncio.sleep(1.5)
     assert sum(died) >= 40
     monkeypatch.undo()
 
     async def empty() -> bool:
-        return await pair.teller.pool.fetchval("SELECT count(*) FROM outbox") == 0
+        return await pair.publisher.pool.fetchval("SELECT count(*) FROM outbox") == 0
 
     await pair.until(empty, "the outbox is empty")
     assert len(await pair.effects()) == 20
@@ -76,7 +76,7 @@ async def test_an_event_that_comes_while_its_day_is_made_is_no_culprit(pair: Pai
     await owner.execute(f"DROP TABLE inbox_d{today:%Y%m%d}")
     async with owner.transaction():
         await owner.execute("SELECT make_inbox_day($1)", today)
-        await pair.tell((report("midnight"), 1))
+        await pair.publish((report("midnight"), 1))
 
         async def waits() -> bool:
             return await owner.fetchval(SQL_WAITS)
@@ -102,12 +102,12 @@ async def test_a_partition_that_was_worked_on_is_fetched_again_soon(pair: Pair) 
     for version in range(1, 13, 3):
         for one in handled.values():
             one.clear()
-        await pair.tell((report("slow", key), version))
+        await pair.publish((report("slow", key), version))
         await handled["slow"].wait()
-        await pair.tell((report("second", key), version + 1))
+        await pair.publish((report("second", key), version + 1))
         await handled["second"].wait()
         began_s = clock.monotonic_s()
-        await pair.tell((report("third", key), version + 2))
+        await pair.publish((report("third", key), version + 2))
         await handled["third"].wait()
         waited_s.append(clock.monotonic_s() - began_s)
     assert min(waited_s) < 0.25, waited_s
@@ -125,7 +125,7 @@ async def test_a_batch_that_takes_too_long_is_worked_on_in_parts(pair: Pair, mon
         await effect(work, events)
 
     pair.handle = slow  # type: ignore[method-assign]  # the handler is the test's
-    await pair.tell(*((report(), 1) for _ in range(200)))
+    await pair.publish(*((report(), 1) for _ in range(200)))
     await pair.until_effects(200)
     assert max(sizes) > 40 >= sizes[-1]
 
@@ -141,7 +141,7 @@ async def test_a_batch_in_hand_is_not_yet_consumed(pair: Pair, monkeypatch: pyte
 
     monkeypatch.setattr(pair, "handle", waiting)
     consumer = pair.hearer.consumers[REPORT_RECEIVED.name]
-    await pair.tell((report("slow"), 1))
+    await pair.publish((report("slow"), 1))
     await asyncio.wait_for(at_work.wait(), SETTLE_S)
     assert await consumer.measure() == 1
     assert metrics.LAG_SECONDS.labels(topic=REPORT_RECEIVED.name)._value.get() > 0
@@ -160,24 +160,24 @@ async def test_only_one_relay_leads_and_the_other_takes_over(pair: Pair) -> None
     second = Service("intake", settings_of(pair.installation, "intake"), title="second")
     async with running(second):
         await asyncio.sleep(1.0)
-        assert (pair.teller.relay.leading, second.relay.leading) == (True, False)
-        pair.teller.tasks.running["relay"].cancel()
+        assert (pair.publisher.relay.leading, second.relay.leading) == (True, False)
+        pair.publisher.tasks.running["relay"].cancel()
 
         async def taken_over() -> bool:
             return second.relay.leading
 
         await pair.until(taken_over, "the second relay leads")
-        await pair.tell((report("second"), 1))
+        await pair.publish((report("second"), 1))
         await pair.until_effects(1)
 
 
 async def test_a_late_commit_below_published_ids_is_found(pair: Pair) -> None:
     """A row whose id was drawn early and committed late: a remembered cursor would never see it."""
-    late = pair.teller.work()
+    late = pair.publisher.work()
     work = await late.__aenter__()
     await work.conn.execute("SELECT nextval(pg_get_serial_sequence('outbox', 'id'))")
     number = await work.conn.fetchval("SELECT currval(pg_get_serial_sequence('outbox', 'id'))")
-    await pair.tell(*((report("early"), 1) for _ in range(50)))
+    await pair.publish(*((report("early"), 1) for _ in range(50)))
     await pair.until_effects(50)
     await work.conn.execute(
         "INSERT INTO outbox (id, event_id, topic, key, version, occurred_at, payload) OVERRIDING SYSTEM VALUE "

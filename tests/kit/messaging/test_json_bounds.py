@@ -110,16 +110,16 @@ async def test_a_body_of_unknown_members_costs_what_any_body_of_its_size_does(ap
 
 async def test_errors_are_counted_and_twenty_listed(app: FastAPI) -> None:
     status, answer, _ = await answer_of(app, "/v1/thing", members(250))
-    told = json.loads(answer)
-    assert (status, len(told["errors"]), told["detail"]) == (422, 20, "250 field(s) not acceptable")
+    problem = json.loads(answer)
+    assert (status, len(problem["errors"]), problem["detail"]) == (422, 20, "250 field(s) not acceptable")
 
 
 async def test_errors_too_many_to_be_named_are_one(app: FastAPI) -> None:
     _, _, ordinary_s = await answer_of(app, "/v1/numbers", {"numbers": [1_000_000] * 50_000})
     status, answer, took_s = await answer_of(app, "/v1/numbers", {"numbers": ["nothing"] * 50_000})
-    told = json.loads(answer)
-    assert (status, told["detail"]) == (422, "50000 field(s) not acceptable")
-    assert [(one["field"], one["kind"]) for one in told["errors"]] == [("body", json_bounds.TOO_MANY)]
+    problem = json.loads(answer)
+    assert (status, problem["detail"]) == (422, "50000 field(s) not acceptable")
+    assert [(one["field"], one["kind"]) for one in problem["errors"]] == [("body", json_bounds.TOO_MANY)]
     assert took_s < 10 * ordinary_s, (took_s, ordinary_s)
 
 

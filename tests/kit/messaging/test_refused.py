@@ -46,7 +46,7 @@ def counted(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> Counted:
     send = AIOKafkaProducer.send_batch
 
     async def counting(self: AIOKafkaProducer, batch, topic: str, *, partition: int):
-        seen.batches[topic.removeprefix(pair.teller.settings.topic_prefix)] += 1
+        seen.batches[topic.removeprefix(pair.publisher.settings.topic_prefix)] += 1
         return await send(self, batch, topic, partition=partition)
 
     monkeypatch.setattr(AIOKafkaProducer, "send_batch", counting)
@@ -54,20 +54,20 @@ def counted(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> Counted:
 
 
 async def queue(pair: Pair, topic: str, key: str, version: int, payload: bytes) -> None:
-    await pair.teller.pool.execute(SQL_QUEUE, new_id(), topic, key, version, payload)
+    await pair.publisher.pool.execute(SQL_QUEUE, new_id(), topic, key, version, payload)
 
 
 async def held(pair: Pair) -> list[tuple[str, str, int]]:
-    return [(row["topic"], row["key"], row["version"]) for row in await pair.teller.pool.fetch(SQL_HELD)]
+    return [(row["topic"], row["key"], row["version"]) for row in await pair.publisher.pool.fetch(SQL_HELD)]
 
 
 async def is_code(pair: Pair, code: str) -> bool:
-    return [one.code for one in await holds.stuck(pair.teller.pool)] == [code]
+    return [one.code for one in await holds.stuck(pair.publisher.pool)] == [code]
 
 
 def take_away(pair: Pair) -> None:
     """Delete the topic, and return when no broker knows it."""
-    cluster, name = pair.installation.cluster, pair.teller.settings.topic_prefix + MISSING
+    cluster, name = pair.installation.cluster, pair.publisher.settings.topic_prefix + MISSING
     admin = connect_admin(cluster.bootstrap, cluster.admin)
     if name in admin.list_topics(timeout=10).topics:
         for future in admin.delete_topics([name]).values():
@@ -87,10 +87,11 @@ def read_all(pair: Pair, topic: str, count: int) -> list[tuple[str, int]]:
     cluster = pair.installation.cluster
     config = cluster.admin.config(cluster.bootstrap) | {"group.id": "nobody"}
     consumer, found = Consumer(dict(config)), []
-    consumer.assign([TopicPartition(pair.teller.settings.topic_prefix + topic, 0, 0)])
+    consumer.assign([TopicPartition(pair.publisher.settings.topic_prefix + topic, 0, 0)])
     until_s = clock.monotonic_s() + 10
     while len(found) < count and clock.monotonic_s() < until_s:
-        for message in consumer.consume(500, timeout=1.0):
+        message = consumer.poll(1.0)
+        if message is not None:
             headers = dict(message.headers())
             found.append((message.key().decode(), int(headers["ce_aggregateversion"])))
     consumer.close()
@@ -99,7 +100,7 @@ def read_all(pair: Pair, topic: str, count: int) -> list[tuple[str, int]]:
 
 async def until_empty(pair: Pair) -> None:
     async def empty() -> bool:
-        return await pair.teller.pool.fetchval("SELECT count(*) FROM outbox") == 0
+        return await pair.publisher.pool.fetchval("SELECT count(*) FROM outbox") == 0
 
     await pair.until(empty, "the outbox is empty")
 
@@ -112,7 +113,7 @@ async def test_a_poison_row_a_closed_and_a_missing_topic_stop_nobody(
     bad, keys = str(new_id()), [new_id() for _ in range(100)]
     body = report("behind", None).model_dump_json().encode()
     began_s = clock.monotonic_s()
-    async with pair.teller.work() as work:
+    async with pair.publisher.work() as work:
         for n in range(GOOD):
             work.publish(REPORT_RECEIVED, report(report_id=keys[n % 100]), version=n // 100 + 1)
         await work.conn.execute(SQL_QUEUE, new_id(), REPORT_RECEIVED.name, bad, 1, TOO_LARGE)
@@ -137,11 +138,11 @@ async def test_a_poison_row_a_closed_and_a_missing_topic_stop_nobody(
     assert all(versions == list(range(1, GOOD // 100 + 1)) for versions in by_key.values())
 
     async def given_up() -> bool:
-        found = await holds.stuck(pair.teller.pool)
-        return len(found) == 3 and all(one.tries >= pair.teller.settings.outbox_tries_max for one in found)
+        found = await holds.stuck(pair.publisher.pool)
+        return len(found) == 3 and all(one.tries >= pair.publisher.settings.outbox_tries_max for one in found)
 
     await pair.until(given_up, "the tries are used up")
-    found = {(one.topic, one.key): one for one in await holds.stuck(pair.teller.pool)}
+    found = {(one.topic, one.key): one for one in await holds.stuck(pair.publisher.pool)}
     assert found[REPORT_RECEIVED.name, bad].code == "too_large"
     assert found[REPORT_RECEIVED.name, bad].next_try_at is None
     assert (found[FORBIDDEN, None].code, found[FORBIDDEN, None].events) == ("topic_forbidden", 2)
@@ -164,8 +165,8 @@ async def test_successors_leave_in_order_after_a_retry_or_a_discard(
         await queue(pair, REPORT_RECEIVED.name, bad, n, body)
     await until_empty(pair)
     assert len(await held(pair)) == 39
-    [hold] = await holds.stuck(pair.teller.pool)
-    async with pair.teller.pool.acquire() as conn:
+    [hold] = await holds.stuck(pair.publisher.pool)
+    async with pair.publisher.pool.acquire() as conn:
         assert await holds.retry(conn, [hold.id]) == 1
         await asyncio.sleep(0.5)
         assert len(await held(pair)) == 39  # as refused as before
@@ -174,8 +175,8 @@ async def test_successors_leave_in_order_after_a_retry_or_a_discard(
     await queue(pair, REPORT_RECEIVED.name, bad, 40, report("last").model_dump_json().encode())
     await pair.until_effects(39)
     assert [version for key, version, _ in await pair.effects() if key == bad] == list(range(2, 41))
-    assert await holds.stuck(pair.teller.pool) == []
-    assert await pair.teller.pool.fetchval("SELECT reason FROM outbox_held") == "it can't be sent"
+    assert await holds.stuck(pair.publisher.pool) == []
+    assert await pair.publisher.pool.fetchval("SELECT reason FROM outbox_held") == "it can't be sent"
 
 
 async def test_a_topic_that_comes_back_takes_what_waited_in_order(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,13 +185,13 @@ async def test_a_topic_that_comes_back_takes_what_waited_in_order(pair: Pair, mo
     for n in range(1, 1_201):
         await queue(pair, MISSING, f"key {n % 3}", n, b"{}")
     await until_empty(pair)
-    [hold] = await holds.stuck(pair.teller.pool)
+    [hold] = await holds.stuck(pair.publisher.pool)
     assert (hold.code, hold.key, hold.events) == ("topic_missing", None, 1_200)
     await queue(pair, MISSING, "key 0", 1_201, TOO_LARGE)
     await queue(pair, MISSING, "key 0", 1_203, b"{}")
     await queue(pair, MISSING, "key 1", 1_204, b"{}")
     await asyncio.to_thread(bring_back, pair)
-    async with pair.teller.pool.acquire() as conn:
+    async with pair.publisher.pool.acquire() as conn:
         await holds.retry(conn, None)
 
     async def only_the_large_one_waits() -> bool:
@@ -207,15 +208,17 @@ async def test_a_topic_that_comes_back_takes_what_waited_in_order(pair: Pair, mo
 
 async def test_an_outage_sets_nothing_aside(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever fails while nothing at all gets through is nobody's fault."""
-    real = pair.teller.settings.kafka_bootstrap
-    settings = pair.teller.settings.model_copy(update={"kafka_bootstrap": "127.0.0.1:1"})
-    monkeypatch.setattr(pair.teller.relay._sender, "_settings", settings)
-    pair.teller.relay._sender._sound = False  # the next round needs a new producer, and finds no broker
-    await pair.tell(*((report(), 1) for _ in range(50)))
+    real = pair.publisher.settings.kafka_bootstrap
+    settings = pair.publisher.settings.model_copy(update={"kafka_bootstrap": "127.0.0.1:1"})
+    monkeypatch.setattr(pair.publisher.relay._sender, "_settings", settings)
+    pair.publisher.relay._sender._sound = False  # the next round needs a new producer, and finds no broker
+    await pair.publish(*((report(), 1) for _ in range(50)))
     await asyncio.sleep(2.0)
     assert await held(pair) == []
-    assert pair.teller.relay.trouble
-    monkeypatch.setattr(pair.teller.relay._sender, "_settings", settings.model_copy(update={"kafka_bootstrap": real}))
+    assert pair.publisher.relay.trouble
+    monkeypatch.setattr(
+        pair.publisher.relay._sender, "_settings", settings.model_copy(update={"kafka_bootstrap": real})
+    )
     await pair.until_effects(50)
     assert await held(pair) == []
     assert len(TOO_LARGE) > BATCH_BYTES_MAX
@@ -224,7 +227,7 @@ async def test_an_outage_sets_nothing_aside(pair: Pair, monkeypatch: pytest.Monk
 async def test_a_round_of_nothing_but_closed_topics_is_passed(pair: Pair) -> None:
     """The cluster shows other topics: so these two are away, not the cluster."""
     await asyncio.to_thread(take_away, pair)
-    async with pair.teller.work() as work:
+    async with pair.publisher.work() as work:
         for topic in (FORBIDDEN, MISSING):
             rows = [(new_id(), topic, f"key {n}", 1, b"{}") for n in range(ROWS_PER_ROUND // 2)]
             await work.conn.executemany(SQL_QUEUE, rows)
@@ -232,20 +235,20 @@ async def test_a_round_of_nothing_but_closed_topics_is_passed(pair: Pair) -> Non
             work.publish(REPORT_RECEIVED, report(f"behind {n}"), version=1)
     await pair.until_effects(10)
     await until_empty(pair)
-    assert {one.code for one in await holds.stuck(pair.teller.pool)} == {"topic_forbidden", "topic_missing"}
+    assert {one.code for one in await holds.stuck(pair.publisher.pool)} == {"topic_forbidden", "topic_missing"}
     assert len(await held(pair)) == ROWS_PER_ROUND
 
 
 async def test_a_cluster_that_shows_no_topic_sets_nothing_aside(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    sender = pair.teller.relay._sender
+    sender = pair.publisher.relay._sender
     real, elsewhere = sender._settings, sender._settings.model_copy(update={"topic_prefix": "nowhere."})
     monkeypatch.setattr(sender, "_settings", elsewhere)
     sender._sound = False
     await queue(pair, RIDER_ERASED.name, "rider", 1, b"{}")
-    await pair.tell((report(), 1))
+    await pair.publish((report(), 1))
 
     async def complains() -> bool:
-        return "every topic was refused" in (pair.teller.relay.trouble or "")
+        return "every topic was refused" in (pair.publisher.relay.trouble or "")
 
     await pair.until(complains, "a round has failed")
     assert await held(pair) == []

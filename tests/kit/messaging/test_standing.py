@@ -28,7 +28,10 @@ from tests.kit.messaging.test_strangers import GOOD, STRANGER, Door, until_settl
 from tests.support import settings_of
 
 door = test_strangers.door
-LIMIT, WAIT_S, STILL_S = 50, 60.0, 4.0
+LIMIT, WAIT_S = 50, 60.0
+TRY_S = 0.4
+"""Between two tries of what stands still, instead of a second and more."""
+STILL_S = 4 * TRY_S
 TOPIC = REPORT_RECEIVED.name
 QUICK = {"handler_attempts_max": 2, "letters_alike_max": LIMIT, "batch_records_max": 100}
 
@@ -38,7 +41,7 @@ class Hearing:
     """Routing with a release of the test's own: `fails` says what it can't handle."""
 
     installation: Installation
-    teller: Service
+    publisher: Service
     pool: asyncpg.Pool
     fails: Callable[[Event[Any]], bool] = lambda event: True
     refuses: bool = False
@@ -55,12 +58,12 @@ class Hearing:
         rows = [(event.key, event.version, event.data.text) for event in events if event.id not in gone]
         await work.conn.copy_records_to_table("effects", records=rows, columns=("key", "version", "text"))
 
-    async def tell(self, count: int, text: str = "", keys: Sequence[UUID] = ()) -> None:
+    async def publish(self, count: int, text: str = "", keys: Sequence[UUID] = ()) -> None:
         """So many reports; each of a key of its own, or of these in turn."""
         made = [keys[n % len(keys)] if keys else new_id() for n in range(count)]
         self.keys += made
         versions: Counter[UUID] = Counter()
-        async with self.teller.work() as work:
+        async with self.publisher.work() as work:
             for key in made:
                 versions[key] += 1
                 work.publish(REPORT_RECEIVED, report(text, key), version=versions[key])
@@ -102,7 +105,7 @@ class Hearing:
         await self.until(still, f"stands still with {letters} letters")
 
     async def all_once(self) -> None:
-        """Wait until everything that was told has taken effect; nothing twice, each key's in order."""
+        """Wait until everything that was published has taken effect; nothing twice, each key's in order."""
 
         async def done() -> bool:
             return await self.effects() >= len(self.keys)
@@ -118,17 +121,18 @@ class Hearing:
 
 @pytest.fixture
 async def hearing(own_installation: Installation, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hearing]:
-    """Intake tells; nobody hears yet, and what others left is gone."""
-    monkeypatch.setattr(standing, "PAUSE_MOST_S", 1.0)
+    """Intake publishes; nobody hears yet, and what others left is gone."""
+    monkeypatch.setattr(standing, "PAUSE_FIRST_S", TRY_S)
+    monkeypatch.setattr(standing, "PAUSE_MOST_S", TRY_S)
     owner = await asyncpg.connect(own_installation.dsn("routing", owner_role))
     await owner.execute(
         "CREATE TABLE IF NOT EXISTS effects (id bigint GENERATED ALWAYS AS IDENTITY, key text, version int, text text);"
         "TRUNCATE effects, inbox, outbox, dead_letters, parked_keys, letter_allowances"
     )
     pool = await asyncpg.create_pool(own_installation.dsn("routing", owner_role), min_size=1, max_size=2)
-    teller = Service("intake", settings_of(own_installation, "intake"), title="teller")
-    async with running(teller), pool:
-        made = Hearing(own_installation, teller, pool)
+    publisher = Service("intake", settings_of(own_installation, "intake"), title="publisher")
+    async with running(publisher), pool:
+        made = Hearing(own_installation, publisher, pool)
         try:
             yield made
         finally:
@@ -149,7 +153,7 @@ async def test_a_bad_release_buries_no_more_than_the_limit_and_a_good_one_goes_o
 ) -> None:
     """Whether its handler raises or refuses. What was buried is replayed; each record takes effect once."""
     hearing.refuses = refuses
-    await hearing.tell(5_000)
+    await hearing.publish(5_000)
     async with hearing.release() as bad:
         await hearing.until_still(bad, letters=LIMIT // 2)
         assert await hearing.letters() <= LIMIT
@@ -181,7 +185,7 @@ async def _is(hearing: Hearing, service: Service) -> bool:
 
 async def test_a_release_that_is_corrected_in_its_life_goes_on_by_itself(hearing: Hearing) -> None:
     """Such as one that lacked data of another service."""
-    await hearing.tell(1_000)
+    await hearing.publish(1_000)
     async with hearing.release() as service:
         await hearing.until_still(service, letters=LIMIT // 2)
         hearing.fails = lambda event: False
@@ -192,7 +196,7 @@ async def test_a_release_that_is_corrected_in_its_life_goes_on_by_itself(hearing
 
 async def test_several_processes_share_the_limit(hearing: Hearing) -> None:
     """One that is bad stops no good one."""
-    await hearing.tell(3_000)
+    await hearing.publish(3_000)
     async with hearing.release() as one, hearing.release() as two:
         await hearing.until_still(one, two, letters=LIMIT // 2)
         assert await hearing.letters() <= LIMIT
@@ -208,8 +212,8 @@ async def test_a_poison_record_now_and_then_stops_nothing(hearing: Hearing) -> N
     """Six times the limit in all, one in fifteen: it is a share that is given back."""
     hearing.fails = lambda event: event.data.text == "poison"
     for _ in range(20):
-        await hearing.tell(15, "poison")
-        await hearing.tell(210)
+        await hearing.publish(15, "poison")
+        await hearing.publish(210)
     async with hearing.release() as service:
         await hearing.until(lambda: _is(hearing, service), "all settled")
         assert await hearing.letters() == 300
@@ -219,7 +223,7 @@ async def test_a_poison_record_now_and_then_stops_nothing(hearing: Hearing) -> N
 @pytest.mark.parametrize(("keys", "still"), [(1, False), (40, True)])
 async def test_what_is_parked_counts_where_many_keys_are(hearing: Hearing, keys: int, still: bool) -> None:
     """A topic of few keys would be buried behind a few letters; one poison record may have many behind it."""
-    await hearing.tell(1_200, keys=[new_id() for _ in range(keys)])
+    await hearing.publish(1_200, keys=[new_id() for _ in range(keys)])
     async with hearing.release() as service:
         if still:
             await hearing.until_still(service, letters=keys)
@@ -239,7 +243,7 @@ async def _is_empty(hearing: Hearing, service: Service) -> bool:
 
 
 async def test_an_operator_has_more_buried_or_the_letters_counted_from_nothing(hearing: Hearing) -> None:
-    await hearing.tell(1_000)
+    await hearing.publish(1_000)
     async with hearing.release() as service, service.pool.acquire() as conn:
         await hearing.until_still(service, letters=LIMIT // 2)
         before = await hearing.letters()
@@ -270,7 +274,8 @@ async def test_a_companys_garbage_is_its_own_matter(door: Door, monkeypatch: pyt
 async def test_what_our_handler_raises_stops_the_company_concerned_and_no_other(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(standing, "PAUSE_MOST_S", 1.0)
+    monkeypatch.setattr(standing, "PAUSE_FIRST_S", TRY_S)
+    monkeypatch.setattr(standing, "PAUSE_MOST_S", TRY_S)
     broken, topic = True, f"inbound.{STRANGER}.reports.v1"
     handle = door.handle
 
@@ -295,7 +300,7 @@ async def test_what_our_handler_raises_stops_the_company_concerned_and_no_other(
                 break
             await asyncio.sleep(0.1)
         assert set(consumer.stands()) == {topic}
-        await asyncio.sleep(2.0)
+        await asyncio.sleep(2 * TRY_S)
         assert await service.pool.fetchval("SELECT count(*) FROM dead_letters") <= LIMIT
         await door.other_sends()  # while it stands still
         await until_settled(service.pool, 2 * GOOD, 0)

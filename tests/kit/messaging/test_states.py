@@ -194,8 +194,8 @@ async def test_a_new_service_reaches_the_producers_states_from_topics_that_were_
                 if topic.producer == name:
                     said[topic.name] = await published(http, topic)
                     if topic is not RIDER_CHANGED and topic is not RIDER_ERASED:
-                        told = counted[topic.name]
-                        assert said[topic.name] == (told["states"], told["tombstones"])
+                        numbers = counted[topic.name]
+                        assert said[topic.name] == (numbers["states"], numbers["tombstones"])
             if beside is not None:
                 await beside
             await gone_out(service)

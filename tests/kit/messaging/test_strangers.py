@@ -301,7 +301,7 @@ async def test_a_stopped_consumer_leaves_its_room_to_others(door: Door) -> None:
         gc.enable()
 
 
-async def test_lag_is_told_from_when_the_broker_got_a_record(door: Door) -> None:
+async def test_lag_counts_from_when_the_broker_got_a_record(door: Door) -> None:
     """Not from when a rider saw the thing: half a year ago, as these say."""
     topic, at_work, may_go_on = INBOUND_REPORTS.name, asyncio.Event(), asyncio.Event()
     handle, batches = door.handle, 0
@@ -332,7 +332,7 @@ async def test_lag_is_told_from_when_the_broker_got_a_record(door: Door) -> None
     assert ages() - before_s < 60
 
 
-async def test_lag_is_told_before_anything_was_settled(door: Door) -> None:
+async def test_lag_is_shown_before_anything_was_settled(door: Door) -> None:
     """A process that starts with a backlog, and ends before its first commit, would else never have been behind."""
     topic, waited_s = INBOUND_REPORTS.name, 1.5
     at_work, may_go_on = asyncio.Event(), asyncio.Event()

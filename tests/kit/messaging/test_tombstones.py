@@ -44,7 +44,7 @@ def rider(key: Any) -> RiderChanged:
 class Keeper:
     """The service riders publishes, and points keeps what it hears by handlers of the test's own."""
 
-    teller: Service
+    publisher: Service
     hearer: Service
     heard: list[tuple[str, int]] = field(default_factory=list)
     broken: bool = False
@@ -71,7 +71,7 @@ class Keeper:
     async def until_all_is_heard(self) -> None:
         """Until what is published now in each partition has taken effect: it comes behind all that was before."""
         marks = [new_id() for _ in range(60)]
-        async with self.teller.work() as work:
+        async with self.publisher.work() as work:
             for mark in marks:
                 work.publish(RIDER_CHANGED, rider(mark), version=1)
         wanted = {str(mark) for mark in marks}
@@ -89,17 +89,17 @@ async def keeper(own_installation: Installation) -> AsyncIterator[Keeper]:
         "TRUNCATE known, inbox, dead_letters, parked_keys"
     )
     await owner.close()
-    teller = Service("riders", settings_of(own_installation, "riders"), title="teller")
+    publisher = Service("riders", settings_of(own_installation, "riders"), title="publisher")
     hearer = Service("points", settings_of(own_installation, "points"), title="hearer")
-    made = Keeper(teller, hearer)
+    made = Keeper(publisher, hearer)
     hearer.consumes(RIDER_CHANGED, made.take, made.drop)
-    async with running(teller), running(hearer):
+    async with running(publisher), running(hearer):
         yield made
 
 
 async def test_a_tombstone_takes_the_key_with_it(keeper: Keeper, own_installation: Installation) -> None:
     stays, leaves, returns = new_id(), new_id(), new_id()
-    async with keeper.teller.work() as work:
+    async with keeper.publisher.work() as work:
         for key in (stays, leaves, returns):
             work.publish(RIDER_CHANGED, rider(key), version=1)
         work.publish(RIDER_CHANGED, rider(leaves), version=2)
@@ -121,10 +121,10 @@ async def test_a_tombstone_takes_the_key_with_it(keeper: Keeper, own_installatio
 async def test_a_tombstone_that_nobody_has_signed_is_no_poison(keeper: Keeper) -> None:
     """As an operator's tool writes it: a key and nothing else."""
     key = new_id()
-    async with keeper.teller.work() as work:
+    async with keeper.publisher.work() as work:
         work.publish(RIDER_CHANGED, rider(key), version=7)
     await keeper.until_all_is_heard()
-    settings = keeper.teller.settings
+    settings = keeper.publisher.settings
     producer = AIOKafkaProducer(**client_arguments(settings, "raw"), enable_idempotence=True)
     await producer.start()
     try:
@@ -144,7 +144,7 @@ async def test_a_tombstone_that_nobody_has_signed_is_no_poison(keeper: Keeper) -
 async def test_one_whose_key_can_not_be_dropped_waits_and_is_replayed(keeper: Keeper) -> None:
     key = new_id()
     keeper.broken = True
-    async with keeper.teller.work() as work:
+    async with keeper.publisher.work() as work:
         work.publish(RIDER_CHANGED, rider(key), version=1)
         work.retire(RIDER_CHANGED, key, version=1)
         work.publish(RIDER_CHANGED, rider(key), version=2)

@@ -9,7 +9,7 @@ from shared.kit.problems import ServiceBusy
 
 
 class Book:
-    """Writes down each batch; refuses what it is told to."""
+    """Writes down each batch; refuses what it is asked to."""
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []

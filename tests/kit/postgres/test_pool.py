@@ -69,7 +69,7 @@ async def test_a_black_hole_holds_nobody_and_the_connection_is_replaced(pool: Po
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(PATIENCE_S):
             await pool.fetchval(SQL_PID)
-    await asyncio.sleep(GIVE_BACK_S + 0.5)  # until it is cut: nothing in the pool tells that
+    await asyncio.sleep(GIVE_BACK_S + 0.5)  # until it is cut: nothing in the pool shows that
     proxy.set(Mode.PASS)
     async with asyncio.timeout(5), pool.acquire() as one, pool.acquire() as other:
         assert pid not in {await one.fetchval(SQL_PID), await other.fetchval(SQL_PID)}

@@ -36,7 +36,7 @@ from tests.support import settings_of
 NOW = datetime(2026, 6, 1, 8, tzinfo=UTC)
 ROOMY = Bounds(1 << 40, 1 << 30)
 CANARY, PLACE = "canary77123", 30.1234567
-OURS = [topic for topic in topics() if letters_of_erased.tells_of_riders(topic)]
+OURS = [topic for topic in topics() if letters_of_erased.is_about_riders(topic)]
 # From what docs/data-map.md says of events, whatever the kit makes of it.
 NAMINGS = [(topic, ".".join(path)) for topic in OURS for path, mark in personal_paths(topic.model) if mark.sort == "id"]
 EVERY_NAMING = pytest.mark.parametrize(("topic", "naming"), NAMINGS, ids=[f"{t.name}-{at}" for t, at in NAMINGS])
@@ -68,7 +68,7 @@ async def erase(pool: Pool, rider: UUID) -> None:
     assert await pool.fetchval("SELECT done_at IS NOT NULL FROM erased_riders WHERE rider_id = $1", rider)
 
 
-def telling(topic: AnyTopic, rider: UUID, naming: str | None = None) -> dict[str, Any]:
+def naming_them(topic: AnyTopic, rider: UUID, naming: str | None = None) -> dict[str, Any]:
     """An event of the topic that names the rider in that field, with everything that erasure takes away to be found."""
     naming = naming or next(at for one, at in NAMINGS if one is topic)
     examples = [dict(one.payload) for one in examples_of(topic)]
@@ -91,8 +91,8 @@ async def bury(pool: Pool, topic: str, body: Any, status: Status) -> tuple[int, 
     record = Record(topic, 0, next(_offsets), b"key", orjson.dumps(body), (("ce_id", b"x"),), 1)
     burial = Burial(record, None, status, "handler_failed", f"ValueError: {CANARY}", 1)
     async with pool.acquire() as conn, conn.transaction():
-        told = await dead_letters.bury(conn, [burial], consumer="routing", now=NOW, bounds=ROOMY)
-        return int(await conn.fetchval("SELECT max(id) FROM dead_letters")), told
+        published = await dead_letters.bury(conn, [burial], consumer="routing", now=NOW, bounds=ROOMY)
+        return int(await conn.fetchval("SELECT max(id) FROM dead_letters")), published
 
 
 def found(row: Mapping[str, Any]) -> Iterator[str]:
@@ -119,15 +119,15 @@ async def test_a_late_letter_has_nothing_of_an_erased_rider(
 ) -> None:
     rider, other = new_id(), new_id()
     await erase(pool, rider)
-    late, told = await bury(pool, topic.name, telling(topic, rider, naming), status)
+    late, published = await bury(pool, topic.name, naming_them(topic, rider, naming), status)
     row = await letter(pool, late)
     assert list(found(row)) == []
     assert (row["content"], row["status"], row["detail"], row["riders"]) == ("kept", status, "ValueError", [str(rider)])
-    assert len(told) == 1
-    assert CANARY.encode() not in told[0].payload + (told[0].headers or b"")
-    assert str(PLACE).encode() not in told[0].payload
-    theirs, told = await bury(pool, topic.name, telling(topic, other, naming), status)
-    assert list(found(await letter(pool, theirs))) and list(found({"payload": told[0].payload}))
+    assert len(published) == 1
+    assert CANARY.encode() not in published[0].payload + (published[0].headers or b"")
+    assert str(PLACE).encode() not in published[0].payload
+    theirs, published = await bury(pool, topic.name, naming_them(topic, other, naming), status)
+    assert list(found(await letter(pool, theirs))) and list(found({"payload": published[0].payload}))
 
 
 @EVERY_NAMING
@@ -136,7 +136,7 @@ async def test_an_earlier_letter_loses_it_with_the_erasure(
     pool: Pool, topic: AnyTopic, naming: str, status: Status
 ) -> None:
     rider = new_id()
-    early, _ = await bury(pool, topic.name, telling(topic, rider, naming), status)
+    early, _ = await bury(pool, topic.name, naming_them(topic, rider, naming), status)
     assert list(found(await letter(pool, early)))
     await erase(pool, rider)
     assert list(found(await letter(pool, early))) == []
@@ -153,7 +153,7 @@ async def test_what_is_no_event_loses_it_too(pool: Pool, changes: dict[str, Any]
     rider = new_id()
     if changes.get("rider_id"):
         changes = {"rider_id": str(rider).upper()}
-    body = telling(REPORT_RECEIVED, rider) | changes
+    body = naming_them(REPORT_RECEIVED, rider) | changes
     if late:
         await erase(pool, rider)
     id_, _ = await bury(pool, REPORT_RECEIVED.name, body, "dead")
@@ -164,7 +164,7 @@ async def test_what_is_no_event_loses_it_too(pool: Pool, changes: dict[str, Any]
 
 async def test_a_consumer_that_lags_writes_nothing_of_them(installation: Installation, pool: Pool) -> None:
     """The whole way: a handler that fails, a successor parked in its batch, and one that comes after the erasure."""
-    rider, report = new_id(), telling(REPORT_RECEIVED, new_id())
+    rider, report = new_id(), naming_them(REPORT_RECEIVED, new_id())
     del report["photos"]
     body = report | {"rider_id": str(rider), "text": CANARY, "external_id": CANARY}
 
@@ -179,8 +179,8 @@ async def test_a_consumer_that_lags_writes_nothing_of_them(installation: Install
     rows = await pool.fetch("SELECT * FROM dead_letters ORDER BY id")
     assert [row["status"] for row in rows] == ["dead", "parked", "parked"]
     assert [place for row in rows for place in found(row)] == []
-    told = await pool.fetch("SELECT payload, headers FROM outbox")
-    assert len(told) == 3 and [place for row in told for place in found(row)] == []
+    published = await pool.fetch("SELECT payload, headers FROM outbox")
+    assert len(published) == 3 and [place for row in published for place in found(row)] == []
     left = ReportReceived.model_validate_json(rows[0]["value"])
     assert (left.rider_id, left.text, left.lng) == (rider, "", 30.1235)  # it can still be replayed
 
@@ -196,14 +196,14 @@ def _raw(consumer: TopicConsumer, body: dict[str, Any]) -> Any:
 async def test_a_step_keeps_its_place_without_the_note(pool: Pool) -> None:
     rider = new_id()
     await erase(pool, rider)
-    late, _ = await bury(pool, CASE_CHANGED.name, telling(CASE_CHANGED, rider, "actor.id"), "parked")
+    late, _ = await bury(pool, CASE_CHANGED.name, naming_them(CASE_CHANGED, rider, "actor.id"), "parked")
     left = orjson.loads((await letter(pool, late))["value"])
     assert (left["note"], left["actor"]) == (ERASED_WORDS, {"id": str(rider), "name": "", "role": "rider"})
 
 
 def _two(reporter: UUID, actor: UUID | str, role: str) -> dict[str, Any]:
     """A step that brings one rider's report and was taken by somebody else."""
-    return telling(CASE_CHANGED, reporter, "report.rider_id") | {
+    return naming_them(CASE_CHANGED, reporter, "report.rider_id") | {
         "note": CANARY, "actor": {"id": str(actor), "name": "A", "role": role},
     }  # fmt: skip
 
@@ -233,7 +233,7 @@ async def test_a_handler_sees_nothing_of_it(pool: Pool, topic: AnyTopic, naming:
         seen.extend(event.data.model_dump_json() for event in events)
 
     def event(whose: UUID) -> Event[Any]:
-        body = telling(topic, whose, naming)
+        body = naming_them(topic, whose, naming)
         body |= {"photos": []} if "photos" in body else {}
         return Event(new_id(), topic.model.model_validate(body), "k", 1, NOW, Record("t", 0, 0, None, b"", ()))
 
@@ -253,7 +253,7 @@ async def test_a_handler_sees_nothing_of_it(pool: Pool, topic: AnyTopic, naming:
     ids=json.dumps,
 )  # fmt: skip
 async def test_a_rider_who_can_not_be_read_has_an_end(pool: Pool, changes: dict[str, Any]) -> None:
-    body = telling(CASE_CHANGED, new_id()) | {"report": None} | changes
+    body = naming_them(CASE_CHANGED, new_id()) | {"report": None} | changes
     late, _ = await bury(pool, CASE_CHANGED.name, body, "dead")
     row = await letter(pool, late)
     assert (row["riders"], row["content_until"] is None) == ([], False)
@@ -262,7 +262,7 @@ async def test_a_rider_who_can_not_be_read_has_an_end(pool: Pool, changes: dict[
 async def test_each_rider_of_a_list_is_found(pool: Pool) -> None:
     """Of records that can't be read: where one model belongs may be several."""
     rider, other = new_id(), new_id()
-    body = telling(CASE_CHANGED, rider) | {"report": [{"rider_id": str(other)}, {"rider_id": str(rider)}]}
+    body = naming_them(CASE_CHANGED, rider) | {"report": [{"rider_id": str(other)}, {"rider_id": str(rider)}]}
     id_, _ = await bury(pool, CASE_CHANGED.name, body, "dead")
     assert (await letter(pool, id_))["riders"] == sorted([str(rider), str(other)])
     await erase(pool, rider)

@@ -1,4 +1,4 @@
-"""Letters of which nobody can say whom they tell of: erasure would not find them, so their content has an end."""
+"""Letters of which nobody can say whom they are about: erasure would not find them, so their content has an end."""
 
 import asyncio
 import secrets
@@ -146,12 +146,12 @@ async def held(pool: Pool) -> AsyncIterator[Pool]:
 
 
 async def test_so_does_what_kafka_refused_of_them_and_its_hold_ends(held: Pool) -> None:
-    """What tells of a letter is given up when the letter is emptied; what is an event itself stays and waits."""
+    """What is about a letter is given up when the letter is emptied; what is an event itself stays and waits."""
     holds = Holds(1)
     named = orjson.dumps({"rider": "7", "text": WORDS.decode()})
     unnamed = await set_aside(held, holds, REPORTS + ".dlq", b"{not json " + WORDS, "13900077123")
     broken = await set_aside(held, holds, OWN + ".dlq", b"{not json " + WORDS, "a")
-    told = await set_aside(held, holds, REPORTS + ".dlq", named, "b")
+    of_a_letter = await set_aside(held, holds, REPORTS + ".dlq", named, "b")
     event = await set_aside(held, holds, OWN, b"{not json " + WORDS, "c")
     behind = await set_aside(held, holds, OWN + ".dlq", orjson.dumps({"rider_id": str(new_id())}), "a")
     await held.execute("UPDATE outbox_holds SET next_try_at = 'infinity'")
@@ -164,7 +164,7 @@ async def test_so_does_what_kafka_refused_of_them_and_its_hold_ends(held: Pool) 
     for one in (unnamed, broken):
         assert (rows[one]["payload"], rows[one]["key"], rows[one]["headers"]) == (b"", "", None)
         assert (rows[one]["discarded_by"], rows[one]["discarded_at"] is None) == ("sweeper", False)
-    for one in (told, event, behind):
+    for one in (of_a_letter, event, behind):
         assert rows[one]["payload"] != b"" and rows[one]["discarded_at"] is None
     async with held.acquire() as conn:
         due = {hold.key: hold for hold in await holds.due(conn)}

@@ -28,8 +28,8 @@ def _written(value: object) -> str:
 
 async def most_rows(conn: Any, sql: str, *values: object) -> float:
     """Of any node of the statement's plan."""
-    told = {f"${n}": _written(value) for n, value in enumerate(values, 1)}
-    written = re.sub(r"\$\d(::bigint\[\])?", lambda found: told[found[0][:2]], sql)
+    texts = {f"${n}": _written(value) for n, value in enumerate(values, 1)}
+    written = re.sub(r"\$\d(::bigint\[\])?", lambda found: texts[found[0][:2]], sql)
     found = await conn.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {written}")
     return max(_rows((json.loads(found) if isinstance(found, str) else found)[0]["Plan"]))
 

@@ -155,9 +155,9 @@ class Behind:
         found: list[str] = []
         for topic, (service, sql) in SQL_VERSIONS.items():
             versions = {key: int(version) for key, version in ask(self.home.dsn(service), sql)}
-            told = {(key, version) for key, version in accepted if key in versions}
+            accepted_there = {(key, version) for key, version in accepted if key in versions}
             arrived = arrivals(read_topic(self.home, topic))
-            found += [f"{topic}: {problem}" for problem in delivery_problems(told, arrived, versions)]
+            found += [f"{topic}: {problem}" for problem in delivery_problems(accepted_there, arrived, versions)]
         reports = {row[0] for row in ask(self.home.dsn("intake"), "SELECT report_id::text FROM reports")}
         routed = {row[0] for row in ask(self.home.dsn("routing"), "SELECT report_id::text FROM routes")}
         riders = dict(ask(self.home.dsn("riders"), "SELECT rider_id::text, version FROM riders"))

@@ -29,19 +29,19 @@ def events(seed: int, count: int) -> list[Raw]:
     rng = random.Random(seed)
     streams = [_case(seed, n, random.Random(f"{seed}-{n}")) for n in range(count // 3)]
     streams += [_rider(seed, n, random.Random(f"{seed}-r{n}")) for n in range(RIDERS)]
-    told: list[Raw] = []
+    made: list[Raw] = []
     open_streams = streams[:12]
     waiting = iter(streams[12:])
-    while open_streams and len(told) < count:
+    while open_streams and len(made) < count:
         stream = rng.choice(open_streams)
         event = next(stream, None)
         if event is not None:
-            told.append(event)
+            made.append(event)
             continue
         open_streams.remove(stream)
         open_streams += [following] if (following := next(waiting, None)) else []
-    assert len(told) == count
-    return told
+    assert len(made) == count
+    return made
 
 
 def thrice(raws: Sequence[Raw], rng: random.Random) -> list[Raw]:

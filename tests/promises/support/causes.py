@@ -19,7 +19,7 @@ from tests.promises.support.watched import Watched
 
 @dataclass(frozen=True)
 class Cause:
-    """`alerts`: what it raises, as `prometheus.told` words it. `small`: three services and no city are enough."""
+    """`alerts`: what it raises, as `prometheus.in_words` has it. `small`: three services and no city are enough."""
 
     made: Callable[[Watched], AbstractAsyncContextManager[None]]
     alerts: tuple[str, ...]
@@ -42,7 +42,7 @@ GROUPS: tuple[tuple[Cause, ...], ...] = (
     (Cause(events.a_producer_of_nonsense, ("TopicStandsStill page routing",)),),
     (Cause(events.events_that_kafka_refuses, ("OutboxRefused page routing", "OutboxRefused ticket routing")),),
     (Cause(objectives.intake_refuses_and_is_slow, (*_burns("IntakeAvailabilityBurn"), *_burns("IntakeLatencyBurn"))),),
-    (Cause(objectives.riders_are_told_late, _burns("TimeToNotifiedBurn")),),
+    (Cause(objectives.riders_are_notified_late, _burns("TimeToNotifiedBurn")),),
     (
         Cause(objectives.reports_are_routed_late, _burns("TimeToRoutedBurn")),
         Cause(business.reports_from_elsewhere, ("ReportsUnroutable ticket",)),

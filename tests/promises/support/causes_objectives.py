@@ -9,7 +9,7 @@ import orjson
 
 from shared.events.report_received import REPORT_RECEIVED
 from tests.promises.support.kafka import Raw, RawProducer, wait_consumed
-from tests.promises.support.raw_events import closed_case, event, received, told_of_points
+from tests.promises.support.raw_events import closed_case, event, points_moved, received
 from tests.promises.support.watched import PATIENCE_S, Watched, locked, repeated
 
 LATE = timedelta(minutes=1)
@@ -43,9 +43,9 @@ async def intake_refuses_and_is_slow(watched: Watched) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def riders_are_told_late(watched: Watched) -> AsyncIterator[None]:
+async def riders_are_notified_late(watched: Watched) -> AsyncIterator[None]:
     """Points that are held a minute after their report's acceptance."""
-    async with _late(watched, "TimeToNotifiedBurn", "notifications", told_of_points):
+    async with _late(watched, "TimeToNotifiedBurn", "notifications", points_moved):
         yield
 
 

@@ -32,7 +32,7 @@ def registered(url: str, token: str, code: str) -> bytes:
 
 @dataclass
 class Clients:
-    """Threads that change riders until they are told to stop, `per_second` changes together."""
+    """Threads that change riders until they are asked to stop, `per_second` changes together."""
 
     code: str
     secret: bytes

@@ -38,7 +38,7 @@ def delivery_problems(
     """What contradicts "a 2xx means the event reaches Kafka; versions of one aggregate arrive in order".
 
     Args:
-        accepted: (key, version) that a client was told.
+        accepted: (key, version) that were acknowledged to a client.
         arrived: the topic from its beginning.
         table: version of each aggregate in its service's own table.
     """
@@ -52,7 +52,7 @@ def delivery_problems(
         places[arrival.key].add(arrival.partition)
     there = {(arrival.key, arrival.version) for arrival in first.values()}
     problems = {
-        "lost: told to a client and not in the topic": sorted(accepted - there),
+        "lost: acknowledged to a client and not in the topic": sorted(accepted - there),
         "lost: in the table and not in the topic": [
             (key, n) for key, last in table.items() for n in range(1, last + 1) if (key, n) not in there
         ],

@@ -1,4 +1,4 @@
-"""The kit's consumer in this process: the routing service's subscription with a handler that can be told to fail."""
+"""The kit's consumer in this process: the routing service's subscription with a handler that can be made to fail."""
 
 import asyncio
 import contextlib
@@ -60,7 +60,7 @@ class Hearer:
         return await asyncio.to_thread(_send, self.installation, planned, per_second)
 
     async def settle(self, limit_s: float) -> None:
-        """Wait until everything is consumed and what it told is published."""
+        """Wait until everything is consumed and what follows from it is published."""
         await asyncio.to_thread(wait_consumed, self.installation, "routing", [REPORT_RECEIVED.name], limit_s)
         deadline_s = clock.monotonic_s() + limit_s
         while await self.service.pool.fetchval("SELECT count(*) FROM outbox"):

@@ -1,4 +1,4 @@
-"""What the clients of a test have been told: the only thing that a promise may be held against."""
+"""What the clients of a test have been answered: the only thing that a promise may be held against."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One change of one aggregate. `key` and `version` as the service told them; only where it is ok."""
+    """One change of one aggregate. `key` and `version` as the service answered; only where it is ok."""
 
     result: Result
     key: str = ""
@@ -36,7 +36,7 @@ class Journal:
         self.operations.append(operation)
 
     def accepted(self) -> set[tuple[str, int]]:
-        """(key, version) of every change that a client was told is done."""
+        """(key, version) of every change that was acknowledged to a client."""
         return {(one.key, one.version) for one in self.operations if one.result is Result.OK}
 
     def count(self, result: Result) -> int:

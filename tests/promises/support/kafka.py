@@ -71,12 +71,14 @@ def read_topic(installation: Installation, topic: str) -> list[Stored]:
         deadline_s = clock.monotonic_s() + 60
         while missing:
             assert clock.monotonic_s() < deadline_s, f"{topic} can't be read to its end"
-            for message in reader.consume(2_000, timeout=0.5):
-                record = _stored(message)
-                if record.offset < ends[record.partition]:
-                    found.append(record)
-                if record.offset >= ends[record.partition] - 1:
-                    missing.discard(record.partition)
+            message = reader.poll(0.5)  # `consume` would wait for as many as were asked for
+            if message is None:
+                continue
+            record = _stored(message)
+            if record.offset < ends[record.partition]:
+                found.append(record)
+            if record.offset >= ends[record.partition] - 1:
+                missing.discard(record.partition)
     return sorted(found, key=lambda record: (record.partition, record.offset))
 
 
@@ -97,13 +99,13 @@ class RawProducer:
         self._counts: dict[str, int] = {}
 
     def send(self, raw: Raw) -> "Future[tuple[int, int]]":
-        """The future tells partition and offset, once `flush` was called."""
+        """The future has partition and offset, once `flush` was called."""
         name = self._prefix + raw.topic
         if name not in self._counts:
             self._counts[name] = len(self._producer.list_topics(name, timeout=20).topics[name].partitions)
         done: Future[tuple[int, int]] = Future()
 
-        def told(error: object, message: Message) -> None:
+        def delivered(error: object, message: Message) -> None:
             if error:
                 done.set_exception(KafkaException(error))
             else:
@@ -117,7 +119,7 @@ class RawProducer:
             key,
             partition=partition,
             headers=list(raw.headers),
-            on_delivery=told,
+            on_delivery=delivered,
             timestamp=raw.timestamp_ms,
         )
         self._producer.poll(0)

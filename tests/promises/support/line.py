@@ -33,7 +33,7 @@ from tests.promises.support.witness import SQL_TOO_OFTEN, make_witness
 
 SERVICES = ("routing", "cases", "points")
 HEARS = {"routing": REPORT_RECEIVED.name, "cases": REPORT_ROUTED.name, "points": CASE_CHANGED.name}
-TELLS = {"routing": REPORT_ROUTED.name, "cases": CASE_CHANGED.name, "points": ACCOUNT_CHANGED.name}
+PUBLISHES = {"routing": REPORT_ROUTED.name, "cases": CASE_CHANGED.name, "points": ACCOUNT_CHANGED.name}
 GRID = "330114001001001"
 SPOTS = 200
 SHOWN = 3
@@ -47,7 +47,7 @@ WITH drawn AS (
 )
 INSERT INTO current_map (version_id) SELECT version_id FROM drawn RETURNING 1
 """
-# Where each report must have left exactly one row, and the version of each aggregate that was told.
+# Where each report must have left exactly one row, and the version of each aggregate that was published.
 SQL_REPORTS = {
     "routing": "SELECT report_id::text FROM routes WHERE outcome = 'routed'",
     "cases": "SELECT report_id::text FROM case_reports",
@@ -83,7 +83,7 @@ def report_event(report_id: UUID, spot: int) -> Raw:
 
 @dataclass
 class Reports:
-    """A thread that sends reports at a steady rate until it is told to stop."""
+    """A thread that sends reports at a steady rate until it is asked to stop."""
 
     home: Installation
     per_second: float
@@ -198,20 +198,20 @@ class Line:
     def problems(self, sent: set[str]) -> list[str]:
         """What is lost, double or out of order between the reports that were sent and the last service's tables."""
         found: list[str] = []
-        told = sent
+        published = sent
         for service in self.services:
             dsn = self.home.dsn(service)
             rows = [row[0] for row in ask(dsn, SQL_REPORTS[service])]
             found += effect_problems(service, sent, rows, ask(dsn, SQL_TOO_OFTEN))
             heard = ask(dsn, "SELECT count(DISTINCT event_id) FROM witness")[0][0]
-            if heard != len(told):
-                found.append(f"{service}: {heard} events took effect, {len(told)} were told")
+            if heard != len(published):
+                found.append(f"{service}: {heard} events took effect, {len(published)} were published")
             if letters := ask(dsn, "SELECT status, code, detail FROM dead_letters"):
                 found.append(f"{service}: {len(letters)} dead letters, e.g. {letters[:SHOWN]}")
-            arrived = arrivals(read_topic(self.home, TELLS[service]))
+            arrived = arrivals(read_topic(self.home, PUBLISHES[service]))
             versions = dict(ask(dsn, SQL_VERSIONS[service]))
             found += [f"{service}: {problem}" for problem in delivery_problems(set(), arrived, versions)]
-            told = {arrival.event_id for arrival in arrived}
+            published = {arrival.event_id for arrival in arrived}
         return found
 
 

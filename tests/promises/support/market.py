@@ -137,7 +137,7 @@ class Market:
         return [made("/v1/offers", {"name": f"礼物 {n}", **offer}) for n in range(offers)]
 
     def earn(self, rider_id: UUID, case_id: UUID | None = None) -> None:
-        """Tell a case with one report of the rider, of any day, so that no cap is met; the same case twice is one."""
+        """Publish a case with one report of the rider, of any day, so that no cap is met; one case twice is one."""
         case_id = case_id or new_id()
         at = clock.now() - timedelta(days=case_id.int % 700)
         report = CaseReport(report_id=case_id, rider_id=rider_id, company="sf-express", ordinal=1)
@@ -166,8 +166,8 @@ class Market:
                 Raw(CASE_CHANGED.name, str(case_id), body.model_dump_json().encode(), tuple(to_headers(envelope)))
             )
 
-    def told(self) -> None:
-        """Wait until the broker has all that was told."""
+    def flush(self) -> None:
+        """Wait until the broker has all that was published."""
         self._producer.flush()
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Who breaks things: a schedule drawn from a seed, carried out by one thread, told on failure."""
+"""Who breaks things: a schedule drawn from a seed, carried out by one thread, shown on failure."""
 
 import contextlib
 import random
@@ -27,11 +27,11 @@ def schedule(rng: random.Random, counts: Mapping[str, int], quiet_s: tuple[float
 
 @dataclass
 class Nemesis:
-    """Carries a schedule out. `told` says what was done when (seconds from the start), for the failure's message."""
+    """Carries a schedule out. `done` says what was done when (seconds from the start), for the failure's message."""
 
     faults: list[Fault]
     actions: Mapping[str, Callable[[], object]]
-    told: list[str] = field(default_factory=list)
+    done: list[str] = field(default_factory=list)
 
     @contextlib.contextmanager
     def beside(self) -> Iterator[None]:
@@ -49,4 +49,4 @@ class Nemesis:
             begun_s = clock.monotonic_s() - started_s
             what = self.actions[fault.name]() or ""
             ended_s = clock.monotonic_s() - started_s
-            self.told.append(f"{begun_s:.1f}–{ended_s:.1f} s: {fault.name} {what}".strip())
+            self.done.append(f"{begun_s:.1f}–{ended_s:.1f} s: {fault.name} {what}".strip())

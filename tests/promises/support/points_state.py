@@ -1,7 +1,7 @@
 """The state of the points service that two runs over the same events must have in common.
 
 Left out: instants and the ids of entries, which are made again in every run; the versions that single entries carry and
-the balances that single movements tell, which follow the order of a rider's cases, and across cases (on several
+the balances that single movements show, which follow the order of a rider's cases, and across cases (on several
 partitions) no order is promised. What remains of these is that each rider's versions run 1..n.
 """
 
@@ -33,14 +33,14 @@ SQL_VERSIONS = "SELECT rider_id::text, version FROM accounts WHERE version > 0"
 def state_of(home: Installation) -> State:
     """Every part sorted, so that equal states are equal."""
     parts = {name: sorted(map(list, ask(home.dsn("points"), sql)), key=str) for name, sql in TABLES.items()}
-    told = {record.headers["ce_id"]: json.loads(record.value) for record in read_topic(home, ACCOUNT_CHANGED.name)}
+    bodies = {record.headers["ce_id"]: json.loads(record.value) for record in read_topic(home, ACCOUNT_CHANGED.name)}
     fields = ("rider_id", "movement", "source", "source_id", "amount", "reason")
-    parts["movements told"] = sorted(([body[field] for field in fields] for body in told.values()), key=str)
+    parts["movements published"] = sorted(([body[field] for field in fields] for body in bodies.values()), key=str)
     return parts
 
 
 def ledger_problems(home: Installation) -> list[str]:
-    """Each rider's movements are told as versions 1..n, n as in the account."""
+    """Each rider's movements are published as versions 1..n, n as in the account."""
     versions: dict[str, int] = defaultdict(int, ask(home.dsn("points"), SQL_VERSIONS))  # type: ignore[arg-type]  # pairs
     return delivery_problems(set(), arrivals(read_topic(home, ACCOUNT_CHANGED.name)), versions)
 

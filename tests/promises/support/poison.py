@@ -129,19 +129,19 @@ def letter_problems(wanted: Mapping[Place, Letter], stored: Mapping[Place, Lette
 
 
 def partner_problems(
-    wanted: Mapping[Place, Letter], told: Iterable[Stored], values: Mapping[Place, bytes]
+    wanted: Mapping[Place, Letter], published: Iterable[Stored], values: Mapping[Place, bytes]
 ) -> list[str]:
-    """The `.dlq` topic tells the same letters, each record whole and with a reason. The relay may repeat itself."""
+    """The `.dlq` topic has the same letters, each record whole and with a reason. The relay may repeat itself."""
     found: dict[Place, Letter] = {}
     problems = []
-    for record in told:
+    for record in published:
         text = {name: value.decode() for name, value in record.headers.items() if name.startswith("dlq-")}
         place = (text["dlq-topic"], int(text["dlq-partition"]), int(text["dlq-offset"]))
         if place not in values:
             continue  # of another test
         found[place] = Letter(record.key.decode(), text["dlq-status"], text["dlq-code"])
         if not text["dlq-detail"] or text["dlq-consumer"] != "routing" or record.value != values[place]:
-            problems.append(f"{place} is told without its reason or content")
+            problems.append(f"{place} is published without its reason or content")
     return problems + letter_problems(wanted, found)
 
 

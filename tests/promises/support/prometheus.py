@@ -53,7 +53,7 @@ class Prometheus(ManagedProcess):
     def firing(self) -> set[str]:
         """The alerts that fire now, each by name, severity and what it is about."""
         found = [alert for alert in self.ask("/api/v1/alerts")["alerts"] if alert["state"] == "firing"]
-        return {told(alert["labels"]) for alert in found}
+        return {in_words(alert["labels"]) for alert in found}
 
     def has_data(self, expression: str, seconds: int) -> bool:
         """Whether an expression had any value but NaN in the last `seconds`.
@@ -72,19 +72,19 @@ class Prometheus(ManagedProcess):
         return {target["labels"]["job"] for target in targets if target["health"] == "up"}
 
 
-def told(labels: Mapping[str, str]) -> str:
+def in_words(labels: Mapping[str, str]) -> str:
     """An alert in words: its name, its severity, and the window, company, level, lane or service that it is about."""
     about = next((labels[name] for name in ("window", "company", "level", "lane", "job") if name in labels), "")
     return f"{labels['alertname']} {labels['severity']} {about.removeprefix('beegrid-')}".strip()
 
 
 def rules(root: Path = ROOT, but: str = "") -> set[str]:
-    """What each alerting rule of the house says of itself, as `told` begins; without those of the file `but`."""
+    """What each alerting rule of the house says of itself, as `in_words` begins; without those of the file `but`."""
     found = set()
     for file in sorted(file for file in (root / "ops/prometheus/rules").glob("*.yml") if file.name != but):
         for group in yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)["groups"]:
             named = [rule for rule in group["rules"] if "alert" in rule]
-            found |= {told({"alertname": rule["alert"], **rule["labels"]}) for rule in named}
+            found |= {in_words({"alertname": rule["alert"], **rule["labels"]}) for rule in named}
     return found
 
 

@@ -1,4 +1,4 @@
-"""Valid events with times of one's own choice, as raw records: what a suite that was late would have told."""
+"""Valid events with times of one's own choice, as raw records: what a suite that was late would have published."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -46,7 +46,7 @@ def received(place: tuple[float, float] | None = None, ago: timedelta = timedelt
     )
 
 
-def told_of_points(ago: timedelta = timedelta()) -> Raw:
+def points_moved(ago: timedelta = timedelta()) -> Raw:
     """Points held for a report that was accepted some time ago, which its id says."""
     at_ms = int((clock.now() - ago).timestamp() * 1000)
     report_id = UUID(int=(at_ms << 80) | (new_id().int & ((1 << 80) - 1)))

@@ -52,7 +52,7 @@ class Town:
     numbers: "count[int]" = field(default_factory=lambda: count(1))
 
     def report(self, place: tuple[float, float] | None = None, kind: str = KIND) -> dict[str, Any]:
-        """A new report, as a phone with GPS tells it: of one grid after the other, or of a `place` (lng, lat)."""
+        """A new report, as a phone with GPS gives it: of one grid after the other, or of a `place` (lng, lat)."""
         number = next(self.numbers)
         if place is None:
             middle = grids()[number % len(grids())].polygon.representative_point()
@@ -100,7 +100,7 @@ class Town:
             await asyncio.gather(*(sender() for _ in range(AT_ONCE)))
 
     async def whole_story(self) -> None:
-        """A report with a photo is handled to its end, told to the rider, paid, and becomes a gift."""
+        """A report with a photo is handled to its end, shown to the rider, paid, and becomes a gift."""
         door, company = self.door, self.company
         rider_facts = {"external_id": company.rider(1), "name": "孙芳", "consent_at": clock.now().isoformat()}
         await self.stream(rider_facts, what="riders")
@@ -110,8 +110,8 @@ class Town:
         picture = io.BytesIO()
         Image.new("RGB", (640, 480), (90, 90, 90)).save(picture, "JPEG")
         photo = await door.send_bytes("/v1/photos", picture.getvalue(), "image/jpeg", phone)
-        told = {**self.report(), "rider": company.rider(1)}
-        filed = {name: value for name, value in told.items() if name != "rider"} | {"photos": [photo["photo_id"]]}
+        report = {**self.report(), "rider": company.rider(1)}
+        filed = {name: value for name, value in report.items() if name != "rider"} | {"photos": [photo["photo_id"]]}
         report_id = (await door.post(PATH, filed, phone))["report_id"]
         address = f"/v1/tracking/reports/{report_id}"
         seen = await soon(lambda: door.get(address, phone), lambda answer: answer["case_id"] is not None)

@@ -46,7 +46,7 @@ class Visit:
 
 @dataclass
 class Visitors:
-    """Threads that file reports, change riders and read, each at its own pace, until they are told to stop."""
+    """Threads that file reports, change riders and read, each at its own pace, until they are asked to stop."""
 
     riders: str
     intake: str
@@ -97,9 +97,9 @@ class Visitors:
                 kind = turn.__name__.removeprefix("_")
                 self._note(kind, answer)
                 status = answer.status_code if answer is not None else 0
-                told = answer is not None and "Retry-After" in answer.headers
+                retry_after = answer is not None and "Retry-After" in answer.headers
                 why = answer.text[:300] if answer is not None and status >= 400 else ""
-                self.visits.append(Visit(kind, status, took_s, started_s, told, why))
+                self.visits.append(Visit(kind, status, took_s, started_s, retry_after, why))
                 self._enough.wait(max(0.0, every_s - took_s))
 
     def _file(self, http: httpx.Client, rng: random.Random, number: int) -> httpx.Response:
@@ -145,7 +145,7 @@ def answer_problems(visits: list[Visit], most_s: float) -> list[str]:
     return found + ([f"neither served nor 503: {dict(other)}"] if other else [])
 
 
-def told(visits: list[Visit]) -> str:
+def summary(visits: list[Visit]) -> str:
     """One line: how many of which kind ended how, the slowest, and why the first was refused."""
     counts = Counter(f"{visit.kind} {visit.status}" for visit in visits)
     slowest_s = max((visit.took_s for visit in visits), default=0.0)

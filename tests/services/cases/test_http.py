@@ -103,11 +103,11 @@ async def test_what_a_reporter_writes_is_not_for_other_reporters(
         "writer": as_(writer, "rider"), "other": as_(str(other.data.rider_id), "rider"),
         "worker": as_("w1", "grid_worker", GRID),
     }  # fmt: skip
-    told = {
+    texts = {
         name: (await client.get(f"/v1/cases/{case_id}", headers=who)).json()["steps"][-1]["note"]
         for name, who in readers.items()
     }
-    assert told == {"writer": "我家在三单元", "other": "", "worker": "我家在三单元"}
+    assert texts == {"writer": "我家在三单元", "other": "", "worker": "我家在三单元"}
 
 
 async def test_refusals(client: httpx.AsyncClient, cases: Any, routed: Any, as_: Any) -> None:

@@ -73,10 +73,10 @@ async def test_live_cases_are_carried_over_once(cases: Any, routed: Any, pool: P
     assert [tuple(row) for row in rows] == [
         (NEW, [], "open", 2), (STAYS, [NEW], "open", 2), (STAYS, [], "open", 1), (OLD, [], "closed", 1)
     ]  # fmt: skip
-    told = (await cases.published())[before:]
-    assert {(body["transition"], body["version"], body["actor"]) for body in told} == {("carried_over", 2, None)}
-    assert all(OLD in body["note"] and NEW in body["note"] for body in told)
-    case_id = told[0]["case_id"]
+    bodies = (await cases.published())[before:]
+    assert {(body["transition"], body["version"], body["actor"]) for body in bodies} == {("carried_over", 2, None)}
+    assert all(OLD in body["note"] and NEW in body["note"] for body in bodies)
+    case_id = bodies[0]["case_id"]
     steps = await pool.fetch("SELECT step FROM steps WHERE case_id = $1 ORDER BY version", case_id)
     assert [row["step"] for row in steps] == ["opened", "carried_over"]
     # a report that was routed by the old map comes late: the next look finds it

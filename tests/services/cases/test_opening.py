@@ -70,7 +70,7 @@ async def test_later_batches_attach_to_the_stored_case(cases: Any, routed: Any) 
         assert len(await store.words(conn, case.case_id, 0, 10)) == 3
 
 
-async def test_other_times_and_finished_cases_open_anew(cases: Any, routed: Any) -> None:
+async def test_other_times_and_finished_cases_open_another(cases: Any, routed: Any) -> None:
     await cases.report(routed())
     (opened,) = await cases.published()
     await cases.report(routed(occurred_at=routed().data.occurred_at + timedelta(hours=49)))

@@ -70,7 +70,7 @@ async def test_the_whole_way_in_bulk(cases: Any, routed: Any) -> None:
         assert (await store.tallies(conn))["closed"] == 50
 
 
-async def test_a_batch_tells_each_result_and_the_good_ones_count(cases: Any, routed: Any) -> None:
+async def test_a_batch_answers_each_item_and_the_good_ones_count(cases: Any, routed: Any) -> None:
     one, two = await open_cases(cases, routed, 2)
     results = await cases.take(
         WORKER,
@@ -80,10 +80,10 @@ async def test_a_batch_tells_each_result_and_the_good_ones_count(cases: Any, rou
         Wish(one, Order("handled")),
         Wish(one, Order("closed")),
     )
-    told = [
+    ends = [
         (r.case.state, r.case.version) if isinstance(r, Taken) else (r.code, r.extras.get("state")) for r in results
     ]
-    assert told == [
+    assert ends == [
         ("claimed", 2),
         ("not_found", None),
         ("wrong_state", "open"),

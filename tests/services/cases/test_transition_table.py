@@ -184,12 +184,12 @@ def test_a_colleague_does_not_finish_a_claimed_case_but_the_department_does() ->
 @pytest.mark.parametrize(("level", "due_in"), [("hazard", timedelta(hours=9)), ("emergency", timedelta(hours=6))])
 def test_asking_the_reporter_rests_the_limit_except_of_an_emergency(level: str, due_in: timedelta) -> None:
     asked = take(a_case("claimed", level=level), Order("info_requested"), a_person("department")).case
-    told = take(asked, Order("info_given"), a_person("rider"), NOW + timedelta(hours=3)).case
-    assert told.due_at == NOW + due_in
-    assert told.paused_at is None
+    informed = take(asked, Order("info_given"), a_person("rider"), NOW + timedelta(hours=3)).case
+    assert informed.due_at == NOW + due_in
+    assert informed.paused_at is None
 
 
-def test_reopening_starts_anew_and_ends_after_a_week() -> None:
+def test_reopening_starts_again_and_ends_after_a_week() -> None:
     closed = a_case("closed", handled_by="p1", claimed_by=Actor("p1", "王芳", "grid_worker"))
     later = NOW + WEEK
     case = take(closed, Order("reopened"), a_person("rider"), later).case

@@ -80,9 +80,9 @@ def test_the_contract_itself_refuses(
     model: type[BaseModel], place: dict[str, Any], other: dict[str, Any], field: str
 ) -> None:
     model.model_validate(GOOD)
-    with pytest.raises(ValidationError) as told:
+    with pytest.raises(ValidationError) as refused:
         model.model_validate({**GOOD, **other, "place": {**GOOD["place"], **place}})  # type: ignore[dict-item]  # a dict
-    assert {error["loc"][-1] for error in told.value.errors()} == {field}
+    assert {error["loc"][-1] for error in refused.value.errors()} == {field}
 
 
 @pytest.mark.parametrize(

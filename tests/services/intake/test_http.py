@@ -141,13 +141,13 @@ async def test_nan_is_no_place(suite: Suite) -> None:
     assert (answer.status_code, answer.json()["code"]) == (422, "validation_failed")
 
 
-async def test_a_batch_tells_each_result(suite: Suite) -> None:
+async def test_a_batch_answers_each_item(suite: Suite) -> None:
     one = {**REPORT, "external_id": "b1"}
     bodies = [one, one, {**one, "text": "x"}, {**one, "external_id": "b2", "place": None}, {**one, "external_id": "b3"}]
     answer = await suite.signed("intake", "POST", "/v1/reports:batch", {"reports": [*bodies, "nonsense"]})
     assert answer.status_code == 200, answer.text
-    told = [(item["status"], (item["problem"] or {}).get("code")) for item in answer.json()["items"]]
-    assert told == [
+    results = [(item["status"], (item["problem"] or {}).get("code")) for item in answer.json()["items"]]
+    assert results == [
         ("accepted", None),
         ("repeated", None),
         ("refused", "idempotency_conflict"),
@@ -203,14 +203,14 @@ async def test_photos(suite: Suite) -> None:
     assert first.json()["place"] == pytest.approx({"lng": 120.2, "lat": 30.3}, abs=1e-5)
     form = await suite.person("intake", "POST", "/v1/photos", me, ["rider"], files={"file": ("a.jpg", content)})
     assert form.json()["photo_id"] == first.json()["photo_id"], form.text
-    told = [
+    codes = [
         (await upload(b"not a photo")).json()["code"],
         (await upload(png_claiming(60_000, 60_000), "image/png")).json()["code"],
         (await upload(content[: len(content) // 2])).json()["code"],
         (await upload(b"")).json()["code"],
         (await upload(content, "text/html")).json()["code"],
     ]
-    assert told == ["not_an_image", "too_many_pixels", "photo_truncated", "photo_empty", "unsupported_media_type"]
+    assert codes == ["not_an_image", "too_many_pixels", "photo_truncated", "photo_empty", "unsupported_media_type"]
     assert (await upload(b"\xff" * (17 * 1024 * 1024))).status_code == 413
     path = f"/v1/photos/{first.json()['photo_id']}"
     seen = [
@@ -284,7 +284,7 @@ async def test_reports_over_kafka(suite: Suite) -> None:
     assert {row["code"] for row in letters if row["key"] == "k2"} == {"unknown_kind"}
 
 
-async def test_overload_is_told(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_overload_is_answered(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
     relay = suite.services["intake"].relay
     # the relay itself looks each second, and would find fewer
     monkeypatch.setattr(type(relay), "depth", property(lambda _: 10**9, lambda _, __: None), raising=False)
@@ -292,7 +292,7 @@ async def test_overload_is_told(suite: Suite, monkeypatch: pytest.MonkeyPatch) -
     assert answer.status_code == 503 and int(answer.headers["retry-after"]) > 0
 
 
-async def test_keys_rotate_and_a_suspended_company_is_told_so(suite: Suite) -> None:
+async def test_keys_rotate_and_a_suspended_company_is_refused(suite: Suite) -> None:
     key = {"headers": {"Idempotency-Key": "rotate-0001"}}
     made = await suite.operator("POST", f"/v1/companies/{CODE}/keys", **key)
     repeat = await suite.operator("POST", f"/v1/companies/{CODE}/keys", **key)

@@ -64,11 +64,11 @@ async def test_a_rehearsal_answers_as_the_real_thing_and_keeps_nothing(intake: I
     before = await intake.pool.fetchval("SELECT count(*) FROM reports")
     wished = [report(), report("n2"), report("n2", text="路灯不亮"), report("n3", kind="part-99999")]
     submissions = [usecases.of_company("sf-express", one.data) for one in wished]
-    told = [
+    outcomes = [
         one.code if isinstance(one, Refusal) else "accepted" if one.fresh else "repeated"
         for one in await usecases.rehearse(intake.catalogue, intake.pool, submissions)
     ]
-    assert told == ["repeated", "accepted", "idempotency_conflict", "unknown_kind"]
+    assert outcomes == ["repeated", "accepted", "idempotency_conflict", "unknown_kind"]
     assert await intake.pool.fetchval("SELECT count(*) FROM reports") == before
     assert len(await intake.published()) == 1
 

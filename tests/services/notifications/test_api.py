@@ -184,7 +184,7 @@ async def test_an_address_that_is_named_twice_is_one_channel(web: httpx.AsyncCli
     assert sorted(shown) == [("wecom://***5678", ["points"]), ("wecom://***5679", ["rewards"])]
 
 
-async def test_a_company_sets_its_webhook_and_is_told(web: httpx.AsyncClient, stage: Stage, token: Any) -> None:
+async def test_a_company_sets_its_webhook_and_is_notified(web: httpx.AsyncClient, stage: Stage, token: Any) -> None:
     await know_company(stage)
     await know_company(stage, "other", b"o" * 32)
     operator = token("op", "operator")

@@ -1,4 +1,4 @@
-"""Who is told what, once, in a constant number of statements."""
+"""Who is notified of what, once, in a constant number of statements."""
 
 from functools import partial
 from uuid import UUID
@@ -55,7 +55,7 @@ async def test_a_hold_says_where_the_report_is_and_what_it_earns(stage: Stage) -
     assert message.params["report_id"] == str(held.data.source_id)
 
 
-async def test_the_same_event_tells_once(stage: Stage) -> None:
+async def test_the_same_event_notifies_once(stage: Stage) -> None:
     rider, other = new_id(), new_id()
     await add_channel(stage, rider, ("points", "case"))
     held, claimed = moved(rider), stepped("claimed", 2, await stage.case([rider, other]))
@@ -78,8 +78,8 @@ async def test_the_same_event_tells_once(stage: Stage) -> None:
 )  # fmt: skip
 async def test_movements(stage: Stage, movement: str, source: str, template: str | None) -> None:
     rider = new_id()
-    told = moved(rider, movement, source=source, amount=-20, reason="来电13812345678")
-    await stage.hear(partial(notifying.notify_of_movements, stage.settings), told)
+    movement_of_points = moved(rider, movement, source=source, amount=-20, reason="来电13812345678")
+    await stage.hear(partial(notifying.notify_of_movements, stage.settings), movement_of_points)
     found = await inbox(stage, rider)
     assert [one.template for one in found] == ([template] if template else [])
     for one in found:
@@ -88,7 +88,7 @@ async def test_movements(stage: Stage, movement: str, source: str, template: str
         assert "13812345678" not in str(one.params)
 
 
-async def test_a_hold_without_a_grid_still_tells(stage: Stage) -> None:
+async def test_a_hold_without_a_grid_still_notifies(stage: Stage) -> None:
     rider = new_id()
     await stage.hear(partial(notifying.notify_of_movements, stage.settings), moved(rider, grid_code=None))
     assert [one.template for one in await inbox(stage, rider)] == ["report_held"]
@@ -97,10 +97,10 @@ async def test_a_hold_without_a_grid_still_tells(stage: Stage) -> None:
 @pytest.mark.parametrize(
     "transition", ["claimed", "info_requested", "handled", "verified", "closed", "invalidated", "reopened"]
 )
-async def test_every_reporter_is_told_each_step(stage: Stage, transition: str) -> None:
+async def test_every_reporter_is_notified_of_each_step(stage: Stage, transition: str) -> None:
     riders = [new_id() for _ in range(3)]
-    told = stepped(transition, 3, await stage.case(riders), note="请打 13812345678")
-    await stage.hear(partial(cases.notify_of_cases, stage.settings), told)
+    event = stepped(transition, 3, await stage.case(riders), note="请打 13812345678")
+    await stage.hear(partial(cases.notify_of_cases, stage.settings), event)
     for rider in riders:
         [message] = await inbox(stage, rider)
         assert TEMPLATES[message.template] <= message.params.keys()
@@ -109,7 +109,7 @@ async def test_every_reporter_is_told_each_step(stage: Stage, transition: str) -
 
 
 @pytest.mark.parametrize("transition", ["opened", "attached", "repeated", "returned", "redispatched", "info_given"])
-async def test_steps_that_are_not_told(stage: Stage, transition: str) -> None:
+async def test_steps_that_notify_nobody(stage: Stage, transition: str) -> None:
     rider = new_id()
     await stage.hear(partial(cases.notify_of_cases, stage.settings), stepped(transition, 1, await stage.case([rider])))
     assert await inbox(stage, rider) == []
@@ -137,7 +137,7 @@ async def test_only_wanted_topics_leave_the_app(stage: Stage) -> None:
     assert len(await inbox(stage, rider)) == 2
 
 
-async def test_an_emergency_is_told_to_its_area_at_once(stage: Stage) -> None:
+async def test_an_emergency_is_shown_to_its_area_at_once(stage: Stage) -> None:
     here = await add_channel(stage, None, ("emergency",), area="330114")
     await add_channel(stage, None, ("emergency",), area="330106")
     await stage.hear(
@@ -163,10 +163,10 @@ async def test_an_area_is_no_beginning_of_a_code(stage: Stage) -> None:
     other = await add_channel(stage, None, ("emergency",), area="330106")
     known = KnownAreas(lambda: stage.pool, 60)
     known.tree = tree
-    tell = partial(cases.notify_of_cases, stage.settings, known=known)
-    await stage.hear(tell, stepped("opened", grid_code="G10"))
+    notify = partial(cases.notify_of_cases, stage.settings, known=known)
+    await stage.hear(notify, stepped("opened", grid_code="G10"))
     assert {one.target_id for one in await stage.deliveries("pending")} == {above, itself}
-    await stage.hear(tell, stepped("opened", grid_code="G11"))
+    await stage.hear(notify, stepped("opened", grid_code="G11"))
     assert [one.target_id for one in await stage.deliveries("pending")].count(other) == 1
     assert len(await stage.deliveries("pending")) == 3, "G11 begins with G1 and lies elsewhere"
 

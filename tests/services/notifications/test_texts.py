@@ -42,7 +42,7 @@ def test_a_rendered_text_has_no_place_left(name: str, language: str) -> None:
     assert "$" not in title + body
 
 
-def test_every_step_that_is_told_has_a_template_and_every_step_exists() -> None:
+def test_every_step_that_notifies_has_a_template_and_every_step_exists() -> None:
     assert {*CASE_STEPS.values(), *MOVEMENTS.values(), *REDEMPTIONS.values()} <= set(TEMPLATES)
     assert set(CASE_STEPS) <= set(get_args(CaseTransition))
     fields = AccountChanged.model_fields
@@ -56,7 +56,7 @@ def test_words_are_the_same_in_all_languages() -> None:
     assert TEXTS.words["zh"].keys() == TEXTS.words["en"].keys()
 
 
-def test_codes_are_told_in_the_readers_language_and_times_in_city_time() -> None:
+def test_codes_are_written_in_the_readers_language_and_times_in_city_time() -> None:
     assert "管理" not in TEXTS.render("case_claimed", SAMPLE, "zh")[1]
     assert "网格员 王芳" in TEXTS.render("case_claimed", SAMPLE, "zh")[1]
     assert "王芳 (grid worker)" in TEXTS.render("case_claimed", SAMPLE, "en")[1]

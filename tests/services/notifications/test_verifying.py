@@ -163,12 +163,12 @@ async def test_a_rider_may_ask_now_and_then(stage: Stage) -> None:
         await later(stage, CODE_PAUSE)
         await ask(stage, rider, channel)
     await later(stage, CODE_PAUSE)
-    with pytest.raises(TooManyCodes) as told:
+    with pytest.raises(TooManyCodes) as refused:
         await ask(stage, rider, channel)
-    assert CODE_PAUSE.total_seconds() < told.value.wait_s <= CODES_WINDOW.total_seconds()
+    assert CODE_PAUSE.total_seconds() < refused.value.wait_s <= CODES_WINDOW.total_seconds()
     assert counted("rider_limit") == limited + 4
     assert len(await stage.rows("SELECT FROM deliveries")) == 1  # one that waits is enough
-    await later(stage, timedelta(seconds=told.value.wait_s))
+    await later(stage, timedelta(seconds=refused.value.wait_s))
     await ask(stage, rider, channel)
 
 

@@ -1,4 +1,4 @@
-"""Companies are told at least once, signed, and an outage of theirs loses nothing."""
+"""Companies are notified at least once, signed, and an outage of theirs loses nothing."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -76,22 +76,22 @@ async def test_a_company_learns_of_its_own_reports_signed(stage: Stage, sender: 
     assert receiver.requests[0]["webhook-id"] == str(sent.delivery_id)
 
 
-async def test_an_attached_report_is_told_alone(stage: Stage, sender: WebhookSender) -> None:
+async def test_an_attached_report_is_sent_alone(stage: Stage, sender: WebhookSender) -> None:
     async with Receiver().listening() as receiver:
         receiver.secrets = [await register(stage, receiver.url)]
         opened, attached = reported([new_id(), new_id()])
         for event in (opened, attached):  # a turn each: what one turn sends arrives in any order
             await stage.hear(partial(cases.notify_of_cases, stage.settings), event)
             await turn(stage, sender)
-        told = stepped("claimed", 2, opened.data.case_id)
-        await stage.hear(partial(cases.notify_of_cases, stage.settings), told)
+        claimed = stepped("claimed", 2, opened.data.case_id)
+        await stage.hear(partial(cases.notify_of_cases, stage.settings), claimed)
         await turn(stage, sender)
     first, second = (str(event.data.report.report_id) for event in (opened, attached))
     assert [body["data"]["report_ids"] for body in receiver.taken] == [[first], [second], [first, second]]
 
 
 async def test_a_changed_body_does_not_verify(stage: Stage, sender: WebhookSender) -> None:
-    """The receiver of these tests can tell: the check must be able to fail."""
+    """The receiver of these tests sees the difference: the check must be able to fail."""
     async with Receiver().listening() as receiver:
         await register(stage, receiver.url)
         receiver.secrets = [b"somebody else's"]

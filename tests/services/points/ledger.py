@@ -153,7 +153,7 @@ class Ledger:
         found = await published(self.pool, ACCOUNT_CHANGED, rider_id)
         return [(one["version"], AccountChanged.model_validate(one)) for one in found]
 
-    async def told(self, rider_id: UUID) -> list[tuple[str, int, str | None]]:
+    async def movements(self, rider_id: UUID) -> list[tuple[str, int, str | None]]:
         """(movement, amount, reason) of a rider's events, whose versions are checked to be 1..n."""
         found = await self.published(rider_id)
         assert [version for version, _ in found] == list(range(1, len(found) + 1))

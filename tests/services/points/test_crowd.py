@@ -68,7 +68,7 @@ async def test_a_crowd_is_paid_in_shares_and_goes_on_after_a_kill(ledger: Ledger
         paid.append(len(await ledger.published()) - before)
     assert paid == [20, 20, 20, 10]
     assert await totals(ledger, riders) == (0, due)
-    assert {tuple(told[0] for told in await ledger.told(rider)) for rider in riders} == {("held", "posted")}
+    assert {tuple(one[0] for one in await ledger.movements(rider)) for rider in riders} == {("held", "posted")}
     assert (await ledger.tallies())["holds_open"] == 0
     assert await ledger.pool.fetchval("SELECT count(*) FROM settlements") == 0
 
@@ -85,7 +85,7 @@ async def test_several_processes_pay_each_rider_once(ledger: Ledger) -> None:
     await asyncio.gather(*(process() for _ in range(4)))
     await process()
     for _, riders in crowds:
-        assert {tuple(told[0] for told in await ledger.told(rider)) for rider in riders} == {("held", "posted")}
+        assert {tuple(one[0] for one in await ledger.movements(rider)) for rider in riders} == {("held", "posted")}
     await ledger.tallies()
 
 
@@ -102,9 +102,9 @@ async def test_reopened_and_invalid_while_the_close_is_being_settled(ledger: Led
     while await share(ledger):
         pass
     assert await totals(ledger, [*riders, late]) == (0, 0)
-    ways = [tuple(told[0] for told in await ledger.told(rider)) for rider in riders]
+    ways = [tuple(one[0] for one in await ledger.movements(rider)) for rider in riders]
     assert ways == [("held", "posted", "reversed")] * 40 + [("held", "voided")] * 30
-    assert [told[0] for told in await ledger.told(late)] == ["held", "voided"]
+    assert [one[0] for one in await ledger.movements(late)] == ["held", "voided"]
     figures = await ledger.tallies()
     assert (figures["holds_open"], figures["written_off"]) == (0, 0)
 
@@ -135,7 +135,7 @@ async def test_a_second_verdict_waits_for_the_settlement_before_it(ledger: Ledge
     assert [row["act"] for row in rows] == ["post", "void"]
     while await share(ledger):
         pass
-    assert {tuple(told[0] for told in await ledger.told(rider)) for rider in riders} == {("held", "voided")}
+    assert {tuple(one[0] for one in await ledger.movements(rider)) for rider in riders} == {("held", "voided")}
     await ledger.tallies()
 
 
@@ -144,6 +144,6 @@ async def test_of_a_crowd_only_those_who_earn_are_settled_and_the_rest_know_why(
     await ledger.deliver(case.closed())
     assert await totals(ledger, riders) == (0, FULL + 3 * HALF)
     assert not await share(ledger), "four holds are settled with the event"
-    told = [await ledger.told(rider) for rider in riders]
-    assert [one[-1] for one in told[:4]] == [("posted", FULL, None)] + [("posted", HALF, None)] * 3
-    assert {tuple(one) for one in told[4:]} == {(("refused", 0, "co_reporters_max"),)}
+    movements = [await ledger.movements(rider) for rider in riders]
+    assert [one[-1] for one in movements[:4]] == [("posted", FULL, None)] + [("posted", HALF, None)] * 3
+    assert {tuple(one) for one in movements[4:]} == {(("refused", 0, "co_reporters_max"),)}

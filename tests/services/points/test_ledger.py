@@ -29,7 +29,7 @@ async def test_a_report_is_held_and_posted_when_its_case_closes(ledger: Ledger) 
     assert await ledger.balances(someone) == (GAS_POINTS, 0, 0)
     await ledger.deliver(case.step("claimed", "claimed"), case.step("handled", "handled"), case.closed())
     assert await ledger.balances(someone) == (0, GAS_POINTS, 0)
-    assert await ledger.told(someone) == [("held", GAS_POINTS, None), ("posted", GAS_POINTS, None)]
+    assert await ledger.movements(someone) == [("held", GAS_POINTS, None), ("posted", GAS_POINTS, None)]
     figures = await ledger.tallies()
     assert (figures["held"], figures["posted"], figures["entries"], figures["reports"]) == (
         GAS_POINTS,
@@ -45,7 +45,7 @@ async def test_the_whole_case_in_one_batch_gives_consecutive_versions(ledger: Le
     someone, case = new_id(), Case()
     other = Case(MANHOLE)
     await ledger.deliver(case.report(someone), other.report(someone), case.closed(), other.invalid(), case.invalid())
-    assert [told[0] for told in await ledger.told(someone)] == ["held", "held", "posted", "voided", "reversed"]
+    assert [one[0] for one in await ledger.movements(someone)] == ["held", "held", "posted", "voided", "reversed"]
     assert await ledger.balances(someone) == (0, 0, 0)
     await ledger.tallies()
 
@@ -54,10 +54,10 @@ async def test_events_delivered_again_change_nothing(ledger: Ledger) -> None:
     someone, case = new_id(), Case()
     events = [case.report(someone), case.report(new_id()), case.closed()]
     await ledger.deliver(*events)
-    before = await ledger.tallies(), await ledger.told(someone)
+    before = await ledger.tallies(), await ledger.movements(someone)
     await ledger.deliver(*events, *events)
     await ledger.deliver(events[2])
-    assert (await ledger.tallies(), await ledger.told(someone)) == before
+    assert (await ledger.tallies(), await ledger.movements(someone)) == before
 
 
 async def test_a_report_heard_after_its_case_was_closed_is_posted_at_once(ledger: Ledger) -> None:
@@ -80,7 +80,7 @@ async def test_an_invalid_case_that_comes_first_leaves_nothing_to_hold(ledger: L
     await ledger.deliver(case.invalid())
     await ledger.deliver(opened)
     assert await ledger.balances(someone) == (0, 0, 0)
-    assert await ledger.told(someone) == []
+    assert await ledger.movements(someone) == []
     await ledger.tallies()
 
 
@@ -90,8 +90,8 @@ async def test_co_reporters_share_and_a_rider_earns_once_a_case(ledger: Ledger) 
     await ledger.deliver(*(case.report(one) for one in riders), case.report(riders[0]), case.report(riders[1]))
     half = GAS_POINTS // 2
     assert [(await ledger.balances(one))[0] for one in riders] == [GAS_POINTS, half, half, half, 0, 0]
-    assert (await ledger.told(riders[5]))[0] == ("refused", 0, "co_reporters_max")
-    assert (await ledger.told(riders[0]))[1] == ("refused", 0, "already_reported")
+    assert (await ledger.movements(riders[5]))[0] == ("refused", 0, "co_reporters_max")
+    assert (await ledger.movements(riders[0]))[1] == ("refused", 0, "already_reported")
     await ledger.deliver(case.closed())
     figures = await ledger.tallies()
     assert (figures["posted"], figures["reports_refused"]) == (GAS_POINTS + 3 * half, 4)
@@ -100,13 +100,13 @@ async def test_co_reporters_share_and_a_rider_earns_once_a_case(ledger: Ledger) 
 async def test_caps_per_day_and_kind_refuse_with_a_reason(ledger: Ledger) -> None:
     someone = new_id()
     await ledger.deliver(*(Case(GAS).report(someone) for _ in range(4)))
-    assert (await ledger.told(someone))[3] == ("refused", GAS_POINTS, "points_per_day_max")
+    assert (await ledger.movements(someone))[3] == ("refused", GAS_POINTS, "points_per_day_max")
     await ledger.deliver(Case(GAS, NOON + timedelta(days=1)).report(someone))
-    assert (await ledger.told(someone))[4][0] == "held"
+    assert (await ledger.movements(someone))[4][0] == "held"
     busy = new_id()
     await ledger.deliver(*(Case(WELL).report(busy) for _ in range(6)))
     await ledger.deliver(*(Case(WELL).report(busy) for _ in range(6)))
-    reasons = [reason for _, _, reason in await ledger.told(busy)]
+    reasons = [reason for _, _, reason in await ledger.movements(busy)]
     assert reasons == [None] * 10 + ["kind_reports_per_day_max"] * 2
     await ledger.tallies()
 
@@ -119,8 +119,8 @@ async def test_rules_take_effect_at_their_instant(ledger: Ledger) -> None:
             await usecases.set_rule(work, rule)
     before, after = new_id(), new_id()
     await ledger.deliver(Case(GAS, NOON - timedelta(seconds=1)).report(before), Case(GAS, NOON).report(after))
-    assert (await ledger.told(before))[0][0] == "held"
-    assert (await ledger.told(after))[0][2] == "points_per_day_max"
+    assert (await ledger.movements(before))[0][0] == "held"
+    assert (await ledger.movements(after))[0][2] == "points_per_day_max"
 
 
 async def test_an_unknown_kind_is_refused_and_its_neighbours_go_on(ledger: Ledger) -> None:
@@ -164,14 +164,14 @@ async def test_more_than_available_and_inactive_riders_are_refused(ledger: Ledge
     someone, _ = await _with_points(ledger)
     first, second, third = new_id(), new_id(), new_id()
     await ledger.deliver(redemption(first, someone, 60, "requested"), redemption(second, someone, 60, "requested"))
-    assert [told[::2] for told in (await ledger.told(someone))[2:]] == [
+    assert [one[::2] for one in (await ledger.movements(someone))[2:]] == [
         ("held", None),
         ("refused", "insufficient_points"),
     ]
     await ledger.deliver(rider_is(someone, 5, active=False))
     await ledger.deliver(rider_is(someone, 4))
     await ledger.deliver(redemption(third, someone, 1, "requested"))
-    assert (await ledger.told(someone))[-1] == ("refused", -1, "rider_inactive")
+    assert (await ledger.movements(someone))[-1] == ("refused", -1, "rider_inactive")
     await ledger.tallies()
 
 
@@ -181,7 +181,7 @@ async def test_who_was_erased_spends_nothing_more(ledger: Ledger) -> None:
         "INSERT INTO erased_riders (rider_id, number, erased_at) VALUES ($1, 'x', now())", someone
     )
     await ledger.deliver(redemption(new_id(), someone, 1, "requested"))
-    assert (await ledger.told(someone))[-1] == ("refused", -1, "rider_inactive")
+    assert (await ledger.movements(someone))[-1] == ("refused", -1, "rider_inactive")
     await ledger.tallies()
 
 
@@ -206,7 +206,7 @@ async def test_an_operator_reverses_a_report_once(ledger: Ledger) -> None:
     with pytest.raises(Refusal):
         await ledger.reverse(new_id())
     assert await ledger.balances(someone) == (0, 0, 0)
-    assert (await ledger.told(someone))[-1] == ("reversed", -GAS_POINTS, "wrong")
+    assert (await ledger.movements(someone))[-1] == ("reversed", -GAS_POINTS, "wrong")
 
 
 async def test_the_office_that_took_a_grid_over_reverses_what_was_earned_there(ledger: Ledger) -> None:
@@ -336,7 +336,7 @@ async def test_many_processes_at_once_conserve_value(ledger: Ledger) -> None:
     figures = await ledger.tallies()
     assert figures["holds_open"] == 0
     for one in riders:
-        await ledger.told(one)
+        await ledger.movements(one)
 
 
 async def test_entries_are_paged_newest_first(ledger: Ledger) -> None:

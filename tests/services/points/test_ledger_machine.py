@@ -277,7 +277,7 @@ class LedgerMachine(RuleBasedStateMachine):
         states = dict(self.run(self.connection.fetch("SELECT id, state FROM holds")))
         assert states == self.model.state
         for who in RIDERS:
-            assert len(self.run(self.ledger.told(who))) == self.model.versions[who]
+            assert len(self.run(self.ledger.movements(who))) == self.model.versions[who]
 
 
 class _One:

@@ -160,7 +160,7 @@ class Shop:
         assert found is not None
         return found.free, found.held, found.sold
 
-    async def told(self, id_: UUID) -> list[str]:
+    async def states(self, id_: UUID) -> list[str]:
         """The states that were published, whose versions are checked to be 1..n."""
         found = await published(self.pool, key=id_)
         assert [one["version"] for one in found] == list(range(1, len(found) + 1))

@@ -160,9 +160,9 @@ async def test_an_operator_undoes_what_was_pressed_by_mistake(town: Town, pool_f
     assert (await town.rewards.post(path, json=why, headers=counter)).status_code == 403
     done = await asyncio.gather(*(town.rewards.post(path, json=why, headers=town.operator) for _ in range(4)))
     assert {one.status_code for one in done} == {200}
-    told = done[0].json()
-    assert (told["state"], told["reason"], told["undone_by"]) == ("undone", "误按，顾客 ***", "op")
-    assert told["ended_at"] < told["undone_at"]
+    undone = done[0].json()
+    assert (undone["state"], undone["reason"], undone["undone_by"]) == ("undone", "误按，顾客 ***", "op")
+    assert undone["ended_at"] < undone["undone_at"]
     await town.balances(rider, (0, GAS_POINTS, 0))
     seen = (await town.rewards.get(f"/v1/offers/{offer['id']}", headers=town.operator)).json()
     assert (seen["free"], seen["held"], seen["sold"]) == (3, 0, 0)
@@ -183,7 +183,7 @@ async def test_an_operator_undoes_what_was_pressed_by_mistake(town: Town, pool_f
 async def test_why_points_were_taken_back_and_rules_changed_names_nobodys_number(
     town: Town, installation: Installation
 ) -> None:
-    """The first is told to the rider, the second is read by every operator."""
+    """The first is shown to the rider, the second is read by every operator."""
     rider, case = new_id(), Case(GAS, NOON)
     await town.ledger.deliver(case.report(rider), case.closed())
     path, why = f"/v1/points/holds/{case.reports[0].report_id}/reverse", {"reason": "问过 138.0013.8000，没有井盖"}

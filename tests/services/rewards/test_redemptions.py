@@ -29,7 +29,7 @@ async def test_from_wish_to_counter(shop: Shop) -> None:
     verdict = await shop.verify(offer.merchant_id, shown(await shop.code(id_)).lower())
     assert verdict.outcome == "used"
     assert await shop.stock(offer) == (2, 0, 1)
-    assert await shop.told(id_) == ["requested", "issued", "used"]
+    assert await shop.states(id_) == ["requested", "issued", "used"]
     now = clock.now()
     async with shop.pool.acquire() as conn:
         lines = await redemptions.statement(conn, offer.merchant_id, now - timedelta(hours=1), now + timedelta(hours=1))
@@ -41,7 +41,7 @@ async def test_from_wish_to_counter(shop: Shop) -> None:
 async def test_an_offer_without_a_price_is_issued_at_once(shop: Shop) -> None:
     offer = await shop.offer(price=0)
     id_ = await shop.redeem_one(offer)
-    assert await shop.told(id_) == ["issued"]
+    assert await shop.states(id_) == ["issued"]
     assert (await shop.verify(offer.merchant_id, await shop.code(id_))).outcome == "used"
 
 
@@ -54,7 +54,7 @@ async def test_refused_points_give_the_stock_back(shop: Shop) -> None:
     assert (await shop.read(first)).reason == "insufficient_points"
     await shop.answer("held", first)
     await shop.answer("refused", first)
-    assert await shop.told(first) == ["requested", "refused"]
+    assert await shop.states(first) == ["requested", "refused"]
     assert await shop.stock(offer) == (2, 0, 0)
 
 
@@ -79,8 +79,8 @@ async def test_the_sweeper_ends_what_is_due_and_only_that(shop: Shop) -> None:
     counts.append(await shop.sweep())
     assert sum(counts) == 3
     assert await shop.stock(offer) == (3, 2, 0)
-    assert await shop.told(ids[0]) == ["requested", "issued", "expired"]
-    assert await shop.told(ids[3]) == ["requested", "cancelled"]
+    assert await shop.states(ids[0]) == ["requested", "issued", "expired"]
+    assert await shop.states(ids[3]) == ["requested", "cancelled"]
     await shop.answer("held", ids[3])
     assert (await shop.read(ids[3])).state == "cancelled"
 

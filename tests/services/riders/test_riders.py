@@ -306,7 +306,7 @@ async def test_an_older_key_is_good_for_the_overlap_and_ends_by_itself(riders: R
     assert await riders.pool.fetchval("SELECT sealed FROM company_keys WHERE NOT active") == ""
 
 
-async def test_signing_keys_go_under_the_new_sealing_key_and_are_told(riders: Riders) -> None:
+async def test_signing_keys_go_under_the_new_sealing_key_and_are_published(riders: Riders) -> None:
     async with riders.work() as work:
         made = await usecases.create_company(work, SEALER, "sf-express", "SF")
     assert isinstance(made, NewKey)
@@ -315,7 +315,7 @@ async def test_signing_keys_go_under_the_new_sealing_key_and_are_told(riders: Ri
         resealing = Resealing([usecases.sealed_secrets(both)], riders.work)
         assert await resealing.count() == {found: 1}
         assert (await resealing.renew("", 10.0)).cursor is None
-        # the second time nothing is left to do, and nobody is told of nothing
+        # the second time nothing is left to do, and nothing is published
         assert len(await riders.published(COMPANY_CHANGED)) == count
     only_new = Sealer("b" * 43 + "=")
     [event] = [event for event in await riders.published(COMPANY_CHANGED) if event["version"] == 2]

@@ -24,7 +24,7 @@ GRIDS = ("330114001001001", "330114001001002", "330114001002001", "3301140020010
 
 
 class Fixed:
-    """A locator that answers what it is told."""
+    """A locator that answers what it is given."""
 
     def __init__(self, *answers: tuple[int, ...]) -> None:
         self.answers = answers
@@ -84,7 +84,7 @@ def test_the_tree_above_grids_is_completed_to_the_city() -> None:
     }
 
 
-def test_imported_parents_stay_and_unknown_ones_are_told() -> None:
+def test_imported_parents_stay_and_unknown_ones_are_named() -> None:
     street = Area("330114001", Level.STREET, "下沙街道", None)
     areas = [street, Area("330114001001", Level.COMMUNITY, "头格社区", "330114001"), Area("G1", Level.GRID, "一", "C9")]
     added, lost = missing_parents(areas)

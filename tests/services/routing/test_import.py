@@ -127,9 +127,9 @@ async def test_a_new_version_disturbs_nothing_until_it_is_activated(routing: Rou
 
 async def test_the_areas_of_the_map_in_force_are_published(routing: Routing) -> None:
     first = await routing.put_in_force([box(A, 120.5, 30.3), box("G10", 120.51, 30.3, parent_code=A[:12])])
-    told = {row["area_code"]: row for row in await routing.published(AREA_CHANGED)}
-    assert set(told) == {"3301", "330114", A[:9], A[:12], A, "G10"}
-    assert told["G10"] == {
+    published = {row["area_code"]: row for row in await routing.published(AREA_CHANGED)}
+    assert set(published) == {"3301", "330114", A[:9], A[:12], A, "G10"}
+    assert published["G10"] == {
         "version": 1, "area_code": "G10", "level": "grid", "path": ["3301", "330114", A[:9], A[:12]], "in_force": True,
         "successors": [], "map_version": first, "key": "G10",
     }  # fmt: skip
@@ -175,8 +175,8 @@ async def test_successors_are_named_carried_over_and_published(routing: Routing)
     refused = await routing.activate(second, status=409, mapping=lines)
     assert refused["codes"] == [A[:12]], "the community has no successor yet"
     await routing.activate(second, mapping=lines, accept=True)
-    told = {row["area_code"]: row for row in (await routing.published(AREA_CHANGED))[len(before) :]}
-    assert (told[A]["in_force"], told[A]["successors"]) == (False, [C, third])
+    published = {row["area_code"]: row for row in (await routing.published(AREA_CHANGED))[len(before) :]}
+    assert (published[A]["in_force"], published[A]["successors"]) == (False, [C, third])
     found = (await routing.call("GET", "/v1/routing/responsibilities"))["items"]
     where = {(one["department_kind"], one["area_code"]): one["department"] for one in found}
     assert where == {("gas", C): "D2", ("gas", third): "D1", ("water", C): "D1", ("water", third): "D1"}
@@ -215,8 +215,8 @@ async def test_a_responsibility_that_stands_twice_is_refused_with_its_place(rout
     for second in ("330114", "３３０１１４"):
         body = {"put": [line("330114", "D1"), line("330115", "D2"), line(second, "D3")]}
         refused = await routing.call("PUT", "/v1/routing/responsibilities", body, status=422)
-        told = [(one["field"], one["problem"]) for one in refused["errors"]]
-        assert told == [("body.put.2", "names the same kind and area as item 0")]
+        errors = [(one["field"], one["problem"]) for one in refused["errors"]]
+        assert errors == [("body.put.2", "names the same kind and area as item 0")]
     assert (await routing.call("GET", "/v1/routing/responsibilities"))["items"] == []
     both = {"put": [line("330114", "D1")], "remove": [{"department_kind": "gas", "area_code": "330114"}] * 2}
     await routing.call("PUT", "/v1/routing/responsibilities", both)

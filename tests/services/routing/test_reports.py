@@ -36,17 +36,17 @@ async def test_a_batch_is_routed_and_published(routing: Routing) -> None:
     inside, border = report(120.505, 30.305), report(120.51 - 1e-5, 30.305, 20)
     overlap, away = report(120.529, 30.305), report(121.5, 30.305)
     await handle(routing, [event(inside), event(border), event(overlap), event(away)])
-    told = {row["report_id"]: row for row in await routing.published()}
-    first = told[str(inside.report_id)]
+    published = {row["report_id"]: row for row in await routing.published()}
+    first = published[str(inside.report_id)]
     assert (first["outcome"], first["grid_code"], first["version"]) == ("routed", A, 1)
     assert first["area_path"] == ["330114", "330114001", "330114001001"]
     assert (first["department"], first["text"], first["alternatives"]) == ("xiasha-water", "井盖丢失", [])
-    assert told[str(border.report_id)]["alternatives"] == [B]
-    assert told[str(overlap.report_id)]["department"] is None
-    last = told[str(away.report_id)]
+    assert published[str(border.report_id)]["alternatives"] == [B]
+    assert published[str(overlap.report_id)]["department"] is None
+    last = published[str(away.report_id)]
     assert (last["outcome"], last["reason"], last["grid_code"]) == ("unroutable", "outside_every_grid", None)
     # Built without validation: the contract must hold all the same.
-    for row in told.values():
+    for row in published.values():
         ReportRouted.model_validate(row)
     counts = await routing.call("GET", "/ops/routing/status")
     assert counts["tallies"] == {"routed": 3, "unroutable": 1}
@@ -58,9 +58,9 @@ async def test_a_vague_place_is_published_and_assigned_by_a_person(routing: Rout
     body = report(120.505, 30.305, accuracy_m)
     await handle(routing, [event(body)])
     [waits] = await routing.published()
-    told = ReportRouted.model_validate(waits)
-    assert (told.outcome, told.reason, told.accuracy_m) == ("unroutable", "place_too_vague", accuracy_m)
-    assert told.alternatives == (A,)
+    routed = ReportRouted.model_validate(waits)
+    assert (routed.outcome, routed.reason, routed.accuracy_m) == ("unroutable", "place_too_vague", accuracy_m)
+    assert routed.alternatives == (A,)
     foreign = {"roles": ["dispatcher"], "areas": [C]}
     assert await routing.call("GET", "/v1/routing/unroutable", **foreign) == NOBODY
     [queued] = (await routing.call("GET", "/v1/routing/unroutable", roles=["dispatcher"], areas=[A]))["items"]
@@ -130,10 +130,10 @@ async def test_without_a_map_everything_waits_and_a_person_assigns(routing: Rout
     await routing.call("POST", path, {"grid_code": A}, status=403, roles=["rider"], areas=["330114"])
     assigned = await routing.call("POST", path, {"grid_code": A}, **mine)
     assert (assigned["outcome"], assigned["version"], assigned["grid_code"]) == ("routed", 2, A)
-    told = (await routing.published())[-1]
-    assert (told["outcome"], told["version"], told["grid_code"]) == ("routed", 2, A)
-    assert told["area_path"] == ["330114", "330114001", "330114001001"]
-    assert told["received_at"] == (await routing.published())[0]["received_at"]
+    last = (await routing.published())[-1]
+    assert (last["outcome"], last["version"], last["grid_code"]) == ("routed", 2, A)
+    assert last["area_path"] == ["330114", "330114001", "330114001001"]
+    assert last["received_at"] == (await routing.published())[0]["received_at"]
     # The same once more is the same answer; another grid is refused with the present one.
     assert await routing.call("POST", path, {"grid_code": A}, **mine) == assigned
     conflict = await routing.call("POST", path, {"grid_code": B}, status=409, **mine)
@@ -176,10 +176,10 @@ async def test_responsibilities_are_changed_only_as_seen(routing: Routing) -> No
 async def test_reports_from_kafka_are_routed(routing: Routing) -> None:
     await routing.put_in_force(SQUARES)
     values = settings_of(routing.installation, "intake")
-    teller = Service("intake", values, title="teller")
+    publisher = Service("intake", values, title="publisher")
     bodies = [report(120.505 + 0.01 * (n % 3), 30.305) for n in range(30)]
-    async with running(teller):
-        async with teller.work() as work:
+    async with running(publisher):
+        async with publisher.work() as work:
             for body in bodies:
                 work.publish(REPORT_RECEIVED, body, version=1)
         deadline_s = clock.monotonic_s() + 20

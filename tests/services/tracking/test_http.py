@@ -49,7 +49,7 @@ def bearer(installation: Installation, sub: object, *roles: str) -> dict[str, st
 
 @pytest.fixture
 async def companies(pool: Pool, installation: Installation) -> Signed:
-    """Two companies as the riders service tells of them."""
+    """Two companies as the riders service publishes them."""
     sealer = Sealer(installation.secrets.sealing_key)
     made: Signed = {}
     for code in (f"c{secrets.token_hex(4)}", f"c{secrets.token_hex(4)}"):
@@ -100,15 +100,15 @@ async def test_the_export_is_the_companys_own(
     assert list(orjson.loads(lines[0])) == [
         "external_id", "report_id", "grid_code", "ambiguous", "case_id", "state", "points",
     ]  # fmt: skip
-    told = await get(client, f"/v1/tracking/export?company={own}&format=csv", own, own_key)
-    assert told.headers["content-type"].startswith("text/csv")
-    rows = list(csv.DictReader(io.StringIO(told.text)))
+    answer = await get(client, f"/v1/tracking/export?company={own}&format=csv", own, own_key)
+    assert answer.headers["content-type"].startswith("text/csv")
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
     assert ('"quoted"', "closed", "50") in [(row["external_id"], row["state"], row["points"]) for row in rows]
     assert {row["external_id"] for row in rows} == {"'=1+1", '"quoted"'}
     moved = stories[0].case(6, "redispatched", "open", 9.0, grid_code="330114001002009")
     await tracking.hear(("cases", [moved]))
-    told = await get(client, f"/v1/tracking/export?company={own}&format=csv", own, own_key)
-    grids = {row["external_id"]: row["grid_code"] for row in csv.DictReader(io.StringIO(told.text))}
+    answer = await get(client, f"/v1/tracking/export?company={own}&format=csv", own, own_key)
+    grids = {row["external_id"]: row["grid_code"] for row in csv.DictReader(io.StringIO(answer.text))}
     assert grids["'=1+1"] == "330114001002009" != grids['"quoted"']
     assert (await get(client, f"/v1/tracking/export?company={own}", other, other_key)).status_code == 403
     assert (await get(client, "/v1/tracking/export", other, other_key)).text == ""
@@ -192,15 +192,15 @@ async def test_the_page_of_a_report(client: httpx.AsyncClient, tracking: Any, in
     assert page.headers["cache-control"] == "no-store"
 
 
-async def test_a_report_of_long_ago_tells_when_it_was_seen(
+async def test_a_report_of_long_ago_says_when_it_was_seen(
     client: httpx.AsyncClient, tracking: Any, installation: Installation
 ) -> None:
     story = Story("OLD-1", seen=datetime(2019, 3, 5, 0, 30, tzinfo=UTC))
     await tracking.hear(*story.whole())
     headers = bearer(installation, story.rider_id, "rider")
-    told = (await client.get(f"/v1/tracking/reports/{story.report_id}", headers=headers)).json()
-    assert told["occurred_at"] == "2019-03-05T00:30:00Z" and told["received_at"] > "2026"
-    page = (await client.get(told["link"])).text
+    report = (await client.get(f"/v1/tracking/reports/{story.report_id}", headers=headers)).json()
+    assert report["occurred_at"] == "2019-03-05T00:30:00Z" and report["received_at"] > "2026"
+    page = (await client.get(report["link"])).text
     assert "<dt>发现时间</dt><dd>2019-03-05 08:30:00</dd>" in page
     fresh = Story("NEW-1")
     await tracking.hear(*fresh.whole())

@@ -80,8 +80,8 @@ async def test_progress_export_and_hops(tracking: Any, pool: Pool) -> None:
     assert progress == figures.Progress(
         received=3, routed=1, unroutable=1, in_case=1, closed=1, points_posted=1, points=50, settled=2
     )
-    told = {row.external_id: (row.grid_code, row.case_id, row.state, row.points) for row in rows}
-    assert told == {
+    shown = {row.external_id: (row.grid_code, row.case_id, row.state, row.points) for row in rows}
+    assert shown == {
         "P-0": ("330114001002003", whole.case_id, "closed", 50),
         "P-1": (None, None, "unroutable", 0),
         "P-2": (None, None, "received", 0),
@@ -133,7 +133,7 @@ async def test_what_happened_is_not_edited(pool: Pool, table: str) -> None:
 async def test_a_case_leaves_the_public_topic_some_time_after_its_end(tracking: Any, pool: Pool) -> None:
     """With the version of the state that leaves; a step that comes meanwhile keeps it, one that comes later returns."""
 
-    async def told(story: Story) -> list[tuple[int, bool]]:
+    async def steps(story: Story) -> list[tuple[int, bool]]:
         rows = await pool.fetch("SELECT version, payload FROM outbox WHERE key = $1 ORDER BY id", str(story.case_id))
         return [(row["version"], row["payload"] is not None) for row in rows]
 
@@ -153,12 +153,12 @@ async def test_a_case_leaves_the_public_topic_some_time_after_its_end(tracking: 
     async with tracking.owner.acquire() as step, step.transaction():
         await step.execute("SELECT FROM cases WHERE case_id = $1 FOR NO KEY UPDATE", busy.case_id)
         assert await retire() == 2  # the one that takes a step right now is left for the next look
-    assert await told(over) == [(1, True), (2, True), (2, False)]
-    assert [await told(one) for one in (young, busy)] == [[(1, True), (2, True)]] * 2
-    assert await told(reopened) == [(1, True), (2, True), (3, True)]
-    assert await told(live) == [(1, True)]
+    assert await steps(over) == [(1, True), (2, True), (2, False)]
+    assert [await steps(one) for one in (young, busy)] == [[(1, True), (2, True)]] * 2
+    assert await steps(reopened) == [(1, True), (2, True), (3, True)]
+    assert await steps(live) == [(1, True)]
     assert (await retire(), await retire()) == (1, 0)
     await tracking.hear(("cases", [over.case(3, "reopened", "open", 3)]))
     await tracking.hear(("cases", [over.case(4, "invalidated", "invalid", 4, changed_at=long_ago)]))
     assert await retire() == 1
-    assert await told(over) == [(1, True), (2, True), (2, False), (3, True), (4, True), (4, False)]
+    assert await steps(over) == [(1, True), (2, True), (2, False), (3, True), (4, True), (4, False)]

@@ -67,8 +67,8 @@ def test_state_is_the_furthest_known() -> None:
 
 
 def test_officials_are_named_and_riders_never() -> None:
-    told = domain.timeline(Journey(received(), steps=[step(2, "claimed"), step(3, "info_given", "rider")]))
-    by_key = {one.key: one for one in told}
+    lines = domain.timeline(Journey(received(), steps=[step(2, "claimed"), step(3, "info_given", "rider")]))
+    by_key = {one.key: one for one in lines}
     assert (by_key["claimed"].who, by_key["claimed"].role, by_key["claimed"].note) == ("王芳", "grid_worker", "备注")
     assert by_key["info_given"].who is None
 
@@ -91,10 +91,10 @@ def test_points_say_amount_and_reason() -> None:
     assert "some_new_reason" in texts[2]
 
 
-def test_a_border_is_told() -> None:
-    told = domain.timeline(Journey(received(), [routing(ambiguous=True)]))
-    assert "先认领者负责" in told[1].zh
-    assert "first to claim" in told[1].en
+def test_a_border_is_named() -> None:
+    lines = domain.timeline(Journey(received(), [routing(ambiguous=True)]))
+    assert "先认领者负责" in lines[1].zh
+    assert "first to claim" in lines[1].en
 
 
 @given(st.uuids())

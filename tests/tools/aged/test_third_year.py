@@ -136,19 +136,19 @@ async def test_services_agree(city: Installation) -> None:
         "intake": intake.tallies, "routing": routes.tallies, "cases": cases.tallies, "points": ledger.tallies,
         "rewards": redemptions.tallies, "tracking": figures.tallies,
     }  # fmt: skip
-    told = {}
+    sums = {}
     for service, ask in tallies.items():
         conn = await _as(city, service)
-        told[service] = await ask(conn)
+        sums[service] = await ask(conn)
         await conn.close()
-    accepted = told["intake"]["accepted"]
-    assert accepted == REPORTS == told["tracking"]["received"] == sum(told["routing"].values())
-    assert told["routing"]["routed"] == told["cases"]["reports"] == told["points"]["reports"]
-    assert told["cases"]["cases"] == told["cases"]["live"] + told["cases"]["closed"] + told["cases"]["invalid"]
-    assert 0 < told["cases"]["live"] < REPORTS / 100
-    assert told["cases"]["steps"] == told["tracking"]["case_steps"]
-    assert told["points"]["ledger_sum"] == 0 and told["points"]["held"] > told["points"]["posted"] > 0
-    assert told["points"]["redeemed"] == told["rewards"]["points_spent"] > 0
+    accepted = sums["intake"]["accepted"]
+    assert accepted == REPORTS == sums["tracking"]["received"] == sum(sums["routing"].values())
+    assert sums["routing"]["routed"] == sums["cases"]["reports"] == sums["points"]["reports"]
+    assert sums["cases"]["cases"] == sums["cases"]["live"] + sums["cases"]["closed"] + sums["cases"]["invalid"]
+    assert 0 < sums["cases"]["live"] < REPORTS / 100
+    assert sums["cases"]["steps"] == sums["tracking"]["case_steps"]
+    assert sums["points"]["ledger_sum"] == 0 and sums["points"]["held"] > sums["points"]["posted"] > 0
+    assert sums["points"]["redeemed"] == sums["rewards"]["points_spent"] > 0
 
 
 async def test_the_ledger_passes_a_whole_round(city: Installation) -> None:

@@ -67,9 +67,9 @@ async def test_who_has_left_since_is_not_back(new_home: Callable[[], Home], tmp_
         )
         assert row is not None and (row[0], row[1], row[2]) == (mark, False, None) and row[3] is not None
         # the companies' lists of the next night
-        told = [_registration(number) for number in (str(left)[-12:], "r9", str(stays)[-12:])]
+        sent = [_registration(number) for number in (str(left)[-12:], "r9", str(stays)[-12:])]
         async with pool.acquire() as conn, conn.transaction():
-            outcomes = await usecases.register(await begin(conn), told)
+            outcomes = await usecases.register(await begin(conn), sent)
         assert [isinstance(one, Refusal) and one.code for one in outcomes] == ["rider_erased", "rider_erased", False]
 
 
@@ -89,7 +89,7 @@ def _line(**changes: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "detail"),
     [
         ("", "erased.csv:1: no column rider_id, number, erased_at"),
         ("id,lng\n", "erased.csv:1: no column rider_id, number, erased_at"),
@@ -107,12 +107,12 @@ def _line(**changes: str) -> str:
         "a rider twice", "no rows", "a row of commas",
     ],
 )  # fmt: skip
-def test_what_is_no_whole_list_is_refused(tmp_path: Path, text: str, told: str) -> None:
+def test_what_is_no_whole_list_is_refused(tmp_path: Path, text: str, detail: str) -> None:
     file = tmp_path / "erased.csv"
     file.write_text(text, encoding="utf-8")
     with pytest.raises(CliError) as refused:
         erased.read(file)
-    assert re.search(told, refused.value.detail)
+    assert re.search(detail, refused.value.detail)
 
 
 def test_a_list_may_be_empty_where_somebody_says_so(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def operate(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
 
     def run(home: Home, *words: str) -> Result:
         made = home.installation
-        told = {
+        values = {
             "BEEGRID_URL": "http://127.0.0.1:9",
             "BEEGRID_TOKEN": "none",
             "BEEGRID_POSTGRES_ADMIN_URL": made.infra.postgres_admin_url,
@@ -113,7 +113,7 @@ def operate(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
             "BEEGRID_TOPIC_PREFIX": made.topic_prefix,
             "BEEGRID_KAFKA_USER_PREFIX": made.user_prefix,
         }
-        for name, value in told.items():
+        for name, value in values.items():
             monkeypatch.setenv(name, value)
         return CliRunner().invoke(app, list(words))
 

@@ -1,4 +1,4 @@
-"""A backup is taken while events are told and heard; what it is restored into has lost and doubled nothing."""
+"""A backup is taken while events are published and heard; what it is restored into has lost and doubled nothing."""
 
 import asyncio
 import contextlib
@@ -31,10 +31,10 @@ SETTLE_S = 30.0
 
 
 class Town:
-    """Intake tells and notes in the same transaction what it told; routing hears slowly and notes what took effect."""
+    """Intake publishes and notes it in the same transaction; routing hears slowly and notes what took effect."""
 
     def __init__(self, installation: Installation) -> None:
-        self.teller = Service("intake", settings_of(installation, "intake"), title="teller")
+        self.publisher = Service("intake", settings_of(installation, "intake"), title="publisher")
         self.hearer = Service("routing", settings_of(installation, "routing"), title="hearer")
         self.hearer.consumes(REPORT_RECEIVED, self._hear)
         self.pause_s = 0.3
@@ -44,22 +44,24 @@ class Town:
         rows = [(event.key, event.version) for event in events]
         await work.conn.executemany("INSERT INTO effects (key, version) VALUES ($1, $2)", rows)
 
-    async def tell_forever(self) -> None:
+    async def publish_forever(self) -> None:
         """One version of every key after the other."""
         version = 0
         while True:
             version += 1
             for key in KEYS:
-                await self._tell(key, version)
+                await self.publish_one(key, version)
 
-    async def _tell(self, key: UUID, version: int) -> None:
-        async with self.teller.work() as work:
-            await work.conn.execute("INSERT INTO told (key, version) VALUES ($1, $2)", str(key), version)
+    async def publish_one(self, key: UUID, version: int) -> None:
+        async with self.publisher.work() as work:
+            await work.conn.execute("INSERT INTO published (key, version) VALUES ($1, $2)", str(key), version)
             work.publish(REPORT_RECEIVED, report(report_id=key), version=version)
 
-    async def told(self) -> Counter[tuple[str, int]]:
-        """What the teller's own table says it told."""
-        return Counter((row[0], row[1]) for row in await self.teller.pool.fetch("SELECT key, version FROM told"))
+    async def published(self) -> Counter[tuple[str, int]]:
+        """What the publisher's own table says it published."""
+        return Counter(
+            (row[0], row[1]) for row in await self.publisher.pool.fetch("SELECT key, version FROM published")
+        )
 
     async def effects(self) -> list[tuple[str, int]]:
         """What took effect, in order."""
@@ -70,33 +72,33 @@ class Town:
 @contextlib.asynccontextmanager
 async def at_work(home: Home) -> AsyncIterator[Town]:
     """Both services of an installation, with their tables."""
-    for schema, table in (("intake", "told"), ("routing", "effects")):
+    for schema, table in (("intake", "published"), ("routing", "effects")):
         owner = await asyncpg.connect(home.installation.dsn(schema, owner_role))
         await owner.execute(
             f"CREATE TABLE {table} (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, key text, version int)"
         )
         await owner.close()
     town = Town(home.installation)
-    async with running(town.teller), running(town.hearer):
+    async with running(town.publisher), running(town.hearer):
         yield town
 
 
 async def backed_up(source: Home, folder: Path, quiet: Progress) -> tuple[int, int]:
-    """Take a backup in the middle of traffic; (unread records in it, events told when all was over)."""
+    """Take a backup in the middle of traffic; (unread records in it, events published when all was over)."""
     folder.mkdir()  # noqa: ASYNC240 nothing else runs yet
     async with at_work(source) as town:
-        traffic = asyncio.create_task(town.tell_forever())
+        traffic = asyncio.create_task(town.publish_forever())
         await asyncio.sleep(2.0)
         manifest = await take(source.places, folder, quiet)
         await asyncio.sleep(0.3)
         traffic.cancel()
         await asyncio.gather(traffic, return_exceptions=True)
-        return manifest.kafka.records, sum((await town.told()).values())
+        return manifest.kafka.records, sum((await town.published()).values())
 
 
 async def test_nothing_is_lost_or_doubled(new_home: Callable[[], Home], tmp_path: Path, quiet: Progress) -> None:
     source, target, folder = new_home(), new_home(), tmp_path / "backup"
-    unread, told_at_last = await backed_up(source, folder, quiet)
+    unread, published_at_last = await backed_up(source, folder, quiet)
     assert unread > 0, "the hearer was not behind: this run proves nothing"
 
     manifest = read_manifest(folder)
@@ -105,8 +107,8 @@ async def test_nothing_is_lost_or_doubled(new_home: Callable[[], Home], tmp_path
         town.pause_s = 0.0
         await check_target(target.places, manifest)
         await put_back(target.places, folder, manifest, quiet)
-        wanted = await town.told()
-        assert 0 < sum(wanted.values()) < told_at_last, "traffic went on after the backup"
+        wanted = await town.published()
+        assert 0 < sum(wanted.values()) < published_at_last, "traffic went on after the backup"
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SETTLE_S):
                 while len(await town.effects()) < sum(wanted.values()):
@@ -119,7 +121,7 @@ async def test_nothing_is_lost_or_doubled(new_home: Callable[[], Home], tmp_path
             versions[key].append(version)
         assert all(seen == list(range(1, len(seen) + 1)) for seen in versions.values())
         # it goes on: the restored sequences and versions take new events
-        await town._tell(KEYS[0], len(versions[str(KEYS[0])]) + 1)
+        await town.publish_one(KEYS[0], len(versions[str(KEYS[0])]) + 1)
         async with asyncio.timeout(SETTLE_S):
             while len(await town.effects()) == len(effects):
                 await asyncio.sleep(0.1)

@@ -120,14 +120,14 @@ def test_invalid_ones_are_named_and_repairable_ones_repaired(tmp_path: Path) -> 
         COLUMNS,
     )
     assert [area.code for area in found.areas] == ["A"]
-    [(code, told)] = found.repaired
+    [(code, change)] = found.repaired
     assert code == "A"
     # a bow tie drawn in one stroke has no area of its own; what is left are its two triangles
-    assert re.search(r"Self-intersection.*: 0\.0 → 2,1\d\d,\d{3}\.\d m², 5 → 8 corners, 1 → 2 parts", told), told
+    assert re.search(r"Self-intersection.*: 0\.0 → 2,1\d\d,\d{3}\.\d m², 5 → 8 corners, 1 → 2 parts", change), change
     assert sorted(code for code, _ in found.invalid) == ["B", "C", "D", "row 6"]
 
 
-def test_overlaps_and_holes_are_told_by_code(tmp_path: Path) -> None:
+def test_overlaps_and_holes_are_named_by_code(tmp_path: Path) -> None:
     ring = (
         "POLYGON((120 30, 120.03 30, 120.03 30.03, 120 30.03, 120 30),"
         " (120.01 30.01, 120.02 30.01, 120.02 30.02, 120.01 30.01))"
@@ -141,7 +141,7 @@ def test_overlaps_and_holes_are_told_by_code(tmp_path: Path) -> None:
     assert [codes for _, codes in holes] == [["A"]]
 
 
-def test_wrong_names_are_told_with_the_right_ones(tmp_path: Path) -> None:
+def test_wrong_names_are_shown_with_the_right_ones(tmp_path: Path) -> None:
     path = geojson(tmp_path, feature("A", "POLYGON((120 30, 120.1 30, 120.1 30.1, 120 30))"))
     with pytest.raises(AreaFileError, match="no field 网格编码; the file has code, name"):
         read_areas(path, Columns("网格编码", "name"))
@@ -161,7 +161,7 @@ def test_large_polygons_make_smaller_chunks() -> None:
     assert len(list(chunks(areas, "grid"))) == 3
 
 
-def test_a_ring_that_is_not_closed_is_closed_and_told(tmp_path: Path) -> None:
+def test_a_ring_that_is_not_closed_is_closed_and_reported(tmp_path: Path) -> None:
     good = feature("A", "POLYGON((120 30, 120.01 30, 120.01 30.01, 120 30))")
     unclosed, nan = feature("B", "POLYGON((121 30, 121.01 30, 121.01 30.01, 121 30))"), feature("C", "POINT(1 1)")
     unclosed["geometry"]["coordinates"][0].pop()
@@ -172,9 +172,9 @@ def test_a_ring_that_is_not_closed_is_closed_and_told(tmp_path: Path) -> None:
     assert [area.code for area in found.areas] == ["A", "B"]
     assert found.areas[1].polygon is not None and found.areas[1].polygon.area > 0
     assert found.repaired == [("B", "a ring did not end where it begins: closed")]
-    told = dict(found.invalid)
-    assert told.keys() == {"C", "D", "E"}
-    assert "exchanged" in told["D"] and "200 characters" in told["E"]
+    reasons = dict(found.invalid)
+    assert reasons.keys() == {"C", "D", "E"}
+    assert "exchanged" in reasons["D"] and "200 characters" in reasons["E"]
 
 
 def test_a_shapefile_without_its_companions_is_refused(tmp_path: Path) -> None:

@@ -192,7 +192,7 @@ def test_a_broken_file_is_refused_with_the_codes(client: Recorder, tmp_path: Pat
     assert grids()[1].code in text
 
 
-def test_every_repaired_polygon_is_told_with_what_has_changed(client: Recorder, tmp_path: Path) -> None:
+def test_every_repaired_polygon_is_shown_with_what_has_changed(client: Recorder, tmp_path: Path) -> None:
     collection = feature_collection(grids()[:30])
     for number, feature in enumerate(collection["features"]):
         west = 90 + number
@@ -208,7 +208,7 @@ def test_every_repaired_polygon_is_told_with_what_has_changed(client: Recorder, 
     assert text.count("parts") == 30
 
 
-def test_an_unknown_field_is_told(client: Recorder, file: Path) -> None:
+def test_an_unknown_field_is_named(client: Recorder, file: Path) -> None:
     code, text = run(str(file), "--code-field", "网格编码")
     assert code == 1 and "no field 网格编码" in text
 
@@ -230,7 +230,7 @@ def test_a_refused_file_leaves_the_draft_that_it_joined(client: Recorder, file: 
     assert client.deleted == []
 
 
-def test_parents_and_polygons_that_lack_are_told_before_anything_is_sent(client: Recorder, tmp_path: Path) -> None:
+def test_parents_and_polygons_that_lack_are_named_before_anything_is_sent(client: Recorder, tmp_path: Path) -> None:
     collection = feature_collection(grids()[:3])
     for feature in collection["features"]:
         feature["properties"].pop("parent_code", None)
@@ -255,7 +255,7 @@ def test_areas_without_a_name_are_counted(client: Recorder, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "said"),
     [
         ("empty.geojson", "", "the file is empty"),
         ("none.geojson", '{"type": "FeatureCollection", "features": []}', "no features in it"),
@@ -264,13 +264,13 @@ def test_areas_without_a_name_are_counted(client: Recorder, tmp_path: Path) -> N
     ],
 )
 def test_a_file_without_areas_is_called_so(
-    client: Recorder, tmp_path: Path, name: str, content: str | None, told: str
+    client: Recorder, tmp_path: Path, name: str, content: str | None, said: str
 ) -> None:
     if content is not None:
         (tmp_path / name).write_text(content, "utf-8")
     code, text = run(str(tmp_path / name))
     assert (code, client.posts) == (1, [])
-    assert told in " ".join(text.split())
+    assert said in " ".join(text.split())
 
 
 def test_departments_are_sent_as_the_file_has_them(client: Recorder, tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def test_a_code_in_full_width_is_taken_in_its_plain_form() -> None:
     assert (arguments.code(""), arguments.code(None)) == ("", None)
 
 
-def test_an_address_that_is_none_and_a_file_that_can_not_be_written_are_told_in_words(
+def test_an_address_that_is_none_and_a_file_that_can_not_be_written_are_named_in_words(
     typed: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     status, said = typed("riders", "export-erased", "/nodir/x.csv")

@@ -16,8 +16,8 @@ def suite(monkeypatch: pytest.MonkeyPatch, keys: Keys, of: dict[str, Keys] | Non
 
     def answer(request: httpx.Request) -> httpx.Response:
         service = request.url.path.split("/")[2]
-        told = [{"id": id_, "made_at": None, "secrets": n} for id_, n in (of or {}).get(service, keys).items()]
-        return httpx.Response(200, json={"sealing": told, "unknown": 0, "issuer": []})
+        sealing = [{"id": id_, "made_at": None, "secrets": n} for id_, n in (of or {}).get(service, keys).items()]
+        return httpx.Response(200, json={"sealing": sealing, "unknown": 0, "issuer": []})
 
     monkeypatch.setattr(seals, "connect", lambda **_: Client("http://suite", "t", httpx.MockTransport(answer)))
 
@@ -45,9 +45,9 @@ def test_a_suite_whose_services_have_all_keys_takes_it(monkeypatch: pytest.Monke
 
 def test_a_suite_where_one_service_lacks_one_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     suite(monkeypatch, {"new": 0, "old": 0}, {"riders": {"new": 0}})
-    with pytest.raises(CliError, match="needed: old") as told:
+    with pytest.raises(CliError, match="needed: old") as refused:
         seals.check(["new", "old"])
-    assert "nothing was written" in told.value.hint and "--unsealed" in told.value.hint
+    assert "nothing was written" in refused.value.hint and "--unsealed" in refused.value.hint
 
 
 def test_what_cannot_be_asked_is_said_and_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Finding the suite, telling refusals in words, and the commands that ask every service."""
+"""Finding the suite, showing refusals in words, and the commands that ask every service."""
 
 import json
 import os
@@ -33,8 +33,8 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def suite_at(folder: Path, **facts: Any) -> None:
     (folder / ".beegrid").mkdir(exist_ok=True)
-    told = {"url": "http://127.0.0.1:1", "token": "t"} | facts
-    (folder / ".beegrid" / "suite.json").write_text(json.dumps(told))
+    content = {"url": "http://127.0.0.1:1", "token": "t"} | facts
+    (folder / ".beegrid" / "suite.json").write_text(json.dumps(content))
 
 
 def test_the_suite_is_found_above(elsewhere: Path) -> None:
@@ -54,9 +54,9 @@ def test_the_environment_comes_first(elsewhere: Path, monkeypatch: pytest.Monkey
 
 
 def test_no_suite_says_what_to_do() -> None:
-    with pytest.raises(CliError) as told:
+    with pytest.raises(CliError) as refused:
         find_suite()
-    assert "make up" in told.value.hint
+    assert "make up" in refused.value.hint
 
 
 def answering(status: int, body: Any = None, **kw: Any) -> Client:
@@ -65,9 +65,9 @@ def answering(status: int, body: Any = None, **kw: Any) -> Client:
 
 def test_a_problem_becomes_words_with_a_next_step() -> None:
     body = {"title": "没有权限 / Not allowed", "detail": "needs operator", "code": "forbidden", "status": 403}
-    with pytest.raises(CliError) as told:
+    with pytest.raises(CliError) as refused:
         answering(403, body).get("/v1/companies")
-    error = told.value
+    error = refused.value
     assert (error.title, error.detail, error.status, error.code) == (body["title"], "needs operator", 403, "forbidden")
     assert "beegrid token" in error.hint
 
@@ -103,9 +103,9 @@ def test_a_get_waits_for_a_suite_that_starts_and_a_post_does_not(monkeypatch: py
 
     client = Client("http://s", "", httpx.MockTransport(answer))
     assert client.get("/") == {}
-    with pytest.raises(CliError) as told:
+    with pytest.raises(CliError) as refused:
         client.post("/")
-    assert (calls["POST"], told.value.status) == (1, None)
+    assert (calls["POST"], refused.value.status) == (1, None)
 
 
 class Services:
@@ -133,8 +133,8 @@ class Services:
             return httpx.Response(200, json=self.problems.get(service, {}))
         if path.endswith("/status"):
             dead = {"t dead": len(self.letters)} if service == "cases" and self.letters else {}
-            told = {"service": service, "outbox_rows": 0, "dead_letters": dead, "lag_records": {"t": 3}}
-            return httpx.Response(200, json={**told, "problems": self.troubles.get(service, {})})
+            state = {"service": service, "outbox_rows": 0, "dead_letters": dead, "lag_records": {"t": 3}}
+            return httpx.Response(200, json={**state, "problems": self.troubles.get(service, {})})
         if path.endswith("/keys"):
             return httpx.Response(200, json={"sealing": [], "unknown": self.unsealed.get(service, 0), "issuer": []})
         if request.method == "POST":
@@ -201,7 +201,7 @@ def test_doctor_says_once_that_nobody_answers(services: Services) -> None:
     assert isinstance(done.exception, CliError) and "No service answers" in done.exception.title
 
 
-def test_doctor_tells_what_readiness_leaves_out(services: Services) -> None:
+def test_doctor_shows_what_readiness_leaves_out(services: Services) -> None:
     services.troubles["riders"] = {"relay": "KafkaConnectionError: Unable to bootstrap"}
     ill = run("doctor")
     assert ill.exit_code == 1
@@ -274,8 +274,8 @@ def test_a_topic_that_stands_still_is_named_and_goes_on_at_an_operators_word(ser
         {"topic": "t", "cause": "not_json", "used": 199.6, "granted": 0, "stands_since": since, "stood_at": since}
     ]
     services.troubles = {"cases": {"t": stands_still(datetime.fromisoformat(since), "not_json")}}
-    told = run("doctor")
-    assert told.exit_code == 1 and "`beegrid standing`" in told.output and "restart" not in told.output
+    done = run("doctor")
+    assert done.exit_code == 1 and "`beegrid standing`" in done.output and "restart" not in done.output
     assert "not_json" in run("standing", "list").output and "200" in run("standing").output
     assert "--apply" in run(*bury).output
     assert services.posted == []
@@ -302,7 +302,7 @@ def test_a_companys_key_is_shown_and_kafka_needs_its_administrator(services: Ser
     assert "美团" in run("companies", "list").output
 
 
-def test_a_company_that_leaves_is_suspended_only_when_told_so(services: Services, elsewhere: Path) -> None:
+def test_a_company_that_leaves_is_suspended_only_when_asked_to(services: Services, elsewhere: Path) -> None:
     suite_at(elsewhere)
     assert "Would suspend mt" in run("companies", "remove", "mt").output
     assert [path for path, _ in services.posted] == ["GET /v1/companies/mt"]
@@ -312,7 +312,7 @@ def test_a_company_that_leaves_is_suspended_only_when_told_so(services: Services
     assert "Kafka is as it was" in done.output
 
 
-def test_rotation_keeps_old_keys_until_told_otherwise(services: Services) -> None:
+def test_rotation_keeps_old_keys_unless_asked_otherwise(services: Services) -> None:
     assert "stay valid" in run("companies", "rotate", "mt").output
     assert not any(path.startswith("DELETE") for path, _ in services.posted)
     run("companies", "rotate", "mt", "--revoke")
@@ -337,10 +337,10 @@ def test_in_the_image_there_is_no_issuer_and_the_command_says_so(
 ) -> None:
     Identity.open(elsewhere / ".beegrid" / "identity")
     monkeypatch.setitem(sys.modules, "shared.devtools.identity", None)
-    told = run("token", "--role", "operator").exception
-    assert isinstance(told, CliError)
-    assert "no part of the image" in told.detail
-    assert "identity provider" in told.hint
+    refused = run("token", "--role", "operator").exception
+    assert isinstance(refused, CliError)
+    assert "no part of the image" in refused.detail
+    assert "identity provider" in refused.hint
 
 
 def test_a_refusal_ends_in_words_and_status_1(
@@ -350,6 +350,6 @@ def test_a_refusal_ends_in_words_and_status_1(
     with pytest.raises(SystemExit) as ended:
         main.main()
     assert ended.value.code == 1
-    told = capsys.readouterr().err
-    assert "No running suite" in told
-    assert "→ `make up`" in told
+    shown = capsys.readouterr().err
+    assert "No running suite" in shown
+    assert "→ `make up`" in shown

@@ -102,7 +102,7 @@ def test_a_lost_report_fails_it(suite: Suite) -> None:
     assert "1 accepted reports are neither" in done.output.replace("\n", " ")
 
 
-def test_refusals_are_told_by_reason_and_fail_it(suite: Suite) -> None:
+def test_refusals_are_counted_by_reason_and_fail_it(suite: Suite) -> None:
     suite.refuses = "unknown_rider"
     done = run()
     assert done.exit_code == 1
@@ -126,7 +126,7 @@ def test_without_a_map_nothing_is_sent(suite: Suite) -> None:
         ("http://[::1]:8080", (), False),
     ],
 )
-def test_only_local_suites_unless_told(
+def test_only_local_suites_unless_allowed(
     suite: Suite, monkeypatch: pytest.MonkeyPatch, url: str, words: tuple[str, ...], refused: bool
 ) -> None:
     monkeypatch.setattr(loadtest, "find_suite", lambda: Address(url, "t"))
@@ -135,7 +135,7 @@ def test_only_local_suites_unless_told(
     assert bool(suite.seen) != refused
 
 
-def test_a_rate_that_was_not_kept_is_told() -> None:
+def test_a_rate_that_was_not_kept_is_reported() -> None:
     fine = Balance(accepted=100, routed=90, unroutable=4, waiting=6)
     assert fine.lost == 0
     assert shortfalls(Outcome(sent=100, accepted=100, took_s=1.0), fine, 100) == []

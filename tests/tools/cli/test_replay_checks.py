@@ -65,7 +65,7 @@ def test_a_number_that_stands_twice_is_named_with_its_lines(suite: Suite, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "said"),
     [
         (f"{HEADER}\n".encode("utf-16"), "UTF-16, which Excel calls Unicode text"),
         (f"{HEADER.replace(',', ';')}\n".encode(), "parted by semicolons"),
@@ -73,11 +73,11 @@ def test_a_number_that_stands_twice_is_named_with_its_lines(suite: Suite, tmp_pa
         (HEADER.replace("text", "文字").encode("gb18030"), "--encoding gb18030"),
     ],
 )
-def test_what_a_spreadsheet_saved_instead_is_named(suite: Suite, tmp_path: Path, content: bytes, told: str) -> None:
+def test_what_a_spreadsheet_saved_instead_is_named(suite: Suite, tmp_path: Path, content: bytes, said: str) -> None:
     file = tmp_path / "a.csv"
     file.write_bytes(content)
     done = run("replay", str(file), "--company", "mt")
-    assert isinstance(done.exception, CliError) and told in str(done.exception), done.exception
+    assert isinstance(done.exception, CliError) and said in str(done.exception), done.exception
 
 
 def test_a_tail_of_commas_is_no_row(suite: Suite, tmp_path: Path) -> None:
@@ -87,11 +87,11 @@ def test_a_tail_of_commas_is_no_row(suite: Suite, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "told"), [(",rider", "rider stands more than once"), (",Accuracy_M", "'Accuracy_M' is written accuracy_m")]
+    ("more", "said"), [(",rider", "rider stands more than once"), (",Accuracy_M", "'Accuracy_M' is written accuracy_m")]
 )
-def test_a_column_that_would_not_be_read_is_named(suite: Suite, tmp_path: Path, more: str, told: str) -> None:
+def test_a_column_that_would_not_be_read_is_named(suite: Suite, tmp_path: Path, more: str, said: str) -> None:
     file = tmp_path / "a.csv"
     file.write_text(f"{HEADER}{more}\n{row(1)},7\n", "utf-8")
     done = run("replay", str(file), "--company", "mt")
     assert done.exit_code == 1 and not suite.reports
-    assert isinstance(done.exception, CliError) and told in str(done.exception), done.exception
+    assert isinstance(done.exception, CliError) and said in str(done.exception), done.exception

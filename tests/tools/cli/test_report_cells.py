@@ -55,9 +55,9 @@ def test_a_rejected_cell_is_neutral_and_comes_back_as_it_was(suite: Suite, tmp_p
     file = written(tmp_path / "a.csv", ",".join(cells))
     run("replay", str(file), "--company", "mt")
     with (tmp_path / "a.rejected.csv").open(encoding="utf-8-sig", newline="") as source:
-        [told] = csv.DictReader(source)
-    assert told["id"] == "'=1+1"
-    cells[0], cells[HEADER.split(",").index("kind")] = told["id"], "part-01001"
+        [rejected] = csv.DictReader(source)
+    assert rejected["id"] == "'=1+1"
+    cells[0], cells[HEADER.split(",").index("kind")] = rejected["id"], "part-01001"
     assert run("replay", str(written(tmp_path / "b.csv", ",".join(cells))), "--company", "mt").exit_code == 0
     assert "=1+1" in {report["external_id"] for report in suite.reports.values()}
 

@@ -21,7 +21,7 @@ from tests.tools.cli.played import HEADER, Suite, row, run, written
 BEIJING = ZoneInfo("Asia/Shanghai")
 
 
-def test_every_good_row_arrives_once_and_bad_ones_are_told_beside(suite: Suite, tmp_path: Path) -> None:
+def test_every_good_row_arrives_once_and_bad_ones_are_written_beside(suite: Suite, tmp_path: Path) -> None:
     file = written(
         tmp_path / "old.csv",
         row(1),
@@ -58,7 +58,7 @@ def test_every_good_row_arrives_once_and_bad_ones_are_told_beside(suite: Suite, 
     assert not (tmp_path / "old.rejected.csv").exists()
 
 
-def test_an_unknown_company_is_told_before_anything_is_sent(suite: Suite, tmp_path: Path) -> None:
+def test_an_unknown_company_is_named_before_anything_is_sent(suite: Suite, tmp_path: Path) -> None:
     done = run("replay", str(written(tmp_path / "a.csv", row(1, lat="95"))), "--company", "nobody")
     assert done.exit_code == 1
     assert isinstance(done.exception, CliError)
@@ -127,7 +127,7 @@ def test_a_quoted_text_may_have_line_breaks_and_commas(suite: Suite, tmp_path: P
     assert len(suite.reports) == 2
 
 
-def test_a_row_is_told_by_the_line_where_it_begins(suite: Suite, tmp_path: Path) -> None:
+def test_a_row_is_named_by_the_line_where_it_begins(suite: Suite, tmp_path: Path) -> None:
     file = written(tmp_path / "a.csv", row(1), "", row(2, lat="95", text='"一\n二\n三"'), row(3, lat="96"))
     assert run("replay", str(file), "--company", "mt").exit_code == 0
     with (tmp_path / "a.rejected.csv").open(encoding="utf-8-sig", newline="") as beside:

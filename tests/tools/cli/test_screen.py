@@ -73,7 +73,7 @@ def test_no_word_ends_a_command_or_reaches_the_terminal(
     assert (word if "show" in command and "\n" in word else visible(word)) in ran.output
 
 
-def test_a_map_with_any_code_is_told_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_map_with_any_code_hears_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(areas.out, "_width", 250)
     found = feature_collection(grids(2))
     for number, word in enumerate(("[/a]", "\x1b[2J")):

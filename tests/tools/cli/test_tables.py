@@ -39,7 +39,7 @@ def test_a_key_in_full_width_is_the_same_key(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lines", "encoding", "told"),
+    ("lines", "encoding", "said"),
     [
         (("kind;area;name", "a;1;x"), "utf-8", r"t\.csv:1: cells are parted by semicolons"),
         (("kind\tarea\tname",), "utf-8", "parted by tabs"),
@@ -48,8 +48,8 @@ def test_a_key_in_full_width_is_the_same_key(tmp_path: Path) -> None:
         (("kind,area,名称",), "gb18030", "--encoding gb18030"),
     ],
 )
-def test_what_is_wrong_is_said_with_a_way_out(tmp_path: Path, lines: tuple[str, ...], encoding: str, told: str) -> None:
-    with pytest.raises(CliError, match=told):
+def test_what_is_wrong_is_said_with_a_way_out(tmp_path: Path, lines: tuple[str, ...], encoding: str, said: str) -> None:
+    with pytest.raises(CliError, match=said):
         read_table(table(tmp_path, *lines, encoding=encoding), COLUMNS, "utf-8-sig")
 
 
@@ -59,7 +59,7 @@ def test_an_encoding_that_nobody_knows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lines", "told"),
+    ("lines", "said"),
     [
         (("kind,area,name", "a,1,上城区住建局,排水处"), r"t\.csv:2: more cells than columns"),
         (("kind,area,name,", "a,1,x,", "b,1,上城区住建局,排水处"), r"t\.csv:3: more cells than columns"),
@@ -71,13 +71,13 @@ def test_an_encoding_that_nobody_knows(tmp_path: Path) -> None:
         (("kind,area,name, note", "a,1,x,2"), r"t\.csv:1: the column ' note' is written note"),
     ],
 )
-def test_no_cell_and_no_row_is_lost_without_a_word(tmp_path: Path, lines: tuple[str, ...], told: str) -> None:
-    with pytest.raises(CliError, match=told):
+def test_no_cell_and_no_row_is_lost_without_a_word(tmp_path: Path, lines: tuple[str, ...], said: str) -> None:
+    with pytest.raises(CliError, match=said):
         read_table(table(tmp_path, *lines), COLUMNS, "utf-8", optional=("note",))
 
 
 @pytest.mark.parametrize(
-    ("lines", "told"),
+    ("lines", "said"),
     [
         (("old_code,new_code,Share", "a,b,0.3"), "'Share' is written share"),
         (
@@ -89,8 +89,8 @@ def test_no_cell_and_no_row_is_lost_without_a_word(tmp_path: Path, lines: tuple[
         (("old_code,new_code,share,share", "a,b,0.5,0.7"), "share stands more than once"),
     ],
 )
-def test_a_share_that_would_not_be_read_is_named(tmp_path: Path, lines: tuple[str, ...], told: str) -> None:
-    with pytest.raises(CliError, match=told):
+def test_a_share_that_would_not_be_read_is_named(tmp_path: Path, lines: tuple[str, ...], said: str) -> None:
+    with pytest.raises(CliError, match=said):
         read_mapping(table(tmp_path, *lines))
 
 

@@ -54,9 +54,9 @@ def test_no_new_secrets_beside_old_volumes(
     no_engine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert lost(monkeypatch) == 1
-    told = capsys.readouterr().err
-    assert "KAFKA_ADMIN_PASSWORD: the volume kafka was made with another one" in told
-    assert "down --volumes" in told
+    said = capsys.readouterr().err
+    assert "KAFKA_ADMIN_PASSWORD: the volume kafka was made with another one" in said
+    assert "down --volumes" in said
     assert not (no_engine / ".env").exists()
     assert lost(monkeypatch, "--anyway") == 0
     assert compose_env.assignments((no_engine / ".env").read_text())["SEALING_KEY"]
@@ -198,6 +198,6 @@ async def test_the_probe_needs_no_package() -> None:
         assert await probe("/readyz", port) == (0, "{}")
         assert await probe("/bad", port) == (1, "503 Busy not yet")
         assert await probe("/odd", port) == (1, "no HTTP answer")
-    code, told = await probe("/readyz", port)
+    code, words = await probe("/readyz", port)
     assert code == 1
-    assert "refused" in told
+    assert "refused" in words

@@ -77,7 +77,7 @@ def test_declarations_become_ways() -> None:
     assert staying._of("a", drained, 1.0, drained) is None
 
 
-def test_the_page_tells_measured_from_reckoned() -> None:
+def test_the_page_keeps_measured_and_reckoned_apart() -> None:
     storage = {**BENCH["storage"], "bytes_per_row": {"cases.steps": 1024.0}}  # type: ignore[dict-item]  # a dictionary of dictionaries
     lines = document({**BENCH, "storage": storage, "sweep_rows_per_s": 8_000}).splitlines()
     [steps] = [line for line in lines if line.startswith("| `cases.steps`")]

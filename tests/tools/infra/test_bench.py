@@ -39,7 +39,7 @@ def test_the_floor_is_measured_and_adds_up(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout[-3_000:] + done.stderr[-3_000:]
     found = json.loads(out.read_text())
     assert found["reconciled"] is True
-    assert found["counts"]["told"] == found["counts"]["entries"] == 2 * REPORTS, "the warm-up's as well"
+    assert found["counts"]["notified"] == found["counts"]["entries"] == 2 * REPORTS, "the warm-up's as well"
     assert found["counts"]["ledger_sum"] == 0
     assert found["five_hops"]["floor"]["per_second"] > 0
     assert found["five_hops"]["floor"]["cpu_us"] > 0

@@ -173,7 +173,7 @@ async def test_the_benchmark_ends_instead_of_waiting(suite: Suite) -> None:
     killed_from_outside(suite)
     async with asyncio.timeout(5):
         with pytest.raises(InfraError, match="routing has ended"):
-            await made.until_told(10)
+            await made.until_notified(10)
 
 
 async def test_the_demo_ends_instead_of_waiting(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:

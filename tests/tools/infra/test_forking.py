@@ -109,9 +109,9 @@ def test_it_has_surroundings_of_its_own_and_no_chance_in_common(forking: Forking
         assert words(process)["session"] == "True True True"
         assert words(process)["seen"] == "stand_in.app False", "what another package does at its import is not here"
         assert words(process)["__main__"] == "is ready"
-        told = psutil.Process(process.pid)
-        assert [word for word in told.cmdline() if word] == process.spec.argv
-        assert told.num_threads() == 1
+        running = psutil.Process(process.pid)
+        assert [word for word in running.cmdline() if word] == process.spec.argv
+        assert running.num_threads() == 1
     assert words(both[0])["chance"].split()[0] != words(both[1])["chance"].split()[0]
     assert words(both[0])["chance"].split()[1] != words(both[1])["chance"].split()[1]
     both[0].stop()

@@ -24,7 +24,7 @@ def test_each_topic_has_its_dead_letter_partner() -> None:
         "segment.ms": "86400000",
     }
     assert made["x.a.v1.dlq"][0] == 1
-    assert int(made["x.a.v1.dlq"][1]["max.message.bytes"]) > 5_000, "a dead letter tells more than its record"
+    assert int(made["x.a.v1.dlq"][1]["max.message.bytes"]) > 5_000, "a dead letter holds more than its record"
     compacted = {"min.compaction.lag.ms": "1", "max.compaction.lag.ms": "2", "delete.retention.ms": "3"}
     assert made["x.b.v1"][1].items() >= {"cleanup.policy": "compact", "retention.ms": "-1", **compacted}.items()
 

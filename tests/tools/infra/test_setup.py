@@ -44,9 +44,9 @@ def settings(infra: Infra, folder: Path) -> SetupSettings:
 def test_it_makes_everything_and_then_nothing_more(own_infra: Infra, tmp_path: Path) -> None:
     passwords(tmp_path)
     dsn = database_url(own_infra.postgres_admin_url, "setup_test", "cases_app", "cases-app")
-    told: list[str] = []
-    set_up(settings(own_infra, tmp_path), {}, told.append)
-    assert any(line.startswith("cases: 0000") for line in told), told
+    lines: list[str] = []
+    set_up(settings(own_infra, tmp_path), {}, lines.append)
+    assert any(line.startswith("cases: 0000") for line in lines), lines
     assert asyncio.run(wait(dsn, "cases", 0)) == ""
     again: list[str] = []
     set_up(settings(own_infra, tmp_path), {}, again.append)

@@ -105,9 +105,9 @@ def test_the_set_up_job_makes_users_who_come_in_by_tls(broker: Broker, tmp_path:
         kafka_ca_file=str(broker.ca),
         passwords_folder=tmp_path,
     )
-    told: list[str] = []
-    set_up(settings, {}, told.append)
-    assert not told[-1].startswith("Kafka: 0 topics")
+    lines: list[str] = []
+    set_up(settings, {}, lines.append)
+    assert not lines[-1].startswith("Kafka: 0 topics")
     client = connect_admin(broker.bootstrap, KafkaAdmin(KAFKA_ADMIN, broker.password, "SASL_SSL", str(broker.ca)))
     assert scram_users(client) == {KAFKA_ADMIN, *service_names()}
     cases = connect_admin(broker.bootstrap, KafkaAdmin("cases", "cases-kafka", "SASL_SSL", str(broker.ca)))

@@ -17,15 +17,15 @@ from shared.kit.collector import spare_the_collector
 PUBLISHING = ("intake", "routing", "cases", "points")
 
 
-async def run(told: dict[str, str | dict[str, str]]) -> None:
+async def run(given: dict[str, str | dict[str, str]]) -> None:
     """Run all hops and relays until cancelled.
 
     Args:
-        told: `dsn` by service, `kafka` (aiokafka's arguments), `prefix` of topics, `ready` (the file that says so).
+        given: `dsn` by service, `kafka` (aiokafka's arguments), `prefix` of topics, `ready` (the file that says so).
     """
-    dsn, ready = told["dsn"], Path(str(told["ready"]))
-    assert isinstance(dsn, dict) and isinstance(told["kafka"], dict)  # noqa: PT018 what the benchmark writes
-    kafka = Kafka(told["kafka"], str(told["prefix"]))
+    dsn, ready = given["dsn"], Path(str(given["ready"]))
+    assert isinstance(dsn, dict) and isinstance(given["kafka"], dict)  # noqa: PT018 what the benchmark writes
+    kafka = Kafka(given["kafka"], str(given["prefix"]))
     wakes = {service: asyncio.Event() for service in dsn}
     async with contextlib.AsyncExitStack() as stack:
         producer = kafka.producer()

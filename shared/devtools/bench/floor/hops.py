@@ -142,7 +142,7 @@ class Cases:
             cases.append(self._case(id_, body, now))
             reports.append((body["report_id"], id_, 1, 1, body["rider_id"], body["company"], body["text"], ()))
             steps.append((id_, 1, "opened", "open", None, None, None, body["report_id"], "", now))
-            rows.append(self._told(id_, body, cases[-1], now))
+            rows.append(self._case_changed(id_, body, cases[-1], now))
         await conn.copy_records_to_table("cases", records=cases, columns=store.SQL_ENTER_CASES.names)
         await conn.copy_records_to_table("case_reports", records=reports, columns=store.SQL_ENTER_REPORTS.names)
         await conn.copy_records_to_table("steps", records=steps, columns=store.SQL_ENTER_STEPS.names)
@@ -156,8 +156,8 @@ class Cases:
                 lng, lat, self._domain.cell_of(lng, lat), seen_at, now, due_at, now, 1)  # fmt: skip
 
     @staticmethod
-    def _told(id_: UUID, body: dict[str, Any], case: tuple[Any, ...], now: datetime) -> OutboxValues:
-        told = {
+    def _case_changed(id_: UUID, body: dict[str, Any], case: tuple[Any, ...], now: datetime) -> OutboxValues:
+        event = {
             "case_id": id_, "state": "open", "transition": "opened", "kind": body["kind"], "level": body["level"],
             "grid_code": body["grid_code"], "alternatives": body["alternatives"], "department": None,
             "lng": body["lng"], "lat": body["lat"],
@@ -165,7 +165,7 @@ class Cases:
                        "ordinal": 1},
             "report_count": 1, "actor": None, "note": "", "changed_at": now, "opened_at": now, "due_at": case[14],
         }  # fmt: skip
-        return outgoing(CASE_CHANGED.name, str(id_), 1, now, told)
+        return outgoing(CASE_CHANGED.name, str(id_), 1, now, event)
 
 
 class Points:
@@ -197,13 +197,13 @@ class Points:
             entries.append((rider, version + 1, 0, entry_id, report_id, "held", "issuance", "pending", amount, now))
             moved.append((rider, version + 1, pending + amount, available, reserved, version))
             earned.append((rider, today, body["kind"], amount, 1))
-            told = {
+            event = {
                 "rider_id": rider, "entry_id": entry_id, "movement": "held", "source": "report",
                 "source_id": report_id, "case_id": body["case_id"], "company": report["company"],
                 "grid_code": body["grid_code"], "amount": amount, "reason": None, "pending": pending + amount,
                 "available": available, "changed_at": now,
             }  # fmt: skip
-            rows.append(outgoing(ACCOUNT_CHANGED.name, rider, version + 1, now, told))
+            rows.append(outgoing(ACCOUNT_CHANGED.name, rider, version + 1, now, event))
         await conn.copy_records_to_table("holds", records=holds, columns=ledger.SQL_ENTER_HOLDS.names)
         await conn.copy_records_to_table("entries", records=entries, columns=ledger.SQL_ENTER_ENTRIES.names)
         await conn.execute(ledger.SQL_MOVE_ACCOUNTS, *zip(*moved, strict=True))

@@ -20,7 +20,7 @@ def floor_process(installation: Installation, guard: Guard, logs: Path) -> Manag
     home = guard.temp_folder(NAME)
     ready = home / "ready"
     ready.unlink(missing_ok=True)
-    told = {
+    given = {
         "dsn": {service: installation.dsn(service) for service in SERVICES},
         "kafka": {
             "bootstrap_servers": infra.kafka_bootstrap,
@@ -39,7 +39,7 @@ def floor_process(installation: Installation, guard: Guard, logs: Path) -> Manag
         log=logs / f"{NAME}.log",
         ready=lambda _pid: ready.exists(),
         env={
-            "BEEGRID_FLOOR": orjson.dumps(told).decode(),
+            "BEEGRID_FLOOR": orjson.dumps(given).decode(),
             "HOME": str(home),
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",

@@ -122,17 +122,17 @@ def toolbox(place: Place) -> str:
     """Companies, systems, Kafka's administration, a backup, and back into an empty suite."""
     token = place.token()
     place.beegrid("doctor", token=token)
-    told = place.beegrid("companies", "add", "checked", "--name", "校验速递", token=token)
+    said = place.beegrid("companies", "add", "checked", "--name", "校验速递", token=token)
     public = f"localhost:{place.ports['BEEGRID_KAFKA_PUBLIC_PORT']}"
-    must(f"Kafka {public}" in told, f"companies are not shown Kafka's public address: {told}")
-    told = place.beegrid("systems", "add", "dispatch", token=token)
-    must("system-dispatch" in told, told)
+    must(f"Kafka {public}" in said, f"companies are not shown Kafka's public address: {said}")
+    said = place.beegrid("systems", "add", "dispatch", token=token)
+    must("system-dispatch" in said, said)
     place.beegrid("keys", "rotate", "kafka", "checked", token=token)
     listed = place.beegrid("keys", "list", token=token)
     must("SCRAM" in listed, f"keys list names no Kafka user: {listed[-600:]}")
-    told = place.beegrid("backup", "/work/one", token=token)
-    rows = re.search(r"(\d+) rows", told)
-    must(rows is not None, told)
+    said = place.beegrid("backup", "/work/one", token=token)
+    rows = re.search(r"(\d+) rows", said)
+    must(rows is not None, said)
     # what docs/operating.md does with tar alone, as text
     words = ["run", "--rm", "-T", "--no-deps", "--entrypoint", "bash", "toolbox", "-c"]
     packed = place.compose(*words, "tar -cz -C /work one | base64")

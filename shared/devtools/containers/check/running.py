@@ -41,9 +41,9 @@ def environment(place: Place) -> str:
             must(f"port {place.door}" in str(error) and "BEEGRID_PUBLISH" in str(error), str(error))
         else:
             must(False, "nobody said that the front door's port is taken")
-    told = place.tool("shared.devtools.compose_env")
+    said = place.tool("shared.devtools.compose_env")
     must((place.folder / "ops/kafka/start.sh").stat().st_mode & 0o044 == 0o044, "containers can't read ops")
-    must("names" in told, told)
+    must("names" in said, said)
     return "a taken port is named; files are readable under umask 077"
 
 
@@ -150,8 +150,8 @@ def upgraded(place: Place) -> str:
     place.compose("build", timeout_s=3_600)
     began_s = clock.monotonic_s()
     with visiting(place.url, list(ADDRESSES)) as seen:
-        told = place.tool("shared.devtools.containers.upgrade", "--no-build", timeout_s=1_800)
-    must(told.count("replaced") == len(ADDRESSES), told)
+        said = place.tool("shared.devtools.containers.upgrade", "--no-build", timeout_s=1_800)
+    must(said.count("replaced") == len(ADDRESSES), said)
     find = "import shared.provision.setup as s; print(open(s.__file__).read().splitlines()[-1])"
     must(MARK in place.compose("exec", "-T", "cases", "python", "-c", find), "the new image has the former sources")
     must(not seen.failed, f"{seen} {Counter(seen.refused).most_common(2)}")

@@ -55,7 +55,10 @@ def public_paths(root: Path, service: str) -> list[str]:
 
 
 def http_route(root: Path) -> Yaml:
-    """One rule a service; the Gateway is the overlay's. Written out, even what a server would add: then an apply is silent."""
+    """One rule a service; the Gateway is the overlay's.
+
+    What a server would fill in is written out: a second apply finds nothing to send then.
+    """
     return {
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "HTTPRoute",

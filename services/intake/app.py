@@ -9,7 +9,7 @@ from services.intake.retention import TABLES
 from services.intake.settings import Settings
 from services.intake.store.objects import PhotoObjects
 from services.intake.store.reports import tallies
-from services.intake.usecases import photos, reports
+from services.intake.usecases import photos, refusals, reports
 from services.intake.usecases.imaging import PhotoWorkers
 from services.intake.usecases.leaving import forget
 from services.intake.usecases.photos import PURGE_EVERY_S, REFUSED_EVERY_S, Photos
@@ -30,7 +30,7 @@ def build(settings: Settings | None = None) -> Service:
     kept_photos = Photos(service.pool_of, objects, workers, settings.photo_unused_hours)
     service.provide(catalogue, kept_photos)
     service.batches(partial(reports.receive, catalogue), queue_max=settings.intake_queue_max)
-    service.consumes(INBOUND_REPORTS, partial(reports.take_events, catalogue))
+    service.consumes(INBOUND_REPORTS, partial(reports.take_events, catalogue), refusing=refusals.publish)
     service.consumes(CASE_CHANGED, photos.follow_cases)
     knows(service, riders=Riders(numbers=True), companies=Sealer(settings.sealing_key.get_secret_value()))
     service.include(reports_api.router, photos_api.router)

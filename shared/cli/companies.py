@@ -60,7 +60,7 @@ def rotate(
 
 @companies_app.command("kafka")
 def kafka(code: Code) -> None:
-    """开通 Kafka / Make or complete a company's inbound topics, and its user with a new password, shown once."""
+    """开通 Kafka / Make or complete a company's topics, and its user with a new password, shown once."""
     connect().get(f"/v1/companies/{code}")
     _give_kafka(code, wanted=True)
 
@@ -78,7 +78,7 @@ def remove(
     known = client.get(f"/v1/companies/{code}")
     cluster = find_cluster()
     if not apply:
-        on_kafka = f", and delete inbound.{code}.* on Kafka with all records in it" if cluster else ""
+        on_kafka = f", and delete inbound.{code}.* and outbound.{code}.* on Kafka with all records" if cluster else ""
         out.print(f"将停用 / Would suspend {code}{on_kafka}; 加 --apply 执行 / add --apply", highlight=False)
         return
     client.put(f"/v1/companies/{code}", {"name": known["name"], "active": False})

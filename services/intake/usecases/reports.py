@@ -227,6 +227,7 @@ async def _publish(
                 "photos": photos,
                 "occurred_at": one.occurred_at,
                 "received_at": work.now,
+                "by_company": one.company is not None,
             }
         )
         cause = causes[index] if causes is not None else None

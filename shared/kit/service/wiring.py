@@ -22,6 +22,7 @@ from shared.kit.auth import Authenticator, Jwks, JwtVerifier, KeyRing, ReplayGua
 from shared.kit.auth.replay import mark_effect
 from shared.kit.auth.resealing import Resealing, Secrets
 from shared.kit.consuming.consumer import TopicConsumer
+from shared.kit.consuming.pending import Refusing
 from shared.kit.consuming.replay import Replayer
 from shared.kit.consuming.streams import create_broker
 from shared.kit.http import RateLimiter
@@ -96,9 +97,17 @@ class Service:
 
     # --- what it hears and serves -----------------------------------------------------------------------------------
 
-    def consumes(self, topic: Topic[Any], use_case: Handler, gone: GoneHandler | None = None) -> None:
+    def consumes(
+        self,
+        topic: Topic[Any],
+        use_case: Handler,
+        gone: GoneHandler | None = None,
+        *,
+        refusing: Refusing | None = None,
+    ) -> None:
         """Subscribe a use case to a topic whose declaration names this service; what it needs beside the work and the
-        events it has by `functools.partial`. `gone`: hears of tombstones (kit/messaging/tombstones.py).
+        events it has by `functools.partial`. `gone`: hears of tombstones (kit/messaging/tombstones.py). `refusing`: of
+        a company's topic, hears of records that become dead letters by their sender's fault, in their transaction.
 
         Raises:
             ValueError: it doesn't, or the topic has a use case already.
@@ -112,7 +121,7 @@ class Service:
             await use_case(work, events)
             self.pulse.beat()
 
-        self.consumers[topic.name] = consumer = TopicConsumer(self, topic, handle, gone)
+        self.consumers[topic.name] = consumer = TopicConsumer(self, topic, handle, gone, refusing)
         consumer.attach(self.broker)
 
     def provide(self, *things: object) -> None:

@@ -67,6 +67,7 @@ class Service:
         self.relay = Relay(settings, name)
         self.consumers: dict[str, TopicConsumer] = {}
         self.routers: list[APIRouter] = []
+        self.sent: list[APIRouter] = []
         self.provided = Provided()
         self.provide(settings)
         self.tasks = Tasks(name)
@@ -98,13 +99,9 @@ class Service:
     # --- what it hears and serves -----------------------------------------------------------------------------------
 
     def consumes(
-        self,
-        topic: Topic[Any],
-        use_case: Handler,
-        gone: GoneHandler | None = None,
-        *,
+        self, topic: Topic[Any], use_case: Handler, gone: GoneHandler | None = None, *,
         refusing: Refusing | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         """Subscribe a use case to a topic whose declaration names this service; what it needs beside the work and the
         events it has by `functools.partial`. `gone`: hears of tombstones (kit/messaging/tombstones.py). `refusing`: of
         a company's topic, hears of records that become dead letters by their sender's fault, in their transaction.
@@ -137,11 +134,12 @@ class Service:
         """Add HTTP routes; each names its policy."""
         self.routers += routers
 
+    def sends(self, *routers: APIRouter) -> None:
+        """Say what it sends to others over HTTP: the `webhooks` of its OpenAPI document. Nothing is served."""
+        self.sent += routers
+
     def batches(
-        self,
-        use_case: Callable[[Work, list[Req]], Awaitable[Sequence[Res | Exception]]],
-        *,
-        queue_max: int = 2_000,
+        self, use_case: Callable[[Work, list[Req]], Awaitable[Sequence[Res | Exception]]], *, queue_max: int = 2_000
     ) -> None:
         """Provide a Batcher: requests that come while one transaction commits share the next one, in this use case."""
 
@@ -377,6 +375,7 @@ class Service:
             version="1",
             health=self.probes,
             routers=[*self.routers, ops_router(self.name)],
+            sends=self.sent,
             auth=Authenticator(jwt, signatures, self.replay_guard, self.is_erased if self.erasure else None),
             limiter=self.limiter,
             overloaded=self.overloaded,

@@ -1,8 +1,9 @@
 """From the registry to a cluster: topics, users and exactly the rights that the declarations imply."""
 
 import secrets
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 from shared.events import registry
 from shared.events.registry import AnyTopic
@@ -125,6 +126,17 @@ def provision_company(cluster: Cluster, code: str, password: str) -> Changes:
 def give_company_user(cluster: Cluster, code: str, user: str, password: str) -> None:
     """Let one of a company's two users in, with this password; the other one stays as it is."""
     _provision(cluster, [], {user: password}, [company_acl(code, user)])
+
+
+@contextmanager
+def lent_user(cluster: Cluster, rights: AclSpec, name: str, password: str) -> Iterator[AclSpec]:
+    """Another user with the same rights, for the length of the block; then it may do nothing any more."""
+    lent = replace(rights, user=name)
+    _provision(cluster, [], {name: password}, [lent])
+    try:
+        yield lent
+    finally:
+        end_company_user(cluster, name)
 
 
 def end_company_user(cluster: Cluster, user: str) -> None:

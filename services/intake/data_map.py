@@ -20,5 +20,15 @@ COLUMNS: Columns = {
         "lng": PLACE,
         "lat": PLACE,
     },
+    "waiting_reports": {
+        **plain("company topic"),
+        "external_id": About("number", "a number waits once", "the service", "goes within a moment"),
+        "rider": About("number", "whom the report waits for", "the service", "goes within a moment"),
+        "mark": About("number", "finds the reports of one rider", "the service", "goes within a moment"),
+        "content_hash": About("words", "tells a repetition from other content", "the service", "emptied"),
+        "key": About("number", "the record's key as it came", "the service", "emptied"),
+        "value": About("words", "the record, to be handled when the rider comes", "the service", "emptied"),
+        "headers": About("number", "the record's headers as they came", "the service", "emptied"),
+    },
     "photo_cases": plain("grids"),
 }

@@ -20,6 +20,18 @@ PIXELS_MAX = 64_000_000
 """Phones make 12, 24 or 48 to 50 million by default."""
 
 
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """How long a streamed report waits for its rider, and how many of one company may."""
+
+    seconds: int = 600
+    rows_max: int = 5_000
+
+
+WAITS = Waits()
+"""As the settings are unless somebody says otherwise."""
+
+
 @dataclass(slots=True)
 class Submission:
     """A report as it was sent. Either `company` and `rider` (its own number) or `rider_id` say who saw it."""

@@ -10,6 +10,19 @@ REPORTS = Counter(
     ("channel", "outcome"),
     registry=REGISTRY,
 )
+WAITING = Gauge(
+    "beegrid_intake_reports_waiting",
+    "Streamed reports that wait for their rider to be registered, by company; shown by the relay's leader.",
+    ("company",),
+    registry=REGISTRY,
+)
+WAITED = Counter(
+    "beegrid_intake_reports_waited_total",
+    "Streamed reports of unknown riders: began to wait, were taken when the rider came, expired, or were refused at "
+    "once because too many of their company wait (full).",
+    ("outcome",),
+    registry=REGISTRY,
+)
 PHOTOS = Counter(
     "beegrid_intake_photos_total",
     "Photos uploaded, by outcome: stored, repeated, or the code of the refusal.",

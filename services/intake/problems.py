@@ -13,6 +13,11 @@ EXTERNAL_ID_MISMATCH = problems.EXTERNAL_ID_MISMATCH
 UNKNOWN_KIND = problems.UNKNOWN_KIND
 UNKNOWN_RIDER = problems.UNKNOWN_RIDER
 
+TOO_MANY_WAITING = Problem(
+    "too_many_waiting", 409, zh="等待骑手登记的上报过多", en="Too many reports wait for riders",
+    next_zh="先登记骑手，再重新发送这些上报。",
+    next_en="Register the riders first, then send these reports again.",
+)  # fmt: skip
 CONSENT_MISSING = Problem(
     "consent_missing", 422, zh="骑手未授权", en="Consent missing",
     next_zh="取得骑手授权并登记授权时间，然后重新上报。",

@@ -13,6 +13,11 @@ TABLES = (
         "used by a report: as the report; else one day (a setting)",
         "evidence of the case; what no report uses is removed with its pixels by intake's own task", per_report=1.0,
     ),
+    Table(
+        "waiting_reports", "a streamed report whose rider isn't known yet", Way.DRAINED,
+        "until the rider comes, for 10 minutes at most, see BEEGRID_REPORT_WAITS_S",
+        "a report must not be lost because it has overtaken its rider on the way",
+    ),
     Table("photo_cases", "where a case with photos is now", Way.STAYS, "as the photos", "whose people may see them",
           per_report=0.9),
 )  # fmt: skip

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from services.intake.domain import WAITS, Waits
 from shared.kit.settings import SealingSettings
 
 
@@ -11,6 +12,15 @@ class Settings(SealingSettings):
     """The kit's settings and intake's own."""
 
     catalogue_path: Path | None = Field(None, description="folder with a city's own catalogue files; none: the shipped")
+    report_waits_s: int = Field(
+        WAITS.seconds,
+        ge=0,
+        le=3600,
+        description="how long a streamed report waits for its rider before it is a dead letter",
+    )
+    reports_waiting_max: int = Field(
+        WAITS.rows_max, ge=0, le=100_000, description="streamed reports of one company that may wait for riders at once"
+    )
     photo_store_url: str = Field(
         "file:///var/lib/beegrid/photos",
         description="file:///folder or s3://bucket/prefix; S3 reads the usual AWS_* variables",
@@ -33,3 +43,8 @@ class Settings(SealingSettings):
         24, ge=1, le=24 * 30, description="a photo that no report has used for so long is removed"
     )
     intake_queue_max: int = Field(2_000, ge=1, description="single reports waiting for a transaction")
+
+    @property
+    def waits(self) -> Waits:
+        """How streamed reports wait."""
+        return Waits(self.report_waits_s, self.reports_waiting_max)

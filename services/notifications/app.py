@@ -4,7 +4,7 @@ from datetime import timedelta
 from functools import partial
 
 from services.notifications import metrics
-from services.notifications.api import routers
+from services.notifications.api import routers, sends
 from services.notifications.outbound.channel import ChannelSender
 from services.notifications.outbound.sender import IDLE_TIMES, SWEEP_EVERY_S, Sender
 from services.notifications.outbound.webhook import WebhookSender
@@ -42,6 +42,7 @@ def build(settings: Settings | None = None) -> Service:
     service.consumes(REDEMPTION_CHANGED, partial(notifying.notify_of_redemptions, settings))
     knows(service, riders=Riders(left=people.forget_addresses), companies=sealer)
     service.include(*routers)
+    service.sends(sends)
     service.seals(*secrets(sealer))
     service.background("webhooks", sender.webhooks_forever)
     service.background("channels", sender.channels_forever)

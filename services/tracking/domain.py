@@ -27,6 +27,8 @@ class ReceivedReport:
     lat: float
     seen_at: datetime
     at: datetime
+    by_company: bool = False
+    """Whether the company has filed it, under a number of its own."""
 
 
 @dataclass(frozen=True, slots=True)

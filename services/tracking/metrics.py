@@ -9,6 +9,12 @@ PUBLIC_EVENTS = Counter(
     "Case changes passed on to city systems.",
     registry=REGISTRY,
 )
+OUTBOUND = Counter(
+    "beegrid_tracking_outbound_events_total",
+    "What companies are to hear of their reports, by how far the report has come; refused: of a record that is none.",
+    ("stage",),
+    registry=REGISTRY,
+)
 CASES_RETIRED = Counter(
     "beegrid_tracking_cases_retired_total",
     "Ended cases taken off the public topic.",

@@ -16,5 +16,9 @@ TABLES = (
           per_report=1.0),
     Table("case_crowds", "how many of a company's reports came late to a crowded case", Way.STAYS, "as the case",
           "a crowd's end is counted without its reports"),
+    Table("outbound_due", "that something of a report has changed", Way.DRAINED, "until its company was notified",
+          "companies hear what becomes of their reports"),
+    Table("outbound_crowds", "that something of a crowded case has changed", Way.DRAINED,
+          "until the companies of all its reports were notified", "100,000 reports are gone through in pages"),
     Table("movements", "points for a report", Way.STAYS, "as the report", "a step", per_report=2.0),
 )  # fmt: skip

@@ -55,6 +55,13 @@ def service(given: str) -> str:
 Service = Annotated[str, typer.Argument(help="服务 / the service that holds them", callback=service)]
 OneService = Annotated[str, typer.Option(help="only this one's", callback=service)]
 Code = Annotated[str, typer.Argument(help="代码 / code: a-z, 0-9, -; begins with a letter", callback=code)]
+Password = Annotated[
+    str,
+    typer.Option(
+        envvar="BEEGRID_OUTSIDE_PASSWORD",
+        help="密码 / its Kafka password, to try that too; without it another user with the same rights is lent",
+    ),
+]
 Ids = Annotated[list[int] | None, typer.Argument(help="编号 / ids, as the list shows them")]
 Reason = Annotated[str, typer.Option(help="原因 / why; kept")]
 Apply = Annotated[bool, typer.Option("--apply", help="do it; without this only what would be done is shown")]

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from shared.cli.arguments import Code
+from shared.cli.arguments import Code, Password
 from shared.cli.client import connect
-from shared.cli.screen import Cells, Screen, secret_out, show_secret, shown
+from shared.cli.screen import Cells, Screen, show_lines, show_secret, shown
 from shared.kit.ids import new_id
 
 companies_app = typer.Typer(help="平台企业 / Companies and their keys", no_args_is_help=True)
@@ -60,9 +60,21 @@ def rotate(
 
 @companies_app.command("kafka")
 def kafka(code: Code) -> None:
-    """开通 Kafka / Make or complete a company's inbound topics, and its user with a new password, shown once."""
+    """开通 Kafka / Make or complete a company's topics, and its user with a new password, shown once."""
     connect().get(f"/v1/companies/{code}")
     _give_kafka(code, wanted=True)
+
+
+@companies_app.command("check")
+def check(code: Code, password: Password = "") -> None:
+    """走通一遍 / Send one test report as the company would, follow it through every hop, and take it back."""
+    # imported here: the other commands don't wait for a Kafka client
+    from shared.cli.checking import check_company
+    from shared.cli.cluster import kafka_answers, the_cluster
+
+    with kafka_answers("`beegrid doctor`; then the same again"):
+        check_company(connect(), the_cluster(), code, password, out)
+    out.print("[green]全部走通 / Every hop works[/green]")
 
 
 @companies_app.command("remove")
@@ -78,7 +90,7 @@ def remove(
     known = client.get(f"/v1/companies/{code}")
     cluster = find_cluster()
     if not apply:
-        on_kafka = f", and delete inbound.{code}.* on Kafka with all records in it" if cluster else ""
+        on_kafka = f", and delete inbound.{code}.* and outbound.{code}.* on Kafka with all records" if cluster else ""
         out.print(f"将停用 / Would suspend {code}{on_kafka}; 加 --apply 执行 / add --apply", highlight=False)
         return
     client.put(f"/v1/companies/{code}", {"name": known["name"], "active": False})
@@ -95,8 +107,10 @@ def remove(
 def _give_kafka(code: str, *, wanted: bool) -> None:
     """Topics and user, where the cluster's administrator is known. `wanted`: say so where it isn't."""
     # imported here: the other commands don't wait for a Kafka client
-    from shared.cli.cluster import find_cluster, kafka_answers, public_address, the_cluster
-    from shared.provision.topology import company_user, provision_company
+    from shared.cli.cluster import find_cluster, kafka_answers, the_cluster
+    from shared.cli.joining import company_lines, of_company
+    from shared.cli.places import place_on_the_map
+    from shared.provision.topology import provision_company
 
     cluster = the_cluster() if wanted else find_cluster()
     if cluster is None:
@@ -106,9 +120,5 @@ def _give_kafka(code: str, *, wanted: bool) -> None:
         return
     own = secrets.token_urlsafe(24)
     with kafka_answers(f"{code} is registered; when Kafka is back: `beegrid companies kafka {code}`"):
-        changes = provision_company(cluster, code, own)
-    secret_out.print(f"Kafka {public_address(cluster)} SCRAM-SHA-512", style="bold", highlight=False)
-    secret_out.print(f"  user      {cluster.user_prefix}{company_user(code)}", highlight=False)
-    secret_out.print(f"  password  {own}", highlight=False)
-    made = [topic for topic in changes.topics_created if not topic.endswith(".dlq")]
-    secret_out.print(f"  topics    {', '.join(made) or '(were there)'}", highlight=False)
+        provision_company(cluster, code, own)
+    show_lines(company_lines(of_company(cluster, code, own), code, place_on_the_map(connect())))

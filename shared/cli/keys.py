@@ -156,6 +156,7 @@ def _kafka_users() -> list[str]:
     """Users of companies and city systems; none where the cluster's administrator is unknown."""
     # imported here: the other commands don't wait for a Kafka client
     from shared.cli.cluster import find_cluster, kafka_answers
+    from shared.cli.outside_client import CHECKING
     from shared.provision.kafka import connect_admin, scram_users
 
     cluster = find_cluster()
@@ -164,7 +165,8 @@ def _kafka_users() -> list[str]:
     with kafka_answers("`beegrid doctor`; then the same again"):
         names = scram_users(connect_admin(cluster.bootstrap, cluster.admin))
     begins = tuple(f"{cluster.user_prefix}{kind}-" for kind in ("company", "system"))
-    return sorted(name for name in names if name.startswith(begins))
+    # users of checks are never deleted (see lock_out), and nobody has their passwords
+    return sorted(name for name in names if name.startswith(begins) and not name.endswith(CHECKING))
 
 
 def _short(at: str) -> str:

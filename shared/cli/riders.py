@@ -35,11 +35,19 @@ def erase(
     rider_id: RiderId = None,
     company: Company = None,
     number: Number = None,
+    everybody: Annotated[bool, typer.Option("--all", help="全部骑手 / all riders of the company: a sandbox's")] = False,
     apply: Annotated[bool, typer.Option("--apply", help="执行；不可撤销 / do it; it can't be undone")] = False,
 ) -> None:
     """删除骑手 / Forget a rider in every service: name, number, words, photos, exact places. Points stay, bare."""
     client = connect()
-    found = _found(client, rider_id, company, number)
+    if everybody:
+        if company is None or rider_id is not None or number is not None:
+            raise CliError("请指明企业 / Name the company", "--all goes with --company and nothing else")
+        found = _all_of(client, company, apply=apply)
+        if not (apply and found):
+            return
+    else:
+        found = _found(client, rider_id, company, number)
     if not apply:
         out.print(f"将删除 / Would erase {found}: nobody can undo it. Add --apply", highlight=False)
         return
@@ -87,6 +95,18 @@ def export_erased(
                 break
     if str(file) != "-":
         out.print(f"[green]已导出 / Exported[/green] {rows} → {shown(file)}", highlight=False)
+
+
+def _all_of(client: Client, company: str, *, apply: bool) -> str:
+    """Order the erasure of all riders of a company but the last, whose id is returned; empty where it has none."""
+    riders = list(client.pages(f"/v1/companies/{company}/riders"))
+    if not apply:
+        out.print(f"将删除 / Would erase {len(riders)} riders of {company}: nobody can undo it. Add --apply")
+        return ""
+    for one in riders[:-1]:
+        client.delete(f"/v1/riders/{one['rider_id']}")
+    out.print(f"{len(riders)} 名骑手 / riders of {company}", highlight=False)
+    return str(riders[-1]["rider_id"]) if riders else ""
 
 
 def _found(client: Client, rider_id: UUID | None, company: str | None, number: str | None) -> str:

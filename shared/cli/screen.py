@@ -5,6 +5,7 @@ sequence would reach the operator's terminal. So every table and console of the 
 """
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -60,6 +61,12 @@ def show_secret(what: str, secret: str) -> None:
     """The only time that anybody sees it."""
     secret_out.print(f"{what}，仅显示一次 / shown only now:", style="bold", highlight=False)
     secret_out.print(secret, highlight=False)
+
+
+def show_lines(lines: Iterable[str]) -> None:
+    """Lines that somebody copies: as they are, nothing in them is markup, none is broken."""
+    for line in lines:
+        secret_out.print(line, markup=False, highlight=False)
 
 
 def progress_bars(screen: Screen, *more: ProgressColumn) -> Progress:

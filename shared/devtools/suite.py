@@ -309,6 +309,9 @@ def local_settings(state: Path) -> dict[str, str]:
     photos.mkdir(exist_ok=True)
     return {
         "BEEGRID_PHOTO_STORE_URL": photos.resolve().as_uri(),
+        # whoever tries their webhook out here has its receiver here, too
+        "BEEGRID_WEBHOOK_HTTP_ALLOWED": "true",
+        "BEEGRID_WEBHOOK_NETWORKS_ALLOWED": '["127.0.0.0/8", "::1/128"]',
         # nobody rolls or scales here all day, and some forty consumers that report each second cost a core's percent
         "BEEGRID_KAFKA_HEARTBEAT_MS": "3000",
     }

@@ -43,6 +43,16 @@ def services() -> tuple[str, ...]:
     return tuple(sorted(named - {"company", "city-system"}))
 
 
+def inbound_topics() -> tuple[AnyTopic, ...]:
+    """Families of topics that companies write."""
+    return tuple(topic for topic in topics() if topic.audience is Audience.INBOUND)
+
+
+def outbound_topics() -> tuple[AnyTopic, ...]:
+    """Families of topics that companies read."""
+    return tuple(topic for topic in topics() if topic.audience is Audience.OUTBOUND)
+
+
 def public_topics() -> tuple[AnyTopic, ...]:
     """Topics that city systems may read."""
     return tuple(topic for topic in topics() if topic.audience is Audience.PUBLIC)

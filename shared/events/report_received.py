@@ -1,5 +1,7 @@
 """A report was accepted."""
 
+from pydantic import Field
+
 from shared.events.common import ReportFacts, ReportNumber
 from shared.events.topic import Audience, Topic
 
@@ -8,6 +10,7 @@ class ReportReceived(ReportFacts):
     """A valid report; the place is WGS-84."""
 
     external_id: ReportNumber
+    by_company: bool = Field(False, description="the number is the company's; else that of the rider's own app")
 
 
 REPORT_RECEIVED = Topic(

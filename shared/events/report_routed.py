@@ -7,6 +7,9 @@ from pydantic import Field
 from shared.events.common import AreaCode, Plain, ReportFacts
 from shared.events.topic import Audience, Topic
 
+OUTSIDE_EVERY_GRID = "outside_every_grid"
+"""The reason where the place lies in no grid of the map."""
+
 
 class ReportRouted(ReportFacts):
     """Where a report belongs. `routed` has a grid; `unroutable` waits in the manual queue and is published again."""

@@ -25,6 +25,13 @@ class Audience(StrEnum):
     """City systems read it; no rider, coarse places; changes only by adding optional fields."""
     INBOUND = "inbound"
     """Companies write it, each on a topic of its own, `{company}` in the name; the ACL binds name and principal."""
+    OUTBOUND = "outbound"
+    """Companies read it, each the topic of its own with what concerns it alone; where a company has no such topic, what
+    would be on it goes nowhere. Changes only by adding optional fields."""
+
+
+OUTBOUND = "outbound."
+"""How the names of such topics begin."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,8 @@ class Topic(Generic[M]):
     producer: str
     """Service that writes it; `company` for inbound topics."""
     consumers: tuple[str, ...]
-    """Services that subscribe; `city-system` stands for subscribers outside the suite."""
+    """Services that subscribe; `city-system` stands for subscribers outside the suite, `company` for the one in the
+    topic's name."""
     audience: Audience
     journey: str
     """Which journey of docs/flow.md the topic belongs to."""
@@ -106,7 +114,7 @@ class Topic(Generic[M]):
             )
         if self.is_family and isinstance(self.kept, Latest):
             # a broker refuses records without a key where it keeps the latest per key, and strangers write these
-            raise ValueError(f"{self.name}: what companies write are facts")
+            raise ValueError(f"{self.name}: what companies write and read are facts")
 
     @property
     def dlq(self) -> str:

@@ -96,6 +96,11 @@ STANDING = Gauge(
 OUTBOX_DEPTH = Gauge("beegrid_outbox_rows", "Events committed and not yet on Kafka.", registry=REGISTRY)
 OUTBOX_AGE = Gauge("beegrid_outbox_oldest_age_seconds", "Age of the oldest of them.", registry=REGISTRY)
 PUBLISHED = Counter("beegrid_outbox_published_total", "Events acknowledged by Kafka.", ("topic",), registry=REGISTRY)
+OUTBOX_UNHEARD = Counter(
+    "beegrid_outbox_unheard_total",
+    "Events for companies that have no topic of their own to hear them on; they are dropped.",
+    registry=REGISTRY,
+)
 OUTBOX_REFUSED = Counter(
     "beegrid_outbox_refused_total", "Events that Kafka refused, each try.", ("topic", "code"), registry=REGISTRY
 )

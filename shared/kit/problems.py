@@ -190,9 +190,9 @@ RIDER_INACTIVE = Problem(
     next_en="The rider's company has to register them as active first.",
 )  # fmt: skip
 UNKNOWN_RIDER = Problem(
-    "unknown_rider", 422, zh="骑手未登记", en="Unknown rider",
-    next_zh="请企业先登记骑手，稍后重试。",
-    next_en="The rider's company has to register them first; then try again.",
+    "unknown_rider", 409, zh="骑手未登记", en="Unknown rider",
+    next_zh="请企业先登记骑手；刚登记的，等待 Retry-After 所示的秒数后原样重试。",
+    next_en="The company has to register the rider; where it just has, send the same after the seconds in Retry-After.",
 )  # fmt: skip
 UNKNOWN_COMPANY = Problem(
     "unknown_company", 403, zh="企业未登记", en="Unknown company",
@@ -238,6 +238,11 @@ def not_found(what: str) -> Refusal:
 def company_suspended() -> Refusal:
     """403, in the same words wherever a suspended company asks for anything."""
     return COMPANY_SUSPENDED("the company is suspended")
+
+
+def unknown_rider() -> Refusal:
+    """409: the rider isn't known, or not yet. Who has just been registered is known everywhere within moments."""
+    return Refusal(UNKNOWN_RIDER, "the rider is not registered", {"field": "rider"}, {"Retry-After": "2"})
 
 
 def too_many(retry_after_s: int, headers: Mapping[str, str] | None = None) -> Refusal:

@@ -32,7 +32,7 @@ def company_refusal(active: bool | None) -> Refusal | None:
 def rider_refusal(rider: Rider | None) -> Refusal | None:
     """Why a rider may not act; None: they may. `rider` None: they are not known."""
     if rider is None:
-        return problems.UNKNOWN_RIDER("the rider is not registered", field="rider")
+        return problems.unknown_rider()
     if rider.erased:
         return problems.RIDER_ERASED("the rider had the data erased", field="rider")
     return None if rider.active else problems.RIDER_INACTIVE("the rider is no longer active", field="rider")

@@ -1,12 +1,13 @@
 """From the registry to a cluster: topics, users and exactly the rights that the declarations imply."""
 
 import secrets
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 from shared.events import registry
 from shared.events.registry import AnyTopic
-from shared.events.topic import Facts
+from shared.events.topic import OUTBOUND, Facts
 from shared.kit.messaging.kafka import TOPIC_BYTES_MAX
 from shared.provision.kafka import (
     Changes,
@@ -44,7 +45,7 @@ class Cluster:
 
 
 def topic_specs(companies: Sequence[str] = ()) -> list[TopicSpec]:
-    """All topics of the suite, and the inbound topics of the given companies."""
+    """All topics of the suite, and the own topics of the given companies."""
     plain = [_spec(topic.name, topic) for topic in registry.topics() if not topic.is_family]
     return plain + [_spec(topic.name.format(company=code), topic) for topic in _families() for code in companies]
 
@@ -54,7 +55,7 @@ def acl_specs(companies: Sequence[str] = ()) -> list[AclSpec]:
     specs = []
     for service in service_names():
         consumed = [name for topic in registry.consumed_by(service) for name in _names(topic, companies)]
-        produced = [topic.name for topic in registry.produced_by(service)]
+        produced = [name for topic in registry.produced_by(service) for name in _names(topic, companies)]
         specs.append(
             AclSpec(
                 user=service,
@@ -67,12 +68,14 @@ def acl_specs(companies: Sequence[str] = ()) -> list[AclSpec]:
 
 
 def company_acl(code: str, user: str = "") -> AclSpec:
-    """A company, or another `user` of its, writes its own inbound topics and reads why its records were refused."""
-    names = [topic.name.format(company=code) for topic in _families()]
+    """A company, or another `user` of its, writes its own inbound topics, reads why its records were refused, and what
+    becomes of those that weren't."""
+    names = [topic.name.format(company=code) for topic in registry.inbound_topics()]
+    heard = [topic.name.format(company=code) for topic in registry.outbound_topics()]
     return AclSpec(
         user=user or company_user(code),
         write=names,
-        read=[f"{name}.dlq" for name in names],
+        read=[*(f"{name}.dlq" for name in names), *heard],
         group_prefixes=[f"{company_user(code)}."],
         quota=COMPANY_QUOTA,
     )
@@ -113,17 +116,27 @@ def provision_suite(cluster: Cluster, passwords: Mapping[str, str]) -> Changes:
 
 
 def provision_company(cluster: Cluster, code: str, password: str) -> Changes:
-    """Create a company's inbound topics and user, and let the consuming services read them."""
+    """Create a company's own topics and user, and let the services that are concerned read and write them."""
     companies = sorted({*known_companies(cluster), code})
     own = [_spec(topic.name.format(company=code), topic) for topic in _families()]
-    concerned = {service for topic in _families() for service in topic.consumers} | {company_user(code)}
-    acls = [spec for spec in acl_specs(companies) if spec.user in concerned]
+    acls = [spec for spec in acl_specs(companies) if spec.user in {*_concerned(), company_user(code)}]
     return _provision(cluster, own, {company_user(code): password}, acls)
 
 
 def give_company_user(cluster: Cluster, code: str, user: str, password: str) -> None:
     """Let one of a company's two users in, with this password; the other one stays as it is."""
     _provision(cluster, [], {user: password}, [company_acl(code, user)])
+
+
+@contextmanager
+def lent_user(cluster: Cluster, rights: AclSpec, name: str, password: str) -> Iterator[AclSpec]:
+    """Another user with the same rights, for the length of the block; then it may do nothing any more."""
+    lent = replace(rights, user=name)
+    _provision(cluster, [], {name: password}, [lent])
+    try:
+        yield lent
+    finally:
+        end_company_user(cluster, name)
 
 
 def end_company_user(cluster: Cluster, user: str) -> None:
@@ -140,17 +153,20 @@ class Removed:
 
 
 def remove_company(cluster: Cluster, code: str) -> Removed:
-    """Lock a company's users out, delete its inbound topics with all records in them, and the services' rights to them.
+    """Lock a company's users out, delete its own topics with all records in them, and the services' rights to them.
 
     Done again it completes what was broken off.
     """
     users = _lock_out(cluster, company_users(code))
     client = connect_admin(cluster.bootstrap, cluster.admin)
     groups = f"{cluster.topic_prefix}{company_user(code)}."
-    topics = delete_all_of(client, f"{cluster.topic_prefix}{INBOUND}{code}.", groups)
-    concerned = {service for topic in _families() for service in topic.consumers}
+    topics = [
+        name
+        for beginning in (INBOUND, OUTBOUND)
+        for name in delete_all_of(client, f"{cluster.topic_prefix}{beginning}{code}.", groups)
+    ]
     staying = acl_specs([one for one in known_companies(cluster) if one != code])
-    _provision(cluster, [], {}, [spec for spec in staying if spec.user in concerned])
+    _provision(cluster, [], {}, [spec for spec in staying if spec.user in _concerned()])
     return Removed(users, topics)
 
 
@@ -201,6 +217,11 @@ def _provision(
 
 def _families() -> list[AnyTopic]:
     return [topic for topic in registry.topics() if topic.is_family]
+
+
+def _concerned() -> set[str]:
+    """Services that read or write companies' own topics."""
+    return {name for topic in _families() for name in (topic.producer, *topic.consumers)} - {"company"}
 
 
 def _names(topic: AnyTopic, companies: Sequence[str]) -> list[str]:

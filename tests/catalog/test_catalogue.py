@@ -16,7 +16,7 @@ AT = datetime(2026, 11, 1, tzinfo=UTC)
 
 def test_every_national_and_local_code_is_there_with_names_and_a_rule() -> None:
     kinds = Catalogue.load().kinds(AT)
-    assert len(kinds) == 403 + 5
+    assert len(kinds) == 403 + 6
     assert all(kind.name_zh and kind.name_en and kind.group_en and kind.keywords for kind in kinds)
     assert all(kind.name_en.isascii() for kind in kinds)
     assert len({kind.open311_code for kind in kinds}) == len(kinds)
@@ -30,6 +30,7 @@ def test_every_national_and_local_code_is_there_with_names_and_a_rule() -> None:
         ("local-flying-wire-charging", "hazard", 50, "fire_rescue"),
         ("local-food-safety", "hazard", 50, "market_supervision"),
         ("local-lift-trap", "emergency", 100, "fire_rescue"),
+        ("local-connection-test", "routine", 0, "urban_management"),
         ("part-01001", "hazard", 50, "water"),
         ("event-09012", "hazard", 50, "fire_rescue"),
         ("event-10002", "emergency", 100, "power"),
@@ -123,7 +124,7 @@ def test_a_city_may_ship_its_own_files_whole(tmp_path: Path) -> None:
     text = (tmp_path / "rules.csv").read_text(encoding="utf-8")
     # Spreadsheet programs write a byte order mark and CRLF.
     (tmp_path / "rules.csv").write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
-    assert len(Catalogue.load(tmp_path)) == 408
+    assert len(Catalogue.load(tmp_path)) == 409
 
 
 def test_a_rule_begins_at_midnight_of_the_city() -> None:

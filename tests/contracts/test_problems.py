@@ -26,7 +26,7 @@ def listed() -> dict[str, dict[str, Any]]:
 @pytest.mark.parametrize(
     ("code", "status", "services"),
     [
-        ("unknown_rider", 422, ["intake"]),
+        ("unknown_rider", 409, ["intake"]),
         ("malformed_json", 400, []),
         ("not_a_draft", 409, ["routing"]),
         ("company_suspended", 403, ["intake", "notifications", "riders", "tracking"]),

@@ -13,7 +13,7 @@ from shared.events.registry import AnyTopic, topics
 from shared.events.topic import Audience, Facts, Latest
 from shared.provision.services import service_names
 
-NAME = re.compile(r"^(?:[a-z]+|inbound\.\{company\})\.[a-z-]+\.v[1-9][0-9]*$")
+NAME = re.compile(r"^(?:[a-z]+|(?:in|out)bound\.\{company\})\.[a-z-]+\.v[1-9][0-9]*$")
 SERVICES = service_names(ROOT)
 EVERY_TOPIC = pytest.mark.parametrize("topic", topics(), ids=lambda topic: topic.name)
 
@@ -27,9 +27,13 @@ def faults_of(topic: AnyTopic) -> list[str]:
         found.append("the key is no required field")
     if not topic.consumers or len(set(topic.consumers)) != len(topic.consumers):
         found.append("consumers are missing or named twice")
-    inbound = topic.audience is Audience.INBOUND
-    if inbound != topic.is_family or inbound != (topic.producer == "company"):
-        found.append("inbound topics are families written by companies, and only they")
+    inbound, outbound = topic.audience is Audience.INBOUND, topic.audience is Audience.OUTBOUND
+    if inbound != topic.name.startswith("inbound.") or inbound != (topic.producer == "company"):
+        found.append("inbound topics are written by companies, and only they")
+    if outbound != topic.name.startswith("outbound.") or outbound != (topic.consumers == ("company",)):
+        found.append("outbound topics are read by companies alone, and only they")
+    if (inbound or outbound) != topic.is_family:
+        found.append("companies' topics are families, and only they")
     if (topic.audience is Audience.PUBLIC) != ("city-system" in topic.consumers):
         found.append("city systems read public topics, and only these")
     if topic.audience is Audience.PUBLIC and (
@@ -61,6 +65,8 @@ def test_a_declaration_is_complete(topic: AnyTopic) -> None:
         {"producer": "points"},
         {"audience": Audience.PUBLIC},
         {"audience": Audience.INBOUND},
+        {"audience": Audience.OUTBOUND},
+        {"consumers": ("company",)},
         {"consumers": ("city-system",)},
         {"kept": Facts(hours=1)},
         {"kept": Latest(steps_hours=1)},

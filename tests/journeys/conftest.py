@@ -34,8 +34,6 @@ def suite(own_installation: Installation, tmp_path_factory: pytest.TempPathFacto
     guard = installation.infra.guard or Guard()
     overrides = {
         **local_settings(folder),
-        "BEEGRID_WEBHOOK_HTTP_ALLOWED": "true",
-        "BEEGRID_WEBHOOK_NETWORKS_ALLOWED": '["127.0.0.0/8"]',
         "BEEGRID_SENDER_POLL_S": "0.1",
         "BEEGRID_ERASURE_SETTLE_S": "1",
     }

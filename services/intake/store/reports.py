@@ -24,10 +24,12 @@ class NewReport:
     content_hash: bytes
 
 
-# Ordered, so that two batches with common numbers wait for each other in one direction only
+# A number that waits for its rider is an earlier report's. Ordered, so that two batches with common numbers wait for
+# each other in one direction only
 SQL_REPORTS_INSERT = f"""
 INSERT INTO reports ({columns(NewReport)}, received_at)
 SELECT {columns(NewReport)}, $1 FROM {unnest(NewReport, first=2)}
+WHERE NOT EXISTS (SELECT FROM waiting_reports w WHERE w.company = n.source AND w.external_id = n.external_id)
 ORDER BY source, external_id, report_id
 ON CONFLICT (source, external_id) DO NOTHING
 RETURNING report_id

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from services.intake.store import photos, reports
+from services.intake.store import photos, reports, waiting
+from shared.kit.messaging.headers import pack
 from shared.kit.postgres.db import Connection
 from shared.kit.privacy.erasure import Leaver
 
@@ -12,3 +13,4 @@ async def forget(conn: Connection, leavers: Sequence[Leaver]) -> None:
     riders = [one.rider_id for one in leavers]
     await photos.erase(conn, riders)
     await reports.erase(conn, riders)
+    await waiting.erase(conn, [one.number for one in leavers], pack(()))

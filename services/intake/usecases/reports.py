@@ -7,9 +7,11 @@ from typing import Any
 from uuid import UUID
 
 from services.intake import domain, metrics, problems
-from services.intake.domain import Accepted, Known, Submission
+from services.intake.domain import WAITS, Accepted, Known, Submission, Waits
 from services.intake.store import photos as photo_store
 from services.intake.store import reports as report_store
+from services.intake.store import waiting as waiting_store
+from services.intake.usecases.waiting import other_content, wait
 from shared.catalog import Catalogue
 from shared.events.common import Photo
 from shared.events.inbound_reports import INBOUND_REPORTS, ReportSubmission
@@ -20,6 +22,7 @@ from shared.kit.messaging import inbox
 from shared.kit.messaging.work import Event, Work, begin
 from shared.kit.postgres.db import Connection, Pool, reading
 from shared.kit.privacy.masking import masked_each
+from shared.kit.problems import unknown_rider
 from shared.kit.refusals import Refusal
 from shared.known import companies as known_companies
 from shared.known import riders as known_riders
@@ -58,15 +61,23 @@ def place_of(source: str) -> str:
     return INBOUND_REPORTS.name.format(company=source)
 
 
-async def take_events(catalogue: Catalogue, work: Work, events: Sequence[Event[ReportSubmission]]) -> None:
-    """Reports from companies' topics; what is refused becomes a dead letter with the reason."""
+async def take_events(
+    catalogue: Catalogue, work: Work, events: Sequence[Event[ReportSubmission]], *, waits: Waits = WAITS
+) -> None:
+    """Reports from companies' topics; what is refused becomes a dead letter with the reason. A report of a rider who
+    isn't known waits for them."""
     submissions = [of_company(event.company or "", event.data, event.traceparent) for event in events]
-    outcomes = await receive(catalogue, work, submissions, events)
+    outcomes: list[Outcome | None] = [*await receive(catalogue, work, submissions, events)]
+    unknown = [index for index, outcome in enumerate(outcomes) if _is_unknown(outcome)]
+    if unknown and waits.seconds:
+        answers = await wait(work, waits, [(events[index], submissions[index]) for index in unknown])
+        for index, answer in zip(unknown, answers, strict=True):
+            outcomes[index] = answer
     for event, outcome in zip(events, outcomes, strict=True):
         if isinstance(outcome, Refusal):
             # what an erased rider says is not written down, also not as a dead letter
             work.reject(event, outcome, keep=outcome.problem is not problems.RIDER_ERASED)
-    count("kafka", outcomes)
+    count("kafka", (outcome for outcome in outcomes if outcome is not None))
 
 
 async def receive(
@@ -189,6 +200,10 @@ def _with_newcomers(known: Known, submissions: Sequence[Submission]) -> Known:
     return replace(known, riders=riders)
 
 
+def _is_unknown(outcome: Outcome | None) -> bool:
+    return isinstance(outcome, Refusal) and outcome.problem is problems.UNKNOWN_RIDER
+
+
 def _photo_id(text: str) -> UUID | None:
     try:
         return UUID(text)
@@ -227,6 +242,7 @@ async def _publish(
                 "photos": photos,
                 "occurred_at": one.occurred_at,
                 "received_at": work.now,
+                "by_company": one.company is not None,
             }
         )
         cause = causes[index] if causes is not None else None
@@ -266,7 +282,8 @@ async def _answer_repeats(
 ) -> list[Outcome]:
     """Same number and content: the first answer again, even if refused by now; other content is refused.
 
-    So is an event that came before (its place in `repeated`) and made no such report.
+    A number that waits for its rider has no answer yet: the same again waits, too. Refused is also an event that came
+    before (its place in `repeated`) and made no such report.
     """
     numbers = {
         (one.source, one.external_id)
@@ -276,6 +293,13 @@ async def _answer_repeats(
     if not numbers:
         return [outcome for outcome in outcomes if outcome is not None]
     earlier = await report_store.earlier(conn, numbers)
+    # neither accepted nor refused: the number was another's a moment ago, or waits
+    taken = {
+        (one.source, one.external_id)
+        for one, outcome in zip(submissions, outcomes, strict=True)
+        if outcome is None and (one.source, one.external_id) not in earlier
+    }
+    waiting = await waiting_store.hashes(conn, taken) if taken else {}
     answers: list[Outcome] = []
     for index, (one, outcome) in enumerate(zip(submissions, outcomes, strict=True)):
         if isinstance(outcome, Accepted):
@@ -284,14 +308,11 @@ async def _answer_repeats(
         before = earlier.get((one.source, one.external_id))
         if before is not None and before.content_hash == domain.content_hash(one):
             answers.append(Accepted(before.report_id, before.received_at, fresh=False))
+        elif outcome is None and waiting.get((one.source, one.external_id)) == domain.content_hash(one):
+            answers.append(unknown_rider())
         else:
-            answers.append(outcome or (_event_known() if index in repeated else _other_content()))
+            answers.append(outcome or (_event_known() if index in repeated else other_content()))
     return answers
-
-
-def _other_content() -> Refusal:
-    detail = "external_id was accepted before with other content"
-    return problems.IDEMPOTENCY_CONFLICT(detail, field="external_id")
 
 
 def _event_known() -> Refusal:

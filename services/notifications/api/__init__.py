@@ -1,5 +1,14 @@
 """HTTP in: inboxes, preferences, webhooks, and what an operator sees of deliveries."""
 
-from services.notifications.api import deliveries, inbox, preferences, verification, webhooks
+from services.notifications.api import deliveries, hooks, inbox, own_deliveries, preferences, verification, webhooks
 
-routers = (inbox.router, preferences.router, verification.router, webhooks.router, deliveries.router)
+routers = (
+    inbox.router,
+    preferences.router,
+    verification.router,
+    webhooks.router,
+    own_deliveries.router,
+    deliveries.router,
+)
+sends = hooks.router
+"""What the service sends to others over HTTP."""

@@ -1,5 +1,6 @@
 """Companies' webhooks."""
 
+import asyncio
 import base64
 from datetime import datetime
 from typing import Annotated, Literal, Self
@@ -10,6 +11,7 @@ from pydantic import Field
 from services.notifications import problems
 from services.notifications.domain import Webhook
 from services.notifications.outbound.guard import Forbidden
+from services.notifications.outbound.names import LookupsBusy, Unresolvable
 from services.notifications.outbound.webhook import WebhookSender
 from services.notifications.settings import Settings
 from services.notifications.store import webhooks
@@ -20,10 +22,11 @@ from shared.kit import clock
 from shared.kit.auth import AnyOf, Caller, CityOperator, Company, Principal, Sealer, allow, policy_router
 from shared.kit.http.models import Answer, Body
 from shared.kit.http.paging import Asked, Page
-from shared.kit.problems import FORBIDDEN, NOT_FOUND, not_found
+from shared.kit.problems import FORBIDDEN, NOT_FOUND, ServiceBusy, not_found
 from shared.kit.service import CurrentService, Given, Reading
 
 router = policy_router(tags=["webhooks"])
+NAME_WITHIN_S = 3.0
 
 
 class WebhookIn(Body):
@@ -91,12 +94,10 @@ async def put_webhook(
     sender: Given[WebhookSender],
 ) -> WebhookOut:
     """Set the URL that is notified of the company's reports. The secret is shown once, here. A webhook that fails is
-    failing until it takes a delivery; another URL is tried within seconds."""
-    company = _company(caller, body.company)
-    try:
-        sender.guard.check(body.url)
-    except Forbidden as why:
-        raise problems.URL_NOT_ALLOWED(str(why)) from why
+    failing until it takes a delivery; another URL is tried within seconds. One whose host has no address now, or one
+    that isn't public, is refused."""
+    company = company_of(caller, body.company)
+    await _check(sender, body.url, company)
     async with service.work() as work:
         done = await usecases.put(work, settings, sealer, company, body.url, rotate=body.rotate)
     if done is None:
@@ -133,7 +134,7 @@ async def list_webhooks(
 async def switch_off_webhook(caller: Caller, service: CurrentService, company: CompanyCode | None = None) -> None:
     """Send nothing more. Setting the URL again switches it on."""
     async with service.work() as work:
-        if not await usecases.switch_off(work, _company(caller, company)):
+        if not await usecases.switch_off(work, company_of(caller, company)):
             raise not_found("webhook")
 
 
@@ -145,10 +146,15 @@ async def switch_off_webhook(caller: Caller, service: CurrentService, company: C
         problems.COMPANY_MISSING,
     ),
 )
-async def test_webhook(body: TestIn, caller: Caller, service: CurrentService, settings: Given[Settings]) -> TestOut:
+async def test_webhook(
+    caller: Caller,
+    service: CurrentService,
+    settings: Given[Settings],
+    body: TestIn | None = None,  # noqa: PT028 a route and no test
+) -> TestOut:
     """Send a `webhook.test` event, by the same way as any other; a few a minute. A webhook that fails is tried again
-    within seconds."""
-    company = _company(caller, body.company)
+    within seconds. A company needs no body."""
+    company = company_of(caller, None if body is None else body.company)
     if service.limiter is not None:
         await service.limiter.check(f"webhook-test:{company}", per_minute=settings.webhook_tests_per_minute)
     async with service.work() as work:
@@ -158,7 +164,23 @@ async def test_webhook(body: TestIn, caller: Caller, service: CurrentService, se
     return TestOut(test_id=test_id)
 
 
-def _company(caller: Principal, named: str | None) -> str:
+async def _check(sender: WebhookSender, url: str, company: str) -> None:
+    """Also whether its host has an address, and one that is allowed: who sets it hears it now, not from attempts."""
+    try:
+        async with asyncio.timeout(NAME_WITHIN_S):
+            await sender.guard.resolve(url, company)
+    except Forbidden as why:
+        raise problems.URL_NOT_ALLOWED(str(why), field="url") from why
+    except Unresolvable as why:
+        raise problems.URL_NOT_ALLOWED(str(why), field="url") from why
+    except TimeoutError as why:
+        detail = f"the host's name isn't answered for within {NAME_WITHIN_S:g} s"
+        raise problems.URL_NOT_ALLOWED(detail, field="url") from why
+    except LookupsBusy as why:
+        raise ServiceBusy("other names are being looked up") from why
+
+
+def company_of(caller: Principal, named: str | None) -> str:
     """Whose webhook: the signer's own, never another one's; an operator names it."""
     if caller.kind == "company":
         if named is not None and named != caller.company_code:

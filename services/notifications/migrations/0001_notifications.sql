@@ -133,6 +133,8 @@ COMMENT ON COLUMN deliveries.state IS 'pending: never tried; failed: tried, will
 CREATE INDEX deliveries_due ON deliveries (lane, next_attempt_at) WHERE state IN ('pending', 'failed');
 CREATE INDEX deliveries_target_due ON deliveries (target_id, next_attempt_at) WHERE state IN ('pending', 'failed');
 CREATE INDEX deliveries_target_dead ON deliveries (target_id, created_at, delivery_id) WHERE state = 'dead';
+-- a company's own list of one state, however many others have
+CREATE INDEX deliveries_of_webhook ON deliveries (target_id, state, created_at, delivery_id) WHERE lane = 'webhook';
 -- an operator's list of one state, and the oldest delivery of each lane and state
 CREATE INDEX deliveries_by_state ON deliveries (state, lane, created_at, delivery_id);
 CREATE INDEX deliveries_rider ON deliveries (rider_id) WHERE rider_id IS NOT NULL;

@@ -11,6 +11,7 @@ from services.notifications.settings import Settings
 from services.notifications.store import deliveries, reporters, webhooks
 from services.notifications.store.reporters import Crowd, Reporter
 from services.notifications.usecases.notifying import notes, notify, parameters
+from services.notifications.usecases.payloads import REPORT_IDS_MAX, ReportStatus, ReportStatusChanged
 from shared.events.case_changed import CaseChanged
 from shared.kit.areas import NO_MAP, AreaTree
 from shared.kit.areas.following import KnownAreas
@@ -21,8 +22,6 @@ WEBHOOK_TEMPLATE = "report_status"
 NOTIFIED_AT_ONCE_MAX = 20
 """Reporters of one case who are notified with the event; more are left to `notify_crowd`."""
 NOTIFIED_PER_TRANSACTION = 1_000
-REPORT_IDS_MAX = 100
-"""Reports that a company's webhook names; it knows all its others from the deliveries of their own steps."""
 
 
 async def notify_of_cases(
@@ -170,19 +169,16 @@ def _webhook_rows(
 
 def _webhook_body(event: Event[CaseChanged], report_ids: Sequence[UUID]) -> Mapping[str, Any]:
     data = event.data
-    return {
-        "type": "report.status_changed",
-        "timestamp": data.changed_at,
-        "data": {
-            "case_id": data.case_id,
-            "sequence": event.version,
-            "transition": data.transition,
-            "state": data.state,
-            "kind": data.kind,
-            "grid_code": data.grid_code,
-            "department": data.department,
-            "due_at": data.due_at,
-            "changed_at": data.changed_at,
-            "report_ids": report_ids,
-        },
-    }
+    status = ReportStatus(
+        case_id=data.case_id,
+        sequence=event.version,
+        transition=data.transition,
+        state=data.state,
+        kind=data.kind,
+        grid_code=data.grid_code,
+        department=data.department,
+        due_at=data.due_at,
+        changed_at=data.changed_at,
+        report_ids=tuple(report_ids),
+    )
+    return ReportStatusChanged(timestamp=data.changed_at, data=status).model_dump()

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from services.notifications.domain import PROBE_EVERY_S, Webhook
+from services.notifications.domain import PROBE_EVERY_S, DeliveryState, Webhook
 from services.notifications.settings import Settings
-from services.notifications.store import deliveries, webhooks
+from services.notifications.store import company_deliveries, deliveries, webhooks
+from services.notifications.usecases.payloads import TestData, WebhookTest
 from shared.kit.auth import Sealer
 from shared.kit.ids import new_id
 from shared.kit.messaging.work import Work
@@ -79,7 +80,7 @@ async def test(work: Work, settings: Settings, company: str) -> UUID | None:
     if known is None or not known.active:
         return None
     event_id = new_id()
-    body = {"type": "webhook.test", "timestamp": work.now, "data": {"test_id": event_id}}
+    body = WebhookTest(timestamp=work.now, data=TestData(test_id=event_id)).model_dump()
     await deliveries.queue_webhooks(
         work.conn,
         [deliveries.ToWebhook(event_id, known.webhook_id, TEST_TEMPLATE, body)],
@@ -88,6 +89,19 @@ async def test(work: Work, settings: Settings, company: str) -> UUID | None:
     )
     await webhooks.probe_soon(work.conn, known.webhook_id, _probe_at(work))
     return event_id
+
+
+async def send_again(work: Work, settings: Settings, company: str, delivery_id: UUID) -> DeliveryState | None:
+    """Take a delivery of the company's webhook up again. The state that it had; None: there is none, or the webhook is
+    off. One that is pending or failed is left as it is: it will be sent anyway."""
+    known = await webhooks.webhook(work.conn, company)
+    if known is None or not known.active:
+        return None
+    state = await company_deliveries.state_of(work.conn, delivery_id, known.webhook_id)
+    attempts = settings.delivery_attempts_max
+    if await company_deliveries.send_again(work.conn, delivery_id, known.webhook_id, work.now, attempts):
+        await webhooks.probe_soon(work.conn, known.webhook_id, _probe_at(work))
+    return state
 
 
 def unsealed(sealer: Sealer, webhook: Webhook, now: datetime) -> list[bytes]:

@@ -78,6 +78,14 @@ class CompanyDetailOut(CompanyOut):
     keys: list[KeyStateOut]
 
 
+class CompanyRiderOut(Answer):
+    """A rider of a company; who it is stays with the rider."""
+
+    rider_id: UUID
+    external_id: str
+    active: bool
+
+
 @router.post("/v1/companies", status_code=201, response_model=CompanyCreatedOut)
 @allow(CityOperator, refuses=(problems.COMPANY_EXISTS,), writes=True)
 async def create_company(body: CompanyIn, service: CurrentService, sealer: Given[Sealer]) -> Response:
@@ -111,6 +119,16 @@ async def read_company(code: CompanyCode, conn: Reading) -> CompanyDetailOut:
         for key in keys
     ]
     return CompanyDetailOut.model_validate({**_company_fields(company), "keys": states})
+
+
+@router.get("/v1/companies/{code}/riders")
+@allow(CityOperator, refuses=(NOT_FOUND,))
+async def list_riders(code: CompanyCode, conn: Reading, asked: Asked) -> Page[CompanyRiderOut]:
+    """A company's riders by its own numbers, without those that are erased."""
+    if code not in await store.companies_by_code(conn, [code]):
+        raise not_found("company")
+    found = await store.riders_of(conn, code, asked.after(str) or "", asked.rows)
+    return asked.page(found, CompanyRiderOut.model_validate, lambda rider: rider.external_id)
 
 
 @router.put("/v1/companies/{code}")

@@ -43,6 +43,15 @@ class RiderRow:
         )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class KnownRider:
+    """A rider as an operator finds them in a list: by number, without who they are."""
+
+    rider_id: UUID
+    external_id: str
+    active: bool
+
+
 COMPANY_COLUMNS = columns(Company)
 _KEY = columns(CompanyKey)
 RIDER_COLUMNS = """
@@ -166,6 +175,13 @@ SELECT {RIDER_COLUMNS} WHERE r.rider_id = $1
 SQL_RIDER_BY_EXTERNAL_ID = f"""
 SELECT {RIDER_COLUMNS} WHERE r.company = $1 AND r.external_id = $2
 """
+SQL_RIDERS_OF_COMPANY = Query(
+    KnownRider,
+    """
+SELECT rider_id, external_id, active FROM riders
+WHERE company = $1 AND external_id > $2 AND erased_at IS NULL ORDER BY external_id LIMIT $3
+""",
+)
 SQL_OLDEST_KEYS = """
 SELECT c.code, min(k.created_at) AS made_at FROM companies c JOIN company_keys k USING (company_id)
 WHERE c.active AND k.active GROUP BY c.code
@@ -345,6 +361,11 @@ async def rider_by_external_id(conn: Connection, company: str, external_id: str)
     """A rider by the company's own number."""
     row = await conn.fetchrow(SQL_RIDER_BY_EXTERNAL_ID, company, external_id)
     return rider_of(row) if row is not None else None
+
+
+async def riders_of(conn: Connection, company: str, after: str, limit: int) -> list[KnownRider]:
+    """A company's riders by number, without those that are erased."""
+    return await many(conn, SQL_RIDERS_OF_COMPANY, company, after, limit)
 
 
 async def tallies(conn: Connection) -> dict[str, int]:

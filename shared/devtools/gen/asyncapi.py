@@ -60,9 +60,9 @@ has left: forget what you keep of it.
 **Names.** `beegrid.` is the default prefix of an installation (`BEEGRID_TOPIC_PREFIX`). The last part of a topic is the
 version of its contract: within it only optional fields are added, so ignore fields that you don't know.
 
-**Audience.** `public` topics are for city systems; `inbound` topics are written by one company each, and the
-broker's ACL ties the topic's name to the company's user; `internal` topics are for the suite's services and may
-change with a release.
+**Audience.** `public` topics are for city systems; `inbound` topics are written by one company each, `outbound`
+topics are read by one company each, and the broker's ACL ties the topic's name to the company's user; `internal` topics
+are for the suite's services and may change with a release.
 """
 
 
@@ -155,6 +155,12 @@ def _channel(topic: AnyTopic, *, dead: bool) -> dict[str, Any]:
                 else "Records are independent: a dead letter holds up no other record."
             )
         )
+        if topic.audience is Audience.OUTBOUND:
+            channel["description"] += (
+                " Each record is all that is known of its report: of one key the highest `ce_aggregateversion` holds. "
+                "Numbers may be left out, and one may come twice. It is 0 where the record is of no report. A company "
+                "that has no such topic misses what was said meanwhile."
+            )
     if topic.is_family:
         channel["parameters"] = {"company": _of("parameters", "company")}
     return channel
@@ -312,6 +318,7 @@ def document(root: Path) -> dict[str, Any]:
             "tags": [
                 {"name": "public", "description": "城市系统可读 / city systems may read it"},
                 {"name": "inbound", "description": "平台企业写入 / written by one company each"},
+                {"name": "outbound", "description": "平台企业读取 / read by one company each"},
                 {"name": "internal", "description": "仅内部服务 / services of the suite only"},
                 {"name": "dead-letter", "description": "死信 / records that a service could not use"},
             ],
@@ -333,7 +340,8 @@ def document(root: Path) -> dict[str, Any]:
             },
             "parameters": {
                 "company": {
-                    "description": f"company code ({_pattern()}); only the user `company-<code>` may write its topics",
+                    "description": f"company code ({_pattern()}); only the user `company-<code>` may "
+                    "write its inbound topics and read its outbound ones",
                     "examples": ["feima-express"],
                 }
             },

@@ -7,6 +7,7 @@ from shared.devtools.gen.files import Generated, table
 from shared.devtools.gen.modules import service_module
 from shared.events.personal import personal_paths
 from shared.events.registry import AnyTopic, topics
+from shared.events.topic import Audience
 from shared.kit.postgres.retention import KIT_TABLES, Table
 from shared.kit.privacy.data_map import KIT_COLUMNS, Columns
 from shared.known.tables import columns_known
@@ -48,8 +49,10 @@ def _section(title: str, columns: Columns, tables: tuple[Table, ...]) -> str:
 def _topic_rows(topic: AnyTopic) -> Iterator[tuple[str, ...]]:
     for path, mark in personal_paths(topic.model):
         left = "stays" if mark.erased is ... else "rounded to 10 m" if callable(mark.erased) else "taken out"
-        if "{company}" in topic.name:
+        if topic.audience is Audience.INBOUND:
             left = "the record is refused and not kept"
+        if topic.audience is Audience.OUTBOUND:
+            left = "nothing more is written"
         names = f"`{topic.name}`", f"`{'.'.join(path)}`"
         yield *names, mark.sort, mark.why, topic.kept.words, ", ".join(topic.consumers), left
 

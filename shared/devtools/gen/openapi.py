@@ -96,6 +96,7 @@ def suite(documents: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     times = Counter(path for one in documents.values() for path in one["paths"])
     paths: dict[str, Any] = {}
     all_schemas: dict[str, Any] = {}
+    webhooks: dict[str, Any] = {}
     for service, one in documents.items():
         names = {name: f"{service.title()}{name}" for name in different & schemas[service].keys()}
         for path, methods in one["paths"].items():
@@ -103,12 +104,17 @@ def suite(documents: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
                 paths[path] = {
                     method: {**_renamed(said, names), "x-service": service} for method, said in methods.items()
                 }
+        for event, methods in one.get("webhooks", {}).items():
+            webhooks[event] = {
+                method: {**_renamed(said, names), "x-service": service} for method, said in methods.items()
+            }
         all_schemas |= {names.get(name, name): _renamed(schema, names) for name, schema in schemas[service].items()}
     first = next(iter(documents.values()))
     return {
         "openapi": first["openapi"],
         "info": {"title": "BeeGrid", "version": "1"},
         "paths": dict(sorted(paths.items())),
+        "webhooks": dict(sorted(webhooks.items())),
         "components": {
             "schemas": dict(sorted(all_schemas.items())),
             "securitySchemes": first["components"]["securitySchemes"],

@@ -14,6 +14,7 @@ from shared.devtools.kube_check.render import (
     pods,
 )
 from shared.devtools.kube_check.variables import values_of
+from shared.events.topic import OUTBOUND
 from shared.kit.settings import KitSettings
 from shared.provision.services import service_names
 from shared.provision.topology import INBOUND
@@ -186,12 +187,13 @@ def kept(objects: Sequence[Yaml]) -> Iterator[str]:
 
 def leaving(objects: Sequence[Yaml]) -> Iterator[str]:
     """A company's and a city system's own objects have its code as a label, by which they are taken away."""
-    inbound = plan.TOPIC_PREFIX + INBOUND
+    inbound, outbound = plan.TOPIC_PREFIX + INBOUND, plan.TOPIC_PREFIX + OUTBOUND
     for one in of_kind(objects, "KafkaUser", "KafkaTopic"):
         name, labels = one["metadata"]["name"], one["metadata"].get("labels", {})
         for beginning, label, end in (
             ("company-", messaging.COMPANY, None),
             (inbound, messaging.COMPANY, "."),
+            (outbound, messaging.COMPANY, "."),
             ("system-", messaging.SYSTEM, None),
         ):
             code = name.removeprefix(beginning).split(end)[0] if end else name.removeprefix(beginning)

@@ -55,9 +55,14 @@ async def _answer(request: Request, handle: Handle) -> tuple[Response, bool]:
         return await handle(request), True
     except (Refusal, HTTPException, RequestValidationError) as refusal:
         status = _status(refusal)
-        if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _NOT_WORKED_ON:
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _NOT_WORKED_ON or _is_for_now(refusal):
             raise
         return cast(Response, request.app.state.render_problem(request, refusal)), isinstance(refusal, Refusal)
+
+
+def _is_for_now(refusal: Exception) -> bool:
+    """Whether the same may come again, and soon: then its id may, too."""
+    return isinstance(refusal, Refusal) and "Retry-After" in refusal.headers
 
 
 def _status(refusal: Refusal | HTTPException | RequestValidationError) -> int:

@@ -25,7 +25,7 @@ from shared.kit.consuming import spans
 from shared.kit.consuming.decode import Decoder
 from shared.kit.consuming.fetching import Fetching
 from shared.kit.consuming.hearing import Hearing
-from shared.kit.consuming.pending import Item, Pending, burial, last_burials
+from shared.kit.consuming.pending import Item, Pending, Refusing, burial, last_burials, refused_records
 from shared.kit.consuming.progress import Progress
 from shared.kit.consuming.standing import TRIED_AT_ONCE, Standing
 from shared.kit.consuming.streams import Broker, Outage, Raws, Subscription
@@ -72,8 +72,16 @@ class TookEffect(Exception):
 class TopicConsumer:
     """One service's subscription to one Topic."""
 
-    def __init__(self, host: Host, topic: Topic[Any], handler: Handler, gone: GoneHandler | None = None) -> None:
+    def __init__(
+        self,
+        host: Host,
+        topic: Topic[Any],
+        handler: Handler,
+        gone: GoneHandler | None = None,
+        refusing: Refusing | None = None,
+    ) -> None:
         self.topic = topic
+        self.refusing = refusing
         self.handler = guarding(topic, minding(topic, handler, gone))
         self.subscription: Subscription | None = None
         self.decoder = Decoder(topic, host.settings.topic_prefix)
@@ -220,6 +228,8 @@ class TopicConsumer:
             if live:
                 await self.handler(work, live)
             burials += [Burial(r.record, r.event_id, "rejected", r.code, r.detail, 1) for r in work.rejections]
+            if burials and self.refusing is not None:
+                await self.refusing(work, refused_records(live, burials))
             rows = [*work.rows, *await self._bury(conn, burials, work)]
             await insert_outbox(conn, rows)
         metrics.TRANSACTION_DURATION.observe(clock.monotonic_s() - started_s)

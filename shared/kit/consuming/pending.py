@@ -1,16 +1,35 @@
 """Records on their way through a consumer's rounds, and what becomes of those that don't get through."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
+from uuid import UUID
 
 import asyncpg
 
 from shared.kit.consuming.decode import Unreadable
 from shared.kit.letters.dead_letters import Burial, Status
-from shared.kit.messaging.work import Event
+from shared.kit.messaging.work import Event, Work
 
 Item: TypeAlias = Event[Any] | Unreadable
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedRecord:
+    """A record that its sender has to know is none: unreadable, or refused for a reason of business.
+
+    `key`: of what could be read the body's, of other records Kafka's, as text; None where there is none, or it must not
+    be written down.
+    """
+
+    company: str
+    key: str | None
+    code: str
+    detail: str
+
+
+Refusing: TypeAlias = Callable[[Work, Sequence[RefusedRecord]], Awaitable[None]]
+"""What a service does in the transaction in which it buries records that it refuses."""
 
 
 @dataclass(slots=True)
@@ -40,6 +59,29 @@ def last_burials(pending: Sequence[Pending], *, ordered: bool) -> list[Burial]:
         if p.key is not None:
             seen.add(p.key)
     return burials
+
+
+def refused_records(live: Sequence[Event[Any]], burials: Sequence[Burial]) -> list[RefusedRecord]:
+    """What companies have to know of those burials that are no failure of ours."""
+    keys = {event.id: event.key for event in live}
+    return [
+        RefusedRecord(
+            company=one.record.topic.split(".")[1],
+            key=_key_of(one, keys),
+            code=one.code,
+            detail=one.detail,
+        )
+        for one in burials
+        if one.status != "parked" and one.code != "unreadable"
+    ]
+
+
+def _key_of(one: Burial, keys: Mapping[UUID, str]) -> str | None:
+    if one.record.value is None and one.status == "rejected":
+        return None  # what the record says must go
+    if one.event_id is not None:
+        return keys.get(one.event_id)
+    return None if one.record.key is None else one.record.key.decode("utf-8", "replace")
 
 
 def burial(item: Item, status: Status, code: str, detail: str, attempts: int) -> Burial:

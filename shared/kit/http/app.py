@@ -47,10 +47,11 @@ def create_app(
     bodies_max: int = BODIES_MAX,
     overloaded: Callable[[], bool] = lambda: False,
     cursors: Cursors | None = None,
+    sends: Sequence[APIRouter] = (),
 ) -> FastAPI:
     """An app whose every route is behind a policy. `static`: URL path → folder, public. `proxies`: none are trusted.
     `bodies_max`: bytes of all bodies that are held at once. `overloaded`: whether routes that write are refused now.
-    `cursors`: for routes that answer in pages.
+    `cursors`: for routes that answer in pages. `sends`: what it sends to others, for its document.
 
     Raises MissingPolicy for a route without a policy, or for companies' routes without a key ring and a replay guard.
     """
@@ -79,6 +80,8 @@ def create_app(
     app.include_router(probes_router(health))
     for router in routers:
         app.include_router(router)
+    for router in sends:
+        app.webhooks.include_router(router)
     for path, folder in (static or {}).items():
         app.mount(path, StaticFiles(directory=folder))
     app.add_middleware(TracingMiddleware)
@@ -110,7 +113,7 @@ def _openapi(app: FastAPI, body_max: int) -> dict[str, Any]:
     """The document, with problems as the body of every refusal, the ways to authenticate and the bodies' limits."""
     if app.openapi_schema is not None:
         return app.openapi_schema
-    document = get_openapi(title=app.title, version=app.version, routes=app.routes)
+    document = get_openapi(title=app.title, version=app.version, routes=app.routes, webhooks=app.webhooks.routes)
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     for replaced in ("HTTPValidationError", "ValidationError"):

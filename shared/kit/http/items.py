@@ -38,13 +38,19 @@ class ItemProblem(BaseModel):
     detail: str
     field: str | None = None
     errors: list[dict[str, str]] | None = None
+    retry_after_s: int | None = None
+    """The same may be taken after so many seconds."""
 
     @staticmethod
     def of(refusal: Refusal) -> "ItemProblem":
         """The item's problem; `field` is the first one at fault."""
         errors: list[dict[str, str]] | None = refusal.extras.get("errors")
         field = errors[0]["field"] if errors else refusal.field
-        return ItemProblem(code=refusal.code, title=refusal.title, detail=refusal.detail, field=field, errors=errors)
+        after = refusal.headers.get("Retry-After")
+        return ItemProblem(
+            code=refusal.code, title=refusal.title, detail=refusal.detail, field=field, errors=errors,
+            retry_after_s=None if after is None else int(after),
+        )  # fmt: skip
 
 
 def of_event(item: Item | Malformed, event: Stated) -> Item | Malformed:

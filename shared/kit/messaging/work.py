@@ -111,6 +111,7 @@ class Work:
         cause: Event[Any] | None = None,
         occurred_at: datetime | None = None,
         traceparent: str | None = None,
+        company: str | None = None,
     ) -> None:
         """Queue an event; it is inserted last in the transaction, after the aggregate's row is locked.
 
@@ -121,11 +122,17 @@ class Work:
             cause: the consumed event that led here: its trace goes on.
             occurred_at: when it happened; the unit's `now` if not given.
             traceparent: of an HTTP request, where there is no cause.
+            company: whose topic it is, where each company has its own. Where it has none, the event goes nowhere.
+
+        Raises:
+            ValueError: each company has its own topic, and none is named.
         """
+        if topic.is_family != (company is not None):
+            raise ValueError(f"{topic.name}: a company is named where each has its own topic, and only there")
         self.rows.append(
             OutboxRow(
                 event_id=new_id(),
-                topic=topic.name,
+                topic=topic.name if company is None else topic.name.format(company=company),
                 key=topic.key_of(body),
                 version=version,
                 occurred_at=occurred_at or self.now,

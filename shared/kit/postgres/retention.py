@@ -161,11 +161,11 @@ def faults(declared: Iterable[Table], present: Iterable[str]) -> Iterator[str]:
     yield from (f"{name}: declared, and not there" for name in sorted(set(names) - set(present)))
 
 
-INBOUND_KEPT = max(timedelta(hours=topic.kept.whole_hours) for topic in registry.topics() if topic.is_family)
+INBOUND_KEPT = max(timedelta(hours=topic.kept.whole_hours) for topic in registry.inbound_topics())
 """As long as any company's topic keeps a record."""
 _UNNAMED_KEPT = ", ".join(
     f"{topic.name.split('.')[2]} {topic.kept.whole_hours // 24} days"
-    for topic in sorted((topic for topic in registry.topics() if topic.is_family), key=lambda topic: topic.name)
+    for topic in sorted(registry.inbound_topics(), key=lambda topic: topic.name)
 )
 
 KIT_TABLES = (

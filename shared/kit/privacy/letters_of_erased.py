@@ -136,9 +136,9 @@ def _is_too_large(record: Record) -> bool:
 
 def _families_of(topic: str) -> list[registry.AnyTopic]:
     """The family of a company's topic; of one that nobody has declared all of them."""
-    families = [one for one in registry.topics() if one.is_family]
+    families = registry.inbound_topics()
     name = ".".join([INBOUND + "{company}", *topic.split(".")[2:]])
-    return [one for one in families if one.name == name] or families
+    return [one for one in families if one.name == name] or list(families)
 
 
 def numbers_named(company: str, body: bytes) -> list[str] | None:

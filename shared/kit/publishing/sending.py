@@ -23,6 +23,7 @@ from shared.events.envelope import Envelope, to_headers
 from shared.kit import clock, metrics
 from shared.kit.messaging.headers import unpack
 from shared.kit.messaging.kafka import REQUEST_BYTES_MAX, client_arguments
+from shared.kit.publishing.unheard import Unheard
 from shared.kit.settings import KitSettings
 
 log = structlog.get_logger(__name__)
@@ -101,6 +102,7 @@ class Sender:
         self._service = service
         self._source = f"/beegrid/{service}"
         self._partitions: dict[str, int] = {}
+        self._unheard = Unheard(service, settings.topic_prefix)
         self._open: AIOKafkaProducer | None = None
         self._sound = False
 
@@ -158,7 +160,8 @@ class Sender:
         if producer is None:
             raise RuntimeError("send() outside opened()")
         try:
-            groups = await self._grouped(producer, rows, sent)
+            unheard = await self._unheard.of(producer, rows)
+            groups = await self._grouped(producer, [row for row in rows if row["id"] not in unheard], sent)
         except (KafkaError, TimeoutError) as error:
             sent.outage = error
             return sent
@@ -174,11 +177,24 @@ class Sender:
                 sent.outage = error
         if sent.refused:
             self._sound = False
+        if any(one.whole_topic for one in sent.refused):
+            await self._leave_out_who_left(producer, sent)
         closed = {one.row["topic"] for one in sent.refused if one.whole_topic}
         if not sent.done and len(closed) > 1 and not await self._others_are_there(producer, closed):
             # Nothing got through, and the cluster shows no topic at all: that is its trouble, not the topics'.
             return Sent(outage=RelayError(f"every topic was refused: {sent.refused[0].detail}"))
+        sent.done += unheard
         return sent
+
+    async def _leave_out_who_left(self, producer: AIOKafkaProducer, sent: Sent) -> None:
+        """A company's topic that has gone takes what was for it along."""
+        closed = {one.row["topic"] for one in sent.refused if one.whole_topic}
+        gone = await self._unheard.gone(producer, closed)
+        rows = [one.row for one in sent.refused if one.row["topic"] in gone]
+        rows += [row for row in sent.behind if row["topic"] in gone]
+        sent.refused = [one for one in sent.refused if one.row["topic"] not in gone]
+        sent.behind = [row for row in sent.behind if row["topic"] not in gone]
+        sent.done += self._unheard.dropped(rows)
 
     async def _others_are_there(self, producer: AIOKafkaProducer, closed: Set[str]) -> bool:
         """Whether the cluster shows this service any topic of the suite besides `closed`: then only these are away.

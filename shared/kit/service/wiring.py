@@ -22,6 +22,7 @@ from shared.kit.auth import Authenticator, Jwks, JwtVerifier, KeyRing, ReplayGua
 from shared.kit.auth.replay import mark_effect
 from shared.kit.auth.resealing import Resealing, Secrets
 from shared.kit.consuming.consumer import TopicConsumer
+from shared.kit.consuming.pending import Refusing
 from shared.kit.consuming.replay import Replayer
 from shared.kit.consuming.streams import create_broker
 from shared.kit.http import RateLimiter
@@ -66,6 +67,7 @@ class Service:
         self.relay = Relay(settings, name)
         self.consumers: dict[str, TopicConsumer] = {}
         self.routers: list[APIRouter] = []
+        self.sent: list[APIRouter] = []
         self.provided = Provided()
         self.provide(settings)
         self.tasks = Tasks(name)
@@ -96,9 +98,13 @@ class Service:
 
     # --- what it hears and serves -----------------------------------------------------------------------------------
 
-    def consumes(self, topic: Topic[Any], use_case: Handler, gone: GoneHandler | None = None) -> None:
+    def consumes(
+        self, topic: Topic[Any], use_case: Handler, gone: GoneHandler | None = None, *,
+        refusing: Refusing | None = None,
+    ) -> None:  # fmt: skip
         """Subscribe a use case to a topic whose declaration names this service; what it needs beside the work and the
-        events it has by `functools.partial`. `gone`: hears of tombstones (kit/messaging/tombstones.py).
+        events it has by `functools.partial`. `gone`: hears of tombstones (kit/messaging/tombstones.py). `refusing`: of
+        a company's topic, hears of records that become dead letters by their sender's fault, in their transaction.
 
         Raises:
             ValueError: it doesn't, or the topic has a use case already.
@@ -112,7 +118,7 @@ class Service:
             await use_case(work, events)
             self.pulse.beat()
 
-        self.consumers[topic.name] = consumer = TopicConsumer(self, topic, handle, gone)
+        self.consumers[topic.name] = consumer = TopicConsumer(self, topic, handle, gone, refusing)
         consumer.attach(self.broker)
 
     def provide(self, *things: object) -> None:
@@ -128,11 +134,12 @@ class Service:
         """Add HTTP routes; each names its policy."""
         self.routers += routers
 
+    def sends(self, *routers: APIRouter) -> None:
+        """Say what it sends to others over HTTP: the `webhooks` of its OpenAPI document. Nothing is served."""
+        self.sent += routers
+
     def batches(
-        self,
-        use_case: Callable[[Work, list[Req]], Awaitable[Sequence[Res | Exception]]],
-        *,
-        queue_max: int = 2_000,
+        self, use_case: Callable[[Work, list[Req]], Awaitable[Sequence[Res | Exception]]], *, queue_max: int = 2_000
     ) -> None:
         """Provide a Batcher: requests that come while one transaction commits share the next one, in this use case."""
 
@@ -368,6 +375,7 @@ class Service:
             version="1",
             health=self.probes,
             routers=[*self.routers, ops_router(self.name)],
+            sends=self.sent,
             auth=Authenticator(jwt, signatures, self.replay_guard, self.is_erased if self.erasure else None),
             limiter=self.limiter,
             overloaded=self.overloaded,

@@ -202,7 +202,7 @@ async def test_a_company_that_sends_only_poison_stays_within_its_bounds_and_may_
 
 def smallest_pod_bytes() -> int:
     """The least memory that a pod has which reads companies' topics, on Kubernetes."""
-    readers = {service for topic in registry.topics() if topic.is_family for service in topic.consumers}
+    readers = {service for topic in registry.inbound_topics() for service in topic.consumers}
     return min(about(service).size.memory_mi for service in readers) * 1024 * 1024
 
 

@@ -54,7 +54,7 @@ class Intake:
 
 @pytest.fixture
 async def intake(installation: Installation, pool_for: Callable[[str], Any]) -> Intake:
-    await emptied(installation, "intake", "known_companies", "known_riders", "reports", "photos")
+    await emptied(installation, "intake", "known_companies", "known_riders", "reports", "photos", "waiting_reports")
     made = Intake(await pool_for("intake"))
     await made.company()
     await made.rider()

@@ -74,7 +74,7 @@ async def suite(
     installation: Installation, pool_for: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Suite]:
     await emptied(installation, "riders", "companies", "company_keys", "outlets", "riders", "rider_names")
-    await emptied(installation, "intake", "known_companies", "known_riders", "reports", "photos")
+    await emptied(installation, "intake", "known_companies", "known_riders", "reports", "photos", "waiting_reports")
     folder: Path = tmp_path_factory.mktemp("photos")
     # a company's topics exist before its first record
     await asyncio.to_thread(provision_company, installation.cluster, CODE, "company-password")
@@ -125,7 +125,7 @@ async def test_a_company_files_a_report_once(suite: Suite) -> None:
         ({"text": "x" * 2_001}, 422, "validation_failed"),
         ({"text": "x" * (1 << 20)}, 413, "content_too_large"),
         ({"photos": [str(new_id())]}, 422, "unknown_photo"),
-        ({"rider": "nobody"}, 422, "unknown_rider"),
+        ({"rider": "nobody"}, 409, "unknown_rider"),
         ({"rider": None}, 422, "field_missing"),
         ({"company": "another"}, 422, "validation_failed"),
     ],
@@ -187,6 +187,32 @@ async def test_a_rider_files_with_a_token(suite: Suite) -> None:
     assert nobody.json()["code"] == "unknown_rider"
     pretender = await suite.person("intake", "POST", "/v1/reports", me, ["rider"], json={**body, "rider": "r9"}, **key)
     assert pretender.json()["code"] == "rider_not_allowed"
+
+
+async def test_the_same_message_may_come_again_when_its_rider_has(suite: Suite) -> None:
+    """409 with Retry-After uses up neither the id of the signed request nor the number of the report."""
+    number = f"late-{new_id()}"[:20]
+    raw = orjson.dumps({**REPORT, "external_id": number, "rider": number})
+    sign = {"company": CODE, "secret": suite.secret, "method": "POST", "target": "/v1/reports", "body": raw}
+    headers = {"content-type": "application/json", **signed_headers(**sign)}
+
+    async def send() -> httpx.Response:
+        return await suite.clients["intake"].post("/v1/reports", content=raw, headers=headers)
+
+    early = await send()
+    assert (early.status_code, early.json()["code"], early.headers["retry-after"]) == (409, "unknown_rider", "2")
+    batch = {"reports": [{**REPORT, "external_id": number, "rider": number}]}
+    [item] = (await suite.signed("intake", "POST", "/v1/reports:batch", batch)).json()["items"]
+    assert (item["problem"]["code"], item["problem"]["retry_after_s"]) == ("unknown_rider", 2)
+    rider = {"external_id": number, "name": "王小哥", "consent_at": "2026-01-01T00:00:00Z"}
+    made = await suite.signed("riders", "POST", "/v1/riders:batch", {"riders": [rider]})
+    assert made.json()["items"][0]["status"] == "created", made.text
+
+    async def taken() -> bool:
+        return (await send()).status_code == 201
+
+    await until(taken)
+    assert (await send()).status_code == 201, "the answer of the one that worked is kept"
 
 
 async def test_photos(suite: Suite) -> None:

@@ -111,7 +111,6 @@ async def test_each_bad_report_is_rejected_beside_good_ones(intake: Intake) -> N
     await intake.rider("silent", consent=False)
     bad = {
         "unknown_kind": report("b1", kind="part-99999"),
-        "unknown_rider": report("b2", rider="nobody"),
         "unknown_company": report("b3", company="nobody"),
         "company_suspended": report("b4", company="gone"),
         "consent_missing": report("b5", rider="silent"),

@@ -12,6 +12,7 @@ QUIET = {
     "put_webhook": "a company's address, for this service alone",
     "switch_off_webhook": "a company's address, for this service alone",
     "test_webhook": "a company's address, for this service alone",
+    "send_delivery_again": "what is sent again is a delivery, no event",
     "retry_delivery": "what is tried again is a delivery, no event",
     "retry_target": "what is tried again is a delivery, no event",
 }

@@ -41,6 +41,23 @@ async def address(world: World) -> UUID:
     return channel_id
 
 
+async def delivery(world: World) -> UUID:
+    delivery_id, webhook_id = new_id(), new_id()
+    await world.pool.execute(
+        """INSERT INTO webhooks (company, webhook_id, url, sealed, version, updated_at)
+           VALUES ($1, $2, 'https://192.0.2.1/', '', 1, now()) ON CONFLICT DO NOTHING""",
+        "feima", webhook_id,
+    )  # fmt: skip
+    await world.pool.execute(
+        """INSERT INTO deliveries (delivery_id, event_id, lane, target_id, template, params, state, attempts_allowed,
+                                   next_attempt_at, created_at, finished_at)
+           SELECT $1, $1, 'webhook', webhook_id, 'webhook_test', '{}', 'dead', 8, now(), now(), now()
+           FROM webhooks WHERE company = $2""",
+        delivery_id, "feima",
+    )  # fmt: skip
+    return delivery_id
+
+
 RIGHTS = Rights(
     routes={
         "GET /v1/inbox": RIDER,
@@ -63,7 +80,9 @@ RIGHTS = Rights(
         "GET /v1/webhooks": Line(to("city", "operator") | to("any", "company")),
         "PUT /v1/webhooks": Line(OWN_WEBHOOK, body={"company": "feima", "url": "https://example.com/hook"}),
         "DELETE /v1/webhooks": Line(OWN_WEBHOOK, query={"company": "feima"}),
+        "GET /v1/webhooks/deliveries": Line(OWN_WEBHOOK, query={"company": "feima"}),
+        "POST /v1/webhooks/deliveries/{delivery_id}/retry": Line(to("self", "company"), needs="delivery"),
         "POST /v1/webhooks/test": Line(OWN_WEBHOOK, body={"company": "feima"}),
     },
-    objects={"message": message, "channel": channel, "address": address},
+    objects={"message": message, "channel": channel, "address": address, "delivery": delivery},
 )  # fmt: skip

@@ -31,6 +31,7 @@ RIGHTS = Rights(
         "GET /v1/companies": CITY,
         "POST /v1/companies": CITY,
         "GET /v1/companies/{code}": CITY,
+        "GET /v1/companies/{code}/riders": CITY,
         "PUT /v1/companies/{code}": CITY,
         "POST /v1/companies/{code}/keys": CITY,
         "DELETE /v1/companies/{code}/keys/{key_id}": CITY,

@@ -253,6 +253,24 @@ async def test_companies_come_in_pages_and_keys_are_the_newest(riders: Riders) -
         assert len(await store.active_keys(work.conn, made.company_id)) == 1
 
 
+async def test_a_companys_riders_come_in_pages_without_the_erased(riders: Riders, submit: Submit) -> None:
+    for code in ("sf-express", "yto"):
+        await company(riders, code)
+    numbers = [f"r{n}" for n in range(5)]
+    await take(riders, [submit(number) for number in numbers])
+    await take(riders, [submit("r1", "yto"), submit("r3", active=False)])
+    async with riders.work() as work:
+        first = await store.riders_of(work.conn, "sf-express", "", 3)
+        rest = await store.riders_of(work.conn, "sf-express", first[-1].external_id, 3)
+    assert [one.external_id for one in [*first, *rest]] == numbers
+    assert [one.active for one in [*first, *rest]] == [True, True, True, False, True]
+    async with riders.work() as work:
+        await usecases.erase(work, Erasure(lambda: riders.pool, 0.0, usecases.forget, None), first[0].rider_id)
+    async with riders.work() as work:
+        left = await store.riders_of(work.conn, "sf-express", "", 9)
+    assert [one.external_id for one in left] == numbers[1:]
+
+
 async def test_outlets(riders: Riders) -> None:
     await company(riders)
     async with riders.work() as work:

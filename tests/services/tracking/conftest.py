@@ -26,6 +26,7 @@ from tests.support import UseCase, event_of, hear
 T0 = datetime(2026, 3, 1, 8, tzinfo=UTC)
 COMPANY = "feima"
 TABLES = ("reports", "routings", "cases", "case_steps", "case_reports", "movements")
+QUEUES = ("outbound_due", "outbound_crowds")
 Batch = tuple[str, Sequence[Event[Any]]]
 State = dict[str, list[tuple[Any, ...]]]
 
@@ -38,7 +39,13 @@ class Story:
     """One report and what happened to it, as events per topic."""
 
     def __init__(
-        self, external_id: str = "F-1", company: str = COMPANY, start_s: float = 0, *, seen: datetime = T0
+        self,
+        external_id: str = "F-1",
+        company: str = COMPANY,
+        start_s: float = 0,
+        *,
+        seen: datetime = T0,
+        by_company: bool = True,
     ) -> None:
         self.report_id, self.rider_id, self.case_id = new_id(), new_id(), new_id()
         self.company = company
@@ -56,7 +63,7 @@ class Story:
             "received_at": T0,
             **self.place,
         }
-        body = ReportReceived.model_validate({**self.common, "external_id": external_id})
+        body = ReportReceived.model_validate({**self.common, "external_id": external_id, "by_company": by_company})
         self.received = event(REPORT_RECEIVED, body, 1, start_s)
 
     def routed(self, version: int = 1, seconds: float = 0.1, **changes: Any) -> Event[ReportRouted]:
@@ -140,7 +147,7 @@ class Tracking:
 
     async def empty(self, conn: Connection) -> None:
         """Take away whatever other tests have left."""
-        await conn.execute(f"TRUNCATE counters, dead_letters, erased_riders, {', '.join(TABLES)}")
+        await conn.execute(f"TRUNCATE counters, dead_letters, erased_riders, {', '.join((*TABLES, *QUEUES))}")
 
     async def state_after(self, story: Story, batches: Sequence[Batch]) -> State:
         """The state when the batches are all that was ever heard; undone afterwards."""

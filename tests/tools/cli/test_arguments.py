@@ -71,6 +71,7 @@ ODD_CODES = ("../x", "ＡＢ", "a", "a\x01b", "x/y", "A-b")
 NAMING = [
     ("systems", "add", "{}"), ("systems", "password", "{}"), ("companies", "add", "{}"), ("companies", "kafka", "{}"),
     ("companies", "remove", "{}"), ("systems", "remove", "{}"),
+    ("companies", "check", "{}"), ("systems", "check", "{}"),
     ("companies", "rotate", "{}"), ("keys", "rotate", "signing", "{}"), ("keys", "end-kafka", "{}", "user"),
     ("reports", "replay", "FILE", "--company", "{}"), ("reports", "export", "FILE", "--company", "{}"),
     ("riders", "erase", "--company", "{}", "--number", "1"), ("loadtest", "--company", "{}"),

@@ -7,8 +7,10 @@ from uuid import UUID
 from services.tracking import metrics
 from services.tracking.domain import CaseReport, CaseState, CaseStep, Journey, Movement, ReceivedReport, Routing
 from services.tracking.store import ended, figures, journeys, projections
+from services.tracking.store import outbound as outbound_store
 from services.tracking.store.figures import CasesAtAGlance, Progress
 from services.tracking.store.journeys import ExportRow
+from services.tracking.usecases.outbound import note_steps
 from shared.catalog import Catalogue
 from shared.events.account_changed import AccountChanged
 from shared.events.case_changed import CaseChanged
@@ -42,11 +44,13 @@ async def follow_reports(work: Work, events: Sequence[Event[ReportReceived]]) ->
             body.lat,
             body.occurred_at,
             event.occurred_at,
+            body.by_company,
         )
         for event in events
         for body in (event.data,)
     ]
     await projections.add_reports(work.conn, rows)
+    await outbound_store.due(work.conn, [one.report_id for one in rows if one.by_company])
 
 
 async def follow_routings(work: Work, events: Sequence[Event[ReportRouted]]) -> None:
@@ -68,6 +72,7 @@ async def follow_routings(work: Work, events: Sequence[Event[ReportRouted]]) -> 
         for body in (event.data,)
     ]
     await projections.add_routings(work.conn, rows)
+    await outbound_store.due(work.conn, {one.report_id for one in rows})
 
 
 async def follow_cases(catalogue: Catalogue, work: Work, events: Sequence[Event[CaseChanged]]) -> None:
@@ -87,6 +92,7 @@ async def follow_cases(catalogue: Catalogue, work: Work, events: Sequence[Event[
     notes = await masked_each(event.data.note for event in events)
     await projections.add_steps(work.conn, [_case_step(event, note) for event, note in zip(events, notes, strict=True)])
     await projections.add_case_reports(work.conn, [link for event in events if (link := _case_report(event))])
+    await note_steps(work, events)
     for event in events:
         public = _public(event.data, catalogue)
         # when the case changed, not when it is published here
@@ -123,6 +129,7 @@ async def follow_points(work: Work, events: Sequence[Event[AccountChanged]]) -> 
         if body.source == "report"
     ]
     await projections.add_movements(work.conn, rows)
+    await outbound_store.due(work.conn, {one.report_id for one in rows})
 
 
 async def read_journey(conn: Connection, report_id: UUID) -> Journey | None:

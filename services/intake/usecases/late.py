@@ -86,14 +86,20 @@ class Late:
         if not burials:
             return
         numbers = {row.event_id: (row.company, row.external_id) for row in rows}
-        refused = []
-        for one in burials:
-            assert one.event_id is not None, "what waits has an event"
-            company, number = numbers[one.event_id]
-            kept = one.record.value is not None
-            refused.append(RefusedRecord(company, number if kept else None, one.code, one.detail))
-        await refusals.publish(work, refused)
-        work.rows += await dead_letters.bury(work.conn, burials, consumer=CONSUMER, now=work.now, bounds=self.bounds)
+
+        async def heard(left: Sequence[Burial]) -> None:
+            refused = []
+            for one in left:
+                assert one.event_id is not None, "what waits has an event"
+                company, number = numbers[one.event_id]
+                kept = one.content == "kept" and one.record.value is not None
+                refused.append(RefusedRecord(company, number if kept else None, one.code, one.detail))
+            await refusals.publish(work, refused)
+
+        letters = await dead_letters.bury(
+            work.conn, burials, consumer=CONSUMER, now=work.now, bounds=self.bounds, heard=heard
+        )
+        work.rows += letters
 
 
 def of(settings: Settings, catalogue: Catalogue) -> Late:

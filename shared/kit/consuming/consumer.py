@@ -228,9 +228,8 @@ class TopicConsumer:
             if live:
                 await self.handler(work, live)
             burials += [Burial(r.record, r.event_id, "rejected", r.code, r.detail, 1) for r in work.rejections]
-            if burials and self.refusing is not None:
-                await self.refusing(work, refused_records(live, burials))
-            rows = [*work.rows, *await self._bury(conn, burials, work)]
+            letters = await self._bury(conn, burials, work, live)
+            rows = [*work.rows, *letters]
             await insert_outbox(conn, rows)
         metrics.TRANSACTION_DURATION.observe(clock.monotonic_s() - started_s)
         if rows:
@@ -266,7 +265,10 @@ class TopicConsumer:
         keys = {item.record.key for item in items if item.record.key is not None}
         return await dead_letters.parked(conn, self.topic.name, keys) if keys else set()
 
-    async def _bury(self, conn: Connection, burials: Sequence[Burial], work: Work) -> list[Any]:
+    async def _bury(
+        self, conn: Connection, burials: Sequence[Burial], work: Work, live: Sequence[Event[Any]] | None = None
+    ) -> list[Any]:
+        """`live`: what was handled beside them, where their sender is to hear of it."""
         if not burials:
             return []
         settings = self._host.settings
@@ -275,7 +277,15 @@ class TopicConsumer:
             keys = [b.record.key for b in burials if b.status == "dead" and b.record.key is not None]
             await dead_letters.park(conn, self.topic.name, keys, work.now)
         room = partial(self.allowances.use, conn)
-        return await dead_letters.bury(conn, burials, consumer=self._host.name, now=work.now, bounds=bounds, room=room)
+        heard = None if live is None or self.refusing is None else partial(self._refuse, work, self.refusing, live)
+        return await dead_letters.bury(
+            conn, burials, consumer=self._host.name, now=work.now, bounds=bounds, room=room, heard=heard
+        )
+
+    async def _refuse(
+        self, work: Work, refusing: Refusing, live: Sequence[Event[Any]], burials: Sequence[Burial]
+    ) -> None:
+        await refusing(work, refused_records(live, burials))
 
     async def _give_up(self, pending: Sequence[Pending]) -> bool:
         """Culprits become dead letters, and those who waited behind them are parked, in order.

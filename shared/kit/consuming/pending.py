@@ -77,7 +77,7 @@ def refused_records(live: Sequence[Event[Any]], burials: Sequence[Burial]) -> li
 
 
 def _key_of(one: Burial, keys: Mapping[UUID, str]) -> str | None:
-    if one.record.value is None and one.status == "rejected":
+    if one.content != "kept" or (one.record.value is None and one.status == "rejected"):
         return None  # what the record says must go
     if one.event_id is not None:
         return keys.get(one.event_id)

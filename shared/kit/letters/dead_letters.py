@@ -189,10 +189,12 @@ WHERE id = ANY($1::bigint[]) AND status IN ('dead', 'parked', 'rejected')
 async def bury(
     conn: Connection, burials: Sequence[Burial], *, consumer: str, now: datetime, bounds: Bounds,
     room: Callable[[Sequence[Burial]], Awaitable[None]] | None = None,
+    heard: Callable[[Sequence[Burial]], Awaitable[None]] | None = None,
 ) -> list[OutboxRow]:  # fmt: skip
     """Store dead letters and return the events that announce them; a record that is stored already is skipped.
 
-    `room` is asked with those that weren't stored already; what it raises undoes them with the transaction.
+    `room` is asked with those that weren't stored already; what it raises undoes them with the transaction. `heard` is
+    given all of them as erasure leaves them.
 
     Of a company's topic with more open letters than `bounds` allow, later ones lose their content, or are only counted.
     What has no content can't be replayed: its event's id is free, so that its sender may send it again.
@@ -201,6 +203,8 @@ async def bury(
         return []
     riders = await riders_of_each(b.record for b in burials)
     burials = await _without_erased(conn, burials, riders)
+    if heard is not None:
+        await heard(burials)
     keepings = await letter_bounds.keepings(conn, [b.record for b in burials], bounds)
     over = [b for b, keeping in zip(burials, keepings, strict=True) if keeping is not Keeping.WHOLE]
     await inbox.give_up(conn, (b.event_id for b in over if b.event_id is not None))

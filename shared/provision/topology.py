@@ -67,12 +67,14 @@ def acl_specs(companies: Sequence[str] = ()) -> list[AclSpec]:
 
 
 def company_acl(code: str, user: str = "") -> AclSpec:
-    """A company, or another `user` of its, writes its own inbound topics and reads why its records were refused."""
+    """A company, or another `user` of its, writes its own inbound topics, reads why its records were refused, and the
+    public topics that are for companies too.
+    """
     names = [topic.name.format(company=code) for topic in _families()]
     return AclSpec(
         user=user or company_user(code),
         write=names,
-        read=[f"{name}.dlq" for name in names],
+        read=[*(f"{name}.dlq" for name in names), *(one.name for one in registry.consumed_by("company"))],
         group_prefixes=[f"{company_user(code)}."],
         quota=COMPANY_QUOTA,
     )

@@ -1,7 +1,7 @@
 """What app.py says of a service: what it hears, provides, serves and does by the clock."""
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Annotated, Any, TypeVar
@@ -41,6 +41,7 @@ from shared.kit.proxies import Proxies
 from shared.kit.publishing import holds
 from shared.kit.publishing.relay import Relay
 from shared.kit.publishing.states import States, unread
+from shared.kit.refusals import Problem
 from shared.kit.service.clockwork import Piece, Pulse, Recurring, Turn, name_of
 from shared.kit.service.given import Provided
 from shared.kit.service.probes import Probes
@@ -96,9 +97,12 @@ class Service:
 
     # --- what it hears and serves -----------------------------------------------------------------------------------
 
-    def consumes(self, topic: Topic[Any], use_case: Handler, gone: GoneHandler | None = None) -> None:
+    def consumes(
+        self, topic: Topic[Any], use_case: Handler, gone: GoneHandler | None = None, *, refuses: Iterable[Problem] = ()
+    ) -> None:
         """Subscribe a use case to a topic whose declaration names this service; what it needs beside the work and the
-        events it has by `functools.partial`. `gone`: hears of tombstones (kit/messaging/tombstones.py).
+        events it has by `functools.partial`. `gone`: hears of tombstones (kit/messaging/tombstones.py). `refuses`: what it
+        rejects records with, as the documents list it.
 
         Raises:
             ValueError: it doesn't, or the topic has a use case already.
@@ -112,7 +116,7 @@ class Service:
             await use_case(work, events)
             self.pulse.beat()
 
-        self.consumers[topic.name] = consumer = TopicConsumer(self, topic, handle, gone)
+        self.consumers[topic.name] = consumer = TopicConsumer(self, topic, handle, gone, tuple(refuses))
         consumer.attach(self.broker)
 
     def provide(self, *things: object) -> None:

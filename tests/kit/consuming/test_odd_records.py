@@ -96,9 +96,9 @@ def unnamed(topic: AnyTopic, value: Any, *, structured: bool = False) -> Iterato
         if isinstance(item, Event):
             if any(mark in repr(item.data) for mark in ("nan,", "inf,", "\\ud800", "\\udfff")):
                 yield f"{where} takes {value!a:.40}"
-        elif item.code == "too_large":
+        elif item.code == "content_too_large":
             continue
-        elif item.code != "schema" or where not in item.detail:
+        elif item.code != "validation_failed" or where not in item.detail:
             yield f"{where} with {value!a:.40}: {item.code}: {item.detail[:200]}"
 
 
@@ -181,7 +181,7 @@ async def test_what_cannot_be_read_is_buried_and_told(
     sent = await process(hearer, topic, ODD if FULL else ODD[:4] + ODD[9:12])
     letters = await pool.fetch("SELECT status, code, key, riders FROM dead_letters")
     assert 0 < len(letters) <= sent
-    assert {row["code"] for row in letters} == {"schema"}
+    assert {row["code"] for row in letters} == {"validation_failed"}
     assert await pool.fetchval("SELECT count(*) FROM outbox WHERE topic LIKE '%.dlq'") == len(letters)
     assert await pool.fetchval("SELECT count(*) FROM inbox") == sent - len(letters)
     assert any(len(row["key"]) == 10_000 for row in letters)

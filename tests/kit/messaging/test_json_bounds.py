@@ -180,7 +180,7 @@ def test_a_records_errors_are_counted_where_they_are_many() -> None:
     with pytest.raises(ValidationError) as many:
         Thing.model_validate(members(decode.NAMED_MAX + 1))
     assert decode._reason(few.value)[1].startswith("aaaa: Extra inputs")
-    assert decode._reason(many.value) == ("schema", "101 fields are not acceptable, too many to name them")
+    assert decode._reason(many.value) == ("validation_failed", "101 fields are not acceptable, too many to name them")
 
 
 def test_finding_half_a_pair_takes_memory_by_the_bodys_size_however_deep_it_is() -> None:

@@ -17,7 +17,7 @@ import orjson
 import pytest
 
 from services.tracking import usecases
-from services.tracking.api.problems import problem_words
+from shared.catalog.problems import problem_words
 from shared.devtools.installation import Installation
 from shared.kit.auth import Sealer, signed_headers
 from shared.kit.ids import new_id

@@ -52,7 +52,9 @@ def _closed(node: Any) -> Any:
 def _opened(node: Any) -> Any:
     """The schema with every object open: who reads an older one leaves out what it doesn't know, or is asked to."""
     if isinstance(node, dict):
-        return {name: _opened(value) for name, value in node.items() if (name, value) != ("additionalProperties", False)}
+        return {
+            name: _opened(value) for name, value in node.items() if (name, value) != ("additionalProperties", False)
+        }
     return [_opened(item) for item in node] if isinstance(node, list) else node
 
 

@@ -54,10 +54,20 @@ def test_python(door: str) -> None:
     config = folder / "config.yml"
     config.write_text("project_name_override: suite\npackage_name_override: suite\npost_hooks: []\n")
     tool = folder / "tools/bin/openapi-python-client"
-    run([tool, "generate", "--path", DOCUMENT, "--meta", "none", "--output-path", folder / "suite", "--config", config], folder)
-    shutil.copy(PROGRAMS / "main.py", folder)
+    run(
+        [tool, "generate", "--path", DOCUMENT, "--meta", "none", "--output-path", folder / "suite", "--config", config],
+        folder,
+    )
+    shutil.copy(PROGRAMS / "main.py.in", folder / "main.py")
     # Python finds out what is missing when a module is imported
-    run([python, "-c", "import pkgutil, suite; [__import__(m.name) for m in pkgutil.walk_packages(suite.__path__, 'suite.')]"], folder)
+    run(
+        [
+            python,
+            "-c",
+            "import pkgutil, suite; [__import__(m.name) for m in pkgutil.walk_packages(suite.__path__, 'suite.')]",
+        ],
+        folder,
+    )
     run([python, "-m", "mypy", "--no-incremental", "main.py"], folder)
     assert read(run([python, "main.py", door, CASE_ID], folder)) == READ
 
@@ -86,5 +96,6 @@ def test_java(door: str) -> None:
     shutil.copy(PROGRAMS / "Main.java", folder / "src/main/java/org/example/Main.java")
     run([*MAVEN, "-DskipTests", "compile"], folder)
     exec_ = "org.codehaus.mojo:exec-maven-plugin:3.5.0:java"
-    assert read(run([*MAVEN, exec_, "-Dexec.mainClass=org.example.Main", f"-Dexec.args={door} {CASE_ID}"], folder)) == READ
-
+    assert (
+        read(run([*MAVEN, exec_, "-Dexec.mainClass=org.example.Main", f"-Dexec.args={door} {CASE_ID}"], folder)) == READ
+    )

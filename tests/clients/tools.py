@@ -28,11 +28,11 @@ def needs(*names: str) -> None:
         pytest.skip(f"not on this machine: {', '.join(missing)}")
 
 
-def run(command: Sequence[str | Path], folder: Path, **environment: str) -> str:
+def run(command: Sequence[str | Path], folder: Path) -> str:
     """What a command prints; its own words where it fails."""
     done = subprocess.run(
         [str(part) for part in command],
-        cwd=folder, capture_output=True, text=True, check=False, timeout=TIMEOUT_S, env={**_environment(), **environment},
+        cwd=folder, capture_output=True, text=True, check=False, timeout=TIMEOUT_S, env=_environment(),
     )  # fmt: skip
     assert done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
     return done.stdout
@@ -40,7 +40,8 @@ def run(command: Sequence[str | Path], folder: Path, **environment: str) -> str:
 
 def _environment() -> Mapping[str, str]:
     caches = {
-        "npm_config_cache": "npm", "PIP_CACHE_DIR": "pip", "GOPATH": "go", "GOCACHE": "go-build", "GOMODCACHE": "go-mod",
+        "npm_config_cache": "npm", "PIP_CACHE_DIR": "pip", "GOPATH": "go",
+        "GOCACHE": "go-build", "GOMODCACHE": "go-mod",
     }  # fmt: skip
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith(("BEEGRID_", "PYTEST"))},

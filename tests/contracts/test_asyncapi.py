@@ -1,5 +1,6 @@
 """docs/asyncapi.yaml explains every byte on every topic, and tells the truth."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,7 +15,7 @@ from jsonschema import Draft7Validator
 from shared.devtools.gen import asyncapi
 from shared.devtools.gen.files import ROOT
 from shared.devtools.gen.schemas import stem
-from shared.devtools.gen.validate import validate
+from shared.devtools.gen.validate import validate, validate_schemas
 from shared.events.envelope import from_headers, to_headers
 from shared.events.registry import AnyTopic, topics
 from shared.events.topic import Audience, Latest
@@ -214,3 +215,19 @@ def test_the_specifications_own_parser_refuses_a_broken_document(document: dict[
     broken.write_text(yaml.safe_dump(document))
     done = validate(broken, folder)
     assert done.returncode == 1, done.stderr
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="Node is not here")
+def test_a_strict_validator_refuses_words_that_nobody_declares(tmp_path: Path) -> None:
+    """All schemas are given to it by `make check`; here it must refuse one with another word."""
+    for folder in ("schemas", "examples"):
+        (tmp_path / folder).mkdir()
+        name = f"{folder}/{stem(topics()[0])}.json"
+        shutil.copy(ROOT / "shared/events" / name, tmp_path / name)
+    shutil.copy(ROOT / "shared/events/vocabulary.json", tmp_path)
+    build = ROOT / "build/asyncapi_check"
+    assert validate_schemas(tmp_path, build).returncode == 0
+    schema = tmp_path / "schemas" / f"{stem(topics()[0])}.json"
+    schema.write_text(json.dumps({**json.loads(schema.read_text("utf-8")), "x-odd": 1}), "utf-8")
+    done = validate_schemas(tmp_path, build)
+    assert done.returncode == 1 and "x-odd" in done.stderr

@@ -26,8 +26,8 @@ class Tally:
     gone: int
 
 
-# What is wanted: entries of files, as texts of JSON, and the areas of one version of the map. What differs from what was
-# published gets the next version; the first $4 of it, so that a large new map doesn't become one large transaction.
+# What is wanted: entries of files, as texts of JSON, and the areas of one version of the map. What differs from what
+# was published gets the next version; the first $4 of it: a large new map is no single large transaction.
 SQL_PUBLISH = Query(
     Published,
     f"""

@@ -298,7 +298,10 @@ def document(root: Path) -> dict[str, Any]:
             "description": INTRODUCTION,
             "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
             "tags": [
-                {"name": "public", "description": "城市系统可读，部分企业也可读 / city systems may read it, companies some"},
+                {
+                    "name": "public",
+                    "description": "城市系统可读，部分企业也可读 / city systems may read it, companies some",
+                },
                 {"name": "inbound", "description": "平台企业写入 / written by one company each"},
                 {"name": "internal", "description": "仅内部服务 / services of the suite only"},
                 {"name": "dead-letter", "description": "死信 / records that a service could not use"},

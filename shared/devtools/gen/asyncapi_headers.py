@@ -60,7 +60,7 @@ DEAD_LETTER_HEADERS = _headers(
             "service that could not use it. Several services read one topic and share its dead-letter topic: this "
             "header tells them apart."
         ),
-        "dlq-code": _text("reason for machines, a word that doesn't change; each message lists its own. More may be added."),
+        "dlq-code": _text("reason for machines: a word that doesn't change. Each message lists its own"),
         "dlq-detail": _text("reason for people; holds no value of the body"),
         "dlq-attempts": _number("how often it was tried"),
         "dlq-cut": _number("only of a value that is longer than this topic takes: its whole length in bytes"),
@@ -90,10 +90,11 @@ DEAD_LETTER_HEADERS = _headers(
 DEAD_LETTER_KEY = "the original key as UTF-8 text; bytes that aren't are replaced, a missing key is empty"
 
 DEAD_LETTER_WORDS = (
-    "死信 / A record that a service could not use: the value byte for byte, its original headers as they came (where one "
-    "of them is called `dlq-…` too, the last one of a name is the suite's), the key, and the `dlq-*` headers with the reason, all UTF-8 text. The value can be anything, also "
-    "not JSON. The service's database keeps the record until an operator replays or discards it "
-    "(`/ops/<service>/dead-letters`), whole while its topic has not too many; this topic only tells others about it."
+    "死信 / A record that a service could not use: the value byte for byte, its original headers as they came, the "
+    "key, and behind them the `dlq-*` headers with the reason, all UTF-8 text (where a header of that name came too, "
+    "the last one is the suite's). The value can be anything, also not JSON. The service's database keeps the record "
+    "until an operator replays or discards it (`/ops/<service>/dead-letters`), whole while its topic has not too many; "
+    "this topic only tells others about it."
 )
 
 SUBMISSION_HEADERS = _headers(

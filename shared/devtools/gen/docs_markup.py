@@ -41,7 +41,7 @@ def kind(schema: Mapping[str, Any]) -> Markup:
         return Markup('<a href="#schema-{}">{}</a>').format(name, name)
     for several, between in (("anyOf", " | "), ("oneOf", " | "), ("allOf", " & ")):
         if several in schema:
-            return Markup(between).join(kind(one) for one in schema[several])
+            return Markup("{}").format(between).join(kind(one) for one in schema[several])
     if "const" in schema:
         return Markup("<code>{}</code>").format(json.dumps(schema["const"], ensure_ascii=False))
     if "enum" in schema:
@@ -60,7 +60,9 @@ def _plain(schema: Mapping[str, Any]) -> Markup:
         shown = Markup("{}").format(" | ".join(sort) if isinstance(sort, list) else sort)
     if "format" in schema:
         shown += Markup(" ({})").format(schema["format"])
-    bounds = ", ".join(text.format(schema[name]) for name, text in _BOUNDS.items() if schema.get(name) not in (None, ""))
+    bounds = ", ".join(
+        text.format(schema[name]) for name, text in _BOUNDS.items() if schema.get(name) not in (None, "")
+    )
     return shown + Markup(' <span class="soft">{}</span>').format(bounds) if bounds else shown
 
 

@@ -71,7 +71,7 @@ def channels(document: Mapping[str, Any]) -> list[dict[str, Any]]:
         for reference in channel["messages"].values():
             message = _resolved(document, reference)
             traits = [_resolved(document, trait) for trait in message.get("traits", ())]
-            headers = next((trait["headers"] for trait in traits if "headers" in trait), {})
+            headers: Mapping[str, Any] = next((trait["headers"] for trait in traits if "headers" in trait), {})
             said = next((trait["description"] for trait in traits if "description" in trait), "")
             messages.append({**message, "headers": headers, "said": said})
         parties = sorted(

@@ -101,7 +101,9 @@ def suite(documents: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     schemas = {name: one["components"]["schemas"] for name, one in documents.items()}
     different = _different(schemas) - {"Problem"}
     times = Counter(path for one in documents.values() for path in one["paths"])
-    calls = Counter(said["operationId"] for one in documents.values() for of in one["paths"].values() for said in of.values())
+    calls = Counter(
+        said["operationId"] for one in documents.values() for of in one["paths"].values() for said in of.values()
+    )
     paths: dict[str, Any] = {}
     all_schemas: dict[str, Any] = {}
     problems: list[dict[str, Any]] = []

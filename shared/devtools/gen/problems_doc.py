@@ -161,10 +161,7 @@ def problems(root: Path) -> list[dict[str, Any]]:
     letters = lettered(root)
     if unlisted := letters.keys() - by_code.keys() - {one.code for one in OF_RECORDS}:
         raise ValueError(f"dead letters have codes that no service declares: {sorted(unlisted)}")
-    found = [
-        _entry(one, [] if len(of) == len(names) else of, letters.get(one.code))
-        for one, of in services.items()
-    ]
+    found = [_entry(one, [] if len(of) == len(names) else of, letters.get(one.code)) for one, of in services.items()]
     return sorted([*found, *(_letter(one, letters[one.code]) for one in OF_RECORDS)], key=lambda one: str(one["code"]))
 
 

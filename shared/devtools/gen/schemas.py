@@ -37,7 +37,7 @@ def vocabulary() -> dict[str, Any]:
         "$schema": DIALECT,
         "$id": "urn:beegrid:vocabulary",
         "title": "BeeGrid's keywords",
-        "description": "Words that begin with x- in shared/events/schemas and in docs/asyncapi.yaml. They say something "
+        "description": "Words that begin with x- in shared/events/schemas and docs/asyncapi.yaml. They say something "
         "of a schema and change nothing of what it takes. Validators that refuse unknown words, such as ajv in its "
         "strict mode, are given the names below `properties`.",
         "type": "object",

@@ -279,7 +279,13 @@ class TopicConsumer:
             await dead_letters.park(conn, self.topic.name, keys, work.now)
         room = partial(self.allowances.use, conn)
         return await dead_letters.bury(
-            conn, burials, consumer=self._host.name, now=work.now, bounds=bounds, prefix=settings.topic_prefix, room=room
+            conn,
+            burials,
+            consumer=self._host.name,
+            now=work.now,
+            bounds=bounds,
+            prefix=settings.topic_prefix,
+            room=room,
         )
 
     async def _give_up(self, pending: Sequence[Pending]) -> bool:

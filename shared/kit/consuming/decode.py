@@ -101,7 +101,9 @@ class Decoder:
             return Unreadable(record, broken.code, broken.detail)
         if len(record.value) > self._topic.record_bytes_max:
             limit = self._topic.record_bytes_max
-            return Unreadable(record, CONTENT_TOO_LARGE.code, f"{len(record.value)} bytes, the topic's limit is {limit}")
+            return Unreadable(
+                record, CONTENT_TOO_LARGE.code, f"{len(record.value)} bytes, the topic's limit is {limit}"
+            )
         try:
             if self._foreign:
                 return self._foreign_event(record, *_foreign_parts(record))
@@ -130,9 +132,7 @@ class Decoder:
                 raise UnstorableText(where) from error
             raise
 
-    def _foreign_event(
-        self, record: Record, attributes: Mapping[str, str], data: bytes
-    ) -> Event[Any] | Unreadable:
+    def _foreign_event(self, record: Record, attributes: Mapping[str, str], data: bytes) -> Event[Any] | Unreadable:
         """A company's record: CloudEvents attributes are welcome, not needed; the topic's name says whose it is.
 
         A key isn't needed either. One that names something else than the body is refused, as two numbers are over HTTP.

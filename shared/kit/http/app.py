@@ -143,4 +143,3 @@ def _openapi(app: FastAPI, body_max: int) -> dict[str, Any]:
                     events.document(operation, schemas, event=rule.event, events=rule.events)
     app.openapi_schema = plainly(document)
     return app.openapi_schema
-

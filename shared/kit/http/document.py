@@ -1,4 +1,4 @@
-"""What every OpenAPI document of the suite says before its first route: whom it is for, and what holds for all routes."""
+"""What every OpenAPI document of the suite says before its first route: what holds for all of them."""
 
 from typing import Any
 
@@ -31,16 +31,17 @@ without a body signs its request line instead, `METHOD TARGET`, where TARGET is 
 sent: `GET /v1/riders?limit=2`. So a signed GET covers its query. A request with a body goes without a query
 (`query_not_signed`), since nothing would cover it.
 
-**Clocks.** `webhook-timestamp` may differ from our clock by {TOLERANCE_S} seconds, before and after (`signature_expired`).
+**Clocks.** `webhook-timestamp` may differ from our clock by {TOLERANCE_S} seconds, before and after
+(`signature_expired`).
 
 **Once more.** After 429, 503 or no answer send the same request with the same `webhook-id`, signed with a new
-timestamp: it takes effect once, and gets its first answer for {ANSWERS_KEPT_MINUTES} minutes. A report's `external_id` is remembered for
-good: the same number with the same content is answered as before, with other content refused
-(`idempotency_conflict`). Both hold across HTTP and Kafka.
+timestamp: it takes effect once, and gets its first answer for {ANSWERS_KEPT_MINUTES} minutes. A report's
+`external_id` is remembered for good: the same number with the same content is answered as before, with other content
+refused (`idempotency_conflict`). Both hold across HTTP and Kafka.
 
-**Batches.** The list is `items` in requests and in answers, one result for each item, in the same order; the answer is
-200 also where items were refused. More items than a route takes are one refusal, `too_many_items` with `items_max`:
-nothing of the request was done.
+**Batches.** The list is `items` in requests and in answers, one result for each item, in the same order; the answer
+is 200 also where items were refused. More items than a route takes are one refusal, `too_many_items` with
+`items_max`: nothing of the request was done.
 
 **Refusals.** RFC 9457, `application/problem+json`, schema `Problem`; within a batch `ItemProblem`. Branch on `code`,
 never on texts. All codes: `GET /v1/catalogue/codes`, and a page each under `/problems/<code>`.
@@ -49,9 +50,9 @@ never on texts. All codes: `GET /v1/catalogue/codes`, and a page each under `/pr
 fields, and enumerations further values, within `/v1`: read what you know. What takes something away or changes its
 meaning comes as `/v2` beside `/v1`, and both are there for at least twelve months.
 
-**Limits.** 6,000 requests a minute for each caller and service (a setting of the installation); `RateLimit` says what is
-left, `Retry-After` when to come back. Bodies may be packed ({KNOWN}), and count unpacked. Answers come within five seconds,
-where no route says otherwise.
+**Limits.** 6,000 requests a minute for each caller and service (a setting of the installation); `RateLimit` says what
+is left, `Retry-After` when to come back. Bodies may be packed ({KNOWN}), and count unpacked. Answers come within five
+seconds, where no route says otherwise.
 
 **Pages.** Lists come as `items` and `cursor`; ask for the next page with `cursor` as it was given, until it is null.
 """

@@ -181,7 +181,12 @@ def document(operation: dict[str, Any], schemas: Mapping[str, Any], *, event: bo
     if events:
         items = schemas[schema["$ref"].rpartition("/")[2]]["properties"][events]
         bounds = {name: items[name] for name in ("minItems", "maxItems") if name in items}
-        content[BATCHED] = {"schema": {"type": "array", "items": _envelope(items["items"]), **bounds}}
+        batch = {"type": "array", "items": _envelope(items["items"]), **bounds}
+        # Said as bytes with a schema of their content: beside the JSON body a generator for Python tries a list as a
+        # class, and can't send even the JSON body then.
+        content[BATCHED] = {
+            "schema": {"type": "string", "format": "binary", "contentMediaType": BATCHED, "contentSchema": batch}
+        }
         operation.setdefault("parameters", []).append(TRACE)
 
 

@@ -1,6 +1,6 @@
 """A document in the words that every generator of clients makes something of that compiles.
 
-- A tuple (`prefixItems`) is said as a list. It then says less than is checked, which changes nothing of what is refused.
+- A tuple (`prefixItems`) is said as a list. It then says less than is checked: what is refused stays so.
 - An integer says its width: without one Go takes 32 bits, and a bound beyond them compiles no more.
 - An operation has one tag: of two, generators make it twice, under one name.
 """

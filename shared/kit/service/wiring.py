@@ -101,8 +101,8 @@ class Service:
         self, topic: Topic[Any], use_case: Handler, gone: GoneHandler | None = None, *, refuses: Iterable[Problem] = ()
     ) -> None:
         """Subscribe a use case to a topic whose declaration names this service; what it needs beside the work and the
-        events it has by `functools.partial`. `gone`: hears of tombstones (kit/messaging/tombstones.py). `refuses`: what it
-        rejects records with, as the documents list it.
+        events it has by `functools.partial`. `gone`: hears of tombstones (kit/messaging/tombstones.py). `refuses`:
+        what it rejects records with, as documents list it.
 
         Raises:
             ValueError: it doesn't, or the topic has a use case already.

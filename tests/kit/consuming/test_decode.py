@@ -132,7 +132,9 @@ def test_a_foreign_key_is_refused_as_two_numbers_are_over_http(key: bytes) -> No
     assert (item.code, item.status) == (problems.EXTERNAL_ID_MISMATCH.code, "rejected")
 
 
-@pytest.mark.parametrize(("change", "field"), [({"pohtos": []}, "pohtos"), ({"place": {**BODY["place"], "lon": 1}}, "place.lon")])
+@pytest.mark.parametrize(
+    ("change", "field"), [({"pohtos": []}, "pohtos"), ({"place": {**BODY["place"], "lon": 1}}, "place.lon")]
+)
 def test_an_unknown_field_is_refused_as_it_is_over_http(change: dict[str, Any], field: str) -> None:
     item = read(orjson.dumps({**BODY, **change}))
     assert isinstance(item, Unreadable)

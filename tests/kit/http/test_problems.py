@@ -261,7 +261,9 @@ def test_the_schema_has_the_members_with_their_codes() -> None:
     schemas = problem_schemas([OUT_OF_STOCK, TOO_OLD])
     properties = schemas["Problem"]["properties"]
     assert properties["left"]["type"] == "string"
-    assert properties["left"]["description"] == "of its days (with `too_old`); of the last delivery (with `out_of_stock`)"
+    assert (
+        properties["left"]["description"] == "of its days (with `too_old`); of the last delivery (with `out_of_stock`)"
+    )
     assert properties["places"]["items"] == {"$ref": "#/components/schemas/Fault"} and "Fault" in schemas
     assert properties["code"][CODES] == ["out_of_stock", "too_old"] and "enum" not in properties["code"]
     assert "left" not in schemas["Problem"]["required"]

@@ -41,7 +41,11 @@ def poison(topic: str, count: int) -> Iterator[Record]:
 
 
 async def bury(
-    pool: Pool, records: Sequence[Record], bounds: Bounds = BOUNDS, status: Status = "dead", code: str = "malformed_json"
+    pool: Pool,
+    records: Sequence[Record],
+    bounds: Bounds = BOUNDS,
+    status: Status = "dead",
+    code: str = "malformed_json",
 ) -> list[OutboxRow]:
     burials = [Burial(one, None, status, code, "EOF while parsing " + "x" * 1_000, 1) for one in records]
     async with pool.acquire() as conn, conn.transaction():

@@ -133,7 +133,11 @@ async def test_what_is_parked_counts_from_ten_keys_on(conn: Connection) -> None:
 def test_of_companies_only_what_our_own_code_raises_counts() -> None:
     theirs = [*letters(1, "malformed_json", topic=THEIRS), *letters(1, "kind_unknown", topic=THEIRS)]
     assert not causes_of(theirs)
-    ours = [*letters(2, topic=THEIRS), *letters(1, "unreadable", "KeyError", topic=THEIRS), *letters(1, "malformed_json")]
+    ours = [
+        *letters(2, topic=THEIRS),
+        *letters(1, "unreadable", "KeyError", topic=THEIRS),
+        *letters(1, "malformed_json"),
+    ]
     assert causes_of(ours) == {
         (THEIRS, "handler_failed TypeError"): 2, (THEIRS, "unreadable KeyError"): 1, (OWN, "malformed_json"): 1,
     }  # fmt: skip

@@ -135,7 +135,7 @@ async def test_a_batch_of_more_events_than_the_route_takes_is_refused_before_one
     read: list[object] = []
     monkeypatch.setattr(events, "read_object", lambda found: read.append(found) or ({}, {}))
     status, answer, _ = await answer_of(app, "/v1/things", [None] * 100_000, BATCHED)
-    assert (status, json.loads(answer)["errors"][0]["kind"], read) == (422, "too_long", [])
+    assert (status, json.loads(answer)["code"], read) == (422, "too_many_items", [])
     assert (await answer_of(app, "/v1/things", [None] * 500, BATCHED))[0] == 200
     assert len(read) == 500
 

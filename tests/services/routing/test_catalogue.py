@@ -2,7 +2,6 @@
 
 import csv
 import io
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -68,11 +67,11 @@ async def _now(routing: Routing) -> Any:
 
 
 @pytest.fixture
-async def pool(installation: Installation, pool_for: PoolFor) -> AsyncIterator[Pool]:
+async def pool(installation: Installation, pool_for: PoolFor) -> Pool:
     await emptied(installation, "routing", "catalogue_entries", "current_map", "activations", "areas", "area_versions")
     made = await pool_for("routing")
     await made.execute("DELETE FROM outbox WHERE topic = $1", CATALOGUE_CHANGED.name)
-    yield made
+    return made
 
 
 async def settle(pool: Pool, publishing: catalogue.Publishing) -> list[dict[str, Any]]:
@@ -93,7 +92,9 @@ async def put_in_force(pool: Pool, **names: str) -> None:
            VALUES (gen_random_uuid(), 'x', 'grid', 'wgs84', 'activated', 1, now(), 'x') RETURNING version_id"""
     )
     for code, name in names.items():
-        await pool.execute("INSERT INTO areas VALUES ($1, $2, 'grid', $3, NULL, '\\x00', 1, false)", version, code, name)
+        await pool.execute(
+            "INSERT INTO areas VALUES ($1, $2, 'grid', $3, NULL, '\\x00', 1, false)", version, code, name
+        )
     await pool.execute(
         """INSERT INTO current_map (version_id, responsibilities_revision) VALUES ($1, 0)
            ON CONFLICT (singleton) DO UPDATE SET version_id = $1""",

@@ -2,6 +2,7 @@
 
 - A tuple (`prefixItems`) is said as a list. It then says less than is checked: what is refused stays so.
 - An integer says its width: without one Go takes 32 bits, and a bound beyond them compiles no more.
+- A body that may be missing isn't said to be null as well: `required` says it.
 - An operation has one tag: of two, generators make it twice, under one name.
 """
 
@@ -20,7 +21,15 @@ def plainly(document: dict[str, Any]) -> dict[str, Any]:
         for operation in methods.values():
             if len(tags := operation.get("tags", [])) > 1:
                 operation["tags"] = tags[-1:]  # its own, behind those of its router
+            for content in operation.get("requestBody", {}).get("content", {}).values():
+                content["schema"] = _present(content["schema"])
     return changed
+
+
+def _present(schema: dict[str, Any]) -> dict[str, Any]:
+    """A body's schema where there is a body."""
+    others = [one for one in schema.get("anyOf", ()) if one != _NULL]
+    return others[0] if len(others) == 1 else schema
 
 
 def _walk(part: Any, tuples: Mapping[str, dict[str, Any]]) -> Any:

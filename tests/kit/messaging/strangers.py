@@ -148,7 +148,7 @@ async def broken_batches(
     async with producer(installation, settings, compression_type="zstd") as by:
         made = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, 0, 1 << 20)
         for i in range(3):
-            made.append(i, None, b"k", submission(next(number)), [("name", b"x")] if i == 1 else [])
+            made.append(i, None, None, submission(next(number)), [("name", b"x")] if i == 1 else [])
         batch = bytearray(made.build())
         batch[batch.index(b"name") : batch.index(b"name") + 4] = b"n\xffme"
         culprits[0, await send_batch(by, topic, 0, signed(batch)) + 1] = "malformed_event"

@@ -3,8 +3,8 @@
 import asyncio
 import csv
 import hashlib
-import json
 import io
+import json
 import re
 import secrets
 from base64 import b64encode

@@ -7,7 +7,7 @@ KEEP ?= 1
 AGED ?= 100000
 GROUND ?=
 .DEFAULT_GOAL := help
-.PHONY: help install demo up env upgrade rotate compose-check test check gen service bench faults clean
+.PHONY: help install demo up env upgrade rotate compose-check test check gen clients service bench faults clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,12 +22,10 @@ help: ## this list
 	@touch $@
 
 install: .venv/.installed ## packages from the lock file
-
 demo: install ## the main job: a city's day on real Kafka, Postgres and Redis (KEEP=0 ends after the reconciliation)
 	@KEEP=$(KEEP) exec $(RUN) shared.devtools.demo
 up: install ## the suite alone, empty, in the foreground; its state stays in .beegrid/
 	@exec $(RUN) shared.devtools.up
-
 env: install ## secrets for docker compose, into .env (keeps what is there); says what would keep it from starting
 	@exec $(RUN) shared.devtools.compose_env $(if $(ANYWAY),--anyway)
 upgrade: install ## the containers' services one after another on a new image, under requests (BUILD=0: it is there)
@@ -44,6 +42,8 @@ check: install ## style, types, layers, contracts, generated files, migrations
 service: install ## a new service that runs and passes all checks: NAME=stations (and ZH=驿站)
 	@exec $(RUN) shared.devtools.new_service $(NAME) $(if $(ZH),--zh $(ZH))
 
+clients: install ## clients generated from docs/openapi.json in TypeScript, Python, Go and Java compile and read (downloads; minutes)
+	@BEEGRID_CLIENTS=1 exec $(RUN) pytest -q -n0 tests/clients $(ARGS)
 gen: install ## generated documents and schemas
 	@exec $(RUN) shared.devtools.gen
 

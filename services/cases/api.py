@@ -85,7 +85,7 @@ class StepItemIn(StepIn):
 class StepsIn(Body):
     """Steps, taken in this order."""
 
-    steps: Annotated[list[StepItemIn], Field(min_length=1, max_length=usecases.STEPS_PER_REQUEST_MAX)]
+    items: Annotated[list[StepItemIn], Field(min_length=1, max_length=usecases.STEPS_PER_REQUEST_MAX)]
 
 
 class ActorOut(Answer):
@@ -246,9 +246,9 @@ async def read_words(
 @allow(Office, timeout_s=20.0, writes=True)
 async def take_steps(body: StepsIn, caller: Caller, service: CurrentService, rules: Given[Rules]) -> StepsOut:
     """Take up to 500 steps in one transaction; each has its own result, those refused leave the others as they are."""
-    notes = await masked_each(item.note for item in body.steps)
+    notes = await masked_each(item.note for item in body.items)
     wishes = [
-        Wish(item.case_id, _order(STEP_OF[item.step], item, note)) for item, note in zip(body.steps, notes, strict=True)
+        Wish(item.case_id, _order(STEP_OF[item.step], item, note)) for item, note in zip(body.items, notes, strict=True)
     ]
     results = await _take(service, rules, caller, wishes)
     return StepsOut(items=[_item(wish.case_id, one) for wish, one in zip(wishes, results, strict=True)])

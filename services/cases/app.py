@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from services.cases import api, metrics, store, usecases
+from services.cases import api, metrics, problems, store, usecases
 from services.cases.retention import TABLES
 from services.cases.settings import Settings
 from services.cases.usecases import Rules
@@ -19,7 +19,7 @@ def build(settings: Settings | None = None) -> Service:
     rules = Rules.of(settings)
     service = Service("cases", settings, title="BeeGrid cases 案件")
     service.provide(rules)
-    service.consumes(REPORT_ROUTED, partial(usecases.take_routed_reports, rules))
+    service.consumes(REPORT_ROUTED, partial(usecases.take_routed_reports, rules), refuses=(problems.GRID_MISSING,))
     service.include(api.router)
     service.keeps(*TABLES)
     service.keeps_by_area(ByArea(usecases.count_by_area, usecases.carry_over))

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from services.intake import metrics
+from services.intake import metrics, problems
 from services.intake.api import photos as photos_api
 from services.intake.api import reports as reports_api
 from services.intake.retention import TABLES
@@ -31,7 +31,7 @@ def build(settings: Settings | None = None) -> Service:
     service.provide(catalogue, kept_photos)
     service.batches(partial(reports.receive, catalogue), queue_max=settings.intake_queue_max)
     take = partial(reports.take_events, catalogue, waits=settings.waits)
-    service.consumes(INBOUND_REPORTS, take, refusing=refusals.publish)
+    service.consumes(INBOUND_REPORTS, take, refusing=refusals.publish, refuses=problems.OF_A_STREAM)
     service.consumes(CASE_CHANGED, photos.follow_cases)
     knows(service, riders=Riders(numbers=True), companies=Sealer(settings.sealing_key.get_secret_value()))
     service.include(reports_api.router, photos_api.router)

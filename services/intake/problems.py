@@ -79,22 +79,23 @@ PHOTO_TOO_HEAVY = Problem(
     next_en="Save it again as a plain JPEG, and upload that.",
 )  # fmt: skip
 
-OF_A_REPORT = (
+OF_A_RECORD = (
     UNKNOWN_COMPANY,
     COMPANY_SUSPENDED,
     RIDER_ERASED,
     EVENT_KNOWN,
     IDEMPOTENCY_CONFLICT,
-    EXTERNAL_ID_MISMATCH,
     UNKNOWN_KIND,
     UNKNOWN_RIDER,
     RIDER_INACTIVE,
     CONSENT_MISSING,
     OCCURRED_IN_FUTURE,
     UNKNOWN_PHOTO,
-    FIELD_MISSING,
-    RIDER_NOT_ALLOWED,
 )
+"""A company's report, whether Kafka brings it or HTTP."""
+OF_A_STREAM = (*OF_A_RECORD, TOO_MANY_WAITING)
+"""Only what is streamed waits for its rider."""
+OF_A_REPORT = (*OF_A_RECORD, EXTERNAL_ID_MISMATCH, FIELD_MISSING, RIDER_NOT_ALLOWED)
 OF_AN_UPLOAD = (
     PHOTO_EMPTY,
     MALFORMED_FORM,

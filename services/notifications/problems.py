@@ -1,7 +1,7 @@
 """What notifications refuses with."""
 
 from shared.kit import problems
-from shared.kit.refusals import Problem
+from shared.kit.refusals import Member, Problem
 
 COMPANY_MISSING = problems.COMPANY_MISSING
 COMPANY_SUSPENDED = problems.COMPANY_SUSPENDED
@@ -15,6 +15,7 @@ OUTDATED = Problem(
     "outdated", 409, zh="设置已被更新", en="Changed meanwhile",
     next_zh="current 是现在的设置：在其基础上修改并带上其 version。",
     next_en="`current` is what holds now: change that, and send its version.",
+    members=(Member("current", "PreferencesOut", "what holds now"),),
 )  # fmt: skip
 NO_MAIL = Problem(
     "no_mail", 422, zh="未开通邮件通知", en="Mail isn't available",
@@ -50,4 +51,5 @@ NOT_DEAD = Problem(
     "not_dead", 409, zh="该投递无需重试", en="Not dead",
     next_zh="投递仍在进行或已完成：查看其状态即可。",
     next_en="The delivery goes on or is done: look at its `state`.",
+    members=(Member("state", str, "of the delivery"),),
 )  # fmt: skip

@@ -3,7 +3,7 @@
 import asyncio
 from functools import partial
 
-from services.points import api, metrics, usecases
+from services.points import api, metrics, problems, usecases
 from services.points.retention import TABLES
 from services.points.settings import Settings
 from services.points.store import ledger
@@ -33,8 +33,8 @@ def build(settings: Settings | None = None) -> Service:
     terms = Terms(Catalogue.load(settings.catalogue_path, settings.city_zone), settings.city_zone)
     service = Service("points", settings, title="BeeGrid points")
     knows(service, riders=Riders())
-    service.consumes(CASE_CHANGED, partial(cases.follow_cases, terms))
-    service.consumes(REDEMPTION_CHANGED, usecases.follow_redemptions)
+    service.consumes(CASE_CHANGED, partial(cases.follow_cases, terms), refuses=(problems.UNKNOWN_KIND,))
+    service.consumes(REDEMPTION_CHANGED, usecases.follow_redemptions, refuses=(problems.UNPAID_VOUCHER,))
     service.include(api.router)
     service.every(SETTLE_EVERY_S, cases.settle, idle_s=SETTLE_IDLE_S)
     checking = Checking(service.leading, service.pool_of, database_now, clock.monotonic_s, asyncio.sleep)

@@ -1,6 +1,6 @@
 """Wiring of the riders service."""
 
-from services.riders import metrics, store, usecases
+from services.riders import metrics, problems, store, usecases
 from services.riders.api import companies, riders
 from services.riders.retention import TABLES
 from services.riders.settings import Settings
@@ -21,7 +21,7 @@ def build(settings: Settings | None = None) -> Service:
     service = Service("riders", settings, title="BeeGrid riders")
     sealer = Sealer(settings.sealing_key.get_secret_value())
     service.provide(sealer)
-    service.consumes(INBOUND_RIDERS, usecases.take_submissions)
+    service.consumes(INBOUND_RIDERS, usecases.take_submissions, refuses=problems.OF_A_RECORD)
     service.include(companies.router, riders.router)
     # it owns what others know
     service.key_ring = UnsealedKeys(service.pool_of, sealer, store.sealed_keys_of, store.company_codes).ring()

@@ -29,3 +29,6 @@ CONSENT_IN_FUTURE = Problem(
     next_zh="校准时钟，consent_at 填骑手实际授权的时间。",
     next_en="Set the clock right; consent_at is when the rider agreed.",
 )  # fmt: skip
+
+OF_A_RECORD = (UNKNOWN_COMPANY, COMPANY_SUSPENDED, RIDER_ERASED, EVENT_KNOWN, INVALID_NAME, CONSENT_IN_FUTURE)
+"""A company's registration, whether Kafka brings it or HTTP."""

@@ -7,7 +7,7 @@ ABOUT = About(
     en="routing",
     does_zh="找到上报所在的网格",
     does_en="finds the grid of a report",
-    paths=("/v1/areas*", "/v1/grids*", "/v1/routing*"),
+    paths=("/v1/areas*", "/v1/catalogue*", "/v1/grids*", "/v1/routing*"),
     limit="memory grows with the map, 23 MB for 20,000 grids",
     size=Size(cpu_m=200, memory_mi=384, alone_mi=512),
     needs=(Need("a map in force", "grids", "reports are `unroutable`: they wait in the manual queue"),),

@@ -4,10 +4,12 @@ from functools import partial
 
 from services.routing import metrics
 from services.routing.api import areas, routing
+from services.routing.api import catalogue as catalogue_api
 from services.routing.retention import TABLES
 from services.routing.settings import Settings
 from services.routing.states import STATES
 from services.routing.store import routes
+from services.routing.usecases import catalogue as publishing
 from services.routing.usecases import reports, taking_over, versions
 from services.routing.usecases.current_map import CurrentMap
 from services.routing.usecases.exports import Exports
@@ -29,12 +31,14 @@ def build(settings: Settings | None = None) -> Service:
     open_exports = OpenAnswers(of_caller=settings.exports_of_caller, of_all=settings.exports_open_max)
     service.provide(catalogue, current, Exports(), open_exports)
     service.consumes(REPORT_RECEIVED, partial(reports.follow_reports, current, catalogue))
-    service.include(areas.router, routing.router)
+    service.include(areas.router, catalogue_api.router, routing.router)
     # Before anything is consumed: else the first reports of a new process would be unroutable.
     service.on_start(current.refresh)
     service.repeats(settings.map_poll_s, current.refresh, name="follow-map")
     service.every(versions.DROP_EVERY_S, partial(versions.drop_abandoned, days=settings.draft_kept_days))
-    service.restates(*STATES)
+    public = publishing.Publishing(catalogue)
+    service.every(publishing.PUBLISH_EVERY_S, public.publish_catalogue, leader=True)
+    service.restates(*STATES, publishing.STATES)
     service.keeps(*TABLES)
     # responsibilities are carried over in the activation itself, the manual queue by the map that came into force
     service.keeps_by_area(ByArea(taking_over.dependents, partial(reports.carry_queue, current)))

@@ -8,6 +8,10 @@ TABLES = (
         "once in force: as long as the suite; a draft that took no areas for 30 days (a setting) leaves",
         "explains old routes; what a broken import has left is removed by routing's own task",
     ),
+    Table(
+        "catalogue_entries", "an entry of the catalogue as it was published last", Way.BOUNDED, "as long as the suite",
+        "its version goes on where it comes back",
+    ),
     Table("areas", "an area of one version", Way.FOLLOWS, "with its version", "where grids lie"),
     Table("current_map", "which version is in force", Way.BOUNDED, "one row", "what reports are routed by"),
     Table("activations", "that a version came into force", Way.BOUNDED, "as long as the suite", "evidence"),

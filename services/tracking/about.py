@@ -7,7 +7,7 @@ ABOUT = About(
     en="tracking",
     does_zh="保存时间线，通知城市系统，展示页面",
     does_en="keeps the timeline, notifies the city's systems and shows the pages",
-    paths=("/", "/r/*", "/city*", "/problems/*", "/v1/tracking*", "/assets/*"),
+    paths=("/", "/r/*", "/city*", "/problems/*", "/docs*", "/v1/tracking*", "/assets/*"),
     limit="reads by processes; projections by partitions",
     secrets=(Secret.SEALING_KEY,),
     # of the demo's city; a city of your own says so in .env

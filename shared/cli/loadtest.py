@@ -235,7 +235,7 @@ async def _sent(
 async def _post(
     http: httpx.AsyncClient, company: str, secret: bytes, part: list[dict[str, Any]], outcome: Outcome
 ) -> None:
-    raw = orjson.dumps({"reports": part})
+    raw = orjson.dumps({"items": part})
     headers = signed_headers(company=company, secret=secret, method="POST", target=PATH, body=raw)
     started_s = clock.monotonic_s()
     try:

@@ -145,7 +145,7 @@ class Riders:
             return
         agreed = clock.now().isoformat()
         riders = [{"external_id": rider, "name": rider[:60], "consent_at": agreed} for rider in sorted(new)]
-        _repeatable(self._client, "/v1/riders:replay", self._company, {"riders": riders})
+        _repeatable(self._client, "/v1/riders:replay", self._company, {"items": riders})
         self._seen.update(dict.fromkeys(new))
         while len(self._seen) > RIDERS_REMEMBERED:
             self._seen.popitem(last=False)
@@ -293,7 +293,7 @@ def _send_batch(
     if dry and riders is not None:
         more["newcomers"] = "true"
     while rows:
-        answer = _repeatable(client, "/v1/reports:replay", company, {"reports": [row.body for row in rows]}, **more)
+        answer = _repeatable(client, "/v1/reports:replay", company, {"items": [row.body for row in rows]}, **more)
         again = []
         for row, item in zip(rows, answer["items"], strict=True):
             problem = item.get("problem") or {}

@@ -5,7 +5,7 @@ added; everything else is a new version of the topic beside the old one.
 
 jsoncompat judges the meaning: what was written under the old schema must be readable under the new one, and the
 reverse, with closed objects. Tried on every keyword, it says nothing about `format`, `pattern`, `default` and
-`uniqueItems`; those and the partition key are compared here.
+`uniqueItems`; those, whether an object is closed and the partition key are compared here.
 
 Until the suite is installed somewhere (1.0) a contract may be rewritten in place, on purpose: `--renew <topic>` writes
 the digest of its schema as it is now into RENEWED, and whoever does so says it in CHANGELOG.md. The next change of that
@@ -30,7 +30,7 @@ from shared.devtools.gen.schemas import FOLDER
 Schemas = Mapping[str, dict[str, Any]]
 RENEWED = "shared/events/renewed.json"
 
-_UNSEEN = ("format", "pattern", "default", "uniqueItems")
+_UNSEEN = ("format", "pattern", "default", "uniqueItems", "additionalProperties")
 _FIXED = {"x-topic": "the topic's name", "x-partition-key": "the partition key"}
 _WORDS_ONLY = frozenset({"title", "description", "examples"})
 
@@ -47,6 +47,15 @@ def _closed(node: Any) -> Any:
             inner["additionalProperties"] = False
         return inner
     return [_closed(item) for item in node] if isinstance(node, list) else node
+
+
+def _opened(node: Any) -> Any:
+    """The schema with every object open: who reads an older one leaves out what it doesn't know, or is asked to."""
+    if isinstance(node, dict):
+        return {
+            name: _opened(value) for name, value in node.items() if (name, value) != ("additionalProperties", False)
+        }
+    return [_opened(item) for item in node] if isinstance(node, list) else node
 
 
 def _leaves(node: Any, at: str = "") -> Iterator[tuple[str, Any]]:
@@ -67,7 +76,7 @@ def _accepts(old: dict[str, Any], new: dict[str, Any]) -> bool:
     # jsoncompat takes $id for a reference that it would have to fetch
     before, after = ({name: part for name, part in schema.items() if name != "$id"} for schema in (old, new))
     return bool(
-        check_compat(json.dumps(before), json.dumps(after), "serializer")
+        check_compat(json.dumps(_opened(before)), json.dumps(_opened(after)), "serializer")
         and check_compat(json.dumps(_closed(before)), json.dumps(_closed(after)), "deserializer")
     )
 

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 from shared.events.common import AnyZone, Datum, ReportNumber, RiderNumber, SeenLatitude, SeenLongitude
 from shared.events.outside import Code, Words
 from shared.events.personal import Impersonal, Personal
-from shared.events.topic import Audience, EventModel, Topic
+from shared.events.topic import Audience, Submitted, Topic
 
 ACCURACY_M_MAX = 200
 """A place that is less exact is taken too, but a person finds its grid."""
@@ -23,7 +23,7 @@ def _known_accuracy(value: float | None) -> float | None:
     return value if value is not None and 0 < value <= _ACCURACY_M_SENSE else None
 
 
-class SubmittedPlace(EventModel):
+class SubmittedPlace(Submitted):
     """Where: degrees in the stated datum, accuracy as the phone's radius in metres."""
 
     lng: SeenLongitude
@@ -34,7 +34,7 @@ class SubmittedPlace(EventModel):
     )
 
 
-class ReportSubmission(EventModel):
+class ReportSubmission(Submitted):
     """One report of one thing seen. The same external_id with the same content is accepted once."""
 
     external_id: ReportNumber = Field(description="the company's own number of the report")

@@ -7,10 +7,10 @@ from pydantic import Field
 from shared.events.common import AnyZone, ExternalId, Plain, RiderKind, RiderNumber
 from shared.events.outside import Line
 from shared.events.personal import Personal
-from shared.events.topic import Audience, EventModel, Facts, Topic
+from shared.events.topic import Audience, Facts, Submitted, Topic
 
 
-class RiderSubmission(EventModel):
+class RiderSubmission(Submitted):
     """The rider's state as the company knows it; sending it again with other values changes the rider."""
 
     external_id: RiderNumber = Field(description="the company's own number of the rider")

@@ -13,6 +13,14 @@ class EventModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", ser_json_timedelta="float", allow_inf_nan=False)
 
 
+class Submitted(EventModel):
+    """Base of what companies send: a field that nobody knows is refused, over HTTP as on Kafka, so that a typing error
+    can't go unseen. A new field is taken from the release on that has it.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+
 M = TypeVar("M", bound=EventModel)
 
 

@@ -5,7 +5,9 @@ Those of the second part are a service's where its problems.py names them.
 
 from collections.abc import Mapping
 
-from shared.kit.refusals import Problem, Refusal
+from shared.kit.refusals import Fault, Member, Problem, Refusal
+
+ERRORS = Member("errors", list[Fault], "what was at fault")
 
 # What stands before every route.
 
@@ -124,6 +126,13 @@ VALIDATION_FAILED = Problem(
     "validation_failed", 422, zh="内容不符合要求", en="Content not acceptable",
     next_zh="errors 逐项列出出错的字段和原因，改正后再发送。",
     next_en="`errors` lists the fields and why each is not acceptable; correct them and send again.",
+    members=(ERRORS,),
+)  # fmt: skip
+TOO_MANY_ITEMS = Problem(
+    "too_many_items", 422, zh="条数过多", en="Too many items",
+    next_zh="把 items 分成每次不超过 items_max 条的多个请求。",
+    next_en="Send the items in several requests of at most `items_max`.",
+    members=(Member("items_max", int, "how many items one request may have"),),
 )  # fmt: skip
 RATE_LIMITED = Problem(
     "rate_limited", 429, zh="请求过于频繁", en="Too many requests",
@@ -147,6 +156,7 @@ BAD_CURSOR = Problem(
     "bad_cursor", 422, zh="游标无效", en="Bad cursor",
     next_zh="原样使用上一页给出的 cursor；或不带 cursor 从头读起。",
     next_en="Use the `cursor` of the page before as it was given, or begin again without one.",
+    members=(ERRORS,),
 )  # fmt: skip
 COMPANY_MISSING = Problem(
     "company_missing", 422, zh="请指明企业", en="Name the company",
@@ -163,6 +173,7 @@ EVENT_KNOWN = Problem(
     next_zh="同一 source 和 id 的事件已经收到过：内容不同须换用新的 id；若当时被拒收，由平台运维处理死信。",
     next_en="An event of this source and id came before: give new content a new id. One that was refused on "
     "Kafka waits with the operator.",
+    same_number=False,
 )  # fmt: skip
 EXTERNAL_ID_MISMATCH = Problem(
     "external_id_mismatch", 422, zh="编号不一致", en="Numbers differ",
@@ -173,6 +184,7 @@ IDEMPOTENCY_CONFLICT = Problem(
     "idempotency_conflict", 409, zh="编号已用于其他内容", en="Number used for other content",
     next_zh="同一编号或 Idempotency-Key 已用于其他内容：重试须原样发送，新内容须用新编号。",
     next_en="The number or key came before with other content: repeat unchanged, or use a new one for new content.",
+    same_number=False,
 )  # fmt: skip
 IDEMPOTENCY_UNFINISHED = Problem(
     "idempotency_unfinished", 409, zh="上一次请求未完成", en="Unfinished",
@@ -183,6 +195,7 @@ RIDER_ERASED = Problem(
     "rider_erased", 409, zh="骑手信息已删除", en="Rider erased",
     next_zh="骑手已要求删除其信息，该编号不能再用。",
     next_en="The rider had the data erased; this number can't be registered again.",
+    same_number=False,
 )  # fmt: skip
 RIDER_INACTIVE = Problem(
     "rider_inactive", 403, zh="骑手已停用", en="Rider inactive",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from shared.events import registry
 from shared.events.registry import AnyTopic
-from shared.events.topic import OUTBOUND, Facts
+from shared.events.topic import OUTBOUND, Audience, Facts
 from shared.kit.messaging.kafka import TOPIC_BYTES_MAX
 from shared.provision.kafka import (
     Changes,
@@ -68,10 +68,12 @@ def acl_specs(companies: Sequence[str] = ()) -> list[AclSpec]:
 
 
 def company_acl(code: str, user: str = "") -> AclSpec:
-    """A company, or another `user` of its, writes its own inbound topics, reads why its records were refused, and what
-    becomes of those that weren't."""
+    """A company, or another `user` of its, writes its own inbound topics, reads why its records were refused, what
+    becomes of those that weren't, and the public topics that are for companies too.
+    """
     names = [topic.name.format(company=code) for topic in registry.inbound_topics()]
-    heard = [topic.name.format(company=code) for topic in registry.outbound_topics()]
+    public = [one for one in registry.consumed_by("company") if one.audience is Audience.PUBLIC]
+    heard = [topic.name.format(company=code) for topic in (*registry.outbound_topics(), *public)]
     return AclSpec(
         user=user or company_user(code),
         write=names,

@@ -124,7 +124,7 @@ async def until_key_known(
     Raises:
         TimeoutError: it doesn't within `wait_s`; and what `check` raises, which is asked meanwhile.
     """
-    deadline_s, path, raw = clock.monotonic_s() + wait_s, "/v1/reports:batch", b'{"reports":[]}'
+    deadline_s, path, raw = clock.monotonic_s() + wait_s, "/v1/reports:batch", b'{"items":[]}'
     while True:
         headers = signed_headers(company=company, secret=secret, method="POST", target=path, body=raw)
         answer = await client.post(path, content=raw, headers={**headers, "content-type": "application/json"})

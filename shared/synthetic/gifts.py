@@ -107,7 +107,7 @@ async def _rider_ids(door: Door, company: Company, count: int) -> list[str]:
     """Ids of a company's riders: it sends them again unchanged and learns who they are."""
     now = clock.now()
     body = {
-        "riders": [{**company.rider_body(number, now), "consent_at": now.isoformat()} for number in range(1, count + 1)]
+        "items": [{**company.rider_body(number, now), "consent_at": now.isoformat()} for number in range(1, count + 1)]
     }
     answer = await door.signed(company.code, company.secret, "/v1/riders:batch", body)
     return [item["rider_id"] for item in answer["items"]]

@@ -47,7 +47,7 @@ async def register_companies(door: Door, wanted: Sequence[Wanted] = COMPANIES) -
             {"code": f"{company.code}-{n:03d}", "name": f"{company.name}第{n + 1}网点"}
             for n in range(OUTLETS // len(companies) + (number < OUTLETS % len(companies)))
         ]
-        await door.signed(company.code, company.secret, "/v1/outlets:batch", {"outlets": outlets})
+        await door.signed(company.code, company.secret, "/v1/outlets:batch", {"items": outlets})
     return companies
 
 

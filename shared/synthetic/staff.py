@@ -76,7 +76,7 @@ class People:
         if not cases:
             return
         wanted = [{"case_id": case["case_id"], "step": step, "note": note} for case in cases for step in steps]
-        answer = await self.door.post("/v1/cases:transition", {"steps": wanted}, token)
+        answer = await self.door.post("/v1/cases:transition", {"items": wanted}, token)
         for wish, item in zip(wanted, answer["items"], strict=True):
             self.steps[wish["step"] if item["ok"] else f"refused {item['problem']['code']}"] += 1
 

@@ -51,7 +51,7 @@ class Streams:
 
     async def _post(self, company: Company, own: Sequence[Planned], on_sent: Callable[[Sent], None]) -> None:
         async for part in self._due(own, POST_EVERY_S):
-            body = {"reports": [p.body for p in part]}
+            body = {"items": [p.body for p in part]}
             answer = await self._door.signed(company.code, company.secret, "/v1/reports:batch", body)
             self.http_refused += answer["refused"]
             self._count(part, on_sent)

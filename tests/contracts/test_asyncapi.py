@@ -1,5 +1,6 @@
 """docs/asyncapi.yaml explains every byte on every topic, and is true."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,7 +15,7 @@ from jsonschema import Draft7Validator
 from shared.devtools.gen import asyncapi
 from shared.devtools.gen.files import ROOT
 from shared.devtools.gen.schemas import stem
-from shared.devtools.gen.validate import validate
+from shared.devtools.gen.validate import validate, validate_schemas
 from shared.events.envelope import from_headers, to_headers
 from shared.events.registry import AnyTopic, topics
 from shared.events.topic import Audience, Latest
@@ -130,7 +131,7 @@ def own_headers(row: OutboxRow) -> dict[str, str]:
 @EVERY_TOPIC
 async def test_every_header_of_a_dead_letter_is_explained(document: dict[str, Any], topic: AnyTopic) -> None:
     record = Record(topic.name, 3, 17, b"key", b"{", (("ce_id", b"1"), ("x", None)))
-    burial = Burial(record, None, "dead", "not_json", "EOF while parsing", 1)
+    burial = Burial(record, None, "dead", "malformed_json", "EOF while parsing", 1)
     now = datetime(2026, 5, 19, tzinfo=UTC)
     bounds = Bounds(100, 2)
     (row,) = await bury(cast("Connection", Inserts()), [burial], consumer="cases", now=now, bounds=bounds)
@@ -140,7 +141,7 @@ async def test_every_header_of_a_dead_letter_is_explained(document: dict[str, An
     strict.validate(own)
     assert set(own) == set(schema["required"])
     assert dict(unpack(row.headers or b""))["ce_id"] == b"1"
-    large = Burial(replace(record, value=b"x" * (DLQ_BYTES_MAX + 1)), None, "dead", "too_large", "", 1)
+    large = Burial(replace(record, value=b"x" * (DLQ_BYTES_MAX + 1)), None, "dead", "content_too_large", "", 1)
     bounded = topic.audience is Audience.INBOUND
     rest: list[Burial] = [large, large, large] if bounded else [large]
     rows = await bury(cast("Connection", Inserts()), [burial, *rest], consumer="cases", now=now, bounds=bounds)
@@ -191,7 +192,7 @@ def test_operations_are_those_of_the_registry(document: dict[str, Any], topic: A
         if operation["channel"]["$ref"] == f"{channel}.dlq"
     }
     readers = {("company", "receive")} if topic.audience is Audience.INBOUND else set()
-    assert dead == {(name, "send") for name in topic.consumers if name not in ("city-system", "company")} | readers
+    assert dead == {(name, "send") for name in topic.consumers if name not in asyncapi.OUTSIDE} | readers
 
 
 def test_operations_are_what_the_broker_allows(document: dict[str, Any]) -> None:
@@ -215,3 +216,19 @@ def test_the_specifications_own_parser_refuses_a_broken_document(document: dict[
     broken.write_text(yaml.safe_dump(document))
     done = validate(broken, folder)
     assert done.returncode == 1, done.stderr
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="Node is not here")
+def test_a_strict_validator_refuses_words_that_nobody_declares(tmp_path: Path) -> None:
+    """All schemas are given to it by `make check`; here it must refuse one with another word."""
+    for folder in ("schemas", "examples"):
+        (tmp_path / folder).mkdir()
+        name = f"{folder}/{stem(topics()[0])}.json"
+        shutil.copy(ROOT / "shared/events" / name, tmp_path / name)
+    shutil.copy(ROOT / "shared/events/vocabulary.json", tmp_path)
+    build = ROOT / "build/asyncapi_check"
+    assert validate_schemas(tmp_path, build).returncode == 0
+    schema = tmp_path / "schemas" / f"{stem(topics()[0])}.json"
+    schema.write_text(json.dumps({**json.loads(schema.read_text("utf-8")), "x-odd": 1}), "utf-8")
+    done = validate_schemas(tmp_path, build)
+    assert done.returncode == 1 and "x-odd" in done.stderr

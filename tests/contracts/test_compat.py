@@ -79,6 +79,7 @@ BREAKING: dict[str, Change] = {
     "pattern of a part": lambda schema: schema["$defs"]["CaseReport"]["properties"]["company"].update(pattern="^x$"),
     "default": lambda schema: schema["properties"]["note"].update(default="–"),
     "field of a part": lambda schema: schema["$defs"]["Actor"]["properties"].pop("name"),
+    "object closed": lambda schema: schema.update(additionalProperties=False),
     "partition key": lambda schema: schema.update({"x-partition-key": "grid_code"}),
 }
 

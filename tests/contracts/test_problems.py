@@ -53,8 +53,34 @@ def test_known_codes_are_listed(listed: dict[str, dict[str, Any]], code: str, st
 
 
 def test_the_table_lists_the_same(listed: dict[str, dict[str, Any]]) -> None:
-    table = problems_doc.generate(ROOT).files["docs/problems.md"]
-    assert [line.split("`")[1] for line in table.splitlines() if line.startswith("| `")] == sorted(listed)
+    tables = problems_doc.generate(ROOT).files["docs/problems.md"].split(problems_doc.LETTERS)
+    rows = [[line.split("`")[1] for line in table.splitlines() if line.startswith("| `")] for table in tables]
+    assert rows == [
+        sorted(code for code, one in listed.items() if one["status"] is not None),
+        sorted(code for code, one in listed.items() if one["letters"] is not None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("code", "again"),
+    [
+        ("unknown_rider", (["inbound.{company}.reports.v1"], True, False)),
+        ("idempotency_conflict", (["inbound.{company}.reports.v1"], False, False)),
+        ("rider_erased", (["inbound.{company}.reports.v1", "inbound.{company}.riders.v1"], False, False)),
+        ("external_id_mismatch", (["inbound.{company}.reports.v1", "inbound.{company}.riders.v1"], True, True)),
+        ("validation_failed", ([], True, True)),
+        ("unreadable_batch", ([], True, True)),
+        ("handler_failed", ([], False, False)),
+        ("grid_missing", (["routing.report-routed.v1"], True, False)),
+    ],
+)
+def test_what_dead_letters_may_come_again(listed: dict[str, dict[str, Any]], code: str, again: tuple[Any, ...]) -> None:
+    letters = listed[code]["letters"]
+    assert (list(letters["topics"]), letters["same_number"], letters["same_id"]) == again
+
+
+def test_no_letter_is_listed_that_only_requests_meet(listed: dict[str, dict[str, Any]]) -> None:
+    assert listed["sold_out"]["letters"] is None and listed["field_missing"]["letters"] is None
 
 
 DECLARING = {name: module for name in service_names(ROOT) if (module := service_module(name, "problems"))}

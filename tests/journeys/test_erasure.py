@@ -56,7 +56,7 @@ def report_of(number: str, place: dict[str, Any], **more: Any) -> dict[str, Any]
 
 
 async def register(town: Town, rider: Rider) -> None:
-    body = {"riders": [{"external_id": rider.number, "name": rider.name, "consent_at": clock.now().isoformat()}]}
+    body = {"items": [{"external_id": rider.number, "name": rider.name, "consent_at": clock.now().isoformat()}]}
     answer = await town.door.signed(town.company.code, town.company.secret, "/v1/riders:batch", body)
     rider.id = str(answer["items"][0]["rider_id"])
     rider.phone = town.door.token(rider.id, rider.name, ["rider"])
@@ -219,7 +219,7 @@ async def come_again(town: Town, a: Rider, b: Rider, case: str) -> None:
     """Everything that could write them down once more: the company's list, late reports, the old token, the case."""
     door, company = town.door, town.company
     again = {"external_id": PHONE, "name": NAME, "consent_at": clock.now().isoformat()}
-    answer = await door.signed(company.code, company.secret, "/v1/riders:batch", {"riders": [again]})
+    answer = await door.signed(company.code, company.secret, "/v1/riders:batch", {"items": [again]})
     assert answer["items"][0]["problem"]["code"] == "rider_erased"
     late = report_of(f"canary-report-{new_id()}", place_of(0), text=WORDS, rider=PHONE)
     with pytest.raises(DoorError, match="rider_erased"):

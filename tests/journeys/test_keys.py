@@ -44,7 +44,7 @@ def operate(town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call
 async def accepted(town: Town, secret: bytes) -> bool:
     """Whether the suite takes a request that is signed so."""
     try:
-        await town.door.signed(COMPANY, secret, "/v1/riders:batch", {"riders": []})
+        await town.door.signed(COMPANY, secret, "/v1/riders:batch", {"items": []})
     except DoorError as refused:
         if " 401 " in str(refused):
             return False

@@ -38,7 +38,7 @@ def manhole(external_id: str, rider: str, grid_index: int = 100, **changes: Any)
 
 
 async def rider_id_of(town: Town, external_id: str) -> str:
-    body = {"riders": [{"external_id": external_id, "name": "孙芳", "consent_at": clock.now().isoformat()}]}
+    body = {"items": [{"external_id": external_id, "name": "孙芳", "consent_at": clock.now().isoformat()}]}
     answer = await town.door.signed(town.company.code, town.company.secret, "/v1/riders:batch", body)
     return str(answer["items"][0]["rider_id"])
 
@@ -210,18 +210,18 @@ async def test_bad_input_over_kafka_becomes_dead_letters_and_delays_nobody(town:
     known = await received()
     async with producer_of(town.suite.installation.cluster, town.company) as producer:
         for value in bad:
-            await producer.send(topic, value, key=b"k")
+            await producer.send(topic, value)
         await producer.send_and_wait(topic, orjson.dumps(good), key=good["external_id"].encode())
 
     found = await soon(lambda: letters(before), lambda x: len(x) >= len(bad) - 1, "all bad records are kept")
     codes = [letter["code"] for letter in found]
     for expected in (
-        "not_json",
-        "schema",
+        "malformed_json",
+        "validation_failed",
         "unknown_kind",
         "consent_missing",
         "occurred_in_future",
-        "too_large",
+        "content_too_large",
     ):
         assert expected in codes, codes
 

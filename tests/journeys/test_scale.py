@@ -71,7 +71,7 @@ async def test_routing_runs_in_three_processes_and_in_one_again(town: Town, oper
     assert {"routing", "routing-2", "routing-3"} <= town.suite.services.keys()
     await shared_by(town, 3)
     sent = [manhole(f"scale-{n}", town.company.rider(1 + n % 15), grid_index=200 + n) for n in range(REPORTS)]
-    answer = await town.door.signed(COMPANY, town.company.secret, "/v1/reports:batch", {"reports": sent})
+    answer = await town.door.signed(COMPANY, town.company.secret, "/v1/reports:batch", {"items": sent})
     fewer = await asyncio.to_thread(operate, "routing", "1")
     assert fewer.exit_code == 0, (fewer.exception, fewer.output)
     assert not {"routing-2", "routing-3"} & town.suite.services.keys()

@@ -27,6 +27,7 @@ from shared.kit.auth import (
     allow,
     policy_router,
 )
+from shared.kit.http.events import TRACE
 from shared.kit.http.models import Answer
 from shared.kit.http.problems import not_taken
 from shared.kit.messaging.cloudevents import media_type
@@ -42,11 +43,10 @@ MISNOMERS = ("", "binary/octet-stream")
 """What senders write who don't know better, beside any kind of image: their bytes say what they are."""
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _FORM = {"schema": {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}}}
+# Of six types generators make six bodies of one method. The text names the others, which are taken all the same.
 _UPLOAD = {
-    "requestBody": {
-        "required": True,
-        "content": {FORM_TYPE: _FORM} | dict.fromkeys(PHOTO_TYPES, _BINARY),
-    }
+    "requestBody": {"required": True, "content": {FORM_TYPE: _FORM, "application/octet-stream": _BINARY}},
+    "parameters": [TRACE],
 }
 
 
@@ -90,8 +90,9 @@ async def upload_photo(
     """Upload a photo of at most 16 MiB and 64 megapixels (WebP: 16), as the body or as the form's file. 200: it was
     there already.
 
-    JPEG, PNG, WebP and HEIC are known by their bytes: the type may be missing, octets or any `image/…`. The photo is
-    made again from its pixels; what else was in the file is dropped. Unused, it is gone after 24 hours.
+    JPEG, PNG, WebP and HEIC are known by their bytes: the type may be missing, octets or any `image/…`, such as
+    `image/jpeg`. The photo is made again from its pixels; what else was in the file is dropped. Unused, it is gone
+    after 24 hours.
     """
     if service.limiter is not None:
         allowed = settings.photos_per_minute

@@ -58,7 +58,7 @@ else:
 class ReportsIn(Body):
     """Reports of a company, each for itself."""
 
-    reports: Annotated[list[ReportItem], Field(min_length=1, max_length=domain.REPORTS_PER_REQUEST_MAX)]
+    items: Annotated[list[ReportItem], Field(min_length=1, max_length=domain.REPORTS_PER_REQUEST_MAX)]
 
 
 class ReceivedOut(Answer):
@@ -133,7 +133,7 @@ async def file_report(
 
 
 @router.post("/v1/reports:batch")
-@allow(Company, body_max=BATCH_BYTES_MAX, events="reports", writes=True)
+@allow(Company, body_max=BATCH_BYTES_MAX, events="items", writes=True)
 async def file_reports(
     body: ReportsIn, caller: Caller, service: CurrentService, catalogue: Given[Catalogue], stated: StatedEvents
 ) -> ReportsOut:
@@ -171,8 +171,8 @@ async def _file(
     newcomers: bool = False,
 ) -> ReportsOut:
     trace, place = current_traceparent(), usecases.place_of(company)
-    events = stated or [Stated()] * len(body.reports)
-    reports = [of_event(item, event) for item, event in zip(body.reports, events, strict=True)]
+    events = stated or [Stated()] * len(body.items)
+    reports = [of_event(item, event) for item, event in zip(body.items, events, strict=True)]
     submissions = [
         usecases.of_company(company, item, event.traceparent or trace, event.id_at(place))
         for item, event in zip(reports, events, strict=True)

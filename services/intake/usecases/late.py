@@ -33,6 +33,8 @@ class Late:
     decoder: Decoder
     waits: Waits
     bounds: Bounds
+    prefix: str = ""
+    """Before Kafka's names of topics."""
 
     async def take_up(self, work: Work) -> int:
         """Deal with records that need wait no longer; how many those were. All in the order in which they came."""
@@ -97,7 +99,7 @@ class Late:
             await refusals.publish(work, refused)
 
         letters = await dead_letters.bury(
-            work.conn, burials, consumer=CONSUMER, now=work.now, bounds=self.bounds, heard=heard
+            work.conn, burials, consumer=CONSUMER, now=work.now, bounds=self.bounds, prefix=self.prefix, heard=heard
         )
         work.rows += letters
 
@@ -105,7 +107,7 @@ class Late:
 def of(settings: Settings, catalogue: Catalogue) -> Late:
     """As the settings say."""
     bounds = Bounds(settings.letter_bytes_max, settings.letter_rows_max)
-    return Late(catalogue, Decoder(INBOUND_REPORTS, settings.topic_prefix), settings.waits, bounds)
+    return Late(catalogue, Decoder(INBOUND_REPORTS, settings.topic_prefix), settings.waits, bounds, settings.topic_prefix)
 
 
 def _is_unknown(outcome: reports.Outcome) -> bool:

@@ -75,13 +75,13 @@ else:
 class RidersIn(Body):
     """Riders to register or change, each for itself."""
 
-    riders: Annotated[list[RiderItem], Field(min_length=1, max_length=domain.RIDERS_PER_REQUEST_MAX)]
+    items: Annotated[list[RiderItem], Field(min_length=1, max_length=domain.RIDERS_PER_REQUEST_MAX)]
 
 
 class OutletsIn(Body):
     """Outlets to make or change, each for itself."""
 
-    outlets: Annotated[list[OutletItem], Field(min_length=1, max_length=domain.OUTLETS_PER_REQUEST_MAX)]
+    items: Annotated[list[OutletItem], Field(min_length=1, max_length=domain.OUTLETS_PER_REQUEST_MAX)]
 
 
 class RiderItemOut(Answer):
@@ -115,7 +115,7 @@ class OutletsOut(Answer):
 
 
 @router.post("/v1/riders:batch")
-@allow(auth.Company, events="riders", writes=True)
+@allow(auth.Company, events="items", writes=True)
 async def register_riders(body: RidersIn, caller: Caller, service: CurrentService, stated: StatedEvents) -> RidersOut:
     """Register or change up to 1,000 riders; each has its own result, the good ones count.
 
@@ -140,8 +140,8 @@ async def _register(
     body: RidersIn, company: str, service: Service, stated: Sequence[Stated], *, only_new: bool = False
 ) -> RidersOut:
     place = usecases.place_of(company)
-    events = stated or [Stated()] * len(body.riders)
-    riders = [of_event(item, event) for item, event in zip(body.riders, events, strict=True)]
+    events = stated or [Stated()] * len(body.items)
+    riders = [of_event(item, event) for item, event in zip(body.items, events, strict=True)]
     good = [(at, item) for at, item in enumerate(riders) if isinstance(item, RiderIn)]
     registrations = [usecases.registration(company, item, events[at].id_at(place)) for at, item in good]
     async with service.work() as work:
@@ -236,7 +236,7 @@ async def save_outlets(body: OutletsIn, caller: Caller, service: CurrentService)
     """Make or change up to 1,000 outlets; each has its own result."""
     good = [
         domain.Outlet(item.code, item.name, item.address, item.active)
-        for item in body.outlets
+        for item in body.items
         if isinstance(item, OutletIn)
     ]
     async with service.work() as work:
@@ -248,7 +248,7 @@ async def save_outlets(body: OutletsIn, caller: Caller, service: CurrentService)
             OutletItemOut(code=None, status="refused", problem=ItemProblem.of(item.refusal))
             if isinstance(item, Malformed)
             else OutletItemOut(code=item.code, status="saved" if item.code in saved else "unchanged")
-            for item in body.outlets
+            for item in body.items
         ]
     )
 

@@ -11,6 +11,7 @@ from geojson_pydantic import Feature, MultiPolygon, Polygon
 from pydantic import ConfigDict, Field
 
 from services.routing import domain, problems
+from services.routing.api.findings import FindingsOut
 from services.routing.api.map_in_force import MapInForce
 from services.routing.domain import NOTICE, AreaVersion, Level
 from services.routing.settings import Settings
@@ -154,7 +155,7 @@ class ActivatedOut(Answer):
     """The version in force and what the checks found: overlaps and holes in square metres."""
 
     version: VersionOut
-    findings: dict[str, Any]
+    findings: FindingsOut
     vanishing: list[VanishingOut]
     moved: list[MovedOut]
     changed: int = Field(description="areas that came, went or moved in the tree")
@@ -290,7 +291,7 @@ async def activate(
             await carry_all(service.by_area, service.work)
     return ActivatedOut(
         version=VersionOut.of(version, current.value.version_id),
-        findings=versions.findings_json(findings),
+        findings=FindingsOut.model_validate(versions.findings_json(findings)),
         vanishing=[VanishingOut.model_validate(one) for one in takeover_json(takeover)],
         moved=[MovedOut.model_validate(one) for one in moved_json(takeover)],
         changed=len(takeover.changed),

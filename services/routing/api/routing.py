@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query
@@ -15,6 +15,7 @@ from services.routing.usecases.current_map import CurrentMap
 from shared.events.common import AreaCode, Datum
 from shared.events.inbound_reports import ACCURACY_M_MAX
 from shared.events.outside import PLAIN_FORM, Code, RowId, Words
+from shared.events.report_received import ReportReceived
 from shared.kit.auth import AnyOf, Caller, Dispatcher, Operator, Person, allow, policy_router
 from shared.kit.http.models import Answer, Body
 from shared.kit.http.paging import Asked, Page
@@ -50,7 +51,7 @@ class WaitingOut(Answer):
     report_id: UUID
     reason: str
     waiting_since: datetime
-    report: dict[str, Any]
+    report: ReportReceived
 
 
 class AssignIn(Body):

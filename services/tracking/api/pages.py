@@ -11,16 +11,16 @@ from typing import Annotated, Literal
 
 from fastapi import Path as PathPart
 from fastapi import Query
-from fastapi.responses import HTMLResponse
+from fastapi.responses import FileResponse, HTMLResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from services.tracking import domain, usecases
-from services.tracking.api.problems import problem_words
 from services.tracking.domain import SHOWN_ROLES, STATES, Links
 from services.tracking.settings import Settings
 from services.tracking.store.figures import Count
 from services.tracking.usecases import Overview
 from shared.catalog import Catalogue
+from shared.catalog.problems import problem_words
 from shared.events.outside import Code
 from shared.kit.auth import Public, allow, policy_router
 from shared.kit.clock import now
@@ -120,6 +120,33 @@ async def problem(
     return _page("problem.html", lang, settings, f"/problems/{found.code}", problem=found)
 
 
+@router.get("/docs", response_class=HTMLResponse, include_in_schema=False)
+@allow(Public)
+async def documents(settings: Given[Settings], lang: Lang = "zh") -> HTMLResponse:
+    """What an integrator reads: the documents as pages and files, and the lists of the catalogue."""
+    return _page("integrating.html", lang, settings, "/docs", lists=_LISTS)
+
+
+@router.get("/docs/{name}", include_in_schema=False, response_class=Response)
+@allow(Public)
+async def document(
+    name: Literal["openapi", "asyncapi", "openapi.json", "asyncapi.yaml"], settings: Given[Settings], lang: Lang = "zh"
+) -> Response:
+    """OpenAPI and AsyncAPI: each as a page, and as the document itself."""
+    if (kind := _FILES.get(name)) is not None:
+        return FileResponse(_DOCUMENTS / name, media_type=kind)
+    content = (_DOCUMENTS / f"{name}.html").read_text("utf-8")
+    return _page("docs.html", lang, settings, f"/docs/{name}", title=name, content=content)
+
+
+_DOCUMENTS = Path(__file__).parents[1] / "data/docs"
+_FILES = {"openapi.json": "application/json", "asyncapi.yaml": "application/yaml"}
+_LISTS = (
+    ("kinds", "类别", "Kinds of report"),
+    ("departments", "部门", "Departments"),
+    ("areas", "辖区和网格", "Areas and grids"),
+    ("codes", "问题代码", "Codes of refusals"),
+)
 _NO_REPORT = (
     "链接无效，或者上报刚刚提交、还在路上：请稍后再试。",
     "The link is not valid, or the report is so new that it is still on its way: try again in a moment.",

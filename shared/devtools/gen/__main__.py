@@ -8,11 +8,12 @@ from pathlib import Path
 
 from shared.devtools.gen.files import ROOT, Generated, differences, write
 
-# `generate` of each of these modules; kubernetes last, which reads what the others write
+# `generate` of each of these modules; docs_pages and kubernetes last, which read what
+# the others write
 ORDER = (
     "schemas", "asyncapi", "flow", "city_systems", "metrics_doc", "settings_doc", "openapi", "problems_doc",
     "services_doc", "retention_doc", "data_map_doc", "slo", "prometheus", "dashboards", "deployment", "readme_tables",
-    "kubernetes",
+    "docs_pages", "kubernetes",
 )  # fmt: skip
 GENERATORS: tuple[Callable[[Path], Generated], ...] = tuple(
     importlib.import_module(f"shared.devtools.gen.{name}").generate for name in ORDER

@@ -4,6 +4,7 @@ FastStream can generate one, but knows neither headers nor CloudEvents, and docu
 """
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,8 +21,10 @@ from shared.devtools.gen.asyncapi_headers import (
     SUBMISSION_WORDS,
     header_example,
 )
+from shared.devtools.gen.asyncapi_words import INTRODUCTION
 from shared.devtools.gen.examples import examples_of
 from shared.devtools.gen.files import Generated
+from shared.devtools.gen.problems_doc import Lettered, lettered
 from shared.devtools.gen.schemas import stem
 from shared.devtools.gen.yaml_files import as_yaml
 from shared.events.common import CompanyCode
@@ -33,37 +36,6 @@ TARGET = "docs/asyncapi.yaml"
 PREFIX = "beegrid."
 KAFKA_BINDING = "0.5.0"
 OUTSIDE = {"company": "company-<code>", "city-system": "system-<code>"}
-
-INTRODUCTION = """\
-骑手随手拍的全部事件 / All events of the suite. Every topic is listed with its key, headers, body and dead-letter
-partner.
-
-**Reading a record.** The body is plain JSON (UTF-8). Everything about the event is in the record's headers, as
-CloudEvents 1.0 in Kafka's binary mode (`ce_*`). With kcat, key and headers are shown by `-f '%k %h %s\\n'`:
-
-    kcat -b HOST:9093 -X security.protocol=SASL_SSL -X sasl.mechanism=SCRAM-SHA-512 \\
-      -X sasl.username=USER -X sasl.password=PASSWORD \\
-      -C -t beegrid.public.case-changed.v1 -f 'key=%k\\nheaders=%h\\n%s\\n\\n'
-
-Clients on librdkafka need 2.6.1 or newer (`kcat -V` says): Kafka 4 refuses the SCRAM answer of older ones, as if
-the password were wrong.
-
-**Delivery.** At least once: drop a `ce_id` that was seen before. Events of one key are in order, with
-`ce_aggregateversion` rising; across keys and across topics no order is promised.
-
-**Coming late.** Each channel says how long it keeps what. Some have facts for a time: what is older has gone. Others
-keep the latest state of each key for good (`cleanup.policy` `compact`): read one from its beginning, and you know the
-producer's whole state, whenever you come. Superseded states go, so whoever comes late sees gaps in
-`ce_aggregateversion`, and has missed nothing that still holds. A record without a value (a tombstone) says that its key
-has left: forget what you keep of it.
-
-**Names.** `beegrid.` is the default prefix of an installation (`BEEGRID_TOPIC_PREFIX`). The last part of a topic is the
-version of its contract: within it only optional fields are added, so ignore fields that you don't know.
-
-**Audience.** `public` topics are for city systems; `inbound` topics are written by one company each, `outbound`
-topics are read by one company each, and the broker's ACL ties the topic's name to the company's user; `internal` topics
-are for the suite's services and may change with a release.
-"""
 
 
 def _message_name(topic: AnyTopic, end: str = "") -> str:
@@ -216,11 +188,26 @@ def _gone(topic: AnyTopic) -> dict[str, Any]:
     }
 
 
-def _dead_letter(topic: AnyTopic) -> dict[str, Any]:
+def _codes(topic: AnyTopic, letters: Mapping[str, Lettered]) -> str:
+    """The reasons that a topic's dead letters may have, and what may come again."""
+    of_topic = sorted(code for code, of in letters.items() if topic.name in (of.topics or (topic.name,)))
+    again = [code for code in of_topic if letters[code].same_id]
+    number = [code for code in of_topic if letters[code].same_number and not letters[code].same_id]
+    never = [code for code in of_topic if not letters[code].same_number]
+    parts = (
+        ("Put right, it may come again under the same number and `ce_id`", again),
+        ("Put right, it may come again under the same number with a new `ce_id`", number),
+        ("It is not to come again under its number", never),
+    )
+    return ". ".join(f"{words}: {', '.join(f'`{code}`' for code in codes)}" for words, codes in parts if codes) + "."
+
+
+def _dead_letter(topic: AnyTopic, letters: Mapping[str, Lettered]) -> dict[str, Any]:
     return {
         "name": _message_name(topic, "DeadLetter"),
         "title": f"{topic.name}.dlq",
         "summary": f"A record of {topic.name} that could not be used, with the reason.",
+        "description": f"Reasons (`dlq-code`). {_codes(topic, letters)}",
         "payload": {"description": f"the original value, byte for byte (empty where there was none), of {topic.name}"},
         "traits": [_of("messageTraits", "deadLetter")],
         "bindings": _kafka(key={"type": "string", "description": DEAD_LETTER_KEY}),
@@ -298,6 +285,7 @@ def document(root: Path) -> dict[str, Any]:
     """The whole document as plain data."""
     version = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     references, schemas = _schemas()
+    letters = lettered(root)
     channels: dict[str, Any] = {}
     messages: dict[str, Any] = {}
     for topic in labels.all_topics():
@@ -306,9 +294,9 @@ def document(root: Path) -> dict[str, Any]:
         messages[_message_name(topic)] = _message(topic, references[topic.model])
         if _leaves(topic):
             messages[_message_name(topic, "Gone")] = _gone(topic)
-        messages[_message_name(topic, "DeadLetter")] = _dead_letter(topic)
+        messages[_message_name(topic, "DeadLetter")] = _dead_letter(topic, letters)
     return {
-        "asyncapi": "3.0.0",
+        "asyncapi": "3.1.0",
         "id": "urn:beegrid:events",
         "info": {
             "title": "BeeGrid events",
@@ -316,7 +304,10 @@ def document(root: Path) -> dict[str, Any]:
             "description": INTRODUCTION,
             "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
             "tags": [
-                {"name": "public", "description": "城市系统可读 / city systems may read it"},
+                {
+                    "name": "public",
+                    "description": "城市系统可读，部分企业也可读 / city systems may read it, companies some",
+                },
                 {"name": "inbound", "description": "平台企业写入 / written by one company each"},
                 {"name": "outbound", "description": "平台企业读取 / read by one company each"},
                 {"name": "internal", "description": "仅内部服务 / services of the suite only"},

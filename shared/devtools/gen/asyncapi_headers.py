@@ -53,14 +53,14 @@ CLOUD_EVENT_HEADERS = _headers(
 
 DEAD_LETTER_HEADERS = _headers(
     {
-        "dlq-topic": _text("topic on which the record was"),
+        "dlq-topic": _text("topic on which the record was, by its whole name, with the installation's prefix"),
         "dlq-partition": _number("its partition"),
         "dlq-offset": _number("its offset"),
         "dlq-consumer": _text(
             "service that could not use it. Several services read one topic and share its dead-letter topic: this "
             "header tells them apart."
         ),
-        "dlq-code": _text("reason for machines, a word that doesn't change"),
+        "dlq-code": _text("reason for machines: a word that doesn't change. Each message lists its own"),
         "dlq-detail": _text("reason for people; holds no value of the body"),
         "dlq-attempts": _number("how often it was tried"),
         "dlq-cut": _number("only of a value that is longer than this topic takes: its whole length in bytes"),
@@ -90,10 +90,11 @@ DEAD_LETTER_HEADERS = _headers(
 DEAD_LETTER_KEY = "the original key as UTF-8 text; bytes that aren't are replaced, a missing key is empty"
 
 DEAD_LETTER_WORDS = (
-    "死信 / A record that a service could not use: the value byte for byte, its original headers (one without a value "
-    "is left out), the key, and the `dlq-*` headers with the reason, all UTF-8 text. The value can be anything, also "
-    "not JSON. The service's database keeps the record until an operator replays or discards it "
-    "(`/ops/<service>/dead-letters`), whole while its topic has not too many; this topic only lets others know."
+    "死信 / A record that a service could not use: the value byte for byte, its original headers as they came, the "
+    "key, and behind them the `dlq-*` headers with the reason, all UTF-8 text (where a header of that name came too, "
+    "the last one is the suite's). The value can be anything, also not JSON. The service's database keeps the record "
+    "until an operator replays or discards it (`/ops/<service>/dead-letters`), whole while its topic has not too many; "
+    "this topic only lets others know."
 )
 
 SUBMISSION_HEADERS = _headers(
@@ -118,8 +119,9 @@ SUBMISSION_HEADERS = _headers(
 
 SUBMISSION_WORDS = (
     "A company's record needs no header. CloudEvents are welcome in binary mode (headers) and in structured mode "
-    "(content-type); attributes that are not listed are ignored. Which company speaks "
-    "follows from the topic's name alone, which only that company's user may write. Batches may be packed with gzip, "
+    "(content-type); attributes that are not listed are ignored. Which company speaks is "
+    "said by the topic's name alone, which only that company's user may write. The key is the body's number, or there "
+    "is none; a field that nobody knows is refused. Batches may be packed with gzip, "
     "snappy, lz4 or zstd: from up to 32 MiB, to no less than a hundredth. One that can't be unpacked is one dead "
     "letter for all its records."
 )

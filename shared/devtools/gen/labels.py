@@ -7,6 +7,7 @@ from shared.provision.services import about, in_place, service_names
 
 OUTSIDE = {"company": ("平台企业", "company"), "city-system": ("城市系统", "city systems")}
 JOURNEYS = {
+    "catalogue": ("目录", "What may be said: kinds, departments, areas, codes"),
     "map": ("地图启用", "A map comes into force"),
     "registration": ("报到", "A company and its riders become known"),
     "report": ("随手拍", "From a rider's photo to a closed case"),

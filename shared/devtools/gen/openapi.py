@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings
 from shared.devtools.gen.files import Generated, as_json
 from shared.devtools.gen.modules import service_module
 from shared.devtools.gen.settings_doc import settings_class
+from shared.kit.http.problem_schema import merged
 from shared.provision.services import service_names
 
 FOLDER = "docs/openapi"
@@ -62,7 +63,7 @@ def document(name: str) -> dict[str, Any] | None:
     return described
 
 
-def _references(part: Any) -> set[str]:
+def references(part: Any) -> set[str]:
     """Names of the schemas that a part of a document refers to."""
     return set(_REFERENCE.findall(json.dumps(part)))
 
@@ -84,35 +85,49 @@ def _different(schemas: Mapping[str, Mapping[str, Any]]) -> set[str]:
             kinds.setdefault(name, []).append(schema)
     found = {name for name, all_ in kinds.items() if any(one != all_[0] for one in all_)}
     shared = {name for name, all_ in kinds.items() if len(all_) > 1}
-    while more := {name for name in shared - found if found & _references(kinds[name])}:
+    while more := {name for name in shared - found if found & references(kinds[name])}:
         found |= more
     return found
+
+
+def _called(operation: dict[str, Any], calls: Mapping[str, int]) -> dict[str, Any]:
+    """The operation under a name that no other one has."""
+    name, service = operation["operationId"], operation["x-service"]
+    return {**operation, "operationId": name if calls[name] == 1 else f"{service}_{name}"}
 
 
 def suite(documents: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     """One document of all services; what has one name and two meanings gets the service's name before its own."""
     schemas = {name: one["components"]["schemas"] for name, one in documents.items()}
-    different = _different(schemas)
+    different = _different(schemas) - {"Problem"}
     times = Counter(path for one in documents.values() for path in one["paths"])
+    calls = Counter(
+        said["operationId"] for one in documents.values() for of in one["paths"].values() for said in of.values()
+    )
     paths: dict[str, Any] = {}
     all_schemas: dict[str, Any] = {}
     webhooks: dict[str, Any] = {}
+    problems: list[dict[str, Any]] = []
     for service, one in documents.items():
         names = {name: f"{service.title()}{name}" for name in different & schemas[service].keys()}
         for path, methods in one["paths"].items():
             if times[path] == 1:
                 paths[path] = {
-                    method: {**_renamed(said, names), "x-service": service} for method, said in methods.items()
+                    method: _called({**_renamed(said, names), "x-service": service}, calls)
+                    for method, said in methods.items()
                 }
         for event, methods in one.get("webhooks", {}).items():
             webhooks[event] = {
                 method: {**_renamed(said, names), "x-service": service} for method, said in methods.items()
             }
         all_schemas |= {names.get(name, name): _renamed(schema, names) for name, schema in schemas[service].items()}
+        problems.append(_renamed(schemas[service]["Problem"], names))
+    all_schemas["Problem"] = merged(problems)
     first = next(iter(documents.values()))
     return {
         "openapi": first["openapi"],
-        "info": {"title": "BeeGrid", "version": "1"},
+        "info": {**first["info"], "title": "BeeGrid", "version": "1"},
+        "servers": first["servers"],
         "paths": dict(sorted(paths.items())),
         "webhooks": dict(sorted(webhooks.items())),
         "components": {

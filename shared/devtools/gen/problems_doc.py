@@ -4,6 +4,8 @@ Read from the services' problems.py and the kit's; which service answers with on
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +15,24 @@ from shared.devtools.gen.files import Generated, as_json, table
 from shared.devtools.gen.labels import party
 from shared.devtools.gen.modules import service_module
 from shared.devtools.gen.openapi import service_of
+from shared.events.registry import topics
+from shared.events.topic import Audience
 from shared.kit import problems as kit
 from shared.kit.auth.policy import PolicyRoute
+from shared.kit.letters.codes import (
+    EMPTY,
+    HANDLER_FAILED,
+    OF_RECORDS,
+    PARKED,
+    UNREADABLE,
+    UNREADABLE_BATCH,
+    UNREADABLE_RECORD,
+    LetterCode,
+)
 from shared.kit.refusals import Problem
 from shared.provision.services import service_names
 
-DATA = "services/tracking/data/problems.json"
+DATA = "shared/catalog/problems.json"
 
 HEAD = """\
 # 问题代码 / Problem codes
@@ -28,9 +42,19 @@ HEAD = """\
 Every refusal over HTTP is an RFC 9457 problem (`application/problem+json`). Its `type`, `/problems/<code>`, is also the
 address of a page about it at the front door; `code` is stable, `title` is for people, `detail` says more of this very
 refusal, `errors` (of some) lists what was at fault. The status is that of a whole request: the same code may refuse one
-item of a list, or a record from Kafka as the reason of its dead letter, and has no status there.
+item of a list, or a record from Kafka as the reason of its dead letter, and has no status there. The same list is at
+`GET /v1/catalogue/codes`, as a file at `/v1/catalogue/codes.csv`, and on `public.catalogue-changed.v1`.
 
 """
+LETTERS = """
+## 死信 / Dead letters
+
+The reasons that `dlq-code` may give, on which topics, and what may come again once it is put right: under the same
+number (`external_id`), and under the same `ce_id`. Where the number is spent, a correction is a new report.
+
+"""
+OURS = (HANDLER_FAILED, UNREADABLE, PARKED)
+"""What the suite itself puts right: nothing has to come again."""
 MEANING: Mapping[int, tuple[str, str]] = {
     400: ("请求的写法有误，服务端没有处理。", "The request is not well-formed; nothing was done."),
     401: ("没有确认请求方的身份，服务端没有处理。", "It is not known who asks; nothing was done."),
@@ -66,6 +90,43 @@ MEANING: Mapping[int, tuple[str, str]] = {
 """What a status says, Chinese and English, for whoever writes or runs a client."""
 
 
+@dataclass(frozen=True)
+class Lettered:
+    """A code that dead letters may have: on which topics (none: on all), and what may come again."""
+
+    topics: tuple[str, ...]
+    same_number: bool
+    same_id: bool
+
+
+def _readable() -> Iterator[str]:
+    """Codes of what can't be read, whatever the topic: of those neither number nor id is taken."""
+    yield from (one.code for one in (kit.MALFORMED_JSON, kit.VALIDATION_FAILED, kit.MALFORMED_EVENT))
+    yield from (one.code for one in (kit.CONTENT_TOO_LARGE, EMPTY, UNREADABLE_RECORD, UNREADABLE_BATCH))
+
+
+@cache
+def rejected(service: str) -> dict[str, tuple[Problem, ...]]:
+    """What a service refuses records with, by topic."""
+    return {topic: consumer.refuses for topic, consumer in service_of(service).consumers.items()}
+
+
+def lettered(root: Path) -> dict[str, Lettered]:
+    """The codes of dead letters, from what services say that they refuse records with, and from the kit's."""
+    found = dict.fromkeys(_readable(), Lettered((), same_number=True, same_id=True))
+    found |= dict.fromkeys((one.code for one in OURS), Lettered((), same_number=False, same_id=False))
+    families = tuple(sorted(topic.name for topic in topics() if topic.audience is Audience.INBOUND))
+    found[kit.EXTERNAL_ID_MISMATCH.code] = Lettered(families, same_number=True, same_id=True)
+    on: dict[Problem, list[str]] = {}
+    for name in service_names(root):
+        for topic, refuses in rejected(name).items():
+            for problem in refuses:
+                on.setdefault(problem, []).append(topic)
+    for problem, names in on.items():
+        found[problem.code] = Lettered(tuple(sorted(names)), problem.same_number, same_id=False)
+    return found
+
+
 def declared(module: object) -> list[Problem]:
     """The problems that a module names."""
     return [one for one in vars(module).values() if isinstance(one, Problem)]
@@ -97,11 +158,26 @@ def problems(root: Path) -> list[dict[str, Any]]:
         raise ValueError(f"declared twice, differently: {twice}; move it to shared/kit/problems.py")
     if wordless := {one.status for one in services} - MEANING.keys():
         raise ValueError(f"no meaning for the statuses {sorted(wordless)}")
-    in_order = sorted(services.items(), key=lambda found: found[0].code)
-    return [_entry(one, [] if len(of) == len(names) else of) for one, of in in_order]
+    letters = lettered(root)
+    if unlisted := letters.keys() - by_code.keys() - {one.code for one in OF_RECORDS}:
+        raise ValueError(f"dead letters have codes that no service declares: {sorted(unlisted)}")
+    found = [_entry(one, [] if len(of) == len(names) else of, letters.get(one.code)) for one, of in services.items()]
+    return sorted([*found, *(_letter(one, letters[one.code]) for one in OF_RECORDS)], key=lambda one: str(one["code"]))
 
 
-def _entry(problem: Problem, services: list[str]) -> dict[str, Any]:
+def _letter(one: LetterCode, lettered: Lettered) -> dict[str, Any]:
+    return {
+        "code": one.code,
+        "status": None,
+        "title": {"zh": one.zh, "en": one.en},
+        "services": [],
+        "meaning": {"zh": "一条 Kafka 记录没有生效。", "en": "A record from Kafka did not take effect."},
+        "next": {"zh": one.next_zh, "en": one.next_en},
+        "letters": asdict(lettered),
+    }
+
+
+def _entry(problem: Problem, services: list[str], lettered: Lettered | None) -> dict[str, Any]:
     zh, en = MEANING[problem.status]
     return {
         "code": problem.code,
@@ -110,7 +186,15 @@ def _entry(problem: Problem, services: list[str]) -> dict[str, Any]:
         "services": [{"name": name, "zh": party(name)[0]} for name in services],
         "meaning": {"zh": zh, "en": en},
         "next": {"zh": problem.next_zh, "en": problem.next_en},
+        "letters": None if lettered is None else asdict(lettered),
     }
+
+
+def _letter_row(entry: Mapping[str, Any]) -> tuple[object, ...]:
+    letters, advice = entry["letters"], entry["next"]["en"].replace("|", "\\|")
+    of = "<br>".join(f"`{name}`" for name in letters["topics"]) or "every topic"
+    number, id_ = ("yes" if letters[which] else "no" for which in ("same_number", "same_id"))
+    return f"`{entry['code']}`", of, number, id_, advice
 
 
 def _row(entry: Mapping[str, Any]) -> tuple[object, ...]:
@@ -122,5 +206,9 @@ def _row(entry: Mapping[str, Any]) -> tuple[object, ...]:
 def generate(root: Path) -> Generated:
     """The table, and the page's data."""
     found = problems(root)
-    page = HEAD + table("| code | status | title | services | what to do next |", map(_row, found))
+    of_requests = [one for one in found if one["status"] is not None]
+    page = HEAD + table("| code | status | title | services | what to do next |", map(_row, of_requests))
+    of_letters = [one for one in found if one["letters"] is not None]
+    head = "| code | topics | same number again | same `ce_id` again | what to do next |"
+    page += LETTERS + table(head, map(_letter_row, of_letters))
     return Generated(files={"docs/problems.md": page, DATA: as_json(found)})

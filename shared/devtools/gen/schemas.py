@@ -1,13 +1,15 @@
 """JSON Schemas of all event bodies, for readers in other languages and for the gate against breaking changes."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from shared.devtools.gen.files import Generated, as_json
+from shared.events.personal import Sort
 from shared.events.registry import AnyTopic, topics
 from shared.events.topic import Audience
 
 FOLDER = "shared/events/schemas"
+VOCABULARY = "shared/events/vocabulary.json"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -29,9 +31,37 @@ def schema_of(topic: AnyTopic) -> dict[str, Any]:
     }
 
 
+def vocabulary() -> dict[str, Any]:
+    """The suite's own keywords, as a vocabulary: what each means, and that no validator has to follow it."""
+    return {
+        "$schema": DIALECT,
+        "$id": "urn:beegrid:vocabulary",
+        "title": "BeeGrid's keywords",
+        "description": "Words that begin with x- in shared/events/schemas and docs/asyncapi.yaml. They say something "
+        "of a schema and change nothing of what it takes. Validators that refuse unknown words, such as ajv in its "
+        "strict mode, are given the names below `properties`.",
+        "type": "object",
+        "properties": {
+            "x-topic": {"type": "string", "description": "the topic, without the installation's prefix"},
+            "x-partition-key": {"type": "string", "description": "the field that is the record's key"},
+            "x-audience": {
+                "enum": [str(one) for one in Audience],
+                "description": "who may write or read it: the suite alone, city systems, or one company each",
+            },
+            "x-personal": {
+                "enum": list(get_args(Sort)),
+                "description": "what of a person the field says; erasing them empties or coarsens it",
+            },
+        },
+    }
+
+
 def generate(_root: Path) -> Generated:
-    """One schema a topic."""
+    """One schema a topic, and the vocabulary."""
     return Generated(
-        files={f"{FOLDER}/{stem(topic)}.json": as_json(schema_of(topic)) for topic in topics()},
+        files={
+            VOCABULARY: as_json(vocabulary()),
+            **{f"{FOLDER}/{stem(topic)}.json": as_json(schema_of(topic)) for topic in topics()},
+        },
         owned=(f"{FOLDER}/*.json",),
     )

@@ -1,4 +1,5 @@
-"""`python -m shared.devtools.gen.validate`: docs/asyncapi.yaml against the AsyncAPI specification, where Node is there.
+"""`python -m shared.devtools.gen.validate`: docs/asyncapi.yaml against the AsyncAPI specification, and the schemas of
+events against a strict validator, where Node is there.
 
 The structural tests in tests/contracts need no Node and always run; this is the second opinion, by the specification's
 own parser.
@@ -15,7 +16,8 @@ from shared.devtools.gen.asyncapi import TARGET
 from shared.devtools.gen.files import ROOT
 
 SOURCE = Path(__file__).parent / "asyncapi_check"
-FILES = ("package.json", "package-lock.json", "check.mjs")
+FILES = ("package.json", "package-lock.json", "check.mjs", "schemas.mjs")
+EVENTS = ROOT / "shared/events"
 INSTALL_TIMEOUT_S = 300
 CHECK_TIMEOUT_S = 120
 
@@ -48,10 +50,19 @@ def installed(folder: Path) -> Path:
 
 
 def validate(document: Path, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run the parser over one document; its return code is 0 when nothing is wrong."""
+    """Run the parser over one document; its return code is 0 when it has nothing to say, not even a hint."""
+    return _run("check.mjs", document, folder)
+
+
+def validate_schemas(events: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run ajv, strict, over the schemas and examples below a folder, with the words of its vocabulary."""
+    return _run("schemas.mjs", events, folder)
+
+
+def _run(script: str, what: Path, folder: Path) -> subprocess.CompletedProcess[str]:
     node = installed(folder)
     return subprocess.run(
-        [node, folder / "check.mjs", document.resolve()],
+        [node, folder / script, what.resolve()],
         capture_output=True,
         text=True,
         check=False,
@@ -65,12 +76,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--strict", action="store_true", help="fail when Node is missing")
     options = parser.parse_args(arguments)
     try:
-        done = validate(ROOT / TARGET, ROOT / "build" / "asyncapi_check")
+        folder = ROOT / "build" / "asyncapi_check"
+        ran = [validate(ROOT / TARGET, folder), validate_schemas(EVENTS, folder)]
     except NodeMissing as missing:
         print(f"skipped: AsyncAPI parser: {missing}", file=sys.stderr)
         return 1 if options.strict else 0
-    print((done.stdout + done.stderr).strip())
-    return done.returncode
+    for done in ran:
+        print((done.stdout + done.stderr).strip())
+    return max(done.returncode for done in ran)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ from shared.kit.problems import (
     CREDENTIALS_MISSING,
     FORBIDDEN,
     MALFORMED_EVENT,
+    TOO_MANY_ITEMS,
     TWO_IDENTITIES,
     ServiceBusy,
     company_suspended,
@@ -183,6 +184,8 @@ class PolicyRoute(APIRoute):
         )
         if self.rule.event or self.rule.events:
             yield MALFORMED_EVENT
+        if items_max(self.endpoint, self.rule.events):
+            yield TOO_MANY_ITEMS
         yield from self.rule.refuses
         pending = [self.dependant]
         for one in pending:

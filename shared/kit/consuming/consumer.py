@@ -30,6 +30,7 @@ from shared.kit.consuming.progress import Progress
 from shared.kit.consuming.standing import TRIED_AT_ONCE, Standing
 from shared.kit.consuming.streams import Broker, Outage, Raws, Subscription
 from shared.kit.letters import dead_letters
+from shared.kit.letters.codes import PARKED
 from shared.kit.letters.dead_letters import Burial
 from shared.kit.letters.letter_bounds import Bounds
 from shared.kit.letters.letter_limit import Allowances, Limit, LimitReached
@@ -38,6 +39,7 @@ from shared.kit.messaging.tombstones import GoneHandler, Handler, minding
 from shared.kit.messaging.work import Event, Work, begin, insert_outbox
 from shared.kit.postgres.db import Connection, Pool, begun, is_too_much, is_transient
 from shared.kit.privacy.letters_of_erased import guarding
+from shared.kit.refusals import Problem
 from shared.kit.settings import KitSettings
 
 log = structlog.get_logger(__name__)
@@ -79,9 +81,11 @@ class TopicConsumer:
         handler: Handler,
         gone: GoneHandler | None = None,
         refusing: Refusing | None = None,
+        refuses: tuple[Problem, ...] = (),
     ) -> None:
         self.topic = topic
         self.refusing = refusing
+        self.refuses = refuses
         self.handler = guarding(topic, minding(topic, handler, gone))
         self.subscription: Subscription | None = None
         self.decoder = Decoder(topic, host.settings.topic_prefix)
@@ -218,15 +222,18 @@ class TopicConsumer:
             for item in fresh:
                 key = item.record.key
                 if key is not None and key in parked:
-                    burials.append(burial(item, "parked", "parked", "behind a dead letter of its key", 0))
+                    burials.append(burial(item, "parked", PARKED.code, "behind a dead letter of its key", 0))
                 elif isinstance(item, Event):
                     live.append(item)
                 else:
-                    burials.append(burial(item, "dead", item.code, item.detail, 1))
+                    burials.append(burial(item, item.status, item.code, item.detail, 1))
                     if key is not None and self.topic.ordered:
                         parked.add(key)
             if live:
                 await self.handler(work, live)
+            if other := {one.code for one in work.rejections} - {one.code for one in self.refuses}:
+                # the record has its reason all the same: only the documents lack it
+                log.error("undeclared_refusal", topic=name, codes=sorted(other))
             burials += [Burial(r.record, r.event_id, "rejected", r.code, r.detail, 1) for r in work.rejections]
             letters = await self._bury(conn, burials, work, live)
             rows = [*work.rows, *letters]
@@ -279,7 +286,14 @@ class TopicConsumer:
         room = partial(self.allowances.use, conn)
         heard = None if live is None or self.refusing is None else partial(self._refuse, work, self.refusing, live)
         return await dead_letters.bury(
-            conn, burials, consumer=self._host.name, now=work.now, bounds=bounds, room=room, heard=heard
+            conn,
+            burials,
+            consumer=self._host.name,
+            now=work.now,
+            bounds=bounds,
+            prefix=settings.topic_prefix,
+            room=room,
+            heard=heard,
         )
 
     async def _refuse(

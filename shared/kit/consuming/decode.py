@@ -5,18 +5,19 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from aiokafka import ConsumerRecord
 from pydantic import ValidationError
 from pydantic_core import SchemaValidator, from_json
 
 from shared.events.envelope import SPEC_VERSION, EnvelopeError, from_headers, normalise, valid_traceparent
-from shared.events.outside import INT64_MAX
+from shared.events.outside import INT64_MAX, plain
 from shared.events.topic import Audience, Latest, Topic
 from shared.kit import clock
 from shared.kit.consuming.record_reading import Broken
 from shared.kit.ids import read_id
+from shared.kit.letters.codes import EMPTY, UNREADABLE
 from shared.kit.messaging import json_bounds
 from shared.kit.messaging.cloudevents import (
     BATCHED,
@@ -28,6 +29,13 @@ from shared.kit.messaging.cloudevents import (
 )
 from shared.kit.messaging.headers import KafkaHeaders
 from shared.kit.messaging.work import Event, Gone, Record
+from shared.kit.problems import (
+    CONTENT_TOO_LARGE,
+    EXTERNAL_ID_MISMATCH,
+    MALFORMED_EVENT,
+    MALFORMED_JSON,
+    VALIDATION_FAILED,
+)
 
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
@@ -43,6 +51,8 @@ class Unreadable:
     record: Record
     code: str
     detail: str
+    status: Literal["dead", "rejected"] = "dead"
+    """rejected: it can be read, and says two things."""
 
 
 class UnstorableText(ValueError):
@@ -64,11 +74,8 @@ class Decoder:
 
     def record(self, raw: "ConsumerRecord[bytes, bytes]") -> Record:
         """The record with the name its Topic has in this suite."""
-        headers = tuple(raw.headers)
-        if self._foreign:
-            headers = with_id(headers, raw.partition, raw.offset, raw.timestamp)
         topic = raw.topic.removeprefix(self._prefix)
-        return Record(topic, raw.partition, raw.offset, raw.key, raw.value, headers, raw.timestamp)
+        return Record(topic, raw.partition, raw.offset, raw.key, raw.value, tuple(raw.headers), raw.timestamp)
 
     def reads(self, topic: str) -> bool:
         """Whether records of a topic (named without prefix) are of this Topic."""
@@ -82,19 +89,21 @@ class Decoder:
         try:
             return self._decode(record)
         except Exception as error:  # noqa: BLE001 whatever reading one record raises must not cost its neighbours
-            return Unreadable(record, "unreadable", type(error).__name__)
+            return Unreadable(record, UNREADABLE.code, type(error).__name__)
 
     def _decode(self, record: Record) -> Event[Any] | Unreadable:
         if record.value is None:
             if self._compacted and record.key:
                 return _tombstone(record, record.key.decode())
-            return Unreadable(record, "empty", "the record has no value")
+            return Unreadable(record, EMPTY.code, "the record has no value")
         if isinstance(broken := record.value, Broken):
             record.value = bytes(broken)
             return Unreadable(record, broken.code, broken.detail)
         if len(record.value) > self._topic.record_bytes_max:
             limit = self._topic.record_bytes_max
-            return Unreadable(record, "too_large", f"{len(record.value)} bytes, the topic's limit is {limit}")
+            return Unreadable(
+                record, CONTENT_TOO_LARGE.code, f"{len(record.value)} bytes, the topic's limit is {limit}"
+            )
         try:
             if self._foreign:
                 return self._foreign_event(record, *_foreign_parts(record))
@@ -102,15 +111,14 @@ class Decoder:
         except ValidationError as error:
             return Unreadable(record, *_reason(error))
         except json_bounds.Shapeless as error:
-            return Unreadable(record, "schema", f"body: {error}")
+            return Unreadable(record, VALIDATION_FAILED.code, f"body: {error}")
         except UnstorableText as error:
-            return Unreadable(record, "schema", f"{error}: has half of a surrogate pair")
+            return Unreadable(record, VALIDATION_FAILED.code, f"{error}: has half of a surrogate pair")
         except EnvelopeError as error:
-            if _mode(record.headers) not in (STRUCTURED, BATCHED):
-                return Unreadable(record, "headers", str(error))
-            if (where := _unstorable(record.value)) is not None:
-                return Unreadable(record, "schema", f"{where}: has half of a surrogate pair")
-            return Unreadable(record, "envelope", str(error))
+            structured = _mode(record.headers) in (STRUCTURED, BATCHED)
+            if structured and (where := _unstorable(record.value)) is not None:
+                return Unreadable(record, VALIDATION_FAILED.code, f"{where}: has half of a surrogate pair")
+            return Unreadable(record, MALFORMED_EVENT.code, str(error))
 
     def _read(self, body: bytes) -> Any:
         """The body as its model. Raises ValidationError, UnstorableText, Shapeless."""
@@ -124,15 +132,22 @@ class Decoder:
                 raise UnstorableText(where) from error
             raise
 
-    def _foreign_event(self, record: Record, attributes: Mapping[str, str], data: bytes) -> Event[Any]:
-        """A company's record: CloudEvents attributes are welcome, not needed; the topic's name says whose it is."""
+    def _foreign_event(self, record: Record, attributes: Mapping[str, str], data: bytes) -> Event[Any] | Unreadable:
+        """A company's record: CloudEvents attributes are welcome, not needed; the topic's name says whose it is.
+
+        A key isn't needed either. One that names something else than the body is refused, as two numbers are over HTTP.
+        """
         match = self._family.match(self._prefix + record.topic)
         body = self._read(data)
-        stated = attributes.get("id", "") or f"{record.partition}:{record.offset}"
+        key = self._topic.key_of(body)
+        if record.key and plain(record.key.decode("utf-8", "replace")) != key:
+            detail = f"the record's key is not the body's {self._topic.key}: give both alike, or no key"
+            return Unreadable(record, EXTERNAL_ID_MISMATCH.code, detail, "rejected")
+        stated = attributes.get("id", "") or id_of_place(record.partition, record.offset, record.timestamp_ms)
         return Event(
             id=event_id(record.topic, attributes.get("source", ""), stated),
             data=body,
-            key=self._topic.key_of(body),
+            key=key,
             version=0,
             occurred_at=getattr(body, "occurred_at", None) or clock.now(),
             record=record,
@@ -141,15 +156,20 @@ class Decoder:
         )
 
 
-def with_id(headers: KafkaHeaders, partition: int, offset: int, timestamp_ms: int) -> KafkaHeaders:
-    """A company's headers with an id, made of the record's place and time where the company has stated none.
+def id_of_place(partition: int, offset: int, timestamp_ms: int) -> str:
+    """What stands for a company's id where it has stated none: the record's place and time.
 
     The time is part of it: on a cluster that was rebuilt offsets begin at 0 again, and a record with an old one's
     place would be taken for that one's repetition.
     """
+    return f"{partition}:{offset}:{timestamp_ms}"
+
+
+def with_id(headers: KafkaHeaders, partition: int, offset: int, timestamp_ms: int) -> KafkaHeaders:
+    """A company's headers with the id that its record has in this place, for one that goes to another place."""
     if any(name.lower() == "ce_id" for name, _ in headers) or _mode(headers) == STRUCTURED:
         return headers
-    return (*headers, ("ce_id", f"{partition}:{offset}:{timestamp_ms}".encode()))
+    return (*headers, ("ce_id", id_of_place(partition, offset, timestamp_ms).encode()))
 
 
 def _mode(headers: KafkaHeaders) -> str:
@@ -267,16 +287,21 @@ def _path(way: "_Way") -> str:
     parts: list[str] = []
     while way:
         way, name = way
-        parts.append(str(name) if isinstance(name, int) or _NAME.fullmatch(name) else "[key]")
+        parts.append(_part(name))
     return ".".join(reversed(parts))
+
+
+def _part(name: str | int) -> str:
+    """A part of a way. What is no usual name came from the sender and may be about somebody."""
+    return str(name) if isinstance(name, int) or _NAME.fullmatch(name) else "[key]"
 
 
 def _reason(error: ValidationError) -> tuple[str, str]:
     """A code and the faulty fields: values may be personal and stay in the record."""
     if (one := json_bounds.too_many(error, NAMED_MAX)) is not None:
-        return "schema", one.message()
+        return VALIDATION_FAILED.code, one.message()
     errors = error.errors(include_url=False, include_context=False, include_input=False)
     if errors[0]["type"] == "json_invalid":
-        return "not_json", errors[0]["msg"][:200]
-    found = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in errors[:8])
-    return "schema", found[:1000]
+        return MALFORMED_JSON.code, errors[0]["msg"][:200]
+    found = "; ".join(f"{'.'.join(map(_part, e['loc'])) or 'body'}: {e['msg']}" for e in errors[:8])
+    return VALIDATION_FAILED.code, found[:1000]

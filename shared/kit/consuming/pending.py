@@ -8,6 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from shared.kit.consuming.decode import Unreadable
+from shared.kit.letters.codes import HANDLER_FAILED, PARKED
 from shared.kit.letters.dead_letters import Burial, Status
 from shared.kit.messaging.work import Event, Work
 
@@ -53,9 +54,9 @@ def last_burials(pending: Sequence[Pending], *, ordered: bool) -> list[Burial]:
     burials: list[Burial] = []
     for p in pending:
         if ordered and p.key is not None and p.key in seen:
-            burials.append(burial(p.item, "parked", "parked", "behind a dead letter of its key", p.attempts))
+            burials.append(burial(p.item, "parked", PARKED.code, "behind a dead letter of its key", p.attempts))
         else:
-            burials.append(burial(p.item, "dead", "handler_failed", _described(p.error), p.attempts))
+            burials.append(burial(p.item, "dead", HANDLER_FAILED.code, _described(p.error), p.attempts))
         if p.key is not None:
             seen.add(p.key)
     return burials

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 from aiokafka.record.util import decode_varint
 
+from shared.kit.letters.codes import UNREADABLE_BATCH, UNREADABLE_RECORD
+from shared.kit.problems import CONTENT_TOO_LARGE, MALFORMED_EVENT
+
 HEAD = struct.Struct(">qiibIhiqqqhii")
 """Of a batch: first offset, length, epoch, magic, checksum, attributes, last offset's delta, first and latest time in
 ms, producer's id, epoch and sequence, number of records."""
@@ -99,7 +102,7 @@ def with_care(content: bytearray, size: int, at: int, number: int, delta: int) -
             length, start = -1, at
         if length < 0 or start + length > size:
             rest = f"offsets up to {base + last_delta}: records end in the middle"
-            value = Broken.of(view[at : at + KEPT_BYTES_MAX], "unreadable_batch", rest)
+            value = Broken.of(view[at : at + KEPT_BYTES_MAX], UNREADABLE_BATCH.code, rest)
             yield Plain(base + delta, latest_ms, stamped, None, value)
             return
         at = start + length
@@ -114,7 +117,7 @@ def _record(content: memoryview, base: int, expected: int, first_ms: int, stamp_
     """One record; broken where its fields don't fit into it, are too large, or its headers too many or not in UTF-8."""
     stamped = int(stamp_ms is not None)
     headers: tuple[tuple[str, bytes | None], ...] = ()
-    code, why = "headers", None
+    code, why = MALFORMED_EVENT.code, None
     try:
         at = 1  # attributes: unused
         since_ms, at = _number(content, at)
@@ -124,7 +127,7 @@ def _record(content: memoryview, base: int, expected: int, first_ms: int, stamp_
         at = value_at + max(0, value_size)
         count, first = _number(content, at)
         if len(content) > RECORD_BYTES_MAX and (key_size > KEY_BYTES_MAX or value_size > RECORD_BYTES_MAX):
-            code = "too_large"
+            code = CONTENT_TOO_LARGE.code
             why = (
                 f"a key of {key_size} and a value of {value_size} bytes, of which the first are here; the topic has all"
             )
@@ -138,7 +141,7 @@ def _record(content: memoryview, base: int, expected: int, first_ms: int, stamp_
                 raise ValueError("bytes are left over")
     except (ValueError, IndexError) as error:
         detail = f"the record's fields don't fit: {type(error).__name__}"
-        broken = Broken.of(content[:KEPT_BYTES_MAX], "unreadable_record", detail)
+        broken = Broken.of(content[:KEPT_BYTES_MAX], UNREADABLE_RECORD.code, detail)
         return Plain(expected, stamp_ms if stamp_ms is not None else first_ms, stamped, None, broken)
     key = None if key_size < 0 else bytes(content[key_at : key_at + key_size])
     value = None if value_size < 0 else bytes(content[value_at : value_at + value_size])

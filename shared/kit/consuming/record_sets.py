@@ -27,6 +27,7 @@ from shared.kit import clock
 from shared.kit.consuming.record_reading import HEAD, PADDING, Broken, Plain, modest, with_care
 from shared.kit.consuming.shares import ROOM, Answer
 from shared.kit.consuming.unpacking import NotUnpacked, bound, unpack
+from shared.kit.letters.codes import UNREADABLE_BATCH
 
 log = structlog.get_logger(__name__)
 
@@ -280,7 +281,7 @@ def _is_short(raw: memoryview) -> bool:
 def _as_one(raw: memoryview, base: int, following: int, asked_from: int, why: str) -> Plain:
     """The whole batch as one broken record, in its first place that was asked for: the fetcher drops one before."""
     detail = f"batch of {following - base} records, offsets {base} to {following - 1}: {why}"
-    value, place = Broken.of(raw, "unreadable_batch", detail), max(base, asked_from)
+    value, place = Broken.of(raw, UNREADABLE_BATCH.code, detail), max(base, asked_from)
     if _is_short(raw) or raw[_MAGIC_AT] < 2:
         return Plain(place, -1, 0, None, value)
     _, _, _, _, _, attributes, _, _, latest_ms, *_ = HEAD.unpack_from(raw)

@@ -1,28 +1,34 @@
 """The FastAPI app of a service, with everything around its routes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import iter_route_contexts
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
 from shared.kit.auth.documents import SECURITY_SCHEMES
-from shared.kit.auth.policy import Authenticator, policies, rules
+from shared.kit.auth.policy import Authenticator, PolicyRoute, policies, rules
 from shared.kit.auth.who import MissingPolicy
 from shared.kit.http import events
 from shared.kit.http.bodies import BodyBudget
+from shared.kit.http.document import dressed
 from shared.kit.http.encodings import KNOWN
 from shared.kit.http.limits import Limiter
 from shared.kit.http.middleware import RequestMiddleware
 from shared.kit.http.paging import Cursors
+from shared.kit.http.plainly import plainly
 from shared.kit.http.probes import Health, probes_router
+from shared.kit.http.problem_schema import problem_schemas
 from shared.kit.http.problems import REFUSALS, problem_handler
+from shared.kit.problems import OF_THE_FRAMEWORK
 from shared.kit.proxies import Proxies
+from shared.kit.refusals import Problem
 from shared.kit.telemetry.tracing import TracingMiddleware
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -63,6 +69,7 @@ def create_app(
         docs_url=None,  # FastAPI's pages load scripts from a CDN
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,  # what a generated client calls its function
     )
     app.state.auth = auth
     app.state.limiter = limiter
@@ -109,16 +116,26 @@ def _check(app: FastAPI, auth: Authenticator) -> None:
             raise MissingPolicy(f"{path} is for companies, and the app has no key ring or replay guard")
 
 
+def _problems(app: FastAPI) -> Iterator[Problem]:
+    """All that any address of the app may answer with."""
+    yield from OF_THE_FRAMEWORK
+    for context in iter_route_contexts(app.routes):
+        if isinstance(context.original_route, PolicyRoute):
+            yield from context.original_route.refuses
+
+
 def _openapi(app: FastAPI, body_max: int) -> dict[str, Any]:
     """The document, with problems as the body of every refusal, the ways to authenticate and the bodies' limits."""
     if app.openapi_schema is not None:
         return app.openapi_schema
-    document = get_openapi(title=app.title, version=app.version, routes=app.routes, webhooks=app.webhooks.routes)
+    document = dressed(
+        get_openapi(title=app.title, version=app.version, routes=app.routes, webhooks=app.webhooks.routes)
+    )
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     for replaced in ("HTTPValidationError", "ValidationError"):
         schemas.pop(replaced, None)
-    schemas["Problem"] = PROBLEM_SCHEMA
+    schemas.update(problem_schemas(_problems(app)))
     components["securitySchemes"] = SECURITY_SCHEMES
     for path, methods, rule in rules(app):
         for method in methods:
@@ -129,27 +146,5 @@ def _openapi(app: FastAPI, body_max: int) -> dict[str, Any]:
                 if rule.event or rule.events:
                     operation = document["paths"][path][method.lower()]
                     events.document(operation, schemas, event=rule.event, events=rule.events)
-    app.openapi_schema = document
-    return document
-
-
-_FIELD_ERROR = {
-    "type": "object",
-    "required": ["field", "problem", "kind"],
-    "properties": {"field": {"type": "string"}, "problem": {"type": "string"}, "kind": {"type": "string"}},
-}
-
-PROBLEM_SCHEMA: dict[str, Any] = {
-    "title": "Problem",
-    "description": "RFC 9457. Particular problems have further members.",
-    "type": "object",
-    "required": ["type", "title", "status", "detail", "code"],
-    "properties": {
-        "type": {"type": "string", "description": "/problems/<code>"},
-        "title": {"type": "string", "description": "for people: Chinese / English"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "code": {"type": "string", "description": "for programs: stable"},
-        "errors": {"type": "array", "items": _FIELD_ERROR, "description": "with validation_failed"},
-    },
-}
+    app.openapi_schema = plainly(document)
+    return app.openapi_schema

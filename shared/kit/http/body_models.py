@@ -7,6 +7,9 @@ from pydantic import BaseModel
 
 from shared.kit.messaging import json_bounds
 
+ITEMS = "items"
+"""The list of every batch, in requests and in answers."""
+
 
 def bound_errors(endpoint: Callable[..., Any]) -> None:
     """Let the models of a body name no more errors than are worth it: FastAPI makes an object of each."""
@@ -16,15 +19,16 @@ def bound_errors(endpoint: Callable[..., Any]) -> None:
 
 
 def items_max(endpoint: Callable[..., Any], events: str | None) -> int:
-    """How many events a batch may have, by the list of the body's model that takes them; 0 for a route of none.
+    """How many items a batch may have, by the list of the body's model: `events`, that which CloudEvents become, or
+    ITEMS. 0 for a route that takes no batch.
 
-    Raises TypeError where the model doesn't say.
+    Raises TypeError where the model of a batch of events doesn't say.
     """
-    if events is None:
-        return 0
     for kind in get_type_hints(endpoint).values():
-        listed = getattr(kind, "model_fields", {}).get(events)
+        listed = getattr(kind, "model_fields", {}).get(events or ITEMS)
         for bound in listed.metadata if listed is not None else ():
             if isinstance(most := getattr(bound, "max_length", None), int):
                 return most
+    if events is None:
+        return 0
     raise TypeError(f"{endpoint.__qualname__}: its body has no list {events} with a max_length")

@@ -1,7 +1,7 @@
 """CloudEvents over HTTP, with the meaning that they have on Kafka: a route sees their data as its plain JSON body.
 
-`@allow(…, event=True)`: a route takes one event, in structured or binary mode. `@allow(…, events="reports")`: a batch,
-the data of whose events becomes the list `reports` of the body. What events say of themselves comes beside it:
+`@allow(…, event=True)`: a route takes one event, in structured or binary mode. `@allow(…, events="items")`: a batch,
+the data of whose events becomes the list `items` of the body. What events say of themselves comes beside it:
 
     async def file_report(body: ReportIn, stated: StatedEvent) -> …
     async def file_reports(body: ReportsIn, stated: StatedEvents) -> …     # [] for a plain body
@@ -92,7 +92,7 @@ async def plain(request: Request, *, event: bool, events: str | None, items_max:
     if not isinstance(found, list):
         raise MALFORMED_EVENT("a batch of CloudEvents is a JSON array")
     if len(found) > items_max:
-        raise too_many_items(items_max)
+        raise too_many_items(len(found), items_max)
     read = [_read(one) for one in found]
     request.scope[_SCOPE_KEY] = [stated for stated, _ in read]
     return _Plain(request, raw, {events: [data for _, data in read]})
@@ -181,7 +181,13 @@ def document(operation: dict[str, Any], schemas: Mapping[str, Any], *, event: bo
     if events:
         items = schemas[schema["$ref"].rpartition("/")[2]]["properties"][events]
         bounds = {name: items[name] for name in ("minItems", "maxItems") if name in items}
-        content[BATCHED] = {"schema": {"type": "array", "items": _envelope(items["items"]), **bounds}}
+        batch = {"type": "array", "items": _envelope(items["items"]), **bounds}
+        # Said as bytes with a schema of their content: beside the JSON body a generator for Python tries a list as a
+        # class, and can't send even the JSON body then.
+        content[BATCHED] = {
+            "schema": {"type": "string", "format": "binary", "contentMediaType": BATCHED, "contentSchema": batch}
+        }
+        operation.setdefault("parameters", []).append(TRACE)
 
 
 def _envelope(data: dict[str, Any]) -> dict[str, Any]:
@@ -202,6 +208,13 @@ def _envelope(data: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+TRACE = {
+    "name": "traceparent",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string"},
+    "description": "W3C trace context; an event's own goes before it",
+}
 _HEADERS = [
     {
         "name": f"{_PREFIX}{name}",

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError, ValidatorFunctionWrapHandler, W
 from shared.kit.http.events import Stated
 from shared.kit.http.problems import validation_refusal
 from shared.kit.messaging import json_bounds
-from shared.kit.refusals import Refusal
+from shared.kit.refusals import Fault, Refusal
 
 Item = TypeVar("Item")
 NAMED_MAX = 50
@@ -37,7 +37,7 @@ class ItemProblem(BaseModel):
     title: str
     detail: str
     field: str | None = None
-    errors: list[dict[str, str]] | None = None
+    errors: list[Fault] | None = None
     retry_after_s: int | None = None
     """The same may be taken after so many seconds."""
 
@@ -45,10 +45,11 @@ class ItemProblem(BaseModel):
     def of(refusal: Refusal) -> "ItemProblem":
         """The item's problem; `field` is the first one at fault."""
         errors: list[dict[str, str]] | None = refusal.extras.get("errors")
+        listed = None if errors is None else [Fault.model_validate(one) for one in errors]
         field = errors[0]["field"] if errors else refusal.field
         after = refusal.headers.get("Retry-After")
         return ItemProblem(
-            code=refusal.code, title=refusal.title, detail=refusal.detail, field=field, errors=errors,
+            code=refusal.code, title=refusal.title, detail=refusal.detail, field=field, errors=listed,
             retry_after_s=None if after is None else int(after),
         )  # fmt: skip
 

@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from shared.kit import problems
+from shared.kit.http.body_models import ITEMS
 from shared.kit.messaging import json_bounds
 from shared.kit.problems import ServiceBusy
 from shared.kit.refusals import Problem, Refusal
@@ -101,9 +102,9 @@ def shapeless(error: json_bounds.Shapeless) -> Refusal:
     return validation_refusal([{"type": "shape", "loc": ("body",), "msg": str(error)}])
 
 
-def too_many_items(items_max: int) -> Refusal:
-    """422 for a batch of more items than its route takes."""
-    return validation_refusal([{"type": "too_long", "loc": ("body",), "msg": f"at most {items_max} items"}])
+def too_many_items(items: int, items_max: int) -> Refusal:
+    """422 for a batch of more items than its route takes: one refusal, whatever the items are."""
+    return problems.TOO_MANY_ITEMS(f"{items} items, at most {items_max} go into one request", items_max=items_max)
 
 
 def _field(loc: Sequence[int | str]) -> str:
@@ -154,6 +155,8 @@ def _from_validation(_handler: ExceptionHandler, _request: Request, exc: Request
             why = error.get("ctx", {}).get("error", "")  # the parser's words: they quote nothing of the body
             detail = f"the body is not JSON: {why} at character {error['loc'][-1]}"
             return RefusalDocument(problems.MALFORMED_JSON(detail))
+        if error["type"] == "too_long" and tuple(error["loc"]) == ("body", ITEMS):
+            return RefusalDocument(too_many_items(error["ctx"]["actual_length"], error["ctx"]["max_length"]))
     return RefusalDocument(validation_refusal(errors))
 
 

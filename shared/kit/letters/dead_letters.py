@@ -15,7 +15,7 @@ import asyncpg
 from shared.events.outside import cleaned
 from shared.kit.letters import letter_bounds, partner_records
 from shared.kit.letters.letter_bounds import Bounds, Keeping
-from shared.kit.letters.partner_records import DETAIL_LENGTH_MAX
+from shared.kit.letters.partner_records import DETAIL_LENGTH_MAX, Author
 from shared.kit.messaging import inbox
 from shared.kit.messaging.headers import pack, unpack
 from shared.kit.messaging.work import OutboxRow, Record
@@ -187,7 +187,7 @@ WHERE id = ANY($1::bigint[]) AND status IN ('dead', 'parked', 'rejected')
 
 
 async def bury(
-    conn: Connection, burials: Sequence[Burial], *, consumer: str, now: datetime, bounds: Bounds,
+    conn: Connection, burials: Sequence[Burial], *, consumer: str, now: datetime, bounds: Bounds, prefix: str = "",
     room: Callable[[Sequence[Burial]], Awaitable[None]] | None = None,
     heard: Callable[[Sequence[Burial]], Awaitable[None]] | None = None,
 ) -> list[OutboxRow]:  # fmt: skip
@@ -197,7 +197,8 @@ async def bury(
     given all of them as erasure leaves them.
 
     Of a company's topic with more open letters than `bounds` allow, later ones lose their content, or are only counted.
-    What has no content can't be replayed: its event's id is free, so that its sender may send it again.
+    What has no content can't be replayed: its event's id is free, so that its sender may send it again. `prefix`: of
+    the installation's topics; who reads a letter there knows no other name of its record's topic.
     """
     if not burials:
         return []
@@ -218,7 +219,8 @@ async def bury(
     stored = await _store(conn, letters, now)
     if room is not None:
         await room([*stored, *counted])
-    return [partner_records.one(b, consumer, now) for b in stored] + partner_records.many(counted, consumer, now)
+    by = Author(consumer, prefix)
+    return [partner_records.one(b, by, now) for b in stored] + partner_records.many(counted, by, now)
 
 
 async def _store(conn: Connection, letters: Sequence[tuple[Burial, Sequence[str]]], now: datetime) -> list[Burial]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from shared.kit.letters.codes import HANDLER_FAILED, UNREADABLE
 from shared.kit.letters.dead_letters import Burial
 from shared.kit.messaging.work import Event, Rejection
 from shared.kit.postgres.db import Connection
@@ -22,7 +23,7 @@ from shared.kit.privacy.letters_of_erased import INBOUND
 
 PARKED_KEYS = 10
 """With fewer parked keys, what is parked counts for nothing: one poison record may have a thousand behind it."""
-OUR_FAULTS = frozenset({"handler_failed", "unreadable"})
+OUR_FAULTS = frozenset({HANDLER_FAILED.code, UNREADABLE.code})
 """Codes of what a handler or the reader raises, whoever has sent the record."""
 CAUSE_LENGTH_MAX = 200
 STANDS = "stands still"

@@ -1,7 +1,7 @@
 """What is published of dead letters on `<topic>.dlq`: the record as it was, and why it is there, in headers."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -14,6 +14,14 @@ from shared.kit.messaging.work import OutboxRow, Record
 DETAIL_LENGTH_MAX = 2_000
 RECORD_BYTES_MAX = DLQ_BYTES_MAX - 8 * 1024
 KEY_BYTES_MAX = 1_024
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who buries: the service, and the installation's prefix, without which nobody finds the topic on the cluster."""
+
+    consumer: str
+    topic_prefix: str
 
 
 class Buried(Protocol):
@@ -44,9 +52,9 @@ class Buried(Protocol):
         """kept, or why it isn't."""
 
 
-def one(letter: Buried, consumer: str, now: datetime) -> OutboxRow:
+def one(letter: Buried, by: Author, now: datetime) -> OutboxRow:
     """The event about one letter."""
-    record, texts = letter.record, _why(letter, consumer, now)
+    record, texts = letter.record, _why(letter, by, now)
     if letter.content != "kept":
         texts["dlq-content"] = letter.content
     headers = [*record.headers, *_texts(texts)]
@@ -61,18 +69,18 @@ def one(letter: Buried, consumer: str, now: datetime) -> OutboxRow:
     return _row(record, value, headers, now)
 
 
-def many(letters: Iterable[Buried], consumer: str, now: datetime) -> list[OutboxRow]:
+def many(letters: Iterable[Buried], by: Author, now: datetime) -> list[OutboxRow]:
     """The events about records that are only counted: one for those of a partition that have one reason."""
     groups: dict[tuple[str, int, str, str], list[Buried]] = {}
     for letter in letters:
         record = letter.record
         groups.setdefault((record.topic, record.partition, letter.status, letter.code), []).append(letter)
-    return [_of_group(group, consumer, now) for group in groups.values()]
+    return [_of_group(group, by, now) for group in groups.values()]
 
 
-def _of_group(group: Sequence[Buried], consumer: str, now: datetime) -> OutboxRow:
+def _of_group(group: Sequence[Buried], by: Author, now: datetime) -> OutboxRow:
     first = min(group, key=lambda letter: letter.record.offset)
-    texts = _why(first, consumer, now) | {
+    texts = _why(first, by, now) | {
         "dlq-content": "counted",
         "dlq-records": str(len(group)),
         "dlq-last-offset": str(max(letter.record.offset for letter in group)),
@@ -80,13 +88,13 @@ def _of_group(group: Sequence[Buried], consumer: str, now: datetime) -> OutboxRo
     return _row(replace(first.record, key=None, headers=()), b"", list(_texts(texts)), now)
 
 
-def _why(letter: Buried, consumer: str, now: datetime) -> dict[str, str]:
+def _why(letter: Buried, by: Author, now: datetime) -> dict[str, str]:
     record = letter.record
     return {
-        "dlq-topic": record.topic,
+        "dlq-topic": by.topic_prefix + record.topic,
         "dlq-partition": str(record.partition),
         "dlq-offset": str(record.offset),
-        "dlq-consumer": consumer,
+        "dlq-consumer": by.consumer,
         "dlq-status": letter.status,
         "dlq-code": letter.code,
         "dlq-detail": cleaned(letter.detail[:DETAIL_LENGTH_MAX]),

@@ -50,6 +50,7 @@ OF_TOPIC: dict[type[Exception], str] = {
 TOPIC_CODES = frozenset(OF_TOPIC.values())
 
 Row = asyncpg.Record
+Headers = Sequence[tuple[str, bytes | None]]
 
 
 class RelayError(Exception):
@@ -266,14 +267,14 @@ class Sender:
             key, headers = row["key"].encode(), self._headers(row)
         except Exception as error:  # noqa: BLE001 whatever one row raises must not stop the others
             return Refused(row, "invalid", type(error).__name__)
-        size = len(row["payload"] or b"") + sum(len(name) + len(value) for name, value in headers)
+        size = len(row["payload"] or b"") + sum(len(name) + len(value or b"") for name, value in headers)
         if size > REQUEST_BYTES_MAX:
             return Refused(row, "too_large", f"{size} bytes, a request has at most {REQUEST_BYTES_MAX}")
         return _Record(row, key, headers)
 
-    def _headers(self, row: Row) -> list[tuple[str, bytes]]:
+    def _headers(self, row: Row) -> Headers:
         if row["headers"] is not None:
-            return [(name, value) for name, value in unpack(row["headers"]) if value is not None]
+            return list(unpack(row["headers"]))
         return to_headers(
             Envelope(
                 event_id=row["event_id"],
@@ -316,7 +317,7 @@ class Sender:
 class _Record:
     row: Row
     key: bytes
-    headers: list[tuple[str, bytes]]
+    headers: Headers
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """What app.py says of a service: what it hears, provides, serves and does by the clock."""
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Annotated, Any, TypeVar
@@ -42,6 +42,7 @@ from shared.kit.proxies import Proxies
 from shared.kit.publishing import holds
 from shared.kit.publishing.relay import Relay
 from shared.kit.publishing.states import States, unread
+from shared.kit.refusals import Problem
 from shared.kit.service.clockwork import Piece, Pulse, Recurring, Turn, name_of
 from shared.kit.service.given import Provided
 from shared.kit.service.probes import Probes
@@ -100,11 +101,12 @@ class Service:
 
     def consumes(
         self, topic: Topic[Any], use_case: Handler, gone: GoneHandler | None = None, *,
-        refusing: Refusing | None = None,
+        refuses: Iterable[Problem] = (), refusing: Refusing | None = None,
     ) -> None:  # fmt: skip
         """Subscribe a use case to a topic whose declaration names this service; what it needs beside the work and the
-        events it has by `functools.partial`. `gone`: hears of tombstones (kit/messaging/tombstones.py). `refusing`: of
-        a company's topic, hears of records that become dead letters by their sender's fault, in their transaction.
+        events it has by `functools.partial`. `gone`: hears of tombstones (kit/messaging/tombstones.py). `refuses`:
+        what it rejects records with, as documents list it. `refusing`: of a company's topic, hears of records that
+        become dead letters by their sender's fault, in their transaction.
 
         Raises:
             ValueError: it doesn't, or the topic has a use case already.
@@ -118,7 +120,7 @@ class Service:
             await use_case(work, events)
             self.pulse.beat()
 
-        self.consumers[topic.name] = consumer = TopicConsumer(self, topic, handle, gone, refusing)
+        self.consumers[topic.name] = consumer = TopicConsumer(self, topic, handle, gone, refusing, tuple(refuses))
         consumer.attach(self.broker)
 
     def provide(self, *things: object) -> None:

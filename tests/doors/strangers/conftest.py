@@ -107,7 +107,7 @@ def doors(own_installation: Installation, tmp_path_factory: pytest.TempPathFacto
         assert answer.status_code == 201, answer.text
         made.secret = base64.b64decode(answer.json()["key"]["secret"].removeprefix("whsec_"))
         rider = {"external_id": "r1", "name": "王小哥", "consent_at": "2026-01-01T00:00:00Z"}
-        answer = made.ask("riders", "company", "POST", "/v1/riders:batch", {"riders": [rider]})
+        answer = made.ask("riders", "company", "POST", "/v1/riders:batch", {"items": [rider]})
         made.rider_id = answer.json()["items"][0]["rider_id"]
         first = {
             "external_id": "first", "rider": "r1", "kind": "part-01001", "occurred_at": "2026-05-01T12:00:00Z",

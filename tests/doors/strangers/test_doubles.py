@@ -24,7 +24,7 @@ def test_a_report_with_one_photo_twice_and_itself_twice(doors: Doors) -> None:
     one = report(uuid4().hex, photos=[photo, photo])
     assert doors.ask("intake", "company", "POST", "/v1/reports", one).status_code == 201
     other = report(uuid4().hex, photos=[photo, photo])
-    batch = {"reports": [other, other, one]}
+    batch = {"items": [other, other, one]}
     assert outcomes(doors.ask("intake", "company", "POST", "/v1/reports:batch", batch)) == [
         "accepted",
         *["repeated"] * 2,
@@ -33,11 +33,11 @@ def test_a_report_with_one_photo_twice_and_itself_twice(doors: Doors) -> None:
 
 def test_riders_and_outlets_twice(doors: Doors) -> None:
     number = uuid4().hex
-    riders = {"riders": [{"external_id": number, "name": name} for name in ("甲", "甲", "乙", "甲")]}
+    riders = {"items": [{"external_id": number, "name": name} for name in ("甲", "甲", "乙", "甲")]}
     answer = outcomes(doors.ask("riders", "company", "POST", "/v1/riders:batch", riders))
     assert answer == ["created", "unchanged", "changed", "changed"]
     code = f"o{number[:8]}"
-    outlets = {"outlets": [{"code": code, "name": name, "address": "x"} for name in ("一店", "二店", "二店")]}
+    outlets = {"items": [{"code": code, "name": name, "address": "x"} for name in ("一店", "二店", "二店")]}
     saved = doors.ask("riders", "company", "POST", "/v1/outlets:batch", outlets)
     assert saved.status_code in (200, 422), saved.text
 
@@ -64,7 +64,7 @@ def test_areas_responsibilities_and_successors_twice(doors: Doors) -> None:
 
 def test_steps_twice(doors: Doors) -> None:
     step = {"case_id": str(uuid4()), "step": "claim"}
-    answer = doors.ask("cases", "operator", "POST", "/v1/cases:transition", {"steps": [step, step]})
+    answer = doors.ask("cases", "operator", "POST", "/v1/cases:transition", {"items": [step, step]})
     assert answer.status_code == 200, answer.text
     first, second = answer.json()["items"]
     assert first == second  # there is no such case

@@ -80,7 +80,7 @@ def test_a_batch_has_a_result_for_each_event(doors: Doors) -> None:
     # what was refused may come again, corrected, as the same event; what was taken is known
     corrected = [event(report(f"{key}-4"), f"{key}-4"), event(report(f"{key}-5"), f"{key}-5"), one]
     assert outcomes(reports(doors, corrected)) == ["accepted", "accepted", "repeated"]
-    assert outcomes(reports(doors, {"reports": [report(f"{key}-4")]}, JSON)) == ["repeated"]
+    assert outcomes(reports(doors, {"items": [report(f"{key}-4")]}, JSON)) == ["repeated"]
 
 
 def test_what_came_over_kafka_is_known_over_http(doors: Doors) -> None:

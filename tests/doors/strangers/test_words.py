@@ -98,7 +98,7 @@ def test_one_bad_item_among_hundreds_is_named_and_costs_no_other(
     items = [{"external_id": f"{what}-{n}", **usual} for n in range(most // 2)]
     for at, (change, _) in enumerate(bad):
         items[10 * at + 5] |= change
-    answer = doors.ask(service, "company", "POST", f"/v1/{what}:batch", {what: items})
+    answer = doors.ask(service, "company", "POST", f"/v1/{what}:batch", {"items": items})
     assert answer.status_code == 200, answer.text
     results = answer.json()["items"]
     for at, (change, field) in enumerate(bad):
@@ -110,7 +110,7 @@ def test_one_bad_item_among_hundreds_is_named_and_costs_no_other(
 
 def test_words_are_kept_and_codes_are_brought_into_one_form(doors: Doors) -> None:
     odd = {"external_id": "ｒ２", "name": "مۇھەممەت 𠮷 👷🏽"}
-    answer = doors.ask("riders", "company", "POST", "/v1/riders:batch", {"riders": [odd]})
+    answer = doors.ask("riders", "company", "POST", "/v1/riders:batch", {"items": [odd]})
     assert answer.json()["items"][0]["external_id"] == "r2"
     read = doors.ask("riders", "company", "GET", "/v1/riders/r2").json()
     assert (read["external_id"], read["name"]) == ("r2", odd["name"])

@@ -14,11 +14,12 @@ from shared.events.outside import INT64_MAX
 from shared.events.report_received import REPORT_RECEIVED
 from shared.events.rider_changed import RIDER_CHANGED
 from shared.events.topic import Topic
-from shared.kit.consuming.decode import Decoder, Unreadable
+from shared.kit import problems
+from shared.kit.consuming.decode import Decoder, Unreadable, with_id
 from shared.kit.ids import new_id
 from shared.kit.messaging.work import Event, Gone, Record
 
-BODY = {
+BODY: dict[str, Any] = {
     "external_id": "r-1",
     "rider": "7",
     "kind": "part-01001",
@@ -45,7 +46,7 @@ def test_headers_may_be_absent_and_the_company_is_the_topics() -> None:
 def test_the_ends_of_the_calendar_are_refused_and_spin_nobody(time: str) -> None:
     item = decoded(occurred_at=time)
     assert isinstance(item, Unreadable)
-    assert item.code == "schema"
+    assert item.code == "validation_failed"
     assert "occurred_at" in item.detail
 
 
@@ -64,7 +65,7 @@ def test_the_ends_of_the_calendar_are_refused_and_spin_nobody(time: str) -> None
 def test_malformed_headers_are_reported(header: tuple[str, bytes | None]) -> None:
     item = decoded((header,))
     assert isinstance(item, Unreadable)
-    assert item.code == "headers"
+    assert item.code == "malformed_event"
 
 
 def test_the_same_place_on_a_new_cluster_is_another_event() -> None:
@@ -83,8 +84,11 @@ def test_the_same_place_on_a_new_cluster_is_another_event() -> None:
     first = heard(1_000)
     assert heard(1_000).id == first.id
     assert heard(2_000).id != first.id
-    # what is kept of a record, in a dead letter or a backup, still has its id
-    assert decoded(first.record.headers).id == first.id  # type: ignore[union-attr]  # it is readable
+    assert first.record.headers == (), "nothing is added to what came"
+    # a dead letter keeps the place, a backup the id
+    [again] = Decoder(INBOUND_REPORTS, "t.").decode([first.record])
+    assert again.id == first.id  # type: ignore[union-attr]  # it is readable
+    assert decoded(with_id((), 0, 7, 1_000)).id == first.id  # type: ignore[union-attr]  # as above
     assert heard(1_000, ("ce_id", b"own")).id == heard(2_000, ("ce_id", b"own")).id
 
 
@@ -111,6 +115,35 @@ def read(value: bytes, *headers: tuple[str, bytes | None]) -> Event[object] | Un
     )  # fmt: skip
     [item] = decoder.decode([decoder.record(raw)])  # type: ignore[arg-type]  # as much of a record as is read
     return item
+
+
+@pytest.mark.parametrize("key", [None, b"", b"r-1", " ｒ-１".encode()])
+def test_a_record_needs_no_key_and_may_have_the_bodys_number(key: bytes | None) -> None:
+    record = Record("inbound.suda.reports.v1", 0, 7, key, orjson.dumps(BODY), ())
+    [item] = Decoder(INBOUND_REPORTS, "t.").decode([record])
+    assert isinstance(item, Event) and item.key == "r-1"
+
+
+@pytest.mark.parametrize("key", [b" ", b"r-2", b"\xff"])
+def test_a_foreign_key_is_refused_as_two_numbers_are_over_http(key: bytes) -> None:
+    record = Record("inbound.suda.reports.v1", 0, 7, key, orjson.dumps(BODY), ())
+    [item] = Decoder(INBOUND_REPORTS, "t.").decode([record])
+    assert isinstance(item, Unreadable)
+    assert (item.code, item.status) == (problems.EXTERNAL_ID_MISMATCH.code, "rejected")
+
+
+@pytest.mark.parametrize(
+    ("change", "field"), [({"pohtos": []}, "pohtos"), ({"place": {**BODY["place"], "lon": 1}}, "place.lon")]
+)
+def test_an_unknown_field_is_refused_as_it_is_over_http(change: dict[str, Any], field: str) -> None:
+    item = read(orjson.dumps({**BODY, **change}))
+    assert isinstance(item, Unreadable)
+    assert item.code == problems.VALIDATION_FAILED.code and item.detail.startswith(f"{field}: ")
+
+
+def test_an_unknown_field_that_is_no_name_is_not_repeated() -> None:
+    item = read(orjson.dumps({**BODY, "13800138000": 1}))
+    assert isinstance(item, Unreadable) and item.detail.startswith("[key]: ")
 
 
 STRUCTURED = ("Content-Type", b"application/cloudevents+json; charset=UTF-8")
@@ -180,20 +213,20 @@ def test_other_sixtieths_are_no_times(time: str) -> None:
 def test_a_faulty_structured_event_is_refused_with_the_attributes_name(value: bytes, said: str) -> None:
     item = read(value, STRUCTURED)
     assert isinstance(item, Unreadable)
-    assert item.code == "envelope"
+    assert item.code == "malformed_event"
     assert said in item.detail
 
 
 def test_the_body_of_a_structured_event_is_checked_like_any_other() -> None:
     item = read(structured(data={**BODY, "kind": 7}), STRUCTURED)
     assert isinstance(item, Unreadable)
-    assert (item.code, "kind" in item.detail) == ("schema", True)
+    assert (item.code, "kind" in item.detail) == ("validation_failed", True)
 
 
 def test_a_batch_of_cloudevents_is_refused_with_a_reason() -> None:
     item = read(b"[]", ("content-type", b"application/cloudevents-batch+json"))
     assert isinstance(item, Unreadable)
-    assert item.code == "envelope"
+    assert item.code == "malformed_event"
 
 
 def of_states(value: bytes | None, key: bytes | None, *headers: tuple[str, bytes | None]) -> Event[object] | Unreadable:

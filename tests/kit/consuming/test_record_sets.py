@@ -75,7 +75,7 @@ def test_a_header_name_that_is_not_utf8_breaks_its_record_alone() -> None:
     content = batch()
     at = content.index(b"name", content.index(b"k2"))
     content[at : at + 4] = b"n\xffme"
-    assert codes(signed(content)) == ["ok", "ok", "headers", "ok", "ok"]
+    assert codes(signed(content)) == ["ok", "ok", "malformed_event", "ok", "ok"]
     broken = list(RecordSets(bytes(content)).next_batch())[2]
     assert (bytes(broken.value), broken.key, broken.offset) == (b'{"number": 2}' * 9, b"k2", 2)
     assert broken.headers == (("n\\xffme", b"x"), ("n", None))
@@ -114,7 +114,7 @@ def test_headers_are_counted_before_they_are_made(codec: int, headers: int, leng
     assert isinstance(broken.value, Broken)
     assert not broken.headers
     if why:
-        assert (broken.value.code, bytes(broken.value)) == ("headers", submission(1))
+        assert (broken.value.code, bytes(broken.value)) == ("malformed_event", submission(1))
         assert broken.value.detail.startswith(why)
 
 
@@ -147,7 +147,7 @@ def test_a_record_far_beyond_what_a_topic_takes_is_cut(codec: int) -> None:
     assert (records[0].value, records[3].value, records[3].key) == (submission(1), submission(2), b"last")
     assert (records[1].key, bytes(records[1].value)) == (key, b"{" + b"x" * (RECORD_BYTES_MAX - 1))
     assert records[2].key is None
-    assert {r.value.code for r in records[1:3]} == {"too_large"}
+    assert {r.value.code for r in records[1:3]} == {"content_too_large"}
     assert f"a value of {size + 1} bytes" in records[1].value.detail
 
 
@@ -164,7 +164,7 @@ def test_a_time_that_no_clock_has_is_brought_to_one_that_it_has() -> None:
 
 def test_headers_are_bounded_in_bytes_too() -> None:
     content = batch(name="n" * HEADER_BYTES_MAX)
-    assert codes(signed(content)) == ["headers"] * RECORDS
+    assert codes(signed(content)) == ["malformed_event"] * RECORDS
     assert codes(signed(batch(name="n" * (HEADER_BYTES_MAX - 50)))) == ["ok"] * RECORDS
 
 

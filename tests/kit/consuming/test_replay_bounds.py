@@ -75,9 +75,9 @@ async def bury(pool: Pool, records: Sequence[Record], statuses: Sequence[Status]
 
 
 def of_company(count: int, padding: int = 0) -> list[Record]:
-    """All under one key, as a company may choose it."""
+    """Reports of one company, each under its number."""
     topic = f"inbound.c{secrets.token_hex(4)}.reports.v1"
-    return [Record(topic, 0, n, b"same", SUBMISSION % n + b" " * padding, (), 1) for n in range(count)]
+    return [Record(topic, 0, n, b"%d" % n, SUBMISSION % n + b" " * padding, (), 1) for n in range(count)]
 
 
 def own(count: int, padding: int = 0) -> list[Record]:
@@ -125,7 +125,7 @@ async def test_where_a_key_means_no_order_a_letter_is_replayed_alone(
 ) -> None:
     ids = await bury(pool, of_company(5))
     [outcome] = await replayer.replay(None, [ids[3]], by="test", reason="one")
-    assert (outcome.ids, outcome.done, outcome.key) == ((ids[3],), True, "same")
+    assert (outcome.ids, outcome.done, outcome.key) == ((ids[3],), True, "3")
     assert [[event.data.external_id for event in call] for call in reports.calls] == [["3"]]
     outcomes = await replayer.replay(None, None, by="test", reason="all")
     assert [one.ids for one in outcomes] == [(ids[0],), (ids[1],), (ids[2],), (ids[4],)]

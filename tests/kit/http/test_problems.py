@@ -13,12 +13,19 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from shared.kit.auth import Public, allow, policy_router
 from shared.kit.auth.idempotency import Idempotent
+from shared.kit.http.problem_schema import CODES, merged, problem_schemas
 from shared.kit.http.problems import document, validation_refusal
 from shared.kit.problems import ServiceBusy
-from shared.kit.refusals import Problem
+from shared.kit.refusals import Fault, Member, Problem
 from tests.kit.web import app_of, client_of
 
-OUT_OF_STOCK = Problem("out_of_stock", 409, "库存不足", "Out of stock", "等待补货。", "Wait for new stock.")
+OUT_OF_STOCK = Problem(
+    "out_of_stock", 409, "库存不足", "Out of stock", "等待补货。", "Wait for new stock.",
+    members=(Member("left", str, "of the last delivery"), Member("places", list[Fault], "where there are some")),
+)  # fmt: skip
+TOO_OLD = Problem(
+    "too_old", 409, "过期", "Too old", "换一件。", "Take another.", members=(Member("left", str, "of its days"),)
+)
 PHONE, PLACE = "13800138000", "武汉市江汉区某某路18号"
 
 
@@ -239,9 +246,39 @@ async def test_announced_excess_is_refused_unread(tmp_path: Path) -> None:
     assert pulled == []
 
 
-def test_extras_cannot_replace_members() -> None:
+@pytest.mark.parametrize("extra", ["status", "lefts"])
+def test_a_refusal_says_nothing_that_its_problem_does_not_declare(extra: str) -> None:
+    with pytest.raises(ValueError, match=extra):
+        OUT_OF_STOCK(**{extra: 200})
+
+
+def test_no_problem_declares_what_every_document_has() -> None:
     with pytest.raises(ValueError, match="status"):
-        OUT_OF_STOCK(status=200)
+        Problem("a", 409, "甲", "A", "乙。", "B.", members=(Member("status", str, "x"),))
+
+
+def test_the_schema_has_the_members_with_their_codes() -> None:
+    schemas = problem_schemas([OUT_OF_STOCK, TOO_OLD])
+    properties = schemas["Problem"]["properties"]
+    assert properties["left"]["type"] == "string"
+    assert (
+        properties["left"]["description"] == "of its days (with `too_old`); of the last delivery (with `out_of_stock`)"
+    )
+    assert properties["places"]["items"] == {"$ref": "#/components/schemas/Fault"} and "Fault" in schemas
+    assert properties["code"][CODES] == ["out_of_stock", "too_old"] and "enum" not in properties["code"]
+    assert "left" not in schemas["Problem"]["required"]
+
+
+def test_the_suites_schema_unites_those_of_services() -> None:
+    one, other = (problem_schemas([problem])["Problem"] for problem in (OUT_OF_STOCK, TOO_OLD))
+    assert merged([one, other]) == problem_schemas([OUT_OF_STOCK, TOO_OLD])["Problem"]
+    assert merged([one, one]) == one
+
+
+def test_one_name_has_one_type() -> None:
+    other = Problem("z", 409, "甲", "A", "乙。", "B.", members=(Member("left", int, "in all"),))
+    with pytest.raises(ValueError, match="left has two types"):
+        problem_schemas([OUT_OF_STOCK, other])
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,11 @@ def poison(topic: str, count: int) -> Iterator[Record]:
 
 
 async def bury(
-    pool: Pool, records: Sequence[Record], bounds: Bounds = BOUNDS, status: Status = "dead", code: str = "not_json"
+    pool: Pool,
+    records: Sequence[Record],
+    bounds: Bounds = BOUNDS,
+    status: Status = "dead",
+    code: str = "malformed_json",
 ) -> list[OutboxRow]:
     burials = [Burial(one, None, status, code, "EOF while parsing " + "x" * 1_000, 1) for one in records]
     async with pool.acquire() as conn, conn.transaction():
@@ -95,12 +99,12 @@ async def test_what_has_no_content_says_where_it_stands(pool: Pool, flooding: st
         whole = await dead_letters.open_letter(conn, letters[0].id)
     assert whole is not None
     assert (whole.content, whole.record.value, whole.record.headers, whole.record.key) == ("left_out", None, (), b"k1")
-    assert (whole.record.offset, whole.code, len(whole.detail)) == (1, "not_json", 200)
+    assert (whole.record.offset, whole.code, len(whole.detail)) == (1, "malformed_json", 200)
     headers = dict(unpack(first.headers or b""))
     assert headers["dlq-content"] == b"left_out" and "ce_id" not in headers and first.payload == b""
     assert last.key == "k2"
     many = [record(flooding, at, b"x", partition=at % 2) for at in (7, 5, 9, 8)]
-    rows = await bury(pool, many, bounds, code="too_large")
+    rows = await bury(pool, many, bounds, code="content_too_large")
     seen = [dict(unpack(row.headers or b"")) for row in rows]
     assert [(one["dlq-offset"], one["dlq-last-offset"], one["dlq-records"]) for one in seen] == [
         (b"5", b"9", b"3"), (b"8", b"8", b"1"),
@@ -109,7 +113,7 @@ async def test_what_has_no_content_says_where_it_stands(pool: Pool, flooding: st
     async with pool.acquire() as conn:
         ranges = [row for row in await letter_bounds.ranges(conn) if row["topic"] == flooding]
     assert [(r["partition"], r["first_offset"], r["last_offset"], r["records"], r["code"]) for r in ranges] == [
-        (0, 8, 8, 1, "too_large"), (1, 5, 11, 4, "not_json"),
+        (0, 8, 8, 1, "content_too_large"), (1, 5, 11, 4, "malformed_json"),
     ]  # fmt: skip
     async with pool.acquire() as conn:
         [second] = await letter_bounds.ranges(conn, flooding, 0, limit=1)

@@ -83,15 +83,15 @@ async def test_time_gives_back_but_not_while_the_topic_stands_still(conn: Connec
 
 async def test_who_stands_still_is_shown_for_a_while_and_since_when(conn: Connection) -> None:
     assert await letter_limit.standing(conn) == []
-    await letter_limit.stood(conn, {OWN: "not_json"})
+    await letter_limit.stood(conn, {OWN: "malformed_json"})
     [first] = await letter_limit.standing(conn)
-    await letter_limit.stood(conn, {OWN: "not_json"})
+    await letter_limit.stood(conn, {OWN: "malformed_json"})
     [again] = await letter_limit.standing(conn)
-    assert (again.topic, again.cause, again.stands_since) == (OWN, "not_json", first.stands_since)
+    assert (again.topic, again.cause, again.stands_since) == (OWN, "malformed_json", first.stands_since)
     assert again.stood_at > first.stood_at
     await conn.execute(SQL_STOOD_BEFORE)
     assert await letter_limit.standing(conn) == []
-    await letter_limit.stood(conn, {OWN: "not_json"})
+    await letter_limit.stood(conn, {OWN: "malformed_json"})
     [later] = await letter_limit.standing(conn)
     assert later.stands_since > first.stands_since
 
@@ -101,7 +101,7 @@ async def test_an_operators_word_is_used_up_and_ends(conn: Connection) -> None:
     assert await fits(conn, by, letters(20))
     assert await letter_limit.grant(conn, OWN, None, 30, by="op", reason="it doesn't stand still") == []
     await letter_limit.stood(conn, {OWN: cause})
-    assert await letter_limit.grant(conn, OWN, "not_json", 30, by="op", reason="another reason") == []
+    assert await letter_limit.grant(conn, OWN, "malformed_json", 30, by="op", reason="another reason") == []
     assert await letter_limit.grant(conn, OWN, cause, 30, by="op", reason="they are what is wrong") == [cause]
     assert not await fits(conn, by, letters(31))
     assert await fits(conn, by, letters(25))
@@ -131,9 +131,13 @@ async def test_what_is_parked_counts_from_ten_keys_on(conn: Connection) -> None:
 
 
 def test_of_companies_only_what_our_own_code_raises_counts() -> None:
-    theirs = [*letters(1, "not_json", topic=THEIRS), *letters(1, "kind_unknown", topic=THEIRS)]
+    theirs = [*letters(1, "malformed_json", topic=THEIRS), *letters(1, "kind_unknown", topic=THEIRS)]
     assert not causes_of(theirs)
-    ours = [*letters(2, topic=THEIRS), *letters(1, "unreadable", "KeyError", topic=THEIRS), *letters(1, "not_json")]
+    ours = [
+        *letters(2, topic=THEIRS),
+        *letters(1, "unreadable", "KeyError", topic=THEIRS),
+        *letters(1, "malformed_json"),
+    ]
     assert causes_of(ours) == {
-        (THEIRS, "handler_failed TypeError"): 2, (THEIRS, "unreadable KeyError"): 1, (OWN, "not_json"): 1,
+        (THEIRS, "handler_failed TypeError"): 2, (THEIRS, "unreadable KeyError"): 1, (OWN, "malformed_json"): 1,
     }  # fmt: skip

@@ -22,7 +22,7 @@ MANY = tuple((f"h{number}", os.urandom(1_000)) for number in range(DLQ_BYTES_MAX
 
 async def buried(pool: Pool, record: Record) -> tuple[OutboxRow, dead_letters.DeadLetter]:
     """What is published of a record on the partner topic, and the letter as it is kept."""
-    burial = Burial(record, None, "dead", "too_large", "larger than its topic takes", 1)
+    burial = Burial(record, None, "dead", "content_too_large", "larger than its topic takes", 1)
     async with pool.acquire() as conn, conn.transaction():
         [published] = await dead_letters.bury(conn, [burial], consumer="intake", now=clock.now(), bounds=ROOMY)
         await insert_outbox(conn, [published])
@@ -46,7 +46,7 @@ async def test_a_long_letter_is_cut_on_its_topic_and_whole_here(
     record = Record(topic, 0, 7, os.urandom(10_000), value, headers, 1)
     published, letter = await buried(pool, record)
     said = dict(unpack(published.headers or b"[]"))
-    assert said["dlq-cut"] == str(len(value)).encode() and said["dlq-code"] == b"too_large"
+    assert said["dlq-cut"] == str(len(value)).encode() and said["dlq-code"] == b"content_too_large"
     size = (
         len(published.payload)
         + len(published.key.encode())

@@ -148,10 +148,10 @@ async def broken_batches(
     async with producer(installation, settings, compression_type="zstd") as by:
         made = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, 0, 1 << 20)
         for i in range(3):
-            made.append(i, None, b"k", submission(next(number)), [("name", b"x")] if i == 1 else [])
+            made.append(i, None, None, submission(next(number)), [("name", b"x")] if i == 1 else [])
         batch = bytearray(made.build())
         batch[batch.index(b"name") : batch.index(b"name") + 4] = b"n\xffme"
-        culprits[0, await send_batch(by, topic, 0, signed(batch)) + 1] = "headers"
+        culprits[0, await send_batch(by, topic, 0, signed(batch)) + 1] = "malformed_event"
         kinds: list[tuple[int, tuple[int, bytes], bool]] = [
             (1, (ATTRIBUTES_AT, b"\x00\x07"), True),  # a codec that nobody knows
             (2, (PAYLOAD_AT, b"nonsense"), True),  # what zstd can't read

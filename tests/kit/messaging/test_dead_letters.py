@@ -90,7 +90,8 @@ async def test_unreadable_records_become_dead_letters_with_their_reason(pair: Pa
         await producer.send_and_wait(topic, b"{", key=b"k1")
         await producer.send_and_wait(topic, b'{"report_id": 7}', key=b"k2")
         await producer.send_and_wait(topic, b'{"text":"' + b"x" * 2_097_152 + b'"}', key=b"k3")
-        await producer.send_and_wait(topic, good, key=b"k4", headers=[("ce_id", b"\xff\xfe"), ("odd", b"\xff")])
+        sent = [("ce_id", b"\xff\xfe"), ("odd", b"\xff"), ("nothing", None), ("odd", b"twice"), ("dlq-code", b"before")]
+        await producer.send_and_wait(topic, good, key=b"k4", headers=sent)
         await producer.send_and_wait(topic, None, key=b"k5")
         await producer.send_and_wait(topic, b"behind", key=b"k1")
     finally:
@@ -99,16 +100,18 @@ async def test_unreadable_records_become_dead_letters_with_their_reason(pair: Pa
     await pair.until_effects(1)
     await until_letters(pair, 6)
     assert set(await letters(pair)) == {
-        ("k1", "dead", "not_json"), ("k2", "dead", "schema"), ("k3", "dead", "too_large"), ("k4", "dead", "headers"),
-        ("k5", "dead", "empty"), ("k1", "parked", "parked"),
+        ("k1", "dead", "malformed_json"), ("k2", "dead", "validation_failed"), ("k3", "dead", "content_too_large"),
+        ("k4", "dead", "malformed_event"), ("k5", "dead", "empty"), ("k1", "parked", "parked"),
     }  # fmt: skip
     published = await partner_records(pair, 6)
     reasons = {(record.key, dict(record.headers)["dlq-code"]) for record in published}
-    assert (b"k3", b"too_large") in reasons
+    assert (b"k3", b"content_too_large") in reasons
     large = next(record for record in published if record.key == b"k3")
     assert len(large.value or b"") > 2_097_152
     odd = next(record for record in published if record.key == b"k4")
-    assert dict(odd.headers)["odd"] == b"\xff"
+    assert list(odd.headers[: len(sent)]) == sent, "as they came, in their order, also one without a value"
+    assert dict(odd.headers)["dlq-topic"] == topic.encode(), "the name that the cluster knows"
+    assert dict(odd.headers)["dlq-code"] == b"malformed_event", "the last one is ours"
     assert {"dlq-topic", "dlq-partition", "dlq-offset", "dlq-detail", "dlq-consumer", "dlq-at"} <= set(
         dict(odd.headers)
     )

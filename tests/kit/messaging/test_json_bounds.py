@@ -135,7 +135,7 @@ async def test_a_batch_of_more_events_than_the_route_takes_is_refused_before_one
     read: list[object] = []
     monkeypatch.setattr(events, "read_object", lambda found: read.append(found) or ({}, {}))
     status, answer, _ = await answer_of(app, "/v1/things", [None] * 100_000, BATCHED)
-    assert (status, json.loads(answer)["errors"][0]["kind"], read) == (422, "too_long", [])
+    assert (status, json.loads(answer)["code"], read) == (422, "too_many_items", [])
     assert (await answer_of(app, "/v1/things", [None] * 500, BATCHED))[0] == 200
     assert len(read) == 500
 
@@ -180,7 +180,7 @@ def test_a_records_errors_are_counted_where_they_are_many() -> None:
     with pytest.raises(ValidationError) as many:
         Thing.model_validate(members(decode.NAMED_MAX + 1))
     assert decode._reason(few.value)[1].startswith("aaaa: Extra inputs")
-    assert decode._reason(many.value) == ("schema", "101 fields are not acceptable, too many to name them")
+    assert decode._reason(many.value) == ("validation_failed", "101 fields are not acceptable, too many to name them")
 
 
 def test_finding_half_a_pair_takes_memory_by_the_bodys_size_however_deep_it_is() -> None:

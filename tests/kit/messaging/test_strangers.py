@@ -66,7 +66,7 @@ class Door:
         """A thousand good records of another company, over all its partitions."""
         async with producer(self.installation, self.settings, linger_ms=5) as by:
             sent = [
-                await by.send(inbound(self.installation, OTHER), submission(number), key=str(number).encode())
+                await by.send(inbound(self.installation, OTHER), submission(number), key=f"r-{number}".encode())
                 for number in range(GOOD)
             ]
             await asyncio.gather(*sent)

@@ -40,7 +40,7 @@ async def letters(pool: Pool) -> AsyncIterator[Pool]:
 
 async def bury(pool: Pool, topic: str, value: bytes, key: bytes = b"13900077123") -> int:
     record = Record(topic, 0, new_id().int >> 70, key, value, (("x", WORDS),), 1)
-    burial = Burial(record, None, "dead", "not_json", "ValueError: " + WORDS.decode(), 1)
+    burial = Burial(record, None, "dead", "malformed_json", "ValueError: " + WORDS.decode(), 1)
     async with pool.acquire() as conn:
         await dead_letters.bury(conn, [burial], consumer="intake", now=clock.now(), bounds=ROOMY)
         found: int = await conn.fetchval("SELECT max(id) FROM dead_letters")
@@ -71,7 +71,7 @@ async def test_what_names_nobody_is_emptied_and_stays_listed(letters: Pool) -> N
     for one in (unnamed, broken, odd):
         assert WORDS not in repr([*rows[one].values()]).encode() and rows[one]["value"] is None
         assert (rows[one]["headers"], rows[one]["detail"], rows[one]["content"]) == (b"[]", "ValueError", "expired")
-        assert (rows[one]["status"], rows[one]["code"]) == ("dead", "not_json")
+        assert (rows[one]["status"], rows[one]["code"]) == ("dead", "malformed_json")
     assert rows[unnamed]["key"] is None  # a company's key may be the rider's number
     assert rows[broken]["key"] == b"13900077123"  # the suite's own is an id, and parks its successors
     for one in (named, ours, nobodys, staffs):

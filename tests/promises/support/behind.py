@@ -94,7 +94,7 @@ class Behind:
         token = self.suite.operator_token()
         secret = registered(riders, token, COMPANY)
         body: dict[str, Any] = {
-            "riders": [{"external_id": f"r{n}", "name": "骑手", "consent_at": CONSENT_AT} for n in range(RIDERS)]
+            "items": [{"external_id": f"r{n}", "name": "骑手", "consent_at": CONSENT_AT} for n in range(RIDERS)]
         }
         deadline_s = clock.monotonic_s() + 30
         answer = signed(httpx.Client(timeout=10), riders, "/v1/riders:batch", body, secret)

@@ -80,7 +80,7 @@ class Clients:
         """One request: some riders get a new name; one more is refused, which must leave no trace."""
         numbers = rng.sample(range(self.keys), self.batch)
         riders = [{"external_id": f"r{n}", "name": name} for n in numbers] + [{"external_id": "blank", "name": " "}]
-        body = json.dumps({"riders": riders}).encode()
+        body = json.dumps({"items": riders}).encode()
         headers = signed_headers(company=self.code, secret=self.secret, method="POST", target=TARGET, body=body)
         headers["Content-Type"] = "application/json"
         try:

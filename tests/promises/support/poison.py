@@ -13,9 +13,9 @@ from shared.kit import clock
 from shared.kit.ids import derived_id, new_id
 from tests.promises.support.kafka import Raw, Stored
 
-Kind = Literal["good", "not_json", "schema", "too_large", "raises", "flaky"]
-BAD: tuple[Kind, ...] = ("not_json", "schema", "too_large", "raises", "flaky")
-UNREADABLE: frozenset[str] = frozenset({"not_json", "schema", "too_large"})
+Kind = Literal["good", "malformed_json", "validation_failed", "content_too_large", "raises", "flaky"]
+BAD: tuple[Kind, ...] = ("malformed_json", "validation_failed", "content_too_large", "raises", "flaky")
+UNREADABLE: frozenset[str] = frozenset({"malformed_json", "validation_failed", "content_too_large"})
 TWO_MIB = 2 * 1024 * 1024
 SHOWN = 4
 Place = tuple[str, int, int]
@@ -47,7 +47,11 @@ class Planned:
             occurred_at=now,
             received_at=now,
         )
-        values = {"not_json": b"{", "schema": b'{"report_id": 7}', "too_large": b'{"text":"' + b"x" * TWO_MIB + b'"}'}
+        values = {
+            "malformed_json": b"{",
+            "validation_failed": b'{"report_id": 7}',
+            "content_too_large": b'{"text":"' + b"x" * TWO_MIB + b'"}',
+        }
         value = values.get(self.kind) or body.model_dump_json().encode()
         return Raw(REPORT_RECEIVED.name, str(self.key), value, tuple(to_headers(envelope)))
 

@@ -63,7 +63,7 @@ class Town:
 
     async def hand_in(self, reports: int) -> None:
         """Good reports by one signed request."""
-        body = {"reports": [self.report() for _ in range(reports)]}
+        body = {"items": [self.report() for _ in range(reports)]}
         answer = await self.door.signed(self.company.code, self.company.secret, f"{PATH}:batch", body)
         assert answer["accepted"] == reports, answer
 
@@ -104,7 +104,7 @@ class Town:
         door, company = self.door, self.company
         rider_facts = {"external_id": company.rider(1), "name": "孙芳", "consent_at": clock.now().isoformat()}
         await self.stream(rider_facts, what="riders")
-        body = {"riders": [rider_facts]}
+        body = {"items": [rider_facts]}
         rider = (await door.signed(company.code, company.secret, "/v1/riders:batch", body))["items"][0]["rider_id"]
         phone = door.token(rider, "孙芳", ["rider"])
         picture = io.BytesIO()
@@ -137,7 +137,7 @@ class Town:
         door, company = self.door, self.company
         await opening.import_city(door, more=(AT_SEA,))
         facts = {"external_id": f"rare-{new_id()}", "name": "李丽", "consent_at": clock.now().isoformat()}
-        answer = await door.signed(company.code, company.secret, "/v1/riders:batch", {"riders": [facts]})
+        answer = await door.signed(company.code, company.secret, "/v1/riders:batch", {"items": [facts]})
         rider = answer["items"][0]["rider_id"]
         phone = door.token(rider, "李丽", ["rider"])
         wanted = {"channels": [{"kind": "mail", "address": "rare@example.cn"}], "version": 0}

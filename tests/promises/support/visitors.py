@@ -112,7 +112,7 @@ class Visitors:
             {"external_id": f"r{n}", "name": f"骑手 {number}-{rng.getrandbits(20)}", "consent_at": CONSENT_AT}
             for n in rng.sample(range(RIDERS), 5)
         ]
-        return signed(http, self.riders, "/v1/riders:batch", {"riders": changes}, self.secret)
+        return signed(http, self.riders, "/v1/riders:batch", {"items": changes}, self.secret)
 
     def _read(self, http: httpx.Client, rng: random.Random, number: int) -> httpx.Response:
         url = rng.choice((f"{self.riders}/v1/companies/{COMPANY}", f"{self.routing}/v1/routing/unroutable"))

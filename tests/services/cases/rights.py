@@ -46,7 +46,7 @@ RIGHTS = Rights(
         "GET /v1/cases/{case_id}/words": Line(to("area", *OFFICES), needs="case open"),
         "POST /v1/cases:transition": Line(
             to("area", "dispatcher", "verifier", "operator"), needs="case verified",
-            body={"steps": [{"case_id": "{object}", "step": "close"}]}, shows=True,
+            body={"items": [{"case_id": "{object}", "step": "close"}]}, shows=True,
         ),
         "POST /v1/cases/{case_id}/claim": _step("open", "grid_worker department"),
         "POST /v1/cases/{case_id}/request-info": _step("claimed", "grid_worker department dispatcher"),

@@ -150,10 +150,10 @@ async def test_steps_in_bulk(client: httpx.AsyncClient, cases: Any, routed: Any,
     await cases.report(*(routed(100 * number) for number in range(20)))
     ids = [str(row["case_id"]) for row in await cases.pool.fetch("SELECT case_id FROM cases")]
     steps = [{"case_id": case_id, "step": "claim"} for case_id in [*ids, str(new_id())]]
-    answer = await client.post("/v1/cases:transition", json={"steps": steps}, headers=as_("w1", "grid_worker", GRID))
+    answer = await client.post("/v1/cases:transition", json={"items": steps}, headers=as_("w1", "grid_worker", GRID))
     items = answer.json()["items"]
     assert [item["ok"] for item in items] == [True] * 20 + [False]
     assert items[-1]["problem"]["code"] == "not_found"
     too_many = [steps[0]] * 501
-    answer = await client.post("/v1/cases:transition", json={"steps": too_many}, headers=as_("w1", "grid_worker", GRID))
-    assert answer.status_code == 422
+    answer = await client.post("/v1/cases:transition", json={"items": too_many}, headers=as_("w1", "grid_worker", GRID))
+    assert (answer.status_code, answer.json()["code"], answer.json()["items_max"]) == (422, "too_many_items", 500)

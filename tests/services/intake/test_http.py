@@ -87,7 +87,7 @@ async def suite(
         assert answer.status_code == 201, answer.text
         made.secret = base64.b64decode(answer.json()["key"]["secret"].removeprefix("whsec_"))
         riders = [{"external_id": "r1", "name": "王小哥", "consent_at": "2026-01-01T00:00:00Z"}]
-        answer = await made.signed("riders", "POST", "/v1/riders:batch", {"riders": [*riders, {"external_id": "r2"}]})
+        answer = await made.signed("riders", "POST", "/v1/riders:batch", {"items": [*riders, {"external_id": "r2"}]})
         assert [item["status"] for item in answer.json()["items"]] == ["created", "refused"], answer.text
         assert answer.json()["items"][1]["problem"]["field"] == "name"
         intake = made.services["intake"].pool
@@ -144,7 +144,7 @@ async def test_nan_is_no_place(suite: Suite) -> None:
 async def test_a_batch_answers_each_item(suite: Suite) -> None:
     one = {**REPORT, "external_id": "b1"}
     bodies = [one, one, {**one, "text": "x"}, {**one, "external_id": "b2", "place": None}, {**one, "external_id": "b3"}]
-    answer = await suite.signed("intake", "POST", "/v1/reports:batch", {"reports": [*bodies, "nonsense"]})
+    answer = await suite.signed("intake", "POST", "/v1/reports:batch", {"items": [*bodies, "nonsense"]})
     assert answer.status_code == 200, answer.text
     results = [(item["status"], (item["problem"] or {}).get("code")) for item in answer.json()["items"]]
     assert results == [
@@ -157,8 +157,8 @@ async def test_a_batch_answers_each_item(suite: Suite) -> None:
     ]
     assert answer.json()["items"][3]["problem"]["field"].startswith("place")
     assert [answer.json()[name] for name in ("accepted", "repeated", "refused")] == [2, 1, 3]
-    too_many = await suite.signed("intake", "POST", "/v1/reports:batch", {"reports": [one] * 501})
-    assert too_many.status_code == 422
+    too_many = await suite.signed("intake", "POST", "/v1/reports:batch", {"items": [one] * 501})
+    assert (too_many.status_code, too_many.json()["code"], too_many.json()["items_max"]) == (422, "too_many_items", 500)
 
 
 async def test_many_single_reports_at_once_share_transactions(suite: Suite) -> None:
@@ -365,7 +365,7 @@ async def test_who_reads_a_rider(suite: Suite) -> None:
     ]
     assert seen == [200, 404, 200, 403]
     assert (await suite.signed("riders", "GET", path)).status_code == 404
-    outlets = {"outlets": [{"code": "o1", "name": "一号"}, {"code": "o 2", "name": "x"}]}
+    outlets = {"items": [{"code": "o1", "name": "一号"}, {"code": "o 2", "name": "x"}]}
     saved = await suite.signed("riders", "POST", "/v1/outlets:batch", outlets)
     assert [item["status"] for item in saved.json()["items"]] == ["saved", "refused"], saved.text
     assert (await suite.signed("riders", "GET", "/v1/outlets")).json()["items"][0]["code"] == "o1"

@@ -10,7 +10,7 @@ from shared.events.report_received import ReportReceived
 from shared.geo.index import PolygonIndex
 from shared.kit.ids import new_id
 from shared.kit.service import Service
-from tests.doors.rights.lines import ANYBODY, CITY, Line, Rights, to
+from tests.doors.rights.lines import ANYBODY, CITY, PUBLIC, Line, Rights, to
 from tests.doors.rights.world import AREAS, GRID, World
 
 
@@ -60,6 +60,11 @@ RIGHTS = Rights(
         "GET /v1/areas/export.geojson": ANYBODY,
         "GET /v1/areas/{code}": ANYBODY,
         "GET /v1/areas/versions": CITY,
+        "GET /v1/catalogue/areas": PUBLIC,
+        "GET /v1/catalogue/codes": PUBLIC,
+        "GET /v1/catalogue/departments": PUBLIC,
+        "GET /v1/catalogue/kinds": PUBLIC,
+        "GET /v1/catalogue/{what}.csv": PUBLIC,
         "POST /v1/areas/versions": CITY,
         "DELETE /v1/areas/versions/{version_id}": CITY,
         "POST /v1/areas/versions/{version_id}/activate": CITY,

@@ -26,6 +26,8 @@ RIGHTS = Rights(
     routes={
         "GET /": PUBLIC,
         "GET /city": PUBLIC,
+        "GET /docs": PUBLIC,
+        "GET /docs/{name}": PUBLIC,
         "GET /problems/{code}": PUBLIC,
         "GET /r/{token}": PUBLIC,
         "GET /v1/tracking/export": Line(

@@ -4,6 +4,7 @@ import asyncio
 import csv
 import hashlib
 import io
+import json
 import re
 import secrets
 from base64 import b64encode
@@ -17,7 +18,7 @@ import orjson
 import pytest
 
 from services.tracking import usecases
-from services.tracking.api.problems import problem_words
+from shared.catalog.problems import problem_words
 from shared.devtools.installation import Installation
 from shared.kit.auth import Sealer, signed_headers
 from shared.kit.ids import new_id
@@ -251,6 +252,31 @@ async def test_every_listed_problem_has_a_page(client: httpx.AsyncClient) -> Non
     taken = (await client.get("/problems/company_suspended")).text
     answering = "报告受理（intake）、通知（notifications）、骑手档案（riders）、进度公开（tracking）"
     assert answering in taken and "403；也会出现在批量请求" in taken
+
+
+@pytest.mark.parametrize("name", ["", "/openapi", "/asyncapi"])
+async def test_the_documents_are_pages_that_ask_nobody_else(client: httpx.AsyncClient, name: str) -> None:
+    page = await client.get(f"/docs{name}")
+    assert page.status_code == 200 and page.headers["content-type"].startswith("text/html")
+    _check_policy(page)
+    targets = set(re.findall(r'href="#([^"]+)"', page.text))
+    assert targets <= set(re.findall(r'id="([^"]+)"', page.text)), "every link within the page leads somewhere"
+    words = {
+        "": "openapi.json",
+        "/openapi": "POST /v1/reports:batch",
+        "/asyncapi": "beegrid.inbound.{company}.reports.v1",
+    }
+    assert words[name] in page.text and "/ops/" not in page.text.replace("/ops/&lt;service&gt;/", "")
+
+
+async def test_the_documents_themselves_lie_beside_their_pages(client: httpx.AsyncClient) -> None:
+    http = (await client.get("/docs/openapi.json")).json()
+    assert "/v1/reports:batch" in http["paths"] and not [path for path in http["paths"] if path.startswith("/ops/")]
+    named = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(http)))
+    assert named <= set(http["components"]["schemas"])
+    events = await client.get("/docs/asyncapi.yaml")
+    assert events.headers["content-type"] == "application/yaml" and "asyncapi: 3.1.0" in events.text
+    assert (await client.get("/docs/other.json")).status_code == 422
 
 
 @pytest.mark.parametrize("code", ["nonsense", "<script>", "%E4%BD%A0", "..%2Fcity"])

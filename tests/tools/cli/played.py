@@ -47,13 +47,13 @@ class Suite:
         if path == "/ops/intake/status":
             return httpx.Response(200, json={"city_timezone": self.zone})
         if path == "/v1/riders:replay":
-            riders = json.loads(request.content)["riders"]
+            riders = json.loads(request.content)["items"]
             assert all(rider["consent_at"] and rider["name"] for rider in riders)
             self.lazy_riders |= {rider["external_id"] for rider in riders}
             return httpx.Response(200, json={"items": []})
         assert path == "/v1/reports:replay"
         assert request.url.params["company"] == "mt"
-        sent = json.loads(request.content)["reports"]
+        sent = json.loads(request.content)["items"]
         self.requests.append((path, len(sent)))
         dry, newcomers = (request.url.params.get(name) == "true" for name in ("dry_run", "newcomers"))
         items = [self._take(one, dry, newcomers) for one in sent]

@@ -54,7 +54,7 @@ class Suite:
 
     def _taken(self, request: httpx.Request) -> httpx.Response:
         assert request.headers["beegrid-company"] == "loadtest" and "webhook-signature" in request.headers
-        reports = json.loads(request.content)["reports"]
+        reports = json.loads(request.content)["items"]
         if not reports:
             return httpx.Response(422, json={})
         if self.refuses:

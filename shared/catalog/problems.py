@@ -1,6 +1,6 @@
-"""Every problem code of the suite with its words, for the page behind a problem's `type`.
+"""Every code of refusals with its words: the page behind a problem's `type` shows it, and the catalogue says it.
 
-The data is generated (`make gen`) from the problems.py of all services and of the kit.
+The data is generated (`make gen`) from the problems.py of all services and of the kit, and the kit's codes of letters.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-DATA = Path(__file__).parents[1] / "data/problems.json"
+DATA = Path(__file__).with_suffix(".json")
 
 
 class _Read(BaseModel):
@@ -30,15 +30,24 @@ class Answering(_Read):
     zh: str
 
 
+class Letters(_Read):
+    """Of a code that may be the reason of a dead letter: on which topics (none: all), and what may come again."""
+
+    topics: tuple[str, ...]
+    same_number: bool
+    same_id: bool
+
+
 class ProblemWords(_Read):
-    """One code. `services`: empty for every service."""
+    """One code. `services`: empty for every service. Without `status` only dead letters have it."""
 
     code: str
-    status: int
+    status: int | None
     title: Words
     services: tuple[Answering, ...]
     meaning: Words
     next: Words
+    letters: Letters | None
 
 
 @cache

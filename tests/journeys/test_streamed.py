@@ -124,6 +124,6 @@ async def test_a_company_hears_what_was_refused_and_what_lies_outside(town: Town
     latest = await asyncio.to_thread(heard, town, all_decided)
     kind, outside, unreadable = (latest[one["external_id"]] for one in sent)
     assert (kind["stage"], kind["refusal"]["code"], kind["report_id"]) == ("refused", "unknown_kind", None)
-    assert (unreadable["stage"], unreadable["refusal"]["code"]) == ("refused", "schema")
+    assert (unreadable["stage"], unreadable["refusal"]["code"]) == ("refused", "validation_failed")
     assert "place" in unreadable["refusal"]["detail"]
     assert outside["stage"] == "outside_map" and outside["report_id"] and outside["case"] is None

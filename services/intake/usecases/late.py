@@ -107,7 +107,9 @@ class Late:
 def of(settings: Settings, catalogue: Catalogue) -> Late:
     """As the settings say."""
     bounds = Bounds(settings.letter_bytes_max, settings.letter_rows_max)
-    return Late(catalogue, Decoder(INBOUND_REPORTS, settings.topic_prefix), settings.waits, bounds, settings.topic_prefix)
+    return Late(
+        catalogue, Decoder(INBOUND_REPORTS, settings.topic_prefix), settings.waits, bounds, settings.topic_prefix
+    )
 
 
 def _is_unknown(outcome: reports.Outcome) -> bool:

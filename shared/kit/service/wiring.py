@@ -103,10 +103,9 @@ class Service:
         self, topic: Topic[Any], use_case: Handler, gone: GoneHandler | None = None, *,
         refuses: Iterable[Problem] = (), refusing: Refusing | None = None,
     ) -> None:  # fmt: skip
-        """Subscribe a use case to a topic whose declaration names this service; what it needs beside the work and the
-        events it has by `functools.partial`. `gone`: hears of tombstones (kit/messaging/tombstones.py). `refuses`:
-        what it rejects records with, as documents list it. `refusing`: of a company's topic, hears of records that
-        become dead letters by their sender's fault, in their transaction.
+        """Subscribe a use case to a topic whose declaration names this service; what else it needs it has by `partial`.
+        `gone`: hears of tombstones (kit/messaging/tombstones.py). `refuses`: what it rejects records with, for the
+        documents. `refusing`: hears of a company's records that become dead letters by its fault, in their transaction.
 
         Raises:
             ValueError: it doesn't, or the topic has a use case already.

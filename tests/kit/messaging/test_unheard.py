@@ -22,13 +22,13 @@ ONE, OTHER, PASSWORD = "yunda", "zto", "a-password"
 
 
 @pytest.fixture
-async def teller(own_installation: Installation) -> AsyncIterator[Service]:
-    service = Service("tracking", settings_of(own_installation, "tracking"), title="teller")
+async def producer(own_installation: Installation) -> AsyncIterator[Service]:
+    service = Service("tracking", settings_of(own_installation, "tracking"), title="producer")
     async with running(service):
         yield service
 
 
-async def tell(service: Service, company: str, number: str, version: int = 1) -> None:
+async def publish(service: Service, company: str, number: str, version: int = 1) -> None:
     body = OutboundReport(external_id=number, stage="accepted", changed_at=clock.now())
     async with service.work() as work:
         work.publish(OUTBOUND_REPORTS, body, version=version, company=company)
@@ -57,52 +57,52 @@ async def sent(service: Service) -> bool:
     return not await service.pool.fetchval("SELECT count(*) FROM outbox")
 
 
-async def test_a_company_reads_its_own_topic_and_no_others(own_installation: Installation, teller: Service) -> None:
+async def test_a_company_reads_its_own_topic_and_no_others(own_installation: Installation, producer: Service) -> None:
     for company in (ONE, OTHER):
         await asyncio.to_thread(provision_company, own_installation.cluster, company, PASSWORD)
-    await tell(teller, ONE, "A-1")
-    await tell(teller, OTHER, "B-1")
-    await tell(teller, ONE, "A-2")
-    assert sorted(await heard(own_installation, teller, ONE, ONE, 2)) == ["A-1", "A-2"]
+    await publish(producer, ONE, "A-1")
+    await publish(producer, OTHER, "B-1")
+    await publish(producer, ONE, "A-2")
+    assert sorted(await heard(own_installation, producer, ONE, ONE, 2)) == ["A-1", "A-2"]
     with pytest.raises(TopicAuthorizationFailedError):
-        await heard(own_installation, teller, ONE, OTHER, 1)
+        await heard(own_installation, producer, ONE, OTHER, 1)
 
 
 async def test_who_has_no_topic_holds_nobody_up_and_is_found_when_it_has(
-    own_installation: Installation, teller: Service
+    own_installation: Installation, producer: Service
 ) -> None:
     dropped = metrics.OUTBOX_UNHEARD._value.get()
-    await tell(teller, "http-alone", "H-1")
-    await until(lambda: sent(teller), "the event for nobody is dropped")
+    await publish(producer, "http-alone", "H-1")
+    await until(lambda: sent(producer), "the event for nobody is dropped")
     assert metrics.OUTBOX_UNHEARD._value.get() == dropped + 1
-    assert await holds.stuck(teller.pool) == []
+    assert await holds.stuck(producer.pool) == []
     # another one that was never asked about is found at once, however lately the first was looked for
     await asyncio.to_thread(provision_company, own_installation.cluster, "newcomer", PASSWORD)
-    await tell(teller, "newcomer", "N-1")
-    assert await heard(own_installation, teller, "newcomer", "newcomer", 1) == ["N-1"]
+    await publish(producer, "newcomer", "N-1")
+    assert await heard(own_installation, producer, "newcomer", "newcomer", 1) == ["N-1"]
     # and the first one when it is looked for again
     await asyncio.to_thread(provision_company, own_installation.cluster, "http-alone", PASSWORD)
     await asyncio.sleep(unheard.LOOK_AGAIN_S)
-    await tell(teller, "http-alone", "H-2")
-    assert await heard(own_installation, teller, "http-alone", "http-alone", 1) == ["H-2"]
+    await publish(producer, "http-alone", "H-2")
+    assert await heard(own_installation, producer, "http-alone", "http-alone", 1) == ["H-2"]
 
 
 async def test_a_company_that_leaves_takes_what_is_for_it_along(
-    own_installation: Installation, teller: Service
+    own_installation: Installation, producer: Service
 ) -> None:
     await asyncio.to_thread(provision_company, own_installation.cluster, "leaver", PASSWORD)
-    await tell(teller, "leaver", "L-1")
-    assert await heard(own_installation, teller, "leaver", "leaver", 1) == ["L-1"]
+    await publish(producer, "leaver", "L-1")
+    assert await heard(own_installation, producer, "leaver", "leaver", 1) == ["L-1"]
     gone = await asyncio.to_thread(remove_company, own_installation.cluster, "leaver")
     assert f"{own_installation.topic_prefix}outbound.leaver.reports.v1" in gone.topics
-    await tell(teller, "leaver", "L-2")
-    await until(lambda: sent(teller), "nobody waits for a topic that has gone")
-    assert await holds.stuck(teller.pool) == []
+    await publish(producer, "leaver", "L-2")
+    await until(lambda: sent(producer), "nobody waits for a topic that has gone")
+    assert await holds.stuck(producer.pool) == []
 
 
-async def test_whose_topic_it_is_must_be_said(teller: Service) -> None:
+async def test_whose_topic_it_is_must_be_said(producer: Service) -> None:
     body = OutboundReport(external_id="x", stage="accepted", changed_at=clock.now())
-    async with teller.work() as work:
+    async with producer.work() as work:
         with pytest.raises(ValueError, match="a company is named"):
             work.publish(OUTBOUND_REPORTS, body, version=1)
         with pytest.raises(ValueError, match="a company is named"):

@@ -201,11 +201,11 @@ async def test_the_same_message_may_come_again_when_its_rider_has(suite: Suite) 
 
     early = await send()
     assert (early.status_code, early.json()["code"], early.headers["retry-after"]) == (409, "unknown_rider", "2")
-    batch = {"reports": [{**REPORT, "external_id": number, "rider": number}]}
+    batch = {"items": [{**REPORT, "external_id": number, "rider": number}]}
     [item] = (await suite.signed("intake", "POST", "/v1/reports:batch", batch)).json()["items"]
     assert (item["problem"]["code"], item["problem"]["retry_after_s"]) == ("unknown_rider", 2)
     rider = {"external_id": number, "name": "王小哥", "consent_at": "2026-01-01T00:00:00Z"}
-    made = await suite.signed("riders", "POST", "/v1/riders:batch", {"riders": [rider]})
+    made = await suite.signed("riders", "POST", "/v1/riders:batch", {"items": [rider]})
     assert made.json()["items"][0]["status"] == "created", made.text
 
     async def taken() -> bool:

@@ -121,8 +121,8 @@ async def test_a_number_waits_once_and_is_nobody_elses_meanwhile(door: Door) -> 
     # known now, and not yet taken up: the first still counts
     assert await door.take(streamed("w1")) == []
     assert [one.code for one in await door.take(streamed("w1", rider="r1"))] == ["idempotency_conflict"]
-    [told] = await door.intake.receive(reports.of_company(COMPANY, streamed("w1").data))
-    assert getattr(told, "code", "") == "unknown_rider"
+    [answer] = await door.intake.receive(reports.of_company(COMPANY, streamed("w1").data))
+    assert getattr(answer, "code", "") == "unknown_rider"
     assert await door.accepted() == set()
     assert await door.look() == 1
     assert await door.accepted() == {"w1"} and len(await door.intake.published()) == 1

@@ -129,8 +129,8 @@ async def test_what_can_never_work_is_refused_when_it_is_set(
 ) -> None:
     await know_company(stage)
     answer = await ask(public, "PUT", "/v1/webhooks", {"url": url})
-    told = answer.json()
-    assert (answer.status_code, told["code"], told["detail"], told["field"]) == (422, "url_not_allowed", reason, "url")
+    said = answer.json()
+    assert (answer.status_code, said["code"], said["detail"], said["field"]) == (422, "url_not_allowed", reason, "url")
     assert (await ask(public, "GET", "/v1/webhooks")).json()["items"] == []
 
 

@@ -251,7 +251,7 @@ def test_letters_without_content_and_what_is_only_counted_are_shown_and_given_up
     services.letters = [LETTER, {**LETTER, "id": 8, "content": "left_out"}, {**LETTER, "id": 9, "content": "erased"}]
     services.ranges = [
         {"topic": "inbound.suda.reports.v1", "partition": 2, "first_offset": 17, "last_offset": 4711, "records": 4003,
-         "code": "not_json", "first_at": "2026-05-01T08:00:00+08:00", "last_at": "2026-05-01T09:00:00+08:00"}
+         "code": "malformed_json", "first_at": "2026-05-01T08:00:00+08:00", "last_at": "2026-05-01T09:00:00+08:00"}
     ]  # fmt: skip
     listed = run("deadletters", "list").output
     assert "too many" in listed and "erased" in listed
@@ -271,12 +271,12 @@ def test_a_topic_that_stands_still_is_named_and_goes_on_at_an_operators_word(ser
     services.posted.clear()
     since = "2026-05-01T08:00:00+08:00"
     services.standing = [
-        {"topic": "t", "cause": "not_json", "used": 199.6, "granted": 0, "stands_since": since, "stood_at": since}
+        {"topic": "t", "cause": "malformed_json", "used": 199.6, "granted": 0, "stands_since": since, "stood_at": since}
     ]
-    services.troubles = {"cases": {"t": stands_still(datetime.fromisoformat(since), "not_json")}}
+    services.troubles = {"cases": {"t": stands_still(datetime.fromisoformat(since), "malformed_json")}}
     done = run("doctor")
     assert done.exit_code == 1 and "`beegrid standing`" in done.output and "restart" not in done.output
-    assert "not_json" in run("standing", "list").output and "200" in run("standing").output
+    assert "malformed_json" in run("standing", "list").output and "200" in run("standing").output
     assert "--apply" in run(*bury).output
     assert services.posted == []
     assert run(*bury, "--apply").exit_code == 0

@@ -31,6 +31,7 @@ PACKAGES = Path(tempfile.gettempdir()) / "beegrid-examples"
 MADE = {"node_modules", "built", "target", "__pycache__"}
 """What somebody who has tried an example has in its folder beside the sources."""
 LINES_MAX = 100
+ASKED = "BEEGRID_CLIENTS"
 PARTITIONS = 6
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 
@@ -145,9 +146,11 @@ def states(folder: Path) -> dict[str, dict[str, object]]:
 
 
 def where_its_tools_are(language: Language) -> ParameterSet:
-    """The language; skipped aloud, before anything is started for it, where the machine lacks one of its tools."""
+    """The language; skipped aloud, before anything is started for it, where it isn't asked for or the machine lacks it."""
     missing = [tool for tool in language.tools if shutil.which(tool) is None]
     reason = f"{language.name}: not on this machine: {', '.join(missing)}"
+    if language.build and ASKED not in os.environ:
+        missing, reason = ["time"], f"{language.name}: downloads packages and compiles: make clients"
     return pytest.param(language, id=language.name, marks=pytest.mark.skipif(bool(missing), reason=reason))
 
 

@@ -146,7 +146,7 @@ def states(folder: Path) -> dict[str, dict[str, object]]:
 
 
 def where_its_tools_are(language: Language) -> ParameterSet:
-    """The language; skipped aloud, before anything is started for it, where it isn't asked for or the machine lacks it."""
+    """The language; skipped aloud, before anything is started, where nobody asks or the machine lacks it."""
     missing = [tool for tool in language.tools if shutil.which(tool) is None]
     reason = f"{language.name}: not on this machine: {', '.join(missing)}"
     if language.build and ASKED not in os.environ:

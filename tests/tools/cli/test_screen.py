@@ -28,7 +28,7 @@ class Played(Client):
         word = self.word
         letter = {
             "id": 1, "topic": "inbound.suda.reports.v1", "partition": 0, "offset": 3, "key": word, "status": "rejected",
-            "code": "validation_failed", "detail": word, "attempts": 1, "created_at": "2026-11-29T00:00:00", "content": "kept",
+            "code": "empty", "detail": word, "attempts": 1, "created_at": "2026-11-29T00:00:00", "content": "kept",
         }  # fmt: skip
         if "/riders/" in path and path.endswith("/dead-letters"):
             return [letter] if "after" not in (params or {}) else []

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from shared.devtools.gen.files import ROOT
 from shared.devtools.kube_check import handed_out, pruned
@@ -77,3 +78,11 @@ def test_kinds_that_stay_for_ever_or_must_not_go_are_found(production: list[Yaml
         f"{pruned.FILE}: batch/v1/Job must not be named: the former release's set-up would run again on a way back",
         f"{pruned.FILE}: batch/v1/CronJob is named, and nothing is of it: a server without it refuses the whole apply",
     ]
+
+
+def test_the_first_backup_after_a_recovery_goes_the_way_of_the_nightly_one(production: list[Yaml]) -> None:
+    nightly = one(production, "ScheduledBackup", "beegrid-postgres")["spec"]
+    first = yaml.safe_load((ROOT / "k8s/components/postgres-recovery/first-backup.yaml").read_text(encoding="utf-8"))
+    assert first["apiVersion"] == one(production, "ScheduledBackup", "beegrid-postgres")["apiVersion"]
+    assert first["metadata"]["namespace"] == one(production, "Cluster", "beegrid-postgres")["metadata"]["namespace"]
+    assert first["spec"] == {key: nightly[key] for key in ("method", "pluginConfiguration", "target", "cluster")}

@@ -98,6 +98,20 @@ def test_a_run_that_is_ended_says_where_it_was_and_removes_its_namespace(
     assert signal.getsignal(signal.SIGTERM) == former
 
 
+def test_a_plain_apply_s_record_of_itself_is_no_change() -> None:
+    diff = """\
+--- /tmp/LIVE/apps.v1.Deployment
++++ /tmp/MERGED/apps.v1.Deployment
+     kubectl.kubernetes.io/last-applied-configuration: |
+-      {"apiVersion":"apps/v1","metadata":{"annotations":{}}}
++      {"apiVersion":"apps/v1","metadata":{}}
+-  generation: 1
++  generation: 2
+"""
+    assert live.changed(diff) == []
+    assert live.changed(f"{diff}-  replicas: 1\n+  replicas: 2\n") == ["-  replicas: 1", "+  replicas: 2"]
+
+
 def test_the_namespace_is_marked_from_its_first_moment() -> None:
     (namespace,) = live.marked([{"kind": "Namespace", "metadata": {"name": "beegrid", "annotations": {"a": "b"}}}])
     assert namespace["metadata"]["annotations"] == {"a": "b", live.MARK: "true"}

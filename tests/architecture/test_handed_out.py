@@ -57,7 +57,10 @@ def strimzi_s_where_it_is_not(o: list[Yaml]) -> None:
 
 
 ON_ONE_NODE: list[tuple[Harm, str]] = [
-    (inner_address, "BEEGRID_KAFKA_PUBLIC is beegrid-kafka-bootstrap:9093, and Kafka is outside kafka.example.org:9094"),
+    (
+        inner_address,
+        "BEEGRID_KAFKA_PUBLIC is beegrid-kafka-bootstrap:9093, and Kafka is outside kafka.example.org:9094",
+    ),
     (strimzi_s_where_it_is_not, "BEEGRID_KAFKA_USERS_BY is strimzi, and Kafka's users are made by beegrid here"),
 ]
 

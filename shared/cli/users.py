@@ -37,5 +37,5 @@ def ours_or_refuse() -> None:
         raise CliError(
             "Kafka 用户由 Strimzi 管理 / Kafka's users are Strimzi's here",
             f"{VARIABLE} is {STRIMZI}; nothing was changed",
-            hint="companies.txt or systems.txt of the overlay; a new password: delete the user's Secret (k8s/README.md)",
+            hint="companies.txt or systems.txt of the overlay; for a new password delete its Secret (k8s/README.md)",
         )

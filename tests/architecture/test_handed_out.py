@@ -1,4 +1,4 @@
-"""What companies are given in Kubernetes, what pods do without, what `apply --prune` takes: every rule holds and bites."""
+"""What companies are given in Kubernetes, what pods do without, what pruning takes: every rule holds and bites."""
 
 from collections.abc import Callable
 from pathlib import Path

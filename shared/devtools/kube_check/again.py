@@ -61,7 +61,8 @@ def unwritten(objects: Sequence[Yaml]) -> Iterator[str]:
             said = {key: claim.get(key) for key in ("apiVersion", "kind", "status")}
             said["volumeMode"] = claim["spec"].get("volumeMode")
             if missing := sorted(key for key, value in said.items() if not value):
-                yield f"{name_of(one)}: the claim {claim['metadata']['name']} needs {', '.join(missing)} as the server fills them in"
+                needs = f"needs {', '.join(missing)} as the server fills them in"
+                yield f"{name_of(one)}: the claim {claim['metadata']['name']} {needs}"
 
 
 def unnoticed(objects: Sequence[Yaml]) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """What companies are given by the toolbox's commands, and what a pod may do without."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from shared.devtools.kube import plan
 from shared.devtools.kube_check.again import HASH
@@ -24,11 +24,15 @@ def addresses(objects: Sequence[Yaml]) -> Iterator[str]:
         if one["metadata"]["name"] != plan.TOOLBOX:
             continue
         values, _ = values_of(containers(pod)[0], configs)
-        said = REFERENCE.sub(lambda found: values.get(found[1], found[0]), values.get(PUBLIC, ""))
+        said = _expanded(values.get(PUBLIC, ""), values)
         if said not in (there := set(_outside(objects, configs))):
             yield f"{name_of(one)}: {PUBLIC} is {said or 'not set'}, and Kafka is outside {' or '.join(sorted(there))}"
         if values.get(USERS_BY) != by:
             yield f"{name_of(one)}: {USERS_BY} is {values.get(USERS_BY)}, and Kafka's users are made by {by} here"
+
+
+def _expanded(text: str, values: Mapping[str, str]) -> str:
+    return REFERENCE.sub(lambda found: values.get(found[1], found[0]), text)
 
 
 def _outside(objects: Sequence[Yaml], configs: dict[str, dict[str, str]]) -> Iterator[str]:

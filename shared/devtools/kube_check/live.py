@@ -11,7 +11,6 @@ import re
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +22,7 @@ from shared.devtools.kube import plan
 from shared.devtools.kube_check import placed
 from shared.devtools.kube_check.render import RenderError, Yaml, name_of, of_kind, whole
 from shared.devtools.kube_check.server import LONGEST_S, ClusterError, Server
+from shared.kit import clock
 
 VARIABLE = "BEEGRID_CONTROL_PLANE"
 MARK = "beegrid.dev/check"
@@ -50,7 +50,7 @@ def check(root: Path) -> list[str]:
             ours(server)
             # production with the toolbox holds all of production
             for name, rendered in [one for one in whole(root) if one[0] != "production"]:
-                began_s = time.monotonic()
+                began_s = clock.monotonic_s()
                 print(f"control plane: {name} …", file=sys.stderr, flush=True)
                 try:
                     said = list(overlay(server, rendered()))
@@ -59,7 +59,7 @@ def check(root: Path) -> list[str]:
                 finally:
                     removed(server)
                 found += [f"{name}: {sentence}" for sentence in said]
-                took_s = time.monotonic() - began_s
+                took_s = clock.monotonic_s() - began_s
                 print(f"control plane: {name}: {len(said)} findings, {took_s:.0f} s", file=sys.stderr, flush=True)
     except ClusterError as error:
         found.append(f"{VARIABLE}: {error}")

@@ -8,6 +8,7 @@ import typer
 from shared.cli.arguments import Code, Password
 from shared.cli.client import connect
 from shared.cli.screen import Cells, Screen, show_lines, show_secret, shown
+from shared.cli.users import made_elsewhere, ours_or_refuse, where_from
 from shared.kit.ids import new_id
 
 companies_app = typer.Typer(help="平台企业 / Companies and their keys", no_args_is_help=True)
@@ -16,11 +17,19 @@ KEY = "签名密钥 / Signing key"
 
 
 @companies_app.command("add")
-def add(code: Code, name: Annotated[str, typer.Option(help="名称 / name; the code if not given")] = "") -> None:
+def add(
+    code: Code,
+    name: Annotated[str, typer.Option(help="名称 / name; the code if not given")] = "",
+    no_kafka: Annotated[bool, typer.Option("--no-kafka", help="只登记 / register it, make no Kafka login")] = False,
+) -> None:
     """登记企业 / Register a company; its key and Kafka password are shown once."""
+    registered_only = made_elsewhere() or no_kafka
     made = connect().post("/v1/companies", {"code": code, "name": name or code})
     out.print(f"[green]已登记 / Registered[/green] {code}")
     show_secret(KEY, made["key"]["secret"])
+    if registered_only:
+        out.print(where_from(code), soft_wrap=True, highlight=False)
+        return
     _give_kafka(code, wanted=False)
 
 
@@ -62,6 +71,7 @@ def rotate(
 def kafka(code: Code) -> None:
     """开通 Kafka / Make or complete a company's topics, and its user with a new password, shown once."""
     connect().get(f"/v1/companies/{code}")
+    ours_or_refuse()
     _give_kafka(code, wanted=True)
 
 

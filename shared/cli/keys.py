@@ -10,6 +10,7 @@ import typer
 from shared.cli import arguments, sealing
 from shared.cli.client import Client, CliError, connect
 from shared.cli.screen import Screen, folding, show_secret
+from shared.cli.users import ours_or_refuse
 from shared.kit import clock
 from shared.kit.ids import new_id
 
@@ -123,6 +124,7 @@ def _rotate_webhook(client: Client, code: str, _overlap_hours: float) -> None:
 
 
 def _rotate_kafka(_client: Client, code: str, _overlap_hours: float) -> None:
+    ours_or_refuse()
     from shared.cli.cluster import the_cluster
     from shared.provision.topology import (
         company_user_at_work,

@@ -8,6 +8,7 @@ import typer
 from shared.cli.arguments import Code, Password
 from shared.cli.client import CliError
 from shared.cli.screen import secret_out, show_lines
+from shared.cli.users import ours_or_refuse
 
 systems_app = typer.Typer(help="城市业务系统 / City systems and their Kafka users", no_args_is_help=True)
 
@@ -63,6 +64,7 @@ def remove(
 
 
 def _give(code: str, *, known: bool) -> None:
+    ours_or_refuse()
     # imported here: the other commands don't wait for a Kafka client
     from shared.cli.cluster import kafka_answers, the_cluster
     from shared.cli.joining import of_system, system_lines

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -78,6 +79,44 @@ def test_what_a_server_does_not_keep_is_named() -> None:
     ]
 
 
+def test_a_run_that_is_ended_says_where_it_was_and_removes_its_namespace(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def ended(*_: object) -> list[str]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return []
+
+    ours = Answering(answers={"delete": ""})
+    former = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setenv(live.VARIABLE, "/a/kubeconfig")
+    monkeypatch.setattr(live, "Server", lambda _: ours)
+    monkeypatch.setattr(live, "overlay", ended)
+    with pytest.raises(KeyboardInterrupt):
+        live.check(ROOT)
+    assert "control plane: kind …" in capsys.readouterr().err
+    assert ours.asked[-1].startswith("delete namespace beegrid")
+    assert signal.getsignal(signal.SIGTERM) == former
+
+
+def test_a_plain_apply_s_record_of_itself_is_no_change() -> None:
+    diff = """\
+--- /tmp/LIVE/apps.v1.Deployment
++++ /tmp/MERGED/apps.v1.Deployment
+     kubectl.kubernetes.io/last-applied-configuration: |
+-      {"apiVersion":"apps/v1","metadata":{"annotations":{}}}
++      {"apiVersion":"apps/v1","metadata":{}}
+-  generation: 1
++  generation: 2
+"""
+    assert live.changed(diff) == []
+    assert live.changed(f"{diff}-  replicas: 1\n+  replicas: 2\n") == ["-  replicas: 1", "+  replicas: 2"]
+
+
+def test_the_namespace_is_marked_from_its_first_moment() -> None:
+    (namespace,) = live.marked([{"kind": "Namespace", "metadata": {"name": "beegrid", "annotations": {"a": "b"}}}])
+    assert namespace["metadata"]["annotations"] == {"a": "b", live.MARK: "true"}
+
+
 def test_a_command_that_fails_is_reported_in_the_server_s_words() -> None:
     with pytest.raises(ClusterError, match="kubectl get nodes: no such thing"):
         Answering().ask("get", "nodes")
@@ -100,6 +139,15 @@ def root_in_a_service(o: list[Yaml]) -> None:
     del pod(o, "cases")["securityContext"]["runAsNonRoot"]
 
 
+def field_of_another_version(o: list[Yaml]) -> None:
+    (source,) = [entry["valueFrom"]["fieldRef"] for entry in pod(o, "cases")["containers"][0]["env"] if by_field(entry)]
+    del source["apiVersion"]
+
+
+def by_field(entry: Yaml) -> bool:
+    return "fieldRef" in entry.get("valueFrom", {})
+
+
 def one_zone(o: list[Yaml]) -> None:
     one(o, "KafkaNodePool", "nodes")["spec"]["template"]["pod"]["topologySpreadConstraints"].pop()
 
@@ -113,6 +161,7 @@ SEEDED: list[tuple[Harm, str]] = [
     (misspelt, "livenesProbe"),
     (root_in_kafka, "violates PodSecurity"),
     (root_in_a_service, "would violate PodSecurity"),
+    (field_of_another_version, "server-side after a plain apply: error: Apply failed with 1 conflict"),
     (one_zone, "KafkaNodePool/nodes: only zones"),
     (postgres_in_one_zone, "Cluster/beegrid-postgres: only zones"),
 ]

@@ -144,6 +144,16 @@ def no_gitops(o: list[Yaml]) -> None:
     del one(o, "Job", "setup")["metadata"]["annotations"]["kustomize.toolkit.fluxcd.io/force"]
 
 
+def short_claim(o: list[Yaml]) -> None:
+    claim = one(o, "StatefulSet", "object-store")["spec"]["volumeClaimTemplates"][0]
+    del claim["kind"], claim["spec"]["volumeMode"]
+
+
+def short_field(o: list[Yaml]) -> None:
+    entry = {"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
+    pod(o, "cases")["containers"][0]["env"].append(entry)
+
+
 AGAIN: list[tuple[Harm, str]] = [
     (empty_exception, "NetworkPolicy/kafka-egress-outside: spec.egress[].to[].ipBlock.except is empty"),
     (nothing, "Kafka/beegrid: spec.kafka.rack is empty"),
@@ -153,6 +163,8 @@ AGAIN: list[tuple[Harm, str]] = [
     (fixed_file, "StatefulSet/object-store: a change of the ConfigMap object-store comes to no pod"),
     (one_job_for_all, "Job/setup: another image can't be applied over it"),
     (vanishing, "vanishes when it is done"),
+    (short_claim, "StatefulSet/object-store: the claim data needs kind, volumeMode as the server fills them in"),
+    (short_field, "Deployment/cases: POD: fieldRef needs its apiVersion"),
     (no_gitops, "needs the annotation kustomize.toolkit.fluxcd.io/force: enabled"),
 ]
 

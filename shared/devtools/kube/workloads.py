@@ -41,7 +41,7 @@ def deployment(service: str) -> Yaml:
                     ],
                     "initContainers": [schema_gate(service)],
                     "containers": [container(service)],
-                    "volumes": [*volumes(), {"name": "identity", "configMap": {"name": "beegrid-identity"}}],
+                    "volumes": [*volumes(), identity()],
                 },
             },
         },
@@ -184,6 +184,11 @@ def volumes() -> list[Yaml]:
         {"name": "kafka-ca", "secret": {"secretName": f"{plan.KAFKA}-cluster-ca-cert"}},
         {"name": "postgres-ca", "secret": {"secretName": f"{plan.POSTGRES}-ca", "items": [_ca()]}},
     ]
+
+
+def identity() -> Yaml:
+    """The issuer's public keys, where they are no https:// address: without the ConfigMap pods start all the same."""
+    return {"name": "identity", "configMap": {"name": "beegrid-identity", "optional": True}}
 
 
 def mounts() -> list[Yaml]:

@@ -17,7 +17,7 @@ GITOPS = {"argocd.argoproj.io/sync-options": "Force=true", "kustomize.toolkit.fl
 
 def check(objects: Sequence[Yaml]) -> list[str]:
     """Findings of an overlay."""
-    return [*dropped(objects), *unnoticed(objects), *unrepeatable(objects)]
+    return [*dropped(objects), *unwritten(objects), *unnoticed(objects), *unrepeatable(objects)]
 
 
 def dropped(objects: Sequence[Yaml]) -> Iterator[str]:
@@ -46,6 +46,23 @@ def _leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 def _long(amount: str) -> bool:
     found = LONG.fullmatch(amount)
     return found is not None and (found["cpu"] is not None or int(found["memory"]) % 1024 == 0)
+
+
+def unwritten(objects: Sequence[Yaml]) -> Iterator[str]:
+    """What a server fills in where one field has one owner: after a plain apply a server-side one would conflict."""
+    for one, pod in pods(objects):
+        for container in containers(pod):
+            for entry in container.get("env", []):
+                source = (entry.get("valueFrom") or {}).get("fieldRef")
+                if source is not None and "apiVersion" not in source:
+                    yield f"{name_of(one)}: {entry['name']}: fieldRef needs its apiVersion, which the server fills in"
+    for one in of_kind(objects, "StatefulSet"):
+        for claim in one["spec"].get("volumeClaimTemplates", ()):
+            said = {key: claim.get(key) for key in ("apiVersion", "kind", "status")}
+            said["volumeMode"] = claim["spec"].get("volumeMode")
+            if missing := sorted(key for key, value in said.items() if not value):
+                needs = f"needs {', '.join(missing)} as the server fills them in"
+                yield f"{name_of(one)}: the claim {claim['metadata']['name']} {needs}"
 
 
 def unnoticed(objects: Sequence[Yaml]) -> Iterator[str]:

@@ -4,11 +4,15 @@
 in it and deleted again. KUBECONFIG is not taken on purpose: it may name a cluster in which the suite works.
 """
 
+import copy
 import json
 import os
+import re
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +22,7 @@ from shared.devtools.kube import plan
 from shared.devtools.kube_check import placed
 from shared.devtools.kube_check.render import RenderError, Yaml, name_of, of_kind, whole
 from shared.devtools.kube_check.server import LONGEST_S, ClusterError, Server
+from shared.kit import clock
 
 VARIABLE = "BEEGRID_CONTROL_PLANE"
 MARK = "beegrid.dev/check"
@@ -25,7 +30,7 @@ MARK = "beegrid.dev/check"
 OF_THE_SERVER = ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "finalizers")
 # A client sends their selector or claims each time, for their patches replace it whole; the server finds nothing new.
 ALWAYS_SENT = ("poddisruptionbudget.policy/", "statefulset.apps/")
-LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+RECORD = re.compile(r'\{"apiVersion":.*\}|generation: \d+')
 HOW = f"""\
 the manifests have met no API server: name a kubeconfig in {VARIABLE}. It is of a cluster for trials, with the
   operators' CRDs (k8s/README.md), e.g. of kind, k3d, or of etcd, kube-apiserver, kube-controller-manager,
@@ -41,18 +46,34 @@ def check(root: Path) -> list[str]:
     server = Server(Path(named))
     found = []
     try:
-        ours(server)
-        # production with the toolbox holds all of production
-        for name, rendered in [one for one in whole(root) if one[0] != "production"]:
-            try:
-                found += [f"{name}: {sentence}" for sentence in overlay(server, rendered())]
-            except RenderError as error:
-                found.append(f"{name}: {error}")
-            finally:
-                removed(server)
+        with interruptible():
+            ours(server)
+            # production with the toolbox holds all of production
+            for name, rendered in [one for one in whole(root) if one[0] != "production"]:
+                began_s = clock.monotonic_s()
+                print(f"control plane: {name} …", file=sys.stderr, flush=True)
+                try:
+                    said = list(overlay(server, rendered()))
+                except RenderError as error:
+                    said = [str(error)]
+                finally:
+                    removed(server)
+                found += [f"{name}: {sentence}" for sentence in said]
+                took_s = clock.monotonic_s() - began_s
+                print(f"control plane: {name}: {len(said)} findings, {took_s:.0f} s", file=sys.stderr, flush=True)
     except ClusterError as error:
         found.append(f"{VARIABLE}: {error}")
     return found
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Whoever is asked to end (SIGTERM) leaves as after Ctrl-C, so that the namespace is removed on the way out."""
+    former = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)
 
 
 def ours(server: Server) -> None:
@@ -76,14 +97,22 @@ def overlay(server: Server, objects: Sequence[Yaml]) -> list[str]:
     if unknown:
         print(f"skipped: the server has no CustomResourceDefinition of {', '.join(unknown)}", file=sys.stderr)
     known = [one for one in objects if one["kind"] not in unknown]
-    server.ask("apply", "-f", "-", data=yaml.safe_dump_all(of_kind(known, "Namespace")))
-    server.ask("annotate", "namespace", plan.NAMESPACE, f"{MARK}=true")
+    # marked from its first moment: a run that is killed leaves nothing that the next one takes for somebody's
+    server.ask("create", "-f", "-", data=yaml.safe_dump_all(marked(of_kind(known, "Namespace"))))
     with tempfile.TemporaryDirectory(prefix="beegrid-live-") as folder:
         file = Path(folder) / "objects.yaml"
         file.write_text(yaml.safe_dump_all(known), encoding="utf-8")
         if refused := list(_dry(server, file)):
             return refused
         return [*_applied(server, file), *kept(known, _live(server, file)), *placed.check(server, objects)]
+
+
+def marked(namespaces: Sequence[Yaml]) -> list[Yaml]:
+    """As made by this check; what is applied over it later leaves the mark."""
+    found: list[Yaml] = copy.deepcopy(list(namespaces))
+    for one in found:
+        one["metadata"].setdefault("annotations", {})[MARK] = "true"
+    return found
 
 
 def _group(one: Yaml) -> str:
@@ -113,13 +142,31 @@ def _applied(server: Server, file: Path) -> Iterator[str]:
         if not line.endswith(" unchanged") and not line.startswith(ALWAYS_SENT):
             yield f"a second apply says that it changes something: {line}"
     yield from _differing(server, file)
-    by_server = ("apply", "--server-side", "--force-conflicts", "-f", str(file))
-    server.ask(*by_server)
+    # without force: kubectl makes the plain apply's fields its own, and what then conflicts a city would meet too
+    between = server.run("diff", "--server-side", "-f", str(file))
+    if between.returncode > 1 or (between.returncode == 1 and changed(between.stdout)):
+        yield f"kubectl diff --server-side: {(between.stderr or '; '.join(changed(between.stdout))).strip()[:2000]}"
+    by_server = ("apply", "--server-side", "-f", str(file))
+    if (first := server.run(*by_server)).returncode != 0:
+        yield from (f"server-side after a plain apply: {line}" for line in first.stderr.splitlines() if line.strip())
+        return
     before = _versions(_live(server, file))
     server.ask(*by_server)
     after = _versions(_live(server, file))
     yield from (f"a second server-side apply changes it: {who}" for who in after if after[who] != before.get(who))
-    yield from _differing(server, file, "--server-side", "--force-conflicts")
+    yield from _differing(server, file, "--server-side")
+
+
+def changed(diff: str) -> list[str]:
+    """A diff's lines, but for what a server-side apply writes in another way: the plain one's record of itself.
+
+    With that annotation a Deployment's generation counts on, and no pod is replaced.
+    """
+    return [
+        line
+        for line in diff.splitlines()
+        if line[:1] in "+-" and not line.startswith(("+++", "---")) and not RECORD.fullmatch(line[1:].strip())
+    ]
 
 
 def _differing(server: Server, file: Path, *more: str) -> Iterator[str]:

@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from shared.cli import client as module
-from shared.cli import companies, main, operations, outbox, standing
+from shared.cli import companies, keys, main, operations, outbox, standing
 from shared.cli.client import Address, Client, CliError, find_suite
 from shared.cli.main import app
 from shared.devtools.identity import Identity
@@ -300,6 +300,37 @@ def test_a_companys_key_is_shown_and_kafka_needs_its_administrator(services: Ser
     assert "beegrid companies kafka mt" in made.output
     assert isinstance(run("companies", "kafka", "mt").exception, CliError)
     assert "美团" in run("companies", "list").output
+
+
+def test_where_strimzi_makes_kafka_s_users_no_command_makes_a_second_password(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # as in production's toolbox: the administrator is known
+    for name in ("BOOTSTRAP", "ADMIN_USER", "ADMIN_PASSWORD"):
+        monkeypatch.setenv(f"BEEGRID_KAFKA_{name}", "nobody-asks-it:1")
+    monkeypatch.setenv("BEEGRID_KAFKA_USERS_BY", "strimzi")
+    monkeypatch.setattr(keys, "connect", companies.connect)
+    made = run("companies", "add", "mt", "--name", "美团")
+    assert made.exit_code == 0
+    assert "whsec_c2VjcmV0" in made.output
+    assert "companies.txt" in made.output
+    assert "kubectl -n beegrid get secret company-mt" in made.output
+    making = ("companies kafka mt", "systems add dc", "systems password dc", "keys rotate kafka mt")
+    for words in [one.split() for one in making]:
+        refused = run(*words).exception
+        assert isinstance(refused, CliError), words
+        assert "Strimzi" in refused.title, words
+    monkeypatch.setenv("BEEGRID_KAFKA_USERS_BY", "somebody")
+    assert isinstance(run("companies", "add", "xy").exception, CliError)
+    assert not [path for path, _ in services.posted if path.endswith("xy")]
+
+
+def test_a_company_can_be_registered_without_kafka(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("BOOTSTRAP", "ADMIN_USER", "ADMIN_PASSWORD"):
+        monkeypatch.setenv(f"BEEGRID_KAFKA_{name}", "nobody-asks-it:1")
+    made = run("companies", "add", "mt", "--no-kafka")
+    assert made.exit_code == 0
+    assert "beegrid companies kafka mt" in made.output
 
 
 def test_a_company_that_leaves_is_suspended_only_when_asked_to(services: Services, elsewhere: Path) -> None:

@@ -22,12 +22,10 @@ help: ## this list
 	@touch $@
 
 install: .venv/.installed ## packages from the lock file
-
 demo: install ## the main job: a city's day on real Kafka, Postgres and Redis (KEEP=0 ends after the reconciliation)
 	@KEEP=$(KEEP) exec $(RUN) shared.devtools.demo
 up: install ## the suite alone, empty, in the foreground; its state stays in .beegrid/
 	@exec $(RUN) shared.devtools.up
-
 env: install ## secrets for docker compose, into .env (keeps what is there); says what would keep it from starting
 	@exec $(RUN) shared.devtools.compose_env $(if $(ANYWAY),--anyway)
 upgrade: install ## the containers' services one after another on a new image, under requests (BUILD=0: it is there)
@@ -46,7 +44,6 @@ service: install ## a new service that runs and passes all checks: NAME=stations
 
 clients: install ## examples, and clients generated from OpenAPI, in TypeScript, Python, Go and Java compile and work (downloads; minutes)
 	@BEEGRID_CLIENTS=1 exec $(RUN) pytest -q -n0 -rs tests/clients tests/journeys/test_examples.py $(ARGS)
-
 gen: install ## generated documents and schemas
 	@exec $(RUN) shared.devtools.gen
 

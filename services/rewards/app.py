@@ -4,6 +4,7 @@ from functools import partial
 
 from services.rewards.api import offers as offers_api
 from services.rewards.api import redemptions as redemptions_api
+from services.rewards.api.redeeming import redeem_once
 from services.rewards.retention import TABLES
 from services.rewards.settings import Settings
 from services.rewards.store.redemptions import forget, tallies
@@ -22,9 +23,9 @@ def build(settings: Settings | None = None) -> Service:
     service = Service("rewards", settings, title="BeeGrid rewards")
     secrets = settings.voucher_secrets()
     codes, zone = Codes(*secrets.values()), settings.city_zone
-    desk = Desk(codes, zone, settings.points_answer_s, redemptions_api.render, settings.refusal_holds_s)
+    desk = Desk(codes, zone, settings.points_answer_s, settings.refusal_holds_s)
     service.provide(desk, Counter(codes, zone, settings.wrong_codes_max, settings.wrong_codes_window_s))
-    service.batches(partial(redemptions.redeem, desk))
+    service.batches(partial(redeem_once, desk))
     service.consumes(ACCOUNT_CHANGED, partial(redemptions.follow_accounts, desk))
     service.include(redemptions_api.router, offers_api.router)
     service.every(settings.sweep_every_s, partial(redemptions.sweep, rows_max=settings.sweep_rows_max))

@@ -1,7 +1,6 @@
 """Riders redeem and read their vouchers; merchants verify them."""
 
 from datetime import datetime
-from typing import Literal
 from uuid import UUID
 
 from fastapi import Response
@@ -9,17 +8,17 @@ from pydantic import Field
 
 from services.rewards import problems
 from services.rewards.api.parameters import LAST_ID, merchant_id
-from services.rewards.domain import QR_PREFIX, Redemption, shown
+from services.rewards.api.redeeming import Redeemed, RedemptionOut, WishMade
+from services.rewards.domain import QR_PREFIX, shown
 from services.rewards.settings import Settings
 from services.rewards.store import redemptions
 from services.rewards.usecases import redemptions as usecases
 from services.rewards.usecases import vouchers
-from services.rewards.usecases.redemptions import Answer as Redeemed
-from services.rewards.usecases.redemptions import Desk, Wish
+from services.rewards.usecases.redemptions import Desk
 from services.rewards.usecases.vouchers import Counter, Verdict
 from shared.events.outside import Code, Words
 from shared.kit.auth import AnyOf, Caller, CityOperator, Merchant, Rider, allow, policy_router
-from shared.kit.auth.idempotency import Idempotent, StoredResponse
+from shared.kit.auth.idempotency import Idempotent
 from shared.kit.http.models import Answer, Body
 from shared.kit.http.paging import Asked, Page
 from shared.kit.postgres.batcher import Batcher
@@ -29,41 +28,6 @@ from shared.kit.refusals import Refusal
 from shared.kit.service import CurrentService, Given, Reading
 
 router = policy_router(tags=["redemptions"])
-
-
-class RedemptionOut(Answer):
-    """One rider's way to one gift. `requested`: the points are being held; a voucher follows in a moment."""
-
-    redemption_id: UUID
-    version: int
-    offer_id: UUID
-    merchant_id: UUID
-    offer_name: str
-    price: int
-    state: Literal["requested", "issued", "used", "expired", "refused", "cancelled", "undone"]
-    reason: str | None
-    requested_at: datetime
-    expires_at: datetime | None = Field(description="of an issued voucher")
-    ended_at: datetime | None
-    undone_at: datetime | None = Field(None, description="when an operator undid its use; `reason` says why")
-
-    @staticmethod
-    def of(redemption: Redemption) -> "RedemptionOut":
-        """Without the code."""
-        return RedemptionOut(
-            redemption_id=redemption.id,
-            version=redemption.version,
-            offer_id=redemption.offer_id,
-            merchant_id=redemption.merchant_id,
-            offer_name=redemption.offer_name,
-            price=redemption.price,
-            state=redemption.state,
-            reason=redemption.reason,
-            requested_at=redemption.requested_at,
-            expires_at=redemption.deadline_at if redemption.state == "issued" else None,
-            ended_at=redemption.ended_at,
-            undone_at=redemption.undone_at,
-        )
 
 
 class UndoIn(Body):
@@ -101,11 +65,6 @@ class VerifiedOut(Answer):
     used_at: datetime
 
 
-def render(redemption: Redemption) -> bytes:
-    """The body of a redeem answer."""
-    return RedemptionOut.of(redemption).model_dump_json().encode()
-
-
 @router.post(
     "/v1/offers/{offer_id}/redeem",
     status_code=201,
@@ -133,16 +92,14 @@ async def redeem(
     caller: Caller,
     attempt: Idempotent,
     service: CurrentService,
-    redeemer: Given[Batcher[Wish, Redeemed]],
+    redeemer: Given[Batcher[WishMade, Redeemed]],
     settings: Given[Settings],
 ) -> Response:
     """Reserve one piece. The state is `requested` until points answer; an offer without a price is `issued` at once."""
     if service.limiter is not None:
         await service.limiter.check(f"redeem:{caller.key}", per_minute=settings.redemptions_per_minute)
-    answer = await redeemer.submit(Wish(attempt, caller.rider_id, offer_id))
-    if answer.replayed:
-        return StoredResponse(answer.status, answer.body).response()
-    return Response(answer.body, answer.status, media_type="application/json")
+    answer = await redeemer.submit(WishMade(attempt, caller.rider_id, offer_id))
+    return answer.response()
 
 
 @router.get("/v1/redemptions/me")

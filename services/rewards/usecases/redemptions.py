@@ -1,7 +1,7 @@
 """From wish to voucher: reserve stock, wait for the points, issue or release, end in time."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -10,19 +10,17 @@ from zoneinfo import ZoneInfo
 
 from services.rewards import metrics, problems
 from services.rewards.domain import Offer, Redemption, Taken
-from services.rewards.store import keys, offers, redemptions, standing
+from services.rewards.store import offers, redemptions, standing
 from services.rewards.store.redemptions import NewRedemption
 from services.rewards.store.standing import Balance
 from services.rewards.usecases.codes import Codes
 from shared.events.account_changed import AccountChanged
 from shared.events.redemption_changed import REDEMPTION_CHANGED, RedemptionChanged
-from shared.kit.auth.idempotency import Attempt
 from shared.kit.ids import new_id
 from shared.kit.messaging.work import Event, Work
 from shared.kit.problems import not_found
 from shared.kit.refusals import Problem, Refusal
 
-CREATED = 201
 TOO_FEW = "insufficient_points"
 
 
@@ -33,8 +31,6 @@ class Desk:
     codes: Codes
     zone: ZoneInfo
     points_answer_s: int
-    render: Callable[[Redemption], bytes]
-    """The redemption as its answer's body."""
     refusal_holds_s: int
     """So long after points refused a rider a balance that is too low refuses them here. Later, points are asked again:
     what has come and was not heard of yet makes nobody wait longer."""
@@ -42,82 +38,43 @@ class Desk:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """One rider's request for one offer."""
+    """One rider wants one piece of an offer."""
 
-    attempt: Attempt
     rider_id: UUID
     offer_id: UUID
 
-    @property
-    def key(self) -> keys.Key:
-        """What makes a repetition recognisable."""
-        return self.attempt.principal.key, self.attempt.key
 
+async def redeem(desk: Desk, work: Work, wishes: Sequence[Wish]) -> list[Redemption | Refusal]:
+    """Many riders' wishes in one transaction, first come first served per offer; one outcome each, in order.
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Status and body of the response; `replayed`: it was given before."""
-
-    status: int
-    body: bytes
-    replayed: bool
-
-
-async def redeem(desk: Desk, work: Work, wishes: Sequence[Wish]) -> list[Answer | Exception]:
-    """Many riders' wishes in one transaction, first come first served per offer; one answer each, in order.
-
-    Refusals: no such offer, the reason (`sold_out`, `rider_quota_used`, …) or
-    `idempotency_conflict`. A free offer (price 0) is issued at once; else the voucher waits for the points.
+    Refusals: no such offer, or the reason (`sold_out`, `rider_quota_used`, …). A free offer (price 0) is issued at
+    once; else the voucher waits for the points.
     """
-    firsts = {wish.key: wish for wish in reversed(wishes)}
-    kept = await keys.claim(work.conn, {key: wish.attempt.body_hash for key, wish in firsts.items()})
-    fresh = [wish for wish in dict.fromkeys(firsts[wish.key] for wish in wishes) if wish.key not in kept]
-    outcomes = await _take(desk, work, fresh) if fresh else {}
-    answers = {key: Answer(CREATED, desk.render(r), False) for key, r in outcomes.items() if isinstance(r, Redemption)}
-    await keys.keep(work.conn, [(*key, answer.status, answer.body) for key, answer in answers.items()])
-    await keys.free(work.conn, [key for key, r in outcomes.items() if not isinstance(r, Redemption)])
-    given: list[Answer | Exception] = []
-    answered: set[keys.Key] = set()
-    for wish in wishes:
-        before, outcome = kept.get(wish.key), outcomes.get(wish.key)
-        if wish.attempt.body_hash != (before or firsts[wish.key].attempt).body_hash:
-            given.append(problems.IDEMPOTENCY_CONFLICT("the key came with another request"))
-        elif before is not None:
-            given.append(Answer(before.status, before.body, True))
-        elif isinstance(outcome, Refusal):
-            given.append(outcome)
-        else:
-            answer = answers[wish.key]
-            given.append(answer if wish.key not in answered else Answer(answer.status, answer.body, True))
-            answered.add(wish.key)
-    return given
-
-
-async def _take(desk: Desk, work: Work, wishes: Sequence[Wish]) -> dict[keys.Key, Redemption | Refusal]:
     locked = await offers.lock_offers(work.conn, {wish.offer_id for wish in wishes})
     today: date = work.now.astimezone(desk.zone).date()
     wanted = {(wish.offer_id, wish.rider_id) for wish in wishes if wish.offer_id in locked}
     taken = await offers.taken(work.conn, locked, wanted, today)
     await _stand(desk, work, taken, [(offer, rider) for offer, rider in wanted if locked[offer].price > 0])
-    outcomes: dict[keys.Key, Redemption | Refusal] = {}
-    granted: dict[keys.Key, NewRedemption] = {}
-    for wish in wishes:
-        offer = locked.get(wish.offer_id)
-        if offer is None:
-            outcomes[wish.key] = not_found("offer")
-        elif (problem := taken[offer.id].take(offer, wish.rider_id, work.now)) is not None:
-            metrics.REFUSALS.labels(problem.code).inc()
-            outcomes[wish.key] = _refusal(problem, offer, taken[offer.id], wish.rider_id)
-        else:
-            granted[wish.key] = _new(desk, offer, wish.rider_id)
-    if granted:
-        await offers.hold_stock(work.conn, Counter(new.offer_id for new in granted.values()))
-        written = await redemptions.add(work.conn, today, list(granted.values()))
-        made = {key: written[new.id] for key, new in granted.items()}
-        for redemption in made.values():
-            publish(work, redemption)
-        outcomes |= made
-    return outcomes
+    outcomes = [_grant(desk, work, wish, locked.get(wish.offer_id), taken) for wish in wishes]
+    granted = [one for one in outcomes if isinstance(one, NewRedemption)]
+    if not granted:
+        return [one for one in outcomes if isinstance(one, Refusal)]
+    await offers.hold_stock(work.conn, Counter(new.offer_id for new in granted))
+    written = await redemptions.add(work.conn, today, granted)
+    for new in granted:
+        publish(work, written[new.id])
+    return [one if isinstance(one, Refusal) else written[one.id] for one in outcomes]
+
+
+def _grant(
+    desk: Desk, work: Work, wish: Wish, offer: Offer | None, taken: dict[UUID, Taken]
+) -> NewRedemption | Refusal:
+    if offer is None:
+        return not_found("offer")
+    if (problem := taken[offer.id].take(offer, wish.rider_id, work.now)) is not None:
+        metrics.REFUSALS.labels(problem.code).inc()
+        return _refusal(problem, offer, taken[offer.id], wish.rider_id)
+    return _new(desk, offer, wish.rider_id)
 
 
 async def _stand(desk: Desk, work: Work, taken: dict[UUID, Taken], priced: Sequence[tuple[UUID, UUID]]) -> None:

@@ -113,9 +113,9 @@ class _Batched:
 
     def __init__(self, pool: Pool, offer_id: UUID) -> None:
         redemptions, codes = part("rewards", "usecases.redemptions"), part("rewards", "usecases.codes")
-        self._wish, self._redeem = redemptions.Wish, redemptions.redeem
-        render = part("rewards", "api.redemptions").render
-        self._desk = redemptions.Desk(codes.Codes(bytes(32)), UTC, ANSWER_S, render, 60)
+        redeeming = part("rewards", "api.redeeming")
+        self._wish, self._redeem = redeeming.WishMade, redeeming.redeem_once
+        self._desk = redemptions.Desk(codes.Codes(bytes(32)), UTC, ANSWER_S, 60)
         self._pool, self._offer_id = pool, offer_id
         self._batcher: Batcher[Any, Any] = Batcher(self._flush, name="bench")
 

@@ -20,7 +20,7 @@ from services.notifications.domain import Outcome
 from services.notifications.settings import Settings
 from services.notifications.usecases import preferences, sending, webhooks
 from services.notifications.usecases.preferences import WantedChannel
-from services.rewards.usecases.redemptions import Answer
+from services.rewards.api.redeeming import Redeemed
 from shared.catalog import Catalogue
 from shared.devtools.installation import Installation
 from shared.kit import clock
@@ -89,7 +89,7 @@ async def a_voucher_is_good_and_its_offer_open(scene: Scene) -> None:
     offer = await shop.offer(price=0, valid_until=clock.now() + timedelta(hours=1), valid_from=clock.now())
     first = await shop.redeem_one(offer)
     scene.turn_wrong()
-    assert isinstance((await shop.redeem(wish(offer.id)))[0], Answer)
+    assert isinstance((await shop.redeem(wish(offer.id)))[0], Redeemed)
     assert await shop.sweep() == 0
     assert (await shop.verify(offer.merchant_id, await shop.code(first))).outcome == "used"
 

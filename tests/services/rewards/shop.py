@@ -10,14 +10,14 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import orjson
 
-from services.rewards.api.redemptions import render
+from services.rewards.api.redeeming import Redeemed, WishMade, redeem_once
 from services.rewards.domain import Offer, Redemption
 from services.rewards.store import offers, redemptions
 from services.rewards.store.offers import NewOffer
 from services.rewards.usecases import redemptions as redeeming
 from services.rewards.usecases import vouchers
 from services.rewards.usecases.codes import Codes
-from services.rewards.usecases.redemptions import Answer, Desk, Wish
+from services.rewards.usecases.redemptions import Desk
 from services.rewards.usecases.vouchers import Counter, Verdict
 from shared.events.account_changed import ACCOUNT_CHANGED, AccountChanged
 from shared.kit import clock
@@ -32,11 +32,11 @@ from tests.support import event_of, hear, published, work_on
 SQL_PAST = "UPDATE redemptions SET deadline_at = now() - interval '1 second' WHERE id = $1"
 
 
-def wish(offer_id: UUID, rider_id: UUID | None = None, key: str | None = None, body: bytes = b"") -> Wish:
+def wish(offer_id: UUID, rider_id: UUID | None = None, key: str | None = None, body: bytes = b"") -> WishMade:
     """A rider's request."""
     rider_id = rider_id or new_id()
     principal = Principal("person", str(rider_id), roles=frozenset({"rider"}))
-    return Wish(Attempt(principal, key or secrets.token_hex(8), offer_id.bytes + body), rider_id, offer_id)
+    return WishMade(Attempt(principal, key or secrets.token_hex(8), offer_id.bytes + body), rider_id, offer_id)
 
 
 class Shop:
@@ -46,7 +46,7 @@ class Shop:
         self.pool = pool
         zone = ZoneInfo("Asia/Shanghai")
         codes = Codes(b"a secret of the tests only")
-        self.desk = Desk(codes, zone, 600, render, 90)
+        self.desk = Desk(codes, zone, 600, 90)
         self.counter = Counter(codes, zone, wrong_max=5, window_s=600)
 
     async def offer(self, **changed: Any) -> Offer:
@@ -74,15 +74,15 @@ class Shop:
         assert made is not None
         return made
 
-    async def redeem(self, *wishes: Wish) -> list[Answer | Exception]:
+    async def redeem(self, *wishes: WishMade) -> list[Redeemed | Exception]:
         """One batch."""
         async with work_on(self.pool) as work:
-            return await redeeming.redeem(self.desk, work, wishes)
+            return await redeem_once(self.desk, work, wishes)
 
-    def batcher(self) -> Batcher[Wish, Answer]:
+    def batcher(self) -> Batcher[WishMade, Redeemed]:
         """One replica's group commit."""
 
-        async def flush(wishes: list[Wish]) -> list[Answer | Exception]:
+        async def flush(wishes: list[WishMade]) -> list[Redeemed | Exception]:
             return await self.redeem(*wishes)
 
         return Batcher(flush, name="test", size_max=20)
@@ -90,7 +90,7 @@ class Shop:
     async def redeem_one(self, offer: Offer, rider_id: UUID | None = None) -> UUID:
         """Must be granted; the redemption's id."""
         answer = (await self.redeem(wish(offer.id, rider_id)))[0]
-        assert isinstance(answer, Answer), answer
+        assert isinstance(answer, Redeemed), answer
         return UUID(orjson.loads(answer.body)["redemption_id"])
 
     async def answer(

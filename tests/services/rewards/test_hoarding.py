@@ -7,12 +7,12 @@ from typing import Any
 import asyncpg
 import pytest
 
+from services.rewards.api.redeeming import Redeemed, WishMade
 from services.rewards.domain import Taken
 from services.rewards.retention import TABLES
 from services.rewards.store import offers
 from services.rewards.store import redemptions as store
 from services.rewards.usecases import redemptions as usecases
-from services.rewards.usecases.redemptions import Answer, Wish
 from shared.devtools.installation import Installation
 from shared.kit import clock
 from shared.kit.ids import new_id
@@ -44,11 +44,11 @@ SQL_LEFT = "SELECT state, count(*) FROM redemptions GROUP BY state"
 SQL_LATER = "UPDATE shortages SET refused_at = refused_at - make_interval(secs => $1)"
 
 
-def _ends(answers: list[Answer | Exception]) -> list[str]:
+def _ends(answers: list[Redeemed | Exception]) -> list[str]:
     return [one.code if isinstance(one, Refusal) else "granted" for one in answers]
 
 
-async def _redeem(shop: Shop, conn: Connection, *wishes: Wish) -> list[str]:
+async def _redeem(shop: Shop, conn: Connection, *wishes: WishMade) -> list[str]:
     """On a connection of the test's own."""
     async with work_on(conn) as work:
         return _ends(await usecases.redeem(shop.desk, work, wishes))
@@ -167,7 +167,7 @@ async def test_what_came_to_nothing_leaves_and_nothing_else(shop: Shop) -> None:
         with pytest.raises(asyncpg.RestrictViolationError, match="and stays"):
             await shop.pool.execute("DELETE FROM redemptions WHERE state = $1", state)
     [again] = await shop.redeem(mine)
-    assert isinstance(first, Answer) and isinstance(again, Answer)
+    assert isinstance(first, Redeemed) and isinstance(again, Redeemed)
     assert again.replayed and again.body == first.body
 
 

@@ -8,9 +8,9 @@ from uuid import UUID
 
 import pytest
 
+from services.rewards.api.redeeming import Redeemed
 from services.rewards.domain import Offer
 from services.rewards.store import offers
-from services.rewards.usecases.redemptions import Answer
 from shared.kit.postgres.db import Connection
 from shared.kit.postgres.rows import Query
 from shared.kit.refusals import Refusal
@@ -40,7 +40,7 @@ async def _race(shop: Shop, offer: Offer, *, at_once: bool = False) -> Counter[s
     async def one(at: int) -> str:
         await asyncio.sleep(0 if at_once else dice.random() * 0.05)
         try:
-            answer: Answer = await replicas[at % REPLICAS].submit(wishes[at])
+            answer: Redeemed = await replicas[at % REPLICAS].submit(wishes[at])
         except Refusal as problem:
             return problem.code
         return "again" if answer.replayed else "granted"

@@ -6,9 +6,9 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
+from services.rewards.api.redeeming import Redeemed
 from services.rewards.domain import shown
 from services.rewards.store import offers, redemptions
-from services.rewards.usecases.redemptions import Answer
 from shared.kit import clock
 from shared.kit.ids import new_id
 from shared.kit.refusals import Refusal
@@ -98,7 +98,7 @@ async def test_quotas_per_rider_and_day_count_what_was_not_given_back(shop: Shop
     assert [_code(a) for a in await shop.redeem(wish(offer.id, one))] == ["rider_quota_used"]
     rows = await shop.pool.fetch("SELECT id FROM redemptions WHERE rider_id = $1", one)
     await shop.answer("refused", rows[0]["id"])
-    assert isinstance((await shop.redeem(wish(offer.id, one)))[0], Answer)
+    assert isinstance((await shop.redeem(wish(offer.id, one)))[0], Redeemed)
 
 
 async def test_validity_and_unknown_offers(shop: Shop) -> None:
@@ -112,11 +112,11 @@ async def test_a_repeated_key_gets_the_first_answer(shop: Shop) -> None:
     mine = wish(offer.id, key="the-same-key")
     other_body = wish(offer.id, mine.rider_id, key="the-same-key", body=b"changed")
     first, again, changed = await shop.redeem(mine, mine, other_body)
-    assert isinstance(first, Answer) and isinstance(again, Answer)
+    assert isinstance(first, Redeemed) and isinstance(again, Redeemed)
     assert (first.replayed, again.replayed, first.body) == (False, True, again.body)
     assert _code(changed) == "idempotency_conflict"
     later, changed = await shop.redeem(mine, other_body)
-    assert isinstance(later, Answer) and later.replayed and later.body == first.body
+    assert isinstance(later, Redeemed) and later.replayed and later.body == first.body
     assert _code(changed) == "idempotency_conflict"
     assert await shop.stock(offer) == (0, 1, 0)
 
@@ -127,7 +127,7 @@ async def test_a_refused_wish_may_be_tried_again_with_its_key(shop: Shop) -> Non
     mine = wish(offer.id)
     assert [_code(a) for a in await shop.redeem(mine)] == ["sold_out"]
     await shop.answer("refused", id_)
-    assert isinstance((await shop.redeem(mine))[0], Answer)
+    assert isinstance((await shop.redeem(mine))[0], Redeemed)
 
 
 async def test_one_voucher_at_two_counters_is_used_once(shop: Shop) -> None:

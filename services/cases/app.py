@@ -9,6 +9,7 @@ from services.cases.usecases import Rules
 from shared.events.report_routed import REPORT_ROUTED
 from shared.kit.areas.carrying import ByArea
 from shared.kit.service import Service
+from shared.known.leaving import erase_riders
 
 DEADLINES_EVERY_S = 60.0
 
@@ -23,7 +24,7 @@ def build(settings: Settings | None = None) -> Service:
     service.include(api.router)
     service.keeps(*TABLES)
     service.keeps_by_area(ByArea(usecases.count_by_area, usecases.carry_over))
-    service.erases(store.forget)
+    service.erases(erase_riders)
     service.tallies(store.tallies)
     service.measures("deadlines", usecases.measure_deadlines, metrics.DEADLINES, every_s=DEADLINES_EVERY_S)
     return service

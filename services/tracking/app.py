@@ -7,7 +7,7 @@ from services.tracking.api import routers
 from services.tracking.domain import Links
 from services.tracking.retention import TABLES
 from services.tracking.settings import Settings
-from services.tracking.store import figures, leaving
+from services.tracking.store import figures
 from services.tracking.usecases import outbound
 from shared.catalog import Catalogue
 from shared.events.account_changed import ACCOUNT_CHANGED
@@ -20,6 +20,7 @@ from shared.kit.http.open_answers import OpenAnswers
 from shared.kit.http.shared_answer import SharedAnswer
 from shared.kit.service import Service
 from shared.known.knowing import knows
+from shared.known.leaving import erase_riders
 
 RETIRE_EVERY_S = 60.0
 OUTBOUND_EVERY_S, OUTBOUND_IDLE_S = 0.2, 2.0
@@ -45,6 +46,6 @@ def build(settings: Settings | None = None) -> Service:
     service.every(RETIRE_EVERY_S, partial(usecases.retire_cases, days=settings.public_ended_days), leader=True)
     service.restates(*states.states_with(catalogue))
     service.keeps(*TABLES)
-    service.erases(leaving.forget)
+    service.erases(erase_riders)
     service.tallies(figures.tallies)
     return service

@@ -17,6 +17,7 @@ from shared.devtools.gen.files import ROOT
 from shared.devtools.installation import Installation
 from shared.kit.postgres.db import Pool
 from shared.kit.postgres.rows import Copy, Query, columns, mismatches, unnest
+from shared.known.leaving import erase_riders
 from shared.known.tables import knows_companies, knows_riders
 from shared.provision.services import service_names
 
@@ -64,12 +65,19 @@ def statements(package: str) -> dict[str, str]:
 
 KIT = constants(shared.kit.__name__)
 KNOWN_RIDERS, KNOWN_COMPANIES = constants("shared.known.riders"), constants("shared.known.companies")
+ERASING = constants("shared.known.leaving")
+
+
+def erases_by_function(service: str) -> bool:
+    """Whether its app.py hands riders who leave to the function of its migrations."""
+    return any(vars(module).get("erase_riders") is erase_riders for module in modules_below(f"services.{service}.app"))
 
 
 def shared_by(service: str) -> dict[str, Any]:
     """What a service runs on its schema and doesn't have in its own store."""
     riders = KNOWN_RIDERS if knows_riders(service) else {}
-    return {**KIT, **riders, **(KNOWN_COMPANIES if knows_companies(service) else {})}
+    erasing = ERASING if erases_by_function(service) else {}
+    return {**KIT, **riders, **erasing, **(KNOWN_COMPANIES if knows_companies(service) else {})}
 
 
 async def faults(pool: Pool, found: Mapping[str, str | Query[Any] | Copy[Any]]) -> list[str]:
@@ -98,7 +106,9 @@ ON_ITS_OWN_SESSION = {"shared.kit.publishing.relay.SQL_TRY_LEAD"}
 
 def test_no_statement_leaves_anything_in_its_session() -> None:
     """Nothing is reset between two users of a connection, so there must be nothing to reset (ADR 0049)."""
-    found = {name: text_of(constant) for name, constant in {**KIT, **KNOWN_RIDERS, **KNOWN_COMPANIES}.items()}
+    found = {
+        name: text_of(constant) for name, constant in {**KIT, **KNOWN_RIDERS, **ERASING, **KNOWN_COMPANIES}.items()
+    }
     for service in SERVICES:
         found |= statements(f"services.{service}")
     assert {name for name, sql in found.items() if OF_A_SESSION.search(sql)} == ON_ITS_OWN_SESSION

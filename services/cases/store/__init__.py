@@ -14,7 +14,6 @@ from services.cases.store.rows import CaseReport, ChangedCase, Look, NewStep, Op
 from shared.kit.postgres import counters
 from shared.kit.postgres.db import Connection
 from shared.kit.postgres.rows import Copy, Query, arrays, columns, copy_rows, many, unnest
-from shared.kit.privacy.erasure import Leaver
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +130,6 @@ SELECT {columns(Words)} FROM case_reports WHERE case_id = $1 AND version > $2 OR
 """,
 )
 
-# A function of the schema's owner: this service may not edit what happened, only take these things out.
-SQL_ERASE_RIDERS = "SELECT erase_riders($1::uuid[])"
 SQL_DEADLINES = """
 SELECT level, CASE WHEN due_at <= $1 THEN 'overdue' ELSE 'soon' END AS state, count(*) AS cases
 FROM (SELECT level, due_at, opened_at, paused_at FROM cases WHERE live ORDER BY due_at LIMIT $2) urgent
@@ -251,11 +248,6 @@ async def steps(conn: Connection, case_id: UUID) -> list[StepRow]:
 async def words(conn: Connection, case_id: UUID, after: int, rows_max: int) -> list[Words]:
     """What the case's reports say, repetitions too, in the order in which they came: those after a version."""
     return await many(conn, SQL_CASE_WORDS, case_id, after, rows_max)
-
-
-async def forget(conn: Connection, leavers: Sequence[Leaver]) -> None:
-    """Take out what riders said and showed, and round the places they named; again changes nothing."""
-    await conn.execute(SQL_ERASE_RIDERS, [one.rider_id for one in leavers])
 
 
 async def tallies(conn: Connection) -> dict[str, int]:

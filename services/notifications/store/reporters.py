@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.kit.postgres.db import Connection
-from shared.kit.postgres.rows import Query, arrays, columns, many, one, unnest
+from shared.kit.postgres.rows import Query, age_s, arrays, columns, many, one, unnest
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +122,7 @@ async def next_crowd(conn: Connection) -> Crowd | None:
 
 async def oldest_age_s(conn: Connection) -> float:
     """Seconds for which the oldest crowd has waited or been under way, 0 where there is none."""
-    found: float | None = await conn.fetchval(SQL_OLDEST_AGE)
-    return found or 0.0
+    return await age_s(conn, SQL_OLDEST_AGE)
 
 
 async def go_on(conn: Connection, crowd: Crowd, last: Reporter) -> None:

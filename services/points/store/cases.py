@@ -7,7 +7,7 @@ from uuid import UUID
 
 from services.points.domain import Act, CaseVerdict
 from shared.kit.postgres.db import Connection
-from shared.kit.postgres.rows import Query, arrays, columns, many, one, unnest
+from shared.kit.postgres.rows import Query, age_s, arrays, columns, many, one, unnest
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +137,7 @@ async def next_settlement(conn: Connection) -> Settlement | None:
 
 async def oldest_age_s(conn: Connection) -> float:
     """Seconds for which the oldest settlement has waited or been under way, 0 where there is none."""
-    found: float | None = await conn.fetchval(SQL_OLDEST_AGE)
-    return found or 0.0
+    return await age_s(conn, SQL_OLDEST_AGE)
 
 
 async def voided_up_to(conn: Connection, case_id: UUID) -> int:

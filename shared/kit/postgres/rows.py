@@ -239,6 +239,12 @@ async def one(conn: Connection, query: Query[T], *values: object) -> T | None:
     return None if row is None else query.make((row,))[0]
 
 
+async def age_s(conn: Connection, statement: str) -> float:
+    """The age in seconds that a statement answers with, 0 where nothing is there to have one."""
+    found: float | None = await conn.fetchval(statement)
+    return found or 0.0
+
+
 async def copy_rows(conn: Connection, into: Copy[T], rows: Sequence[T]) -> None:
     """Append rows in their order; none of them costs nothing. Raises asyncpg.PostgresError as an INSERT would."""
     if rows:

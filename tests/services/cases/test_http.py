@@ -8,11 +8,11 @@ import asyncpg
 import httpx
 import pytest
 
-from services.cases import store
 from shared.devtools.installation import Installation
 from shared.kit import clock
 from shared.kit.ids import new_id
 from shared.kit.privacy.erasure import Leaver
+from shared.known.leaving import erase_riders
 from tests.support import client_of, service_of
 
 GRID = "330114001002003"
@@ -73,7 +73,7 @@ async def test_what_a_rider_writes_goes_with_them_however_their_token_writes_the
         )
         assert answer.status_code == 200, answer.text
         async with cases.pool.acquire() as conn, conn.transaction():
-            await store.forget(conn, [Leaver(UUID(rider), "erased:x", clock.now())])
+            await erase_riders(conn, [Leaver(UUID(rider), "erased:x", clock.now())])
         step = "SELECT actor_id, note FROM steps WHERE case_id = $1 AND step = 'reopened'"
         assert tuple(await cases.pool.fetchrow(step, case_id)) == (rider, "（已删除 / erased）")
 

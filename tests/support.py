@@ -175,11 +175,16 @@ def service_of(installation: Installation, service: str, **changed: Any) -> Serv
 
 @contextlib.asynccontextmanager
 async def client_of(service: Service) -> AsyncIterator[httpx.AsyncClient]:
-    """The running service, and a client that calls its routes without a server between. A route's error is a 500."""
-    app = service.app()
+    """The running service, and a client that calls its routes without a server between. A route's error is a 500.
+
+    Fails at its end where a route refused with a problem that its `refuses` doesn't name: no client knows of it.
+    """
+    app, undeclared = service.app(), set[str]()
+    app.state.undeclared = lambda route, code: undeclared.add(f"{route}: {code}")
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://test") as one:
         yield one
+    assert not undeclared, f"put into the route's refuses=(…), with which it refused: {sorted(undeclared)}"
 
 
 async def until(ask: Callable[[], Awaitable[T]], what: str = "it", within_s: float = PATIENCE_S) -> T:

@@ -25,7 +25,7 @@ from shared.kit.http.paging import Cursors
 from shared.kit.http.plainly import plainly
 from shared.kit.http.probes import Health, probes_router
 from shared.kit.http.problem_schema import problem_schemas
-from shared.kit.http.problems import REFUSALS, problem_handler
+from shared.kit.http.problems import REFUSALS, log_undeclared, problem_handler
 from shared.kit.problems import OF_THE_FRAMEWORK
 from shared.kit.proxies import Proxies
 from shared.kit.refusals import Problem
@@ -76,6 +76,7 @@ def create_app(
     app.state.overloaded = overloaded
     app.state.cursors = cursors
     app.state.unguarded = frozenset({OPENAPI_PATH, *(static or {})})
+    app.state.undeclared = log_undeclared
     app.state.render_problem = handler = problem_handler()
 
     async def render(request: Request, error: Exception) -> Response:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import structlog
 from fastapi.exceptions import RequestValidationError
 from fastapi_problem.error import Problem as Document
 from fastapi_problem.handler import ExceptionHandler, new_exception_handler
@@ -28,6 +29,7 @@ ERRORS_LISTED_MAX = 20
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 # pydantic's own messages of these kinds quote what was sent
 _QUOTING_KINDS = frozenset({"uuid_parsing", "union_tag_invalid", "url_parsing", "json_invalid", "decimal_parsing"})
+_log = structlog.get_logger(__name__)
 
 
 class RefusalDocument(Document):
@@ -134,7 +136,16 @@ def _leaves(value: object) -> Iterator[str]:
             yield text
 
 
-def _refused(_handler: ExceptionHandler, _request: Request, exc: Refusal) -> Document:
+def log_undeclared(route: str, code: str) -> None:
+    """What an app does, unless its `app.state.undeclared` is another function, where a route's answer isn't one of its
+    `refuses`: whoever is refused gets it nevertheless, though no document has it."""
+    _log.error("refusal_undeclared", route=route, code=code)
+
+
+def _refused(_handler: ExceptionHandler, request: Request, exc: Refusal) -> Document:
+    declared = getattr(request.scope.get("route"), "refuses", None)
+    if declared is not None and exc.problem not in declared:
+        request.app.state.undeclared(f"{request.method} {request.scope['route'].path}", exc.code)
     return RefusalDocument(exc)
 
 

@@ -83,6 +83,7 @@ def routes() -> APIRouter:
             "late": TimeoutError(),
             "closed": asyncpg.ConnectionDoesNotExistError("x"),
             "busy": ServiceBusy("full", 7),
+            "undeclared": OUT_OF_STOCK(left="none"),
         }[how]
 
     @router.get("/v1/sold-out")
@@ -244,6 +245,15 @@ async def test_announced_excess_is_refused_unread(tmp_path: Path) -> None:
         answer = await client.post("/v1/echo", content=chunks(9, pulled), headers={"content-length": "3600"})
     assert answer.status_code == 413
     assert pulled == []
+
+
+async def test_an_answer_that_its_route_does_not_declare_is_noticed(tmp_path: Path) -> None:
+    app, found = app_of([routes()], tmp_path), []
+    app.state.undeclared = lambda *noticed: found.append(noticed)
+    async with client_of(app) as client:
+        assert (await client.get("/v1/away/busy")).json()["code"] == "busy"
+        assert (await client.get("/v1/away/undeclared")).json()["code"] == "out_of_stock"
+    assert found == [("GET /v1/away/{how}", "out_of_stock")]
 
 
 @pytest.mark.parametrize("extra", ["status", "lefts"])

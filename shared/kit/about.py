@@ -10,6 +10,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 
+class Misdeclared(ValueError):
+    """What a service says of itself doesn't fit together, or leaves something out: one sentence for its author."""
+
+
 class Secret(StrEnum):
     """A secret that several services share. A service gets those that it declares, and its own passwords."""
 

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from shared.events.rider_erased import RIDER_ERASED
-from shared.kit.about import About, Secret
+from shared.kit.about import About, Misdeclared, Secret
 from shared.kit.postgres.retention import Table
 from shared.known.tables import tables_known
 
@@ -24,8 +24,12 @@ def about(service: str) -> About:
 
     Raises:
         ModuleNotFoundError: there is no such service.
+        Misdeclared: its About lacks a field, or has one that there isn't.
     """
-    found: About = importlib.import_module(f"services.{service}.about").ABOUT
+    try:
+        found: About = importlib.import_module(f"services.{service}.about").ABOUT
+    except TypeError as error:  # the dataclass says which field
+        raise Misdeclared(f"services/{service}/about.py: {error}") from error
     return found
 
 

@@ -23,6 +23,11 @@ WHERE i.indrelid = $1::text::regclass AND m.amname = 'btree'
 """
 
 
+def unindexed(table: str, column: str) -> str:
+    """What a table lacks."""
+    return f"{table} needs a B-tree index that begins with {column}: what is past is looked for by it"
+
+
 @pytest.mark.parametrize("service", SERVICES)
 async def test_every_table_is_declared(pool_for: PoolFor, service: str) -> None:
     pool = await pool_for(service)
@@ -40,12 +45,12 @@ async def test_what_is_swept_has_its_index(pool_for: PoolFor, service: str) -> N
             async with pool.acquire() as conn:
                 await conn.prepare(part.sweep_sql)
             first = {row["attname"] for row in await pool.fetch(FIRST_COLUMNS, part.name)}
-            assert part.sweep.column in first, part.name
+            assert part.sweep.column in first, unindexed(part.name, part.sweep.column)
         if table.empties is not None and table.empty_sql is not None:
             async with pool.acquire() as conn:
                 await conn.prepare(table.empty_sql)
             first = {row["attname"] for row in await pool.fetch(FIRST_COLUMNS, table.name)}
-            assert table.empties.column in first, table.name
+            assert table.empties.column in first, unindexed(table.name, table.empties.column)
 
 
 def test_the_check_bites() -> None:

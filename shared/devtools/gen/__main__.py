@@ -6,7 +6,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from shared.devtools.gen.files import ROOT, Generated, differences, write
+from shared.devtools.gen.files import LEFT_OVER, ROOT, Generated, differences, write
+from shared.kit.about import Misdeclared
 
 # `generate` of each of these modules; docs_pages and kubernetes last, which read what
 # the others write
@@ -27,7 +28,7 @@ def run(root: Path, *, check: bool, strict: bool) -> int:
         results.append(generator(root))
         changed += (differences if check else write)(root, results[-1:])
     for line in changed:
-        print(line if check else f"written: {line.partition(':')[0]}")
+        print(line if check else f"{'removed' if line.endswith(LEFT_OVER) else 'written'}: {line.partition(':')[0]}")
     skipped = [line for generated in results for line in generated.skipped]
     for line in skipped:
         print(f"skipped: {line}", file=sys.stderr)
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         return run(options.root.resolve(), check=options.check, strict=options.strict)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, Misdeclared) as error:
         print(error, file=sys.stderr)
         return 1
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[3]
+LEFT_OVER = "left over"
+"""What is said of a file that a generator no longer makes: the end of its line."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ def differences(root: Path, results: Sequence[Generated]) -> list[str]:
                 found.append(f"{name}: missing")
             elif path.read_text(encoding="utf-8") != text:
                 found.append(f"{name}: differs")
-        found += [f"{name}: left over" for name in leftovers(root, generated)]
+        found += [f"{name}: {LEFT_OVER}" for name in leftovers(root, generated)]
     return sorted(found)
 
 

@@ -15,6 +15,7 @@ from shared.events.area_changed import AREA_CHANGED
 from shared.events.rider_erased import RIDER_ERASED
 from shared.events.topic import Topic
 from shared.kit import clock, metrics
+from shared.kit.about import Misdeclared
 from shared.kit.areas import AreaTree
 from shared.kit.areas.carrying import ByArea, carry_forever
 from shared.kit.areas.following import KnownAreas
@@ -355,15 +356,15 @@ class Service:
         """The HTTP application; its lifespan runs everything else.
 
         Raises:
-            ValueError: a topic declares this service as consumer, and nothing here consumes it; or nothing says how
+            Misdeclared: a topic declares this service as consumer, and nothing here consumes it; or nothing says how
                 a topic's states are read again; or a route is to be given what nobody provides.
         """
         if missing := {topic.name for topic in registry.consumed_by(self.name)} - set(self.consumers):
-            raise ValueError(f"{self.name} is declared to consume {sorted(missing)}, and doesn't")
+            raise Misdeclared(f"{self.name} is declared to consume {sorted(missing)}, and doesn't")
         if mute := unread(self.name, self.states):
-            raise ValueError(f"{self.name} keeps the latest per key on {mute}: say by `restates` how it is read again")
+            raise Misdeclared(f"{self.name} keeps the latest per key on {mute}: say by `restates` how it is read again")
         if lacking := self.provided.lacks(self.routers):
-            raise ValueError(f"{self.name} provides no {', no '.join(lacking)}")
+            raise Misdeclared(f"{self.name} provides no {', no '.join(lacking)}")
         settings, keys = self.settings, self.key_ring
         self.replay_guard = ReplayGuard(self.pool_of) if keys is not None else None
         self.limiter = RateLimiter.from_url(

@@ -26,7 +26,7 @@ def of_clients(document: Mapping[str, Any]) -> dict[str, Any]:
     paths = {path: methods for path, methods in document["paths"].items() if not path.startswith(OURS)}
     schemas = document["components"]["schemas"]
     needed: set[str] = set()
-    found = openapi.references(paths) | {"Problem"}
+    found = openapi.references([paths, document.get("webhooks")]) | {"Problem"}
     while found:
         needed |= found
         found = openapi.references([schemas[name] for name in found]) - needed

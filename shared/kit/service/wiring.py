@@ -356,8 +356,7 @@ class Service:
         """The HTTP application; its lifespan runs everything else.
 
         Raises:
-            Misdeclared: a topic declares this service as consumer, and nothing here consumes it; or nothing says how
-                a topic's states are read again; or a route is to be given what nobody provides.
+            Misdeclared: nothing consumes a topic that names it, reads states again, or provides what a route takes.
         """
         if missing := {topic.name for topic in registry.consumed_by(self.name)} - set(self.consumers):
             raise Misdeclared(f"{self.name} is declared to consume {sorted(missing)}, and doesn't")

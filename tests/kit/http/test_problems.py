@@ -248,8 +248,9 @@ async def test_announced_excess_is_refused_unread(tmp_path: Path) -> None:
 
 
 async def test_an_answer_that_its_route_does_not_declare_is_noticed(tmp_path: Path) -> None:
-    app, found = app_of([routes()], tmp_path), []
-    app.state.undeclared = lambda *noticed: found.append(noticed)
+    app = app_of([routes()], tmp_path)
+    found: list[tuple[str, str]] = []
+    app.state.undeclared = lambda route, code: found.append((route, code))
     async with client_of(app) as client:
         assert (await client.get("/v1/away/busy")).json()["code"] == "busy"
         assert (await client.get("/v1/away/undeclared")).json()["code"] == "out_of_stock"

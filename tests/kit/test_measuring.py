@@ -1,4 +1,4 @@
-"""Rare measurements: only the leader's, never a stale value, never too dear; and certificates' ends."""
+"""Rare measurements: only the leader's, never a stale value, never too expensive; and certificates' ends."""
 
 import asyncio
 import math

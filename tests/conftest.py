@@ -37,7 +37,7 @@ LONG = ("tests/tools/infra/test_new_service.py", "tests/doors/rights/test_rights
 """Files of a minute and more: begun last, one worker would still be at them when the other has nothing left."""
 
 SHARING = ("tests/doors/strangers/",)
-"""Folders whose files share what is dear to set up: they stay together."""
+"""Folders whose files share what is slow to set up: they stay together."""
 
 
 def _starts_many(place: str) -> bool:

@@ -4,17 +4,20 @@ tables, what was published, settings, and the service itself in this process.
 
 import asyncio
 import contextlib
+import inspect
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import count
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 from uuid import UUID, uuid5
 
 import asyncpg
 import httpx
 import orjson
+import pytest
 
 from shared.devtools.gen.modules import service_module
 from shared.devtools.gen.settings_doc import settings_class
@@ -34,6 +37,7 @@ COMPANY = "sf-express"
 """Whose riders these are, where a test says nothing else."""
 OF_EVERY_SERVICE = ("counters", "dead_letters", "erased_riders", "outbox")
 PATIENCE_S = 20.0
+PAUSE_S = 0.03
 SQL_PUBLISHED = """
 SELECT topic, version, key, payload FROM outbox
 WHERE ($1::text IS NULL OR topic = $1) AND ($2::text IS NULL OR key = $2) ORDER BY id
@@ -41,6 +45,7 @@ WHERE ($1::text IS NULL OR topic = $1) AND ($2::text IS NULL OR key = $2) ORDER 
 _SPACE = UUID(int=7)
 _OFFSETS = count()
 T = TypeVar("T")
+What = str | Callable[[], object]
 UseCase = Callable[[Work, Sequence[Event[Any]]], Awaitable[Any]]
 
 
@@ -187,10 +192,44 @@ async def client_of(service: Service) -> AsyncIterator[httpx.AsyncClient]:
     assert not undeclared, f"put into the route's refuses=(…), with which it refused: {sorted(undeclared)}"
 
 
-async def until(ask: Callable[[], Awaitable[T]], what: str = "it", within_s: float = PATIENCE_S) -> T:
-    """What `ask` answers, as soon as it is true. Fails the test where it isn't in time."""
+@overload
+async def until(
+    ask: Callable[[], Awaitable[T]], what: What = "it", within_s: float = ..., *, good: Callable[[T], object] = bool
+) -> T: ...
+@overload
+async def until(
+    ask: Callable[[], T], what: What = "it", within_s: float = ..., *, good: Callable[[T], object] = bool
+) -> T: ...
+async def until(
+    ask: Callable[[], Any], what: What = "it", within_s: float = PATIENCE_S, *, good: Callable[[Any], object] = bool
+) -> Any:
+    """What `ask` answers, at once or awaited, as soon as it is good: as soon as it is true, if nothing else is said.
+
+    Fails the test after `within_s` seconds. `what` is said then: what is missing, or a function that looks how far
+    it has come.
+    """
     deadline_s = clock.monotonic_s() + within_s
-    while not (answer := await ask()):
-        assert clock.monotonic_s() < deadline_s, f"not within {within_s:.0f} s: {what}"
-        await asyncio.sleep(0.05)
+    while not good(answer := await _answer(ask)):
+        if clock.monotonic_s() >= deadline_s:
+            pytest.fail(_missing(await _answer(what) if callable(what) else what, within_s, answer))
+        await asyncio.sleep(PAUSE_S)
     return answer
+
+
+def wait_until(ask: Callable[[], T], what: What = "it", within_s: float = PATIENCE_S) -> T:
+    """The same where no loop runs."""
+    deadline_s = clock.monotonic_s() + within_s
+    while not (answer := ask()):
+        if clock.monotonic_s() >= deadline_s:
+            pytest.fail(_missing(what() if callable(what) else what, within_s, answer))
+        time.sleep(PAUSE_S)
+    return answer
+
+
+async def _answer(ask: Callable[[], Any]) -> Any:
+    answer = ask()
+    return await answer if inspect.isawaitable(answer) else answer
+
+
+def _missing(what: object, within_s: float, answer: object) -> str:
+    return f"not within {within_s:.0f} s: {what}; last answer {str(answer)[:500]}"

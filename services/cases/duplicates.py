@@ -53,7 +53,7 @@ def _have_words(sighting: Sighting, candidate: Candidate) -> bool:
 def best_match(sighting: Sighting, candidates: Sequence[Candidate], rule: DuplicateRule) -> Candidate | None:
     """The candidate to attach the sighting to, the older case where two are equally likely; None: a new thing.
 
-    Words are compared with the `COMPARED_MAX` nearest, and only where that can change the answer: it is dear.
+    Words are compared with the `COMPARED_MAX` nearest, and only where that can change the answer: it costs most.
     """
     found = ((nearness(sighting, one, rule), one) for one in candidates)
     near = heapq.nlargest(COMPARED_MAX, ((score, one) for score, one in found if score), key=lambda pair: pair[0])

@@ -161,7 +161,7 @@ async def read_rules(conn: Reading, asked: Asked) -> RulesOut:
 @router.put("/v1/points/rules")
 @allow(CityOperator, refuses=(problems.RULE_IN_THE_PAST, problems.RULE_MOVED_ON))
 async def set_rules(body: RuleIn, caller: Caller, service: CurrentService) -> RulesOut:
-    """Add a rule, and publish it. What was reckoned before stays: a rule can't begin in the past."""
+    """Add a rule, and publish it. What was counted before stays: a rule can't begin in the past."""
     async with service.work() as work:
         effective_from = body.effective_from or work.now
         if effective_from < work.now:

@@ -274,7 +274,7 @@ class Book:
     def reverse(self, hold_id: UUID, reason: str, cause: int) -> bool:
         """Take back posted points of a report; False where there are none to take back.
 
-        What the rider has spent meanwhile can't be taken from him without a negative balance: the house writes it off.
+        What the rider has spent meanwhile can't be taken from them without a negative balance: the house writes it off.
         """
         hold = self.holds.get(hold_id)
         if hold is None or hold.state != "posted" or hold.source != "report":

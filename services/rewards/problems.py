@@ -71,7 +71,7 @@ POINTS_MISSING = Problem(
 STOCK_MOVED_ON = Problem(
     "stock_moved_on", 409, zh="库存已变动", en="Stock has moved on",
     next_zh="按 current_version、held 和 sold 重新核算库存后再提交。",
-    next_en="Reckon again with `current_version`, `held` and `sold`, and send the new total.",
+    next_en="Count again with `current_version`, `held` and `sold`, and send the new total.",
     members=(
         Member("current_version", int, "the present version"),
         Member("held", int, "pieces that are held"),

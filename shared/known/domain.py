@@ -11,7 +11,7 @@ from shared.kit.refusals import Refusal
 class Rider:
     """A rider. `number`: the company's own, of an erased rider its mark, None where the service keeps none.
 
-    An erased rider may nothing; `company` is "" where only the list of erased riders knows them.
+    An erased rider may do nothing; `company` is "" where only the list of erased riders knows them.
     """
 
     rider_id: UUID

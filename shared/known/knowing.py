@@ -69,7 +69,7 @@ async def follow_riders(kept: Riders, work: Work, events: Sequence[Event[RiderCh
 
 
 async def retire_riders(kept: Riders, work: Work, gone: Sequence[Gone]) -> None:
-    """Riders whose state has left the topic are erased: they may nothing, whether or not the order has come."""
+    """Riders whose state has left the topic are erased: they may do nothing, whether or not the order has come."""
     await _leave(kept, work, await rider_store.retire(work.conn, [(UUID(one.key), one.version) for one in gone]))
 
 

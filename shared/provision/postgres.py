@@ -23,7 +23,13 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 SCRAM_ITERATIONS = 4096
 LOCK_WAIT_S = 60.0
 OWNER_SETTINGS = {"lock_timeout": "2s"}
-APP_SETTINGS = {"transaction_timeout": "30s", "idle_in_transaction_session_timeout": "30s", "lock_timeout": "10s"}
+# Costs too, so that a server which says something else has the plans that tests and benchmark have seen (ADR 47).
+APP_SETTINGS = {
+    "transaction_timeout": "30s",
+    "idle_in_transaction_session_timeout": "30s",
+    "lock_timeout": "10s",
+    "random_page_cost": "4",
+}
 
 
 def owner_role(service: str, role_prefix: str = "") -> str:

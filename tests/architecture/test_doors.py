@@ -213,13 +213,13 @@ def test_no_record_takes_what_no_store_can_hold(topic: Any) -> None:
 
 # Each within 60 kB: marks in an order that has to be put right, characters that become eighteen, and what may be an
 # address to its end.
-DEAR = {
+COSTLY = {
     "marks": lambda n: "\u0301" * (n // 2) + "\u0316" * (n // 2),
     "growing": lambda n: "ﷺ" * n,
     "an address": lambda n: "@" + "_" * (n - 1),
     "an address in words": lambda n: "@" + "好" * (n - 1),
 }
-DEAR_BYTES = 60_000
+COSTLY_BYTES = 60_000
 
 
 def bound_of(rules: Iterable[Any]) -> int | None:
@@ -246,12 +246,12 @@ def cpu_s(adapter: TypeAdapter[Any], text: str) -> float:
     return min(spent)
 
 
-def dear(asked: Sequence[Leaf], longest_bytes: int = DEAR_BYTES) -> list[str]:
+def costly(asked: Sequence[Leaf], longest_bytes: int = COSTLY_BYTES) -> list[str]:
     """Leaves at which four times the text is more than four times the work, with some room; a square is sixteen."""
     found = []
     for at, kind, rules in asked:
         adapter, most = adapter_of(kind, rules), bound_of(rules)
-        for name, text in DEAR.items():
+        for name, text in COSTLY.items():
             long = longest_bytes // len(text(4)[-1].encode())
             for length in (long, *([most] if most else [])):
                 room_s = 0.1 if length == long else 0.003
@@ -263,16 +263,16 @@ def dear(asked: Sequence[Leaf], longest_bytes: int = DEAR_BYTES) -> list[str]:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("service", service_names(ROOT))
 def test_a_routes_texts_cost_what_they_are_long(service: str) -> None:
-    assert dear(leaves_of(service, ())) == []
+    assert costly(leaves_of(service, ())) == []
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("topic", registry.topics(), ids=lambda t: t.name)
 def test_a_records_texts_cost_what_they_are_long(topic: Any) -> None:
-    assert dear(list(leaves(topic.model, (), topic.name))) == []
+    assert costly(list(leaves(topic.model, (), topic.name))) == []
 
 
-def test_what_is_dear_is_noticed() -> None:
+def test_what_is_costly_is_noticed() -> None:
     def normal(text: Any) -> Any:
         return unicodedata.normalize("NFKC", text) if isinstance(text, str) else text
 
@@ -280,7 +280,7 @@ def test_what_is_dear_is_noticed() -> None:
         code: typing.Annotated[str, BeforeValidator(normal), Field(max_length=40)]
         words: typing.Annotated[str, Field(max_length=2_000)]
 
-    assert [one.split(",")[0] for one in dear(list(leaves(Careless, (), "body")), 40_000)] == ["body.code: marks"]
+    assert [one.split(",")[0] for one in costly(list(leaves(Careless, (), "body")), 40_000)] == ["body.code: marks"]
 
 
 def test_the_probes_bite() -> None:

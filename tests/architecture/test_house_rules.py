@@ -107,6 +107,10 @@ VIOLATIONS = {
         ("shared/kit/ids.py", "\n\ndef f(of) -> None:\n    of.was_mended = 1\n", "was_mended: instead of mended"),
         ("tests/test_words.py", "\nSEAL_ANEW = [teller for teller in ()]\n", "SEAL_ANEW: instead of anew"),
         ("tests/test_words.py", "\nimport asyncio as told\n", "instead of told"),
+        ("tests/test_words.py", "\nX = 1  # twice as dear\n", "dear: say it plainly (expensive"),
+        ("tests/test_words.py", '\n\ndef f() -> None:\n    """A rider, and\n    Himself."""\n', ":5: Himself: say"),
+        ("tests/test_words.py", '\n\ndef f() -> None:\n    """His."""\n', "His: say it plainly (their)"),
+        ("tests/test_words.py", '\nX = 1\n"""It shall be."""\n', ":3: shall: say it plainly (is to"),
     ],
     "screens": [
         ("shared/cli/riders.py", "\nfrom rich.table import Table\n", "rich.table.Table in a command"),

@@ -16,14 +16,13 @@ from typer.testing import CliRunner
 from shared.cli import sealing
 from shared.cli.client import Client
 from shared.cli.main import app
-from shared.devtools.suite import ServiceProcess, Suite, check_suites
+from shared.devtools.suite import ServiceProcess, Suite
 from shared.kit import clock
 from shared.provision.kafka import KafkaAdmin, connect_admin
 from shared.provision.topology import provision_company
 from shared.synthetic.door import DoorError
+from tests.asking import soon
 from tests.journeys.conftest import COMPANY, Town
-
-SOON_S = 30.0
 
 
 @pytest.fixture
@@ -53,14 +52,6 @@ async def accepted(town: Town, secret: bytes) -> bool:
     return True
 
 
-async def until(good: Callable[[], Awaitable[bool]], what: str) -> None:
-    deadline_s = clock.monotonic_s() + SOON_S
-    while not await good():
-        check_suites()
-        assert clock.monotonic_s() < deadline_s, what
-        await asyncio.sleep(0.3)
-
-
 async def test_a_rotated_signing_key_is_good_for_a_while(town: Town, operate: Callable[..., Awaitable[str]]) -> None:
     old = town.company.secret
     overlap_s = 10
@@ -70,7 +61,7 @@ async def test_a_rotated_signing_key_is_good_for_a_while(town: Town, operate: Ca
     assert found is not None and "UTC" in said
     new = base64.b64decode(found[1])
     try:
-        await until(lambda: accepted(town, new), "the new key is good")
+        await soon(lambda: accepted(town, new), bool, "the new key is good")
         assert await accepted(town, old), "the old key is good for the overlap"
         assert clock.monotonic_s() < began_s + overlap_s, "this machine is too slow for the overlap"
         assert "refused after" in await operate("list")
@@ -78,7 +69,7 @@ async def test_a_rotated_signing_key_is_good_for_a_while(town: Town, operate: Ca
         async def refused() -> bool:
             return not await accepted(town, old)
 
-        await until(refused, "the old key is refused after the overlap")
+        await soon(refused, bool, "the old key is refused after the overlap")
         assert clock.monotonic_s() > began_s + overlap_s
         assert await accepted(town, new)
         assert found[1] not in await operate("list")

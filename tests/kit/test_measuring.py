@@ -1,4 +1,4 @@
-"""Rare measurements: only the leader's, never a stale value, never too dear; and certificates' ends."""
+"""Rare measurements: only the leader's, never a stale value, never too expensive; and certificates' ends."""
 
 import asyncio
 import math
@@ -19,6 +19,7 @@ from shared.kit import clock, measuring
 from shared.kit.ids import derived_id, made_at, new_id
 from shared.kit.measuring import Measuring, forget
 from shared.kit.tls import not_after_s
+from tests.support import until
 
 
 def pool() -> Any:
@@ -27,12 +28,6 @@ def pool() -> Any:
         yield "connection"
 
     return SimpleNamespace(acquire=acquire)
-
-
-async def until(true: Any) -> None:
-    async with asyncio.timeout(5):
-        while not true():
-            await asyncio.sleep(0.005)
 
 
 async def test_only_the_leader_measures_and_a_former_one_forgets(monkeypatch: pytest.MonkeyPatch) -> None:

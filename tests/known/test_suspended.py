@@ -1,11 +1,10 @@
 """A company that an operator has suspended gets one answer, wherever it signs and whatever it asks for."""
 
-import asyncio
 import base64
 import contextlib
 import re
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
@@ -25,9 +24,8 @@ from shared.kit.auth.policy import rules
 from shared.kit.ids import new_id
 from shared.kit.service import Service
 from shared.provision.services import service_names
-from tests.support import client_of, event_of, hear, service_of
+from tests.support import client_of, event_of, hear, service_of, until
 
-HEARD_S = 20.0
 Answers = dict[str, tuple[Any, ...]]
 
 
@@ -90,14 +88,6 @@ async def city(installation: Installation, tmp_path_factory: pytest.TempPathFact
         yield made
 
 
-async def until(ask: Callable[[], Awaitable[Any]]) -> Any:
-    """What is asked for, as soon as it is there, or as it was at last."""
-    deadline_s = clock.monotonic_s() + HEARD_S
-    while not (answer := await ask()) and clock.monotonic_s() < deadline_s:
-        await asyncio.sleep(0.2)
-    return answer
-
-
 async def test_a_suspended_company_gets_one_answer_everywhere(city: City) -> None:
     async def known() -> bool:
         return {answer[0] for answer in (await city.answers()).values()}.isdisjoint({401, 403})
@@ -105,9 +95,9 @@ async def test_a_suspended_company_gets_one_answer_everywhere(city: City) -> Non
     async def suspended() -> bool:
         return {answer[0] for answer in (await city.answers()).values()} == {403}
 
-    assert await until(known), await city.answers()
+    await until(known, city.answers)
     await city.set_active(False)
-    await until(suspended)
+    await until(suspended, city.answers)
     answers = await city.answers()
     assert {place.split()[0] for place in answers} == set(city.services)
     assert len(city.services) >= 4
@@ -119,7 +109,7 @@ async def test_a_suspended_company_gets_one_answer_everywhere(city: City) -> Non
     _, _, code, _, detail = answer
     assert await refused_on_topics(city) == {(code, detail)}
     await city.set_active(True)
-    assert await until(known), "what is refused has used no id and changed nothing"
+    await until(known, "what is refused has used no id and changed nothing")
 
 
 async def refused_on_topics(city: City) -> set[tuple[str, str]]:

@@ -1,6 +1,6 @@
 """What is written of cases, row by row. How it is made of a case is said here alone.
 
-Rows are never changed; they aren't declared frozen, which would make each three times as dear.
+Rows are never changed; they aren't declared frozen, which would make each cost three times as much.
 """
 
 from dataclasses import dataclass

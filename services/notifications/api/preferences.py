@@ -58,7 +58,7 @@ class ChannelIn(Body):
 
 
 class PreferencesIn(Body):
-    """Everything, as it shall be. `version`: the one that was read, so that nobody overwrites unseen changes."""
+    """All of them, as they are to be. `version`: the one that was read, so that nobody overwrites unseen changes."""
 
     language: Language | None = Field(None, description="none: the language the company has named")
     quiet_hours: QuietHours | None = None

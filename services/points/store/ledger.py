@@ -14,7 +14,7 @@ from shared.kit.postgres.db import Connection
 from shared.kit.postgres.rows import Copy, Query, arrays, columns, copy_rows, many, one, unnest
 
 
-# Rows as they are written are never changed; they aren't declared frozen, which would make each three times as dear.
+# Rows to be written are never changed; they aren't declared frozen, which would make each cost three times as much.
 @dataclass(slots=True, eq=False)
 class NewHold:
     """A hold as it is entered."""

@@ -29,7 +29,7 @@ MOVES = frozenset({"claimed", "redispatched", "carried_over"})
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What points are reckoned by, besides the rules in the database."""
+    """What points are calculated by, besides the rules in the database."""
 
     catalogue: Catalogue
     zone: ZoneInfo

@@ -212,7 +212,7 @@ class AreaDetail(AreaOut):
     ),
 )
 async def create_version(body: VersionIn, caller: Caller, service: CurrentService) -> VersionOut:
-    """Begin an import; 409 `not_a_draft` where it shall begin with what is none."""
+    """Begin an import; 409 `not_a_draft` where the version named by `beside` isn't a draft."""
     async with service.work() as work:
         version = await versions.create(work, body.label, body.level, body.datum, caller.actor, body.beside)
     return VersionOut.of(version, None)

@@ -112,7 +112,7 @@ async def load(
         sealing_key: of the suite, in base64.
         size: how much.
         on_progress: is called with steps done, of all.
-        zone: the city's, as the suite has it: by its days the ledger reckons.
+        zone: the city's, as the suite has it: by its days the ledger counts.
         alone: nothing else writes these tables meanwhile, so indexes may be set aside and be built at the end:
             several times as quick. An error leaves the database unusable.
         workers: connections that write side by side; as many as the machine has processors if not given.

@@ -1,7 +1,7 @@
 """The same events on an empty suite and on one with three years of reports: no event, no statement costs more.
 
 Both suites lie on one Postgres and one Kafka, and run in turn: empty, aged, aged, empty … So whatever the machine does
-beside it meets both. Work beside it makes an event dearer, never cheaper: each side's cheapest turn is compared.
+beside it meets both. Work beside it makes an event cost more, never less: each side's cheapest turn is compared.
 """
 
 import argparse
@@ -105,8 +105,8 @@ class Comparison:
     @property
     def good(self) -> bool:
         """Whether all goals are met; one turn of each side says nothing of a few percent."""
-        dear = len(self.aged.spent) > 1 and self.dearer > DEARER_MAX
-        return self.reconciled and not dear and not self.offenders and not self.slow_pages
+        costly = len(self.aged.spent) > 1 and self.dearer > DEARER_MAX
+        return self.reconciled and not costly and not self.offenders and not self.slow_pages
 
     def facts(self) -> dict[str, Any]:
         """What bench-aged.json holds."""

@@ -129,7 +129,7 @@ def _line(one: Kept, row_bytes: Mapping[str, float], mean: float) -> list[str]:
 
 
 def section(bench: Mapping[str, Any]) -> str:
-    """The page's section. Without a measured pace it reckons with the least that the tests ask for."""
+    """The page's section. Without a measured pace it calculates with the least that the tests ask for."""
     storage = bench.get("storage", {})
     row_bytes: Mapping[str, float] = storage.get("bytes_per_row", {})
     rows = sum(storage.get("rows_per_report", {}).values())
@@ -144,7 +144,7 @@ def section(bench: Mapping[str, Any]) -> str:
 def _words(mean: float) -> str:
     return (
         "Tables that grow with reports: rows / GiB, indexes included, once as many leave as come; of those that never\n"
-        f"shrink after {DAYS_KEPT} days. ≈: the run did not fill the table, so a row is reckoned as the mean of all,\n"
+        f"shrink after {DAYS_KEPT} days. ≈: the run did not fill the table, so a row counts as the mean of all,\n"
         f"{mean:.0f} bytes.\n"
     )
 
@@ -157,7 +157,7 @@ def _pace(bench: Mapping[str, Any], tables: Sequence[Kept]) -> str:
         f"A sweeper deleted {swept_per_s:,.0f} rows a second of the table of which it deletes most, its pauses\n"
         f"included: {swept_per_s / bench['yardstick']['y_tps']:.1f} times the yardstick's transactions."
         if measured
-        else f"The run did not measure the sweeper; reckoned with {swept_per_s:,.0f} rows a second."
+        else f"The run did not measure the sweeper; calculated with {swept_per_s:,.0f} rows a second."
     )
     most_first = sorted(deletes(tables, place).items(), key=lambda one: -one[1])
     needed = ", ".join(f"{name} {rate:,.0f}" for name, rate in most_first)

@@ -16,7 +16,7 @@ from shared.kit.postgres.db import Connection
 
 Item = TypeVar("Item")
 
-# Nearly every id is new, and ON CONFLICT makes each row twice as dear: it is spoken only after a batch had a known one.
+# Nearly every id is new, and ON CONFLICT makes each row cost twice: it is used only after a batch had a known one.
 SQL_INBOX_NEW = "INSERT INTO inbox (event_id) SELECT unnest($1::uuid[])"
 SQL_INBOX = "INSERT INTO inbox (event_id) SELECT unnest($1::uuid[]) ON CONFLICT DO NOTHING RETURNING event_id"
 

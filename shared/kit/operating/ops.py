@@ -33,7 +33,7 @@ class StatusOut(BaseModel):
     """A service's state: counts of rows and records, ages in seconds."""
 
     service: str
-    city_timezone: str = Field(description="IANA zone of the city, by which this process reckons")
+    city_timezone: str = Field(description="IANA zone of the city, in which this process counts days")
     outbox_rows: int = Field(description="events that wait for Kafka; above 10,000 an estimate")
     outbox_held: int = Field(description="events that Kafka refuses, or that wait behind one")
     dead_letters: dict[str, int] = Field(description="open ones by `<topic> <status>`")

@@ -128,7 +128,7 @@ def _clean(name: str, value: Any, depth: int) -> Any:
 
 
 def _clean_text(text: str) -> str:
-    """Blotted, and before that cut: blotting is dear, and whoever is refused may have written what is logged."""
+    """Blotted, and before that cut: blotting is expensive, and whoever is refused may have written what is logged."""
     if len(text) <= TEXT_LENGTH_MAX:
         return _blotted(text)
     half = TEXT_LENGTH_MAX // 2

@@ -5,7 +5,7 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,7 +21,7 @@ from shared.devtools.installation import Installation
 from shared.kit.auth import signed_headers
 from shared.provision.services import service_names
 from shared.provision.topology import provision_company
-from tests.support import service_of
+from tests.support import service_of, wait_until
 
 COMPANY = "doors"
 
@@ -113,15 +113,8 @@ def doors(own_installation: Installation, tmp_path_factory: pytest.TempPathFacto
             "external_id": "first", "rider": "r1", "kind": "part-01001", "occurred_at": "2026-05-01T12:00:00Z",
             "place": {"lng": 120.3, "lat": 30.3, "datum": "gcj02"},
         }  # fmt: skip
-        # until intake knows company and rider
-        eventually(lambda: made.ask("intake", "company", "POST", "/v1/reports", first).status_code in (200, 201))
+        wait_until(
+            lambda: made.ask("intake", "company", "POST", "/v1/reports", first).status_code in (200, 201),
+            "intake knows company and rider",
+        )
         yield made
-
-
-def eventually(ask: Callable[[], bool]) -> None:
-    """Waits until it is so."""
-    for _ in range(200):
-        if ask():
-            return
-        time.sleep(0.1)
-    raise AssertionError("it did not happen in time")

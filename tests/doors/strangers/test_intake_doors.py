@@ -13,10 +13,10 @@ from aiokafka import AIOKafkaProducer
 
 from shared.events.inbound_reports import INBOUND_REPORTS
 from shared.kit.messaging.cloudevents import BATCHED, STRUCTURED
-from tests.doors.strangers.conftest import COMPANY, Doors, eventually
+from tests.doors.strangers.conftest import COMPANY, Doors
 from tests.kit.messaging.strangers import admin_arguments
 from tests.services.intake.test_imaging import encoded, picture
-from tests.support import settings_of
+from tests.support import settings_of, wait_until
 
 JSON = "application/json"
 REPORT = {
@@ -106,7 +106,7 @@ def test_what_came_over_kafka_is_known_over_http(doors: Doors) -> None:
     assert outcomes(reports(doors, [over_http])) == ["accepted"]
     # the same event with another number: on Kafka it is left aside, since it came before
     asyncio.run(send(event(report(f"{key}-3"), f"{key}-1"), over_kafka))
-    eventually(lambda: asyncio.run(accepted()) == 2)
+    wait_until(lambda: asyncio.run(accepted()) == 2, "both events have taken effect")
     assert outcomes(reports(doors, [over_kafka, event(report(f"{key}-4"), f"{key}-2")])) == ["repeated", "event_known"]
     assert asyncio.run(accepted()) == 2
 

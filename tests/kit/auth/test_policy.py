@@ -1,4 +1,4 @@
-"""Deny by default: no route without a policy, and nobody past one that doesn't admit him."""
+"""Deny by default: no route without a policy, and nobody past one that doesn't let them in."""
 
 from itertools import product
 from pathlib import Path

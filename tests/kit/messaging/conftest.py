@@ -1,7 +1,5 @@
 """Two services of the suite, in this process, with handlers of the test's own: intake publishes, routing hears."""
 
-import asyncio
-import contextlib
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +19,7 @@ from shared.kit.refusals import Problem
 from shared.kit.service import Service
 from shared.kit.service.running import running
 from shared.provision.postgres import owner_role
-from tests.support import settings_of
+from tests.support import settings_of, until
 
 NOT_OURS = Problem("not_ours", 422, "不收", "Not taken", "改用其他内容。", "Send something else.")
 
@@ -86,12 +84,11 @@ class Pair:
 
     async def until(self, done: Callable[[], Awaitable[bool]], what: str) -> None:
         """Wait for a condition."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(SETTLE_S):
-                while not await done():
-                    await asyncio.sleep(0.05)
-                return
-        pytest.fail(f"not within {SETTLE_S} s: {what}; effects {len(await self.effects())}")
+
+        async def so_far() -> str:
+            return f"{what}; effects {len(await self.effects())}"
+
+        await until(done, so_far, SETTLE_S)
 
     async def until_effects(self, count: int) -> None:
         """Wait until that many events have taken effect."""

@@ -14,13 +14,13 @@ import pytest
 
 from shared.devtools.infra.suite import Infra
 from shared.devtools.installation import ROOT, Installation
-from shared.kit import clock
 from shared.kit.consuming import unpacking
 from shared.provision.postgres import app_role
 from shared.provision.topology import provision_company
 from tests.kit.messaging import test_strangers
 from tests.kit.messaging.strangers import PAYLOAD_AT, inbound, packed, producer, send_batch, submission
 from tests.kit.messaging.test_strangers import GOOD, OTHER, STRANGER, Door, smallest_pod_bytes
+from tests.support import until
 
 door = test_strangers.door
 PARTITIONS = 6
@@ -43,20 +43,16 @@ async def strangers_fill(door: Door, batch: bytearray, strangers: Sequence[str] 
             await send_batch(by, inbound(door.installation, stranger), partition, bytearray(batch))
 
 
-async def until(conn: Any, query: str, count: int, within_s: float) -> None:
-    began_s, found = clock.monotonic_s(), 0
-    while clock.monotonic_s() - began_s < within_s:
-        if (found := await conn.fetchval(query)) >= count:
-            return
-        await asyncio.sleep(0.1)
-    pytest.fail(f"{found} of {count} after {within_s} s: {query}")
+async def counted(conn: Any, query: str, count: int, within_s: float) -> None:
+    """Wait until the query counts so many."""
+    await until(lambda: conn.fetchval(query), f"{count}: {query}", within_s, good=lambda found: found >= count)
 
 
 async def test_poison_in_every_partition_of_one_company_holds_up_no_other(door: Door) -> None:
     await strangers_fill(door, packed([b"{}"] * 200_000))
     await door.other_sends()
     async with door.open() as service:
-        await until(service.pool, OTHERS, GOOD, 15)
+        await counted(service.pool, OTHERS, GOOD, 15)
         # ten times the burials would be most of each turn
         assert await service.pool.fetchval(LETTERS) < GOOD
 
@@ -65,10 +61,10 @@ async def test_a_backlog_in_every_partition_of_one_company_holds_up_no_other(doo
     every = "SELECT count(*) FROM effects"
     await strangers_fill(door, packed(submission(n, secrets.token_hex(12) + "x" * 1_760) for n in range(17_000)))
     async with door.open() as service:
-        await until(service.pool, every, 500, 20)
+        await counted(service.pool, every, 500, 20)
         begun = await service.pool.fetchval(every)
         await door.other_sends()
-        await until(service.pool, OTHERS, GOOD, 20)
+        await counted(service.pool, OTHERS, GOOD, 20)
         # a few turns pass until their first fetch is answered; taken in its turn, each partition would be 17 of these
         assert await service.pool.fetchval(every) - begun < 12 * GOOD
 
@@ -102,8 +98,8 @@ async def test_batches_below_the_bound_fit_into_the_pod_and_the_others_go_on(
     assert child.stdout is not None
     conn = await asyncpg.connect(door.installation.dsn("intake", app_role))
     try:
-        await until(conn, OTHERS, GOOD, 40)
-        await until(conn, LETTERS, len(strangers) * PARTITIONS * count, 60)
+        await counted(conn, OTHERS, GOOD, 40)
+        await counted(conn, LETTERS, len(strangers) * PARTITIONS * count, 60)
     finally:
         await conn.close()
         with contextlib.suppress(ProcessLookupError):

@@ -25,7 +25,7 @@ from tests.kit.messaging import test_strangers
 from tests.kit.messaging.conftest import NOT_OURS, report, running
 from tests.kit.messaging.strangers import inbound, producer, submission
 from tests.kit.messaging.test_strangers import GOOD, STRANGER, Door, until_settled
-from tests.support import settings_of
+from tests.support import settings_of, until
 
 door = test_strangers.door
 LIMIT, WAIT_S = 50, 60.0
@@ -85,11 +85,10 @@ class Hearing:
         return count
 
     async def until(self, done: Callable[[], Awaitable[bool]], what: str) -> None:
-        until_s = clock.monotonic_s() + WAIT_S
-        while not await done():
-            if clock.monotonic_s() > until_s:
-                pytest.fail(f"not within {WAIT_S} s: {what}; {await self.effects()=} {await self.letters()=}")
-            await asyncio.sleep(0.1)
+        async def so_far() -> str:
+            return f"{what}; {await self.effects()=} {await self.letters()=}"
+
+        await until(done, so_far, WAIT_S)
 
     async def until_still(self, *services: Service, letters: int) -> None:
         """Wait until these processes stand still, with so many letters at least, and bury nothing for several tries."""

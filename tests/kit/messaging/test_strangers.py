@@ -28,7 +28,7 @@ from shared.provision.topology import provision_company
 from tests.kit.messaging import strangers
 from tests.kit.messaging.conftest import SETTLE_S, running
 from tests.kit.messaging.strangers import inbound, producer, send_batch, submission
-from tests.support import settings_of
+from tests.support import settings_of, until
 
 KIND_UNKNOWN = Problem("kind_unknown", 422, "不收", "Not taken", "改用其他内容。", "Send something else.")
 
@@ -88,17 +88,15 @@ async def door(own_installation: Installation) -> Door:
 
 async def until_settled(conn: Any, effects: int, letters: int) -> float:
     """Wait for so many; how long it took."""
-    began_s = clock.monotonic_s()
-    found = (0, 0)
-    while clock.monotonic_s() - began_s < SETTLE_S:
-        found = (
-            await conn.fetchval("SELECT count(*) FROM effects"),
-            await conn.fetchval("SELECT count(*) FROM dead_letters"),
-        )
-        if found >= (effects, letters) and found[1] >= letters:
-            return clock.monotonic_s() - began_s
-        await asyncio.sleep(0.05)
-    pytest.fail(f"(effects, letters) {found} of {(effects, letters)} after {SETTLE_S} s")
+    began_s, wanted = clock.monotonic_s(), (effects, letters)
+
+    async def settled() -> tuple[int, int]:
+        query = "SELECT (SELECT count(*) FROM effects) AS effects, (SELECT count(*) FROM dead_letters) AS letters"
+        row = await conn.fetchrow(query)
+        return row["effects"], row["letters"]
+
+    await until(settled, f"{wanted=}", SETTLE_S, good=lambda found: found >= wanted and found[1] >= letters)
+    return clock.monotonic_s() - began_s
 
 
 async def test_every_codec_and_every_broken_batch_costs_nobody_a_record(door: Door) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ from shared.kit.service import Service, clockwork
 from shared.kit.service.clockwork import Pulse, Recurring, name_of
 from shared.kit.settings import KitSettings
 from tests.kit.test_background import SETTINGS
+from tests.support import until
 
 LONG_S = 60.0
 
@@ -34,12 +35,6 @@ async def at_work(recurring: Recurring) -> AsyncIterator[None]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def soon(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not holds():
-            await asyncio.sleep(0.01)
-
-
 class Turns:
     """Does as much as there is."""
 
@@ -55,7 +50,7 @@ class Turns:
 async def test_it_goes_on_at_once_while_there_is_more(pulse: Pulse) -> None:
     turns = Turns(5, 5, 1)
     async with at_work(Recurring(turns, pulse, LONG_S, LONG_S)):
-        await soon(lambda: turns.taken == 4)
+        await until(lambda: turns.taken == 4)
         await asyncio.sleep(0.05)
     assert turns.taken == 4, "the one that did nothing is followed by the pause"
 
@@ -63,12 +58,12 @@ async def test_it_goes_on_at_once_while_there_is_more(pulse: Pulse) -> None:
 async def test_while_nothing_happens_it_rests_long_and_a_beat_wakes_it(pulse: Pulse) -> None:
     turns = Turns()
     async with at_work(Recurring(turns, pulse, 0.01, LONG_S)):
-        await soon(lambda: turns.taken == 1)
+        await until(lambda: turns.taken == 1)
         await asyncio.sleep(0.1)
         assert turns.taken == 1
         pulse.beat()
         # the beat may have come before its commit: it is looked for again and again
-        await soon(lambda: turns.taken > 3)
+        await until(lambda: turns.taken > 3)
 
 
 async def test_no_beat_cuts_the_pause_of_who_is_awake(pulse: Pulse) -> None:
@@ -76,7 +71,7 @@ async def test_no_beat_cuts_the_pause_of_who_is_awake(pulse: Pulse) -> None:
     turns = Turns()
     pulse.beat()
     async with at_work(Recurring(turns, pulse, LONG_S, 10 * LONG_S)):
-        await soon(lambda: turns.taken == 1)
+        await until(lambda: turns.taken == 1)
         for _ in range(5):
             pulse.beat()
             await asyncio.sleep(0.01)
@@ -88,7 +83,7 @@ async def test_it_falls_asleep_again(pulse: Pulse, monkeypatch: pytest.MonkeyPat
     turns = Turns()
     pulse.beat()
     async with at_work(Recurring(turns, pulse, 0.01, LONG_S)):
-        await soon(lambda: not pulse.awake)
+        await until(lambda: not pulse.awake)
         await asyncio.sleep(0.05)
         before = turns.taken
         await asyncio.sleep(0.1)
@@ -103,7 +98,7 @@ async def test_only_the_leader_works(pulse: Pulse, monkeypatch: pytest.MonkeyPat
         await asyncio.sleep(0.05)
         assert turns.taken == 0
         leads[0] = True
-        await soon(lambda: turns.taken > 0)
+        await until(lambda: turns.taken > 0)
 
 
 def test_a_task_has_the_name_of_its_use_case() -> None:
@@ -163,7 +158,7 @@ async def test_a_piece_that_did_nothing_is_no_beat(
 
     service.every(LONG_S, settle)
     task = asyncio.ensure_future(service.tasks.kept["settle"]())
-    await soon(lambda: bool(seen))
+    await until(lambda: bool(seen))
     await asyncio.sleep(0.02)
     task.cancel()
     assert service.pulse.awake == awake
@@ -182,5 +177,5 @@ async def test_nothing_is_done_while_events_pile_up(service: Service, monkeypatc
     await asyncio.sleep(0.1)
     assert not seen
     service.relay.depth = 0
-    await soon(lambda: bool(seen))
+    await until(lambda: bool(seen))
     task.cancel()

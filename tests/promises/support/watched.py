@@ -18,6 +18,7 @@ from shared.kit import clock
 from shared.kit.measuring import LEADER_POLL_S
 from shared.provision.postgres import owner_role
 from shared.provision.services import service_names
+from tests import support
 from tests.promises.support import prometheus
 from tests.promises.support.database import ask
 from tests.promises.support.prometheus import Prometheus
@@ -30,7 +31,6 @@ SOME_SERVICES = ("routing", "cases", "points")
 PATIENCE_S = 150.0
 # Ten bad ones in a hundred take thousands of good ones.
 OUTWEIGH_S = 240.0
-WAIT_S = 0.3
 SQL_RELAY_LOCK = "SELECT pg_advisory_lock(hashtextextended('beegrid-relay:' || current_schema(), 0))"
 SQL_RELAY_END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1"
 SQL_QUEUED = """
@@ -95,11 +95,8 @@ class Watched:
 
 
 async def until(true: Callable[[], bool], otherwise: Callable[[], str], limit_s: float = PATIENCE_S) -> None:
-    """Ask until it is true."""
-    deadline_s = clock.monotonic_s() + limit_s
-    while not await asyncio.to_thread(true):
-        assert clock.monotonic_s() < deadline_s, otherwise()
-        await asyncio.sleep(WAIT_S)
+    """Ask in a thread, since Prometheus and Postgres are asked there and wait, until it is true."""
+    await support.until(lambda: asyncio.to_thread(true), otherwise, limit_s)
 
 
 def shown(process: ServiceProcess, gauge: str) -> list[float]:

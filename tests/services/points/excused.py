@@ -2,5 +2,5 @@
 
 # Change something and publish no event of the service: they go on while Kafka takes nothing.
 QUIET = {
-    "set_rules": "it alone reckons by them",
+    "set_rules": "it alone counts by them",
 }

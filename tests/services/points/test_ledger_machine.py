@@ -52,7 +52,7 @@ SQL_LOW_CAPS = (
 
 @dataclass
 class Model:
-    """What the ledger should hold, reckoned one event after the other, from the words of the rules."""
+    """What the ledger should hold, calculated one event after the other, from the words of the rules."""
 
     pending: Counter[UUID] = field(default_factory=Counter)
     available: Counter[UUID] = field(default_factory=Counter)

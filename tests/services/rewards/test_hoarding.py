@@ -91,18 +91,18 @@ async def test_free_gifts_wait_for_no_points(shop: Shop) -> None:
 
 
 async def test_who_was_refused_for_too_few_points_is_refused_here_until_points_have_come(shop: Shop) -> None:
-    rider, dear, cheap = new_id(), await shop.offer(price=50), await shop.offer(price=20)
-    id_ = await shop.redeem_one(dear, rider)
+    rider, costly, cheap = new_id(), await shop.offer(price=50), await shop.offer(price=20)
+    id_ = await shop.redeem_one(costly, rider)
     await shop.answer("refused", id_, reason="insufficient_points", rider=rider, version=7, available=20)
-    [refused] = await shop.redeem(wish(dear.id, rider))
+    [refused] = await shop.redeem(wish(costly.id, rider))
     assert isinstance(refused, Refusal) and refused.code == "points_missing"
     assert (refused.extras["price"], refused.extras["available"]) == (50, 20)
-    assert await shop.stock(dear) == (100, 0, 0)
+    assert await shop.stock(costly) == (100, 0, 0)
     assert _ends(await shop.redeem(wish(cheap.id, rider))) == ["granted"], "for that they have enough"
     await shop.answer("posted", new_id(), source="report", rider=rider, version=6, available=90)
-    assert _ends(await shop.redeem(wish(dear.id, rider))) == ["points_missing"], "an older movement"
+    assert _ends(await shop.redeem(wish(costly.id, rider))) == ["points_missing"], "an older movement"
     await shop.answer("posted", new_id(), source="report", rider=rider, version=8, available=50)
-    assert _ends(await shop.redeem(wish(dear.id, rider))) == ["granted"]
+    assert _ends(await shop.redeem(wish(costly.id, rider))) == ["granted"]
 
 
 async def test_points_that_nobody_has_heard_of_make_nobody_wait_long(shop: Shop) -> None:

@@ -1,9 +1,8 @@
 """Points and rewards together, over HTTP and real Kafka: who may what, and the way of a gift."""
 
 import asyncio
-import contextlib
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -16,7 +15,7 @@ from shared.devtools.installation import Installation
 from shared.kit import clock
 from shared.kit.ids import new_id
 from tests.services.points.ledger import GAS, NOON, Case, Ledger, points_of
-from tests.support import client_of, owner_of, service_of
+from tests.support import client_of, owner_of, service_of, until
 
 SETTLE_S = 30
 GAS_POINTS = points_of(GAS)
@@ -71,7 +70,7 @@ class Town:
             found: dict[str, Any] = answer.json()
             return found
 
-        return await until(read, lambda found: found["state"] == state)
+        return await until(read, state, SETTLE_S, good=lambda found: found["state"] == state)
 
     async def balances(self, rider: UUID, expected: tuple[int, int, int]) -> None:
         """Wait for (pending, available, reserved)."""
@@ -82,20 +81,12 @@ class Town:
             ).json()
             return found
 
-        await until(read, lambda found: (found["pending"], found["available"], found["reserved"]) == expected)
-
-
-async def until(
-    read: Callable[[], Awaitable[dict[str, Any]]], good: Callable[[dict[str, Any]], bool]
-) -> dict[str, Any]:
-    """Ask until the answer is good."""
-    found: dict[str, Any] = {}
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(SETTLE_S):
-            while not good(found := await read()):
-                await asyncio.sleep(0.05)
-            return found
-    pytest.fail(f"not within {SETTLE_S} s; at last {found}")
+        await until(
+            read,
+            f"{expected} pending, available and reserved",
+            SETTLE_S,
+            good=lambda found: (found["pending"], found["available"], found["reserved"]) == expected,
+        )
 
 
 @pytest.fixture(scope="module")
@@ -300,7 +291,7 @@ async def test_who_has_too_few_points_is_not_asked_twice(town: Town) -> None:
         return answer
 
     # well within the minute for which a refusal holds: the points have been heard of
-    granted = await asyncio.wait_for(until(ask, lambda answer: "redemption_id" in answer), 20)
+    granted = await until(ask, "enough points", good=lambda answer: "redemption_id" in answer)
     await town.voucher(granted["redemption_id"], poor, "issued")
 
 

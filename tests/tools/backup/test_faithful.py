@@ -72,7 +72,7 @@ async def _leave_idle(home: Home) -> None:
 
 
 async def _contents(home: Home) -> dict[str, str]:
-    """Every table by a hash that Postgres itself reckons, sequences and photos."""
+    """Every table by a hash that Postgres itself calculates, sequences and photos."""
     schemas = home.installation.services
     found = {}
     async with tables.connected(home.places.postgres_url) as conn:

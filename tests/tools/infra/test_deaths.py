@@ -8,8 +8,7 @@ import os
 import signal
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -29,7 +28,7 @@ from shared.devtools.infra.suite import Infra
 from shared.devtools.infra.watchdog import Guard
 from shared.devtools.installation import ROOT
 from shared.devtools.suite import ServiceProcess, Suite, check_suites
-from shared.kit import clock
+from tests.support import wait_until
 
 SERVERS = ("postgres", "kafka", "valkey")
 SERVER = "print('cannot bind: address in use', flush=True); import time; time.sleep(600)"
@@ -95,15 +94,7 @@ def killed_from_outside(suite: Suite, process: ManagedProcess | None = None) -> 
     """End the process as the kernel would for want of memory."""
     process = process or suite.services["routing"]
     os.kill(process.pid, signal.SIGKILL)
-    until(lambda: not process.running)
-
-
-def until(true: Callable[[], bool]) -> None:
-    """Wait for it, not for ever."""
-    deadline_s = clock.monotonic_s() + 15
-    while not true():
-        assert clock.monotonic_s() < deadline_s
-        time.sleep(0.02)
+    wait_until(lambda: not process.running)
 
 
 def test_the_dead_process_is_named_with_the_end_of_its_log(suite: Suite) -> None:
@@ -133,7 +124,7 @@ def test_whatever_part_dies_is_named_and_started_again(
     with pytest.raises(InfraError, match=f"{part.spec.name} has ended with -9"):
         whole.check()
     with watched(whole, monkeypatch) as said:
-        until(lambda: part.running)
+        wait_until(lambda: part.running)
     whole.check()
     assert f"{name} 已退出" in said.getvalue() and str(part.spec.log) in said.getvalue()
     assert said.getvalue().count("已退出") == 1
@@ -145,7 +136,7 @@ def test_the_front_door_opens_again_where_it_was(suite: Suite, tmp_path: Path, m
     suite.front_door = door = start_caddy(suite.guard, caddyfile, port, log=tmp_path / "caddy.log")
     with watched(suite, monkeypatch) as said:
         killed_from_outside(suite, door)
-        until(lambda: door.running and listens(door.pid, port))
+        wait_until(lambda: door.running and listens(door.pid, port))
     assert "Caddy 已退出" in said.getvalue()
 
 

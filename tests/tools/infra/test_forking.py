@@ -3,8 +3,7 @@
 import os
 import signal
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -15,7 +14,7 @@ from shared.devtools.infra.forking import Forking
 from shared.devtools.infra.process import Child, ManagedProcess, ServerSpec
 from shared.devtools.infra.records import start_mark
 from shared.devtools.infra.watchdog import Guard
-from shared.kit import clock
+from tests.support import wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="services are forked on Linux only")
 
@@ -88,14 +87,6 @@ def child(forking: Forking, guard: Guard, folder: Path, wish: str = "stays", nam
     return made
 
 
-def until(true: Callable[[], bool]) -> None:
-    """Wait for it, not for ever."""
-    deadline_s = clock.monotonic_s() + 20
-    while not true():
-        assert clock.monotonic_s() < deadline_s
-        time.sleep(0.02)
-
-
 def words(process: ManagedProcess) -> dict[str, str]:
     """What it has said."""
     return dict(line.split(" ", 1) for line in process.spec.log.read_text().splitlines())
@@ -134,7 +125,7 @@ def test_one_that_is_killed_has_died_and_starts_again(forking: Forking, guard: G
     process = child(forking, guard, tmp_path)
     process.start()
     os.kill(process.pid, signal.SIGKILL)
-    until(lambda: process.died)
+    wait_until(lambda: process.died)
     assert "has ended with -9" in process.obituary()
     process.start()
     process.kill()
@@ -148,7 +139,7 @@ def test_they_end_with_the_fork_server_and_start_again_from_a_new_one(
     process.start()
     pid, mark = process.pid, start_mark(process.pid)
     os.kill(forking.pid, signal.SIGKILL)
-    until(lambda: forking.died and process.died)
+    wait_until(lambda: forking.died and process.died)
     assert start_mark(pid) != mark
     assert f"has ended with {-signal.SIGTERM}" in process.obituary()
     assert forking.module_of(process.spec) is None, "a dead one forks nothing: each is started by itself"

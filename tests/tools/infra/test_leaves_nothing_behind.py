@@ -5,8 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -16,7 +14,7 @@ from shared.devtools.infra import records
 from shared.devtools.infra.ports import port_free
 from shared.devtools.infra.suite import start_infra
 from shared.devtools.infra.watchdog import Guard
-from shared.kit import clock
+from tests.support import wait_until
 
 ROOT = Path(__file__).parents[3]
 # Prints the run's folder and what runs in it, then waits for its end.
@@ -56,13 +54,6 @@ class Launched:
         return [*alive, *used, *([self.folder] if self.folder.exists() else [])]
 
 
-def wait_until(done: Callable[[], bool], limit_s: float = 15) -> bool:
-    deadline = clock.monotonic_s() + limit_s
-    while not done() and clock.monotonic_s() < deadline:
-        time.sleep(0.05)
-    return done()
-
-
 @pytest.mark.parametrize(
     ("number", "want"),
     [
@@ -76,8 +67,8 @@ def test_a_launcher_that_ends_leaves_nothing(number: signal.Signals, want: str) 
     assert run.left()
     run.launcher.send_signal(number)
     run.launcher.wait(timeout=20)
-    assert wait_until(lambda: not run.left()), run.left()
-    assert wait_until(lambda: records.start_mark(run.watchdog) is None)
+    wait_until(lambda: not run.left(), run.left)
+    wait_until(lambda: records.start_mark(run.watchdog) is None, "the watchdog has ended")
 
 
 def test_paused_servers_of_a_killed_launcher_end_too() -> None:
@@ -86,13 +77,13 @@ def test_paused_servers_of_a_killed_launcher_end_too() -> None:
         os.kill(pid, signal.SIGSTOP)
     run.launcher.kill()
     run.launcher.wait()
-    assert wait_until(lambda: not run.left()), run.left()
+    wait_until(lambda: not run.left(), run.left)
 
 
 def test_the_next_start_cleans_up_when_even_the_watchdog_was_killed() -> None:
     run = Launched("postgres,valkey")
     os.kill(run.watchdog, signal.SIGKILL)
-    assert wait_until(lambda: records.start_mark(run.watchdog) is None)
+    wait_until(lambda: records.start_mark(run.watchdog) is None, "the watchdog has ended")
     run.launcher.kill()
     run.launcher.wait()
     assert run.folder.exists()

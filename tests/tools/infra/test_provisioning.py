@@ -89,6 +89,7 @@ async def test_the_app_role_reads_and_writes_rows_of_its_schema_only(database: D
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await app.execute(statement)
         limits = {"transaction_timeout": "30s", "idle_in_transaction_session_timeout": "30s", "lock_timeout": "10s"}
+        limits["random_page_cost"] = "4"
         for name, value in limits.items():
             assert await app.fetchval("SELECT current_setting($1)", name) == value
 

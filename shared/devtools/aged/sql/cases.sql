@@ -1,4 +1,4 @@
--- `cell` as services/cases/domain.py reckons it.
+-- `cell` as services/cases/domain.py calculates it.
 INSERT INTO cases.cases (case_id, version, state, live, kind, level, grid_code, alternatives, department, lng, lat, cell,
                          seen_at, opened_at, due_at, changed_at, claimed_by_id, claimed_by_name, claimed_by_role, handled_by,
                          report_count)

@@ -21,7 +21,7 @@ from shared.kit.publishing.sending import BATCH_BYTES_MAX
 
 RECORDS_MAX = 500
 PACE_S = 0.02
-"""As long as the kit lets a small batch fill; a process that polls without it makes dearer batches."""
+"""As long as the kit lets a small batch fill; batches of a process that polls without it cost more."""
 FETCH_WAIT_MS = 20
 
 

@@ -26,7 +26,7 @@ def of_clients(document: Mapping[str, Any]) -> dict[str, Any]:
     paths = {path: methods for path, methods in document["paths"].items() if not path.startswith(OURS)}
     schemas = document["components"]["schemas"]
     needed: set[str] = set()
-    found = openapi.references(paths) | {"Problem"}
+    found = openapi.references([paths, document.get("webhooks", {})]) | {"Problem"}
     while found:
         needed |= found
         found = openapi.references([schemas[name] for name in found]) - needed
@@ -42,6 +42,16 @@ def operations(document: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
             one = methods[method]
             found.setdefault(one.get("tags", ["other"])[0], []).append({**one, "path": path, "method": method.upper()})
     return dict(sorted(found.items()))
+
+
+def webhooks(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Every event that the suite sends to an address of a company's, with its payload and the answers it takes."""
+    return [
+        {**methods[method], "event": event, "method": method.upper()}
+        for event, methods in document.get("webhooks", {}).items()
+        for method in METHODS
+        if method in methods
+    ]
 
 
 def _environment() -> Environment:
@@ -91,7 +101,9 @@ def generate(root: Path) -> Generated:
     made = _environment()
     return Generated(
         files={
-            f"{FOLDER}/openapi.html": made.get_template("openapi.html").render(d=http, tags=operations(http)),
+            f"{FOLDER}/openapi.html": made.get_template("openapi.html").render(
+                d=http, tags=operations(http), webhooks=webhooks(http)
+            ),
             f"{FOLDER}/asyncapi.html": made.get_template("asyncapi.html").render(d=events, channels=channels(events)),
             f"{FOLDER}/openapi.json": json.dumps(http, ensure_ascii=False, separators=(",", ":")) + "\n",
             f"{FOLDER}/asyncapi.yaml": written,

@@ -14,7 +14,7 @@ from shared.cli.client import Client, CliError
 from shared.cli.joining import TEST_KIND, of_company, of_system
 from shared.cli.outside_client import Login, Reader, headers_of, logged_in, write
 from shared.cli.places import Place, place_on_the_map
-from shared.cli.screen import Screen
+from shared.cli.screen import Screen, shown
 from shared.cli.steps import Steps, until
 from shared.events import registry
 from shared.events.inbound_reports import INBOUND_REPORTS
@@ -29,6 +29,7 @@ RIDER = "beegrid-check"
 UNKNOWN_KIND = "no-such-kind"
 _DOCTOR = "`beegrid doctor` says which service is behind or has dead letters"
 _AGAIN = "`beegrid companies kafka CODE` makes or completes them"
+_MAP = "`beegrid areas import`, then `beegrid areas activate`; `beegrid areas versions` says which map is in force"
 _NO_GRID = ("outside_map", "by_hand")
 _CASE_STEPS = ("opened", "attached", "repeated")
 _POINTS_STEPS = ("points_held", "points_refused", "points_posted")
@@ -45,8 +46,8 @@ class CompanyCheck:
         self._reports = cluster.topic_prefix + INBOUND_REPORTS.name.format(company=code)
         self._riders = cluster.topic_prefix + INBOUND_RIDERS.name.format(company=code)
 
-    def run(self) -> None:
-        """Step by step. Raises CliError at the first that fails."""
+    def run(self) -> list[str]:
+        """Step by step; which hops were not seen, and why. Raises CliError at the first that fails."""
         with self._steps.step("企业 / the company is known and active") as found:
             known = self._client.get(f"/v1/companies/{self._code}")
             found.append(known["name"])
@@ -64,22 +65,24 @@ class CompanyCheck:
             with self._steps.step("登录与分组 / its user is let in, and its group reads") as found:
                 found.append(f"{login.user}, {login.group}")
                 reader.join(sum(partitions[name] for name in answers))
-            self._through(login, reader)
+            return self._through(login, reader)
 
-    def _through(self, login: Login, reader: Reader) -> None:
+    def _through(self, login: Login, reader: Reader) -> list[str]:
         self._rider(login)
         place = place_on_the_map(self._client)
         with self._steps.step("上报 / a report is written") as found:
             found.append(write(login, self._reports, self._number, self._report(self._number, TEST_KIND, place)))
         report_id = self._accepted(reader)
         try:
-            self._answers(reader, routed=self._hops(report_id))
+            unseen = self._hops(report_id, place)
+            self._answers(reader, routed=not unseen)
         except CliError:
             with suppress(CliError):  # what went wrong first is what counts
                 self._take_back(report_id)
             raise
         self._take_back(report_id)
         self._refused(login, reader, place)
+        return unseen
 
     def _rider(self, login: Login) -> None:
         with self._steps.step("骑手 / a rider is registered") as found:
@@ -114,19 +117,20 @@ class CompanyCheck:
             found.append(f"report_id {answer['report_id']}")
             return str(answer["report_id"])
 
-    def _hops(self, report_id: str) -> bool:
-        """As tracking sees them, which hears every one. Whether a grid was found."""
+    def _hops(self, report_id: str, place: Place) -> list[str]:
+        """As tracking sees them, which hears every one. What isn't seen without a grid, and why; nothing with one."""
         with self._steps.step("分派 / it is routed") as found:
             journey = self._until_step(report_id, ("routed", "unroutable"))
             found.append(journey["grid_code"] or "没有网格包含该地点 / no grid has this place: a person is to find one")
         if journey["grid_code"] is None:
-            return False
+            why = "no grid has the report's place" if place.grid else "no map is in force"
+            return [f"立案 / it has a case: {why}", f"积分 / points have judged it: {why}"]
         with self._steps.step("立案 / it has a case") as found:
             found.append(str(self._until_step(report_id, _CASE_STEPS)["case_id"]))
         with self._steps.step("积分 / points have judged it (this kind earns none)") as found:
             journey = self._until_step(report_id, _POINTS_STEPS)
             found.append(next(one["en"] for one in journey["steps"] if one["key"] in _POINTS_STEPS))
-        return True
+        return []
 
     def _until_step(self, report_id: str, keys: Sequence[str]) -> dict[str, Any]:
         def there() -> dict[str, Any] | None:
@@ -243,5 +247,9 @@ def _ago(**spans: float) -> str:
 
 
 def check_company(client: Client, cluster: Cluster, code: str, password: str, screen: Screen) -> None:
-    """See CompanyCheck. Raises CliError at the first step that fails."""
-    CompanyCheck(client, cluster, code, password, screen).run()
+    """See CompanyCheck. Raises CliError at the first step that fails, and at the end where a hop was not seen."""
+    unseen = CompanyCheck(client, cluster, code, password, screen).run()
+    for line in unseen:
+        screen.print(f"[yellow]–[/yellow] 未走到 / not seen: {shown(line)}", highlight=False, soft_wrap=True)
+    if unseen:
+        raise CliError("未全部走通 / Not every hop was seen", "what was seen works", hint=_MAP)

@@ -24,9 +24,14 @@ def add(
 ) -> None:
     """登记企业 / Register a company; its key and Kafka password are shown once."""
     registered_only = made_elsewhere() or no_kafka
-    made = connect().post("/v1/companies", {"code": code, "name": name or code})
+    # imported here: the other commands don't wait for a Kafka client
+    from shared.cli.joining import http_lines
+
+    client = connect()
+    made = client.post("/v1/companies", {"code": code, "name": name or code})
     out.print(f"[green]已登记 / Registered[/green] {code}")
     show_secret(KEY, made["key"]["secret"])
+    show_lines(http_lines(client.url, code))
     if registered_only:
         out.print(where_from(code), soft_wrap=True, highlight=False)
         return
@@ -77,7 +82,8 @@ def kafka(code: Code) -> None:
 
 @companies_app.command("check")
 def check(code: Code, password: Password = "") -> None:
-    """走通一遍 / Send one test report as the company would, follow it through every hop, and take it back."""
+    """走通一遍 / Send one test report as the company would, follow it through every hop, and take it back. Exit 1 where
+    a hop fails or, without a map, isn't seen."""
     # imported here: the other commands don't wait for a Kafka client
     from shared.cli.checking import check_company
     from shared.cli.cluster import kafka_answers, the_cluster

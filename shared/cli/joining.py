@@ -19,6 +19,7 @@ from shared.events.registry import AnyTopic
 from shared.kit import clock
 from shared.kit.consuming.unpacking import UNPACKED_BYTES_MAX
 from shared.kit.messaging.kafka import TOPIC_BYTES_MAX
+from shared.kit.settings import KitSettings
 from shared.provision.kafka import client_config
 from shared.provision.kafka_rights import AclSpec
 from shared.provision.topology import COMPANY_QUOTA, Cluster, company_acl, system_acl, topic_specs
@@ -27,6 +28,8 @@ TEST_KIND = "local-connection-test"
 """A kind of the catalogue for which nobody sets out and nobody earns points."""
 GUIDE = "docs/integrating.md"
 CA_FILE = "ca.crt"
+HTTP_REPORTS_MAX, HTTP_BATCH_BYTES_MAX, HTTP_REPORT_BYTES_MAX = 500, 6_000_000, 64_000
+"""Of intake's routes; a test holds them to those."""
 _CODECS = "none, gzip, snappy, lz4, zstd"
 _HOUR_MS, _MIB = 3_600_000, 1024 * 1024
 
@@ -173,6 +176,17 @@ def python_lines(access: Access, code: str, place: Place) -> Iterator[str]:
     yield "EOF"
 
 
+def http_lines(url: str, code: str) -> Iterator[str]:
+    """What a company needs over HTTP beside its signing key; the same limits for each company."""
+    a_minute = KitSettings.model_fields["rate_limit_per_minute"].default
+    yield f"HTTP {url}"
+    yield f"  export    BEEGRID_URL={shlex.quote(url)} BEEGRID_CODE={code}"
+    yield (
+        f"  limits    {HTTP_REPORTS_MAX} reports or {HTTP_BATCH_BYTES_MAX:,} bytes a batch; one report "
+        f"≤ {HTTP_REPORT_BYTES_MAX:,} bytes; {a_minute:,} requests a minute to each service (a setting)"
+    )
+
+
 def _who(access: Access) -> Iterator[str]:
     settings = access.settings()
     yield f"Kafka {settings['bootstrap.servers']} {settings['security.protocol']} SCRAM-SHA-512"
@@ -201,6 +215,8 @@ def _declared(access: Access, code: str, name: str) -> AnyTopic:
 
 
 def _kept(ms: int) -> str:
+    if ms < 0:
+        return "每键最新者长期保留 the latest of each key kept for good"
     hours = ms // _HOUR_MS
     return f"保留 kept {hours // 24} d" if hours % 24 == 0 else f"保留 kept {hours} h"
 

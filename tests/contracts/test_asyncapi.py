@@ -25,7 +25,7 @@ from shared.kit.messaging.headers import unpack
 from shared.kit.messaging.kafka import DLQ_BYTES_MAX
 from shared.kit.messaging.work import OutboxRow, Record
 from shared.kit.postgres.db import Connection
-from shared.provision.topology import acl_specs, system_acl
+from shared.provision.topology import acl_specs, system_acl, topic_specs
 
 EVERY_TOPIC = pytest.mark.parametrize("topic", topics(), ids=lambda topic: topic.name)
 
@@ -152,6 +152,16 @@ async def test_every_header_of_a_dead_letter_is_explained(document: dict[str, An
     if bounded:
         assert {name for headers in seen for name in headers} == set(schema["properties"])
     assert (asyncapi.PREFIX + row.topic) == document["channels"][f"{stem(topic)}.dlq"]["address"]
+
+
+@EVERY_TOPIC
+def test_sizes_are_those_that_the_broker_gets(document: dict[str, Any], topic: AnyTopic) -> None:
+    spec = next(spec for spec in topic_specs(("{company}",)) if spec.name == topic.name)
+    partner = spec.partner()
+    assert partner is not None and partner.max_message_bytes == DLQ_BYTES_MAX
+    for name, made in ((stem(topic), spec), (f"{stem(topic)}.dlq", partner)):
+        said = document["channels"][name]["bindings"]["kafka"]["topicConfiguration"]["max.message.bytes"]
+        assert said == made.config()["max.message.bytes"]
 
 
 @EVERY_TOPIC

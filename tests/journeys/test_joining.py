@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AdminClient
 
+from services.intake.api.reports import BATCH_BYTES_MAX, REPORT_BYTES_MAX
+from services.intake.domain import REPORTS_PER_REQUEST_MAX
+from shared.cli import checking, joining
 from shared.cli.client import CliError
+from shared.cli.places import Place
 from shared.provision.kafka import connect_admin, scram_users
 from shared.provision.kafka_rights import has_rights
 from tests.asking import soon
@@ -48,13 +52,37 @@ async def test_a_check_follows_one_report_through_every_hop_and_takes_it_back(to
     assert again.exit_code == 0, again.output
 
 
+async def test_a_check_says_which_hops_it_did_not_see(
+    town: Town, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # where there is no map, no grid has the report's place: as here, in the sea
+    monkeypatch.setattr(checking, "place_on_the_map", lambda _client: Place(125.0, 28.0))
+    await asyncio.to_thread(type_in, "companies", "add", "mapless")
+    done = await asyncio.to_thread(type_in, "companies", "check", "mapless")
+    assert done.exit_code == 1 and isinstance(done.exception, CliError), done.output
+    assert "Not every hop was seen" in done.exception.title and "areas import" in done.exception.hint
+    unseen = [line for line in done.output.splitlines() if "not seen" in line]
+    assert ["立案" in unseen[0], "积分" in unseen[1]] == [True, True] and len(unseen) == 2, done.output
+    assert all("no map is in force" in line for line in unseen)
+    assert "✗" not in done.output and "Every hop works" not in done.output
+    assert "死信" in done.output, "all that can be seen was tried"
+
+
+def test_limits_over_http_are_those_of_the_routes() -> None:
+    assert joining.HTTP_REPORTS_MAX == REPORTS_PER_REQUEST_MAX
+    assert joining.HTTP_BATCH_BYTES_MAX == BATCH_BYTES_MAX
+    assert joining.HTTP_REPORT_BYTES_MAX == REPORT_BYTES_MAX
+
+
 @pytest.mark.skipif(KCAT is None, reason="kcat isn't installed (Debian package kcat)")
 async def test_the_commands_that_add_prints_work_as_they_are(town: Town, here: Path) -> None:
     added = await asyncio.to_thread(type_in, "companies", "add", "pasted", "--name", "粘贴")
     assert added.exit_code == 0, added.output
     for wanted in ("inbound.pasted.reports.v1", "inbound.pasted.riders.v1", "outbound.pasted.reports.v1",
-                   "inbound.pasted.reports.v1.dlq", "company-pasted.*", "zstd", "MiB"):  # fmt: skip
+                   "inbound.pasted.reports.v1.dlq", "company-pasted.*", "zstd", "MiB", "500 reports or 6,000,000 bytes",
+                   f"BEEGRID_URL={town.suite.url}", "6,000 requests a minute", "kept for good"):  # fmt: skip
         assert wanted in added.output, wanted
+    assert "kept -1" not in added.output
     kcat, python = commands(added.output)
     said = await asyncio.to_thread(shell, ["bash", "-c", kcat], here)
     assert re.search(r'test-kcat .*\n.*"stage":"(accepted|routed|in_case)"', said), said

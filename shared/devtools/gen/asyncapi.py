@@ -71,14 +71,18 @@ def _key_schema(topic: AnyTopic) -> dict[str, Any]:
 def _topic_binding(topic: AnyTopic, address: str, *, dead: bool) -> dict[str, Any]:
     # what provisioning creates, so that this document can't promise anything else
     spec = next(spec for spec in topic_specs(("{company}",)) if spec.name == topic.name)
+    if dead:
+        partner = spec.partner()
+        assert partner is not None, f"{topic.name} has no dead-letter partner"
+        spec = partner
     config: dict[str, Any] = {
-        "cleanup.policy": ["delete" if dead else spec.cleanup_policy],
-        "retention.ms": spec.dlq_retention_ms if dead else spec.retention_ms,
+        "cleanup.policy": [spec.cleanup_policy],
+        "retention.ms": spec.retention_ms,
         "max.message.bytes": spec.max_message_bytes,
     }
-    if spec.compaction is not None and not dead:
+    if spec.compaction is not None:
         config["delete.retention.ms"] = spec.compaction.tombstones_ms
-    return _kafka(topic=address, partitions=1 if dead else spec.partitions, topicConfiguration=config)
+    return _kafka(topic=address, partitions=spec.partitions, topicConfiguration=config)
 
 
 def _kept(topic: AnyTopic) -> str:
@@ -264,7 +268,7 @@ def _servers() -> dict[str, Any]:
     scram = [_of("securitySchemes", "scram")]
     return {
         "production": {
-            "host": "kafka.example.org:9093",
+            "host": "kafka.example.org:9094",
             "protocol": "kafka-secure",
             "title": "SASL_SSL",
             "description": "An installation's brokers, over TLS (`security.protocol=SASL_SSL`).",

@@ -17,7 +17,7 @@ dead-letter partner.
 **Reading a record.** The body is plain JSON (UTF-8). Everything about the event is in the record's headers, as
 CloudEvents 1.0 in Kafka's binary mode (`ce_*`). With kcat, key and headers are shown by `-f '%k %h %s\\n'`:
 
-    kcat -b HOST:9093 -X security.protocol=SASL_SSL -X sasl.mechanism=SCRAM-SHA-512 \\
+    kcat -b HOST:9094 -X security.protocol=SASL_SSL -X sasl.mechanism=SCRAM-SHA-512 \\
       -X sasl.username=USER -X sasl.password=PASSWORD \\
       -C -t beegrid.public.case-changed.v1 -f 'key=%k\\nheaders=%h\\n%s\\n\\n'
 

@@ -44,6 +44,16 @@ def operations(document: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
     return dict(sorted(found.items()))
 
 
+def webhooks(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Every event that the suite sends to an address of a company's, with its payload and the answers it takes."""
+    return [
+        {**methods[method], "event": event, "method": method.upper()}
+        for event, methods in document.get("webhooks", {}).items()
+        for method in METHODS
+        if method in methods
+    ]
+
+
 def _environment() -> Environment:
     made = Environment(
         loader=FileSystemLoader(Path(__file__).with_name("templates")),
@@ -91,7 +101,9 @@ def generate(root: Path) -> Generated:
     made = _environment()
     return Generated(
         files={
-            f"{FOLDER}/openapi.html": made.get_template("openapi.html").render(d=http, tags=operations(http)),
+            f"{FOLDER}/openapi.html": made.get_template("openapi.html").render(
+                d=http, tags=operations(http), webhooks=webhooks(http)
+            ),
             f"{FOLDER}/asyncapi.html": made.get_template("asyncapi.html").render(d=events, channels=channels(events)),
             f"{FOLDER}/openapi.json": json.dumps(http, ensure_ascii=False, separators=(",", ":")) + "\n",
             f"{FOLDER}/asyncapi.yaml": written,

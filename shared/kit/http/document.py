@@ -28,7 +28,7 @@ INTRODUCTION = f"""\
 Standard Webhooks do, with four headers: `beegrid-company`, `webhook-id`, `webhook-timestamp` (unix seconds) and
 `webhook-signature`. Signed is `webhook-id.webhook-timestamp.BODY`, BODY being the bytes that are sent; a request
 without a body signs its request line instead, `METHOD TARGET`, where TARGET is the path *with its query* exactly as
-sent: `GET /v1/riders?limit=2`. So a signed GET covers its query. A request with a body goes without a query
+sent: `GET /v1/outlets?limit=2`. So a signed GET covers its query. A request with a body goes without a query
 (`query_not_signed`), since nothing would cover it.
 
 **Clocks.** `webhook-timestamp` may differ from our clock by {TOLERANCE_S} seconds, before and after

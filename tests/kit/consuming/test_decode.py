@@ -17,6 +17,7 @@ from shared.events.topic import Topic
 from shared.kit import problems
 from shared.kit.consuming.decode import Decoder, Unreadable, with_id
 from shared.kit.ids import new_id
+from shared.kit.messaging.cloudevents import event_id
 from shared.kit.messaging.work import Event, Gone, Record
 
 BODY: dict[str, Any] = {
@@ -155,6 +156,9 @@ def test_two_sources_with_one_number_are_two_events() -> None:
     assert isinstance(second, Event)
     assert first.id != second.id
     assert decoded((("ce_source", b"/a"), ("ce_id", b"17"))).id == first.id  # type: ignore[union-attr]  # it is readable
+    alone, another = (decoded((("ce_id", stated),)) for stated in (b"17", b"18"))
+    assert isinstance(alone, Event) and isinstance(another, Event)
+    assert alone.id == event_id("inbound.suda.reports.v1", "", "17") != another.id, "no source counts as an empty one"
 
 
 def test_structured_mode_is_the_same_event_as_binary_mode() -> None:

@@ -269,6 +269,20 @@ async def test_the_documents_are_pages_that_ask_nobody_else(client: httpx.AsyncC
     assert words[name] in page.text and "/ops/" not in page.text.replace("/ops/&lt;service&gt;/", "")
 
 
+async def test_the_page_shows_every_webhook_with_its_payload_and_answers(client: httpx.AsyncClient) -> None:
+    document = (await client.get("/docs/openapi.json")).json()
+    page = (await client.get("/docs/openapi")).text
+    assert set(document["webhooks"]) >= {"report.status_changed", "webhook.test"}
+    for event, methods in document["webhooks"].items():
+        (one,) = methods.values()
+        section = page.partition(f'<section class="card" id="{one["operationId"]}">')[2].partition("</section>")[0]
+        schema = one["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+        assert f"POST {event}<" in section and f'href="#schema-{schema}"' in section
+        assert f'id="schema-{schema}"' in page
+        assert all(f"<td>{status}</td>" in section for status in one["responses"])
+        assert all(f"<code>{header['name']}</code>" in section for header in one["parameters"])
+
+
 async def test_the_documents_themselves_lie_beside_their_pages(client: httpx.AsyncClient) -> None:
     http = (await client.get("/docs/openapi.json")).json()
     assert "/v1/reports:batch" in http["paths"] and not [path for path in http["paths"] if path.startswith("/ops/")]

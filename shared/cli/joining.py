@@ -169,7 +169,7 @@ def python_lines(access: Access, code: str, place: Place) -> Iterator[str]:
     yield "while (answer := consumer.poll(30)) is not None:"
     yield "    if answer.error():"
     yield "        raise SystemExit(answer.error())"
-    yield "    print(answer.topic(), answer.key(), dict(answer.headers() or ()), answer.value().decode())"
+    yield "    print(answer.topic(), answer.key(), dict(answer.headers() or ()), (answer.value() or b'').decode())"
     yield '    if b"test-python" in answer.value() or answer.key() == b"test-python":'
     yield "        break"
     yield "consumer.close()"

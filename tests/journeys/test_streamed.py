@@ -82,7 +82,7 @@ async def test_reports_that_overtake_their_riders_are_all_taken(first: str, town
     async with producer_of(town.suite.installation.cluster, company) as producer:
         for step in sorted(["riders", "reports"], key=lambda one: one != first):
             if step == "riders":
-                answer = await town.door.signed(company.code, company.secret, "/v1/riders:batch", {"riders": riders})
+                answer = await town.door.signed(company.code, company.secret, "/v1/riders:batch", {"items": riders})
                 assert {item["status"] for item in answer["items"]} == {"created"}
                 if first == "reports":
                     await asyncio.to_thread(_die_and_come_back, town)  # while they are taken up, or just before

@@ -64,7 +64,8 @@ async def poisoned(hearer: Hearer, planned: list[Planned]) -> list[str]:
         (REPORT_RECEIVED.name, *place): value for place, value in zip(places, values, strict=True)
     }
     published = await asyncio.to_thread(read_topic, hearer.installation, REPORT_RECEIVED.dlq)
-    return letter_problems(wanted, await hearer.letters()) + partner_problems(wanted, published, contents)
+    prefix = hearer.installation.topic_prefix
+    return letter_problems(wanted, await hearer.letters()) + partner_problems(wanted, published, contents, prefix)
 
 
 async def repaired(hearer: Hearer, planned: list[Planned]) -> list[str]:

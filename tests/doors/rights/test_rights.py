@@ -186,7 +186,7 @@ class Knocking:
         if answer.status_code in (401, 403) or (answer.status_code == 404 and (line.needs or line.hides)):
             return False
         if line.shows:
-            item = answer.text if "steps" not in (line.body or {}) else ""
+            item = answer.text if "items" not in (line.body or {}) else ""
             refused = any(code in answer.text for code in ('"not_found"', '"forbidden"'))
             return thing in item if item else not refused
         return True

@@ -133,14 +133,14 @@ def letter_problems(wanted: Mapping[Place, Letter], stored: Mapping[Place, Lette
 
 
 def partner_problems(
-    wanted: Mapping[Place, Letter], published: Iterable[Stored], values: Mapping[Place, bytes]
+    wanted: Mapping[Place, Letter], published: Iterable[Stored], values: Mapping[Place, bytes], prefix: str = ""
 ) -> list[str]:
     """The `.dlq` topic has the same letters, each record whole and with a reason. The relay may repeat itself."""
     found: dict[Place, Letter] = {}
     problems = []
     for record in published:
         text = {name: value.decode() for name, value in record.headers.items() if name.startswith("dlq-")}
-        place = (text["dlq-topic"], int(text["dlq-partition"]), int(text["dlq-offset"]))
+        place = (text["dlq-topic"].removeprefix(prefix), int(text["dlq-partition"]), int(text["dlq-offset"]))
         if place not in values:
             continue  # of another test
         found[place] = Letter(record.key.decode(), text["dlq-status"], text["dlq-code"])

@@ -44,13 +44,15 @@ def watch_effects(slow_s: float = 0.0) -> None:
     """
     consumes = Service.consumes
 
-    def patched(self: Service, topic: Topic[Any], handler: Handler, gone: GoneHandler | None = None) -> None:
+    def patched(
+        self: Service, topic: Topic[Any], handler: Handler, gone: GoneHandler | None = None, **options: Any
+    ) -> None:
         async def witnessed(work: Work, events: Sequence[Event[Any]]) -> None:
             await asyncio.sleep(slow_s)
             await handler(work, events)
             await work.conn.execute(SQL_WITNESS, [event.id for event in events])
 
-        consumes(self, topic, witnessed, gone)
+        consumes(self, topic, witnessed, gone, **options)
 
     Service.consumes = patched
 

@@ -52,9 +52,7 @@ async def test_a_check_follows_one_report_through_every_hop_and_takes_it_back(to
     assert again.exit_code == 0, again.output
 
 
-async def test_a_check_says_which_hops_it_did_not_see(
-    town: Town, here: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_check_says_which_hops_it_did_not_see(town: Town, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # where there is no map, no grid has the report's place: as here, in the sea
     monkeypatch.setattr(checking, "place_on_the_map", lambda _client: Place(125.0, 28.0))
     await asyncio.to_thread(type_in, "companies", "add", "mapless")

@@ -15,6 +15,7 @@ from services.riders import states as riders_states
 from services.riders import usecases as riders
 from services.riders.app import build as build_riders
 from services.routing.app import build as build_routing
+from services.routing.usecases.catalogue import Publishing
 from services.tracking import usecases as tracking
 from services.tracking.app import build as build_tracking
 from shared.catalog import Catalogue
@@ -98,10 +99,16 @@ async def gone_out(service: Service) -> None:
 
 
 async def a_map(installation: Installation) -> None:
-    """Two maps, one after the other: the first one's areas that the second lacks are out of force."""
+    """Two maps, one after the other: the first one's areas that the second lacks are out of force. And the catalogue,
+    which routing publishes by the clock.
+    """
+    catalogue = Publishing(Catalogue.load())
     async with serving(installation, "routing") as (service, http):
         routing = Routing(service, http, installation, lambda: asyncio.sleep(0))
         await routing.put_in_force(grids()[:30])
+        async with service.work() as work:
+            while await catalogue.publish_catalogue(work):
+                pass
         await gone_out(service)
 
 

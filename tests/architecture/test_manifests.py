@@ -353,4 +353,4 @@ def test_no_label_that_prunes_the_suite_takes_what_is_made_once(rendered: dict[s
     readme = (ROOT / "k8s/README.md").read_text(encoding="utf-8")
     piped = [line for line in readme.splitlines() if "kube.secrets" in line and "kubectl" in line]
     assert piped
-    assert all("kubectl create -f -" in line or "apply --server-side" in line for line in piped)
+    assert all("kubectl create -f " in line or "apply --server-side" in line for line in piped)

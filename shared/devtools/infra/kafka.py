@@ -257,7 +257,7 @@ def _format(java: str, jars: str, properties: Path, password: str) -> None:
     cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     words = ["-Xshare:auto", "-XX:TieredStopAtLevel=1", *JVM, "-cp", jars, "kafka.tools.StorageTool"]
     user = f"SCRAM-SHA-512=[name={ADMIN},password={password}]"
-    tool = ["format", "-t", cluster, "-c", str(properties), "--add-scram", user]
+    tool = ["format", f"--cluster-id={cluster}", "-c", str(properties), "--add-scram", user]
     done = subprocess.run([java, *words, *tool], capture_output=True, text=True, check=False, cwd=properties.parent)
     if done.returncode != 0:
         raise InfraError(f"Kafka's storage can't be formatted: {(done.stderr or done.stdout).strip()}")

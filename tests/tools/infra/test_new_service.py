@@ -79,7 +79,7 @@ def test_a_made_service_runs_and_passes_the_checks(tree: Path, infra: Infra, tmp
     run(tree, "-m", "tests.tools.infra.newcomer", NAME, str(tmp_path / "run"), **servers)
     own = ("tests/doors/rights", f"tests/services/{NAME}", "-k", NAME)
     said = run(tree, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", *own, **servers)
-    assert "2 passed" in said, said
+    assert "4 passed" in said, said
 
 
 @pytest.mark.parametrize(

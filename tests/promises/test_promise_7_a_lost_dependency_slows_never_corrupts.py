@@ -94,10 +94,12 @@ def test_what_is_lost_for_a_while_costs_time_and_nothing_else(behind: Behind) ->
 
 
 def wait_served(visitors: Visitors) -> None:
-    """Until reports are accepted again and every process says that it is ready: it keeps an answer for a second."""
+    """Until reports and riders' changes are accepted again and every process says that it is ready: it keeps an answer
+    for a second."""
     since_s = clock.monotonic_s()
     while not (
-        any(visit.kind == "file" and visit.status == 201 for visit in visitors.since(since_s)) and visitors.ready()
+        {"file", "change"} <= {visit.kind for visit in visitors.since(since_s) if visit.status in (200, 201)}
+        and visitors.ready()
     ):
         assert clock.monotonic_s() < since_s + 30, f"nothing is accepted: {summary(visitors.since(since_s))}"
         time.sleep(0.05)

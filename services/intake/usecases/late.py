@@ -33,7 +33,7 @@ class Late:
     decoder: Decoder
     waits: Waits
     bounds: Bounds
-    prefix: str = ""
+    prefix: str
     """Before Kafka's names of topics."""
 
     async def take_up(self, work: Work) -> int:

@@ -169,8 +169,9 @@ def python_lines(access: Access, code: str, place: Place) -> Iterator[str]:
     yield "while (answer := consumer.poll(30)) is not None:"
     yield "    if answer.error():"
     yield "        raise SystemExit(answer.error())"
-    yield "    print(answer.topic(), answer.key(), dict(answer.headers() or ()), (answer.value() or b'').decode())"
-    yield '    if b"test-python" in answer.value() or answer.key() == b"test-python":'
+    yield "    value = answer.value() or b''  # nothing: the key's state has left the topic"
+    yield "    print(answer.topic(), answer.key(), dict(answer.headers() or ()), value.decode())"
+    yield '    if b"test-python" in value or answer.key() == b"test-python":'
     yield "        break"
     yield "consumer.close()"
     yield "EOF"

@@ -9,6 +9,7 @@ from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartit
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
 
 from shared.devtools.installation import Installation
+from shared.events.envelope import Envelope, to_headers
 from shared.events.registry import AnyTopic
 from shared.kit import clock
 from shared.kit.ids import new_id
@@ -71,7 +72,7 @@ def _stored(message: Message) -> Stored:
 async def days_pass(installation: Installation, *topics: AnyTopic) -> None:
     """Until the broker has taken out all superseded records and all tombstones of the topics.
 
-    Of each partition the segment that is being written stays: other keys' tombstones begin it, without headers.
+    Of each partition the segment that is being written stays: other keys' tombstones begin it.
     """
     await asyncio.to_thread(_quicken, installation, topics)
     until_s = clock.monotonic_s() + CLEANED_WITHIN_S
@@ -94,11 +95,12 @@ def _superseded(installation: Installation, topic: AnyTopic, beats: set[str]) ->
 
 
 def _beat(installation: Installation, topic: AnyTopic) -> set[str]:
-    """A record of a key of its own in each partition: a segment ends when another record comes."""
+    """A tombstone like the suite's of a key of its own in each partition: a segment ends when another record comes."""
     producer, keys = Producer(_config(installation)), set[str]()
     for partition in range(topic.partitions):
         keys.add(key := str(new_id()))
-        producer.produce(installation.topic_prefix + topic.name, None, key.encode(), partition)
+        envelope = Envelope(new_id(), topic.name, "/beegrid/tests", key, 1, clock.now())
+        producer.produce(installation.topic_prefix + topic.name, None, key, partition, headers=to_headers(envelope))
     assert producer.flush(20) == 0
     return keys
 

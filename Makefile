@@ -40,7 +40,7 @@ test: install ## all tests on real servers, two files at a time (ARGS=… for so
 check: install ## style, types, layers, contracts, generated files, migrations
 	@exec $(RUN) shared.devtools.check
 service: install ## a new service that runs and passes all checks: NAME=stations (and ZH=驿站)
-	@exec $(RUN) shared.devtools.new_service $(NAME) $(if $(ZH),--zh $(ZH))
+	@exec $(RUN) shared.devtools.new_service $(NAME) $(if $(ZH),--zh $(ZH)) $(if $(DEED),--deed $(DEED))
 
 clients: install ## examples, and clients generated from OpenAPI, in TypeScript, Python, Go and Java compile and work (downloads; minutes)
 	@BEEGRID_CLIENTS=1 exec $(RUN) pytest -q -n0 -rs tests/clients tests/journeys/test_examples.py $(ARGS)

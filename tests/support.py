@@ -99,7 +99,7 @@ def _id_of(rider: str | UUID, company: str) -> UUID:
 
 
 def _record(topic: Topic[Any], key: str, company: str | None) -> Record:
-    name = topic.name.format(company=company) if topic.is_family else topic.name
+    name = topic.member(company or "")
     return Record(name, 0, next(_OFFSETS), key.encode(), b"", ())
 
 

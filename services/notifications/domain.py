@@ -21,10 +21,14 @@ TEMPLATES: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         "report_accepted": frozenset({"grid_code", "amount", "pending"}),
         "report_held": frozenset({"amount", "pending"}),
-        "report_posted": frozenset({"amount", "available"}),
+        "report_posted": frozenset({"amount", "available", "why"}),
         "report_voided": frozenset({"amount", "reason", "pending"}),
-        "report_no_points": frozenset({"reason"}),
+        "report_no_points": frozenset({"reason", "why"}),
         "report_repeated": frozenset(),
+        "deed_posted": frozenset({"amount", "available", "why"}),
+        "deed_voided": frozenset({"amount", "reason", "pending"}),
+        "deed_no_points": frozenset({"reason", "why"}),
+        "points_waiting": frozenset({"amount", "pending", "why"}),
         "points_reversed": frozenset({"amount", "reason", "available"}),
         "case_claimed": frozenset({"kind", "grid_code", "by", "role"}),
         "case_info_requested": frozenset({"kind", "note", "by"}),
@@ -43,7 +47,7 @@ TEMPLATES: Mapping[str, frozenset[str]] = MappingProxyType(
 )
 CODE_TEMPLATE = "address_code"
 """What an address gets before it is verified, and nothing else. The code itself is in no table."""
-IDS = frozenset({"report_id", "case_id", "redemption_id"})
+IDS = frozenset({"report_id", "case_id", "redemption_id", "deed_id"})
 
 # Which step notifies the reporters. "opened" and "attached" are missing on purpose: points answer each of them with a
 # hold or a refusal, and that one message says both where the report is and what it earns.
@@ -58,6 +62,9 @@ CASE_STEPS: Mapping[str, str] = MappingProxyType(
         "reopened": "case_reopened",
     }
 )
+WAITS = "budget_waits"
+"""The reason of points that are held and can't be posted before a budget has room."""
+# A deed is held and posted at once: one message says so, unless it waits.
 # Movements of a redemption are announced by the redemption's own events; a reversal by nothing else.
 MOVEMENTS: Mapping[tuple[str, str], str] = MappingProxyType(
     {
@@ -66,6 +73,10 @@ MOVEMENTS: Mapping[tuple[str, str], str] = MappingProxyType(
         ("report", "voided"): "report_voided",
         ("report", "refused"): "report_no_points",
         ("report", "reversed"): "points_reversed",
+        ("deed", "posted"): "deed_posted",
+        ("deed", "voided"): "deed_voided",
+        ("deed", "refused"): "deed_no_points",
+        ("deed", "reversed"): "points_reversed",
         ("redemption", "reversed"): "points_reversed",
     }
 )

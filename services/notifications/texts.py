@@ -14,6 +14,8 @@ from shared.kit import clock
 FOLDER = Path(__file__).parent / "templates"
 WORDS = "words"
 FALLBACK = "fallback"
+WHY: Mapping[Language, str] = {"zh": "（{}）", "en": " ({})"}
+"""How words about a rule stand in a text, if there are any: it reads without them."""
 
 
 class TextError(ValueError):
@@ -53,13 +55,17 @@ class Texts:
     def render(self, template: str, params: Mapping[str, Any], language: Language) -> tuple[str, str]:
         """Title and body. A template that is gone (an old message) reads as a plain notice; nothing raises."""
         text = self.texts.get((template, language)) or self.texts[(FALLBACK, language)]
-        values = {name: self._shown(name, value, language) for name, value in params.items()}
+        # messages of before have no words about rules
+        values = {"why": "", **{name: self._shown(name, value, language) for name, value in params.items()}}
         return text.title.safe_substitute(values), text.body.safe_substitute(values)
 
     def _shown(self, name: str, value: Any, language: Language) -> str:
         if name == "kind":
             kind = self._catalogue.kind(str(value), clock.now())  # process clock: a name in a text
             return str(value) if kind is None else kind.name_zh if language == "zh" else kind.name_en
+        if name == "why":
+            said = value.get(language) if isinstance(value, dict) else None
+            return WHY[language].format(said) if said else ""
         if name in ("role", "reason"):
             code = "none" if value is None else str(value)
             return self.words[language].get(f"{name}.{code}", code)

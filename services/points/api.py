@@ -1,6 +1,5 @@
-"""HTTP in: riders read their own account, operators any, and set the rules."""
+"""HTTP in: riders read their own account, operators any."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
@@ -9,18 +8,20 @@ from fastapi import APIRouter, Response
 from pydantic import Field
 
 from services.points import problems, usecases
-from services.points.domain import Account, Rule, rule_at
+from services.points.domain import Account
+from services.points.earning.terms import Terms
+from services.points.earning.words import Why
 from services.points.store import ledger as store
-from shared.events.common import AnyZone
+from services.points.store.ledger import EntryView
 from shared.events.outside import Words
-from shared.kit import clock
 from shared.kit.auth import Caller, CityOperator, Operator, Rider, allow, policy_router
 from shared.kit.http.models import Answer, Body
 from shared.kit.http.paging import Asked, Page, PageAsked
 from shared.kit.postgres.db import Connection
 from shared.kit.privacy.masking import masked
-from shared.kit.problems import NOT_FOUND
+from shared.kit.problems import NOT_FOUND, not_found
 from shared.kit.service import CurrentService, Reading
+from shared.kit.service.given import Given
 from shared.known import riders as known_riders
 
 router: APIRouter = policy_router(tags=["points"])
@@ -58,43 +59,42 @@ class EntryOut(Answer):
 
     entry_id: UUID
     movement: Literal["held", "posted", "voided", "reversed"]
-    source: Literal["report", "redemption"]
+    source: Literal["report", "deed", "redemption"]
     source_id: UUID
     case_id: UUID | None
-    kind: str
+    kind: str = Field(description="of a report; of a deed its action")
     from_account: str
     to_account: str
     amount: int
     made_at: datetime
+    waits: bool = Field(description="points that are held, and for which the budget has no room yet")
+    reason: str | None = Field(description="why points wait or were taken back: a code, or an office's words")
+    rule: str | None = Field(description="which rule has decided: version/name, +campaign that multiplied")
+    why_zh: str = Field(description="the same in words")
+    why_en: str
+
+    @staticmethod
+    def of(entry: EntryView, why: Why) -> "EntryOut":
+        """With words for people."""
+        return EntryOut(
+            **{name: getattr(entry, name) for name in EntryOut.model_fields if not name.startswith("why_")},
+            why_zh=why.zh,
+            why_en=why.en,
+        )
 
 
-class RuleOut(Answer):
-    """Caps per rider from an instant on."""
+class HoldOut(Answer):
+    """What became of one report, deed or redemption."""
 
-    version: int
-    effective_from: datetime
-    points_per_day_max: int
-    kind_reports_per_day_max: int
-    co_reporters_max: int
-    set_by: str
-    reason: str
-
-
-class RulesOut(Page[RuleOut]):
-    """All rules there are, by version, and the one in force."""
-
-    current: RuleOut
-
-
-class RuleIn(Body):
-    """A new rule. `after_version` is the newest version the caller has seen."""
-
-    after_version: int = Field(ge=1, le=1_000_000)
-    effective_from: AnyZone | None = Field(None, description="not in the past; null: now")
-    points_per_day_max: int = Field(ge=0, le=1_000_000)
-    kind_reports_per_day_max: int = Field(ge=0, le=1_000_000)
-    co_reporters_max: int = Field(ge=0, le=1_000)
-    reason: Words = Field(min_length=3, max_length=500)
+    id: UUID
+    source: Literal["report", "deed", "redemption"]
+    state: Literal["held", "posted", "voided", "reversed", "refused"]
+    amount: int = Field(description="points; of a refused one, what it would have been")
+    waits: bool = Field(description="for its budget")
+    reason: str | None
+    rule: str | None
+    why_zh: str
+    why_en: str
 
 
 class ReverseIn(Body):
@@ -112,9 +112,24 @@ async def read_mine(caller: Caller, conn: Reading) -> AccountOut:
 
 @router.get("/v1/points/me/entries")
 @allow(Rider)
-async def read_my_entries(caller: Caller, conn: Reading, asked: Asked) -> Page[EntryOut]:
-    """The caller's own entries, newest first."""
-    return await _entries(conn, caller.rider_id, asked)
+async def read_my_entries(caller: Caller, conn: Reading, asked: Asked, terms: Given[Terms]) -> Page[EntryOut]:
+    """The caller's own entries, newest first, each with the rule that has decided."""
+    return await _entries(conn, terms, caller.rider_id, asked)
+
+
+@router.get("/v1/points/me/holds/{hold_id}")
+@allow(Rider, refuses=(NOT_FOUND,))
+async def read_my_hold(hold_id: UUID, caller: Caller, conn: Reading, terms: Given[Terms]) -> HoldOut:
+    """What became of the caller's own report, deed or redemption, and why: also of one that earns nothing."""
+    found = await store.hold(conn, hold_id)
+    if found is None or found.rider_id != caller.rider_id:
+        raise not_found("hold")
+    await terms.memory.read(conn)
+    words = terms.why(found.rule, found.reason)
+    return HoldOut(
+        id=found.id, source=found.source, state=found.state, amount=found.amount, waits=found.waits,
+        reason=found.reason, rule=found.rule, why_zh=words.zh, why_en=words.en,
+    )  # fmt: skip
 
 
 @router.get("/v1/points/riders/{rider_id}")
@@ -126,9 +141,9 @@ async def read_account(rider_id: UUID, conn: Reading) -> AccountOut:
 
 @router.get("/v1/points/riders/{rider_id}/entries")
 @allow(CityOperator)
-async def read_entries(rider_id: UUID, conn: Reading, asked: Asked) -> Page[EntryOut]:
+async def read_entries(rider_id: UUID, conn: Reading, asked: Asked, terms: Given[Terms]) -> Page[EntryOut]:
     """One rider's entries, newest first."""
-    return await _entries(conn, rider_id, asked)
+    return await _entries(conn, terms, rider_id, asked)
 
 
 @router.post("/v1/points/holds/{hold_id}/reverse", status_code=204)
@@ -141,7 +156,7 @@ async def read_entries(rider_id: UUID, conn: Reading, asked: Asked) -> Page[Entr
     writes=True,
 )
 async def reverse_hold(hold_id: UUID, body: ReverseIn, caller: Caller, service: CurrentService) -> Response:
-    """Take back the posted points of a report in the caller's areas; the hold's id is the report's.
+    """Take back the posted points of a report or deed in the caller's areas; the hold's id is the report's.
 
     Entries are added, none is changed.
     """
@@ -150,46 +165,16 @@ async def reverse_hold(hold_id: UUID, body: ReverseIn, caller: Caller, service: 
     return Response(status_code=204)
 
 
-@router.get("/v1/points/rules")
-@allow(Operator)
-async def read_rules(conn: Reading, asked: Asked) -> RulesOut:
-    """Rules by version, and the one in force."""
-    found = await store.rules_page(conn, asked.after(int) or 0, asked.rows)
-    return await _rules(conn, found[: asked.limit], asked.next(found, lambda rule: rule.version))
-
-
-@router.put("/v1/points/rules")
-@allow(CityOperator, refuses=(problems.RULE_IN_THE_PAST, problems.RULE_MOVED_ON))
-async def set_rules(body: RuleIn, caller: Caller, service: CurrentService) -> RulesOut:
-    """Add a rule, and publish it. What was counted before stays: a rule can't begin in the past."""
-    async with service.work() as work:
-        effective_from = body.effective_from or work.now
-        if effective_from < work.now:
-            raise problems.RULE_IN_THE_PAST()
-        rule = Rule(
-            body.after_version + 1,
-            effective_from,
-            body.points_per_day_max,
-            body.kind_reports_per_day_max,
-            body.co_reporters_max,
-            caller.name or caller.id,
-            masked(body.reason),
-        )
-        await usecases.set_rule(work, rule)
-        return await _rules(work.conn, await store.rules_page(work.conn, body.after_version, 1), None)
-
-
-async def _rules(conn: Connection, page: Sequence[Rule], cursor: str | None) -> RulesOut:
-    current = rule_at(await store.rules(conn), clock.now())  # process clock: shown only
-    shown = [RuleOut.model_validate(rule) for rule in page]
-    return RulesOut(items=shown, cursor=cursor, current=RuleOut.model_validate(current))
-
-
 async def _account(conn: Connection, rider_id: UUID) -> AccountOut:
     active = rider_id not in await known_riders.inactive_among(conn, [rider_id])
     return AccountOut.of(rider_id, await store.account(conn, rider_id), active)
 
 
-async def _entries(conn: Connection, rider_id: UUID, asked: PageAsked) -> Page[EntryOut]:
+async def _entries(conn: Connection, terms: Terms, rider_id: UUID, asked: PageAsked) -> Page[EntryOut]:
     found = await store.entries(conn, rider_id, asked.after(int, int) or NEWEST, asked.rows)
-    return asked.page(found, EntryOut.model_validate, lambda entry: (entry.version, entry.line))
+    await terms.memory.read(conn)
+    return asked.page(
+        found,
+        lambda entry: EntryOut.of(entry, terms.why(entry.rule, entry.reason)),
+        lambda entry: (entry.version, entry.line),
+    )

@@ -4,14 +4,17 @@ import asyncio
 from functools import partial
 
 from services.points import api, metrics, problems, usecases
+from services.points.earning import api as earning_api
+from services.points.earning import budgets, deeds
+from services.points.earning.terms import Terms
 from services.points.retention import TABLES
 from services.points.settings import Settings
 from services.points.store import ledger
 from services.points.usecases import cases
-from services.points.usecases.cases import Terms
 from services.points.usecases.checking import Checking
 from shared.catalog import Catalogue
 from shared.events.case_changed import CASE_CHANGED
+from shared.events.deed_done import DEED_DONE
 from shared.events.redemption_changed import REDEMPTION_CHANGED
 from shared.kit import clock
 from shared.kit.messaging.work import database_now
@@ -30,13 +33,17 @@ def build(settings: Settings | None = None) -> Service:
         CatalogueError: the catalogue's files can't be used.
     """
     settings = settings or Settings()
-    terms = Terms(Catalogue.load(settings.catalogue_path, settings.city_zone), settings.city_zone)
     service = Service("points", settings, title="BeeGrid points")
+    catalogue = Catalogue.load(settings.catalogue_path, settings.city_zone)
+    terms = Terms(catalogue, settings.city_zone, lambda: service.tree)
+    service.provide(terms)
     knows(service, riders=Riders())
     service.consumes(CASE_CHANGED, partial(cases.follow_cases, terms), refuses=(problems.UNKNOWN_KIND,))
     service.consumes(REDEMPTION_CHANGED, usecases.follow_redemptions, refuses=(problems.UNPAID_VOUCHER,))
-    service.include(api.router)
-    service.every(SETTLE_EVERY_S, cases.settle, idle_s=SETTLE_IDLE_S)
+    service.consumes(DEED_DONE, partial(deeds.follow_deeds, terms), refuses=(problems.DEED_CONFLICT,))
+    service.include(api.router, earning_api.router)
+    service.every(SETTLE_EVERY_S, partial(cases.settle, terms), idle_s=SETTLE_IDLE_S)
+    service.every(SETTLE_EVERY_S, partial(budgets.settle, terms), idle_s=SETTLE_IDLE_S, name="settle-budgets")
     checking = Checking(service.leading, service.pool_of, database_now, clock.monotonic_s, asyncio.sleep)
     service.background("check-ledger", checking.run)
     service.keeps(*TABLES)

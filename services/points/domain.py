@@ -1,13 +1,15 @@
 """The ledger's rules. A Book is the part of the ledger that a batch touches; it decides and remembers what to write."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Literal
 from uuid import UUID
 
-Source = Literal["report", "redemption"]
+Source = Literal["report", "deed", "redemption"]
+EARNS: frozenset[Source] = frozenset({"report", "deed"})
+"""What gives points; the other sources take them."""
 HoldState = Literal["held", "posted", "voided", "reversed", "refused"]
 Act = Literal["post", "void"]
 """What a verdict does to a case's holds: closed, they are the riders'; invalid, they are given back."""
@@ -21,6 +23,10 @@ WAYS: dict[tuple[str, str], tuple[str, str]] = {
     ("report", "posted"): ("pending", "available"),
     ("report", "voided"): ("pending", "issuance"),
     ("report", "reversed"): ("available", "issuance"),
+    ("deed", "held"): ("issuance", "pending"),
+    ("deed", "posted"): ("pending", "available"),
+    ("deed", "voided"): ("pending", "issuance"),
+    ("deed", "reversed"): ("available", "issuance"),
     ("redemption", "held"): ("available", "reserved"),
     ("redemption", "posted"): ("reserved", "redeemed"),
     ("redemption", "voided"): ("reserved", "available"),
@@ -32,6 +38,9 @@ _GAINS = frozenset(
         ("report", "held"),
         ("report", "posted"),
         ("report", "refused"),
+        ("deed", "held"),
+        ("deed", "posted"),
+        ("deed", "refused"),
         ("redemption", "voided"),
         ("redemption", "reversed"),
     }
@@ -69,6 +78,14 @@ class Hold:
     loaded_state: HoldState | None = None
     ordinal: int | None = None
     """Of a report: its rider's place among the case's reporters."""
+    rule: str | None = None
+    """Which rule decided, as `RuleSet.ref` of earning/rules.py writes it."""
+    happened_at: datetime | None = None
+    """When what earns happened: by that day's rules it was judged."""
+    budget_id: int | None = None
+    """Which budget it is paid from."""
+    waits: bool = False
+    """For points in that budget: it can't be posted before."""
 
 
 @dataclass(slots=True)
@@ -79,39 +96,31 @@ class CaseVerdict:
     voided_up_to: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """Caps per rider, valid from an instant until the next rule's."""
-
-    version: int
-    effective_from: datetime
-    points_per_day_max: int
-    kind_reports_per_day_max: int
-    co_reporters_max: int
-    set_by: str = ""
-    reason: str = ""
-
-
 @dataclass(slots=True)
 class Claim:
-    """A report that may earn: how much, on which day, or why not at all."""
+    """A report or deed that may earn: how much, on which day, or why not at all."""
 
     report_id: UUID
+    """Of a deed: its id."""
     rider_id: UUID
-    case_id: UUID
+    case_id: UUID | None
     kind: str
     amount: int
     on: date
     refusal: str | None
-    rule: Rule
-    ordinal: int
-    company: str
+    rule: str | None
+    ordinal: int | None
+    company: str | None
+    source: Source = "report"
+    happened_at: datetime | None = None
+    budget_id: int | None = None
+    waits: bool = False
 
     def hold(self, refusal: str | None) -> Hold:
         """The hold that this claim becomes."""
         return Hold(
             id=self.report_id,
-            source="report",
+            source=self.source,
             rider_id=self.rider_id,
             case_id=self.case_id,
             kind=self.kind,
@@ -120,6 +129,10 @@ class Claim:
             reason=refusal,
             ordinal=self.ordinal,
             company=self.company,
+            rule=self.rule,
+            happened_at=self.happened_at,
+            budget_id=self.budget_id,
+            waits=self.waits,
         )
 
 
@@ -149,38 +162,17 @@ class Movement:
 
 @dataclass(slots=True)
 class DayUse:
-    """What a rider was promised on one day: in the database before, and added by this batch."""
+    """What a rider was promised on one day, and what of it is added by this batch."""
 
-    points: int = 0
-    reports: dict[str, int] = field(default_factory=dict)
-    added: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """kind → (points, reports)"""
+    made: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+    """(kind or `deed/` and action, grid) → (points, how many)"""
+    added: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
 
-
-def rule_at(rules: Sequence[Rule], at: datetime) -> Rule:
-    """The rule in force at an instant; `rules` ascend by effective_from, and the first one also covers all before."""
-    found = rules[0]
-    for rule in rules[1:]:
-        if rule.effective_from > at:
-            break
-        found = rule
-    return found
-
-
-def share(ordinal: int, repeated: bool, points: int, co_percent: int, rule: Rule) -> tuple[int, str | None]:
-    """Points of one report of a case, and why none.
-
-    The first reporter has them in full; each other rider has a fraction (rounded down) up to the rule's number of
-    co-reporters; a rider's second report of the same case earns nothing.
-    """
-    if repeated:
-        return 0, "already_reported"
-    if ordinal == 1:
-        return points, None if points else "no_points"
-    if ordinal - 1 > rule.co_reporters_max:
-        return 0, "co_reporters_max"
-    amount = points * co_percent // 100
-    return amount, None if amount else "no_points"
+    def add(self, kind: str, grid: str, points: int) -> None:
+        """Count one more."""
+        for counts in (self.made, self.added):
+            before, n = counts.get((kind, grid), (0, 0))
+            counts[kind, grid] = (before + points, n + 1)
 
 
 class Book:
@@ -202,21 +194,18 @@ class Book:
             self._know(hold)
 
     def earn(self, claim: Claim, cause: int) -> None:
-        """Hold the points of a report, or refuse them; nothing if the report was already dealt with."""
+        """Hold the points of a report or deed, or refuse them; nothing if it was already dealt with.
+
+        Caps and budgets have been asked before: the claim says so.
+        """
         if claim.report_id in self.holds:
             return
-        refusal = claim.refusal or self._over_cap(claim)
-        hold = claim.hold(refusal)
+        hold = claim.hold(claim.refusal)
         self._know(hold)
-        if refusal:
-            self._move(hold, "refused", refusal, cause)
-            return
-        use = self.days[claim.rider_id, claim.on]
-        points, reports = use.added.get(claim.kind, (0, 0))
-        use.added[claim.kind] = (points + claim.amount, reports + 1)
-        use.points += claim.amount
-        use.reports[claim.kind] = use.reports.get(claim.kind, 0) + 1
-        self._move(hold, "held", None, cause)
+        if claim.refusal:
+            self._move(hold, "refused", claim.refusal, cause)
+        else:
+            self._move(hold, "held", "budget_waits" if hold.waits else None, cause)
 
     def spend(self, redemption_id: UUID, rider_id: UUID, price: int, cause: int) -> None:
         """Reserve a price > 0 out of what is available, or refuse; nothing if the redemption was dealt with."""
@@ -233,9 +222,9 @@ class Book:
         self._move(hold, "refused" if refusal else "held", refusal, cause)
 
     def post(self, hold_id: UUID, cause: int) -> None:
-        """End a hold in favour of its receiver; nothing if it has ended."""
+        """End a hold in favour of its receiver; nothing if it has ended, or waits for its budget."""
         hold = self.holds[hold_id]
-        if hold.state == "held":
+        if hold.state == "held" and not hold.waits:
             self._move(hold, "posted", None, cause)
 
     def void(self, unless_known: Hold, reason: str, cause: int) -> None:
@@ -251,11 +240,11 @@ class Book:
         """A report's points; where its case's verdict was heard before the report, that is carried out at once."""
         if claim.report_id in self.holds:
             return
-        if claim.ordinal <= verdict.voided_up_to:
+        if (claim.ordinal or 1) <= verdict.voided_up_to:
             self.void(claim.hold(None), "case_invalid", cause)
             return
         self.earn(claim, cause)
-        if claim.ordinal <= verdict.posted_up_to:
+        if (claim.ordinal or 1) <= verdict.posted_up_to:
             self.post(claim.report_id, cause)
 
     def settle(self, act: Act, hold_ids: Iterable[UUID], cause: int) -> None:
@@ -272,12 +261,12 @@ class Book:
         return [hold.id for hold in known if hold.ordinal is not None and hold.ordinal <= up_to]
 
     def reverse(self, hold_id: UUID, reason: str, cause: int) -> bool:
-        """Take back posted points of a report; False where there are none to take back.
+        """Take back posted points of a report or deed; False where there are none to take back.
 
         What the rider has spent meanwhile can't be taken from them without a negative balance: the house writes it off.
         """
         hold = self.holds.get(hold_id)
-        if hold is None or hold.state != "posted" or hold.source != "report":
+        if hold is None or hold.state != "posted" or hold.source not in EARNS:
             return False
         self._move(hold, "reversed", reason, cause)
         return True
@@ -295,14 +284,6 @@ class Book:
         if hold.case_id is not None:
             self._of_case[hold.case_id].append(hold)
 
-    def _over_cap(self, claim: Claim) -> str | None:
-        use = self.days.setdefault((claim.rider_id, claim.on), DayUse())
-        if use.points + claim.amount > claim.rule.points_per_day_max:
-            return "points_per_day_max"
-        if use.reports.get(claim.kind, 0) >= claim.rule.kind_reports_per_day_max:
-            return "kind_reports_per_day_max"
-        return None
-
     def _move(self, hold: Hold, name: HoldState, reason: str | None, cause: int) -> None:
         account = self.accounts[hold.rider_id]
         lines = () if name == "refused" else _lines(hold, name, account)
@@ -319,7 +300,7 @@ class Book:
 
 def _lines(hold: Hold, name: str, account: Account) -> tuple[Line, ...]:
     source_account, target_account = WAYS[hold.source, name]
-    if (hold.source, name) != ("report", "reversed") or account.available >= hold.amount:
+    if name != "reversed" or hold.source not in EARNS or account.available >= hold.amount:
         return (Line(source_account, target_account, hold.amount),)
     lost = Line("written_off", target_account, hold.amount - account.available)
     return (Line(source_account, target_account, account.available), lost) if account.available else (lost,)

@@ -1,6 +1,7 @@
 """What points refuses with."""
 
 from shared.kit import problems
+from shared.kit.problems import ERRORS
 from shared.kit.refusals import Member, Problem
 
 UNKNOWN_KIND = problems.UNKNOWN_KIND
@@ -26,4 +27,49 @@ UNPAID_VOUCHER = Problem(
     "unpaid_voucher", 409, zh="券没有对应的积分", en="No points are held for the voucher",
     next_zh="由平台运维对账：券已使用而积分没有冻结。",
     next_en="The operator reconciles: a voucher was used whose points are not held.",
+)  # fmt: skip
+RULES_FAULTY = Problem(
+    "rules_faulty", 422, zh="规则文件有误", en="The file of rules has faults",
+    next_zh="按 errors 逐行改正后重新提交；dry_run 为 true 时只检查。",
+    next_en="Correct each line that `errors` names and send the file again; `dry_run` only checks.",
+    members=(ERRORS,),
+)  # fmt: skip
+DEED_CONFLICT = Problem(
+    "deed_conflict", 409, zh="同一编号的事项内容不同", en="The deed was reported otherwise before",
+    next_zh="由上报的服务处理：先撤回原事项，再用新编号上报。",
+    next_en="The service that reports it withdraws the first one and reports another deed under an id of its own.",
+    same_number=False,
+)  # fmt: skip
+LEFT = Member("left", int, "points that can still be given or spent there")
+BUDGET_SHORT = Problem(
+    "budget_short", 409, zh="预算余额不足", en="The budget has less left",
+    next_zh="减少分值，或请上级先追加预算；余额见 left。",
+    next_en="Ask for fewer points, or let the office above add some first; `left` says how many there are.",
+    members=(LEFT,),
+)  # fmt: skip
+BUDGET_OVERLAPS = Problem(
+    "budget_overlaps", 409, zh="该区域在此期间已有预算", en="The area has a budget for some of these days",
+    next_zh="追加到已有预算，或换一段时间。",
+    next_en="Add points to the budget there is, or choose other days.",
+)  # fmt: skip
+BUDGET_NOTHING_WAITS = Problem(
+    "budget_nothing_waits", 409, zh="没有等待预算的积分", en="No points wait for this budget",
+    next_zh="无需处理。",
+    next_en="There is nothing to decide.",
+)  # fmt: skip
+BUDGET_NOT_YOURS = Problem(
+    "budget_not_yours", 403, zh="不能动用上级预算", en="The budget above is another office's",
+    next_zh="请上级单位（最高一级为市级运营）设立或追加。",
+    next_en="Ask the office above, for the topmost budget the city's operators, to make or fill it.",
+)  # fmt: skip
+BUDGET_DAYS = Problem(
+    "budget_days", 422, zh="起止日期有误", en="The budget ends before it begins",
+    next_zh="ends_on 是期后第一天，须晚于 begins_on。",
+    next_en="Let ends_on, the first day that is no longer in it, be after begins_on.",
+)  # fmt: skip
+DRY_RUN_TOO_LONG = Problem(
+    "dry_run_too_long", 422, zh="试算时段有误", en="Too many days, or none, for a dry run",
+    next_zh="until 须晚于 first，且不超过 days_max 天。",
+    next_en="Let until be after first, by `days_max` days at most.",
+    members=(Member("days_max", int, "so many days at most"),),
 )  # fmt: skip

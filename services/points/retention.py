@@ -27,8 +27,14 @@ TABLES = (
         "the daily caps ask for the day of the report, and no report is taken that is older",
         Sweep("earned_on", timedelta(days=60)), per_report=1.0,
     ),
-    Table("rules", "the programme's rules from an instant on", Way.BOUNDED, "as long as the suite", "explains entries",
-          seeded=1),
+    Table(
+        "deeds", "a deed as it was reported first", Way.STAYS, "as the holds",
+        "the same deed earns once for ever, and what is reported otherwise later must meet the first",
+    ),
+    Table("rule_sets", "rules from an instant on", Way.BOUNDED, "as long as the suite", "explains entries", seeded=1),
+    Table("rule_rows", "one rule of a set", Way.BOUNDED, "as long as the suite", "explains entries", seeded=3),
+    Table("budgets", "an area's points for a time", Way.BOUNDED, "as long as the suite", "says what was promised"),
+    Table("allocations", "points put into a budget", Way.BOUNDED, "as long as the suite", "who gave how much, and why"),
     Table("ledger_rounds", "how far the ledger's check has come", Way.BOUNDED, "one row", "a new leader goes on there",
           seeded=1),
     Table(

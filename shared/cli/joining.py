@@ -212,7 +212,7 @@ def _inbound(access: Access, code: str) -> tuple[str, str]:
 
 def _declared(access: Access, code: str, name: str) -> AnyTopic:
     own = name.removeprefix(access.cluster.topic_prefix)
-    return next(topic for topic in registry.topics() if topic.is_family and topic.name.format(company=code) == own)
+    return next(topic for topic in registry.topics() if topic.place == "company" and topic.member(code) == own)
 
 
 def _kept(ms: int) -> str:

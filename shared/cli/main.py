@@ -18,6 +18,7 @@ from shared.cli.keys import keys_app
 from shared.cli.loadtest import loadtest
 from shared.cli.operations import deadletters_app, doctor
 from shared.cli.outbox import outbox_app
+from shared.cli.points import points_app
 from shared.cli.recount import recount
 from shared.cli.reports import reports_app
 from shared.cli.riders import riders_app
@@ -39,6 +40,7 @@ app.add_typer(systems_app, name="systems")
 app.add_typer(reports_app, name="reports")
 app.add_typer(riders_app, name="riders")
 app.add_typer(areas_app, name="areas")
+app.add_typer(points_app, name="points")
 app.add_typer(deadletters_app, name="deadletters")
 app.add_typer(outbox_app, name="outbox")
 app.add_typer(states_app, name="states")

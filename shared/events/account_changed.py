@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from shared.events.common import AreaCode, CompanyCode, RiderId, Utc
+from shared.events.common import AreaCode, CompanyCode, Plain, RiderId, Utc
 from shared.events.personal import Personal
 from shared.events.topic import Audience, EventModel, Topic
 
@@ -16,15 +16,18 @@ class AccountChanged(EventModel):
     rider_id: RiderId
     entry_id: UUID
     movement: Literal["held", "posted", "voided", "reversed", "refused"]
-    source: Literal["report", "redemption"]
-    source_id: UUID = Field(description="report id or redemption id")
+    source: Literal["report", "deed", "redemption"]
+    source_id: UUID = Field(description="report id, deed id or redemption id")
     case_id: UUID | None = None
     company: CompanyCode | None = Field(None, description="of a report: the company whose rider has filed it")
     grid_code: AreaCode | None = Field(None, description="of a report: the grid its case lies in when the points moved")
     amount: int = Field(description="positive: the rider gains; negative: the rider pays")
     reason: Annotated[str | None, Personal("words", "why, as a code or in an operator's words")] = Field(
-        None, description="of a refusal, void or reversal"
+        None, description="of a refusal, void or reversal, or why points wait"
     )
+    rule: Plain | None = Field(None, description="which rule has decided: version/name, +campaign that multiplied")
+    why_zh: Plain | None = Field(None, description="the rule in words for the rider")
+    why_en: Plain | None = Field(None, description="the same in English")
     pending: int = Field(ge=0, description="gains held until verified")
     available: int = Field(ge=0, description="what can be spent now")
     changed_at: Utc

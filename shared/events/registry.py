@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 import shared.events
-from shared.events.topic import Audience, Topic
+from shared.events.topic import ANY_SERVICE, Audience, Topic
 
 AnyTopic = Topic[Any]
 
@@ -40,7 +40,12 @@ def consumed_by(service: str) -> tuple[AnyTopic, ...]:
 def services() -> tuple[str, ...]:
     """Names of all services that any topic mentions."""
     named = {topic.producer for topic in topics()} | {name for topic in topics() for name in topic.consumers}
-    return tuple(sorted(named - {"company", "city-system"}))
+    return tuple(sorted(named - {"company", "city-system", ANY_SERVICE}))
+
+
+def service_families() -> tuple[AnyTopic, ...]:
+    """Families with a topic for each service that says in its about.py that it writes one."""
+    return tuple(topic for topic in topics() if topic.place == "service")
 
 
 def inbound_topics() -> tuple[AnyTopic, ...]:

@@ -1,5 +1,6 @@
 """A Topic: everything about one Kafka topic, declared once; brokers, ACLs, manifests and documents are made from it."""
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, TypeVar
@@ -40,6 +41,11 @@ class Audience(StrEnum):
 
 OUTBOUND = "outbound."
 """How the names of such topics begin."""
+PLACES = {"company": "[a-z][a-z0-9-]{1,30}", "service": "[a-z][a-z0-9]{2,23}"}
+"""What may stand in `{}` in a name, and what codes fill it: each of them has a topic of its own."""
+ANY_SERVICE = "service"
+"""The producer of a family that has a topic for each service whose about.py says that it writes one."""
+_PLACE = re.compile(r"\{([a-z]+)\}")
 
 
 @dataclass(frozen=True)
@@ -89,14 +95,14 @@ def _period(hours: int) -> str:
 
 @dataclass(frozen=True)
 class Topic(Generic[M]):
-    """One topic. `name` is without the installation's prefix; `{company}` in it makes a family of topics."""
+    """One topic. `name` is without the installation's prefix; `{company}` or `{service}` in it makes a family."""
 
     name: str
     model: type[M]
     key: str
     """Field of the model that is the partition key: all events of one key arrive in order."""
     producer: str
-    """Service that writes it; `company` for inbound topics."""
+    """Service that writes it; `company` for inbound topics, `service` where services have topics of their own."""
     consumers: tuple[str, ...]
     """Services that subscribe; `city-system` stands for subscribers outside the suite, `company` for the one in the
     topic's name."""
@@ -120,6 +126,8 @@ class Topic(Generic[M]):
                 f"{self.name}: name who reads it; where nobody of the suite does, let city systems: a name that begins "
                 "with public., read by city-system, and no rider in it"
             )
+        if self.place is not None and self.place not in PLACES:
+            raise ValueError(f"{self.name}: only {', '.join(PLACES)} may stand in braces")
         if self.is_family and isinstance(self.kept, Latest):
             # a broker refuses records without a key where it keeps the latest per key, and strangers write these
             raise ValueError(f"{self.name}: what companies write and read are facts")
@@ -131,8 +139,29 @@ class Topic(Generic[M]):
 
     @property
     def is_family(self) -> bool:
-        """Whether the name has a `{company}` place."""
-        return "{company}" in self.name
+        """Whether the name has a place that codes of companies or services fill."""
+        return self.place is not None
+
+    @property
+    def place(self) -> str | None:
+        """What fills the family's names, a key of PLACES; None: there is one topic."""
+        found = _PLACE.search(self.name)
+        return found[1] if found else None
+
+    def member(self, code: str) -> str:
+        """The name of a family's topic for one company or service; of a single topic its own."""
+        return self.name if self.place is None else self.name.replace(f"{{{self.place}}}", code)
+
+    def subscription(self, prefix: str) -> str:
+        """As `pattern`, for who subscribes: it may match more, and has no braces, which some clients read otherwise."""
+        return "^" + (prefix + self.member("*")).replace(".", r"\.").replace("*", "[a-z][a-z0-9-]+") + "$"
+
+    def pattern(self, prefix: str) -> str:
+        """A regular expression for whole names with the prefix; a family's code is the group `code`."""
+        before, _, after = (prefix + self.name).partition(f"{{{self.place}}}")
+        if self.place is None:
+            return f"^{re.escape(before)}$"
+        return f"^{re.escape(before)}(?P<code>{PLACES[self.place]}){re.escape(after)}$"
 
     def key_of(self, body: M) -> str:
         """The partition key of one event, as text."""

@@ -75,5 +75,8 @@ class About:
     needs: tuple[Need, ...] = ()
     demo: Mapping[str, str] = field(default_factory=dict)
     """Variables that docker compose takes from the shell or .env, with the demo city's values in their place."""
+    deeds: tuple[str, ...] = ()
+    """Actions of riders that it reports as done (shared/events/deed_done.py), as the rules of points name them. With
+    any it has a topic `<name>.deed-done.v1`, which points hears without being asked."""
     place: int = 100
     """Where it stands on pages and pictures, along a report's way; by name among equals."""

@@ -2,9 +2,12 @@
 
 import importlib
 import importlib.util
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
+from shared.events import registry
+from shared.events.registry import AnyTopic
 from shared.events.rider_erased import RIDER_ERASED
 from shared.kit.about import About, Misdeclared, Secret
 from shared.kit.postgres.retention import Table
@@ -41,6 +44,30 @@ def in_place(root: Path = ROOT) -> list[str]:
 def forgetting() -> list[str]:
     """The services whose tables may have something of a rider: those that carry out orders to forget one."""
     return [name for name in service_names() if name in (RIDER_ERASED.producer, *RIDER_ERASED.consumers)]
+
+
+def doers() -> list[str]:
+    """The services that report deeds, each on a topic of its own."""
+    return [name for name in service_names() if about(name).deeds]
+
+
+def names_of(topic: AnyTopic, companies: Iterable[str] = (), services: Iterable[str] | None = None) -> list[str]:
+    """The topics on the broker that a declaration stands for, without prefix: a family's for each of these codes.
+
+    `services`: those that have one of their own; as their about.py files say if not given.
+    """
+    if topic.place == "company":
+        return [topic.member(code) for code in companies]
+    if topic.place == "service":
+        return [topic.member(name) for name in (doers() if services is None else services)]
+    return [topic.name]
+
+
+def writes(service: str, companies: Iterable[str] = ()) -> list[str]:
+    """The topics that a service may write, without prefix: its own, and its one of each family of services."""
+    own = [name for topic in registry.produced_by(service) for name in names_of(topic, companies)]
+    families = registry.service_families() if about(service).deeds else ()
+    return [*own, *(topic.member(service) for topic in families)]
 
 
 def holders(secret: Secret) -> list[str]:

@@ -21,7 +21,7 @@ from shared.provision.kafka import (
 )
 from shared.provision.kafka_rights import AclSpec, has_rights
 from shared.provision.quotas import Quota
-from shared.provision.services import service_names
+from shared.provision.services import names_of, service_names, writes
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -44,22 +44,25 @@ class Cluster:
     replication_factor: int = 1
 
 
-def topic_specs(companies: Sequence[str] = ()) -> list[TopicSpec]:
-    """All topics of the suite, and the own topics of the given companies."""
-    plain = [_spec(topic.name, topic) for topic in registry.topics() if not topic.is_family]
-    return plain + [_spec(topic.name.format(company=code), topic) for topic in _families() for code in companies]
+def topic_specs(companies: Sequence[str] = (), doers: Sequence[str] | None = None) -> list[TopicSpec]:
+    """All topics of the suite, and the own topics of the given companies.
+
+    `doers`: services that report deeds; as their about.py files say if not given.
+    """
+    plain = [topic for topic in registry.topics() if topic.place != "company"]
+    own = [_spec(name, topic) for topic in plain for name in names_of(topic, services=doers)]
+    return own + [_spec(topic.member(code), topic) for topic in _families() for code in companies]
 
 
-def acl_specs(companies: Sequence[str] = ()) -> list[AclSpec]:
+def acl_specs(companies: Sequence[str] = (), doers: Sequence[str] | None = None) -> list[AclSpec]:
     """Each service writes what it produces and the dead letters of what it consumes, reads what it consumes."""
     specs = []
     for service in service_names():
-        consumed = [name for topic in registry.consumed_by(service) for name in _names(topic, companies)]
-        produced = [name for topic in registry.produced_by(service) for name in _names(topic, companies)]
+        consumed = [name for topic in registry.consumed_by(service) for name in names_of(topic, companies, doers)]
         specs.append(
             AclSpec(
                 user=service,
-                write=[*produced, *(f"{name}.dlq" for name in consumed)],
+                write=[*writes(service, companies), *(f"{name}.dlq" for name in consumed)],
                 read=consumed,
                 group_prefixes=[f"{service}."],
             )
@@ -71,9 +74,9 @@ def company_acl(code: str, user: str = "") -> AclSpec:
     """A company, or another `user` of its, writes its own inbound topics, reads why its records were refused, what
     becomes of those that weren't, and the public topics that are for companies too.
     """
-    names = [topic.name.format(company=code) for topic in registry.inbound_topics()]
+    names = [topic.member(code) for topic in registry.inbound_topics()]
     public = [one for one in registry.consumed_by("company") if one.audience is Audience.PUBLIC]
-    heard = [topic.name.format(company=code) for topic in (*registry.outbound_topics(), *public)]
+    heard = [topic.member(code) for topic in (*registry.outbound_topics(), *public)]
     return AclSpec(
         user=user or company_user(code),
         write=names,
@@ -111,16 +114,19 @@ def known_companies(cluster: Cluster) -> list[str]:
     return sorted({name.removeprefix(before).split(".")[0] for name in names if name.startswith(before)})
 
 
-def provision_suite(cluster: Cluster, passwords: Mapping[str, str]) -> Changes:
-    """Create or complete everything that the registry declares. `passwords`: of the services' users."""
+def provision_suite(cluster: Cluster, passwords: Mapping[str, str], doers: Sequence[str] | None = None) -> Changes:
+    """Create or complete everything that the registry declares. `passwords`: of the services' users.
+
+    `doers`: as in `topic_specs`.
+    """
     companies = known_companies(cluster)
-    return _provision(cluster, topic_specs(companies), passwords, acl_specs(companies))
+    return _provision(cluster, topic_specs(companies, doers), passwords, acl_specs(companies, doers))
 
 
 def provision_company(cluster: Cluster, code: str, password: str) -> Changes:
     """Create a company's own topics and user, and let the services that are concerned read and write them."""
     companies = sorted({*known_companies(cluster), code})
-    own = [_spec(topic.name.format(company=code), topic) for topic in _families()]
+    own = [_spec(topic.member(code), topic) for topic in _families()]
     acls = [spec for spec in acl_specs(companies) if spec.user in {*_concerned(), company_user(code)}]
     return _provision(cluster, own, {company_user(code): password}, acls)
 
@@ -218,16 +224,13 @@ def _provision(
 
 
 def _families() -> list[AnyTopic]:
-    return [topic for topic in registry.topics() if topic.is_family]
+    """Families of companies' topics."""
+    return [topic for topic in registry.topics() if topic.place == "company"]
 
 
 def _concerned() -> set[str]:
     """Services that read or write companies' own topics."""
     return {name for topic in _families() for name in (topic.producer, *topic.consumers)} - {"company"}
-
-
-def _names(topic: AnyTopic, companies: Sequence[str]) -> list[str]:
-    return [topic.name.format(company=code) for code in companies] if topic.is_family else [topic.name]
 
 
 def _spec(name: str, topic: AnyTopic) -> TopicSpec:

@@ -156,7 +156,7 @@ async def test_every_header_of_a_dead_letter_is_explained(document: dict[str, An
 
 @EVERY_TOPIC
 def test_sizes_are_those_that_the_broker_gets(document: dict[str, Any], topic: AnyTopic) -> None:
-    spec = next(spec for spec in topic_specs(("{company}",)) if spec.name == topic.name)
+    spec = next(spec for spec in topic_specs(("{company}",), ("{service}",)) if spec.name == topic.name)
     partner = spec.partner()
     assert partner is not None and partner.max_message_bytes == DLQ_BYTES_MAX
     for name, made in ((stem(topic), spec), (f"{stem(topic)}.dlq", partner)):
@@ -211,7 +211,7 @@ def test_operations_are_what_the_broker_allows(document: dict[str, Any]) -> None
     for name, operation in document["operations"].items():
         channel = resolved(document, operation["channel"]["$ref"])
         listed.setdefault(name.split(".")[0], set()).add((operation["action"], channel["title"]))
-    for acl in [*acl_specs(("{company}",)), system_acl("x")]:
+    for acl in [*acl_specs(("{company}",), ("{service}",)), system_acl("x")]:
         party = {"company-{company}": "company", "system-x": "city-system"}.get(acl.user, acl.user)
         allowed = {("send", name) for name in acl.write} | {("receive", name) for name in acl.read}
         assert allowed == listed.get(party, set()), acl.user

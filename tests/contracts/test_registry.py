@@ -10,10 +10,12 @@ from shared.devtools.gen.files import ROOT
 from shared.devtools.gen.openapi import service_of
 from shared.events import registry
 from shared.events.registry import AnyTopic, topics
-from shared.events.topic import Audience, Facts, Latest
-from shared.provision.services import service_names
+from shared.events.topic import ANY_SERVICE, Audience, Facts, Latest
+from shared.provision import services
+from shared.provision.services import doers, service_names
+from shared.provision.topology import acl_specs, topic_specs
 
-NAME = re.compile(r"^(?:[a-z]+|(?:in|out)bound\.\{company\})\.[a-z-]+\.v[1-9][0-9]*$")
+NAME = re.compile(r"^(?:[a-z]+|\{service\}|(?:in|out)bound\.\{company\})\.[a-z-]+\.v[1-9][0-9]*$")
 SERVICES = service_names(ROOT)
 EVERY_TOPIC = pytest.mark.parametrize("topic", topics(), ids=lambda topic: topic.name)
 
@@ -32,20 +34,29 @@ def faults_of(topic: AnyTopic) -> list[str]:
         found.append("inbound topics are written by companies, and only they")
     if outbound != topic.name.startswith("outbound.") or outbound != (topic.consumers == ("company",)):
         found.append("outbound topics are read by companies alone, and only they")
-    if (inbound or outbound) != topic.is_family:
-        found.append("companies' topics are families, and only they")
     if (topic.audience is Audience.PUBLIC) != ("city-system" in topic.consumers):
         found.append("city systems read public topics, and only these")
     if topic.audience is Audience.PUBLIC and (
         not topic.name.startswith("public.") or any("rider" in field for field in topic.model.model_fields)
     ):
         found.append("a public topic is named so and holds no rider")
-    if topic.audience is Audience.INTERNAL and not topic.name.startswith(f"{topic.producer}."):
+    owner = "{service}" if topic.producer == ANY_SERVICE else topic.producer
+    if topic.audience is Audience.INTERNAL and not topic.name.startswith(f"{owner}."):
         found.append("the name doesn't begin with its producer")
     if topic.dlq != f"{topic.name}.dlq":
         found.append("the dead-letter partner has another name")
     if not (1 <= topic.partitions <= 64 and topic.kept.whole_hours >= 24 and topic.step >= 1 and topic.summary):
         found.append("partitions, retention, step or summary make no sense")
+    return found + faults_of_family(topic)
+
+
+def faults_of_family(topic: AnyTopic) -> list[str]:
+    """What is wrong with the place in its name."""
+    found = []
+    if (topic.audience in (Audience.INBOUND, Audience.OUTBOUND)) != (topic.place == "company"):
+        found.append("companies' topics are families, and only they")
+    if (topic.producer == ANY_SERVICE) != (topic.place == "service"):
+        found.append("what any service may write is a family of services, and only that")
     return found
 
 
@@ -87,7 +98,7 @@ def test_a_topic_that_nobody_reads_says_what_to_do() -> None:
 
 @EVERY_TOPIC
 def test_producer_and_consumers_exist(topic: AnyTopic) -> None:
-    for name in {topic.producer, *topic.consumers} - {"company", "city-system"}:
+    for name in {topic.producer, *topic.consumers} - {"company", "city-system", ANY_SERVICE}:
         assert (ROOT / "services" / name / "app.py").exists(), f"{topic.name} names services/{name}"
 
 
@@ -125,4 +136,31 @@ def test_the_producer_publishes_it(topic: AnyTopic) -> None:
         for path in (ROOT / "services").rglob("*.py")
         if publishing.search(path.read_text(encoding="utf-8"))
     }
-    assert owners == {topic.producer}
+    assert owners == (set(doers()) if topic.producer == ANY_SERVICE else {topic.producer})
+
+
+def test_a_topic_of_each_service_that_says_so() -> None:
+    """Its topic with a dead-letter partner, its own right to write, its readers' to read: without a line elsewhere."""
+    [family] = registry.service_families()
+    own = family.member("errands")
+    assert own == "errands.deed-done.v1"
+    specs = [spec for spec in topic_specs((), ("errands",)) if spec.name == own]
+    assert len(specs) == 1
+    assert specs[0].partner() is not None
+    acls = {acl.user: acl for acl in acl_specs((), ("errands",))}
+    assert own in acls["points"].read and f"{own}.dlq" in acls["points"].write
+    assert all(own not in acl.read for user, acl in acls.items() if user != "points")
+    assert not [spec for spec in topic_specs((), ()) if "{" in spec.name]
+    with pytest.raises(ValueError, match="may stand in braces"):
+        replace(family, name="{office}.deed-done.v1")
+
+
+def test_a_service_that_says_that_it_reports_deeds_may_write_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    about = services.about
+    monkeypatch.setattr(services, "about", lambda name: replace(about(name), deeds=("call",) * (name == "tracking")))
+    assert services.doers() == ["tracking"]
+    acls = {acl.user: acl for acl in acl_specs()}
+    assert "tracking.deed-done.v1" in acls["tracking"].write
+    assert "tracking.deed-done.v1" in acls["points"].read
+    assert all("tracking.deed-done.v1" not in acl.write for user, acl in acls.items() if user != "tracking")
+    assert "tracking.deed-done.v1" in {spec.name for spec in topic_specs()}

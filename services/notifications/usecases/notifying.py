@@ -12,6 +12,7 @@ from services.notifications.domain import (
     NOTE_LENGTH_MAX,
     REDEMPTIONS,
     TEMPLATES,
+    WAITS,
     Message,
     TopicGroup,
 )
@@ -26,7 +27,7 @@ from shared.kit.privacy.masking import masked_each
 
 async def notify_of_movements(settings: Settings, work: Work, events: Sequence[Event[AccountChanged]]) -> None:
     """Points: held with the case opened, posted, voided, reversed, or none and why. One statement."""
-    moved = [event for event in events if (event.data.source, event.data.movement) in MOVEMENTS]
+    moved = [event for event in events if _is_news(event.data)]
     reasons = await notes(event.data.reason or "" for event in moved)  # codes, or an operator's own words
     lines = [_movement(event, reason or None) for event, reason in zip(moved, reasons, strict=True)]
     await notify(settings, work, lines)
@@ -76,11 +77,18 @@ async def notes(words: Iterable[str]) -> list[str]:
     return [one[:NOTE_LENGTH_MAX] for one in await masked_each(words)]
 
 
+def _is_news(data: AccountChanged) -> bool:
+    return (data.source, data.movement) in MOVEMENTS or (data.movement == "held" and data.reason == WAITS)
+
+
 def _movement(event: Event[AccountChanged], reason: str | None) -> Message:
     data = event.data
-    template = MOVEMENTS[(data.source, data.movement)]
     params: dict[str, Any] = {"amount": abs(data.amount), "case_id": data.case_id}
-    params["report_id" if data.source == "report" else "redemption_id"] = data.source_id
+    params[f"{data.source}_id"] = data.source_id
+    waits = data.movement == "held" and data.reason == WAITS
+    template = "points_waiting" if waits else MOVEMENTS[(data.source, data.movement)]
+    if "why" in TEMPLATES[template]:
+        params["why"] = {"zh": data.why_zh, "en": data.why_en} if data.why_zh else None
     if template == "report_no_points" and data.reason == "already_reported":
         template = "report_repeated"
     if template == "report_held":

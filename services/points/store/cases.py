@@ -26,6 +26,7 @@ class ToSettle:
     hold_id: UUID
     rider_id: UUID
     ordinal: int
+    budget_id: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +61,10 @@ SQL_SETTLING = "SELECT DISTINCT case_id FROM settlements WHERE case_id = ANY($1:
 SQL_TO_SETTLE = Query(
     ToSettle,
     """
-SELECT h.case_id, h.id AS hold_id, h.rider_id, h.ordinal
+SELECT h.case_id, h.id AS hold_id, h.rider_id, h.ordinal, h.budget_id
 FROM unnest($1::uuid[], $2::int[], $3::int[]) AS c (case_id, after, up_to)
 CROSS JOIN LATERAL (
-    SELECT case_id, id, rider_id, ordinal FROM holds
+    SELECT case_id, id, rider_id, ordinal, budget_id FROM holds
     WHERE case_id = c.case_id AND ordinal > c.after AND ordinal <= c.up_to AND amount > 0 AND source = 'report'
     ORDER BY ordinal LIMIT $4
 ) h

@@ -1,4 +1,4 @@
-"""Accounts, holds, entries and rules. A batch costs the same few statements whatever its size."""
+"""Accounts, holds and entries. A batch costs the same few statements whatever its size."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import TypeVar
 from uuid import UUID
 
-from services.points.domain import Account, Book, DayUse, Hold, HoldState, Rule, Source
+from services.points.domain import Account, Book, DayUse, Hold, HoldState, Source
 from services.points.store import rounds
 from shared.kit.ids import new_id
 from shared.kit.postgres import counters
@@ -31,6 +31,10 @@ class NewHold:
     made_at: datetime
     ended_at: datetime | None
     ordinal: int | None
+    rule: str | None
+    happened_at: datetime | None
+    budget_id: int | None
+    waits: bool
 
 
 @dataclass(slots=True, eq=False)
@@ -61,11 +65,12 @@ class EndedHold:
 
 @dataclass(slots=True, eq=False)
 class Earning:
-    """Points and reports of one kind on one day of a rider; in a batch those that are added."""
+    """Points and reports of one kind in one grid on one day of a rider; in a batch those that are added."""
 
     rider_id: UUID
     earned_on: date
     kind: str
+    grid_code: str
     points: int
     reports: int
 
@@ -86,6 +91,9 @@ class EntryView:
     to_account: str
     amount: int
     made_at: datetime
+    waits: bool
+    reason: str | None
+    rule: str | None
 
 
 # In id order, so that two processes with riders in common wait for each other instead of deadlocking
@@ -100,7 +108,8 @@ SQL_OPEN_ACCOUNTS = "INSERT INTO accounts (rider_id) SELECT unnest($1::uuid[]) O
 SQL_HOLDS = Query(
     Hold,
     """
-SELECT id, source, rider_id, case_id, kind, amount, state, reason, company, state AS loaded_state, ordinal
+SELECT id, source, rider_id, case_id, kind, amount, state, reason, company, state AS loaded_state, ordinal, rule,
+       happened_at, budget_id, waits
 FROM holds WHERE id = ANY($1::uuid[])
 """,
 )
@@ -112,13 +121,10 @@ FROM unnest($1::uuid[], $2::date[]) AS wanted (rider_id, earned_on)
 JOIN earnings e ON e.rider_id = wanted.rider_id AND e.earned_on = wanted.earned_on
 """,
 )
-SQL_RULES = Query(Rule, f"SELECT {columns(Rule)} FROM rules ORDER BY effective_from")
-SQL_RULES_PAGE = Query(Rule, f"SELECT {columns(Rule)} FROM rules WHERE version > $1 ORDER BY version LIMIT $2")
-SQL_RULES_LAST = "SELECT max(version) FROM rules"
 # Each update names the state it was decided on: with the accounts locked a miss can only be a defect, and the caller
 # rolls back on it. New rows come by COPY, which costs the server and the client half of what INSERT from arrays does.
 SQL_END_HOLDS = f"""
-UPDATE holds h SET state = new.state, reason = new.reason, ended_at = $1
+UPDATE holds h SET state = new.state, reason = new.reason, ended_at = $1, waits = false
 FROM {unnest(EndedHold, "new", first=2)}
 WHERE h.id = new.id AND h.state = new.was
 """
@@ -129,12 +135,12 @@ WHERE a.rider_id = new.rider_id AND a.version = new.loaded_version
 """
 SQL_ADD_EARNINGS = f"""
 INSERT INTO earnings AS e ({columns(Earning)}) SELECT {columns(Earning)} FROM {unnest(Earning)}
-ON CONFLICT (rider_id, earned_on, kind)
+ON CONFLICT (rider_id, earned_on, kind, grid_code)
 DO UPDATE SET points = e.points + excluded.points, reports = e.reports + excluded.reports
 """
 _COUNTED = (
-    "balance", "moved held", "moved posted", "moved voided", "moved reversed", "holds report", "holds redemption",
-    "entries", "accounts",
+    "balance", "moved held", "moved posted", "moved voided", "moved reversed", "holds report", "holds deed",
+    "holds redemption", "entries", "accounts",
 )  # fmt: skip
 SQL_ENTER_HOLDS = Copy(NewHold, "holds")
 SQL_ENTER_ENTRIES = Copy(NewEntry, "entries")
@@ -149,17 +155,13 @@ SQL_ENTRIES = Query(
     EntryView,
     """
 SELECT e.version, e.line, e.entry_id, e.movement, h.source, e.hold_id AS source_id, h.case_id, h.kind, e.from_account,
-       e.to_account, e.amount, e.made_at
+       e.to_account, e.amount, e.made_at, h.waits AND e.movement = 'held' AS waits,
+       CASE WHEN e.movement IN ('voided', 'reversed') OR h.waits THEN h.reason END AS reason, h.rule
 FROM entries e JOIN holds h ON h.id = e.hold_id
 WHERE e.rider_id = $1 AND (e.version, e.line) < ($2::bigint, $3::smallint)
 ORDER BY e.version DESC, e.line DESC LIMIT $4
 """,
 )
-SQL_ADD_RULE = f"""
-INSERT INTO rules ({columns(Rule)}, set_at) SELECT {columns(Rule)}, $1 FROM {unnest(Rule, first=2)}
-WHERE n.version = 1 + (SELECT max(version) FROM rules)
-ON CONFLICT DO NOTHING RETURNING version
-"""
 
 
 Row = TypeVar("Row")
@@ -184,9 +186,7 @@ async def open_book(
     uses = {day: DayUse() for day in days}
     if uses:
         for was in await many(conn, SQL_EARNINGS, [rider for rider, _ in uses], [on for _, on in uses]):
-            use = uses[was.rider_id, was.earned_on]
-            use.points += was.points
-            use.reports[was.kind] = was.reports
+            uses[was.rider_id, was.earned_on].made[was.kind, was.grid_code] = (was.points, was.reports)
     return Book(accounts, holds, uses)
 
 
@@ -201,7 +201,8 @@ async def write_book(conn: Connection, book: Book, now: datetime) -> list[UUID]:
         NewHold(
             id=h.id, source=h.source, rider_id=h.rider_id, case_id=h.case_id, kind=h.kind, amount=h.amount,
             state=h.state, reason=h.reason, company=h.company, made_at=now,
-            ended_at=None if h.state == "held" else now, ordinal=h.ordinal,
+            ended_at=None if h.state == "held" else now, ordinal=h.ordinal, rule=h.rule, happened_at=h.happened_at,
+            budget_id=h.budget_id, waits=h.waits and h.state == "held",
         )
         for h in book.holds.values()
         if h.loaded_state is None
@@ -226,9 +227,9 @@ async def write_book(conn: Connection, book: Book, now: datetime) -> list[UUID]:
     moved = [account for account in book.accounts.values() if account.version != account.loaded_version]
     await _write(conn, SQL_MOVE_ACCOUNTS, Account, moved)
     promised = [
-        Earning(rider_id=rider_id, earned_on=on, kind=kind, points=points, reports=reports)
+        Earning(rider_id=rider_id, earned_on=on, kind=kind, grid_code=grid, points=points, reports=reports)
         for (rider_id, on), use in book.days.items()
-        for kind, (points, reports) in use.added.items()
+        for (kind, grid), (points, reports) in use.added.items()
     ]
     await _write(conn, SQL_ADD_EARNINGS, Earning, promised)
     return entry_ids
@@ -242,27 +243,6 @@ async def _write(conn: Connection, sql: str, kind: type[Row], rows: Sequence[Row
     written = int(status.rsplit(" ", 1)[1])
     if written != len(rows):
         raise LedgerConflict(f"wrote {written} rows instead of {len(rows)}")
-
-
-async def rules(conn: Connection) -> list[Rule]:
-    """All rules, ascending by the instant they begin."""
-    return await many(conn, SQL_RULES)
-
-
-async def rules_page(conn: Connection, after: int, limit: int) -> list[Rule]:
-    """The next rules after a version, by version."""
-    return await many(conn, SQL_RULES_PAGE, after, limit)
-
-
-async def last_rule(conn: Connection) -> int:
-    """The newest version."""
-    version: int = await conn.fetchval(SQL_RULES_LAST)
-    return version
-
-
-async def add_rule(conn: Connection, rule: Rule, now: datetime) -> bool:
-    """Append a rule as the next version; False if that version or instant is taken already."""
-    return await conn.fetchval(SQL_ADD_RULE, now, *arrays(Rule, [rule])) is not None
 
 
 async def hold(conn: Connection, hold_id: UUID) -> Hold | None:
@@ -300,7 +280,9 @@ async def tallies(conn: Connection) -> dict[str, int]:
     return {
         "reports": kept.total("holds report"),
         "reports_refused": kept.of("holds report", "refused"),
-        "holds_open": kept.total("holds report", "holds redemption", label="held"),
+        "deeds": kept.total("holds deed"),
+        "deeds_refused": kept.of("holds deed", "refused"),
+        "holds_open": kept.total("holds report", "holds deed", "holds redemption", label="held"),
         "held": held,
         "posted": kept.of("moved posted", "pending available"),
         "voided": voided,

@@ -8,7 +8,9 @@ from typing import Any
 from uuid import UUID
 
 from services.points import metrics, problems
-from services.points.domain import Book, Hold, Movement, Rule
+from services.points.domain import EARNS, Book, Hold, Movement
+from services.points.earning.store import budgets
+from services.points.earning.words import NOTHING, Why
 from services.points.store import cases as case_store
 from services.points.store import ledger as store
 from services.points.store import rounds
@@ -86,6 +88,8 @@ async def reverse(work: Work, hold_id: UUID, reason: str, covers: Callable[[str]
     grid_code = await case_store.grid_of(work.conn, seen.case_id) if seen is not None and seen.case_id else None
     if seen is None or not covers(grid_code or ""):
         raise not_found("hold")
+    if seen.budget_id is not None:
+        await budgets.lock(work.conn, [seen.budget_id])
     book = await store.open_book(work.conn, {seen.rider_id}, {hold_id})
     if not book.reverse(hold_id, reason, 0):
         hold = book.holds[hold_id]
@@ -97,17 +101,6 @@ async def reverse(work: Work, hold_id: UUID, reason: str, covers: Callable[[str]
     await save(work, book, [Cause(None, grid_code, work.now)])
 
 
-async def set_rule(work: Work, rule: Rule) -> None:
-    """Append a rule.
-
-    Raises:
-        Refusal: `rule_moved_on` when `rule.version` isn't the next one or its instant is taken.
-    """
-    if not await store.add_rule(work.conn, rule, work.now):
-        current = await store.last_rule(work.conn)
-        raise problems.RULE_MOVED_ON(current_version=current)
-
-
 async def check_recent(conn: Connection) -> int:
     """How many accounts that moved in the last minutes their entries don't explain."""
     now = await database_now(conn)
@@ -116,14 +109,18 @@ async def check_recent(conn: Connection) -> int:
     return await rounds.recent_wrong(conn, riders)
 
 
-async def save(work: Work, book: Book, causes: Sequence[Cause]) -> None:
-    """Write a book and publish its movements; a movement's `cause` is its place among the causes."""
+async def save(work: Work, book: Book, causes: Sequence[Cause], why: Callable[[str | None], Why] | None = None) -> None:
+    """Write a book and publish its movements; a movement's `cause` is its place among the causes.
+
+    `why`: from a hold's rule to words for the rider. Budgets get back what isn't earned.
+    """
     entry_ids = await store.write_book(work.conn, book, work.now)
+    await budgets.give_back(work.conn, _returned(book))
     for movement, entry_id in zip(book.movements, entry_ids, strict=True):
         cause = causes[movement.cause]
         work.publish(
             ACCOUNT_CHANGED,
-            _account_changed(movement, entry_id, cause, work.now),
+            _account_changed(movement, entry_id, cause, work.now, why),
             version=movement.version,
             traceparent=cause.traceparent,
         )
@@ -135,8 +132,26 @@ async def save(work: Work, book: Book, causes: Sequence[Cause]) -> None:
         metrics.REFUSALS.labels(reason or "").inc(count)
 
 
-def _account_changed(movement: Movement, entry_id: UUID, cause: Cause, now: datetime) -> AccountChanged:
+def _returned(book: Book) -> dict[int, tuple[int, int]]:
+    """By budget: spent points that are the rider's no more, and such that only waited."""
+    found: dict[int, tuple[int, int]] = {}
+    for movement in book.movements:
+        hold = movement.hold
+        if hold.budget_id is not None and movement.name in ("voided", "reversed"):
+            spent, waiting = found.get(hold.budget_id, (0, 0))
+            found[hold.budget_id] = (spent, waiting + hold.amount) if hold.waits else (spent + hold.amount, waiting)
+    return found
+
+
+def _account_changed(
+    movement: Movement,
+    entry_id: UUID,
+    cause: Cause,
+    now: datetime,
+    why: Callable[[str | None], Why] | None,
+) -> AccountChanged:
     hold = movement.hold
+    words = why(hold.rule) if why is not None and hold.source in EARNS else NOTHING
     return AccountChanged(
         rider_id=hold.rider_id,
         entry_id=entry_id,
@@ -148,6 +163,9 @@ def _account_changed(movement: Movement, entry_id: UUID, cause: Cause, now: date
         grid_code=cause.grid_code,
         amount=movement.amount,
         reason=movement.reason,
+        rule=hold.rule,
+        why_zh=words.zh or None,
+        why_en=words.en or None,
         pending=movement.pending,
         available=movement.available,
         changed_at=now,

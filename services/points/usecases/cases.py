@@ -1,20 +1,24 @@
 """Riders earn with the steps of cases; a verdict on a crowded case is carried out some holds at a time."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from services.points import metrics, problems
-from services.points.domain import Act, Book, CaseVerdict, Claim, Rule, rule_at, share
+from services.points.domain import Act, Book, CaseVerdict, Claim
+from services.points.earning import judging
+from services.points.earning.judging import Judgement
+from services.points.earning.memory import Known
+from services.points.earning.rules import Asked, reporter
+from services.points.earning.terms import Terms
 from services.points.store import cases as case_store
 from services.points.store import ledger as store
 from services.points.store.cases import Place, Settlement
 from services.points.usecases import Cause, save
-from shared.catalog import Catalogue, Kind
+from shared.catalog import Kind
 from shared.events.case_changed import CaseChanged, CaseReport
 from shared.kit.messaging.work import Event, Work
 from shared.kit.postgres.db import Connection
@@ -28,21 +32,12 @@ MOVES = frozenset({"claimed", "redispatched", "carried_over"})
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
-    """What points are calculated by, besides the rules in the database."""
-
-    catalogue: Catalogue
-    zone: ZoneInfo
-    """Where a day begins."""
-
-
-@dataclass(frozen=True, slots=True)
 class _Step:
     """What one event of a case does to the ledger: a report's claim, or a verdict."""
 
     cause: int
     case_id: UUID
-    claim: Claim | None = None
+    judged: Judgement | None = None
     act: Act | None = None
     up_to: int = 0
 
@@ -55,7 +50,8 @@ async def follow_cases(terms: Terms, work: Work, events: Sequence[Event[CaseChan
     Reopening takes nothing back: only an invalid case does. A kind that the catalogue lacks is refused as
     `unknown_kind`.
     """
-    steps = await _steps(terms, work, events)
+    known = await terms.memory.read(work.conn)
+    steps = _steps(terms, known, work, events)
     places = _places(steps, events)
     verdicts = await case_store.lock(work.conn, places) if places else {}
     if not steps:
@@ -65,13 +61,16 @@ async def follow_cases(terms: Terms, work: Work, events: Sequence[Event[CaseChan
         if step.act is not None:
             up_to[step.case_id] = max(up_to[step.case_id], step.up_to)
     crowded, due = await _due(work, up_to)
-    claims = [step.claim for step in steps if step.claim is not None]
+    judged = [step.judged for step in steps if step.judged is not None]
+    paying = (one.budget_id for one in due if one.budget_id is not None)
+    await judging.lock_budgets(work.conn, known, judged, paying)
     book = await store.open_book(
         work.conn,
-        {claim.rider_id for claim in claims} | {one.rider_id for one in due},
-        {claim.report_id for claim in claims} | {one.hold_id for one in due},
-        {(claim.rider_id, claim.on) for claim in claims},
+        {one.claim.rider_id for one in judged} | {one.rider_id for one in due},
+        {one.claim.report_id for one in judged} | {one.hold_id for one in due},
+        judging.days_of(judged),
     )
+    await judging.admit(work.conn, book, _going(steps, verdicts))
     queued = [
         _settlement(events[step.cause], step)
         for step in steps
@@ -79,10 +78,10 @@ async def follow_cases(terms: Terms, work: Work, events: Sequence[Event[CaseChan
     ]
     await case_store.decide(work.conn, [(case_id, verdicts[case_id]) for case_id in up_to])
     await case_store.queue(work.conn, queued, work.now)
-    await save(work, book, [Cause.of(event, event.data.grid_code) for event in events])
+    await save(work, book, [Cause.of(event, event.data.grid_code) for event in events], terms.why)
 
 
-async def settle(work: Work) -> bool:
+async def settle(terms: Terms, work: Work) -> bool:
     """Carry a verdict on a crowded case out on its next holds. False: nothing waits that nobody else works on.
 
     What a later verdict voids is not posted first: it waits for that verdict's own settlement.
@@ -95,13 +94,15 @@ async def settle(work: Work) -> bool:
         after = max(after, await case_store.voided_up_to(work.conn, settlement.case_id))
     reach = (settlement.case_id, after, settlement.up_to)
     due = await case_store.to_settle(work.conn, [reach], SETTLED_PER_TRANSACTION)
+    known = await terms.memory.read(work.conn)
+    await judging.lock_budgets(work.conn, known, (), {one.budget_id for one in due if one.budget_id is not None})
     book = await store.open_book(work.conn, {one.rider_id for one in due}, {one.hold_id for one in due})
     book.settle(settlement.act, [one.hold_id for one in due], 0)
     if len(due) < SETTLED_PER_TRANSACTION:
         await case_store.settled(work.conn, settlement)
     else:
         await case_store.go_on(work.conn, settlement, due[-1].ordinal)
-    await save(work, book, [Cause(settlement.traceparent, settlement.grid_code, settlement.changed_at)])
+    await save(work, book, [Cause(settlement.traceparent, settlement.grid_code, settlement.changed_at)], terms.why)
     return True
 
 
@@ -110,8 +111,7 @@ async def measure_settlements(conn: Connection) -> None:
     metrics.SETTLEMENT_AGE.set(await case_store.oldest_age_s(conn))
 
 
-async def _steps(terms: Terms, work: Work, events: Sequence[Event[CaseChanged]]) -> list[_Step]:
-    rules: list[Rule] | None = None
+def _steps(terms: Terms, known: Known, work: Work, events: Sequence[Event[CaseChanged]]) -> list[_Step]:
     steps: list[_Step] = []
     for cause, event in enumerate(events):
         case = event.data
@@ -122,9 +122,20 @@ async def _steps(terms: Terms, work: Work, events: Sequence[Event[CaseChanged]])
             if kind is None:
                 work.reject(event, problems.UNKNOWN_KIND(f"the catalogue has no kind {case.kind!r}"))
                 continue
-            rules = rules or await store.rules(work.conn)
-            steps.append(_Step(cause, case.case_id, claim=_claim(terms, rules, case, case.report, kind)))
+            steps.append(_Step(cause, case.case_id, judged=_judged(terms, known, case, case.report, kind)))
     return steps
+
+
+def _going(steps: Sequence[_Step], verdicts: Mapping[UUID, CaseVerdict]) -> list[Judgement]:
+    """The claims that meet no verdict by which they are void: only those are counted and paid."""
+    voided = {case_id: verdict.voided_up_to for case_id, verdict in verdicts.items()}
+    going: list[Judgement] = []
+    for step in steps:
+        if step.act == "void":
+            voided[step.case_id] = max(voided[step.case_id], step.up_to)
+        elif step.judged is not None and step.judged.asked.ordinal > voided[step.case_id]:
+            going.append(step.judged)
+    return going
 
 
 def _places(steps: Sequence[_Step], events: Sequence[Event[CaseChanged]]) -> dict[UUID, Place]:
@@ -152,8 +163,8 @@ async def _due(work: Work, up_to: Counter[UUID]) -> tuple[set[UUID], list[case_s
 
 def _take(book: Book, step: _Step, verdict: CaseVerdict, crowded: bool) -> bool:
     """Let a step take effect; False where that is left to `settle`."""
-    if step.claim is not None:
-        book.take(step.claim, verdict, step.cause)
+    if step.judged is not None:
+        book.take(step.judged.claim, verdict, step.cause)
     elif step.act == "void":
         verdict.voided_up_to = max(verdict.voided_up_to, step.up_to)
     else:
@@ -165,22 +176,22 @@ def _take(book: Book, step: _Step, verdict: CaseVerdict, crowded: bool) -> bool:
     return not crowded
 
 
-def _claim(terms: Terms, rules: Sequence[Rule], case: CaseChanged, report: CaseReport, kind: Kind) -> Claim:
+def _judged(terms: Terms, known: Known, case: CaseChanged, report: CaseReport, kind: Kind) -> Judgement:
     at: datetime = case.changed_at
-    rule = rule_at(rules, at)
-    amount, refusal = share(report.ordinal, case.transition == "repeated", kind.points, kind.co_reporter_percent, rule)
-    return Claim(
-        report_id=report.report_id,
-        rider_id=report.rider_id,
-        case_id=case.case_id,
-        kind=case.kind,
-        amount=amount,
-        on=at.astimezone(terms.zone).date(),
-        refusal=refusal,
-        rule=rule,
-        ordinal=report.ordinal,
-        company=report.company,
-    )
+    rules = known.rules.at(at)
+    asked = Asked(
+        source="report", line=terms.tree().line(case.grid_code), what=case.kind, at=at,
+        on=at.astimezone(terms.zone).date(), grid=case.grid_code, level=case.level, role=reporter(report.ordinal),
+        ordinal=report.ordinal, points=kind.points, co_percent=kind.co_reporter_percent,
+        repeated=case.transition == "repeated",
+    )  # fmt: skip
+    found = rules.judge(asked)
+    claim = Claim(
+        report_id=report.report_id, rider_id=report.rider_id, case_id=case.case_id, kind=case.kind,
+        amount=found.amount, on=asked.on, refusal=found.refusal, rule=found.rule, ordinal=report.ordinal,
+        company=report.company, happened_at=at,
+    )  # fmt: skip
+    return Judgement(claim, asked, rules)
 
 
 def _settlement(event: Event[Any], step: _Step) -> Settlement:

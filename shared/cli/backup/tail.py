@@ -65,7 +65,7 @@ class Reader:
         committed = self._committed()
         for service in service_names():
             for topic in registry.consumed_by(service):
-                group = f"{prefix}{service}.{topic.name.replace('{company}', 'all')}"
+                group = f"{prefix}{service}.{topic.member('all')}"
                 reads = Decoder(topic, prefix).reads
                 heard = {name: count for name, count in counts.items() if reads(name.removeprefix(prefix))}
                 for place in _places(heard):

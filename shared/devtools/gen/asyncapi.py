@@ -29,7 +29,7 @@ from shared.devtools.gen.schemas import stem
 from shared.devtools.gen.yaml_files import as_yaml
 from shared.events.common import CompanyCode
 from shared.events.registry import AnyTopic, topics
-from shared.events.topic import Audience, EventModel, Facts, Latest
+from shared.events.topic import PLACES, Audience, EventModel, Facts, Latest
 from shared.provision.topology import DAY_MS, TOMBSTONES_MS, topic_specs
 
 TARGET = "docs/asyncapi.yaml"
@@ -70,7 +70,7 @@ def _key_schema(topic: AnyTopic) -> dict[str, Any]:
 
 def _topic_binding(topic: AnyTopic, address: str, *, dead: bool) -> dict[str, Any]:
     # what provisioning creates, so that this document can't promise anything else
-    spec = next(spec for spec in topic_specs(("{company}",)) if spec.name == topic.name)
+    spec = next(spec for spec in topic_specs(("{company}",), ("{service}",)) if spec.name == topic.name)
     if dead:
         partner = spec.partner()
         assert partner is not None, f"{topic.name} has no dead-letter partner"
@@ -138,7 +138,7 @@ def _channel(topic: AnyTopic, *, dead: bool) -> dict[str, Any]:
                 "that has no such topic misses what was said meanwhile."
             )
     if topic.is_family:
-        channel["parameters"] = {"company": _of("parameters", "company")}
+        channel["parameters"] = {topic.place: _of("parameters", topic.place)}
     return channel
 
 
@@ -237,7 +237,7 @@ def _operation(topic: AnyTopic, party: str, action: str, *, dead: bool = False) 
         if party in OUTSIDE:
             group = {"description": f"any group whose name begins with {PREFIX}{OUTSIDE[party]}."}
         else:
-            group = {"const": f"{PREFIX}{party}.{topic.name.replace('{company}', 'all')}"}
+            group = {"const": f"{PREFIX}{party}.{topic.member('all')}"}
         operation["bindings"] = _kafka(groupId={"type": "string", **group})
     return operation
 
@@ -338,7 +338,12 @@ def document(root: Path) -> dict[str, Any]:
                     "description": f"company code ({_pattern()}); only the user `company-<code>` may "
                     "write its inbound topics and read its outbound ones",
                     "examples": ["feima-express"],
-                }
+                },
+                "service": {
+                    "description": f"name of a service of the suite ({PLACES['service']}) whose about.py says that it "
+                    "writes such a topic; only its own user may",
+                    "examples": ["stations"],
+                },
             },
             "messageTraits": {
                 "cloudEvent": {

@@ -153,7 +153,7 @@ def _topic_panels(topic: Topic[Any], at: str) -> Sequence[AnyPanel]:
     lag = f"max by (partition) (beegrid_consumer_lag_records{{{of}}})", "{{partition}}"
     if topic.is_family:
         # a partition's lag is measured by the real topic, of which a family has one for each company
-        real = topic.name.replace("{company}", "[^.]+")
+        real = topic.member("[^.]+")
         lag = (
             f'max by (topic, partition) (beegrid_consumer_lag_records{{{at},topic=~"{real}"}})',
             "{{topic}} {{partition}}",

@@ -23,7 +23,7 @@ COLOUR = "#0f766e"
 INK, QUIET = "#1f2937", "#6b7280"
 FONT = "'Noto Sans CJK SC','PingFang SC','Microsoft YaHei','Helvetica Neue',Arial,sans-serif"
 MONO = "'JetBrains Mono','SFMono-Regular',Consolas,Menlo,monospace"
-OUTSIDE = ("company", "city-system")
+OUTSIDE = ("company", "city-system", "service")
 LEGEND = "圆点写入，箭头读取，主题都有死信伙伴 .dlq · dot: writer, arrow: reader; every topic has a .dlq partner"
 
 

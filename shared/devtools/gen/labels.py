@@ -5,12 +5,17 @@ from collections.abc import Sequence
 from shared.events.registry import AnyTopic, topics
 from shared.provision.services import about, in_place, service_names
 
-OUTSIDE = {"company": ("平台企业", "company"), "city-system": ("城市系统", "city systems")}
+OUTSIDE = {
+    "company": ("平台企业", "company"),
+    "city-system": ("城市系统", "city systems"),
+    "service": ("任一服务", "any service"),
+}
 JOURNEYS = {
     "catalogue": ("目录", "What may be said: kinds, departments, areas, codes"),
     "map": ("地图启用", "A map comes into force"),
     "registration": ("报到", "A company and its riders become known"),
     "report": ("随手拍", "From a rider's photo to a closed case"),
+    "deed": ("做了就有积分", "From a deed to points"),
     "redemption": ("积分兑换", "From points to a gift"),
 }
 
@@ -24,7 +29,7 @@ def party(name: str) -> tuple[str, str]:
 
 def parties() -> list[str]:
     """Services and those outside, in the order in which pictures show them: companies first, city systems last."""
-    return ["company", *in_place(), "city-system"]
+    return ["company", "service", *in_place(), "city-system"]
 
 
 def journey(name: str) -> tuple[str, str]:

@@ -14,8 +14,8 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def stem(topic: AnyTopic) -> str:
-    """File name of a topic's schema and examples, without suffix; a family has the word `company` in its place."""
-    return topic.name.replace("{company}", "company")
+    """File name of a topic's schema and examples, without suffix; a family has the word for its place there."""
+    return topic.member(topic.place or "")
 
 
 def schema_of(topic: AnyTopic) -> dict[str, Any]:

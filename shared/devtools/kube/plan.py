@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from shared.events import registry
 from shared.events.registry import AnyTopic
+from shared.provision.services import names_of
 
 IMAGE = "beegrid"
 DEV_IMAGE = "beegrid-dev"
@@ -60,16 +61,12 @@ def scaling_topics(service: str) -> list[AnyTopic]:
 
 def scaling_names(service: str, companies: Iterable[str] = ()) -> dict[str, AnyTopic]:
     """The topics on the broker by whose lag a service is scaled, with each company's own, by their whole names."""
-    return {
-        TOPIC_PREFIX + topic.name.replace("{company}", code): topic
-        for topic in scaling_topics(service)
-        for code in (companies if topic.is_family else ("",))
-    }
+    return {TOPIC_PREFIX + name: topic for topic in scaling_topics(service) for name in names_of(topic, companies)}
 
 
 def group_of(service: str, topic: AnyTopic) -> str:
     """The consumer group of a service for a topic, as shared/kit/consuming/consumer.py names it."""
-    return f"{TOPIC_PREFIX}{service}.{topic.name.replace('{company}', 'all')}"
+    return f"{TOPIC_PREFIX}{service}.{topic.member('all')}"
 
 
 def labels(name: str, **more: str) -> dict[str, str]:

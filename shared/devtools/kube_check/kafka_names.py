@@ -77,8 +77,7 @@ def _faults(trigger: Yaml, there: set[str]) -> Iterator[str]:
 
 def family(topic: AnyTopic) -> re.Pattern[str]:
     """The names that a topic, or each of a family's, has on the broker."""
-    before, _, after = (plan.TOPIC_PREFIX + topic.name).partition("{company}")
-    return re.compile(re.escape(before) + ("[a-z][a-z0-9-]+" + re.escape(after) if topic.is_family else ""))
+    return re.compile(topic.pattern(plan.TOPIC_PREFIX))
 
 
 def sasl(objects: Sequence[Yaml]) -> Iterator[str]:

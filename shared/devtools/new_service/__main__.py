@@ -1,4 +1,4 @@
-"""`python -m shared.devtools.new_service NAME [--zh 名称]`: the files of a new service, and `make gen` for the rest."""
+"""`… new_service NAME [--zh 名称] [--deed ACTION]`: the files of a new service, and `make gen` for the rest."""
 
 import argparse
 import keyword
@@ -14,6 +14,7 @@ import yaml
 from shared.devtools.gen.files import ROOT, Generated, write
 from shared.devtools.house.about_rules import meet
 from shared.devtools.house.place_rules import DRAWERS
+from shared.events.deed_done import ACTION
 from shared.provision.services import about, service_names
 
 TEMPLATE = Path(__file__).parent / "template"
@@ -44,7 +45,7 @@ def refused(root: Path, name: str) -> str:
     return ""
 
 
-def rendered(name: str, zh: str) -> Iterator[tuple[str, str]]:
+def rendered(name: str, zh: str, deed: str = "") -> Iterator[tuple[str, str]]:
     """Paths below the repository, and the texts of the files."""
     jinja = jinja2.Environment(
         undefined=jinja2.StrictUndefined,
@@ -54,18 +55,22 @@ def rendered(name: str, zh: str) -> Iterator[tuple[str, str]]:
     for path in sorted(TEMPLATE.rglob(f"*{SUFFIX}")):
         part, *rest = path.relative_to(TEMPLATE).parts
         target = "/".join((TARGETS[part].format(name=name), *rest)).removesuffix(SUFFIX)
-        yield target, jinja.from_string(path.read_text(encoding="utf-8")).render(name=name, zh=zh or name)
+        yield target, jinja.from_string(path.read_text(encoding="utf-8")).render(name=name, zh=zh or name, deed=deed)
 
 
-def make(root: Path, name: str, zh: str = "") -> list[str]:
+def make(root: Path, name: str, zh: str = "", deed: str = "") -> list[str]:
     """Write the service and whatever is generated; the paths of its own files.
+
+    `deed`: an action of riders that it reports for points, e.g. volunteer-task.
 
     Raises:
         NotMade: the name can't be, or something could not be generated; then its own files are there nevertheless.
     """
     if why := refused(root, name):
         raise NotMade(why)
-    files = dict(rendered(name, zh))
+    if deed and not re.fullmatch(ACTION, deed):
+        raise NotMade(f"{deed!r}: an action is small letters, digits and hyphens, e.g. volunteer-task")
+    files = dict(rendered(name, zh, deed))
     write(root, [Generated(files)])
     # a process of its own: this one has already looked for services
     done = subprocess.run(
@@ -82,9 +87,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m shared.devtools.new_service", description=__doc__)
     parser.add_argument("name", help="small letters, e.g. stations")
     parser.add_argument("--zh", default="", help="its name in Chinese, e.g. 驿站")
+    parser.add_argument("--deed", default="", help="an action of riders that it reports for points: volunteer-task")
     options = parser.parse_args()
     try:
-        written = make(ROOT, options.name, options.zh)
+        written = make(ROOT, options.name, options.zh, options.deed)
     except NotMade as error:
         print(error, file=sys.stderr)
         return 1

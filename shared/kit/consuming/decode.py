@@ -68,8 +68,7 @@ class Decoder:
         self._validator: SchemaValidator = topic.model.__pydantic_validator__
         self._foreign = topic.audience is Audience.INBOUND
         self._compacted = isinstance(topic.kept, Latest)
-        before, _, after = (prefix + topic.name).partition("{company}")
-        self.pattern = f"^{re.escape(before)}(?P<company>[a-z][a-z0-9-]{{1,30}}){re.escape(after)}$"
+        self.pattern = topic.pattern(prefix)
         self._family = re.compile(self.pattern)
 
     def record(self, raw: "ConsumerRecord[bytes, bytes]") -> Record:
@@ -79,7 +78,7 @@ class Decoder:
 
     def reads(self, topic: str) -> bool:
         """Whether records of a topic (named without prefix) are of this Topic."""
-        return bool(self._family.match(self._prefix + topic)) if self._foreign else topic == self._topic.name
+        return bool(self._family.match(self._prefix + topic)) if self._topic.is_family else topic == self._topic.name
 
     def decode(self, records: Iterable[Record]) -> list[Event[Any] | Unreadable]:
         """Each record as an event or with the reason why it is none, in order."""
@@ -151,7 +150,7 @@ class Decoder:
             version=0,
             occurred_at=getattr(body, "occurred_at", None) or clock.now(),
             record=record,
-            company=match["company"] if match else "",
+            company=match["code"] if match else "",
             traceparent=valid_traceparent(attributes.get("traceparent")),
         )
 

@@ -88,11 +88,10 @@ class Subscription:
         """`process` settles a batch and returns: then it is acknowledged. Where it raises, the batch comes again."""
         self._fetching = fetching
         name, instance = settings.topic_prefix + topic.name, settings.kafka_instance_id
-        pattern = "^" + name.replace(".", r"\.").replace("{company}", "[a-z][a-z0-9-]+") + "$"
         self._subscriber = subscriber = broker.subscriber(
             *(() if topic.is_family else (name,)),
-            pattern=pattern if topic.is_family else None,
-            group_id=f"{settings.topic_prefix}{service}.{topic.name.replace('{company}', 'all')}",
+            pattern=topic.subscription(settings.topic_prefix) if topic.is_family else None,
+            group_id=f"{settings.topic_prefix}{service}.{topic.member('all')}",
             group_instance_id=f"{instance}.{topic.name}" if instance else None,
             batch=True,
             fetch_max_wait_ms=WAIT_IDLE_MS,

@@ -112,6 +112,7 @@ class Work:
         occurred_at: datetime | None = None,
         traceparent: str | None = None,
         company: str | None = None,
+        service: str | None = None,
     ) -> None:
         """Queue an event; it is inserted last in the transaction, after the aggregate's row is locked.
 
@@ -123,16 +124,17 @@ class Work:
             occurred_at: when it happened; the unit's `now` if not given.
             traceparent: of an HTTP request, where there is no cause.
             company: whose topic it is, where each company has its own. Where it has none, the event goes nowhere.
+            service: the producer's own name, where each service that writes has a topic of its own.
 
         Raises:
-            ValueError: each company has its own topic, and none is named.
+            ValueError: each company or service has its own topic, and none is named.
         """
-        if topic.is_family != (company is not None):
-            raise ValueError(f"{topic.name}: a company is named where each has its own topic, and only there")
+        if (topic.place == "company") != (company is not None) or (topic.place == "service") != (service is not None):
+            raise ValueError(f"{topic.name}: a company or service is named where each has its topic, and only there")
         self.rows.append(
             OutboxRow(
                 event_id=new_id(),
-                topic=topic.name if company is None else topic.name.format(company=company),
+                topic=topic.member(company or service or ""),
                 key=topic.key_of(body),
                 version=version,
                 occurred_at=occurred_at or self.now,

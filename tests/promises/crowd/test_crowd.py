@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -23,9 +24,9 @@ from services.cases.duplicates import DuplicateRule
 from services.cases.usecases import Rules, Wish, likeness
 from services.notifications.settings import Settings as NotificationSettings
 from services.notifications.usecases import cases as notifying
+from services.points.earning.terms import Terms
 from services.points.store import ledger
 from services.points.usecases import cases as earning
-from services.points.usecases.cases import Terms
 from services.tracking import domain as tracking_domain
 from services.tracking import usecases as tracking
 from services.tracking.store import journeys
@@ -50,6 +51,7 @@ DISPATCHER = Person(
 )
 VERIFIER = Person("v9", "王丽", frozenset({"verifier"}), lambda _: True)
 CATALOGUE = Catalogue.load()
+TERMS = Terms(CATALOGUE, ZoneInfo("Asia/Shanghai"))
 Heard = Sequence[Event[CaseChanged]]
 
 
@@ -108,14 +110,13 @@ class City:
             )
             for row in rows
         ]
-        terms = Terms(CATALOGUE, ZoneInfo("Asia/Shanghai"))
-        await self.within("points", lambda work: earning.follow_cases(terms, work, heard))
+        await self.within("points", lambda work: earning.follow_cases(TERMS, work, heard))
         await self.within("notifications", lambda work: notifying.notify_of_cases(self.settings, work, heard))
         await self.within("tracking", lambda work: tracking.follow_cases(CATALOGUE, work, heard))
 
     async def finish(self) -> None:
         """What services do in the background."""
-        while await self.within("points", earning.settle):
+        while await self.within("points", partial(earning.settle, TERMS)):
             pass
         while await self.within("notifications", lambda work: notifying.notify_crowd(self.settings, work)):
             pass

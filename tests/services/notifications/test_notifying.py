@@ -73,6 +73,8 @@ async def test_the_same_event_notifies_once(stage: Stage) -> None:
         ("held", "report", "report_accepted"), ("posted", "report", "report_posted"),
         ("voided", "report", "report_voided"), ("refused", "report", "report_no_points"),
         ("reversed", "report", "points_reversed"), ("reversed", "redemption", "points_reversed"),
+        ("posted", "deed", "deed_posted"), ("voided", "deed", "deed_voided"), ("refused", "deed", "deed_no_points"),
+        ("reversed", "deed", "points_reversed"), ("held", "deed", None),
         ("held", "redemption", None), ("posted", "redemption", None), ("refused", "redemption", None),
     ],
 )  # fmt: skip
@@ -86,6 +88,16 @@ async def test_movements(stage: Stage, movement: str, source: str, template: str
         assert TEMPLATES[one.template] <= one.params.keys()
         assert one.params.get("amount", 20) == 20
         assert "13812345678" not in str(one.params)
+
+
+@pytest.mark.parametrize("source", ["report", "deed"])
+async def test_points_that_wait_for_a_budget_say_so_and_name_the_rule(stage: Stage, source: str) -> None:
+    rider = new_id()
+    waiting = moved(rider, source=source, reason="budget_waits", why_zh="依据规则「签到」（第 2 版）", why_en="by a rule")
+    await stage.hear(partial(notifying.notify_of_movements, stage.settings), waiting)
+    [message] = await inbox(stage, rider)
+    assert (message.template, message.params["amount"], f"{source}_id" in message.params) == ("points_waiting", 50, True)
+    assert message.params["why"] == {"zh": "依据规则「签到」（第 2 版）", "en": "by a rule"}
 
 
 async def test_a_hold_without_a_grid_still_notifies(stage: Stage) -> None:

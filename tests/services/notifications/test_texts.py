@@ -18,7 +18,7 @@ SAMPLE = {
     "grid_code": "330114001001001", "amount": 50, "pending": 120, "available": 70, "reason": "already_reported",
     "kind": "local-gas-smell", "by": "王芳", "role": "grid_worker", "note": "请补拍一张照片", "offer": "热饮券",
     "price": 30, "expires_at": "2026-03-02T04:00:00+00:00", "due_at": "2026-03-02T04:30:00+00:00",
-    "code": "12345678", "minutes": 15,
+    "code": "12345678", "minutes": 15, "why": {"zh": "依据规则「治安线索」（第 2 版）", "en": "by the rule “clue” (version 2)"},
 }  # fmt: skip
 
 
@@ -62,6 +62,15 @@ def test_codes_are_written_in_the_readers_language_and_times_in_city_time() -> N
     assert "王芳 (grid worker)" in TEXTS.render("case_claimed", SAMPLE, "en")[1]
     assert "2026-03-02 12:00" in TEXTS.render("voucher_issued", SAMPLE, "zh")[1]
     assert "已上报过" in TEXTS.render("report_no_points", SAMPLE, "zh")[1]
+
+
+def test_the_rule_stands_in_the_readers_language_and_its_absence_is_not_seen() -> None:
+    assert TEXTS.render("report_posted", SAMPLE, "zh")[1].endswith("（依据规则「治安线索」（第 2 版））")
+    assert TEXTS.render("report_posted", SAMPLE, "en")[1].endswith("to spend. (by the rule “clue” (version 2))")
+    before = {name: value for name, value in SAMPLE.items() if name != "why"}
+    for params in (before, before | {"why": None}, before | {"why": {"zh": "x"}}):
+        assert TEXTS.render("report_posted", params, "en")[1].endswith("points to spend.")
+    assert TEXTS.render("points_waiting", SAMPLE, "zh")[1].count("预算") == 1
 
 
 def test_an_old_message_still_reads() -> None:

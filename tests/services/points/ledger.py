@@ -10,17 +10,24 @@ from zoneinfo import ZoneInfo
 import asyncpg
 
 from services.points import usecases
+from services.points.earning import deeds
+from services.points.earning.rows import RuleRow
+from services.points.earning.store import rules as rule_store
+from services.points.earning.store.rules import SetHead
+from services.points.earning.terms import Terms
 from services.points.store import ledger as store
 from services.points.usecases import cases
-from services.points.usecases.cases import Terms
 from shared.catalog import Catalogue
 from shared.events.account_changed import ACCOUNT_CHANGED, AccountChanged
 from shared.events.case_changed import CASE_CHANGED, CaseChanged, CaseReport
+from shared.events.deed_done import DEED_DONE, DeedDone
 from shared.events.redemption_changed import REDEMPTION_CHANGED, RedemptionChanged
 from shared.events.rider_changed import RIDER_CHANGED
+from shared.kit import clock
 from shared.kit.ids import new_id
 from shared.kit.messaging.work import Event, Rejection
 from shared.kit.postgres import counters
+from shared.kit.postgres.db import Connection
 from shared.known.knowing import Riders, follow_riders
 from tests.support import event_of, hear, published, work_on
 
@@ -111,6 +118,33 @@ def redemption(id_: UUID, rider: UUID, price: int, state: str, version: int = 1)
     return event(REDEMPTION_CHANGED, body, version)
 
 
+def caps(points_day: int, kind_day: int, co_max: int) -> list[RuleRow]:
+    """The shipped rules with other numbers."""
+    return [
+        RuleRow("catalogue", 1, "award", "report", co_max=co_max, zh="类别标准", en="the points of its kind"),
+        RuleRow("day-points", 2, "cap", "report", per="day", points_max=points_day, zh="每日", en="a day"),
+        RuleRow("day-kind", 3, "cap", "report", per="day", each="kind", count_max=kind_day, zh="每类", en="of a kind"),
+    ]
+
+
+async def set_rules(conn: Connection, rows: list[RuleRow], since: datetime = NOON - timedelta(days=60)) -> int:
+    """The next version, in force from an instant of the past on, as no route would take it."""
+    version = await rule_store.last_version(conn) + 1
+    assert await rule_store.add(conn, SetHead(version, since, "operator", "test", clock.now()), rows)
+    return version
+
+
+def deed(
+    rider: UUID, action: str = "volunteer-task", service: str = "errands", version: int = 1, **values: Any
+) -> Event[DeedDone]:
+    """A deed of an invented service."""
+    usual: dict[str, Any] = {
+        "deed_id": new_id(), "action": action, "rider_id": rider, "area_code": "330114001001", "quantity": 1,
+        "done_at": NOON, "confirmed_by": "330114001001", "changed_at": NOON,
+    }  # fmt: skip
+    return event_of(DEED_DONE, DeedDone.model_validate(usual | values), version, at=NOON, company=service)
+
+
 class Ledger:
     """The service's use cases on one pool or connection."""
 
@@ -123,9 +157,10 @@ class Ledger:
         for topic, use_case in (
             (RIDER_CHANGED, partial(follow_riders, Riders())),
             (CASE_CHANGED, lambda work, batch: cases.follow_cases(TERMS, work, batch)),
+            (DEED_DONE, lambda work, batch: deeds.follow_deeds(TERMS, work, batch)),
             (REDEMPTION_CHANGED, usecases.follow_redemptions),
         ):
-            batch = [e for e in events if e.topic == topic.name]
+            batch = [e for e in events if e.topic == topic.name or isinstance(e.data, topic.model)]
             if batch:
                 self.rejections += (await hear(self.pool, use_case, *batch)).rejections
 
@@ -164,6 +199,7 @@ async def empty(owner: asyncpg.Connection, keep_rules: Iterable[int] = (1,)) -> 
     """Empty the service's tables; needs the owner's rights."""
     await owner.execute(
         "TRUNCATE counters, dead_letters, erased_riders, known_riders, ledger_rounds, ledger_checkpoints, accounts, "
-        "holds, entries, earnings, cases, settlements, outbox, inbox, idempotency_keys"
+        "holds, entries, earnings, cases, settlements, deeds, budgets, allocations, outbox, inbox, idempotency_keys"
     )
-    await owner.execute("DELETE FROM rules WHERE NOT version = ANY($1::bigint[])", list(keep_rules))
+    await owner.execute("DELETE FROM rule_rows WHERE NOT version = ANY($1::bigint[])", list(keep_rules))
+    await owner.execute("DELETE FROM rule_sets WHERE NOT version = ANY($1::bigint[])", list(keep_rules))

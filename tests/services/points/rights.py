@@ -4,6 +4,7 @@ from uuid import UUID
 
 from shared.kit.ids import new_id
 from tests.doors.rights.lines import CITY, OPERATOR, RIDER, Line, Rights, to
+from tests.doors.rights.world import CITY as CITY_CODE
 from tests.doors.rights.world import GRID, World
 
 
@@ -18,6 +19,19 @@ async def hold(world: World) -> UUID:
     return hold_id
 
 
+async def budget(world: World) -> str:
+    """One of the grid's, filled from one of its city's; each in a year of its own, since an area has one at a time."""
+    found = await world.pool.fetchval(
+        """WITH year AS (SELECT coalesce(max(ends_on), '2100-01-01') AS begins FROM budgets), above AS (
+               INSERT INTO budgets (area, begins_on, ends_on, allocated, given, made_at)
+               SELECT $1, begins, begins + 365, 20, 10, now() FROM year RETURNING id, begins_on, ends_on)
+           INSERT INTO budgets (area, begins_on, ends_on, parent_id, allocated, waiting, made_at)
+           SELECT $2, begins_on, ends_on, id, 10, 5, now() FROM above RETURNING id""",
+        CITY_CODE, GRID,
+    )  # fmt: skip
+    return str(found)
+
+
 RIGHTS = Rights(
     routes={
         "GET /v1/points/me": RIDER,
@@ -25,8 +39,20 @@ RIGHTS = Rights(
         "GET /v1/points/riders/{rider_id}": CITY,
         "GET /v1/points/riders/{rider_id}/entries": CITY,
         "POST /v1/points/holds/{hold_id}/reverse": Line(to("area", "operator"), needs="hold", body={"reason": "test"}),
+        "GET /v1/points/me/holds/{hold_id}": Line(to("self", "rider"), needs="hold", hides=True),
         "GET /v1/points/rules": OPERATOR,
+        "GET /v1/points/rules/{version}.csv": OPERATOR,
         "PUT /v1/points/rules": CITY,
+        "POST /v1/points/rules/dry-run": CITY,
+        "GET /v1/points/budgets": Line(to("area", "operator"), needs="budget", shows=True),
+        "POST /v1/points/budgets": CITY,
+        "GET /v1/points/budgets/{budget_id}/allocations": Line(to("area", "operator"), needs="budget"),
+        "POST /v1/points/budgets/{budget_id}/allocations": Line(
+            to("area", "operator"), needs="budget", body={"points": 1, "reason": "test"}
+        ),
+        "POST /v1/points/budgets/{budget_id}/refuse": Line(
+            to("area", "operator"), needs="budget", body={"reason": "test"}
+        ),
     },
-    objects={"hold": hold},
+    objects={"hold": hold, "budget": budget},
 )  # fmt: skip

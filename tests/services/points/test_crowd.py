@@ -1,16 +1,13 @@
 """A verdict on a crowded case: settled in shares, each hold once, whatever comes between."""
 
 import asyncio
-from datetime import timedelta
 from uuid import UUID
 
 import pytest
 
-from services.points import usecases
-from services.points.domain import Rule
 from services.points.usecases import cases
 from shared.kit.ids import new_id
-from tests.services.points.ledger import GAS, NOON, Case, Ledger, points_of
+from tests.services.points.ledger import GAS, TERMS, Case, Ledger, caps, points_of, set_rules
 from tests.support import work_on
 
 FULL, HALF = points_of(GAS), points_of(GAS) // 2
@@ -26,14 +23,14 @@ def small_shares(monkeypatch: pytest.MonkeyPatch) -> None:
 async def generous(ledger: Ledger) -> None:
     """All co-reporters earn, on any day."""
     async with work_on(ledger.pool) as work:
-        await usecases.set_rule(work, Rule(2, NOON - timedelta(days=1), 10**6, 10**6, 10**6, "operator", "test"))
+        await set_rules(work.conn, caps(10**6, 10**6, 10**6))
 
 
 async def share(ledger: Ledger, fail: bool = False) -> bool:
     """One transaction of the settlement, as the service's background work runs it."""
     async with ledger.pool.acquire() as conn, conn.transaction():
         async with work_on(conn) as work:
-            more = await cases.settle(work)
+            more = await cases.settle(TERMS, work)
         if fail:
             raise ConnectionError("killed before the commit")
         return more

@@ -7,8 +7,8 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
-from services.points import usecases
-from services.points.domain import Rule
+from services.points.earning import setting
+from services.points.earning.store.rules import SetHead
 from services.points.store import ledger as store
 from shared.events.case_changed import CaseChanged
 from shared.kit.areas import AreaTree, KnownArea
@@ -17,7 +17,18 @@ from shared.kit.ids import new_id
 from shared.kit.messaging.work import Event
 from shared.kit.postgres import counters
 from shared.kit.refusals import Refusal
-from tests.services.points.ledger import GAS, MANHOLE, NOON, WELL, Case, Ledger, points_of, redemption
+from tests.services.points.ledger import (
+    GAS,
+    MANHOLE,
+    NOON,
+    WELL,
+    Case,
+    Ledger,
+    caps,
+    points_of,
+    redemption,
+    set_rules,
+)
 from tests.support import rider_is, work_on
 
 GAS_POINTS = points_of(GAS)
@@ -113,10 +124,10 @@ async def test_caps_per_day_and_kind_refuse_with_a_reason(ledger: Ledger) -> Non
 
 async def test_rules_take_effect_at_their_instant(ledger: Ledger) -> None:
     async with work_on(ledger.pool) as work:
-        rule = Rule(2, NOON, 5, 5, 0, "operator", "test")
-        await usecases.set_rule(work, rule)
+        await set_rules(work.conn, caps(5, 5, 0), NOON)
+        head = SetHead(2, work.now + timedelta(days=1), "operator", "test", work.now)
         with pytest.raises(Refusal, match="Rules have changed"):
-            await usecases.set_rule(work, rule)
+            await setting.add(work, head, caps(5, 5, 0))
     before, after = new_id(), new_id()
     await ledger.deliver(Case(GAS, NOON - timedelta(seconds=1)).report(before), Case(GAS, NOON).report(after))
     assert (await ledger.movements(before))[0][0] == "held"
@@ -284,7 +295,11 @@ async def test_a_case_that_moves_after_its_verdict_takes_its_points_along(ledger
         "TRUNCATE entries",
         "DELETE FROM accounts",
         "DELETE FROM holds",
-        "UPDATE rules SET points_per_day_max = 9",
+        "UPDATE rule_sets SET reason = ''",
+        "DELETE FROM rule_rows",
+        "UPDATE allocations SET points = 9",
+        "DELETE FROM budgets",
+        "DELETE FROM deeds",
     ],
 )
 async def test_the_services_own_role_cannot_change_history(ledger: Ledger, statement: str) -> None:

@@ -34,9 +34,11 @@ from tests.services.points.ledger import (
     WELL,
     Case,
     Ledger,
+    caps,
     empty,
     points_of,
     redemption,
+    set_rules,
 )
 from tests.support import rider_is
 
@@ -45,9 +47,6 @@ STEPS_PER_EXAMPLE = 40
 RIDERS = [new_id() for _ in range(3)]
 # low caps, so that a short run meets them
 DAY_MAX, KIND_MAX, CO_MAX = 200, 3, 2
-SQL_LOW_CAPS = (
-    "INSERT INTO rules VALUES (2, '2026-01-01', $1, $2, $3, 'test', 'low caps', now()) ON CONFLICT DO NOTHING"
-)
 
 
 @dataclass
@@ -179,7 +178,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @initialize()
     def start(self) -> None:
         self.run(empty(self.owner))
-        self.run(self.owner.execute(SQL_LOW_CAPS, DAY_MAX, KIND_MAX, CO_MAX))
+        self.run(set_rules(self.owner, caps(DAY_MAX, KIND_MAX, CO_MAX)))
         self.ledger = Ledger(_One(self.connection))  # type: ignore[arg-type]  # a pool of one
         self.model = Model()
         self.cases: list[Case] = []

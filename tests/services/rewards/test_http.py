@@ -182,9 +182,9 @@ async def test_why_points_were_taken_back_and_rules_changed_names_nobodys_number
     kept = await town.ledger.pool.fetch("SELECT state, reason FROM holds WHERE rider_id = $1", rider)
     assert [(row["state"], row["reason"]) for row in kept] == [("reversed", "问过 ***，没有井盖 (Wang)")]
     newest = (await town.points.get("/v1/points/rules?limit=200", headers=town.operator)).json()["items"][-1]["version"]
+    rules = (await town.points.get("/v1/points/rules/1.csv", headers=town.operator)).text
     rule = {
-        "after_version": newest, "effective_from": (clock.now() + timedelta(days=900)).isoformat(),
-        "points_per_day_max": 100, "kind_reports_per_day_max": 10, "co_reporters_max": 3,
+        "after_version": newest, "effective_from": (clock.now() + timedelta(days=900)).isoformat(), "csv": rules,
         "reason": "王主任 13800138000 来电要求",
     }  # fmt: skip
     try:
@@ -192,7 +192,8 @@ async def test_why_points_were_taken_back_and_rules_changed_names_nobodys_number
         assert (made.status_code, made.json()["items"][0]["reason"]) == (200, "王主任 *** 来电要求")
     finally:
         async with owner_of(installation, "points") as owner:
-            await owner.execute("DELETE FROM rules WHERE version = $1", newest + 1)
+            await owner.execute("DELETE FROM rule_rows WHERE version = $1", newest + 1)
+            await owner.execute("DELETE FROM rule_sets WHERE version = $1", newest + 1)
 
 
 @pytest.mark.parametrize("what", ["offers", "merchants"])
@@ -300,13 +301,14 @@ async def test_operators_set_rules_and_stock_and_reverse(town: Town) -> None:
     new = {
         "after_version": rules["items"][-1]["version"],
         "effective_from": "2099-06-01T00:00:00+08:00",
-        "points_per_day_max": 200,
-        "kind_reports_per_day_max": 5,
-        "co_reporters_max": 2,
         "reason": "summer",
+        "csv": (await town.points.get("/v1/points/rules/1.csv", headers=town.operator)).text,
     }
+    checked = await town.points.put("/v1/points/rules", json=new | {"dry_run": True}, headers=town.operator)
     done = await town.points.put("/v1/points/rules", json=new, headers=town.operator)
-    assert (done.status_code, done.json()["items"][-1]["points_per_day_max"]) == (200, 200)
+    assert (checked.status_code, done.status_code, done.json()["items"][-1]["version"]) == (
+        200, 200, new["after_version"] + 1,
+    )  # fmt: skip
     assert (await town.points.put("/v1/points/rules", json=new, headers=town.operator)).status_code == 409
     past = {**new, "after_version": new["after_version"] + 1, "effective_from": "2026-01-01T00:00:00Z"}
     assert (await town.points.put("/v1/points/rules", json=past, headers=town.operator)).status_code == 422

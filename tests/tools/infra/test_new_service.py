@@ -60,7 +60,7 @@ def run(tree: Path, *words: str, **more: str) -> str:
 
 @pytest.mark.timeout(1_800)
 def test_a_made_service_runs_and_passes_the_checks(tree: Path, infra: Infra, tmp_path: Path) -> None:
-    said = run(tree, "-m", "shared.devtools.new_service", NAME, "--zh", "试办")
+    said = run(tree, "-m", "shared.devtools.new_service", NAME, "--zh", "试办", "--deed", "errand")
     assert f"services/{NAME}/about.py" in said
     # where there are no schemas of the operators' kinds, `make check` says so; here it is no finding
     crds = os.environ.get("BEEGRID_CRDS") or str(ROOT.parent / "shared/data/crds")
@@ -75,6 +75,9 @@ def test_a_made_service_runs_and_passes_the_checks(tree: Path, infra: Infra, tmp
     for page in ("README.md", "README.zh.md", "docs/services.md", "docs/metrics.md", "Caddyfile", ".env.example"):
         assert NAME in (tree / page).read_text("utf-8").lower(), page
     assert (tree / f"ops/grafana/dashboards/{NAME}.json").exists()
+    manifests = "".join(path.read_text("utf-8") for path in (tree / "k8s/base/generated").glob("*.yaml"))
+    # a topic with its partner, the right to write the one, and of points to read it and write the other
+    assert manifests.count(f"beegrid.{NAME}.deed-done.v1") >= 4, "the deeds' topic"
     servers = infra.environment()
     run(tree, "-m", "tests.tools.infra.newcomer", NAME, str(tmp_path / "run"), **servers)
     own = ("tests/doors/rights", f"tests/services/{NAME}", "-k", NAME)

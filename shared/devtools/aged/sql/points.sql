@@ -18,11 +18,11 @@ SELECT rider_id, version, 0, aged.id(at, 'entry' || movement, n), hold_id, movem
 FROM aged.ordered WHERE source = 'report' AND n >= $1::bigint AND n < $2::bigint AND movement <> 'refused' ORDER BY at;
 
 -- Kept for 60 days.
-INSERT INTO points.earnings AS e (rider_id, earned_on, kind, points, reports)
-SELECT rider_id, (joined_at AT TIME ZONE current_setting('beegrid.city_timezone'))::date, kind, sum(amount), count(*)
+INSERT INTO points.earnings AS e (rider_id, earned_on, kind, grid_code, points, reports)
+SELECT rider_id, (joined_at AT TIME ZONE current_setting('beegrid.city_timezone'))::date, kind, grid_code, sum(amount), count(*)
 FROM aged.reports WHERE n >= $1::bigint AND n < $2::bigint AND routed AND amount > 0 AND joined_at > $3::timestamptz - interval '59 days'
-GROUP BY 1, 2, 3
-ON CONFLICT (rider_id, earned_on, kind)
+GROUP BY 1, 2, 3, 4
+ON CONFLICT (rider_id, earned_on, kind, grid_code)
 DO UPDATE SET points = e.points + excluded.points, reports = e.reports + excluded.reports;
 
 -- Of gifts.

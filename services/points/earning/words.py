@@ -1,0 +1,66 @@
+"""Which rule has decided, and why, in the rider's languages: Chinese first, English. Pure."""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+from services.points.earning.rows import RuleRow
+from services.points.earning.rules import RuleSet
+
+
+class Why(NamedTuple):
+    """One reason in both languages."""
+
+    zh: str
+    en: str
+
+
+NOTHING = Why("", "")
+REASONS: dict[str, Why] = {
+    "no_points": Why("该类上报不计积分", "reports of this kind earn no points"),
+    "unknown_action": Why("当地规则没有这类行为", "no rule of that place knows such a deed"),
+    "deed_too_early": Why("完成时间在将来", "its time lies in the future"),
+    "deed_too_old": Why("完成时间过早，不再计分", "it was done too long ago"),
+    "already_reported": Why("您已上报过同一事件", "you have reported this already"),
+    "co_reporters_max": Why("共同上报人数已满", "enough others have reported it"),
+    "case_invalid": Why("上报未通过核实", "the report could not be confirmed"),
+    "deed_withdrawn": Why("登记单位已撤回", "the office has withdrawn it"),
+    "budget_waits": Why("本期预算已用完，等待街道决定", "this period's budget is used up; the street office decides"),
+    "budget_refused": Why("本期预算已用完，街道未追加", "this period's budget is used up, and none was added"),
+}
+_PER = {"day": Why("当日", "today's"), "week": Why("本周", "this week's")}
+_EACH = {"": Why("", ""), "kind": Why("该类", " of this kind"), "grid": Why("该网格", " in this grid")}
+_NOUNS = {
+    "points": Why("积分上限", "limit of points"),
+    "reports": Why("上报次数上限", "limit of reports"),
+    "times": Why("次数上限", "limit of times"),
+}
+for _per, _when in _PER.items():
+    for _each, _of in _EACH.items():
+        for _noun, _what in _NOUNS.items():
+            _code = f"{_each}_{_noun}_per_{_per}_max" if _each else f"{_noun}_per_{_per}_max"
+            REASONS[_code] = Why(f"已达{_of.zh}{_when.zh}{_what.zh}", f"you have reached {_when.en} {_what.en}{_of.en}")
+
+
+def why(sets: tuple[RuleSet, ...], rule: str | None, reason: str | None) -> Why:
+    """Of a movement: the words of its reason, if it is one of ours, and of the rule that has decided.
+
+    `rule` as in `RuleSet.ref`. What an operator has said is no reason of ours: it stands beside these words.
+    """
+    version, _, names = (rule or "").partition("/")
+    name, _, campaign = names.partition("+")
+    found = next((one for one in reversed(sets) if str(one.version) == version), None) if version else None
+    row = found.by_name.get(name) if found is not None else None
+    multiplier = found.by_name.get(campaign) if found is not None and campaign else None
+    return _words(row, version, multiplier, reason)
+
+
+@lru_cache(maxsize=4_096)
+def _words(row: RuleRow | None, version: str, campaign: RuleRow | None, reason: str | None) -> Why:
+    said = REASONS.get(reason or "", NOTHING)
+    if row is None:
+        return said
+    by = Why(f"依据规则「{row.zh}」（第 {version} 版）", f"by the rule “{row.en}” (version {version})")
+    if campaign is not None:
+        times = f"{(campaign.percent or 100) / 100:g}"
+        by = Why(f"{by.zh}，活动「{campaign.zh}」{times} 倍", f"{by.en}, times {times} by “{campaign.en}”")
+    return Why(f"{said.zh}；{by.zh}", f"{said.en}; {by.en}") if said.zh else by

@@ -35,7 +35,7 @@ def build(settings: Settings | None = None) -> Service:
     settings = settings or Settings()
     service = Service("points", settings, title="BeeGrid points")
     catalogue = Catalogue.load(settings.catalogue_path, settings.city_zone)
-    terms = Terms(catalogue, settings.city_zone, lambda: service.tree)
+    terms = Terms(catalogue, settings.city_zone, partial(getattr, service, "tree"))
     service.provide(terms)
     knows(service, riders=Riders())
     service.consumes(CASE_CHANGED, partial(cases.follow_cases, terms), refuses=(problems.UNKNOWN_KIND,))

@@ -30,7 +30,11 @@ async def test_a_district_out_of_budget(town: Town) -> None:
     street, places = fitting()
     office = door.token("o-7", "街道运营", ["operator"], areas=[street])
     today = clock.now().date()
-    days = {"begins_on": str(today - timedelta(days=2)), "ends_on": str(today + timedelta(days=30)), "reason": "本月预算"}
+    days = {
+        "begins_on": str(today - timedelta(days=2)),
+        "ends_on": str(today + timedelta(days=30)),
+        "reason": "本月预算",
+    }
 
     # 市、区、街道逐级分配 / the city gives to the district, that to the street: 50 points, one manhole cover's.
     district = await door.post("/v1/points/budgets", {"area": street[:6], "points": 130, **days})

@@ -13,11 +13,11 @@ from services.points.earning.budgets import Giving
 from services.points.earning.dry_run import DryRun
 from services.points.earning.rows import EARLIEST
 from services.points.earning.rules import EVERYWHERE, RuleSet
-from services.points.earning.store import budgets as budget_store
-from services.points.earning.store import rules as rule_store
-from services.points.earning.store.budgets import Budget
-from services.points.earning.store.rules import SetHead
 from services.points.earning.terms import Terms
+from services.points.store import budgets as budget_store
+from services.points.store import rules as rule_store
+from services.points.store.budgets import Budget
+from services.points.store.rules import SetHead
 from shared.events.common import AnyZone, AreaCode, AreaLevel
 from shared.events.outside import INT64_MAX, Words
 from shared.kit import clock

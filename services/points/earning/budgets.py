@@ -6,10 +6,10 @@ from datetime import date
 
 from services.points import problems
 from services.points.domain import Book, Hold
-from services.points.earning.store import budgets as store
-from services.points.earning.store.budgets import Budget, Due, Waiting, Wanted
 from services.points.earning.terms import Terms
+from services.points.store import budgets as store
 from services.points.store import ledger
+from services.points.store.budgets import Budget, Due, Waiting, Wanted
 from services.points.usecases import Cause, save
 from shared.kit.messaging.work import Work
 from shared.kit.problems import not_found

@@ -12,11 +12,11 @@ from services.points.earning import judging
 from services.points.earning.judging import Judgement
 from services.points.earning.memory import Known
 from services.points.earning.rules import Asked
-from services.points.earning.store import budgets as budget_store
-from services.points.earning.store import deeds as store
-from services.points.earning.store.deeds import Before, Deed
 from services.points.earning.terms import Terms
+from services.points.store import budgets as budget_store
+from services.points.store import deeds as store
 from services.points.store import ledger
+from services.points.store.deeds import Before, Deed
 from services.points.usecases import Cause, save
 from shared.events.deed_done import DeedDone
 from shared.kit.messaging.work import Event, Work

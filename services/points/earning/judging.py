@@ -9,8 +9,8 @@ from services.points.domain import Book, Claim, DayUse
 from services.points.earning import rules
 from services.points.earning.memory import Known
 from services.points.earning.rules import Asked, RuleSet
-from services.points.earning.store import budgets as budget_store
-from services.points.earning.store.budgets import Wanted
+from services.points.store import budgets as budget_store
+from services.points.store.budgets import Wanted
 from shared.kit.postgres.db import Connection
 
 

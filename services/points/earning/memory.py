@@ -4,16 +4,10 @@ from dataclasses import dataclass
 
 from services.points.earning.budget import Directory
 from services.points.earning.rules import RuleBook, RuleSet
-from services.points.earning.store import budgets as budget_store
-from services.points.earning.store import rules as rule_store
-from services.points.earning.store.rules import SetHead
+from services.points.store import budgets as budget_store
+from services.points.store import rules as rule_store
+from services.points.store.rules import Newest, SetHead
 from shared.kit.postgres.db import Connection
-
-# Sets and budgets are only ever added: who has the newest of each has all.
-SQL_NEWEST = """
-SELECT (SELECT max(set_at) FROM rule_sets) AS rules, (SELECT max(version) FROM rule_sets) AS version,
-       (SELECT max(id) FROM budgets) AS budgets
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +22,13 @@ class Memory:
     """Keeps the newest `Known` of a process."""
 
     def __init__(self) -> None:
-        self._newest: tuple[object, ...] = ()
+        self._newest: Newest | None = None
         self._known = Known(RuleBook(()), Directory(()))
         self._sets: dict[SetHead, RuleSet] = {}
 
     async def read(self, conn: Connection) -> Known:
         """What there is now, in one short statement where nothing is new."""
-        row = await conn.fetchrow(SQL_NEWEST)
-        newest = tuple(row.values())
+        newest = await rule_store.newest(conn)
         if newest != self._newest:
             heads = await rule_store.heads(conn)
             kept = {head: self._sets.get(head) or await rule_store.rule_set(conn, head) for head in heads}

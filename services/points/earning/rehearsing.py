@@ -6,8 +6,8 @@ from datetime import date, datetime, time, timedelta
 
 from services.points.earning.dry_run import DryRun
 from services.points.earning.rules import RuleSet
-from services.points.earning.store import history
 from services.points.earning.terms import Terms
+from services.points.store import history
 from shared.events.common import AreaLevel
 from shared.kit.areas import AreaTree
 from shared.kit.postgres.db import Pool, reading

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from services.points import problems
 from services.points.earning import files
 from services.points.earning.rows import RuleFault, RuleRow, faults_of
-from services.points.earning.store import rules as store
-from services.points.earning.store.rules import SetHead
 from services.points.earning.terms import Terms
+from services.points.store import rules as store
+from services.points.store.rules import SetHead
 from shared.kit.messaging.work import Work
 
 

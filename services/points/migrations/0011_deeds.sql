@@ -18,7 +18,10 @@ CREATE TABLE deeds (
     heard_at timestamptz NOT NULL
 ) WITH (fillfactor = 90);
 
+-- There is no release yet: nobody waits for these locks.
+-- squawk-ignore ban-drop-constraint
 ALTER TABLE holds DROP CONSTRAINT holds_source_check;
+-- squawk-ignore constraint-missing-not-valid
 ALTER TABLE holds ADD CONSTRAINT holds_source_check CHECK (source IN ('report', 'deed', 'redemption'));
 
 CREATE OR REPLACE VIEW counted (what, label, n) AS

@@ -9,11 +9,10 @@ from uuid import UUID
 
 from services.points import metrics, problems
 from services.points.domain import EARNS, Book, Hold, Movement
-from services.points.earning.store import budgets
 from services.points.earning.words import NOTHING, Why
+from services.points.store import budgets, rounds
 from services.points.store import cases as case_store
 from services.points.store import ledger as store
-from services.points.store import rounds
 from shared.events.account_changed import ACCOUNT_CHANGED, AccountChanged
 from shared.events.redemption_changed import RedemptionChanged
 from shared.kit import clock

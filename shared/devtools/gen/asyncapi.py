@@ -138,7 +138,7 @@ def _channel(topic: AnyTopic, *, dead: bool) -> dict[str, Any]:
                 "that has no such topic misses what was said meanwhile."
             )
     if topic.is_family:
-        channel["parameters"] = {topic.place: _of("parameters", topic.place)}
+        channel["parameters"] = {str(topic.place): _of("parameters", str(topic.place))}
     return channel
 
 
@@ -333,18 +333,7 @@ def document(root: Path) -> dict[str, Any]:
                     ),
                 }
             },
-            "parameters": {
-                "company": {
-                    "description": f"company code ({_pattern()}); only the user `company-<code>` may "
-                    "write its inbound topics and read its outbound ones",
-                    "examples": ["feima-express"],
-                },
-                "service": {
-                    "description": f"name of a service of the suite ({PLACES['service']}) whose about.py says that it "
-                    "writes such a topic; only its own user may",
-                    "examples": ["stations"],
-                },
-            },
+            "parameters": _parameters(),
             "messageTraits": {
                 "cloudEvent": {
                     "headers": CLOUD_EVENT_HEADERS,
@@ -358,6 +347,21 @@ def document(root: Path) -> dict[str, Any]:
             },
             "messages": messages,
             "schemas": schemas,
+        },
+    }
+
+
+def _parameters() -> dict[str, Any]:
+    return {
+        "company": {
+            "description": f"company code ({_pattern()}); only the user `company-<code>` may "
+            "write its inbound topics and read its outbound ones",
+            "examples": ["feima-express"],
+        },
+        "service": {
+            "description": f"name of a service of the suite ({PLACES['service']}) whose about.py says that it "
+            "writes such a topic; only its own user may",
+            "examples": ["stations"],
         },
     }
 

@@ -93,10 +93,12 @@ async def test_movements(stage: Stage, movement: str, source: str, template: str
 @pytest.mark.parametrize("source", ["report", "deed"])
 async def test_points_that_wait_for_a_budget_say_so_and_name_the_rule(stage: Stage, source: str) -> None:
     rider = new_id()
-    waiting = moved(rider, source=source, reason="budget_waits", why_zh="依据规则「签到」（第 2 版）", why_en="by a rule")
+    words = {"why_zh": "依据规则「签到」（第 2 版）", "why_en": "by a rule"}
+    waiting = moved(rider, source=source, reason="budget_waits", **words)
     await stage.hear(partial(notifying.notify_of_movements, stage.settings), waiting)
     [message] = await inbox(stage, rider)
-    assert (message.template, message.params["amount"], f"{source}_id" in message.params) == ("points_waiting", 50, True)
+    assert (message.template, message.params["amount"]) == ("points_waiting", 50)
+    assert f"{source}_id" in message.params
     assert message.params["why"] == {"zh": "依据规则「签到」（第 2 版）", "en": "by a rule"}
 
 

@@ -18,7 +18,8 @@ SAMPLE = {
     "grid_code": "330114001001001", "amount": 50, "pending": 120, "available": 70, "reason": "already_reported",
     "kind": "local-gas-smell", "by": "王芳", "role": "grid_worker", "note": "请补拍一张照片", "offer": "热饮券",
     "price": 30, "expires_at": "2026-03-02T04:00:00+00:00", "due_at": "2026-03-02T04:30:00+00:00",
-    "code": "12345678", "minutes": 15, "why": {"zh": "依据规则「治安线索」（第 2 版）", "en": "by the rule “clue” (version 2)"},
+    "code": "12345678", "minutes": 15,
+    "why": {"zh": "依据规则「治安线索」（第 2 版）", "en": "by the rule “clue” (version 2)"},
 }  # fmt: skip
 
 

@@ -12,10 +12,10 @@ import asyncpg
 from services.points import usecases
 from services.points.earning import deeds
 from services.points.earning.rows import RuleRow
-from services.points.earning.store import rules as rule_store
-from services.points.earning.store.rules import SetHead
 from services.points.earning.terms import Terms
 from services.points.store import ledger as store
+from services.points.store import rules as rule_store
+from services.points.store.rules import SetHead
 from services.points.usecases import cases
 from shared.catalog import Catalogue
 from shared.events.account_changed import ACCOUNT_CHANGED, AccountChanged

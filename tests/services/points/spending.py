@@ -4,8 +4,8 @@ import asyncio
 
 import asyncpg
 
-from services.points.earning.store import budgets as store
-from services.points.earning.store.budgets import Wanted
+from services.points.store import budgets as store
+from services.points.store.budgets import Wanted
 from shared.kit.ids import new_id
 from shared.kit.postgres.db import prepare_connection
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from services.points.earning import budgets
 from services.points.earning.budget import Directory, Period
 from services.points.earning.budgets import Giving
-from services.points.earning.store import budgets as store
-from services.points.earning.store.budgets import Budget, Wanted
+from services.points.store import budgets as store
+from services.points.store.budgets import Budget, Wanted
 from shared.devtools.installation import Installation
 from shared.kit.ids import new_id
 from shared.kit.refusals import Refusal

@@ -8,8 +8,8 @@ import asyncpg
 import pytest
 
 from services.points.earning import setting
-from services.points.earning.store.rules import SetHead
 from services.points.store import ledger as store
+from services.points.store.rules import SetHead
 from shared.events.case_changed import CaseChanged
 from shared.kit.areas import AreaTree, KnownArea
 from shared.kit.auth import Principal

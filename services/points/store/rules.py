@@ -21,6 +21,22 @@ class SetHead:
     set_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """What tells whether there are more sets or budgets than before: both are only ever added."""
+
+    version: int
+    set_at: datetime
+    budget_id: int
+
+
+SQL_NEWEST = Query(
+    Newest,
+    """
+SELECT version, set_at, coalesce((SELECT max(id) FROM budgets), 0) AS budget_id FROM rule_sets
+ORDER BY version DESC LIMIT 1
+""",
+)
 SQL_HEADS = Query(SetHead, f"SELECT {columns(SetHead)} FROM rule_sets ORDER BY effective_from")
 SQL_HEADS_PAGE = Query(
     SetHead, f"SELECT {columns(SetHead)} FROM rule_sets WHERE version > $1 ORDER BY version LIMIT $2"
@@ -36,6 +52,11 @@ ON CONFLICT DO NOTHING RETURNING version
 SQL_ADD_ROWS = f"""
 INSERT INTO rule_rows (version, {columns(RuleRow)}) SELECT $1, {columns(RuleRow)} FROM {unnest(RuleRow, first=2)}
 """
+
+
+async def newest(conn: Connection) -> Newest | None:
+    """The newest set, and the newest budget: whoever knows these knows all."""
+    return await one(conn, SQL_NEWEST)
 
 
 async def heads(conn: Connection) -> list[SetHead]:

@@ -15,15 +15,15 @@ class AccountChanged(EventModel):
 
     rider_id: RiderId
     entry_id: UUID
-    movement: Literal["held", "posted", "voided", "reversed", "refused"]
-    source: Literal["report", "redemption"]
-    source_id: UUID = Field(description="report id or redemption id")
+    movement: Literal["held", "posted", "voided", "reversed", "refused", "expired", "adjusted"]
+    source: Literal["report", "redemption", "expiry", "adjustment"]
+    source_id: UUID = Field(description="of the report, the redemption, what expired, or the adjustment")
     case_id: UUID | None = None
     company: CompanyCode | None = Field(None, description="of a report: the company whose rider has filed it")
     grid_code: AreaCode | None = Field(None, description="of a report: the grid its case lies in when the points moved")
     amount: int = Field(description="positive: the rider gains; negative: the rider pays")
     reason: Annotated[str | None, Personal("words", "why, as a code or in an operator's words")] = Field(
-        None, description="of a refusal, void or reversal"
+        None, description="of a refusal, void, reversal, expiry or adjustment"
     )
     pending: int = Field(ge=0, description="gains held until verified")
     available: int = Field(ge=0, description="what can be spent now")
@@ -39,5 +39,5 @@ ACCOUNT_CHANGED = Topic(
     audience=Audience.INTERNAL,
     journey="report",
     step=5,
-    summary="Points are held, posted, voided or reversed.",
+    summary="Points are held, posted, voided, reversed, expired or adjusted.",
 )

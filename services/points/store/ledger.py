@@ -31,6 +31,7 @@ class NewHold:
     made_at: datetime
     ended_at: datetime | None
     ordinal: int | None
+    party: str | None
 
 
 @dataclass(slots=True, eq=False)
@@ -47,6 +48,7 @@ class NewEntry:
     to_account: str
     amount: int
     made_at: datetime
+    party: str | None
 
 
 @dataclass(slots=True, eq=False)
@@ -86,6 +88,7 @@ class EntryView:
     to_account: str
     amount: int
     made_at: datetime
+    party: str | None
 
 
 # In id order, so that two processes with riders in common wait for each other instead of deadlocking
@@ -100,7 +103,8 @@ SQL_OPEN_ACCOUNTS = "INSERT INTO accounts (rider_id) SELECT unnest($1::uuid[]) O
 SQL_HOLDS = Query(
     Hold,
     """
-SELECT id, source, rider_id, case_id, kind, amount, state, reason, company, state AS loaded_state, ordinal
+SELECT id, source, rider_id, case_id, kind, amount, state, reason, company, state AS loaded_state, ordinal,
+       party, false AS takes
 FROM holds WHERE id = ANY($1::uuid[])
 """,
 )
@@ -133,8 +137,8 @@ ON CONFLICT (rider_id, earned_on, kind)
 DO UPDATE SET points = e.points + excluded.points, reports = e.reports + excluded.reports
 """
 _COUNTED = (
-    "balance", "moved held", "moved posted", "moved voided", "moved reversed", "holds report", "holds redemption",
-    "entries", "accounts",
+    "balance", "moved held", "moved posted", "moved voided", "moved reversed", "moved expired", "moved adjusted",
+    "holds report", "holds redemption", "entries", "accounts",
 )  # fmt: skip
 SQL_ENTER_HOLDS = Copy(NewHold, "holds")
 SQL_ENTER_ENTRIES = Copy(NewEntry, "entries")
@@ -149,7 +153,7 @@ SQL_ENTRIES = Query(
     EntryView,
     """
 SELECT e.version, e.line, e.entry_id, e.movement, h.source, e.hold_id AS source_id, h.case_id, h.kind, e.from_account,
-       e.to_account, e.amount, e.made_at
+       e.to_account, e.amount, e.made_at, e.party
 FROM entries e JOIN holds h ON h.id = e.hold_id
 WHERE e.rider_id = $1 AND (e.version, e.line) < ($2::bigint, $3::smallint)
 ORDER BY e.version DESC, e.line DESC LIMIT $4
@@ -201,7 +205,7 @@ async def write_book(conn: Connection, book: Book, now: datetime) -> list[UUID]:
         NewHold(
             id=h.id, source=h.source, rider_id=h.rider_id, case_id=h.case_id, kind=h.kind, amount=h.amount,
             state=h.state, reason=h.reason, company=h.company, made_at=now,
-            ended_at=None if h.state == "held" else now, ordinal=h.ordinal,
+            ended_at=None if h.state == "held" else now, ordinal=h.ordinal, party=h.party,
         )
         for h in book.holds.values()
         if h.loaded_state is None
@@ -211,6 +215,7 @@ async def write_book(conn: Connection, book: Book, now: datetime) -> list[UUID]:
         NewEntry(
             rider_id=m.hold.rider_id, version=m.version, line=at, entry_id=entry_id, hold_id=m.hold.id, movement=m.name,
             from_account=line.from_account, to_account=line.to_account, amount=line.amount, made_at=now,
+            party=line.party,
         )
         for m, entry_id in zip(book.movements, entry_ids, strict=True)
         for at, line in enumerate(m.lines)
@@ -297,6 +302,8 @@ async def tallies(conn: Connection) -> dict[str, int]:
     reversed_ = kept.total("moved reversed") - refunded
     redeemed = kept.of("moved posted", "reserved redeemed") - refunded
     outstanding = held - voided - reversed_
+    breakage = kept.of("moved expired", "available breakage")
+    adjusted = kept.of("moved adjusted", "adjustment available") - kept.of("moved adjusted", "available adjustment")
     return {
         "reports": kept.total("holds report"),
         "reports_refused": kept.of("holds report", "refused"),
@@ -307,11 +314,13 @@ async def tallies(conn: Connection) -> dict[str, int]:
         "reversed": reversed_,
         "written_off": written_off,
         "redeemed": redeemed,
+        "breakage": breakage,
+        "adjusted": adjusted,
         "outstanding": outstanding,
         "entries": kept.of("entries"),
         **balances,
         "accounts": kept.of("accounts"),
-        "ledger_sum": sum(balances.values()) + redeemed - outstanding - written_off,
+        "ledger_sum": sum(balances.values()) + redeemed + breakage - adjusted - outstanding - written_off,
         "imbalance": max(state.wrong, state.wrong_last) if state is not None else 0,
     }
 

@@ -3,4 +3,13 @@
 # Change something and publish no event of the service: they go on while Kafka takes nothing.
 QUIET = {
     "set_rules": "it alone counts by them",
+    "set_expiry_rule": "it alone counts by them",
+    "propose_adjustment": "said when it takes effect",
+    "refuse_adjustment": "nothing moves",
+    "withdraw_adjustment": "nothing moves",
+}
+# Answer with a list that cannot grow: what bounds it.
+BOUNDED = {
+    "/v1/points/me/lots": "days of points that are left",
+    "/v1/points/riders/{rider_id}/lots": "days of points that are left",
 }

@@ -54,11 +54,16 @@ class AccountOut(Answer):
 
 
 class EntryOut(Answer):
-    """One line of the ledger: `amount` > 0 went from one account to another."""
+    """One line of the ledger: `amount` > 0 went from one account to another.
 
+    (version, line) is its place in the account. `party`: with whom the points changed hands, `merchant:<id>`.
+    """
+
+    version: int
+    line: int
     entry_id: UUID
-    movement: Literal["held", "posted", "voided", "reversed"]
-    source: Literal["report", "redemption"]
+    movement: Literal["held", "posted", "voided", "reversed", "expired", "adjusted"]
+    source: Literal["report", "redemption", "expiry", "adjustment"]
     source_id: UUID
     case_id: UUID | None
     kind: str
@@ -66,6 +71,7 @@ class EntryOut(Answer):
     to_account: str
     amount: int
     made_at: datetime
+    party: str | None
 
 
 class RuleOut(Answer):

@@ -30,6 +30,10 @@ TEMPLATES: Mapping[str, frozenset[str]] = MappingProxyType(
         "deed_no_points": frozenset({"reason", "why"}),
         "points_waiting": frozenset({"amount", "pending", "why"}),
         "points_reversed": frozenset({"amount", "reason", "available"}),
+        "points_expired": frozenset({"amount", "available"}),
+        "points_expiring": frozenset({"amount", "expires_on", "days_left", "available"}),
+        "points_given": frozenset({"amount", "reason", "available"}),
+        "points_taken": frozenset({"amount", "reason", "available"}),
         "case_claimed": frozenset({"kind", "grid_code", "by", "role"}),
         "case_info_requested": frozenset({"kind", "note", "by"}),
         "case_handled": frozenset({"kind", "by", "note"}),
@@ -78,6 +82,8 @@ MOVEMENTS: Mapping[tuple[str, str], str] = MappingProxyType(
         ("deed", "refused"): "deed_no_points",
         ("deed", "reversed"): "points_reversed",
         ("redemption", "reversed"): "points_reversed",
+        ("expiry", "expired"): "points_expired",
+        ("adjustment", "adjusted"): "points_given",
     }
 )
 REDEMPTIONS: Mapping[str, str] = MappingProxyType(

@@ -4,13 +4,16 @@ import asyncio
 from functools import partial
 
 from services.points import api, metrics, problems, usecases
+from services.points.api import adjustments, statements
+from services.points.api import expiry as expiry_api
+from services.points.api import sealing as sealing_api
 from services.points.earning import api as earning_api
 from services.points.earning import budgets, deeds
 from services.points.earning.terms import Terms
 from services.points.retention import TABLES
 from services.points.settings import Settings
 from services.points.store import ledger
-from services.points.usecases import cases
+from services.points.usecases import cases, expiry, sealing
 from services.points.usecases.checking import Checking
 from shared.catalog import Catalogue
 from shared.events.case_changed import CASE_CHANGED
@@ -23,6 +26,8 @@ from shared.known.knowing import Riders, knows
 
 LEDGER_EVERY_S = 60.0
 UNFINISHED_EVERY_S = 15.0
+EXPIRE_EVERY_S = 60.0
+SEAL_EVERY_S = 60.0
 SETTLE_EVERY_S, SETTLE_IDLE_S = 2.0, 20.0
 
 
@@ -39,11 +44,16 @@ def build(settings: Settings | None = None) -> Service:
     service.provide(terms)
     knows(service, riders=Riders())
     service.consumes(CASE_CHANGED, partial(cases.follow_cases, terms), refuses=(problems.UNKNOWN_KIND,))
-    service.consumes(REDEMPTION_CHANGED, usecases.follow_redemptions, refuses=(problems.UNPAID_VOUCHER,))
+    spoilt = (problems.UNPAID_VOUCHER, problems.KEY_REUSED)
+    service.consumes(REDEMPTION_CHANGED, usecases.follow_redemptions, refuses=spoilt)
     service.consumes(DEED_DONE, partial(deeds.follow_deeds, terms), refuses=(problems.DEED_CONFLICT,))
     service.include(api.router, earning_api.router)
+    service.include(statements.router, adjustments.router, expiry_api.router, sealing_api.router)
     service.every(SETTLE_EVERY_S, partial(cases.settle, terms), idle_s=SETTLE_IDLE_S)
     service.every(SETTLE_EVERY_S, partial(budgets.settle, terms), idle_s=SETTLE_IDLE_S, name="settle-budgets")
+    service.every(EXPIRE_EVERY_S, partial(expiry.expire, terms.zone), leader=True, name="expire-lots")
+    service.every(EXPIRE_EVERY_S, expiry.expire_holds, leader=True, name="expire-holds")
+    service.every(SEAL_EVERY_S, partial(sealing.seal, terms.zone), leader=True, name="seal-ledger")
     checking = Checking(service.leading, service.pool_of, database_now, clock.monotonic_s, asyncio.sleep)
     service.background("check-ledger", checking.run)
     service.keeps(*TABLES)

@@ -7,10 +7,10 @@ from datetime import date, datetime
 from typing import Literal
 from uuid import UUID
 
-Source = Literal["report", "deed", "redemption"]
+Source = Literal["report", "deed", "redemption", "expiry", "adjustment"]
 EARNS: frozenset[Source] = frozenset({"report", "deed"})
-"""What gives points; the other sources take them."""
-HoldState = Literal["held", "posted", "voided", "reversed", "refused"]
+"""What gives points by rules."""
+HoldState = Literal["held", "posted", "voided", "reversed", "refused", "expired", "adjusted"]
 Act = Literal["post", "void"]
 """What a verdict does to a case's holds: closed, they are the riders'; invalid, they are given back."""
 
@@ -31,7 +31,11 @@ WAYS: dict[tuple[str, str], tuple[str, str]] = {
     ("redemption", "posted"): ("reserved", "redeemed"),
     ("redemption", "voided"): ("reserved", "available"),
     ("redemption", "reversed"): ("redeemed", "available"),
+    ("expiry", "expired"): ("available", "breakage"),
+    ("adjustment", "adjusted"): ("adjustment", "available"),
 }
+HOUSE = frozenset({"issuance", "redeemed", "written_off", "breakage", "adjustment"})
+"""Accounts that are nobody's; their balances are derived. An entry may name the party for whose sake it moved there."""
 # movements after which the rider has more than before; the sign of an event's amount
 _GAINS = frozenset(
     {
@@ -43,6 +47,7 @@ _GAINS = frozenset(
         ("deed", "refused"),
         ("redemption", "voided"),
         ("redemption", "reversed"),
+        ("adjustment", "adjusted"),
     }
 )
 
@@ -86,6 +91,10 @@ class Hold:
     """Which budget it is paid from."""
     waits: bool = False
     """For points in that budget: it can't be posted before."""
+    party: str | None = None
+    """With whom points change hands at the house: `merchant:<id>` of a redemption."""
+    takes: bool = False
+    """Of an adjustment: it takes points from the rider. Not stored; its entry says so."""
 
 
 @dataclass(slots=True)
@@ -143,6 +152,7 @@ class Line:
     from_account: str
     to_account: str
     amount: int
+    party: str | None = None
 
 
 @dataclass(slots=True)
@@ -207,7 +217,7 @@ class Book:
         else:
             self._move(hold, "held", "budget_waits" if hold.waits else None, cause)
 
-    def spend(self, redemption_id: UUID, rider_id: UUID, price: int, cause: int) -> None:
+    def spend(self, redemption_id: UUID, rider_id: UUID, price: int, cause: int, party: str | None = None) -> None:
         """Reserve a price > 0 out of what is available, or refuse; nothing if the redemption was dealt with."""
         if redemption_id in self.holds:
             return
@@ -217,7 +227,7 @@ class Book:
             refusal = "rider_inactive"
         elif account.available < price:
             refusal = "insufficient_points"
-        hold = Hold(redemption_id, "redemption", rider_id, None, "", price, "held", refusal)
+        hold = Hold(redemption_id, "redemption", rider_id, None, "", price, "held", refusal, party=party)
         self.holds[hold.id] = hold
         self._move(hold, "refused" if refusal else "held", refusal, cause)
 
@@ -279,6 +289,21 @@ class Book:
         self._move(hold, "reversed", reason, cause)
         return True
 
+    def expire(self, hold_id: UUID, rider_id: UUID, amount: int, cause: int) -> None:
+        """Let points > 0 of an old lot go to breakage; at most what is available."""
+        hold = Hold(hold_id, "expiry", rider_id, None, "", amount, "held")
+        self._know(hold)
+        self._move(hold, "expired", "points_expired", cause)
+
+    def adjust(self, hold_id: UUID, rider_id: UUID, amount: int, reason: str, cause: int) -> bool:
+        """Give points (`amount` > 0), or take them (< 0); False where more would be taken than is available."""
+        if amount < 0 and self.accounts[rider_id].available < -amount:
+            return False
+        hold = Hold(hold_id, "adjustment", rider_id, None, reason, abs(amount), "held", takes=amount < 0)
+        self._know(hold)
+        self._move(hold, "adjusted", reason, cause)
+        return True
+
     def _know(self, hold: Hold) -> None:
         self.holds[hold.id] = hold
         if hold.case_id is not None:
@@ -292,7 +317,7 @@ class Book:
         hold.state = name
         hold.reason = reason or hold.reason
         account.version += 1
-        amount = hold.amount if (hold.source, name) in _GAINS else -hold.amount
+        amount = hold.amount if (hold.source, name) in _GAINS and not hold.takes else -hold.amount
         self.movements.append(
             Movement(hold, name, lines, amount, reason, account.version, account.pending, account.available, cause)
         )
@@ -300,10 +325,15 @@ class Book:
 
 def _lines(hold: Hold, name: str, account: Account) -> tuple[Line, ...]:
     source_account, target_account = WAYS[hold.source, name]
+    if hold.takes:
+        source_account, target_account = target_account, source_account
+    party = hold.party if source_account in HOUSE or target_account in HOUSE else None
     if name != "reversed" or hold.source not in EARNS or account.available >= hold.amount:
-        return (Line(source_account, target_account, hold.amount),)
-    lost = Line("written_off", target_account, hold.amount - account.available)
-    return (Line(source_account, target_account, account.available), lost) if account.available else (lost,)
+        return (Line(source_account, target_account, hold.amount, party),)
+    lost = Line("written_off", target_account, hold.amount - account.available, party)
+    if not account.available:
+        return (lost,)
+    return (Line(source_account, target_account, account.available, party), lost)
 
 
 def _apply(account: Account, line: Line) -> None:

@@ -37,6 +37,28 @@ TABLES = (
     Table("allocations", "points put into a budget", Way.BOUNDED, "as long as the suite", "who gave how much, and why"),
     Table("ledger_rounds", "how far the ledger's check has come", Way.BOUNDED, "one row", "a new leader goes on there",
           seeded=1),
+    Table("expiry_rules", "until when points are valid", Way.BOUNDED, "as long as the suite", "explains lots",
+          seeded=1),
+    Table(
+        "lots", "what a rider earned on one day", Way.STAYS, "as long as the suite",
+        "what is left of one follows from what was earned after it; none where points never expire", per_report=0.8,
+    ),
+    Table(
+        "hold_deadlines", "when a hold ends by the clock", Way.DRAINED, "until its hour, a week after a voucher's end",
+        "what nobody ended is given back",
+    ),
+    Table(
+        "adjustments", "what an operator gave or took by hand, or proposed to", Way.STAYS, "as long as the suite",
+        "two people answer for it; its key and the hash of its input hold for ever", per_report=0.0,
+    ),
+    Table("seals", "one root over all accounts, a day's", Way.STAYS, "as long as the suite",
+          "what was published can be compared for ever", per_report=0.0),
+    Table(
+        "account_heads", "the chain of an account as of a seal, where it moved since the one before", Way.STAYS,
+        "as long as the suite", "old seals can be verified, and statements begin there", per_report=0.8,
+    ),
+    Table("seal_groups", "some hundred accounts of a seal", Way.STAYS, "as long as the suite",
+          "old seals can be verified", per_report=0.0),
     Table(
         "ledger_checkpoints", "what an account's entries came to", Way.BOUNDED, "as the account",
         "recent movements are checked without reading all former ones",

@@ -15,6 +15,7 @@ from shared.cli.backup.commands import backup, restore
 from shared.cli.client import CliError, find_suite, suite_folder
 from shared.cli.companies import companies_app
 from shared.cli.keys import keys_app
+from shared.cli.ledger import ledger_app
 from shared.cli.loadtest import loadtest
 from shared.cli.operations import deadletters_app, doctor
 from shared.cli.outbox import outbox_app
@@ -43,6 +44,7 @@ app.add_typer(areas_app, name="areas")
 app.add_typer(points_app, name="points")
 app.add_typer(deadletters_app, name="deadletters")
 app.add_typer(outbox_app, name="outbox")
+app.add_typer(ledger_app, name="ledger")
 app.add_typer(states_app, name="states")
 app.add_typer(standing_app, name="standing")
 app.command("doctor")(doctor)

@@ -15,15 +15,15 @@ class AccountChanged(EventModel):
 
     rider_id: RiderId
     entry_id: UUID
-    movement: Literal["held", "posted", "voided", "reversed", "refused"]
-    source: Literal["report", "deed", "redemption"]
-    source_id: UUID = Field(description="report id, deed id or redemption id")
+    movement: Literal["held", "posted", "voided", "reversed", "refused", "expired", "adjusted"]
+    source: Literal["report", "deed", "redemption", "expiry", "adjustment"]
+    source_id: UUID = Field(description="of the report, the deed, the redemption, what expired, or the adjustment")
     case_id: UUID | None = None
     company: CompanyCode | None = Field(None, description="of a report: the company whose rider has filed it")
     grid_code: AreaCode | None = Field(None, description="of a report: the grid its case lies in when the points moved")
     amount: int = Field(description="positive: the rider gains; negative: the rider pays")
     reason: Annotated[str | None, Personal("words", "why, as a code or in an operator's words")] = Field(
-        None, description="of a refusal, void or reversal, or why points wait"
+        None, description="of a refusal, void, reversal, expiry or adjustment, or why points wait"
     )
     rule: Plain | None = Field(None, description="which rule has decided: version/name, +campaign that multiplied")
     why_zh: Plain | None = Field(None, description="the rule in words for the rider")
@@ -42,5 +42,5 @@ ACCOUNT_CHANGED = Topic(
     audience=Audience.INTERNAL,
     journey="report",
     step=5,
-    summary="Points are held, posted, voided or reversed.",
+    summary="Points are held, posted, voided, reversed, expired or adjusted.",
 )

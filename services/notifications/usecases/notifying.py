@@ -19,6 +19,7 @@ from services.notifications.domain import (
 from services.notifications.settings import Settings
 from services.notifications.store import messages
 from shared.events.account_changed import AccountChanged
+from shared.events.points_expiring import PointsExpiring
 from shared.events.redemption_changed import RedemptionChanged
 from shared.kit.ids import made_at
 from shared.kit.messaging.work import Event, Work
@@ -26,7 +27,7 @@ from shared.kit.privacy.masking import masked_each
 
 
 async def notify_of_movements(settings: Settings, work: Work, events: Sequence[Event[AccountChanged]]) -> None:
-    """Points: held with the case opened, posted, voided, reversed, or none and why. One statement."""
+    """Points: held with the case opened, posted, voided, reversed, expired, by hand, or none and why. One statement."""
     moved = [event for event in events if _is_news(event.data)]
     reasons = await notes(event.data.reason or "" for event in moved)  # codes, or an operator's own words
     lines = [_movement(event, reason or None) for event, reason in zip(moved, reasons, strict=True)]
@@ -35,6 +36,21 @@ async def notify_of_movements(settings: Settings, work: Work, events: Sequence[E
         # the report's id says when intake accepted it
         if event.data.source == "report" and event.data.movement == "held" and (at := made_at(event.data.source_id)):
             metrics.TIME_TO_NOTIFIED.observe((work.now - at).total_seconds())
+
+
+async def notify_of_expiring(settings: Settings, work: Work, events: Sequence[Event[PointsExpiring]]) -> None:
+    """Points that will expire soon. One statement."""
+    lines = []
+    for event in events:
+        data = event.data
+        params = {
+            "amount": data.amount,
+            "expires_on": data.expires_on.isoformat(),
+            "days_left": data.days_left,
+            "available": data.available,
+        }
+        lines.append(_message(event, data.rider_id, "points", "points_expiring", params))
+    await notify(settings, work, lines)
 
 
 async def notify_of_redemptions(settings: Settings, work: Work, events: Sequence[Event[RedemptionChanged]]) -> None:
@@ -84,9 +100,12 @@ def _is_news(data: AccountChanged) -> bool:
 def _movement(event: Event[AccountChanged], reason: str | None) -> Message:
     data = event.data
     params: dict[str, Any] = {"amount": abs(data.amount), "case_id": data.case_id}
-    params[f"{data.source}_id"] = data.source_id
+    if data.source in ("report", "deed", "redemption"):
+        params[f"{data.source}_id"] = data.source_id
     waits = data.movement == "held" and data.reason == WAITS
     template = "points_waiting" if waits else MOVEMENTS[(data.source, data.movement)]
+    if template == "points_given" and data.amount < 0:
+        template = "points_taken"
     if "why" in TEMPLATES[template]:
         params["why"] = {"zh": data.why_zh, "en": data.why_en} if data.why_zh else None
     if template == "report_no_points" and data.reason == "already_reported":

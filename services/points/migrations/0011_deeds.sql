@@ -22,7 +22,7 @@ CREATE TABLE deeds (
 -- squawk-ignore ban-drop-constraint
 ALTER TABLE holds DROP CONSTRAINT holds_source_check;
 -- squawk-ignore constraint-missing-not-valid
-ALTER TABLE holds ADD CONSTRAINT holds_source_check CHECK (source IN ('report', 'deed', 'redemption'));
+ALTER TABLE holds ADD CONSTRAINT holds_source_check CHECK (source IN ('report', 'deed', 'redemption', 'expiry', 'adjustment'));
 
 CREATE OR REPLACE VIEW counted (what, label, n) AS
 SELECT 'accounts', '', count(*) FROM accounts

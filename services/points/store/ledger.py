@@ -35,6 +35,7 @@ class NewHold:
     happened_at: datetime | None
     budget_id: int | None
     waits: bool
+    party: str | None
 
 
 @dataclass(slots=True, eq=False)
@@ -51,6 +52,7 @@ class NewEntry:
     to_account: str
     amount: int
     made_at: datetime
+    party: str | None
 
 
 @dataclass(slots=True, eq=False)
@@ -91,6 +93,7 @@ class EntryView:
     to_account: str
     amount: int
     made_at: datetime
+    party: str | None
     waits: bool
     reason: str | None
     rule: str | None
@@ -109,7 +112,7 @@ SQL_HOLDS = Query(
     Hold,
     """
 SELECT id, source, rider_id, case_id, kind, amount, state, reason, company, state AS loaded_state, ordinal, rule,
-       happened_at, budget_id, waits
+       happened_at, budget_id, waits, party, false AS takes
 FROM holds WHERE id = ANY($1::uuid[])
 """,
 )
@@ -139,8 +142,8 @@ ON CONFLICT (rider_id, earned_on, kind, grid_code)
 DO UPDATE SET points = e.points + excluded.points, reports = e.reports + excluded.reports
 """
 _COUNTED = (
-    "balance", "moved held", "moved posted", "moved voided", "moved reversed", "holds report", "holds deed",
-    "holds redemption", "entries", "accounts",
+    "balance", "moved held", "moved posted", "moved voided", "moved reversed", "moved expired", "moved adjusted",
+    "holds report", "holds deed", "holds redemption", "entries", "accounts",
 )  # fmt: skip
 SQL_ENTER_HOLDS = Copy(NewHold, "holds")
 SQL_ENTER_ENTRIES = Copy(NewEntry, "entries")
@@ -155,7 +158,7 @@ SQL_ENTRIES = Query(
     EntryView,
     """
 SELECT e.version, e.line, e.entry_id, e.movement, h.source, e.hold_id AS source_id, h.case_id, h.kind, e.from_account,
-       e.to_account, e.amount, e.made_at, h.waits AND e.movement = 'held' AS waits,
+       e.to_account, e.amount, e.made_at, e.party, h.waits AND e.movement = 'held' AS waits,
        CASE WHEN e.movement IN ('voided', 'reversed') OR h.waits THEN h.reason END AS reason, h.rule
 FROM entries e JOIN holds h ON h.id = e.hold_id
 WHERE e.rider_id = $1 AND (e.version, e.line) < ($2::bigint, $3::smallint)
@@ -202,7 +205,7 @@ async def write_book(conn: Connection, book: Book, now: datetime) -> list[UUID]:
             id=h.id, source=h.source, rider_id=h.rider_id, case_id=h.case_id, kind=h.kind, amount=h.amount,
             state=h.state, reason=h.reason, company=h.company, made_at=now,
             ended_at=None if h.state == "held" else now, ordinal=h.ordinal, rule=h.rule, happened_at=h.happened_at,
-            budget_id=h.budget_id, waits=h.waits and h.state == "held",
+            budget_id=h.budget_id, waits=h.waits and h.state == "held", party=h.party,
         )
         for h in book.holds.values()
         if h.loaded_state is None
@@ -212,6 +215,7 @@ async def write_book(conn: Connection, book: Book, now: datetime) -> list[UUID]:
         NewEntry(
             rider_id=m.hold.rider_id, version=m.version, line=at, entry_id=entry_id, hold_id=m.hold.id, movement=m.name,
             from_account=line.from_account, to_account=line.to_account, amount=line.amount, made_at=now,
+            party=line.party,
         )
         for m, entry_id in zip(book.movements, entry_ids, strict=True)
         for at, line in enumerate(m.lines)
@@ -277,6 +281,8 @@ async def tallies(conn: Connection) -> dict[str, int]:
     reversed_ = kept.total("moved reversed") - refunded
     redeemed = kept.of("moved posted", "reserved redeemed") - refunded
     outstanding = held - voided - reversed_
+    breakage = kept.of("moved expired", "available breakage")
+    adjusted = kept.of("moved adjusted", "adjustment available") - kept.of("moved adjusted", "available adjustment")
     return {
         "reports": kept.total("holds report"),
         "reports_refused": kept.of("holds report", "refused"),
@@ -289,11 +295,13 @@ async def tallies(conn: Connection) -> dict[str, int]:
         "reversed": reversed_,
         "written_off": written_off,
         "redeemed": redeemed,
+        "breakage": breakage,
+        "adjusted": adjusted,
         "outstanding": outstanding,
         "entries": kept.of("entries"),
         **balances,
         "accounts": kept.of("accounts"),
-        "ledger_sum": sum(balances.values()) + redeemed - outstanding - written_off,
+        "ledger_sum": sum(balances.values()) + redeemed + breakage - adjusted - outstanding - written_off,
         "imbalance": max(state.wrong, state.wrong_last) if state is not None else 0,
     }
 

@@ -108,6 +108,7 @@ SELECT count(*) FROM holds h CROSS JOIN LATERAL (
            sum(amount) FILTER (WHERE movement = 'posted') AS posted,
            sum(amount) FILTER (WHERE movement = 'voided') AS voided,
            sum(amount) FILTER (WHERE movement = 'reversed') AS reversed,
+           sum(amount) FILTER (WHERE movement IN ('expired', 'adjusted') AND movement = h.state) AS at_once,
            count(*) FILTER (WHERE rider_id <> h.rider_id) AS strangers
     FROM entries WHERE hold_id = h.id
 ) e
@@ -118,6 +119,8 @@ WHERE h.id > $1 AND h.id <= $2 AND (e.strangers > 0 OR CASE h.state
         IS DISTINCT FROM (h.amount, h.amount, h.amount, NULL)
     WHEN 'voided' THEN (e.held IS NOT NULL OR h.amount > 0) AND (e.held, e.voided, coalesce(e.posted, e.reversed))
         IS DISTINCT FROM (h.amount, h.amount, NULL)
+    WHEN 'expired' THEN (e.at_once, coalesce(e.held, e.posted, e.voided, e.reversed)) IS DISTINCT FROM (h.amount, NULL)
+    WHEN 'adjusted' THEN (e.at_once, coalesce(e.held, e.posted, e.voided, e.reversed)) IS DISTINCT FROM (h.amount, NULL)
     ELSE coalesce(e.held, e.posted, e.voided, e.reversed) IS NOT NULL
 END)
 """
@@ -140,6 +143,8 @@ SHARE_ACCOUNTS_MAX = 500
 SHARE_ENTRIES = 50
 # Of a hold what began it lies beside its neighbours', what ended it anywhere.
 SHARE_HOLDS = 50
+HOLDS = ("holds report", "holds redemption", "holds expiry", "holds adjustment")
+"""The numbers of holds that are kept, by source."""
 RECENT_SLICE = timedelta(seconds=15)
 """A province's busiest minute brings some 2,000 entries in it."""
 RECENT_SHARE_RIDERS = 200
@@ -209,8 +214,8 @@ async def _holds(conn: Connection, now: Round, at: datetime) -> Round:
 
 
 async def _from_the_start(conn: Connection, at: datetime, finished_at: datetime | None, wrong_last: int) -> Round:
-    kept = await counters.kept(conn, "accounts", "holds report", "holds redemption")
-    holds = kept.total("holds report", "holds redemption")
+    kept = await counters.kept(conn, "accounts", *HOLDS)
+    holds = kept.total(*HOLDS)
     return Round("accounts", FIRST, at, 0, finished_at, wrong_last, accounts=kept.of("accounts"), holds=holds)
 
 

@@ -1,5 +1,6 @@
 """Lock the accounts, let the Book decide, write it, publish one event per movement: in the caller's transaction."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,9 +11,10 @@ from uuid import UUID
 from services.points import metrics, problems
 from services.points.domain import EARNS, Book, Hold, Movement
 from services.points.earning.words import NOTHING, Why
-from services.points.store import budgets, rounds
+from services.points.store import budgets, deadlines, rounds, seals
 from services.points.store import cases as case_store
 from services.points.store import ledger as store
+from services.points.store.deadlines import Deadline
 from shared.events.account_changed import ACCOUNT_CHANGED, AccountChanged
 from shared.events.redemption_changed import RedemptionChanged
 from shared.kit import clock
@@ -21,6 +23,8 @@ from shared.kit.postgres.db import Connection
 from shared.kit.problems import not_found
 from shared.known import riders as known_riders
 
+UNENDED_AFTER = timedelta(days=7)
+"""So long after a voucher's end its points are given back if nobody has said what became of it."""
 RECENT = timedelta(minutes=3)
 """More than the minute between two looks, so that what commits late is seen by the next one."""
 
@@ -40,11 +44,13 @@ class Cause:
 
 
 async def measure_ledger(conn: Connection) -> None:
-    """Show whether the totals agree, and the accounts that have just moved."""
+    """Show whether the totals agree, the accounts that have just moved, and when all was sealed."""
     recent = await check_recent(conn)
     figures = await store.tallies(conn)
     metrics.LEDGER_SUM.set(figures["ledger_sum"])
     metrics.LEDGER_UNBALANCED.set(max(recent, figures["imbalance"]))
+    sealed = await seals.newest(conn)
+    metrics.LEDGER_SEALED.set(sealed.sealed_at.timestamp() if sealed is not None and sealed.sealed_at else math.nan)
     metrics.LEDGER_CHECKED.set(clock.unix_s())  # process clock: a gauge
 
 
@@ -54,6 +60,14 @@ async def follow_redemptions(work: Work, events: Sequence[Event[RedemptionChange
     What an operator undid was paid: it is given back as a reversal, which the ledger keeps beside the payment.
     """
     priced = [(cause, event.data) for cause, event in enumerate(events) if event.data.price > 0]
+    await deadlines.set_deadlines(
+        work.conn,
+        [
+            Deadline(r.redemption_id, r.rider_id, r.expires_at + UNENDED_AFTER)
+            for _, r in priced
+            if r.state == "issued" and r.expires_at is not None
+        ],
+    )
     priced = [(cause, redemption) for cause, redemption in priced if redemption.state != "issued"]
     if not priced:
         return
@@ -61,18 +75,37 @@ async def follow_redemptions(work: Work, events: Sequence[Event[RedemptionChange
     book = await store.open_book(work.conn, riders, {r.redemption_id for _, r in priced})
     book.inactive |= await known_riders.inactive_among(work.conn, riders)
     for cause, redemption in priced:
+        party = f"merchant:{redemption.merchant_id}"
+        if not _is_same(book, redemption, party):
+            work.reject(events[cause], problems.KEY_REUSED("a redemption came again with another rider or price"))
+            continue
         if redemption.state in ("requested", "used", "undone"):
-            book.spend(redemption.redemption_id, redemption.rider_id, redemption.price, cause)
+            book.spend(redemption.redemption_id, redemption.rider_id, redemption.price, cause, party)
         if redemption.state in ("used", "undone"):
+            # held before holds had a party
+            hold = book.holds[redemption.redemption_id]
+            hold.party = hold.party or party
             book.post(redemption.redemption_id, cause)
             if redemption.state == "undone":
                 book.refund(redemption.redemption_id, redemption.reason or "undone", cause)
-            if book.holds[redemption.redemption_id].state not in ("posted", "reversed"):
+            if hold.state not in ("posted", "reversed"):
                 work.reject(events[cause], problems.UNPAID_VOUCHER("a voucher was used whose points are not held"))
         elif redemption.state != "requested":
             absent = Hold(redemption.redemption_id, "redemption", redemption.rider_id, None, "", 0, "voided")
             book.void(absent, redemption.reason or redemption.state, cause)
     await save(work, book, [Cause.of(event) for event in events])
+
+
+def _is_same(book: Book, redemption: RedemptionChanged, party: str) -> bool:
+    """Whether a redemption is what came under its id before: a hold's id is a key for ever.
+
+    What was given back before it was held had no amount.
+    """
+    hold = book.holds.get(redemption.redemption_id)
+    if hold is None:
+        return True
+    amounts = (redemption.price, 0) if hold.state == "voided" else (redemption.price,)
+    return hold.rider_id == redemption.rider_id and hold.amount in amounts and hold.party in (None, party)
 
 
 async def reverse(work: Work, hold_id: UUID, reason: str, covers: Callable[[str], bool]) -> None:

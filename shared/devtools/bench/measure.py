@@ -16,6 +16,7 @@ from shared.devtools.bench import figures
 from shared.devtools.bench.figures import Round, Turn
 from shared.devtools.bench.floor.running import floor_process
 from shared.devtools.bench.hot_offer import hot_offer
+from shared.devtools.bench.hottest import hottest
 from shared.devtools.bench.http_load import (
     Posted,
     Request,
@@ -274,8 +275,12 @@ async def _against_naive(sides: Sides, options: argparse.Namespace, console: Con
     await sides.stop()
     people = riders(max(800, min(20_000, options.reports // 2)))
     ledger = await postings(sides.floor.installation, people, max(100, len(people) // 20))
+    ledger |= await hottest(sides.floor.installation, people, min(1_000_000, 50 * options.reports))
     offer = await hot_offer(sides.floor.installation, max(200, min(8_000, options.reports // 8)))
     console.print(f"postings in batches {ledger['ratio_to_single']:.1f} × one by one")
+    console.print(
+        f"the hottest account with {ledger['hottest_entries']:,} entries {ledger['hottest_to_young']:.2f} × a young one"
+    )
     console.print(f"a hot offer {offer['ratio_to_row_lock']:.1f} × a row lock")
     return {"postings": ledger, "hot_offer": offer}
 

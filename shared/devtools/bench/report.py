@@ -64,6 +64,9 @@ def _beside(result: Mapping[str, Any]) -> Iterator[Line]:
         yield "HTTP POST to message at half of that: p99, ms", str(http["p99_ms"]), ""
     if postings := result.get("postings"):
         yield "postings in batches / one by one", str(postings["ratio_to_single"]), "≥ 8"
+        if "hottest_to_young" in postings:
+            title = f"postings on an account of {postings['hottest_entries']:,} entries / on a young one"
+            yield title, str(postings["hottest_to_young"]), "≥ 0.8"
     if offer := result.get("hot_offer"):
         yield "a hot offer / a row lock", str(offer["ratio_to_row_lock"]), ""
         yield "a hot offer, 200 racers: p99, ms", str(offer["p99_ms"]), ""

@@ -88,6 +88,7 @@ def _healthy_series(services: list[str]) -> Iterator[tuple[str, str]]:
     yield f"beegrid_points_ledger_unbalanced_accounts{{{points}}}", f"0x{DAY_MIN}"
     yield f"beegrid_points_ledger_checked_timestamp_seconds{{{points}}}", now
     yield f"beegrid_points_ledger_round_timestamp_seconds{{{points}}}", now
+    yield f"beegrid_points_ledger_sealed_timestamp_seconds{{{points}}}", now
     yield f"beegrid_points_settlement_oldest_age_seconds{{{points}}}", f"0x{DAY_MIN}"
     yield 'beegrid_notifications_crowd_oldest_age_seconds{job="beegrid-notifications"}', f"20x{DAY_MIN}"
     routing = 'job="beegrid-routing",instance="routing:8080"'

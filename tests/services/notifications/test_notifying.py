@@ -1,5 +1,6 @@
 """Who is notified of what, once, in a constant number of statements."""
 
+from datetime import date
 from functools import partial
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from services.notifications.domain import TEMPLATES, Channel
 from services.notifications.store import messages, people
 from services.notifications.usecases import cases, notifying
 from services.notifications.usecases import preferences as choices
+from shared.events.points_expiring import POINTS_EXPIRING, PointsExpiring
 from shared.kit.areas import AreaTree, KnownArea
 from shared.kit.areas import store as known_store
 from shared.kit.areas.following import KnownAreas
@@ -29,7 +31,7 @@ from tests.services.notifications.stage import (
     redeemed,
     stepped,
 )
-from tests.support import rider_is
+from tests.support import event_of, rider_is
 
 
 async def inbox(stage: Stage, rider: UUID) -> list[messages.Message]:
@@ -275,3 +277,24 @@ async def test_the_number_of_statements_does_not_depend_on_the_batch(stage: Stag
 async def test_the_record_of_attempts_cannot_be_changed(stage: Stage) -> None:
     with pytest.raises(Exception, match="permission denied"):
         await stage.rows("UPDATE delivery_attempts SET detail = 'x'")
+
+
+async def test_points_that_will_expire_and_those_that_did(stage: Stage) -> None:
+    rider = new_id()
+    soon = PointsExpiring(rider_id=rider, amount=30, expires_on=date(2026, 4, 1), days_left=30, available=50)
+    await stage.hear(partial(notifying.notify_of_expiring, stage.settings), event_of(POINTS_EXPIRING, soon, at=NOON))
+    gone = moved(rider, "expired", source="expiry", amount=-30, reason="points_expired")
+    await stage.hear(partial(notifying.notify_of_movements, stage.settings), gone)
+    messages = {one.template: one.params for one in await inbox(stage, rider)}
+    assert messages["points_expiring"] == {"amount": 30, "expires_on": "2026-04-01", "days_left": 30, "available": 50}
+    assert messages["points_expired"]["amount"] == 30
+
+
+@pytest.mark.parametrize(("amount", "template"), [(5, "points_given"), (-5, "points_taken")])
+async def test_points_by_hand_say_why(stage: Stage, amount: int, template: str) -> None:
+    rider = new_id()
+    adjusted = moved(rider, "adjusted", source="adjustment", amount=amount, reason="goodwill")
+    await stage.hear(partial(notifying.notify_of_movements, stage.settings), adjusted)
+    [message] = await inbox(stage, rider)
+    assert (message.template, message.params["amount"], message.params["reason"]) == (template, 5, "goodwill")
+    assert not {"report_id", "redemption_id"} & set(message.params)

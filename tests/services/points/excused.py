@@ -7,4 +7,13 @@ QUIET = {
     "make_budget": "offices ask for budgets; riders' points are published as they move",
     "allocate": "the same; what waits is paid a moment later, and published",
     "refuse_waiting": "what waits is refused a moment later, and published",
+    "set_expiry_rule": "it alone counts by them",
+    "propose_adjustment": "said when it takes effect",
+    "refuse_adjustment": "nothing moves",
+    "withdraw_adjustment": "nothing moves",
+}
+# Answer with a list that cannot grow: what bounds it.
+BOUNDED = {
+    "/v1/points/me/lots": "days of points that are left",
+    "/v1/points/riders/{rider_id}/lots": "days of points that are left",
 }

@@ -1,7 +1,8 @@
 """Drives the points use cases as the kit does: a batch, a transaction, the outbox."""
 
-from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterable
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -14,9 +15,11 @@ from services.points.earning import deeds
 from services.points.earning.rows import RuleRow
 from services.points.earning.terms import Terms
 from services.points.store import ledger as store
+from services.points.store import lots as lot_store
 from services.points.store import rules as rule_store
+from services.points.store.adjustments import Proposal
 from services.points.store.rules import SetHead
-from services.points.usecases import cases
+from services.points.usecases import adjusting, cases, expiry
 from shared.catalog import Catalogue
 from shared.events.account_changed import ACCOUNT_CHANGED, AccountChanged
 from shared.events.case_changed import CASE_CHANGED, CaseChanged, CaseReport
@@ -25,12 +28,18 @@ from shared.events.redemption_changed import REDEMPTION_CHANGED, RedemptionChang
 from shared.events.rider_changed import RIDER_CHANGED
 from shared.kit import clock
 from shared.kit.ids import new_id
-from shared.kit.messaging.work import Event, Rejection
+from shared.kit.messaging.work import Event, Rejection, Work
 from shared.kit.postgres import counters
 from shared.kit.postgres.db import Connection
 from shared.known.knowing import Riders, follow_riders
-from tests.support import event_of, hear, published, work_on
+from tests.support import event_of, published, truncate, unlocked, work_on
 
+TABLES = (
+    "counters", "dead_letters", "erased_riders", "known_riders", "ledger_rounds", "ledger_checkpoints", "accounts",
+    "holds", "entries", "earnings", "cases", "settlements", "outbox", "inbox", "idempotency_keys", "lots",
+    "hold_deadlines", "adjustments", "seals", "account_heads", "seal_groups", "deeds", "budgets", "allocations",
+)  # fmt: skip
+LOCKED = ("entries", "holds", "adjustments", "seals", "account_heads", "seal_groups")
 NOON = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)  # noon in China
 GAS, MANHOLE, WELL = "local-gas-smell", "part-01001", "part-01024"
 TERMS = Terms(Catalogue.load(), ZoneInfo("Asia/Shanghai"))
@@ -101,7 +110,9 @@ class Case:
         return self.step("invalidated", "invalid")
 
 
-def redemption(id_: UUID, rider: UUID, price: int, state: str, version: int = 1) -> Event[RedemptionChanged]:
+def redemption(
+    id_: UUID, rider: UUID, price: int, state: str, version: int = 1, **values: Any
+) -> Event[RedemptionChanged]:
     """One step of a redemption."""
     body = RedemptionChanged.model_validate(
         {
@@ -113,6 +124,7 @@ def redemption(id_: UUID, rider: UUID, price: int, state: str, version: int = 1)
             "price": price,
             "state": state,
             "changed_at": NOON,
+            **values,
         }
     )
     return event(REDEMPTION_CHANGED, body, version)
@@ -151,6 +163,15 @@ class Ledger:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self.pool = pool
         self.rejections: list[Rejection] = []
+        self.ahead = timedelta()
+        """How far the use cases are ahead of the database's clock."""
+
+    @contextlib.asynccontextmanager
+    async def work(self) -> AsyncIterator[Work]:
+        """A unit of work, ahead."""
+        async with work_on(self.pool) as work:
+            work.now += self.ahead
+            yield work
 
     async def deliver(self, *events: Event[Any]) -> None:
         """One batch per topic, as consumers get them; each its own transaction."""
@@ -162,12 +183,49 @@ class Ledger:
         ):
             batch = [e for e in events if e.topic == topic.name or isinstance(e.data, topic.model)]
             if batch:
-                self.rejections += (await hear(self.pool, use_case, *batch)).rejections
+                async with self.work() as work:
+                    await use_case(work, batch)
+                self.rejections += work.rejections
 
     async def reverse(self, hold_id: UUID, covers: Callable[[str], bool] = lambda _: True) -> None:
         """As an operator, of the whole city unless `covers` says otherwise."""
-        async with work_on(self.pool) as work:
+        async with self.work() as work:
             await usecases.reverse(work, hold_id, "wrong", covers)
+
+    async def expire(self, days: int = 0) -> int:
+        """Let days go by, then what expires by the clock; how many lots were looked at."""
+        self.ahead += timedelta(days=days)
+        looked = 0
+        while True:
+            async with self.work() as work:
+                some = await expiry.expire(TERMS.zone, work)
+            looked += some
+            if not some:
+                return looked
+
+    async def adjust(self, rider_id: UUID, amount: int) -> UUID:
+        """By two people."""
+        id_ = await self.propose(rider_id, amount)
+        async with self.work() as work:
+            await adjusting.decide(work, id_, "approved", ("b", "B"), "checked")
+        return id_
+
+    async def propose(self, rider_id: UUID, amount: int, key: str | None = None, by: str = "a") -> UUID:
+        """As one of them."""
+        id_ = new_id()
+        async with self.work() as work:
+            body = f"{rider_id} {amount}".encode()
+            proposal = Proposal(
+                id_, rider_id, amount, "goodwill", "a good reason", by, by.upper(), work.now, key or str(id_), body
+            )
+            return (await adjusting.propose(work, proposal)).id
+
+    async def lots(self, rider_id: UUID) -> dict[date, int]:
+        """What is left of each day's points."""
+        async with self.pool.acquire() as conn:
+            account = await store.account(conn, rider_id)
+            found = await lot_store.lots_of(conn, rider_id)
+        return {lot.earned_on: left for lot in found if account and (left := lot.left(account.available))}
 
     async def balances(self, rider_id: UUID) -> tuple[int, int, int]:
         """(pending, available, reserved)."""
@@ -197,9 +255,13 @@ class Ledger:
 
 async def empty(owner: asyncpg.Connection, keep_rules: Iterable[int] = (1,)) -> None:
     """Empty the service's tables; needs the owner's rights."""
-    await owner.execute(
-        "TRUNCATE counters, dead_letters, erased_riders, known_riders, ledger_rounds, ledger_checkpoints, accounts, "
-        "holds, entries, earnings, cases, settlements, deeds, budgets, allocations, outbox, inbox, idempotency_keys"
-    )
+    await truncate(owner, *TABLES)
     await owner.execute("DELETE FROM rule_rows WHERE NOT version = ANY($1::bigint[])", list(keep_rules))
     await owner.execute("DELETE FROM rule_sets WHERE NOT version = ANY($1::bigint[])", list(keep_rules))
+    await owner.execute("DELETE FROM expiry_rules WHERE version > 1")
+
+
+async def tamper(owner: asyncpg.Connection, statement: str, *values: object) -> None:
+    """What only somebody does who means it: change history with the owner's rights and the locks taken off."""
+    async with owner.transaction(), unlocked(owner, *LOCKED):
+        await owner.execute(statement, *values)

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from shared.kit.ids import new_id
-from tests.doors.rights.lines import CITY, OPERATOR, RIDER, Line, Rights, to
+from tests.doors.rights.lines import CITY, OPERATOR, PUBLIC, RIDER, Line, Rights, to
 from tests.doors.rights.world import CITY as CITY_CODE
 from tests.doors.rights.world import GRID, World
 
@@ -32,8 +32,46 @@ async def budget(world: World) -> str:
     return str(found)
 
 
+async def adjustment(world: World) -> UUID:
+    id_ = new_id()
+    await world.pool.execute(
+        """INSERT INTO adjustments (id, rider_id, amount, reason, words, proposed_by, proposed_name, proposed_at, key,
+                                    input_hash)
+           VALUES ($1, $2, 1, 'goodwill', 'a test', 'somebody', 'Somebody', now(), $3, '')""",
+        id_, world.rider, str(id_),
+    )  # fmt: skip
+    return id_
+
+
+async def merchant(world: World) -> UUID:
+    return world.merchant
+
+
+DAY = "2026-03-02T00:00:00Z"
+PERIOD = {"from": DAY, "to": "2026-03-03T00:00:00Z"}
+DECISION = Line(to("city", "operator"), needs="adjustment", body={"words": "a test"})
 RIGHTS = Rights(
     routes={
+        "GET /v1/points/me/statement": Line(to("any", "rider"), query=PERIOD),
+        "GET /v1/points/riders/{rider_id}/statement": Line(to("city", "operator"), query=PERIOD),
+        "GET /v1/points/me/balances": Line(to("any", "rider"), query={"at": DAY}),
+        "GET /v1/points/riders/{rider_id}/balances": Line(to("city", "operator"), query={"at": DAY}),
+        "GET /v1/points/merchants/{merchant_id}/redeemed": Line(
+            to("city", "operator") | to("self", "merchant"), needs="merchant", query=PERIOD, hides=True
+        ),
+        "GET /v1/points/me/lots": RIDER,
+        "GET /v1/points/riders/{rider_id}/lots": CITY,
+        "GET /v1/points/expiry-rules": OPERATOR,
+        "PUT /v1/points/expiry-rules": CITY,
+        "POST /v1/points/adjustments": CITY,
+        "GET /v1/points/adjustments": CITY,
+        "GET /v1/points/adjustments/{adjustment_id}": Line(to("city", "operator"), needs="adjustment"),
+        "POST /v1/points/adjustments/{adjustment_id}/approve": DECISION,
+        "POST /v1/points/adjustments/{adjustment_id}/refuse": DECISION,
+        "POST /v1/points/adjustments/{adjustment_id}/withdraw": DECISION,
+        "GET /v1/points/seals": PUBLIC,
+        "GET /v1/points/seals/verification": CITY,
+        "GET /v1/points/me/proof": RIDER,
         "GET /v1/points/me": RIDER,
         "GET /v1/points/me/entries": RIDER,
         "GET /v1/points/riders/{rider_id}": CITY,
@@ -54,5 +92,5 @@ RIGHTS = Rights(
             to("area", "operator"), needs="budget", body={"reason": "test"}
         ),
     },
-    objects={"hold": hold, "budget": budget},
+    objects={"hold": hold, "budget": budget, "adjustment": adjustment, "merchant": merchant},
 )  # fmt: skip

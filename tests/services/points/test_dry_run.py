@@ -9,7 +9,7 @@ from services.points.earning.rows import RuleRow
 from services.points.earning.rules import RuleSet
 from shared.events.common import AreaLevel
 from shared.kit.ids import new_id
-from tests.services.points.ledger import GAS, MANHOLE, NOON, TERMS, Case, Ledger, caps, deed, points_of
+from tests.services.points.ledger import GAS, MANHOLE, NOON, TERMS, Case, Ledger, caps, deed, points_of, tamper
 from tests.support import owner_of
 
 FULL = points_of(GAS)
@@ -33,9 +33,9 @@ async def month(ledger: Ledger, installation) -> Ledger:
     await ledger.deliver(void.report(two), void.invalid())
     await ledger.deliver(wrong.report(two), wrong.closed())
     await ledger.reverse(wrong.reports[0].report_id)
-    await ledger.deliver(deed(one, done_at=NOON))
+    await ledger.deliver(deed(one, done_at=NOON))  # too long ago: no rule would pay it
     async with owner_of(installation, "points") as owner:
-        await owner.execute(SQL_THEN)  # the tests' days are long ago
+        await tamper(owner, SQL_THEN)  # the tests' days are long ago
     return ledger
 
 

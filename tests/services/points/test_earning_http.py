@@ -10,7 +10,7 @@ import pytest
 from services.points.earning import files
 from shared.devtools.installation import Installation
 from shared.kit.ids import new_id
-from tests.services.points.ledger import GAS, Case, Ledger, empty, points_of
+from tests.services.points.ledger import GAS, Case, Ledger, empty, points_of, tamper
 from tests.support import client_of, owner_of, service_of, until
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -84,11 +84,12 @@ async def test_each_faulty_row_is_named(office: Office) -> None:
     assert (await office.post(DRY_RUN, {"csv": bad})).json()["code"] == "rules_faulty"
 
 
-async def test_a_dry_run_says_what_would_have_been_paid_and_to_whom(office: Office) -> None:
+async def test_a_dry_run_says_what_would_have_been_paid_and_to_whom(office: Office, installation: Installation) -> None:
     rider, case = new_id(), Case(GAS)
     await office.ledger.deliver(case.report(rider), case.closed())
     days = {"first": "2026-03-01", "until": "2026-03-31"}
-    await office.ledger.pool.execute("UPDATE holds SET made_at = happened_at WHERE rider_id = $1", rider)
+    async with owner_of(installation, "points") as owner:
+        await tamper(owner, "UPDATE holds SET made_at = happened_at WHERE rider_id = $1", rider)
     text = (await office.csv()).replace("catalogue,award,report,,,,,,,,", "catalogue,award,report,,,,,,,7,")
     found = (await office.post(DRY_RUN, {"csv": text, "riders": True, "level": "district", **days})).json()
     assert (found["was"], found["would"], found["riders_changed"]) == (points_of(GAS), 7, 1)

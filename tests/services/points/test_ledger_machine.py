@@ -5,10 +5,10 @@ A short run belongs to every test run; BEEGRID_LEDGER_STEPS=10000 makes the long
 
 import asyncio
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -19,8 +19,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from services.points import domain
+from services.points.lots import Lot
 from services.points.store import ledger as store
+from services.points.store import lots as lot_store
 from shared.devtools.installation import Installation
+from shared.kit import clock
 from shared.kit.ids import new_id
 from shared.kit.postgres.db import prepare_connection
 from shared.kit.postgres.rows import Query
@@ -40,6 +43,7 @@ from tests.services.points.ledger import (
     redemption,
     set_rules,
 )
+from tests.services.points.model import Purse
 from tests.support import rider_is
 
 STEPS = int(os.environ.get("BEEGRID_LEDGER_STEPS", "400"))
@@ -47,6 +51,11 @@ STEPS_PER_EXAMPLE = 40
 RIDERS = [new_id() for _ in range(3)]
 # low caps, so that a short run meets them
 DAY_MAX, KIND_MAX, CO_MAX = 200, 3, 2
+
+
+# points of one day: short, so that they meet their end
+VALID_DAYS = 10
+SQL_EXPIRES = "INSERT INTO expiry_rules VALUES (2, '2020-01-02', $1, 'Asia/Shanghai', 'test', 'short', now())"
 
 
 @dataclass
@@ -64,6 +73,11 @@ class Model:
     inactive: set[UUID] = field(default_factory=set)
     rider_version: Counter[UUID] = field(default_factory=Counter)
     written_off: int = 0
+    breakage: int = 0
+    adjusted: int = 0
+    expiries: int = 0
+    today: date = date.min
+    purses: defaultdict[UUID, Purse] = field(default_factory=lambda: defaultdict(Purse))
     place: dict[UUID, tuple[UUID, int]] = field(default_factory=dict)
     posted_up_to: Counter[UUID] = field(default_factory=Counter)
     voided_up_to: Counter[UUID] = field(default_factory=Counter)
@@ -103,6 +117,7 @@ class Model:
         who, amount = self.owner[hold], self.amount[hold]
         taken = min(amount, self.available[who])
         self.available[who] -= taken
+        self.purses[who].spend(taken)
         self.written_off += amount - taken
         self._step(hold, "reversed")
         return True
@@ -137,7 +152,30 @@ class Model:
         who = self.owner[hold]
         self.pending[who] -= self.amount[hold]
         self.available[who] += self.amount[hold]
+        self.purses[who].earn(self.today, self.amount[hold])
         self._step(hold, "posted")
+
+    def expire(self) -> None:
+        """What is too old by now."""
+        for who, purse in self.purses.items():
+            for gone in purse.expire(self.today, timedelta(days=VALID_DAYS)):
+                self.available[who] -= gone
+                self.breakage += gone
+                self.versions[who] += 1
+                self.expiries += 1
+
+    def adjust(self, who: UUID, amount: int) -> bool:
+        """By two people; False where more would be taken than there is."""
+        if self.available[who] + amount < 0:
+            return False
+        self.available[who] += amount
+        self.adjusted += amount
+        self.versions[who] += 1
+        if amount > 0:
+            self.purses[who].earn(self.today, amount)
+        else:
+            self.purses[who].spend(-amount)
+        return True
 
     def _invalid(self, hold: UUID) -> None:
         if self.state[hold] == "held":
@@ -156,12 +194,14 @@ class Model:
                 self._step(hold, "refused")
             else:
                 self.available[who] -= price
+                self.purses[who].spend(price)
                 self.reserved[who] += price
                 self._step(hold, "held")
         if body.state in ("expired", "cancelled", "refused"):
             if self.state.setdefault(hold, "voided") == "held":
                 self.reserved[who] -= price
                 self.available[who] += price
+                self.purses[who].give_back(price)
                 self._step(hold, "voided")
         elif body.state == "used" and self.state[hold] == "held":
             self.reserved[who] -= price
@@ -179,8 +219,10 @@ class LedgerMachine(RuleBasedStateMachine):
     def start(self) -> None:
         self.run(empty(self.owner))
         self.run(set_rules(self.owner, caps(DAY_MAX, KIND_MAX, CO_MAX)))
+        self.run(self.owner.execute(SQL_EXPIRES, VALID_DAYS))
         self.ledger = Ledger(_One(self.connection))  # type: ignore[arg-type]  # a pool of one
         self.model = Model()
+        self._see_the_day()
         self.cases: list[Case] = []
         self.wishes: list[tuple[UUID, UUID, int]] = []
         self.events: list[Any] = []
@@ -253,6 +295,24 @@ class LedgerMachine(RuleBasedStateMachine):
                 done = False
             assert done == self.model.reverse(hold)
 
+    @rule(days=st.sampled_from((1, 3, 8)))
+    def days_go_by(self, days: int) -> None:
+        self.run(self.ledger.expire(days))
+        self._see_the_day()
+        self.model.expire()
+
+    @rule(who=st.sampled_from(RIDERS), amount=st.sampled_from((5, 40, -30, -90)))
+    def adjust(self, who: UUID, amount: int) -> None:
+        try:
+            self.model.state[self.run(self.ledger.adjust(who, amount))] = "adjusted"
+            done = True
+        except Refusal:
+            done = False
+        assert done == self.model.adjust(who, amount)
+
+    def _see_the_day(self) -> None:
+        self.model.today = (clock.now() + self.ledger.ahead).astimezone(TERMS.zone).date()
+
     def _deliver(self, batch: list[Any]) -> None:
         self.run(self.ledger.deliver(*batch))
         for topic in ("riders.rider-changed.v1", "cases.case-changed.v1", "rewards.redemption-changed.v1"):
@@ -267,14 +327,18 @@ class LedgerMachine(RuleBasedStateMachine):
         for who in RIDERS:
             expected = (self.model.pending[who], self.model.available[who], self.model.reserved[who])
             assert self.run(self.ledger.balances(who)) == expected
+            assert self.run(self.ledger.lots(who)) == self.model.purses[who].left
         figures = self.run(self.ledger.tallies())
         assert figures["written_off"] == self.model.written_off
+        assert (figures["breakage"], figures["adjusted"]) == (self.model.breakage, self.model.adjusted)
 
     def teardown(self) -> None:
         if not hasattr(self, "model"):
             return
-        states = dict(self.run(self.connection.fetch("SELECT id, state FROM holds")))
+        states = dict(self.run(self.connection.fetch("SELECT id, state FROM holds WHERE source <> 'expiry'")))
         assert states == self.model.state
+        expiries = self.run(self.connection.fetch("SELECT FROM holds WHERE source = 'expiry'"))
+        assert len(expiries) == self.model.expiries
         for who in RIDERS:
             assert len(self.run(self.ledger.movements(who))) == self.model.versions[who]
 
@@ -343,14 +407,26 @@ def _ends_again(self: domain.Book, hold_id: UUID, cause: int) -> None:
     self._move(self.holds[hold_id], "posted", None, cause)
 
 
-def _spends_without_looking(self: domain.Book, redemption_id: UUID, rider_id: UUID, price: int, cause: int) -> None:
+def _spends_without_looking(
+    self: domain.Book, redemption_id: UUID, rider_id: UUID, price: int, cause: int, _party: str
+) -> None:
     if redemption_id not in self.holds:
         hold = domain.Hold(redemption_id, "redemption", rider_id, None, "", price, "held")
         self.holds[hold.id] = hold
         self._move(hold, "held", None, cause)
 
 
+def _whatever_comes_later(self: Lot, available: int) -> int:
+    return max(0, min(self.points - self.expired, available))
+
+
 PLANTED = {
+    "a lot forgets what came later": (Lot, "left", _whatever_comes_later),
+    "a lot is looked at once": (
+        lot_store,
+        "SQL_LOOK_AGAIN",
+        lot_store.SQL_LOOK_AGAIN.replace("SET look_on = n.look_on, expired", "SET look_on = NULL, expired"),
+    ),
     "a hold ends twice": (domain.Book, "post", _ends_again),
     "balances aren't looked at": (domain.Book, "spend", _spends_without_looking),
     "caps are forgotten between batches": (

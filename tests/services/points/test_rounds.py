@@ -11,7 +11,7 @@ from services.points.store import rounds
 from services.points.store.rounds import Round
 from shared.devtools.installation import Installation
 from shared.kit.ids import new_id
-from tests.services.points.ledger import MANHOLE, NOON, Case, Ledger, redemption
+from tests.services.points.ledger import MANHOLE, NOON, Case, Ledger, redemption, tamper
 from tests.support import owner_of
 
 RIDERS = 12
@@ -112,7 +112,7 @@ async def test_a_round_finds_the_damage(
     monkeypatch.setattr(rounds, "SHARE_ENTRIES", share)
     monkeypatch.setattr(rounds, "SHARE_HOLDS", 7)
     await _filled(ledger)
-    await owner.execute(damage)
+    await tamper(owner, damage)
     whole, _ = await _whole_round(ledger)
     assert whole.wrong_last > 0, damage
     async with ledger.pool.acquire() as conn:
@@ -129,9 +129,10 @@ async def test_what_has_just_moved_is_checked_at_once(ledger: Ledger, owner: asy
         await owner.execute("UPDATE accounts SET available = available + 1")
         assert await usecases.check_recent(conn) == 2 * RIDERS
         # over all slices of the window, each with other riders
-        await owner.execute(
-            "UPDATE entries SET made_at = now() - (1 + abs(hashtext(rider_id::text)) % 170) * interval '1 second'"
+        await tamper(
+            owner,
+            "UPDATE entries SET made_at = now() - (1 + abs(hashtext(rider_id::text)) % 170) * interval '1 second'",
         )
         assert await usecases.check_recent(conn) == 2 * RIDERS
-        await owner.execute("UPDATE entries SET made_at = made_at - interval '1 hour'")
+        await tamper(owner, "UPDATE entries SET made_at = made_at - interval '1 hour'")
         assert await usecases.check_recent(conn) == 0, "old movements are the round's"

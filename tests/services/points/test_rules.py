@@ -8,7 +8,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.points.domain import Account, Book, Claim, DayUse
@@ -176,6 +176,7 @@ def test_a_nearer_cap_of_the_same_measure_replaces_the_farther_one() -> None:
     assert over_cap(rule_set(cap("far", points_max=100), near), report(line=("330115",)), 51, uses) is not None
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     claims=st.lists(
         st.tuples(

@@ -44,6 +44,7 @@ def test_the_floor_is_measured_and_adds_up(tmp_path: Path) -> None:
     assert found["five_hops"]["floor"]["per_second"] > 0
     assert found["five_hops"]["floor"]["cpu_us"] > 0
     assert found["postings"]["ratio_to_single"] > 1
+    assert found["postings"]["hottest_to_young"] > 0.3
     assert found["hot_offer"]["ratio_to_row_lock"] > 0
     assert found["located_per_core_s"] > 0
 

@@ -193,8 +193,10 @@ class Points:
             _, version, pending, available, reserved, *_ = accounts[rider]
             entry_id = new_id()
             holds.append((report_id, "report", rider, body["case_id"], body["kind"], amount, "held", None,
-                          report["company"], now, None, 1))  # fmt: skip
-            entries.append((rider, version + 1, 0, entry_id, report_id, "held", "issuance", "pending", amount, now))
+                          report["company"], now, None, 1, None))  # fmt: skip
+            entries.append(
+                (rider, version + 1, 0, entry_id, report_id, "held", "issuance", "pending", amount, now, None)
+            )
             moved.append((rider, version + 1, pending + amount, available, reserved, version))
             earned.append((rider, today, body["kind"], amount, 1))
             event = {

@@ -55,11 +55,16 @@ class AccountOut(Answer):
 
 
 class EntryOut(Answer):
-    """One line of the ledger: `amount` > 0 went from one account to another."""
+    """One line of the ledger: `amount` > 0 went from one account to another.
 
+    (version, line) is its place in the account. `party`: with whom the points changed hands, `merchant:<id>`.
+    """
+
+    version: int
+    line: int
     entry_id: UUID
-    movement: Literal["held", "posted", "voided", "reversed"]
-    source: Literal["report", "deed", "redemption"]
+    movement: Literal["held", "posted", "voided", "reversed", "expired", "adjusted"]
+    source: Literal["report", "deed", "redemption", "expiry", "adjustment"]
     source_id: UUID
     case_id: UUID | None
     kind: str = Field(description="of a report; of a deed its action")
@@ -67,6 +72,7 @@ class EntryOut(Answer):
     to_account: str
     amount: int
     made_at: datetime
+    party: str | None
     waits: bool = Field(description="points that are held, and for which the budget has no room yet")
     reason: str | None = Field(description="why points wait or were taken back: a code, or an office's words")
     rule: str | None = Field(description="which rule has decided: version/name, +campaign that multiplied")
@@ -87,8 +93,8 @@ class HoldOut(Answer):
     """What became of one report, deed or redemption."""
 
     id: UUID
-    source: Literal["report", "deed", "redemption"]
-    state: Literal["held", "posted", "voided", "reversed", "refused"]
+    source: Literal["report", "deed", "redemption", "expiry", "adjustment"]
+    state: Literal["held", "posted", "voided", "reversed", "refused", "expired", "adjusted"]
     amount: int = Field(description="points; of a refused one, what it would have been")
     waits: bool = Field(description="for its budget")
     reason: str | None

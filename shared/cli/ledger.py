@@ -1,0 +1,105 @@
+"""`beegrid ledger`: is the history of points what was sealed and published?"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+
+from shared.cli.client import Client, CliError, connect, find_suite
+from shared.cli.screen import Screen
+from shared.kit import chain
+
+ledger_app = typer.Typer(help="积分账本 / The ledger of points: its seals, and whether history is what they say")
+out = Screen()
+SEALS = "/v1/points/seals"
+FIRST = str(UUID(int=0))
+
+
+@ledger_app.command("seals")
+def seals(
+    keep: Annotated[Path | None, typer.Option(help="文件 / add them to this file, one a line, for --known")] = None,
+) -> None:
+    """封存记录 / All seals, one a day, which anybody may read: keep them where nobody of this suite writes."""
+    found = list(connect().pages(SEALS))
+    lines = [json.dumps(one, sort_keys=True) for one in found]
+    if keep is None:
+        for line in lines:
+            out.print(line, soft_wrap=True)
+        return
+    there = set(keep.read_text(encoding="utf-8").splitlines()) if keep.exists() else set()
+    with keep.open("a", encoding="utf-8") as file:
+        file.writelines(f"{line}\n" for line in lines if line not in there)
+    out.print(f"{len(lines)} 条封存记录 / seals are in {keep}")
+
+
+@ledger_app.command("verify")
+def verify(
+    number: Annotated[int | None, typer.Option(help="哪一次封存 / by which seal; the newest if not given")] = None,
+    known: Annotated[
+        Path | None, typer.Option(help="文件 / seals that were kept: `beegrid ledger seals --keep`")
+    ] = None,
+) -> None:
+    """核验 / Hash all sealed entries again and compare them with the seals. Reads every entry: takes minutes.
+
+    Exit status 1 where anything was changed, removed, inserted or moved. Whoever owns the database could seal again
+    what they have changed: only seals that were kept elsewhere (--known, or city systems' own) find that.
+    """
+    client = connect()
+    wrong, accounts, entries = _compare(client, known), 0, 0
+    after: str | None = FIRST
+    seal: dict[str, Any] = {}
+    with out.status("…"):
+        while after is not None:
+            asked = {"after": after} | ({} if number is None else {"number": str(number)})
+            found = client.get(f"{SEALS}/verification", params=asked)
+            if seal and found["seal"]["number"] != seal["number"]:
+                raise CliError("期间有新的封存 / A new seal came meanwhile", hint=f"--number {seal['number']}")
+            seal, after = found["seal"], found["next_id"]
+            wrong += found["wrong"]
+            accounts, entries = accounts + found["accounts"], entries + found["entries"]
+    out.print(
+        f"第 {seal['number']} 次封存 / seal {seal['number']}: {accounts} accounts, {entries} entries, {seal['root']}"
+    )
+    for line in wrong:
+        out.print(f"[red]✗[/red] {line}", soft_wrap=True)
+    if wrong:
+        raise typer.Exit(1)
+    out.print("[green]账本与封存一致 / The ledger is what was sealed[/green]")
+
+
+@ledger_app.command("check")
+def check(
+    token: Annotated[str, typer.Option(help="骑手本人的令牌 / the rider's own token", envvar="BEEGRID_RIDER_TOKEN")],
+) -> None:
+    """骑手自查 / A rider's own entries against the newest public seal. All is calculated here, by docs/ledger.md."""
+    client = Client(find_suite().url, token)
+    proof = client.get("/v1/points/me/proof")
+    rider_id = UUID(proof["rider_id"])
+    shown = [one for one in client.pages("/v1/points/me/entries") if one["version"] <= proof["version"]]
+    head = chain.linked(chain.START, (chain.read(rider_id, one) for one in reversed(shown)))
+    steps = [chain.Step(one["left"], bytes.fromhex(one["hash"])) for one in proof["path"]]
+    root = chain.climbed(chain.leaf(rider_id, proof["version"], head), steps)
+    public = {one["number"]: one for one in client.pages(SEALS)}.get(proof["seal"]["number"], {})
+    if head.hex() != proof["head"] or root.hex() != public.get("root"):
+        out.print("[red]您的记录与公开的封存不一致 / Your entries aren't what was sealed[/red]")
+        raise typer.Exit(1)
+    out.print(f"[green]{len(shown)} 条记录与公开的封存一致 / entries are what was sealed[/green]: {root.hex()}")
+
+
+def _compare(client: Client, known: Path | None) -> list[str]:
+    """What of the kept seals isn't published any more, or reads otherwise."""
+    if known is None:
+        return []
+    try:
+        kept = [json.loads(line) for line in known.read_text(encoding="utf-8").splitlines() if line.strip()]
+        numbers = {int(one["number"]): (one["root"], one["seal"]) for one in kept}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CliError("无法读取 / Not readable", str(known), hint="`beegrid ledger seals --keep FILE`") from error
+    now = {one["number"]: (one["root"], one["seal"]) for one in client.pages(SEALS)}
+    return [
+        f"seal {number}: it isn't the one that was kept"
+        for number, hashes in sorted(numbers.items())
+        if now.get(number) != hashes
+    ]

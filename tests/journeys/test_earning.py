@@ -73,7 +73,7 @@ async def test_a_district_out_of_budget(town: Town) -> None:
 
     # 街道追加一份，另一份不予发放 / the street adds points for one out of what its district has left, no more.
     with pytest.raises(DoorError, match="budget_short"):
-        await door.post(f"{path}/allocations", {"points": 81, "reason": "太多"}, office)
+        await door.post(f"{path}/allocations", {"points": 81, "reason": "太多了些"}, office)
     await door.post(f"{path}/allocations", {"points": 50, "reason": "追加一笔"}, office)
     await soon(lambda: mine(1), lambda x: x["state"] == "posted", "the second one is paid")
     await door.post(f"{path}/refuse", {"reason": "本月不再追加"}, office)

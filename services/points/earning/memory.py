@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from services.points.earning.budget import Directory
 from services.points.earning.rules import RuleBook, RuleSet
+from services.points.earning.words import Why
 from services.points.store import budgets as budget_store
 from services.points.store import rules as rule_store
 from services.points.store.rules import Newest, SetHead
@@ -25,6 +26,8 @@ class Memory:
         self._newest: Newest | None = None
         self._known = Known(RuleBook(()), Directory(()))
         self._sets: dict[SetHead, RuleSet] = {}
+        self.words: dict[tuple[str | None, str | None], Why] = {}
+        """What was said about rules and reasons: a few sentences that every movement repeats."""
 
     async def read(self, conn: Connection) -> Known:
         """What there is now, in one short statement where nothing is new."""
@@ -35,6 +38,7 @@ class Memory:
             book = RuleBook(tuple(kept.values()))
             self._known = Known(book, Directory(tuple(await budget_store.directory(conn))))
             self._sets, self._newest = kept, newest
+            self.words.clear()
         return self._known
 
     @property

@@ -5,15 +5,17 @@ more. What happened is judged by the set, and by the rules in it, that were in f
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from services.points.domain import DayUse, Source
 from services.points.earning.rows import CO, FIRST, RuleRow
 
 EVERYWHERE = ""
+FOUND_MAX = 50_000
+"""Answers that one set remembers."""
 DEED = "deed/"
 """Before an action where uses are counted: no kind of report begins so."""
 Nouns = Literal["points", "reports", "times"]
@@ -82,6 +84,9 @@ class RuleSet:
     _caps: dict[_Slot, dict[str, list[RuleRow]]] = field(init=False, repr=False, compare=False)
     weekly: bool = field(init=False, repr=False, compare=False)
     """Whether a cap counts by week."""
+    _timeless: bool = field(init=False, repr=False, compare=False)
+    """Whether none of its rules begins or ends by itself: then what was found once holds for all of its kind."""
+    _found: dict[object, Any] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         caps: dict[_Slot, dict[str, list[RuleRow]]] = {}
@@ -94,6 +99,8 @@ class RuleSet:
         put(self, "_campaigns", _index(row for row in self.rows if row.sort == "campaign"))
         put(self, "_caps", caps)
         put(self, "weekly", any(slot.per == "week" for slot in caps))
+        put(self, "_timeless", all(row.begins_at is None and row.ends_at is None for row in self.rows))
+        put(self, "_found", {})
 
     def ref(self, row: RuleRow | None, campaign: RuleRow | None = None) -> str | None:
         """How holds name what has decided: `version/rule+campaign`."""
@@ -103,7 +110,7 @@ class RuleSet:
 
     def judge(self, asked: Asked) -> Judged:
         """What one report or deed earns, before caps and budgets."""
-        row = _nearest(self._awards, asked)
+        row = self._once(_award_of, asked, asked.level, asked.role, asked.outcome)
         if row is None:
             return Judged(0, "no_points" if asked.source == "report" else "unknown_action", None)
         points = row.points if row.points is not None else asked.points
@@ -119,8 +126,26 @@ class RuleSet:
                 points = points * (row.co_percent if row.co_percent is not None else asked.co_percent) // 100
         return self._multiplied(points, row, asked)
 
-    def caps_on(self, asked: Asked) -> Iterable[RuleRow]:
+    def caps_on(self, asked: Asked) -> Sequence[RuleRow]:
         """The caps that bound a report or deed, the nearest of each measure."""
+        found: Sequence[RuleRow] = self._once(_caps_of, asked)
+        return found
+
+    def _once(self, find: Callable[["RuleSet", Asked], Any], asked: Asked, *more: str) -> Any:
+        """What is found, remembered where time doesn't matter: places and kinds come again and again."""
+        if not self._timeless:
+            return find(self, asked)
+        key = (find, asked.source, asked.line, asked.what, *more)
+        try:
+            return self._found[key]
+        except KeyError:
+            if len(self._found) >= FOUND_MAX:
+                self._found.clear()
+            found = self._found[key] = find(self, asked)
+            return found
+
+    def caps_nearest(self, asked: Asked) -> Iterator[RuleRow]:
+        """As `caps_on`, looked for."""
         for slot, by_area in self._caps.items():
             if slot.source not in ("", asked.source) or slot.what not in ("", asked.what):
                 continue
@@ -157,6 +182,14 @@ class RuleBook:
     def weekly(self) -> bool:
         """Whether any set has a cap by week."""
         return any(one.weekly for one in self.sets)
+
+
+def _award_of(rules: RuleSet, asked: Asked) -> RuleRow | None:
+    return _nearest(rules._awards, asked)
+
+
+def _caps_of(rules: RuleSet, asked: Asked) -> Sequence[RuleRow]:
+    return tuple(rules.caps_nearest(asked))
 
 
 def _index(rows: Iterable[RuleRow]) -> dict[tuple[str, str, str], list[RuleRow]]:

@@ -9,6 +9,9 @@ from services.points.earning.words import Why, why
 from shared.catalog import Catalogue
 from shared.kit.areas import NO_MAP, AreaTree
 
+WORDS_MAX = 10_000
+"""Rules and reasons whose words a process remembers."""
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:
@@ -22,4 +25,9 @@ class Terms:
 
     def why(self, rule: str | None, reason: str | None = None) -> Why:
         """Which rule has decided, and why, for people; without a reason the rule alone."""
-        return why(self.memory.known.rules.sets, rule, reason)
+        said = self.memory.words
+        if (found := said.get((rule, reason))) is None:
+            if len(said) >= WORDS_MAX:
+                said.clear()
+            found = said[rule, reason] = why(self.memory.known.rules.sets, rule, reason)
+        return found

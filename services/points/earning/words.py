@@ -1,6 +1,5 @@
 """Which rule has decided, and why, in the rider's languages: Chinese first, English. Pure."""
 
-from functools import lru_cache
 from typing import NamedTuple
 
 from services.points.earning.rows import RuleRow
@@ -54,7 +53,6 @@ def why(sets: tuple[RuleSet, ...], rule: str | None, reason: str | None) -> Why:
     return _words(row, version, multiplier, reason)
 
 
-@lru_cache(maxsize=4_096)
 def _words(row: RuleRow | None, version: str, campaign: RuleRow | None, reason: str | None) -> Why:
     said = REASONS.get(reason or "", NOTHING)
     if row is None:

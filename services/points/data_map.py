@@ -22,7 +22,7 @@ COLUMNS: Columns = {
     "lots": {"rider_id": RIDER_ID},
     "hold_deadlines": {"rider_id": RIDER_ID},
     "adjustments": {
-        **plain("reason state key"),
+        **plain("reason state key input_hash"),
         "rider_id": RIDER_ID,
         "words": About("words", "why points are to be given or taken", "operators", "stays: an office's"),
         "decided_words": About("words", "why it was decided so", "operators", "stays: an office's"),
@@ -31,9 +31,9 @@ COLUMNS: Columns = {
         "decided_by": STAFF,
         "decided_name": STAFF,
     },
-    "seals": {},
-    "account_heads": {"rider_id": RIDER_ID},
-    "seal_groups": {},
+    "seals": plain("previous root seal"),
+    "account_heads": {**plain("hash"), "rider_id": RIDER_ID},
+    "seal_groups": plain("hash"),
     "rule_sets": {**plain("reason"), "set_by": STAFF},
     "rule_rows": plain("name sort source area kind level action role outcome per each zh en"),
 }

@@ -1,13 +1,16 @@
 """The ledger of points was sealed."""
 
 from datetime import date
+from typing import Annotated
 
 from pydantic import Field
 
 from shared.events.common import Utc
+from shared.events.personal import Impersonal
 from shared.events.topic import Audience, EventModel, Facts, Topic
 
-HASH = r"^[0-9a-f]{64}$"
+Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$"), Impersonal()]
+"""SHA-256, in hexadecimal."""
 
 
 class LedgerSealed(EventModel):
@@ -17,9 +20,9 @@ class LedgerSealed(EventModel):
     day: date = Field(description="of the city; one seal a day")
     accounts: int = Field(ge=0, description="accounts in it")
     entries: int = Field(ge=0, description="entries that are new since the seal before")
-    root: str = Field(pattern=HASH, description="over the heads of all accounts, in hexadecimal")
-    previous: str = Field(pattern=HASH, description="the seal before; zeros before the first")
-    seal: str = Field(pattern=HASH, description="over number, the seal before and the root")
+    root: Hash = Field(description="over the heads of all accounts, in hexadecimal")
+    previous: Hash = Field(description="the seal before; zeros before the first")
+    seal: Hash = Field(description="over number, the seal before and the root")
     sealed_at: Utc
 
 

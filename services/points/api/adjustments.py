@@ -108,7 +108,7 @@ async def approve_adjustment(
 
 
 @router.post("/v1/points/adjustments/{adjustment_id}/refuse")
-@allow(CityOperator, refuses=(NOT_FOUND, problems.TWO_PEOPLE, problems.ADJUSTMENT_DECIDED), writes=True)
+@allow(CityOperator, refuses=(NOT_FOUND, problems.TWO_PEOPLE, problems.ADJUSTMENT_DECIDED))
 async def refuse_adjustment(
     adjustment_id: UUID, body: DecisionIn, caller: Caller, service: CurrentService
 ) -> AdjustmentOut:
@@ -117,7 +117,7 @@ async def refuse_adjustment(
 
 
 @router.post("/v1/points/adjustments/{adjustment_id}/withdraw")
-@allow(CityOperator, refuses=(NOT_FOUND, problems.TWO_PEOPLE, problems.ADJUSTMENT_DECIDED), writes=True)
+@allow(CityOperator, refuses=(NOT_FOUND, problems.TWO_PEOPLE, problems.ADJUSTMENT_DECIDED))
 async def withdraw_adjustment(
     adjustment_id: UUID, body: DecisionIn, caller: Caller, service: CurrentService
 ) -> AdjustmentOut:

@@ -48,6 +48,7 @@ async def merchant(world: World) -> UUID:
 
 
 DAY = "2026-03-02T00:00:00Z"
+BUDGET = {"area": GRID, "begins_on": "2090-01-01", "ends_on": "2091-01-01", "points": 0, "reason": "test"}
 PERIOD = {"from": DAY, "to": "2026-03-03T00:00:00Z"}
 DECISION = Line(to("city", "operator"), needs="adjustment", body={"words": "a test"})
 RIGHTS = Rights(
@@ -83,7 +84,7 @@ RIGHTS = Rights(
         "PUT /v1/points/rules": CITY,
         "POST /v1/points/rules/dry-run": CITY,
         "GET /v1/points/budgets": Line(to("area", "operator"), needs="budget", shows=True),
-        "POST /v1/points/budgets": CITY,
+        "POST /v1/points/budgets": Line(to("city", "operator"), body=BUDGET),
         "GET /v1/points/budgets/{budget_id}/allocations": Line(to("area", "operator"), needs="budget"),
         "POST /v1/points/budgets/{budget_id}/allocations": Line(
             to("area", "operator"), needs="budget", body={"points": 1, "reason": "test"}

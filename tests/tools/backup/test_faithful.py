@@ -35,7 +35,7 @@ CONTENT = [
     "INSERT INTO points.entries (rider_id, version, line, entry_id, hold_id, movement, from_account, to_account,"
     f" amount, made_at) VALUES ('{RIDER}', 1, 1, '{uuid.UUID(int=5)}', '{uuid.UUID(int=6)}', 'held', 'issuance',"
     " 'pending', 5, now())",
-    "INSERT INTO points.rules VALUES (2, '2030-01-01T00:00:00Z', 1, 1, 1, 'op', 'why', now())",
+    "INSERT INTO points.rule_sets VALUES (2, '2030-01-01T00:00:00Z', 'op', 'why', now())",
     "INSERT INTO tracking.reports VALUES (gen_random_uuid(), 'suda', 'e', gen_random_uuid(), 'k', 'l',"
     " 120.1 + 0.2, 1e-310, now(), now())",
     "INSERT INTO cases.dead_letters (topic, partition, record_offset, headers, status, code, detail, attempts,"

@@ -13,6 +13,9 @@ from shared.known.domain import Rider, company_refusal, rider_refusal
 
 FUTURE_TOLERANCE = timedelta(minutes=5)
 REPORTS_PER_REQUEST_MAX = 500
+NO_CONSENT = "the rider has not agreed to place and photo being processed"
+RETRY_AFTER_S = "2"
+"""As long as a change of a rider takes to be known here, and more."""
 Datum = Literal["wgs84", "gcj02", "bd09"]
 
 PHOTO_BYTES_MAX = 16 * 1024 * 1024
@@ -22,7 +25,7 @@ PIXELS_MAX = 64_000_000
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """How long a streamed report waits for its rider, and how many of one company may."""
+    """How long a streamed report waits for its rider, or for a change of theirs, and how many of one company may."""
 
     seconds: int = 600
     rows_max: int = 5_000
@@ -54,6 +57,8 @@ class Submission:
     traceparent: str | None = None
     event_id: UUID | None = None
     """Of an event that came over HTTP; what Kafka brings was held against the inbox before."""
+    event_content: bytes | None = None
+    """What that event says: a hash, as the inbox has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +157,27 @@ def _sender_refusal(s: Submission, rider: Rider | None, known: Known) -> Refusal
     if (refusal := rider_refusal(rider)) is not None:
         return refusal
     if rider is not None and not rider.consent:
-        detail = "the rider has not agreed to place and photo being processed"
-        return problems.CONSENT_MISSING(detail, field="rider")
+        return Refusal(problems.CONSENT_MISSING, NO_CONSENT, {"field": "rider"}, {"Retry-After": RETRY_AFTER_S})
     return None
+
+
+def lacking(code: str) -> str:
+    """What a rider lacks whose report waits, in the words of the refusal."""
+    return {
+        problems.UNKNOWN_RIDER.code: "the rider is not registered",
+        problems.RIDER_INACTIVE.code: "the rider is no longer active",
+    }.get(code, NO_CONSENT)
+
+
+def is_for_now(outcome: object) -> bool:
+    """Whether a change of the rider, which may be on its way, puts this refusal right."""
+    return isinstance(outcome, Refusal) and outcome.code in problems.FOR_NOW
+
+
+def waits_yet(code: str) -> Refusal:
+    """What is answered to who sends a report that waits, in the moment between its rider's change and its turn."""
+    detail = "the report came before, and waits: it is about to be taken up"
+    return Refusal(problems.FOR_NOW[code], detail, {"field": "rider"}, {"Retry-After": RETRY_AFTER_S})
 
 
 def newcomer(rider_id: UUID, company: str, external_id: str) -> Rider:

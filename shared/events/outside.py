@@ -11,6 +11,7 @@ import unicodedata
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
 INT32_MAX, INT64_MAX = 2**31 - 1, 2**63 - 1
 PLAIN_LENGTH_MAX = 400
@@ -94,3 +95,39 @@ Line = Annotated[str, ONE_LINE]
 """A name or title."""
 RowId = Annotated[int, Field(ge=0, le=INT64_MAX), PLAIN_FORM]
 """A number that a table counted out, or a count that is kept in its widest column."""
+
+
+def exact(schema: CoreSchema) -> CoreSchema:
+    """The schema of a body whose numbers and truth values are those of JSON: no text is taken for one, nor true for 1.
+
+    Pydantic's strict mode of whole models asks for more: where a framework has parsed the JSON, lists would have to be
+    tuples, and times no texts.
+    """
+    _make_exact(schema)
+    return schema
+
+
+def _make_exact(node: Any) -> None:
+    if isinstance(node, list | tuple):
+        for one in node:
+            _make_exact(one)
+    if not isinstance(node, dict):
+        return
+    kind = node.get("type")
+    if kind in ("float", "bool"):
+        node["strict"] = True
+    elif kind == "int" and "function" not in node:
+        # JSON Schema's integers may be written 1.0, which strict ones of pydantic may not
+        whole = dict(node)
+        node.clear()
+        node.update(core_schema.no_info_before_validator_function(_number, whole))  # type: ignore[arg-type]  # a part
+        return
+    for name, one in node.items():
+        if name not in ("metadata", "serialization"):
+            _make_exact(one)
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, str | bytes | bool):
+        raise PydanticKnownError("int_type")
+    return value

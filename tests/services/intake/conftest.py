@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from services.intake.domain import Submission
+from services.intake.domain import Submission, Waits
 from services.intake.usecases import reports
 from shared.catalog import Catalogue
 from shared.devtools.installation import Installation
@@ -29,7 +29,8 @@ class Intake:
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
         self.catalogue = Catalogue.load()
-        self._on_report = partial(reports.take_events, self.catalogue)
+        # nothing waits for its rider here: test_waiting.py is about that
+        self._on_report = partial(reports.take_events, self.catalogue, waits=Waits(seconds=0))
 
     def work(self) -> AbstractAsyncContextManager[Work]:
         return work_on(self.pool)

@@ -66,7 +66,8 @@ async def take_events(
     catalogue: Catalogue, work: Work, events: Sequence[Event[ReportSubmission]], *, waits: Waits = WAITS
 ) -> None:
     """Reports from companies' topics; what is refused becomes a dead letter with the reason. A report of a rider who
-    isn't known, has not agreed or isn't active waits for the change that may be on its way."""
+    isn't known, has not agreed or isn't active waits for the change that may be on its way, unless an operator replays
+    it: its letter is there already, and stays."""
     submissions = [of_company(event.company or "", event.data, event.traceparent) for event in events]
     outcomes: list[Outcome | None] = [*await receive(catalogue, work, submissions, events)]
     early = [
@@ -74,7 +75,7 @@ async def take_events(
         for index, outcome in enumerate(outcomes)
         if isinstance(outcome, Refusal) and domain.is_for_now(outcome)
     ]
-    if early and waits.seconds:
+    if early and waits.seconds and not work.replays:
         answers = await wait(work, waits, [one for _, one in early])
         for (index, _), answer in zip(early, answers, strict=True):
             outcomes[index] = answer

@@ -68,6 +68,7 @@ class Replayer:
                 if empty and (not letters or self._consumer(topic).topic.ordered):
                     raise StillFailing(_why_not(empty))
                 work = await begin(conn)
+                work.replays = True
                 known, seen = 0, set[UUID]()
                 for page in dead_letters.pages(letters):
                     known += await self._handle(work, topic, await dead_letters.whole(conn, page), seen)

@@ -105,6 +105,8 @@ class Work:
     now: datetime
     rows: list[OutboxRow] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
+    replays: bool = False
+    """Whether an operator lets dead letters be handled again: what would be set aside once more is refused at once."""
 
     def publish(
         self,

@@ -186,6 +186,15 @@ async def test_whose_change_never_comes_is_a_dead_letter_after_the_time(door: Do
     assert [one.code for one in rejected] == ["too_many_waiting"]
 
 
+async def test_what_an_operator_replays_waits_no_second_time(door: Door) -> None:
+    """Its letter would count as replayed, and the one after the time be taken for the same."""
+    async with work_on(door.pool) as work:
+        work.replays = True
+        await reports.take_events(door.intake.catalogue, work, [streamed("w1")])
+        assert [one.code for one in work.rejections] == ["unknown_rider"]
+    assert await door.waiting() == 0
+
+
 async def test_a_company_sees_what_waits(door: Door) -> None:
     await door.intake.rider("silent", consent=False)
     await door.intake.company("other")

@@ -114,13 +114,15 @@ def _make_exact(node: Any) -> None:
     if not isinstance(node, dict):
         return
     kind = node.get("type")
+    if kind == "function-before" and node["function"].get("function") is _number:
+        return  # of a model within this one, which has been here
     if kind in ("float", "bool"):
         node["strict"] = True
-    elif kind == "int" and "function" not in node:
+    elif kind == "int":
         # JSON Schema's integers may be written 1.0, which strict ones of pydantic may not
         whole = dict(node)
         node.clear()
-        node.update(core_schema.no_info_before_validator_function(_number, whole))  # type: ignore[arg-type]  # a part
+        node.update(core_schema.no_info_before_validator_function(_number, whole))
         return
     for name, one in node.items():
         if name not in ("metadata", "serialization"):

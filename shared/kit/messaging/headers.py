@@ -3,7 +3,7 @@ null values and foreign bytes survive; and its key, which may be none, or no tex
 """
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
@@ -30,8 +30,10 @@ def kept_key(key: bytes | None, text: str) -> bytes | None:
     return None if key is None or (text and text.encode() == key) else key
 
 
-def key_of(row: Mapping[str, Any]) -> bytes | None:
-    """The key with which a row of the outbox leaves: a dead letter's is its record's, also none at all."""
+def key_of(row: Any) -> bytes | None:
+    """The key with which a row of the outbox leaves, given by its columns' names: a dead letter's is its record's, also
+    none at all.
+    """
     kept: bytes | None = row["record_key"]
     if kept is not None:
         return kept

@@ -13,6 +13,7 @@ from services.intake.usecases import reports
 from shared.catalog import Catalogue
 from shared.devtools.installation import Installation
 from shared.events.inbound_reports import INBOUND_REPORTS, ReportSubmission
+from shared.events.report_received import REPORT_RECEIVED
 from shared.kit import clock
 from shared.kit.auth import Sealer
 from shared.kit.messaging.work import Event, Rejection, Work
@@ -50,7 +51,8 @@ class Intake:
             return await reports.receive(self.catalogue, work, submissions)
 
     async def published(self) -> list[dict[str, Any]]:
-        return await published(self.pool)
+        """The reports that were accepted."""
+        return await published(self.pool, REPORT_RECEIVED)
 
 
 @pytest.fixture

@@ -13,9 +13,6 @@ from shared.known.domain import Rider, company_refusal, rider_refusal
 
 FUTURE_TOLERANCE = timedelta(minutes=5)
 REPORTS_PER_REQUEST_MAX = 500
-NO_CONSENT = "the rider has not agreed to place and photo being processed"
-RETRY_AFTER_S = "2"
-"""As long as a change of a rider takes to be known here, and more."""
 Datum = Literal["wgs84", "gcj02", "bd09"]
 
 PHOTO_BYTES_MAX = 16 * 1024 * 1024
@@ -157,7 +154,7 @@ def _sender_refusal(s: Submission, rider: Rider | None, known: Known) -> Refusal
     if (refusal := rider_refusal(rider)) is not None:
         return refusal
     if rider is not None and not rider.consent:
-        return Refusal(problems.CONSENT_MISSING, NO_CONSENT, {"field": "rider"}, {"Retry-After": RETRY_AFTER_S})
+        return problems.for_now(problems.CONSENT_MISSING.code, problems.NO_CONSENT)
     return None
 
 
@@ -166,7 +163,7 @@ def lacking(code: str) -> str:
     return {
         problems.UNKNOWN_RIDER.code: "the rider is not registered",
         problems.RIDER_INACTIVE.code: "the rider is no longer active",
-    }.get(code, NO_CONSENT)
+    }.get(code, problems.NO_CONSENT)
 
 
 def is_for_now(outcome: object) -> bool:
@@ -176,8 +173,7 @@ def is_for_now(outcome: object) -> bool:
 
 def waits_yet(code: str) -> Refusal:
     """What is answered to who sends a report that waits, in the moment between its rider's change and its turn."""
-    detail = "the report came before, and waits: it is about to be taken up"
-    return Refusal(problems.FOR_NOW[code], detail, {"field": "rider"}, {"Retry-After": RETRY_AFTER_S})
+    return problems.for_now(code, "the report came before, and waits: it is about to be taken up")
 
 
 def newcomer(rider_id: UUID, company: str, external_id: str) -> Rider:

@@ -1,7 +1,7 @@
 """What intake refuses with."""
 
 from shared.kit import problems
-from shared.kit.refusals import Problem
+from shared.kit.refusals import Problem, Refusal
 
 UNKNOWN_COMPANY = problems.UNKNOWN_COMPANY
 COMPANY_SUSPENDED = problems.COMPANY_SUSPENDED
@@ -107,3 +107,12 @@ OF_DECODING = {
     one.code: one for one in (NOT_AN_IMAGE, PHOTO_TRUNCATED, PHOTO_DAMAGED, TOO_MANY_PIXELS, PHOTO_TOO_HEAVY)
 }
 """What a decoding process may answer, by the code that it sends."""
+
+NO_CONSENT = "the rider has not agreed to place and photo being processed"
+RETRY_AFTER_S = "2"
+"""As long as a change of a rider takes to be known here, and more."""
+
+
+def for_now(code: str, detail: str) -> Refusal:
+    """A refusal that a change of the rider puts right, by its code of FOR_NOW: the same may come again soon."""
+    return Refusal(FOR_NOW[code], detail, {"field": "rider"}, {"Retry-After": RETRY_AFTER_S})

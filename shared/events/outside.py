@@ -11,7 +11,6 @@ import unicodedata
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
-from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
 INT32_MAX, INT64_MAX = 2**31 - 1, 2**63 - 1
 PLAIN_LENGTH_MAX = 400
@@ -97,8 +96,9 @@ RowId = Annotated[int, Field(ge=0, le=INT64_MAX), PLAIN_FORM]
 """A number that a table counted out, or a count that is kept in its widest column."""
 
 
-def exact(schema: CoreSchema) -> CoreSchema:
-    """The schema of a body whose numbers and truth values are those of JSON: no text is taken for one, nor true for 1.
+def exact(schema: Any) -> Any:
+    """The core schema of a body whose numbers and truth values are those of JSON: no text is taken for one, nor true for
+    1.
 
     Pydantic's strict mode of whole models asks for more: where a framework has parsed the JSON, lists would have to be
     tuples, and times no texts.
@@ -122,7 +122,7 @@ def _make_exact(node: Any) -> None:
         # JSON Schema's integers may be written 1.0, which strict ones of pydantic may not
         whole = dict(node)
         node.clear()
-        node.update(core_schema.no_info_before_validator_function(_number, whole))
+        node.update(type="function-before", function={"type": "no-info", "function": _number}, schema=whole)
         return
     for name, one in node.items():
         if name not in ("metadata", "serialization"):
@@ -131,5 +131,5 @@ def _make_exact(node: Any) -> None:
 
 def _number(value: Any) -> Any:
     if isinstance(value, str | bytes | bool):
-        raise PydanticKnownError("int_type")
+        raise ValueError("must be a number")
     return value

@@ -5,7 +5,6 @@ from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
-from pydantic_core import CoreSchema
 
 from shared.events.outside import exact
 
@@ -24,7 +23,7 @@ class Submitted(EventModel):
     model_config = ConfigDict(extra="forbid")
 
     @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> Any:
         """Numbers are numbers, no texts: what the JSON schema says."""
         return exact(handler(source))
 

@@ -2,9 +2,6 @@
 
 import asyncio
 import base64
-import contextlib
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -14,87 +11,17 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from services.intake.usecases import photos
-from shared.devtools.installation import Installation
 from shared.events.case_changed import CASE_CHANGED, CaseChanged
 from shared.events.envelope import Envelope, to_headers
 from shared.kit import clock
 from shared.kit.auth import signed_headers
 from shared.kit.ids import new_id
 from shared.kit.messaging.work import Event
-from shared.kit.service import Service
-from shared.provision.topology import provision_company
+from tests.services.intake.conftest import CODE, REPORT, Suite
 from tests.services.intake.test_imaging import encoded, gps, picture, png_claiming
-from tests.support import client_of, emptied, event_of, service_of, until
-
-CODE = "feima"
-REPORT = {
-    "external_id": "n1",
-    "rider": "r1",
-    "kind": "local-gas-smell",
-    "place": {"lng": 120.2, "lat": 30.3, "datum": "gcj02"},
-    "occurred_at": "2026-11-20T08:00:00Z",
-}
-
+from tests.support import event_of, until
 
 CASE = new_id()
-
-
-class Suite:
-    """The riders and intake services, and a company that signs."""
-
-    def __init__(self, installation: Installation) -> None:
-        self.installation = installation
-        self.clients: dict[str, httpx.AsyncClient] = {}
-        self.services: dict[str, Service] = {}
-        self.secret = b""
-
-    async def serve(self, stack: contextlib.AsyncExitStack, service: Service) -> None:
-        self.services[service.name] = service
-        self.clients[service.name] = await stack.enter_async_context(client_of(service))
-
-    async def signed(self, service: str, method: str, path: str, body: Any = None, **changes: Any) -> httpx.Response:
-        raw = body if isinstance(body, bytes) else b"" if body is None else orjson.dumps(body)
-        sign = {"company": CODE, "secret": self.secret, "method": method, "target": path, "body": raw, **changes}
-        headers = {"content-type": "application/json", **signed_headers(**sign)}
-        return await self.clients[service].request(method, path, content=raw, headers=headers)
-
-    async def person(
-        self, service: str, method: str, path: str, sub: str, roles: list[str], *areas: str, **options: Any
-    ) -> httpx.Response:
-        token = self.installation.identity.token(sub, "某人", roles, areas)
-        headers = {"authorization": f"Bearer {token}", **options.pop("headers", {})}
-        return await self.clients[service].request(method, path, headers=headers, **options)
-
-    async def operator(self, method: str, path: str, **options: Any) -> httpx.Response:
-        return await self.person("riders", method, path, "op1", ["operator"], **options)
-
-
-@pytest.fixture(scope="module")
-async def suite(
-    installation: Installation, pool_for: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Suite]:
-    await emptied(installation, "riders", "companies", "company_keys", "outlets", "riders", "rider_names")
-    await emptied(installation, "intake", "known_companies", "known_riders", "reports", "photos", "waiting_reports")
-    folder: Path = tmp_path_factory.mktemp("photos")
-    # a company's topics exist before its first record
-    await asyncio.to_thread(provision_company, installation.cluster, CODE, "company-password")
-    made = Suite(installation)
-    async with contextlib.AsyncExitStack() as stack:
-        await made.serve(stack, service_of(installation, "riders"))
-        photos = {"photo_store_url": f"file://{folder}", "photos_per_minute": 40}
-        await made.serve(stack, service_of(installation, "intake", **photos))
-        answer = await made.operator("POST", "/v1/companies", json={"code": CODE, "name": "飞马"})
-        assert answer.status_code == 201, answer.text
-        made.secret = base64.b64decode(answer.json()["key"]["secret"].removeprefix("whsec_"))
-        riders = [{"external_id": "r1", "name": "王小哥", "consent_at": "2026-01-01T00:00:00Z"}]
-        answer = await made.signed("riders", "POST", "/v1/riders:batch", {"items": [*riders, {"external_id": "r2"}]})
-        assert [item["status"] for item in answer.json()["items"]] == ["created", "refused"], answer.text
-        assert answer.json()["items"][1]["problem"]["field"] == "name"
-        intake = made.services["intake"].pool
-        await until(
-            lambda: intake.fetchval("SELECT count(*) FROM known_riders r JOIN known_companies c ON c.code = r.company")
-        )
-        yield made
 
 
 async def rider_id(suite: Suite) -> str:
@@ -216,72 +143,6 @@ async def test_the_same_message_may_come_again_when_its_rider_has(suite: Suite) 
 
     await until(taken)
     assert (await send()).status_code == 201, "the answer of the one that worked is kept"
-
-
-@pytest.mark.parametrize(
-    ("lacking", "status", "code"),
-    [({"consent_at": None}, 422, "consent_missing"), ({"active": False}, 403, "rider_inactive")],
-)
-async def test_the_same_message_may_come_again_when_its_rider_has_changed(
-    suite: Suite, lacking: dict[str, Any], status: int, code: str
-) -> None:
-    number = f"change-{new_id()}"[:24]
-    rider = {"external_id": number, "name": "王小哥", "consent_at": "2026-01-01T00:00:00Z"}
-    made = await suite.signed("riders", "POST", "/v1/riders:batch", {"items": [{**rider, **lacking}]})
-    assert made.json()["items"][0]["status"] == "created", made.text
-    raw = orjson.dumps({**REPORT, "external_id": number, "rider": number})
-    sign = {"company": CODE, "secret": suite.secret, "method": "POST", "target": "/v1/reports", "body": raw}
-    headers = {"content-type": "application/json", **signed_headers(**sign)}
-
-    async def send() -> httpx.Response:
-        return await suite.clients["intake"].post("/v1/reports", content=raw, headers=headers)
-
-    async def known() -> bool:
-        return (await send()).json()["code"] == code
-
-    await until(known)
-    early = await send()
-    assert (early.status_code, early.headers["retry-after"]) == (status, "2")
-    await suite.signed("riders", "POST", "/v1/riders:batch", {"items": [rider]})
-
-    async def taken() -> bool:
-        return (await send()).status_code == 201
-
-    await until(taken)
-
-
-async def test_a_missing_field_gets_one_answer_on_every_way_in(suite: Suite) -> None:
-    """Over HTTP alone and in a batch; on Kafka the decoder says the same (tests/kit/consuming)."""
-    for name in ("external_id", "rider"):
-        body = {key: value for key, value in REPORT.items() if key != name}
-        single = (await suite.signed("intake", "POST", "/v1/reports", body)).json()
-        [item] = (await suite.signed("intake", "POST", "/v1/reports:batch", {"items": [body]})).json()["items"]
-        assert single["code"] == item["problem"]["code"] == "validation_failed"
-        [of_single], [of_item] = single["errors"], item["problem"]["errors"]
-        assert (of_single["kind"], of_single["problem"]) == (of_item["kind"], of_item["problem"])
-        assert of_single["field"] == f"body.{name}" and of_item["field"].endswith(name)
-
-
-async def test_another_report_under_one_event_id_is_refused_whichever_way_the_first_came(suite: Suite) -> None:
-    id_, number = str(new_id()), f"e-{new_id()}"[:20]
-    structured = {"content-type": "application/cloudevents+json"}
-
-    async def file(**changes: Any) -> httpx.Response:
-        said = {"specversion": "1.0", "id": id_, "source": "/a", "type": "report"}
-        raw = orjson.dumps({**said, "data": {**REPORT, "external_id": number, **changes}})
-        sign = {"company": CODE, "secret": suite.secret, "method": "POST", "target": "/v1/reports", "body": raw}
-        return await suite.clients["intake"].post(
-            "/v1/reports", content=raw, headers={**structured, **signed_headers(**sign)}
-        )
-
-    first, again = await file(), await file(place={**REPORT["place"], "accuracy_m": 20.0})
-    assert (first.status_code, again.status_code) == (201, 200), again.text
-    other = await file(external_id=f"{number}-2")
-    assert (other.status_code, other.json()["code"]) == (409, "event_known")
-    # of a number that was accepted before, under another event: what this event says is new to it all the same
-    await suite.signed("intake", "POST", "/v1/reports", {**REPORT, "external_id": f"{number}-3"})
-    other = await file(external_id=f"{number}-3")
-    assert (other.status_code, other.json()["code"]) == (409, "event_known")
 
 
 async def test_photos(suite: Suite) -> None:

@@ -97,8 +97,8 @@ RowId = Annotated[int, Field(ge=0, le=INT64_MAX), PLAIN_FORM]
 
 
 def exact(schema: Any) -> Any:
-    """The core schema of a body whose numbers and truth values are those of JSON: no text is taken for one, nor true for
-    1.
+    """The core schema of a body whose numbers and truth values are those of JSON: no text is taken for one, nor true
+    for 1.
 
     Pydantic's strict mode of whole models asks for more: where a framework has parsed the JSON, lists would have to be
     tuples, and times no texts.

@@ -234,4 +234,4 @@ async def test_only_rules_come_with_the_migrations(new_home: Callable[[], Home])
                 filled[table.schema, table.name] = rows
     # a leader of points begins to check the ledger, though it is empty
     assert filled == {table: rows for table, rows in tables.seeded().items() if table != ("points", "ledger_rounds")}
-    assert filled["points", "rules"] == 1
+    assert filled["points", "rule_sets"] == 1

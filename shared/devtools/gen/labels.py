@@ -11,6 +11,7 @@ JOURNEYS = {
     "map": ("地图启用", "A map comes into force"),
     "registration": ("报到", "A company and its riders become known"),
     "report": ("随手拍", "From a rider's photo to a closed case"),
+    "screening": ("反作弊", "Points that look farmed wait for a person"),
     "redemption": ("积分兑换", "From points to a gift"),
 }
 

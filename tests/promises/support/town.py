@@ -181,6 +181,7 @@ async def built(suite: Suite) -> Town:
     suite.open_front_door(free_port())
     door = Door(target_of(suite))
     await opening.import_city(door)
+    await opening.let_time_be_short(door)
     [company] = await opening.register_companies(door, (("suda", "速达快递", "courier", RIDERS),))
     await opening.register_riders(door, [company], lambda _: None)
     town = Town(door, company, suite)

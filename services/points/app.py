@@ -7,12 +7,13 @@ from services.points import api, metrics, problems, usecases
 from services.points.retention import TABLES
 from services.points.settings import Settings
 from services.points.store import ledger
-from services.points.usecases import cases
+from services.points.usecases import cases, suspicions
 from services.points.usecases.cases import Terms
 from services.points.usecases.checking import Checking
 from shared.catalog import Catalogue
 from shared.events.case_changed import CASE_CHANGED
 from shared.events.redemption_changed import REDEMPTION_CHANGED
+from shared.events.suspicion_changed import SUSPICION_CHANGED
 from shared.kit import clock
 from shared.kit.messaging.work import database_now
 from shared.kit.service import Service
@@ -35,6 +36,7 @@ def build(settings: Settings | None = None) -> Service:
     knows(service, riders=Riders())
     service.consumes(CASE_CHANGED, partial(cases.follow_cases, terms), refuses=(problems.UNKNOWN_KIND,))
     service.consumes(REDEMPTION_CHANGED, usecases.follow_redemptions, refuses=(problems.UNPAID_VOUCHER,))
+    service.consumes(SUSPICION_CHANGED, suspicions.follow_suspicions)
     service.include(api.router)
     service.every(SETTLE_EVERY_S, cases.settle, idle_s=SETTLE_IDLE_S)
     checking = Checking(service.leading, service.pool_of, database_now, clock.monotonic_s, asyncio.sleep)

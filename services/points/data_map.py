@@ -12,6 +12,7 @@ COLUMNS: Columns = {
     "entries": {**plain("movement from_account to_account"), "rider_id": RIDER_ID},
     "cases": plain("grid_code"),
     "earnings": {**plain("kind"), "rider_id": RIDER_ID},
+    "suspicions": plain("state"),
     "settlements": plain("act grid_code traceparent"),
     "ledger_rounds": plain("part"),
     "ledger_checkpoints": {"rider_id": RIDER_ID},

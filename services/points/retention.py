@@ -27,6 +27,10 @@ TABLES = (
         "the daily caps ask for the day of the report, and no report is taken that is older",
         Sweep("earned_on", timedelta(days=60)), per_report=1.0,
     ),
+    Table(
+        "suspicions", "that a report is or was under suspicion", Way.STAYS, "as the holds",
+        "a case that closes later must find that points wait, or were taken", per_report=0.02,
+    ),
     Table("rules", "the programme's rules from an instant on", Way.BOUNDED, "as long as the suite", "explains entries",
           seeded=1),
     Table("ledger_rounds", "how far the ledger's check has come", Way.BOUNDED, "one row", "a new leader goes on there",

@@ -7,7 +7,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from services.points.domain import Account, Book, DayUse, Hold, HoldState, Rule, Source
-from services.points.store import rounds
+from services.points.store import rounds, suspicions
 from shared.kit.ids import new_id
 from shared.kit.postgres import counters
 from shared.kit.postgres.db import Connection
@@ -174,7 +174,8 @@ async def open_book(
 ) -> Book:
     """Lock the riders' accounts (made where missing) and read what the batch needs of their holds and days.
 
-    The holds are read after the locks, so they are as the last committed movement of each rider left them.
+    The holds are read after the locks, so they are as the last committed movement of each rider left them; so is which
+    of them are under suspicion.
     """
     accounts = await _lock(conn, riders)
     if len(accounts) < len(riders):
@@ -187,7 +188,9 @@ async def open_book(
             use = uses[was.rider_id, was.earned_on]
             use.points += was.points
             use.reports[was.kind] = was.reports
-    return Book(accounts, holds, uses)
+    book = Book(accounts, holds, uses)
+    book.waiting, book.farmed = await suspicions.suspects(conn, hold_ids)
+    return book
 
 
 async def write_book(conn: Connection, book: Book, now: datetime) -> list[UUID]:

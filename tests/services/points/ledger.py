@@ -11,13 +11,14 @@ import asyncpg
 
 from services.points import usecases
 from services.points.store import ledger as store
-from services.points.usecases import cases
+from services.points.usecases import cases, suspicions
 from services.points.usecases.cases import Terms
 from shared.catalog import Catalogue
 from shared.events.account_changed import ACCOUNT_CHANGED, AccountChanged
 from shared.events.case_changed import CASE_CHANGED, CaseChanged, CaseReport
 from shared.events.redemption_changed import REDEMPTION_CHANGED, RedemptionChanged
 from shared.events.rider_changed import RIDER_CHANGED
+from shared.events.suspicion_changed import SUSPICION_CHANGED, SuspicionChanged
 from shared.kit.ids import new_id
 from shared.kit.messaging.work import Event, Rejection
 from shared.kit.postgres import counters
@@ -111,6 +112,15 @@ def redemption(id_: UUID, rider: UUID, price: int, state: str, version: int = 1)
     return event(REDEMPTION_CHANGED, body, version)
 
 
+def suspicion(case: Case, state: str, version: int = 1, ordinal: int = 1) -> Event[SuspicionChanged]:
+    """What was found or decided of one of a case's reports."""
+    [of] = [one for one in case.reports if one.ordinal == ordinal][:1]
+    body = SuspicionChanged.model_validate(
+        {"report_id": of.report_id, "rider_id": of.rider_id, "state": state, "reasons": ["ring"], "changed_at": NOON}
+    )
+    return event(SUSPICION_CHANGED, body, version)
+
+
 class Ledger:
     """The service's use cases on one pool or connection."""
 
@@ -124,6 +134,7 @@ class Ledger:
             (RIDER_CHANGED, partial(follow_riders, Riders())),
             (CASE_CHANGED, lambda work, batch: cases.follow_cases(TERMS, work, batch)),
             (REDEMPTION_CHANGED, usecases.follow_redemptions),
+            (SUSPICION_CHANGED, suspicions.follow_suspicions),
         ):
             batch = [e for e in events if e.topic == topic.name]
             if batch:
@@ -164,6 +175,6 @@ async def empty(owner: asyncpg.Connection, keep_rules: Iterable[int] = (1,)) -> 
     """Empty the service's tables; needs the owner's rights."""
     await owner.execute(
         "TRUNCATE counters, dead_letters, erased_riders, known_riders, ledger_rounds, ledger_checkpoints, accounts, "
-        "holds, entries, earnings, cases, settlements, outbox, inbox, idempotency_keys"
+        "holds, entries, earnings, cases, settlements, suspicions, outbox, inbox, idempotency_keys"
     )
     await owner.execute("DELETE FROM rules WHERE NOT version = ANY($1::bigint[])", list(keep_rules))

@@ -18,7 +18,7 @@ SAMPLE = {
     "grid_code": "330114001001001", "amount": 50, "pending": 120, "available": 70, "reason": "already_reported",
     "kind": "local-gas-smell", "by": "王芳", "role": "grid_worker", "note": "请补拍一张照片", "offer": "热饮券",
     "price": 30, "expires_at": "2026-03-02T04:00:00+00:00", "due_at": "2026-03-02T04:30:00+00:00",
-    "code": "12345678", "minutes": 15,
+    "code": "12345678", "minutes": 15, "badge_zh": "七日连巡", "badge_en": "Seven days in a row",
 }  # fmt: skip
 
 

@@ -25,8 +25,8 @@ SEED = 20_261_130
 BATCH = 500
 RAISE_AT = 100
 FLOORS = {
-    "velocity": 0.80, "per_day": 0.72, "impossible_travel": 0.40, "repeated_photo": 0.80, "similar_photo": 0.70,
-    "verifier": 0.90, "ring": 0.78,
+    "velocity": 0.90, "per_day": 0.72, "impossible_travel": 0.45, "repeated_photo": 0.80, "similar_photo": 0.72,
+    "verifier": 0.82, "ring": 0.82,
 }  # fmt: skip
 ALL_FLOOR, TROUBLED_RIDERS_MAX, TROUBLED_REPORTS_MAX = 0.80, 0.02, 0.012
 FINDS = {

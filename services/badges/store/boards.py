@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import cast
 from uuid import UUID
 
 from redis.asyncio import Redis
@@ -109,7 +110,7 @@ class Boards:
             await pipe.execute()
 
     async def _read(self, board: Board, limit: int, own: str | None) -> tuple[list[Place], Place | None]:
-        rows = await self._redis.zrevrange(board.name, 0, limit - 1, withscores=True)
+        rows = cast("list[tuple[bytes, float]]", await self._redis.zrevrange(board.name, 0, limit - 1, withscores=True))
         scores = [Score(key.decode(), int(points)) for key, points in rows if key.decode() != _NOTHING]
         places, _ = ranked(scores, limit, None)
         points = None if own is None else await self._redis.zscore(board.name, own)

@@ -9,8 +9,8 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 Reason = Literal[
-    "velocity", "per_day", "impossible_travel", "repeated_photo", "similar_photo", "verifier_often", "verifier_quick",
-    "ring",
+    "velocity", "per_day", "impossible_travel", "repeated_photo", "edited_photo", "similar_photo", "verifier_often",
+    "verifier_quick", "ring",
 ]  # fmt: skip
 State = Literal["watched", "raised", "cleared", "confirmed"]
 SLOW = frozenset({"courier", "food_delivery"})
@@ -189,7 +189,9 @@ def _too_far(before: Sighting, one: Sighting, limits: Limits) -> Finding | None:
 
 
 def of_photos(matches: Iterable[PhotoMatch], limits: Limits) -> Iterator[Finding]:
-    """Which report of two with one picture came second, and how sure that is."""
+    """Which report of two with one picture came second, and how sure that is: a reason has one score, whatever is heard
+    first.
+    """
     for m in matches:
         own = m.rider_id == m.other_rider
         here = m.grid_code is not None and m.grid_code == m.other_grid
@@ -202,8 +204,8 @@ def of_photos(matches: Iterable[PhotoMatch], limits: Limits) -> Iterator[Finding
             # two who stand before one thing take nearly the same picture of it
             if here or m.bits > limits.similar_bits:
                 continue
-            reason, score = "similar_photo", limits.photo_score if own else limits.similar_score
-            score = score if limits.similar_score else 0
+            reason = "edited_photo" if own else "similar_photo"
+            score = limits.photo_score if own else limits.similar_score
         mine, theirs = (m.report_id, m.rider_id), (m.other_report, m.other_rider)
         if (m.other_received, m.other_report) > (m.received_at, m.report_id):
             mine, theirs = theirs, mine
@@ -258,9 +260,13 @@ TEXTS: dict[Reason, tuple[str, str]] = {
         "too far from the report before: about {measured} km/h, more than {allowed}",
     ),
     "repeated_photo": ("照片与另一次上报完全相同", "the photo is that of another report"),
+    "edited_photo": (
+        "照片与本人在别处的另一次上报几乎相同（64 位中相差 {measured} 位）",
+        "the photo is nearly that of the rider's own report from elsewhere ({measured} of 64 bits differ)",
+    ),
     "similar_photo": (
-        "照片与别处的另一次上报几乎相同（64 位中相差 {measured} 位）",
-        "the photo is nearly that of a report from elsewhere ({measured} of 64 bits differ)",
+        "照片与他人在别处的上报几乎相同（64 位中相差 {measured} 位）",
+        "the photo is nearly that of another rider's report from elsewhere ({measured} of 64 bits differ)",
     ),
     "verifier_often": (
         "{span} 天内其案件的 {measured}% 由同一人核查，同网格其他案件只有 {allowed}%",

@@ -16,8 +16,8 @@ class SuspicionChanged(EventModel):
     rider_id: RiderId
     state: Literal["raised", "cleared", "confirmed"]
     reasons: tuple[Plain, ...] = Field(
-        description="what was found: velocity, per_day, impossible_travel, repeated_photo, similar_photo, "
-        "verifier_often, verifier_quick, ring"
+        description="what was found: velocity, per_day, impossible_travel, repeated_photo, edited_photo, "
+        "similar_photo, verifier_often, verifier_quick, ring"
     )
     changed_at: Utc
 

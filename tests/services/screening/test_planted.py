@@ -31,7 +31,7 @@ FLOORS = {
 ALL_FLOOR, TROUBLED_RIDERS_MAX, TROUBLED_REPORTS_MAX = 0.80, 0.02, 0.012
 FINDS = {
     "velocity": ("velocity",), "per_day": ("per_day",), "impossible_travel": ("impossible_travel",),
-    "repeated_photo": ("repeated_photo",), "similar_photo": ("similar_photo",),
+    "repeated_photo": ("repeated_photo",), "similar_photo": ("edited_photo", "similar_photo"),
     "verifier": ("verifier_often", "verifier_quick"), "ring": ("ring",),
 }  # fmt: skip
 

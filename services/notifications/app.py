@@ -17,6 +17,7 @@ from services.notifications.usecases import preferences as choices
 from services.notifications.usecases.sealing import secrets
 from shared.catalog import Catalogue
 from shared.events.account_changed import ACCOUNT_CHANGED
+from shared.events.badge_awarded import BADGE_AWARDED
 from shared.events.case_changed import CASE_CHANGED
 from shared.events.points_expiring import POINTS_EXPIRING
 from shared.events.redemption_changed import REDEMPTION_CHANGED
@@ -40,6 +41,7 @@ def build(settings: Settings | None = None) -> Service:
     service.provide(sealer, texts, webhooks, channels)
     service.consumes(ACCOUNT_CHANGED, partial(notifying.notify_of_movements, settings))
     service.consumes(POINTS_EXPIRING, partial(notifying.notify_of_expiring, settings))
+    service.consumes(BADGE_AWARDED, partial(notifying.notify_of_badges, settings))
     service.consumes(CASE_CHANGED, partial(cases.notify_of_cases, settings, known=service.known_areas))
     service.consumes(REDEMPTION_CHANGED, partial(notifying.notify_of_redemptions, settings))
     knows(service, riders=Riders(left=people.forget_addresses), companies=sealer)

@@ -45,6 +45,7 @@ TEMPLATES: Mapping[str, frozenset[str]] = MappingProxyType(
         "voucher_used": frozenset({"offer", "price"}),
         "voucher_expired": frozenset({"offer", "price"}),
         "redemption_refused": frozenset({"offer", "reason"}),
+        "badge_awarded": frozenset({"badge_zh", "badge_en"}),
         "emergency_opened": frozenset({"kind", "grid_code", "due_at"}),
         "address_code": frozenset({"code", "minutes"}),
     }

@@ -13,12 +13,13 @@ from services.points.earning.terms import Terms
 from services.points.retention import TABLES
 from services.points.settings import Settings
 from services.points.store import ledger
-from services.points.usecases import cases, expiry, sealing
+from services.points.usecases import cases, expiry, sealing, suspicions
 from services.points.usecases.checking import Checking
 from shared.catalog import Catalogue
 from shared.events.case_changed import CASE_CHANGED
 from shared.events.deed_done import DEED_DONE
 from shared.events.redemption_changed import REDEMPTION_CHANGED
+from shared.events.suspicion_changed import SUSPICION_CHANGED
 from shared.kit import clock
 from shared.kit.messaging.work import database_now
 from shared.kit.service import Service
@@ -47,6 +48,7 @@ def build(settings: Settings | None = None) -> Service:
     spoilt = (problems.UNPAID_VOUCHER, problems.KEY_REUSED)
     service.consumes(REDEMPTION_CHANGED, usecases.follow_redemptions, refuses=spoilt)
     service.consumes(DEED_DONE, partial(deeds.follow_deeds, terms), refuses=(problems.DEED_CONFLICT,))
+    service.consumes(SUSPICION_CHANGED, partial(suspicions.follow_suspicions, terms))
     service.include(api.router, earning_api.router)
     service.include(statements.router, adjustments.router, expiry_api.router, sealing_api.router)
     service.every(SETTLE_EVERY_S, partial(cases.settle, terms), idle_s=SETTLE_IDLE_S)

@@ -15,6 +15,7 @@ COLUMNS: Columns = {
     "deeds": {**plain("service action area_code role outcome confirmed_by"), "rider_id": RIDER_ID},
     "budgets": plain("area refuses_why"),
     "allocations": {**plain("reason"), "made_by": STAFF},
+    "suspicions": plain("state"),
     "settlements": plain("act grid_code traceparent"),
     "ledger_rounds": plain("part"),
     "ledger_checkpoints": {"rider_id": RIDER_ID},

@@ -14,6 +14,9 @@ HoldState = Literal["held", "posted", "voided", "reversed", "refused", "expired"
 Act = Literal["post", "void"]
 """What a verdict does to a case's holds: closed, they are the riders'; invalid, they are given back."""
 
+NOT_GENUINE = "not_genuine"
+"""Why points are taken that somebody has found to be farmed."""
+
 # Claim, Line and Movement are made for every event and never changed; they aren't declared frozen since a frozen
 # dataclass's constructor costs three times as much.
 
@@ -188,7 +191,8 @@ class DayUse:
 class Book:
     """The accounts and holds of one batch, locked by the caller. Its methods may be called in any order and again.
 
-    `inactive`: riders who still earn what they reported, and may not spend.
+    `inactive`: riders who still earn what they reported, and may not spend. `waiting`: reports under suspicion, whose
+    points are not posted before somebody has decided; `farmed`: those found to earn nothing.
     """
 
     def __init__(
@@ -198,6 +202,8 @@ class Book:
         self.holds = holds
         self.days = days
         self.inactive: set[UUID] = set()
+        self.waiting: set[UUID] = set()
+        self.farmed: set[UUID] = set()
         self.movements: list[Movement] = []
         self._of_case: defaultdict[UUID, list[Hold]] = defaultdict(list)
         for hold in holds.values():
@@ -232,9 +238,9 @@ class Book:
         self._move(hold, "refused" if refusal else "held", refusal, cause)
 
     def post(self, hold_id: UUID, cause: int) -> None:
-        """End a hold in favour of its receiver; nothing if it has ended, or waits for its budget."""
+        """End a hold in favour of its receiver; nothing if it has ended, or waits for its budget or a decision."""
         hold = self.holds[hold_id]
-        if hold.state == "held" and not hold.waits:
+        if hold.state == "held" and not hold.waits and hold_id not in self.waiting:
             self._move(hold, "posted", None, cause)
 
     def void(self, unless_known: Hold, reason: str, cause: int) -> None:
@@ -249,6 +255,9 @@ class Book:
     def take(self, claim: Claim, verdict: CaseVerdict, cause: int) -> None:
         """A report's points; where its case's verdict was heard before the report, that is carried out at once."""
         if claim.report_id in self.holds:
+            return
+        if claim.report_id in self.farmed:
+            self.void(claim.hold(None), NOT_GENUINE, cause)
             return
         if (claim.ordinal or 1) <= verdict.voided_up_to:
             self.void(claim.hold(None), "case_invalid", cause)

@@ -28,6 +28,10 @@ TABLES = (
         Sweep("earned_on", timedelta(days=60)), per_report=1.0,
     ),
     Table(
+        "suspicions", "that a report is or was under suspicion", Way.STAYS, "as the holds",
+        "a case that closes later must find that points wait, or were taken", per_report=0.02,
+    ),
+    Table(
         "deeds", "a deed as it was reported first", Way.STAYS, "as the holds",
         "the same deed earns once for ever, and what is reported otherwise later must meet the first",
     ),

@@ -199,6 +199,7 @@ _REASONS: dict[str, tuple[str, str]] = {
     "co_reporters_max": ("同一问题的上报人数已满", "enough riders reported it"),
     "no_points": ("该类问题不计分", "this kind has no points"),
     "case_invalid": ("案件无效", "the case is not valid"),
+    "not_genuine": ("经复核，不符合积分规则", "a review found that it breaks the rules for points"),
     "rider_inactive": ("账户已停用", "the account is not active"),
 }
 SHOWN_ROLES: dict[str, tuple[str, str]] = {

@@ -110,6 +110,7 @@ async def before(suite: Suite, state: Path, folder: Path, day: Day, count: int, 
     """Half a day, a backup in its midst, and a bit more of the day that no backup has."""
     async with opened(suite) as door:
         await opening.import_city(door)
+        await opening.let_time_be_short(door)
         day.companies = await opening.register_companies(door)
         await opening.register_riders(door, day.companies, lambda _: None)
         day.planned = reports.plan(day.companies, count, list(reports.TEXTS), SEED)

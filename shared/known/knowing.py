@@ -23,6 +23,7 @@ from shared.known.keys import UnsealedKeys
 from shared.known.tables import COMPANIES, RIDERS
 
 Left = Callable[[Connection, Sequence[UUID]], Awaitable[None]]
+Also = Callable[[Connection, Sequence[tuple[RiderChanged, int]]], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +31,13 @@ class Riders:
     """What a service keeps of riders beside what all do.
 
     `numbers`: the companies' own, where they are given to it to look up. `left`: removes what it keeps of riders only
-    while they are active; again changes nothing. An erasure is not its business.
+    while they are active; again changes nothing. An erasure is not its business. `also`: keeps more of the states, each
+    with its version; older ones must change nothing, and nobody erased may come back.
     """
 
     numbers: bool = False
     left: Left | None = None
+    also: Also | None = None
 
 
 def knows(service: Service, *, riders: Riders | None = None, companies: Sealer | None = None) -> None:
@@ -66,6 +69,8 @@ async def follow_riders(kept: Riders, work: Work, events: Sequence[Event[RiderCh
     """Keep the newest state of each rider; late and replayed ones change nothing, and nobody erased comes back."""
     states = [(event.data, event.version) for event in events]
     await _leave(kept, work, await rider_store.keep(work.conn, states, numbers=kept.numbers))
+    if kept.also is not None:
+        await kept.also(work.conn, states)
 
 
 async def retire_riders(kept: Riders, work: Work, gone: Sequence[Gone]) -> None:

@@ -70,6 +70,7 @@ async def town(suite: Suite) -> AsyncIterator[Town]:
     door = Door(target_of(suite))
     try:
         await opening.import_city(door)
+        await opening.let_time_be_short(door)
         [company] = await opening.register_companies(door, ((COMPANY, "速达快递", "courier", 20),))
         await opening.register_riders(door, [company], lambda _: None)
         yield Town(door, company, suite)

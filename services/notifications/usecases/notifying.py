@@ -19,6 +19,7 @@ from services.notifications.domain import (
 from services.notifications.settings import Settings
 from services.notifications.store import messages
 from shared.events.account_changed import AccountChanged
+from shared.events.badge_awarded import BadgeAwarded
 from shared.events.points_expiring import PointsExpiring
 from shared.events.redemption_changed import RedemptionChanged
 from shared.kit.ids import made_at
@@ -68,6 +69,15 @@ async def notify_of_redemptions(settings: Settings, work: Work, events: Sequence
             "redemption_id": data.redemption_id,
         }
         lines.append(_message(event, data.rider_id, "rewards", template, params))
+    await notify(settings, work, lines)
+
+
+async def notify_of_badges(settings: Settings, work: Work, events: Sequence[Event[BadgeAwarded]]) -> None:
+    """Badges that riders were awarded. One statement."""
+    lines = []
+    for event in events:
+        params = {"badge_zh": event.data.zh, "badge_en": event.data.en}
+        lines.append(_message(event, event.data.rider_id, "points", "badge_awarded", params))
     await notify(settings, work, lines)
 
 

@@ -61,7 +61,9 @@ async def admit(conn: Connection, book: Book, judged: Sequence[Judgement]) -> No
         if claim.report_id in book.holds or claim.report_id in seen:
             continue
         seen.add(claim.report_id)
-        if claim.refusal is not None or not cap(book, one):
+        if (
+            claim.report_id in book.farmed or claim.refusal is not None or not cap(book, one)
+        ):  # it earns nothing: no budget is asked
             claim.budget_id = None
         elif claim.budget_id is not None:
             wanted.append(Wanted(claim.budget_id, claim.report_id, claim.amount))

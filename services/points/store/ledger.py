@@ -7,7 +7,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from services.points.domain import Account, Book, DayUse, Hold, HoldState, Source
-from services.points.store import rounds
+from services.points.store import rounds, suspicions
 from shared.kit.ids import new_id
 from shared.kit.postgres import counters
 from shared.kit.postgres.db import Connection
@@ -179,7 +179,8 @@ async def open_book(
 ) -> Book:
     """Lock the riders' accounts (made where missing) and read what the batch needs of their holds and days.
 
-    The holds are read after the locks, so they are as the last committed movement of each rider left them.
+    The holds are read after the locks, so they are as the last committed movement of each rider left them; so is which
+    of them are under suspicion.
     """
     accounts = await _lock(conn, riders)
     if len(accounts) < len(riders):
@@ -190,7 +191,9 @@ async def open_book(
     if uses:
         for was in await many(conn, SQL_EARNINGS, [rider for rider, _ in uses], [on for _, on in uses]):
             uses[was.rider_id, was.earned_on].made[was.kind, was.grid_code] = (was.points, was.reports)
-    return Book(accounts, holds, uses)
+    book = Book(accounts, holds, uses)
+    book.waiting, book.farmed = await suspicions.suspects(conn, hold_ids)
+    return book
 
 
 async def write_book(conn: Connection, book: Book, now: datetime) -> list[UUID]:

@@ -83,6 +83,7 @@ async def _day(door: Door, options: Options, console: Console) -> bool:
     grids = await opening.import_city(door)
     console.print(f"演示城市 / demo city: 钱塘 {grids} 个网格 / grids（虚构边界 / invented cells）")
     companies = await opening.register_companies(door)
+    await opening.let_time_be_short(door)
     with console.status("登记骑手 / registering riders …") as status:
         riders = await opening.register_riders(
             door, companies, lambda n: status.update(f"登记骑手 / registering riders: {n:,}")

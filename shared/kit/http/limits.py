@@ -8,23 +8,21 @@ import asyncio
 import math
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 import structlog
-from redis.asyncio import BlockingConnectionPool, Redis, SSLConnection
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from shared.kit import clock, metrics
 from shared.kit.postgres.db import is_closed_transport
 from shared.kit.problems import too_many
 from shared.kit.refusals import Refusal
+from shared.kit.volatile import volatile
 
 REDIS_PATIENCE_S = 0.05
 REDIS_PAUSE_S = 3.0
 _LOCAL_KEYS_MAX = 20_000
-_CONNECTIONS_MAX = 16
 _log = structlog.get_logger(__name__)
 
 # GCRA: one number per key, the time at which the bucket is full again. Redis' clock, so replicas' clocks don't matter.
@@ -68,14 +66,6 @@ class Limiter(Protocol):
         ...
 
 
-class _Reading(SSLConnection):
-    """Reads the files of its URL (`ssl_ca_certs` and so on) again each time that it connects."""
-
-    def _connection_arguments(self) -> Any:
-        self.ssl_context.context = None
-        return super()._connection_arguments()
-
-
 class RateLimiter:
     """A bucket of `per_minute` requests for each key, refilled evenly."""
 
@@ -93,18 +83,7 @@ class RateLimiter:
         cls, url: str, *, service: str, per_minute: int, patience_s: float = REDIS_PATIENCE_S
     ) -> "RateLimiter":
         """`url`: redis://…; connects on first use and never raises because Redis is away."""
-        pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=_CONNECTIONS_MAX,
-            timeout=patience_s,
-            socket_timeout=patience_s,
-            socket_connect_timeout=patience_s,
-            retry=Retry(NoBackoff(), 0),
-            protocol=2,
-        )
-        if issubclass(pool.connection_class, SSLConnection):
-            pool.connection_class = _Reading
-        return cls(Redis.from_pool(pool), service=service, per_minute=per_minute, patience_s=patience_s)
+        return cls(volatile(url, patience_s), service=service, per_minute=per_minute, patience_s=patience_s)
 
     async def check(self, key: str, per_minute: int | None = None) -> Allowance:
         """Counts one request of `key`, of which `per_minute` may come.

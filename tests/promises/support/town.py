@@ -108,7 +108,7 @@ class Town:
         rider = (await door.signed(company.code, company.secret, "/v1/riders:batch", body))["items"][0]["rider_id"]
         phone = door.token(rider, "孙芳", ["rider"])
         picture = io.BytesIO()
-        Image.new("RGB", (640, 480), (90, 90, 90)).save(picture, "JPEG")
+        Image.effect_noise((640, 480), 90).save(picture, "JPEG")  # another one each time
         photo = await door.send_bytes("/v1/photos", picture.getvalue(), "image/jpeg", phone)
         report = {**self.report(), "rider": company.rider(1)}
         filed = {name: value for name, value in report.items() if name != "rider"} | {"photos": [photo["photo_id"]]}
@@ -181,6 +181,7 @@ async def built(suite: Suite) -> Town:
     suite.open_front_door(free_port())
     door = Door(target_of(suite))
     await opening.import_city(door)
+    await opening.let_time_be_short(door)
     [company] = await opening.register_companies(door, (("suda", "速达快递", "courier", RIDERS),))
     await opening.register_riders(door, [company], lambda _: None)
     town = Town(door, company, suite)

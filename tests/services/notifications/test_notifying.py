@@ -10,6 +10,7 @@ from services.notifications.domain import TEMPLATES, Channel
 from services.notifications.store import messages, people
 from services.notifications.usecases import cases, notifying
 from services.notifications.usecases import preferences as choices
+from shared.events.badge_awarded import BADGE_AWARDED, BadgeAwarded
 from shared.events.points_expiring import POINTS_EXPIRING, PointsExpiring
 from shared.kit.areas import AreaTree, KnownArea
 from shared.kit.areas import store as known_store
@@ -55,6 +56,16 @@ async def test_a_hold_says_where_the_report_is_and_what_it_earns(stage: Stage) -
     assert message.params["grid_code"] == GRID
     assert (message.params["amount"], message.params["pending"]) == (50, 120)
     assert message.params["report_id"] == str(held.data.source_id)
+
+
+async def test_a_badge_is_announced_once_and_by_its_name(stage: Stage) -> None:
+    rider = new_id()
+    body = BadgeAwarded(award_id=new_id(), rider_id=rider, code="streak-7", zh="七日连巡", en="Seven", awarded_at=NOON)
+    awarded = event_of(BADGE_AWARDED, body)
+    for _ in range(2):
+        await stage.hear(partial(notifying.notify_of_badges, stage.settings), awarded)
+    [message] = await inbox(stage, rider)
+    assert (message.template, message.params) == ("badge_awarded", {"badge_zh": "七日连巡", "badge_en": "Seven"})
 
 
 async def test_the_same_event_notifies_once(stage: Stage) -> None:

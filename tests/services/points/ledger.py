@@ -19,13 +19,14 @@ from services.points.store import lots as lot_store
 from services.points.store import rules as rule_store
 from services.points.store.adjustments import Proposal
 from services.points.store.rules import SetHead
-from services.points.usecases import adjusting, cases, expiry
+from services.points.usecases import adjusting, cases, expiry, suspicions
 from shared.catalog import Catalogue
 from shared.events.account_changed import ACCOUNT_CHANGED, AccountChanged
 from shared.events.case_changed import CASE_CHANGED, CaseChanged, CaseReport
 from shared.events.deed_done import DEED_DONE, DeedDone
 from shared.events.redemption_changed import REDEMPTION_CHANGED, RedemptionChanged
 from shared.events.rider_changed import RIDER_CHANGED
+from shared.events.suspicion_changed import SUSPICION_CHANGED, SuspicionChanged
 from shared.kit import clock
 from shared.kit.ids import new_id
 from shared.kit.messaging.work import Event, Rejection, Work
@@ -38,6 +39,7 @@ TABLES = (
     "counters", "dead_letters", "erased_riders", "known_riders", "ledger_rounds", "ledger_checkpoints", "accounts",
     "holds", "entries", "earnings", "cases", "settlements", "outbox", "inbox", "idempotency_keys", "lots",
     "hold_deadlines", "adjustments", "seals", "account_heads", "seal_groups", "deeds", "budgets", "allocations",
+    "suspicions",
 )  # fmt: skip
 LOCKED = ("entries", "holds", "adjustments", "seals", "account_heads", "seal_groups")
 NOON = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)  # noon in China
@@ -157,6 +159,15 @@ def deed(
     return event_of(DEED_DONE, DeedDone.model_validate(usual | values), version, at=NOON, company=service)
 
 
+def suspicion(case: Case, state: str, version: int = 1, ordinal: int = 1) -> Event[SuspicionChanged]:
+    """What was found or decided of one of a case's reports."""
+    [of] = [one for one in case.reports if one.ordinal == ordinal][:1]
+    body = SuspicionChanged.model_validate(
+        {"report_id": of.report_id, "rider_id": of.rider_id, "state": state, "reasons": ["ring"], "changed_at": NOON}
+    )
+    return event(SUSPICION_CHANGED, body, version)
+
+
 class Ledger:
     """The service's use cases on one pool or connection."""
 
@@ -180,6 +191,7 @@ class Ledger:
             (CASE_CHANGED, lambda work, batch: cases.follow_cases(TERMS, work, batch)),
             (DEED_DONE, lambda work, batch: deeds.follow_deeds(TERMS, work, batch)),
             (REDEMPTION_CHANGED, usecases.follow_redemptions),
+            (SUSPICION_CHANGED, partial(suspicions.follow_suspicions, TERMS)),
         ):
             batch = [e for e in events if e.topic == topic.name or isinstance(e.data, topic.model)]
             if batch:

@@ -1,0 +1,1 @@
+"""徽章与榜单 badges. See README.md."""

@@ -1,0 +1,28 @@
+"""Wiring of the badges service."""
+
+from functools import partial
+
+from services.badges.api import routers
+from services.badges.retention import TABLES
+from services.badges.settings import Settings
+from services.badges.store import standings
+from services.badges.store.boards import PATIENCE_S, Boards
+from services.badges.usecases import crediting
+from shared.events.account_changed import ACCOUNT_CHANGED
+from shared.kit.service import Service
+from shared.kit.volatile import volatile
+
+
+def build(settings: Settings | None = None) -> Service:
+    """The service, ready to run. Settings come from the environment if not given."""
+    settings = settings or Settings()
+    service = Service("badges", settings, title="BeeGrid badges 徽章与榜单")
+    boards = Boards(volatile(settings.redis_url.get_secret_value(), PATIENCE_S), settings.board_seconds)
+    service.provide(boards)
+    service.consumes(ACCOUNT_CHANGED, partial(crediting.follow_points, settings.city_zone))
+    service.include(*routers)
+    service.on_stop(boards.aclose)
+    service.keeps(*TABLES)
+    service.erases(standings.forget)
+    service.tallies(standings.tallies)
+    return service

@@ -1,0 +1,22 @@
+"""How long the tables of badges keep their rows."""
+
+from datetime import timedelta
+
+from shared.kit.postgres.retention import Sweep, Table, Way
+
+TABLES = (
+    Table("standings", "a rider's totals", Way.BOUNDED, "as the rider", "levels, and what badges are awarded for"),
+    Table("hidden", "that a rider is on no board", Way.BOUNDED, "as the rider", "their wish"),
+    Table(
+        "deeds", "what points have said of a report", Way.SWEPT, "400 days",
+        "streaks, and a report whose points are taken back is taken off its day",
+        Sweep("heard_at", timedelta(days=400)), per_report=1.0,
+    ),
+    Table(
+        "days", "what a rider was credited on a day in a grid", Way.SWEPT, "400 days", "boards of past months",
+        Sweep("credited_on", timedelta(days=400)), per_report=0.5,
+    ),
+    Table("rules", "thresholds from an instant on", Way.BOUNDED, "as long as the suite", "explain badges and levels",
+          seeded=10),
+    Table("awards", "a rider's badge", Way.BOUNDED, "as the rider", "it can be shown and verified at any time"),
+)  # fmt: skip

@@ -1,0 +1,1 @@
+"""All SQL of the badges service, and the boards in Redis."""

@@ -1,0 +1,1 @@
+"""反作弊 screening. See README.md."""

@@ -1,0 +1,88 @@
+"""Streaks, periods, places and levels, without a database."""
+
+from datetime import UTC, date, datetime, timedelta
+from itertools import permutations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.badges.domain import (
+    Award,
+    Deed,
+    Rule,
+    Standing,
+    days_of,
+    handle,
+    in_force,
+    is_signed,
+    level_of,
+    signature,
+    streaks,
+)  # fmt: skip
+from services.badges.picture import svg
+from services.badges.store.boards import Score, ranked
+from shared.kit.ids import new_id
+
+DAY = date(2026, 3, 2)
+START = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+def test_streaks_end_where_a_day_is_missing() -> None:
+    days = [DAY + timedelta(days=n) for n in (0, 1, 2, 4, 5)]
+    assert streaks(days) == (2, 3, days[-1]) and streaks([]) == (0, 0, None)
+    standing = Standing(new_id(), 0, 0, 2, 3, days[-1])
+    assert [standing.streak_at(days[-1] + timedelta(days=n)) for n in (0, 1, 2)] == [2, 2, 0]
+
+
+def test_any_order_of_movements_comes_to_the_same() -> None:
+    for order in permutations((("held", DAY), ("posted", DAY + timedelta(days=2)), ("reversed", DAY))):
+        deed = Deed(new_id(), new_id())
+        for movement, on in order:
+            deed.take(movement, on, 50, "suda", "G1")  # type: ignore[arg-type]  # a literal, as they are
+        assert (deed.reported_on, deed.points, deed.counts) == (DAY, 50, False), order
+
+
+def test_periods_begin_on_mondays_and_firsts() -> None:
+    assert days_of("day", DAY) == (DAY, DAY)
+    assert days_of("week", date(2026, 3, 8)) == (DAY, date(2026, 3, 8))
+    assert days_of("month", date(2026, 12, 31)) == (date(2026, 12, 1), date(2026, 12, 31))
+    assert days_of("month", date(2028, 2, 1)) == (date(2028, 2, 1), date(2028, 2, 29))
+
+
+@given(st.lists(st.integers(1, 6), max_size=30))
+def test_equal_points_have_an_equal_place(points: list[int]) -> None:
+    scores = [Score(f"{n}", one) for n, one in enumerate(sorted(points, reverse=True))]
+    places, _ = ranked(scores, 100, None)
+    for one in places:
+        assert one.place == 1 + sum(other > one.points for other in points)
+
+
+def test_the_newest_rule_that_has_begun_holds() -> None:
+    old = Rule("r", 1, START, "badge", "甲", "A", "points", 5, True, "x")
+    new = Rule("r", 2, START + timedelta(days=9), "badge", "甲", "A", "points", 9, True, "x")
+    off = Rule("r", 3, START + timedelta(days=19), "badge", "甲", "A", "points", 9, False, "x")
+    rules = [new, off, old]
+    assert in_force(rules, START + timedelta(days=1)) == [old]
+    assert in_force(rules, START + timedelta(days=9)) == [new]
+    assert in_force(rules, START + timedelta(days=20)) == []
+
+
+def test_the_highest_level_that_is_reached() -> None:
+    levels = [Rule(f"l{n}", 1, START, "level", "甲", "A", "points", n * 100, True, "x") for n in range(3)]
+    found = level_of(levels, Standing(new_id(), 199, 0, 0, 0, None))
+    assert found is not None and found.code == "l1"
+
+
+def test_a_handle_names_nobody_and_a_signature_is_ours() -> None:
+    rider, award = new_id(), new_id()
+    assert handle(rider) == handle(rider) != handle(new_id())
+    assert rider.hex[:6] not in handle(rider).lower()
+    keys = (b"new", b"old")
+    assert is_signed(keys, award, signature(b"old", award)) and not is_signed(keys, award, signature(b"x", award))
+    assert not is_signed(keys, new_id(), signature(b"new", award))
+
+
+def test_a_picture_has_no_markup_of_others() -> None:
+    award = Award(new_id(), new_id(), "points-1", "<script>", "a & b", START, False)
+    drawn = svg(award, ("本市", "<b>"), "2026-03-02", "0" * 32)
+    assert "<script>" not in drawn and "<b>" not in drawn and "no longer valid" in drawn

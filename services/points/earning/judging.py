@@ -61,9 +61,8 @@ async def admit(conn: Connection, book: Book, judged: Sequence[Judgement]) -> No
         if claim.report_id in book.holds or claim.report_id in seen:
             continue
         seen.add(claim.report_id)
-        if (
-            claim.report_id in book.farmed or claim.refusal is not None or not cap(book, one)
-        ):  # it earns nothing: no budget is asked
+        # what was found to be farmed earns nothing: neither caps nor budgets count it
+        if claim.report_id in book.farmed or claim.refusal is not None or not cap(book, one):
             claim.budget_id = None
         elif claim.budget_id is not None:
             wanted.append(Wanted(claim.budget_id, claim.report_id, claim.amount))

@@ -19,7 +19,8 @@ SAMPLE = {
     "kind": "local-gas-smell", "by": "王芳", "role": "grid_worker", "note": "请补拍一张照片", "offer": "热饮券",
     "price": 30, "expires_at": "2026-03-02T04:00:00+00:00", "due_at": "2026-03-02T04:30:00+00:00",
     "code": "12345678", "minutes": 15, "expires_on": "2026-04-01", "days_left": 30,
-    "why": {"zh": "依据规则「治安线索」（第 2 版）", "en": "by the rule “clue” (version 2)"}, "badge_zh": "七日连巡", "badge_en": "Seven days in a row",
+    "why": {"zh": "依据规则「治安线索」（第 2 版）", "en": "by the rule “clue” (version 2)"},
+    "badge_zh": "七日连巡", "badge_en": "Seven days in a row",
 }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from services.rewards.api import complaints as complaints_api
 from services.rewards.api import merchants as merchants_api
 from services.rewards.api import offers as offers_api
 from services.rewards.api import offline as offline_api
@@ -41,7 +42,7 @@ def build(settings: Settings | None = None) -> Service:
     service.consumes(ACCOUNT_CHANGED, partial(redemptions.follow_accounts, desk))
     knows(service, riders=Riders(), companies=Sealer(settings.sealing_key.get_secret_value()))
     service.include(redemptions_api.router, offers_api.router, stations_api.router, offline_api.router)
-    service.include(merchants_api.router, statements_api.router)
+    service.include(merchants_api.router, statements_api.router, complaints_api.router)
     service.every(settings.sweep_every_s, partial(redemptions.sweep, rows_max=settings.sweep_rows_max))
     service.keeps(*TABLES)
     service.erases(forget)

@@ -23,11 +23,17 @@ COLUMNS: Columns = {
         "donated_by": About("name", "the donor is thanked", "everybody", "not a rider's: stays"),
     },
     "redemptions": {
-        **plain("offer_name state reason code_hash"),
+        **plain("offer_name state reason code_hash fulfilment"),
         "rider_id": RIDER_ID,
         "undone_by": STAFF,
         "taken_by": STAFF,
         "code_sealed": About("id", "shows the rider the voucher again", "the rider", "deleted"),
+    },
+    "complaints": {
+        **plain("state answer"),
+        "rider_id": RIDER_ID,
+        "words": About("words", "what was wrong with a voucher", "the rider and operators", "emptied"),
+        "answered_by": STAFF,
     },
     "offline_lists": {**plain("redemption_ids digest"), "made_by": STAFF},
     "offline_takings": plain("outcome borne_by"),

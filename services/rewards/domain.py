@@ -117,6 +117,8 @@ class Offer:
     photos: tuple[str, ...] = ()
     citywide: bool = False
     """Its vouchers are good at every station that has a piece of it."""
+    delivered: bool = False
+    """Its goods have to be brought before a voucher is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +166,8 @@ class Redemption:
     undone_at: datetime | None = None
     undone_by: str | None = None
     slot_id: UUID | None = None
+    fulfilment: Literal["ordered", "sent", "ready"] | None = None
+    """Of goods that are brought first; None: they are at the counter anyhow."""
 
 
 @dataclass(frozen=True, slots=True)

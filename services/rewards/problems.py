@@ -222,3 +222,26 @@ STATEMENT_MOVED_ON = Problem(
     next_en="Look at its `state`: a closed one can be disputed or paid, a disputed one is answered first.",
     members=(Member("state", str, "of the statement"),),
 )  # fmt: skip
+NOT_READY = Problem(
+    "not_ready", 409, zh="货品尚未到店", en="The goods are not here yet",
+    next_zh="待货品到店（fulfilment 为 ready）后再核销。",
+    next_en="Take the voucher once its goods are here: `fulfilment` is `ready` then.",
+    members=(OF_A_VOUCHER[1],),
+)  # fmt: skip
+NOT_THE_NEXT_STEP = Problem(
+    "not_the_next_step", 409, zh="不是下一步", en="Not the next step",
+    next_zh="顺序为 ordered、sent、ready；券须仍有效，礼品须为需配送的。",
+    next_en="The order is ordered, sent, ready; the voucher has to be good, and its offer delivered.",
+    members=(OF_A_VOUCHER[0], Member("fulfilment", str | None, "how far its goods are")),
+)  # fmt: skip
+NO_COMPLAINT = Problem(
+    "no_complaint", 409, zh="不能投诉", en="No complaint about it",
+    next_zh="只能投诉您自己已核销、已过期或已撤销的券，且同一张券同时只有一条待处理的投诉。",
+    next_en="Complain about a voucher of yours that was used, undone or has expired; one complaint at a time.",
+)  # fmt: skip
+COMPLAINT_ANSWERED = Problem(
+    "complaint_answered", 409, zh="投诉已答复", en="The complaint is answered",
+    next_zh="state 是答复的结果；骑手可再次投诉。",
+    next_en="Look at its `state`; the rider may complain once more.",
+    members=(Member("state", str, "of the complaint"),),
+)  # fmt: skip

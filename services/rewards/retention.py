@@ -20,6 +20,8 @@ TABLES = (
           "what a counter was allowed to take: disputes go back to it"),
     Table("offline_takings", "what a counter took without network", Way.STAYS, "as long as the suite",
           "who bears a voucher that was used twice"),
+    Table("complaints", "what a rider says of a voucher", Way.STAYS, "as long as the suite",
+          "why points were given back"),
     Table("statements", "a merchant's month", Way.STAYS, "as long as the suite", "what was paid for"),
     Table("statement_lines", "what a month says, offer by offer", Way.FOLLOWS, "with its statement",
           "what was paid for"),

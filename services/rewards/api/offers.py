@@ -67,6 +67,7 @@ class OfferIn(Body):
     voucher_minutes: int = Field(7 * 24 * 60, ge=1, le=366 * 24 * 60, description="time to use a voucher")
     by_appointment: bool = Field(False, description="each redemption needs one of its slots")
     citywide: bool = Field(False, description="its vouchers are good at every station that has a piece of it")
+    delivered: bool = Field(False, description="its goods have to be brought before a voucher is taken")
     companies: tuple[CompanyCode, ...] = Field((), max_length=50, description="whose riders may have it; none: all")
     areas: tuple[AreaCode, ...] = Field((), max_length=50, description="where it is shown; none: everywhere")
     photos: tuple[_Photo, ...] = Field((), max_length=10, description="ids of stored photos, or https addresses")
@@ -86,6 +87,8 @@ class OfferIn(Body):
             raise ValueError("what is not counted has no stock; of an offer for the whole city the stations have it")
         if self.citywide and (not self.counted or self.by_appointment):
             raise ValueError("an offer for the whole city is counted, and without appointments")
+        if self.delivered and (self.citywide or self.by_appointment):
+            raise ValueError("what is delivered is fetched at its merchant, without appointments")
         return self
 
     def stated(self) -> NewOffer:
@@ -123,6 +126,7 @@ class OfferOut(Answer):
     voucher_minutes: int
     by_appointment: bool
     citywide: bool
+    delivered: bool
     companies: tuple[str, ...]
     areas: tuple[str, ...]
     photos: tuple[str, ...]

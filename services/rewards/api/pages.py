@@ -40,7 +40,6 @@ def statement_page(
         state=text(*_STATES[statement.state]),
         closed_at=statement.closed_at.astimezone(settings.city_zone).strftime("%Y-%m-%d %H:%M"),
         zone=settings.city_timezone,
-        city=text(settings.city_name_zh, settings.city_name_en),
         verify=f"/v1/statements/{statement.id}/verify?digest={statement.digest}",
         signed=f"{settling.stamp(statement)}:{signature}",
     )

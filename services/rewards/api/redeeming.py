@@ -37,6 +37,9 @@ class RedemptionOut(Answer):
     ended_at: datetime | None
     undone_at: datetime | None = Field(None, description="when an operator undid its use; `reason` says why")
     slot_id: UUID | None = Field(None, description="the hour that was agreed on")
+    fulfilment: Literal["ordered", "sent", "ready"] | None = Field(
+        None, description="of goods that are brought first: the voucher is taken when they are ready"
+    )
 
     @staticmethod
     def of(redemption: Redemption) -> "RedemptionOut":
@@ -55,6 +58,7 @@ class RedemptionOut(Answer):
             ended_at=redemption.ended_at,
             undone_at=redemption.undone_at,
             slot_id=redemption.slot_id,
+            fulfilment=redemption.fulfilment,
         )
 
 

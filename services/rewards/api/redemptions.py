@@ -1,6 +1,7 @@
 """Riders redeem and read their vouchers; merchants verify them."""
 
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 from fastapi import Response
@@ -34,6 +35,12 @@ class WishIn(Body):
     """What a wish needs besides the offer: nothing, or an hour."""
 
     slot_id: UUID | None = Field(None, description="of an offer by appointment: one of its slots")
+
+
+class FulfilmentIn(Body):
+    """How far goods are that are brought."""
+
+    state: Literal["sent", "ready"]
 
 
 class UndoIn(Body):
@@ -137,6 +144,22 @@ async def read_redemption(redemption_id: UUID, caller: Caller, conn: Reading, de
     return VoucherOut(**public, code=code and shown(code), qr=code and QR_PREFIX + code)
 
 
+@router.put("/v1/redemptions/{redemption_id}/fulfilment")
+@allow(AnyOf(Merchant, CityOperator), refuses=(NOT_FOUND, problems.NOT_THE_NEXT_STEP))
+async def set_fulfilment(
+    redemption_id: UUID, body: FulfilmentIn, caller: Caller, service: CurrentService
+) -> RedemptionOut:
+    """Goods that are brought: ordered → sent → ready, by their merchant; its voucher is taken when they are ready."""
+    async with service.work() as work:
+        found = await redemptions.redemption(work.conn, redemption_id)
+        if found is None or not (caller.has("operator") or merchant_id(caller) == found[0].merchant_id):
+            raise not_found("redemption")
+        made = await redemptions.fulfil(work.conn, redemption_id, body.state)
+        if made is None:
+            raise problems.NOT_THE_NEXT_STEP(state=found[0].state, fulfilment=found[0].fulfilment)
+    return RedemptionOut.of(made)
+
+
 @router.post("/v1/redemptions/{redemption_id}/cancel")
 @allow(Rider, refuses=(NOT_FOUND, problems.NOT_CANCELLABLE, problems.ON_A_LIST), writes=True)
 async def cancel(redemption_id: UUID, caller: Caller, service: CurrentService) -> RedemptionOut:
@@ -176,6 +199,7 @@ async def undo(
         problems.OTHER_MERCHANT,
         problems.CLOSED_NOW,
         problems.STATION_EMPTY,
+        problems.NOT_READY,
         problems.VOUCHER_USED,
         problems.VOUCHER_EXPIRED,
         problems.VOUCHER_UNDONE,
@@ -212,6 +236,8 @@ def _refusal(verdict: Verdict, window_s: int) -> Refusal:
         return problems.OTHER_MERCHANT()
     redemption = verdict.redemption
     assert redemption is not None, "the other outcomes have it"
+    if verdict.outcome == "not_ready":
+        return problems.NOT_READY(redemption_id=str(redemption.id))
     if verdict.outcome == "station_empty":
         return problems.STATION_EMPTY(redemption_id=str(redemption.id))
     if verdict.outcome == "closed_now":

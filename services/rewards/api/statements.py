@@ -39,7 +39,7 @@ from shared.kit.problems import NOT_FOUND, not_found
 from shared.kit.service import CurrentService, Given, Reading
 
 router = policy_router(tags=["statements"])
-FAR = date(9000, 1, 1)
+FAR = "9000-01-01"
 RIDERS_MIN = 5
 DAYS_MAX, AREAS_MAX = 400, 10_000
 _Id = Annotated[UUID, Path(alias="id")]
@@ -157,8 +157,8 @@ async def close_month(
 async def list_statements(id_: _Id, caller: Caller, conn: Reading, asked: Asked) -> Page[SettlementOut]:
     """A merchant's closed months, the newest first."""
     _own(caller, id_)
-    found = await statements.of_merchant(conn, id_, asked.after(date) or FAR, asked.rows)
-    return asked.page(found, SettlementOut.model_validate, lambda one: one.month)
+    found = await statements.of_merchant(conn, id_, date.fromisoformat(asked.after(str) or FAR), asked.rows)
+    return asked.page(found, SettlementOut.model_validate, lambda one: one.month.isoformat())
 
 
 @router.get("/v1/statements/by-area")

@@ -36,6 +36,7 @@ class NewOffer:
     areas: tuple[str, ...] = ()
     photos: tuple[str, ...] = ()
     citywide: bool = False
+    delivered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ _COLUMNS = """o.id, o.version, o.merchant_id, m.name AS merchant_name, m.active 
        o.description, o.price, o.donated_by, o.stock, o.free, o.held, o.sold, o.per_rider_max, o.per_day_max,
        o.valid_from, o.valid_until, o.opens_minute, o.closes_minute, o.voucher_minutes,
        coalesce(o.closed_reason, m.closed_reason) AS closed_reason, o.thanks, o.counted, o.per_rider_day_max,
-       o.weekdays, o.citywide, o.by_appointment, o.companies, o.areas, o.photos"""
+       o.weekdays, o.citywide, o.delivered, o.by_appointment, o.companies, o.areas, o.photos"""
 SQL_ADD_OFFER = f"""
 INSERT INTO offers ({columns(NewOffer)}, id, version, free, created_at)
 SELECT {columns(NewOffer)}, $1, 1, stock, now() FROM (SELECT {_GIVEN}) AS given

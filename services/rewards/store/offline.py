@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from services.rewards.domain import OfflineList, Redemption, TakingOutcome
-from services.rewards.store.redemptions import SQL_USE_RETURNING
+from services.rewards.store.redemptions import RETURNED
 from shared.kit.postgres.db import Connection
 from shared.kit.postgres.rows import Query, arrays, columns, many, one, row_to, unnest
 
@@ -56,6 +56,7 @@ SELECT r.id, r.offer_id, r.offer_name, r.deadline_at, r.code_sealed,
        (SELECT s.starts_at FROM slots s WHERE s.id = r.slot_id) AS starts_at
 FROM redemptions r JOIN offers o ON o.id = r.offer_id
 WHERE r.state = 'issued' AND r.deadline_at > now() AND r.code_sealed IS NOT NULL
+  AND (r.fulfilment IS NULL OR r.fulfilment = 'ready')
   AND (r.merchant_id = $1 AND NOT o.citywide
        OR o.citywide AND r.offer_id IN (SELECT offer_id FROM station_stock WHERE merchant_id = $1 AND there > 0))
 ORDER BY r.deadline_at, r.id LIMIT $2
@@ -84,7 +85,7 @@ SELECT id FROM offers WHERE id IN (SELECT offer_id FROM redemptions WHERE code_h
 ORDER BY id FOR NO KEY UPDATE
 """
 SQL_SHOWN = f"""
-SELECT r.code_hash, o.citywide, {SQL_USE_RETURNING}
+SELECT r.code_hash, o.citywide, {RETURNED}
 FROM redemptions r JOIN offers o ON o.id = r.offer_id
 WHERE r.code_hash = ANY($1::bytea[]) ORDER BY r.id FOR UPDATE OF r
 """
@@ -92,7 +93,7 @@ SQL_SELL = Query(
     Redemption,
     f"""
 UPDATE redemptions r SET state = 'used', version = r.version + 1, ended_at = now(), taken_by = $2, merchant_id = $3
-WHERE r.id = ANY($1::uuid[]) AND r.state = 'issued' RETURNING {SQL_USE_RETURNING}
+WHERE r.id = ANY($1::uuid[]) AND r.state = 'issued' RETURNING {RETURNED}
 """,
 )
 SQL_ADD_TAKINGS = f"""

@@ -7,7 +7,7 @@ from typing import get_args
 from uuid import UUID
 
 from services.rewards.domain import Redemption, State, whole_days
-from services.rewards.store import standing
+from services.rewards.store import complaints, standing
 from shared.kit.auth.resealing import Sealed, uuid_after
 from shared.kit.postgres import counters
 from shared.kit.postgres.db import Connection
@@ -30,6 +30,7 @@ class NewRedemption:
     code_hash: bytes | None
     code_sealed: bytes | None
     slot_id: UUID | None = None
+    fulfilment: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +57,17 @@ class StatementLine:
 
 
 _COLUMNS = columns(Redemption, "r")
-SQL_USE_RETURNING = _COLUMNS
+RETURNED = _COLUMNS
 SQL_ADD_REDEMPTIONS = Query(
     Redemption,
     f"""
 INSERT INTO redemptions AS r (id, version, rider_id, offer_id, merchant_id, offer_name, price, state, requested_on,
-                              requested_at, deadline_at, issued_at, code_hash, code_sealed, slot_id)
+                              requested_at, deadline_at, issued_at, code_hash, code_sealed, slot_id,
+                              fulfilment)
 SELECT n.id, 1, n.rider_id, n.offer_id, n.merchant_id, n.offer_name, n.price, n.state, $1::date, now(),
        CASE WHEN n.state = 'issued' AND s.id IS NOT NULL THEN s.ends_at
             ELSE now() + make_interval(secs => n.deadline_s) END,
-       CASE WHEN n.state = 'issued' THEN now() END, n.code_hash, n.code_sealed, n.slot_id
+       CASE WHEN n.state = 'issued' THEN now() END, n.code_hash, n.code_sealed, n.slot_id, n.fulfilment
 FROM {unnest(NewRedemption, "n", first=2)} LEFT JOIN slots s ON s.id = n.slot_id
 RETURNING {_COLUMNS}
 """,
@@ -149,6 +151,18 @@ RETURNING {_COLUMNS}
 SQL_LOCK_OF_RIDER = """
 SELECT state, kept_until > now() AS kept FROM redemptions WHERE id = $1 AND rider_id = $2 FOR UPDATE
 """
+# One step after the other; who fetches it has the offer's whole time once it is ready. The version is that of events.
+SQL_FULFIL = Query(
+    Redemption,
+    f"""
+UPDATE redemptions r SET fulfilment = $2, deadline_at = CASE WHEN $2 = 'ready'
+    THEN now() + make_interval(mins => o.voucher_minutes) ELSE r.deadline_at END
+FROM offers o
+WHERE r.id = $1 AND o.id = r.offer_id AND r.state = 'issued' AND r.deadline_at > now()
+  AND r.fulfilment = CASE $2 WHEN 'sent' THEN 'ordered' ELSE 'sent' END
+RETURNING {_COLUMNS}
+""",
+)
 SQL_CANCEL = Query(
     Redemption,
     f"""
@@ -260,6 +274,11 @@ async def lock_of_rider(conn: Connection, id_: UUID, rider_id: UUID) -> tuple[St
     return None if row is None else (row["state"], bool(row["kept"]))
 
 
+async def fulfil(conn: Connection, id_: UUID, state: str) -> Redemption | None:
+    """Ordered → sent → ready; None: that isn't the next step, or the voucher has ended."""
+    return await one(conn, SQL_FULFIL, id_, state)
+
+
 async def cancel(conn: Connection, id_: UUID) -> Redemption | None:
     """Requested or issued → cancelled; None where it has ended, or a list has it."""
     return await one(conn, SQL_CANCEL, id_)
@@ -286,6 +305,7 @@ async def forget(conn: Connection, leavers: Sequence[Leaver]) -> None:
     rider_ids = [leaver.rider_id for leaver in leavers]
     await conn.execute(SQL_CODES_ERASE, rider_ids)
     await standing.forget(conn, rider_ids)
+    await complaints.forget(conn, rider_ids)
 
 
 async def wrong_attempts(conn: Connection, merchant_id: UUID, window_s: int) -> int:

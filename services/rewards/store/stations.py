@@ -5,7 +5,7 @@ from uuid import UUID
 
 from services.rewards.domain import Redemption, Station
 from services.rewards.store import offers
-from services.rewards.store.redemptions import SQL_USE_RETURNING
+from services.rewards.store.redemptions import RETURNED
 from shared.kit.postgres.db import Connection
 from shared.kit.postgres.rows import Query, many, one
 
@@ -44,7 +44,7 @@ WITH piece AS (
 UPDATE redemptions r
 SET state = 'used', version = r.version + 1, ended_at = now(), taken_by = $3, merchant_id = $2
 FROM piece WHERE r.id = $1 AND r.state = 'issued' AND r.deadline_at > now()
-RETURNING {SQL_USE_RETURNING}
+RETURNING {RETURNED}
 """,
 )
 SQL_THERE = "SELECT there FROM station_stock WHERE offer_id = $1 AND merchant_id = $2"

@@ -132,6 +132,7 @@ def _new(desk: Desk, offer: Offer, wish: Wish) -> NewRedemption:
         code_hash=code_hash,
         code_sealed=sealed,
         slot_id=wish.slot_id,
+        fulfilment="ordered" if offer.delivered else None,
     )
 
 

@@ -22,6 +22,7 @@ Outcome = Literal[
     "other_merchant",
     "closed_now",
     "station_empty",
+    "not_ready",
     "not_usable",
 ]
 
@@ -71,6 +72,8 @@ async def _verify(counter: Counter, work: Work, merchant_id: UUID, entered: str,
             return Verdict("other_merchant" if there is None else "station_empty", redemption)
     if redemption.state == "issued" and not _open(counter, found, work.now):
         return Verdict("closed_now", redemption)
+    if redemption.state == "issued" and redemption.fulfilment not in (None, "ready"):
+        return Verdict("not_ready", redemption)
     await offers.lock_of(work.conn, [redemption.id])
     take = stations.use if found.citywide else redemptions.use
     used = await take(work.conn, redemption.id, merchant_id, clerk)

@@ -14,6 +14,7 @@ TABLES = (
     "idempotency_keys",
     "shortages",
     "takings",
+    "complaints",
     "offline_takings",
     "statement_lines",
     "known_riders",

@@ -11,6 +11,8 @@ QUIET = {
     "add_slots": "said with the vouchers",
     "make_list": "nothing is taken yet: vouchers are as they were",
     "close_month": "made of what was said with the vouchers",
+    "complain": "for the city's operators alone, until they answer",
+    "set_fulfilment": "shown with the voucher; nothing has changed hands",
     "dispute": "between a merchant and the city",
     "answer": "between a merchant and the city",
     "pay": "between a merchant and the city",

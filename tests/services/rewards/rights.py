@@ -34,7 +34,19 @@ async def redemption(world: World) -> UUID:
                VALUES ($1, 1, $2, $3, $4, '热饮', 0, 'requested', current_date, now(), now() + interval '1 day')""",
             redemption_id, world.rider, offer_id, world.merchant,
         )  # fmt: skip
+        await conn.execute("UPDATE offers SET free = 0, held = 1 WHERE id = $1", offer_id)
     return redemption_id
+
+
+async def complaint(world: World) -> UUID:
+    """About a voucher that has ended."""
+    redemption_id, id_ = await redemption(world), new_id()
+    await world.pool.execute(
+        """INSERT INTO complaints (id, redemption_id, rider_id, words, state, filed_at)
+           VALUES ($1, $2, $3, '凉了', 'open', now())""",
+        id_, redemption_id, world.rider,
+    )  # fmt: skip
+    return id_
 
 
 async def statement(world: World) -> UUID:
@@ -118,6 +130,15 @@ RIGHTS = Rights(
             to("self", "merchant"), needs="paper", body={"count": 0, "items": []}
         ),
         "GET /v1/vouchers/doubles": CITY,
+        "PUT /v1/redemptions/{redemption_id}/fulfilment": Line(
+            to("city", "operator") | to("self", "merchant"), needs="redemption", body={"state": "sent"}
+        ),
+        "POST /v1/redemptions/{redemption_id}/complaints": Line(to("any", "rider"), body={"words": "凉了，没热过"}),
+        "GET /v1/vouchers/complaints": Line(to("any", "rider") | to("city", "operator")),
+        "PUT /v1/vouchers/complaints/{complaint_id}": Line(
+            to("city", "operator"), needs="complaint", body={"refund": False, "words": "已核实"}
+        ),
     },
-    objects={"merchant": merchant, "redemption": redemption, "statement": statement, "paper": paper},
+    objects={"merchant": merchant, "redemption": redemption, "statement": statement, "paper": paper,
+             "complaint": complaint},
 )  # fmt: skip

@@ -12,7 +12,8 @@ import orjson
 
 from services.rewards.api.redeeming import Redeemed, WishMade, redeem_once
 from services.rewards.domain import Offer, Redemption
-from services.rewards.store import merchants, offers, redemptions, stations
+from services.rewards.store import complaints, merchants, offers, redemptions, stations
+from services.rewards.store.complaints import Complaint
 from services.rewards.store.merchants import NewMerchant
 from services.rewards.store.offers import NewOffer
 from services.rewards.store.offline import Taking
@@ -121,6 +122,16 @@ class Shop:
         """By its rider."""
         async with work_on(self.pool) as work:
             return await redeeming.cancel(work, id_, rider_id)
+
+    async def complain(self, id_: UUID, rider_id: UUID) -> Complaint | None:
+        """About a voucher."""
+        async with self.pool.acquire() as conn:
+            return await complaints.file(conn, new_id(), id_, rider_id, "it was cold")
+
+    async def fulfil(self, id_: UUID, state: str) -> Redemption | None:
+        """By its merchant."""
+        async with self.pool.acquire() as conn:
+            return await redemptions.fulfil(conn, id_, state)
 
     async def undo(self, id_: UUID) -> Redemption:
         """By an operator."""

@@ -76,7 +76,7 @@ SLOT_FULL = Problem(
     next_en="Choose another hour.",
     members=(FREE,),
 )  # fmt: skip
-SLOT_TAKEN = Problem(
+SLOT_EXISTS = Problem(
     "slot_exists", 409, zh="已有该时段", en="There is such an hour",
     next_zh="同一礼品的时段开始时间不能相同，且该礼品须为预约制（by_appointment）。",
     next_en="Let hours of one offer begin at different times; the offer has to be `by_appointment`.",
@@ -123,7 +123,7 @@ APPLICATION_OPEN = Problem(
     next_zh="请先等待上一份申请的审核结果（见 /v1/merchants/applications）。",
     next_en="Wait until your last one is decided; see /v1/merchants/applications.",
 )  # fmt: skip
-REVIEWED = Problem(
+ALREADY_REVIEWED = Problem(
     "already_reviewed", 409, zh="已审核", en="Decided already",
     next_zh="该商户的申请已有审核结果；如需停止服务，请用 closing。",
     next_en="This application has been decided; to end a merchant's offers, use its `closing`.",
@@ -190,7 +190,7 @@ STATION_EMPTY = Problem(
     next_en="The voucher is good in the whole city: go to one of /v1/offers/{id}/stations that has some.",
     members=(OF_A_VOUCHER[1],),
 )  # fmt: skip
-STATIONS_COUNT = Problem(
+STOCK_NOT_SET_HERE = Problem(
     "stock_not_set_here", 409, zh="库存不在此设置", en="The stock isn't set here",
     next_zh="通兑礼品的库存按站点设置（/v1/offers/{id}/stations/{merchant_id}）；不计库存的礼品无库存。",
     next_en="Set what each station has (/v1/offers/{id}/stations/{merchant_id}); what is not counted has no stock.",

@@ -31,7 +31,7 @@ class Size:
     pace_s: float
 
 
-WHOLE, SMALL = Size(100, 2_000, 5.0), Size(20, 120, 0.0)
+WHOLE, SMALL = Size(100, 2_000, 5.0), Size(40, 120, 0.0)
 
 
 def sale(market: Market, chosen: int, size: Size, faults: dict[str, int]) -> tuple[Shoppers, list[str]]:

@@ -231,7 +231,7 @@ async def list_applications(caller: Caller, conn: Reading, asked: Asked) -> Page
 
 
 @router.put("/v1/merchants/{id}/review")
-@allow(CityOperator, refuses=(NOT_FOUND, problems.REVIEWED))
+@allow(CityOperator, refuses=(NOT_FOUND, problems.ALREADY_REVIEWED))
 async def review(id_: _Id, body: ReviewIn, caller: Caller, service: CurrentService) -> MerchantOut:
     """Decide about an application, once."""
     async with service.work() as work:
@@ -239,7 +239,7 @@ async def review(id_: _Id, body: ReviewIn, caller: Caller, service: CurrentServi
         if made is None and await merchants.merchant(work.conn, id_) is None:
             raise not_found("merchant")
     if made is None:
-        raise problems.REVIEWED()
+        raise problems.ALREADY_REVIEWED()
     return MerchantOut.model_validate(made)
 
 

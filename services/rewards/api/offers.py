@@ -242,7 +242,7 @@ async def read_offer(offer_id: UUID, conn: Reading) -> OfferOut:
     refuses=(
         NOT_FOUND,
         problems.STOCK_MOVED_ON,
-        problems.STATIONS_COUNT,
+        problems.STOCK_NOT_SET_HERE,
     ),
     writes=True,
 )
@@ -254,7 +254,7 @@ async def set_stock(offer_id: UUID, body: StockIn, service: CurrentService) -> O
         if found is None:
             raise not_found("offer")
         if not done and (found.citywide or not found.counted):
-            raise problems.STATIONS_COUNT()
+            raise problems.STOCK_NOT_SET_HERE()
         if not done:
             raise problems.STOCK_MOVED_ON(current_version=found.version, held=found.held, sold=found.sold)
         say_stock(work, await offers.say(work.conn, [offer_id]))
@@ -275,7 +275,7 @@ async def close_offer(offer_id: UUID, body: ClosingIn, service: CurrentService) 
 
 
 @router.post("/v1/offers/{offer_id}/slots", status_code=201, response_model=AddedOut)
-@allow(CityOperator, refuses=(NOT_FOUND, problems.SLOT_TAKEN))
+@allow(CityOperator, refuses=(NOT_FOUND, problems.SLOT_EXISTS))
 async def add_slots(offer_id: UUID, body: SlotsIn, attempt: Idempotent, service: CurrentService) -> Response:
     """Put up hours of an offer by appointment: all of them, or none."""
     new = [NewSlot(new_id(), one.starts_at, one.ends_at, one.capacity) for one in body.items]
@@ -285,7 +285,7 @@ async def add_slots(offer_id: UUID, body: SlotsIn, attempt: Idempotent, service:
         if await offers.offer(work.conn, offer_id) is None:
             raise not_found("offer")
         if not await slots.add(work.conn, offer_id, new):
-            raise problems.SLOT_TAKEN()
+            raise problems.SLOT_EXISTS()
         return await attempt.store(work.conn, 201, AddedOut(added=len(new)))
 
 

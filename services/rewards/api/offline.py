@@ -87,7 +87,7 @@ async def read_key(desk: Given[Offline]) -> KeyOut:
 
 
 @router.post("/v1/vouchers/lists", status_code=201)
-@allow(Merchant, refuses=(problems.NOT_STAFF,), timeout_s=20.0)
+@allow(Merchant, refuses=(NOT_FOUND, problems.NOT_STAFF), timeout_s=20.0)
 async def make_list(caller: Caller, service: CurrentService, desk: Given[Offline]) -> PaperOut:
     """A list of the vouchers that the merchant may take without network. Until it is settled they don't expire."""
     own_id = merchant_id(caller)

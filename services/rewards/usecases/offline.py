@@ -54,8 +54,10 @@ async def make(desk: Offline, work: Work, merchant_id: UUID, clerk: str) -> Pape
     """A list of all vouchers that the merchant may take, those first that end first.
 
     Raises:
-        Refusal: `not_staff`.
+        Refusal: no such merchant; `not_staff`.
     """
+    if await merchants.merchant(work.conn, merchant_id) is None:
+        raise not_found("merchant")
     if not await merchants.may_take(work.conn, merchant_id, clerk):
         raise problems.NOT_STAFF()
     id_ = new_id()

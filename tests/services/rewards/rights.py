@@ -125,7 +125,7 @@ RIGHTS = Rights(
         "PUT /v1/merchants/{id}/closing": CITY,
         "POST /v1/vouchers/verify": Line(to("any", "merchant"), body={"code": "nonsense"}),
         "GET /v1/vouchers/key": PUBLIC,
-        "POST /v1/vouchers/lists": Line(to("any", "merchant"), needs="merchant"),
+        "POST /v1/vouchers/lists": Line(to("self", "merchant"), needs="merchant"),
         "POST /v1/vouchers/lists/{list_id}/takings": Line(
             to("self", "merchant"), needs="paper", body={"count": 0, "items": []}
         ),

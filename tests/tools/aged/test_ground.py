@@ -11,6 +11,7 @@ from shared.devtools.aged import ground
 from shared.devtools.infra.errors import InfraError
 from shared.devtools.infra.postgres import start_postgres
 from shared.devtools.infra.watchdog import Guard
+from shared.events.report_received import ReportReceived
 from shared.provision.postgres import other_database
 
 REPORTS = 2_000
@@ -36,8 +37,12 @@ async def test_it_stays_and_is_safe_again(folder: Path) -> None:
         conn = await asyncpg.connect(other_database(postgres.admin_url, ground.NAME))
         kept = await conn.fetchval("SELECT sum(n) FROM intake.counters WHERE what = 'accepted'")
         settings = [await conn.fetchval(f"SHOW {name}") for name in ("fsync", "full_page_writes", "wal_level")]
+        queue = await conn.fetch("SELECT report FROM routing.unroutable")
         await conn.close()
         assert (kept, settings) == (REPORTS, ["on", "on", "replica"])
+        assert queue, "some lie outside the map"
+        for row in queue:  # what dispatchers read is what was received
+            ReportReceived.model_validate_json(row["report"])
         postgres.stop()
     finally:
         guard.close()

@@ -5,6 +5,7 @@ FROM aged.reports WHERE n >= $1::bigint AND n < $2::bigint ORDER BY n;
 
 INSERT INTO routing.unroutable (report_id, reason, waiting_since, report)
 SELECT report_id, 'outside', at + interval '1 second', jsonb_build_object(
-    'report_id', report_id, 'rider_id', rider_id, 'company', company, 'kind', kind, 'level', level, 'lng', lng,
-    'lat', lat, 'accuracy_m', 10, 'text', '看不清路', 'photos', '[]'::jsonb, 'occurred_at', at, 'received_at', at)
+    'report_id', report_id, 'rider_id', rider_id, 'company', company, 'external_id', external_id, 'by_company', true,
+    'kind', kind, 'level', level, 'lng', lng, 'lat', lat, 'accuracy_m', 10, 'text', '看不清路',
+    'photos', '[]'::jsonb, 'occurred_at', at, 'received_at', at)
 FROM aged.reports WHERE n >= $1::bigint AND n < $2::bigint AND NOT routed;

@@ -3,7 +3,6 @@
 
 -- On a list that is not settled: until then it neither expires nor is cancelled, so that nothing is taken and given back
 ALTER TABLE redemptions ADD COLUMN kept_until timestamptz;
-CREATE INDEX redemptions_at_counter ON redemptions (merchant_id, deadline_at) WHERE state = 'issued';
 
 CREATE TABLE offline_lists (
     id uuid PRIMARY KEY,

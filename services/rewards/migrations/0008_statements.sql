@@ -45,7 +45,6 @@ CREATE TABLE statement_lines (
     PRIMARY KEY (statement_id, offer_id, price),
     CHECK (points = (used - returned + doubles)::bigint * price)
 );
-CREATE INDEX redemptions_undone ON redemptions (merchant_id, undone_at) WHERE state = 'undone';
 
 CREATE OR REPLACE VIEW counted (what, label, n) AS
 SELECT 'redemptions', state, count(*) FROM redemptions GROUP BY state

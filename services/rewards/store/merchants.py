@@ -6,7 +6,7 @@ from uuid import UUID
 
 from services.rewards.domain import Merchant, Quota, Store
 from shared.kit.postgres.db import Connection
-from shared.kit.postgres.rows import Query, columns, many, one
+from shared.kit.postgres.rows import Query, arrays, columns, many, one, unnest
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +107,8 @@ RETURNING {columns(Merchant)}
 SQL_ADD_STORE = Query(
     Store,
     f"""
-INSERT INTO stores (id, merchant_id, {columns(NewStore)}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-RETURNING {columns(Store)}
+INSERT INTO stores (id, merchant_id, {columns(NewStore)})
+SELECT $1, $2, {columns(NewStore)} FROM {unnest(NewStore, first=3)} RETURNING {columns(Store)}
 """,
 )
 SQL_STORES = Query(
@@ -177,10 +177,7 @@ async def close(conn: Connection, id_: UUID, reason: str | None) -> Merchant | N
 
 async def add_store(conn: Connection, id_: UUID, merchant_id: UUID, new: NewStore) -> Store:
     """A new place of a merchant."""
-    made = await one(
-        conn, SQL_ADD_STORE, id_, merchant_id, new.name, new.address, new.area_code, new.lng, new.lat,
-        new.opens_minute, new.closes_minute, new.weekdays,
-    )  # fmt: skip
+    made = await one(conn, SQL_ADD_STORE, id_, merchant_id, *arrays(NewStore, [new]))
     assert made is not None  # RETURNING of an INSERT
     return made
 

@@ -26,6 +26,22 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Closing:
+    """A merchant's month as it is closed, [since, until)."""
+
+    id: UUID
+    merchant_id: UUID
+    month: date
+    since: datetime
+    until: datetime
+    used: int
+    returned: int
+    doubles: int
+    points: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Statement:
     """A merchant's month, [since, until)."""
 
@@ -106,7 +122,9 @@ SQL_ADD = Query(
     f"""
 INSERT INTO statements (id, version, merchant_id, month, since, until, used, returned, doubles, points, digest, state,
                         closed_at, closed_by)
-VALUES ($1, 1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'closed', now(), $11)
+SELECT n.id, 1, n.merchant_id, n.month, n.since, n.until, n.used, n.returned, n.doubles, n.points, n.digest, 'closed',
+       now(), $1
+FROM {unnest(Closing, "n", first=2)}
 ON CONFLICT (merchant_id, month) DO NOTHING RETURNING {columns(Statement)}
 """,
 )
@@ -188,12 +206,9 @@ async def is_over(conn: Connection, until: datetime) -> bool:
     return over
 
 
-async def add(conn: Connection, statement: Statement, by: str, of: Sequence[Line]) -> Statement | None:
+async def add(conn: Connection, closing: Closing, by: str, of: Sequence[Line]) -> Statement | None:
     """Close a month; None: it is closed already."""
-    made = await one(
-        conn, SQL_ADD, statement.id, statement.merchant_id, statement.month, statement.since, statement.until,
-        statement.used, statement.returned, statement.doubles, statement.points, statement.digest, by,
-    )  # fmt: skip
+    made = await one(conn, SQL_ADD, by, *arrays(Closing, [closing]))
     if made is not None:
         await conn.execute(SQL_ADD_LINES, made.id, *arrays(Line, of))
     return made

@@ -10,7 +10,7 @@ import orjson
 
 from services.rewards import problems
 from services.rewards.store import merchants, statements
-from services.rewards.store.statements import Line, Statement
+from services.rewards.store.statements import Closing, Line, Statement
 from shared.kit.ids import new_id
 from shared.kit.messaging.work import Work
 from shared.kit.problems import not_found
@@ -36,9 +36,8 @@ async def close(work: Work, zone: ZoneInfo, merchant_id: UUID, first: date, by: 
     if not await statements.is_over(work.conn, until):
         raise problems.MONTH_NOT_OVER()
     lines = await statements.lines(work.conn, merchant_id, since, until)
-    fresh = Statement(
+    fresh = Closing(
         id=new_id(),
-        version=1,
         merchant_id=merchant_id,
         month=first,
         since=since,
@@ -48,12 +47,6 @@ async def close(work: Work, zone: ZoneInfo, merchant_id: UUID, first: date, by: 
         doubles=sum(line.doubles for line in lines),
         points=sum(line.points for line in lines),
         digest=digest(merchant_id, first, lines),
-        state="closed",
-        closed_at=work.now,
-        dispute=None,
-        answer=None,
-        payment=None,
-        paid_at=None,
     )
     made = await statements.add(work.conn, fresh, by, lines)
     if made is not None:

@@ -7,7 +7,7 @@ ABOUT = About(
     en="rewards",
     does_zh="把积分换成礼品",
     does_en="turns points into gifts",
-    paths=("/v1/merchants*", "/v1/offers*", "/v1/redemptions*", "/v1/vouchers*"),
+    paths=("/v1/merchants*", "/v1/offers*", "/v1/redemptions*", "/v1/vouchers*", "/v1/statements*"),
     limit="one offer's row is one lock; requests for it share a transaction",
     size=Size(cpu_m=100, pods_max=4),
     secrets=(Secret.SEALING_KEY,),

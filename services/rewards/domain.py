@@ -15,6 +15,9 @@ ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
 CODE_LENGTH = 13
 """13 symbols of 30: 63.8 bits."""
 QR_PREFIX = "BEEGRID-VOUCHER:"
+EVERY_DAY = 0b1111111
+EARLY = timedelta(minutes=15)
+"""So long before an hour that was agreed on its voucher is taken."""
 _GROUPS = ((0, 4), (4, 8), (8, 13))
 
 
@@ -28,6 +31,49 @@ class Merchant:
     address: str
     active: bool
     closed_reason: str | None = None
+    kind: Literal["shop", "station"] = "shop"
+    service: str = ""
+    """What it does for riders."""
+    area_code: str | None = None
+    review: Literal["applied", "approved", "refused"] = "approved"
+    review_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A place of a merchant; hours in minutes of the city's day, WGS-84."""
+
+    id: UUID
+    name: str
+    address: str
+    area_code: str | None
+    lng: float | None
+    lat: float | None
+    opens_minute: int
+    closes_minute: int
+    weekdays: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """How much of an offer there is; None: no such limit."""
+
+    stock: int | None
+    per_day: int | None
+    per_rider: int | None
+    per_rider_day: int | None
+
+    def words(self) -> tuple[str, str]:
+        """In Chinese and in English."""
+        parts = [
+            (self.stock, "共 {} 份", "{} in all"),
+            (self.per_day, "每日 {} 份", "{} a day"),
+            (self.per_rider, "每人 {} 次", "{} a rider"),
+            (self.per_rider_day, "每人每日 {} 次", "{} a rider and day"),
+        ]
+        zh = [zh.format(number) for number, zh, _ in parts if number is not None]
+        en = [en.format(number) for number, _, en in parts if number is not None]
+        return "，".join(zh) or "不限量", ", ".join(en) or "without a limit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +102,48 @@ class Offer:
     voucher_minutes: int
     closed_reason: str | None = None
     """Why no more can be had, of the offer or its merchant; vouchers that are out stay good till their end."""
+    thanks: str = ""
+    """What is said to the donor."""
+    counted: bool = True
+    """False: nothing runs out, as air for a tyre."""
+    per_rider_day_max: int | None = None
+    weekdays: int = EVERY_DAY
+    """On which the counter takes vouchers; bit 0 is Monday."""
+    by_appointment: bool = False
+    companies: tuple[str, ...] = ()
+    """Whose riders may have it; empty: all."""
+    areas: tuple[str, ...] = ()
+    """Where it is shown; empty: everywhere."""
+    photos: tuple[str, ...] = ()
+    citywide: bool = False
+    """Its vouchers are good at every station that has a piece of it."""
+    delivered: bool = False
+    """Its goods have to be brought before a voucher is taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """What a station has of an offer whose vouchers are good in the whole city: there + sold = stock."""
+
+    merchant_id: UUID
+    name: str
+    address: str
+    version: int
+    stock: int
+    there: int
+    sold: int
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """An hour of an offer that can be agreed on, with `taken` of its `capacity` places given away."""
+
+    id: UUID
+    offer_id: UUID
+    starts_at: datetime
+    ends_at: datetime
+    capacity: int
+    taken: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +165,61 @@ class Redemption:
     ended_at: datetime | None
     undone_at: datetime | None = None
     undone_by: str | None = None
+    slot_id: UUID | None = None
+    fulfilment: Literal["ordered", "sent", "ready"] | None = None
+    """Of goods that are brought first; None: they are at the counter anyhow."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfflineList:
+    """Vouchers that a counter without network may take from `made_at` to `good_until`."""
+
+    id: UUID
+    merchant_id: UUID
+    made_at: datetime
+    good_until: datetime
+    closes_at: datetime
+    """Until then its vouchers neither expire nor are cancelled: what was taken has to be heard of."""
+    redemption_ids: tuple[UUID, ...]
+    settled_at: datetime | None
+    digest: bytes | None
+
+
+TakingOutcome = Literal["sold", "double", "late", "ended", "foreign", "unknown"]
+CLOCK_SKEW = timedelta(minutes=5)
+"""So wrong may the clock of a counter be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What comes of a voucher that a counter took without network, and who bears what it is worth."""
+
+    outcome: TakingOutcome
+    borne_by: Literal["programme", "merchant"] | None = None
+    first_merchant_id: UUID | None = None
+    first_at: datetime | None = None
+
+
+def judge(paper: OfflineList, found: Redemption | None, taken_at: datetime, before: Collection[UUID]) -> Judged:
+    """The rule for one line of what a counter uploads; `before`: redemptions in its earlier lines.
+
+    The first use that the database knows is the sale. A second one at another merchant was in good faith where its
+    list was good: the programme bears it. All else the merchant bears, since its own list could have told it apart.
+    """
+    if found is None:
+        return Judged("unknown", "merchant")
+    if found.id in before:
+        return Judged("double", "merchant", paper.merchant_id, taken_at)
+    listed = found.id in paper.redemption_ids
+    in_time = paper.made_at - CLOCK_SKEW <= taken_at <= min(paper.good_until, found.deadline_at) + CLOCK_SKEW
+    if found.state in ("used", "undone"):
+        faithful = listed and in_time and found.merchant_id != paper.merchant_id
+        return Judged("double", "programme" if faithful else "merchant", found.merchant_id, found.ended_at)
+    if not listed:
+        return Judged("foreign", "merchant")
+    if found.state != "issued":
+        return Judged("ended", "merchant")
+    return Judged("sold") if in_time else Judged("late", "merchant")
 
 
 @dataclass(slots=True)
@@ -90,32 +233,68 @@ class Taken:
     """Riders whose last piece of it still waits for their points."""
     available: dict[UUID, int] = field(default_factory=dict)
     """What riders have to spend whom points have refused lately; of nobody else is it known well enough."""
+    by_rider_today: dict[UUID, int] = field(default_factory=dict)
+    companies: dict[UUID, str] = field(default_factory=dict)
+    """Whose riders they are, where the offer is for some companies' alone."""
+    slots: dict[UUID, Slot] = field(default_factory=dict)
+    """Hours of this offer that the batch asks for."""
+    in_slot: dict[UUID, int] = field(default_factory=dict)
 
-    def take(self, offer: Offer, rider_id: UUID, now: datetime) -> Problem | None:
+    def take(self, offer: Offer, rider_id: UUID, now: datetime, slot_id: UUID | None = None) -> Problem | None:
         """Take one for a rider, or the reason why not."""
-        mine = self.by_rider.get(rider_id, 0)
-        if not offer.merchant_active:
-            return problems.MERCHANT_INACTIVE
-        if offer.closed_reason is not None:
-            return problems.OFFER_CLOSED
-        if not offer.valid_from <= now < offer.valid_until:
-            return problems.NOT_VALID_NOW
-        if offer.per_rider_max is not None and mine >= offer.per_rider_max:
-            return problems.RIDER_QUOTA_USED
-        if offer.per_day_max is not None and self.today >= offer.per_day_max:
-            return problems.DAY_QUOTA_USED
+        problem = _closed(offer, now) or self._spent(offer, rider_id) or self._hour(offer, slot_id, now)
+        if problem is not None:
+            return problem
         if rider_id in self.waiting:
             return problems.REDEMPTION_OPEN
         if self.available.get(rider_id, offer.price) < offer.price:
             return problems.POINTS_MISSING
-        if self.free < 1:
+        if offer.counted and self.free < 1:
             return problems.SOLD_OUT
-        self.free -= 1
+        self.free -= offer.counted
         self.today += 1
-        self.by_rider[rider_id] = mine + 1
+        self.by_rider[rider_id] = self.by_rider.get(rider_id, 0) + 1
+        self.by_rider_today[rider_id] = self.by_rider_today.get(rider_id, 0) + 1
+        if slot_id is not None:
+            self.in_slot[slot_id] = self.in_slot.get(slot_id, 0) + 1
         if offer.price > 0:
             self.waiting.add(rider_id)
         return None
+
+    def _spent(self, offer: Offer, rider_id: UUID) -> Problem | None:
+        """The quota that is used, or why the rider never had one."""
+        if offer.companies and self.companies.get(rider_id) not in offer.companies:
+            return problems.NOT_FOR_YOU
+        if offer.per_rider_max is not None and self.by_rider.get(rider_id, 0) >= offer.per_rider_max:
+            return problems.RIDER_QUOTA_USED
+        if offer.per_rider_day_max is not None and self.by_rider_today.get(rider_id, 0) >= offer.per_rider_day_max:
+            return problems.RIDER_DAY_QUOTA_USED
+        if offer.per_day_max is not None and self.today >= offer.per_day_max:
+            return problems.DAY_QUOTA_USED
+        return None
+
+    def _hour(self, offer: Offer, slot_id: UUID | None, now: datetime) -> Problem | None:
+        """Why there is no place at the hour that was agreed on."""
+        if not offer.by_appointment and slot_id is None:
+            return None
+        slot = self.slots.get(slot_id) if slot_id is not None else None
+        if slot is None or slot.offer_id != offer.id:
+            return problems.SLOT_NEEDED
+        if slot.starts_at <= now:
+            return problems.SLOT_OVER
+        if slot.taken + self.in_slot.get(slot.id, 0) >= slot.capacity:
+            return problems.SLOT_FULL
+        return None
+
+
+def _closed(offer: Offer, now: datetime) -> Problem | None:
+    if not offer.merchant_active:
+        return problems.MERCHANT_INACTIVE
+    if offer.closed_reason is not None:
+        return problems.OFFER_CLOSED
+    if not offer.valid_from <= now < offer.valid_until:
+        return problems.NOT_VALID_NOW
+    return None
 
 
 def whole_days(since: datetime, until: datetime) -> tuple[datetime, datetime]:
@@ -128,10 +307,12 @@ def whole_days(since: datetime, until: datetime) -> tuple[datetime, datetime]:
     return (first, last) if first < last else (end, end)
 
 
-def is_open(opens_minute: int, closes_minute: int, local: datetime) -> bool:
-    """Whether a counter takes vouchers at a local time; hours may reach over midnight."""
-    minute = local.hour * 60 + local.minute
-    return opens_minute <= minute < closes_minute or opens_minute <= minute + 1440 < closes_minute
+def is_open(opens_minute: int, closes_minute: int, local: datetime, weekdays: int = EVERY_DAY) -> bool:
+    """Whether a counter takes vouchers at a local time; hours over midnight belong to the day on which they begin."""
+    minute, day = local.hour * 60 + local.minute, local.weekday()
+    today = opens_minute <= minute < closes_minute and weekdays >> day & 1
+    since_yesterday = opens_minute <= minute + 1440 < closes_minute and weekdays >> (day - 1) % 7 & 1
+    return bool(today or since_yesterday)
 
 
 def new_code(random_below: Callable[[int], int]) -> str:

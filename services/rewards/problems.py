@@ -46,6 +46,41 @@ DAY_QUOTA_USED = Problem(
     next_en="Try again tomorrow, or choose another offer.",
     members=(FREE,),
 )  # fmt: skip
+RIDER_DAY_QUOTA_USED = Problem(
+    "rider_day_quota_used", 409, zh="您今日的名额已用完", en="Your quota of today is used",
+    next_zh="明天再来，或换一种礼品。",
+    next_en="Come back tomorrow, or choose another offer.",
+    members=(FREE,),
+)  # fmt: skip
+NOT_FOR_YOU = Problem(
+    "not_for_you", 409, zh="不对您所在的企业开放", en="For other companies' riders",
+    next_zh="该礼品只提供给部分企业的骑手（见 companies）：换一种礼品。",
+    next_en="Choose another offer: this one is for the riders of its `companies` alone.",
+    members=(FREE,),
+)  # fmt: skip
+SLOT_NEEDED = Problem(
+    "slot_needed", 409, zh="请选择预约时段", en="Choose an hour",
+    next_zh="在 /v1/offers/{id}/slots 选择一个时段，把它的 id 作为 slot_id 提交。",
+    next_en="Choose one of /v1/offers/{id}/slots and send its id as `slot_id`.",
+    members=(FREE,),
+)  # fmt: skip
+SLOT_OVER = Problem(
+    "slot_over", 409, zh="该时段已开始", en="That hour has begun",
+    next_zh="选择一个尚未开始的时段。",
+    next_en="Choose an hour that has not begun.",
+    members=(FREE,),
+)  # fmt: skip
+SLOT_FULL = Problem(
+    "slot_full", 409, zh="该时段已约满", en="That hour is full",
+    next_zh="选择另一个时段。",
+    next_en="Choose another hour.",
+    members=(FREE,),
+)  # fmt: skip
+SLOT_EXISTS = Problem(
+    "slot_exists", 409, zh="已有该时段", en="There is such an hour",
+    next_zh="同一礼品的时段开始时间不能相同，且该礼品须为预约制（by_appointment）。",
+    next_en="Let hours of one offer begin at different times; the offer has to be `by_appointment`.",
+)  # fmt: skip
 SOLD_OUT = Problem(
     "sold_out", 409, zh="已兑完", en="Sold out",
     next_zh="换一种礼品，或等待补货。",
@@ -82,6 +117,21 @@ BAD_PERIOD = Problem(
     "bad_period", 422, zh="时间段无效", en="Bad period",
     next_zh="from 须早于 to，且不超过 detail 所示的天数。",
     next_en="Let `from` be before `to`, and no longer apart than `detail` says.",
+)  # fmt: skip
+APPLICATION_OPEN = Problem(
+    "application_open", 409, zh="已有待审核的申请", en="Your last application still waits",
+    next_zh="请先等待上一份申请的审核结果（见 /v1/merchants/applications）。",
+    next_en="Wait until your last one is decided; see /v1/merchants/applications.",
+)  # fmt: skip
+ALREADY_REVIEWED = Problem(
+    "already_reviewed", 409, zh="已审核", en="Decided already",
+    next_zh="该商户的申请已有审核结果；如需停止服务，请用 closing。",
+    next_en="This application has been decided; to end a merchant's offers, use its `closing`.",
+)  # fmt: skip
+NOT_STAFF = Problem(
+    "not_staff", 403, zh="不在核销人员名单中", en="Not among the merchant's staff",
+    next_zh="请运营人员把您加入该商户的核销人员名单。",
+    next_en="Have an operator name you among those who take vouchers for this merchant.",
 )  # fmt: skip
 UNKNOWN_CODE = Problem(
     "unknown_code", 404, zh="券码无效", en="Unknown code",
@@ -122,4 +172,76 @@ NOT_UNDOABLE = Problem(
     next_zh="state 不是已核销，或核销已久：不再能撤销。",
     next_en="Only a voucher that was used lately can be undone; look at its `state`.",
     members=(OF_A_VOUCHER[0],),
+)  # fmt: skip
+NOT_CANCELLABLE = Problem(
+    "not_cancellable", 409, zh="不能取消", en="Can't be cancelled",
+    next_zh="state 说明它已使用、过期或未成功：无须取消。",
+    next_en="It has ended, see `state`: there is nothing to cancel.",
+    members=(OF_A_VOUCHER[0],),
+)  # fmt: skip
+ON_A_LIST = Problem(
+    "on_a_list", 409, zh="正在离线核销名单中", en="On a counter's offline list",
+    next_zh="离线柜台可能已收下此券：待名单上传后再取消，或等它到期自动退回。",
+    next_en="A counter without network may have taken it: cancel once its list is settled, or let it expire.",
+)  # fmt: skip
+STATION_EMPTY = Problem(
+    "station_empty", 409, zh="本站已发完", en="This station has none left",
+    next_zh="此券全市通兑：请到 /v1/offers/{id}/stations 中有库存的站点使用。",
+    next_en="The voucher is good in the whole city: go to one of /v1/offers/{id}/stations that has some.",
+    members=(OF_A_VOUCHER[1],),
+)  # fmt: skip
+STOCK_NOT_SET_HERE = Problem(
+    "stock_not_set_here", 409, zh="库存不在此设置", en="The stock isn't set here",
+    next_zh="通兑礼品的库存按站点设置（/v1/offers/{id}/stations/{merchant_id}）；不计库存的礼品无库存。",
+    next_en="Set what each station has (/v1/offers/{id}/stations/{merchant_id}); what is not counted has no stock.",
+)  # fmt: skip
+STATION_MOVED_ON = Problem(
+    "station_moved_on", 409, zh="站点库存已变动", en="The station's stock has moved on",
+    next_zh="按站点当前的 version、sold 重新核算；礼品须为通兑，站点须已通过审核，且总数不少于已发出的券。",
+    next_en="Count again with the station's `version` and `sold`. The offer has to be for the whole city, the station "
+    "approved, and what is left no less than the vouchers that are out.",
+)  # fmt: skip
+LIST_SETTLED = Problem(
+    "list_settled", 409, zh="名单已核对", en="The list is settled",
+    next_zh="同一名单只能上传一次；补传请联系运营人员。",
+    next_en="A list is uploaded once, whole; take what is missing to an operator.",
+)  # fmt: skip
+COUNT_DIFFERS = Problem(
+    "count_differs", 422, zh="条数不符", en="The count differs",
+    next_zh="count 须等于 items 的条数：请完整上传。",
+    next_en="Let `count` be the number of `items`: upload all of them.",
+)  # fmt: skip
+MONTH_NOT_OVER = Problem(
+    "month_not_over", 409, zh="该月尚未结束", en="The month is not over",
+    next_zh="月末一小时后再结算。",
+    next_en="Close it an hour after its end, or later.",
+)  # fmt: skip
+STATEMENT_MOVED_ON = Problem(
+    "statement_moved_on", 409, zh="结算单状态不允许", en="The statement's state doesn't allow it",
+    next_zh="state 是当前状态：已结算的可提异议或付款，有异议的先答复。",
+    next_en="Look at its `state`: a closed one can be disputed or paid, a disputed one is answered first.",
+    members=(Member("state", str, "of the statement"),),
+)  # fmt: skip
+NOT_READY = Problem(
+    "not_ready", 409, zh="货品尚未到店", en="The goods are not here yet",
+    next_zh="待货品到店（fulfilment 为 ready）后再核销。",
+    next_en="Take the voucher once its goods are here: `fulfilment` is `ready` then.",
+    members=(OF_A_VOUCHER[1],),
+)  # fmt: skip
+NOT_THE_NEXT_STEP = Problem(
+    "not_the_next_step", 409, zh="不是下一步", en="Not the next step",
+    next_zh="顺序为 ordered、sent、ready；券须仍有效，礼品须为需配送的。",
+    next_en="The order is ordered, sent, ready; the voucher has to be good, and its offer delivered.",
+    members=(OF_A_VOUCHER[0], Member("fulfilment", str | None, "how far its goods are")),
+)  # fmt: skip
+NO_COMPLAINT = Problem(
+    "no_complaint", 409, zh="不能投诉", en="No complaint about it",
+    next_zh="只能投诉您自己已核销、已过期或已撤销的券，且同一张券同时只有一条待处理的投诉。",
+    next_en="Complain about a voucher of yours that was used, undone or has expired; one complaint at a time.",
+)  # fmt: skip
+COMPLAINT_ANSWERED = Problem(
+    "complaint_answered", 409, zh="投诉已答复", en="The complaint is answered",
+    next_zh="state 是答复的结果；骑手可再次投诉。",
+    next_en="Look at its `state`; the rider may complain once more.",
+    members=(Member("state", str, "of the complaint"),),
 )  # fmt: skip

@@ -31,6 +31,11 @@ class Settings(SealingSettings):
         20, ge=1, le=10_000, description="wrong voucher codes of one merchant in the window; more attempts are refused"
     )
     wrong_codes_window_s: int = Field(600, ge=1, le=86_400, description="how long a wrong voucher code counts")
+    offline_good_h: int = Field(12, ge=1, le=72, description="a counter's offline list is good for so many hours")
+    offline_grace_h: int = Field(
+        12, ge=1, le=72, description="so many hours after it what was taken may be uploaded; its vouchers wait for that"
+    )
+    offline_rows_max: int = Field(2_000, ge=1, le=5_000, description="vouchers on one offline list")
     undo_days_max: int = Field(
         14, ge=1, le=366, description="an operator can undo a voucher's use for so long; settle with merchants after it"
     )

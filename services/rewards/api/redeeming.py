@@ -36,6 +36,10 @@ class RedemptionOut(Answer):
     expires_at: datetime | None = Field(description="of an issued voucher")
     ended_at: datetime | None
     undone_at: datetime | None = Field(None, description="when an operator undid its use; `reason` says why")
+    slot_id: UUID | None = Field(None, description="the hour that was agreed on")
+    fulfilment: Literal["ordered", "sent", "ready"] | None = Field(
+        None, description="of goods that are brought first: the voucher is taken when they are ready"
+    )
 
     @staticmethod
     def of(redemption: Redemption) -> "RedemptionOut":
@@ -53,6 +57,8 @@ class RedemptionOut(Answer):
             expires_at=redemption.deadline_at if redemption.state == "issued" else None,
             ended_at=redemption.ended_at,
             undone_at=redemption.undone_at,
+            slot_id=redemption.slot_id,
+            fulfilment=redemption.fulfilment,
         )
 
 
@@ -63,6 +69,7 @@ class WishMade:
     attempt: Attempt
     rider_id: UUID
     offer_id: UUID
+    slot_id: UUID | None = None
 
     @property
     def key(self) -> keys.Key:
@@ -72,7 +79,7 @@ class WishMade:
     @property
     def wish(self) -> Wish:
         """What is wanted, however it came."""
-        return Wish(self.rider_id, self.offer_id)
+        return Wish(self.rider_id, self.offer_id, self.slot_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Riders redeem and read their vouchers; merchants verify them."""
 
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 from fastapi import Response
@@ -28,6 +29,18 @@ from shared.kit.refusals import Refusal
 from shared.kit.service import CurrentService, Given, Reading
 
 router = policy_router(tags=["redemptions"])
+
+
+class WishIn(Body):
+    """What a wish needs besides the offer: nothing, or an hour."""
+
+    slot_id: UUID | None = Field(None, description="of an offer by appointment: one of its slots")
+
+
+class FulfilmentIn(Body):
+    """How far goods are that are brought."""
+
+    state: Literal["sent", "ready"]
 
 
 class UndoIn(Body):
@@ -81,6 +94,11 @@ class VerifiedOut(Answer):
         problems.NOT_VALID_NOW,
         problems.RIDER_QUOTA_USED,
         problems.DAY_QUOTA_USED,
+        problems.RIDER_DAY_QUOTA_USED,
+        problems.NOT_FOR_YOU,
+        problems.SLOT_NEEDED,
+        problems.SLOT_OVER,
+        problems.SLOT_FULL,
         problems.REDEMPTION_OPEN,
         problems.POINTS_MISSING,
         problems.SOLD_OUT,
@@ -94,11 +112,12 @@ async def redeem(
     service: CurrentService,
     redeemer: Given[Batcher[WishMade, Redeemed]],
     settings: Given[Settings],
+    body: WishIn | None = None,
 ) -> Response:
     """Reserve one piece. The state is `requested` until points answer; an offer without a price is `issued` at once."""
     if service.limiter is not None:
         await service.limiter.check(f"redeem:{caller.key}", per_minute=settings.redemptions_per_minute)
-    answer = await redeemer.submit(WishMade(attempt, caller.rider_id, offer_id))
+    answer = await redeemer.submit(WishMade(attempt, caller.rider_id, offer_id, body.slot_id if body else None))
     return answer.response()
 
 
@@ -123,6 +142,31 @@ async def read_redemption(redemption_id: UUID, caller: Caller, conn: Reading, de
         code = desk.codes.open(redemption.id, sealed)
     public = RedemptionOut.of(redemption).model_dump()
     return VoucherOut(**public, code=code and shown(code), qr=code and QR_PREFIX + code)
+
+
+@router.put("/v1/redemptions/{redemption_id}/fulfilment")
+@allow(AnyOf(Merchant, CityOperator), refuses=(NOT_FOUND, problems.NOT_THE_NEXT_STEP))
+async def set_fulfilment(
+    redemption_id: UUID, body: FulfilmentIn, caller: Caller, service: CurrentService
+) -> RedemptionOut:
+    """Goods that are brought: ordered → sent → ready, by their merchant; its voucher is taken when they are ready."""
+    async with service.work() as work:
+        found = await redemptions.redemption(work.conn, redemption_id)
+        if found is None or not (caller.has("operator") or merchant_id(caller) == found[0].merchant_id):
+            raise not_found("redemption")
+        made = await redemptions.fulfil(work.conn, redemption_id, body.state)
+        if made is None:
+            raise problems.NOT_THE_NEXT_STEP(state=found[0].state, fulfilment=found[0].fulfilment)
+    return RedemptionOut.of(made)
+
+
+@router.post("/v1/redemptions/{redemption_id}/cancel")
+@allow(Rider, refuses=(NOT_FOUND, problems.NOT_CANCELLABLE, problems.ON_A_LIST), writes=True)
+async def cancel(redemption_id: UUID, caller: Caller, service: CurrentService) -> RedemptionOut:
+    """Give up a gift that was not fetched: piece and points come back. Again: the same answer."""
+    async with service.work() as work:
+        done = await usecases.cancel(work, redemption_id, caller.rider_id)
+    return RedemptionOut.of(done)
 
 
 @router.post("/v1/redemptions/{redemption_id}/undo")
@@ -150,9 +194,12 @@ async def undo(
     Merchant,
     body_max=1_000,
     refuses=(
+        problems.NOT_STAFF,
         problems.UNKNOWN_CODE,
         problems.OTHER_MERCHANT,
         problems.CLOSED_NOW,
+        problems.STATION_EMPTY,
+        problems.NOT_READY,
         problems.VOUCHER_USED,
         problems.VOUCHER_EXPIRED,
         problems.VOUCHER_UNDONE,
@@ -163,7 +210,7 @@ async def verify(body: CodeIn, caller: Caller, service: CurrentService, counter:
     """Take a voucher at the counter: once, by its own merchant, in time."""
     own_id = merchant_id(caller)
     async with service.work() as work:
-        verdict = await vouchers.verify(counter, work, own_id, body.code)
+        verdict = await vouchers.verify(counter, work, own_id, body.code, caller.id)
     # only now: a problem raised inside would roll the count of wrong codes back
     if verdict.outcome != "used":
         raise _refusal(verdict, counter.window_s)
@@ -181,12 +228,18 @@ async def verify(body: CodeIn, caller: Caller, service: CurrentService, counter:
 def _refusal(verdict: Verdict, window_s: int) -> Refusal:
     if verdict.outcome == "too_many":
         return too_many(window_s)
+    if verdict.outcome == "not_staff":
+        return problems.NOT_STAFF()
     if verdict.outcome == "unknown_code":
         return problems.UNKNOWN_CODE()
     if verdict.outcome == "other_merchant":
         return problems.OTHER_MERCHANT()
     redemption = verdict.redemption
     assert redemption is not None, "the other outcomes have it"
+    if verdict.outcome == "not_ready":
+        return problems.NOT_READY(redemption_id=str(redemption.id))
+    if verdict.outcome == "station_empty":
+        return problems.STATION_EMPTY(redemption_id=str(redemption.id))
     if verdict.outcome == "closed_now":
         return problems.CLOSED_NOW(redemption_id=str(redemption.id))
     # what has a code was issued: it is used, undone or at its end by now

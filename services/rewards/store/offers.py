@@ -1,13 +1,13 @@
-"""Merchants, offers and their stock."""
+"""Offers and their stock."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import date, datetime
 from uuid import UUID
 
-from services.rewards.domain import Merchant, Offer, Taken
+from services.rewards.domain import EVERY_DAY, Offer, Taken
 from shared.kit.postgres.db import Connection
-from shared.kit.postgres.rows import Query, arrays, columns, many, one, unnest
+from shared.kit.postgres.rows import Query, columns, columns_of, many, one
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,24 +27,52 @@ class NewOffer:
     opens_minute: int
     closes_minute: int
     voucher_minutes: int
+    thanks: str = ""
+    counted: bool = True
+    per_rider_day_max: int | None = None
+    weekdays: int = EVERY_DAY
+    by_appointment: bool = False
+    companies: tuple[str, ...] = ()
+    areas: tuple[str, ...] = ()
+    photos: tuple[str, ...] = ()
+    citywide: bool = False
+    delivered: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """An offer's pieces after a change, as they are published; `said` counts the changes."""
+
+    offer_id: UUID
+    said: int
+    offer_name: str
+    merchant_id: UUID
+    merchant_name: str
+    area_code: str | None
+    price: int
+    counted: bool
+    stock: int
+    free: int
+    held: int
+    sold: int
+    closed: bool
+
+
+_STOCK = """o.id AS offer_id, o.said, o.name AS offer_name, o.merchant_id, m.name AS merchant_name, m.area_code,
+       o.price, o.counted, o.stock, o.free, o.held, o.sold,
+       coalesce(o.closed_reason, m.closed_reason) IS NOT NULL AS closed"""
+_GIVEN = ", ".join(
+    f"${number}::{column.types[0]}{'[]' if column.is_array else ''} AS {column.name}"
+    for number, column in enumerate(columns_of(NewOffer), 2)
+)
 _COLUMNS = """o.id, o.version, o.merchant_id, m.name AS merchant_name, m.active AS merchant_active, o.name,
        o.description, o.price, o.donated_by, o.stock, o.free, o.held, o.sold, o.per_rider_max, o.per_day_max,
        o.valid_from, o.valid_until, o.opens_minute, o.closes_minute, o.voucher_minutes,
-       coalesce(o.closed_reason, m.closed_reason) AS closed_reason"""
-SQL_ADD_MERCHANT = Query(
-    Merchant,
-    f"""
-INSERT INTO merchants (id, version, name, address, created_at) VALUES ($1, 1, $2, $3, now())
-RETURNING {columns(Merchant)}
-""",
-)
-SQL_MERCHANTS = Query(Merchant, f"SELECT {columns(Merchant)} FROM merchants WHERE id > $1 ORDER BY id LIMIT $2")
-SQL_MERCHANT = Query(Merchant, f"SELECT {columns(Merchant)} FROM merchants WHERE id = $1")
+       coalesce(o.closed_reason, m.closed_reason) AS closed_reason, o.thanks, o.counted, o.per_rider_day_max,
+       o.weekdays, o.citywide, o.delivered, o.by_appointment, o.companies, o.areas, o.photos"""
 SQL_ADD_OFFER = f"""
 INSERT INTO offers ({columns(NewOffer)}, id, version, free, created_at)
-SELECT {columns(NewOffer)}, $1, 1, stock, now() FROM {unnest(NewOffer, first=2)}
+SELECT {columns(NewOffer)}, $1, 1, stock, now() FROM (SELECT {_GIVEN}) AS given
 """
 SQL_OFFER = Query(Offer, f"SELECT {_COLUMNS} FROM offers o JOIN merchants m ON m.id = o.merchant_id WHERE o.id = $1")
 SQL_OFFERS = Query(
@@ -55,6 +83,10 @@ FROM offers o JOIN merchants m ON m.id = o.merchant_id
 WHERE o.id > $1 AND m.active AND m.closed_reason IS NULL AND o.closed_reason IS NULL
   AND o.valid_from <= now() AND now() < o.valid_until
   AND ($2::uuid IS NULL OR o.merchant_id = $2)
+  AND ($4::text IS NULL OR o.areas = '{{}}' OR $4 = ANY(o.areas)
+       OR EXISTS (SELECT FROM known_areas a WHERE a.code = $4 AND a.path && o.areas))
+  AND ($5::uuid IS NULL OR o.companies = '{{}}'
+       OR EXISTS (SELECT FROM known_riders k WHERE k.rider_id = $5 AND k.company = ANY(o.companies)))
 ORDER BY o.id LIMIT $3
 """,
 )
@@ -75,77 +107,72 @@ SELECT id FROM offers WHERE id IN (SELECT offer_id FROM redemptions WHERE id = A
 ORDER BY id FOR NO KEY UPDATE
 """
 SQL_TAKEN_BY_RIDERS = """
-SELECT r.offer_id, r.rider_id, count(*)
+SELECT r.offer_id, r.rider_id, count(*) AS ever, count(*) FILTER (WHERE r.requested_on = $3) AS today
 FROM unnest($1::uuid[], $2::uuid[]) AS wanted (offer_id, rider_id)
 JOIN redemptions r ON r.offer_id = wanted.offer_id AND r.rider_id = wanted.rider_id
 WHERE r.state IN ('requested', 'issued', 'used')
 GROUP BY r.offer_id, r.rider_id
 """
-SQL_TAKEN_TODAY = """
-SELECT offer_id, count(*) FROM redemptions
-WHERE offer_id = ANY($1::uuid[]) AND requested_on = $2 AND state IN ('requested', 'issued', 'used')
-GROUP BY offer_id
-"""
+SQL_TAKEN_TODAY = "SELECT offer_id, taken FROM offer_days WHERE offer_id = ANY($1::uuid[]) AND day = $2"
 # The guard `free >= n` decides, not what was read before
-SQL_HOLD_STOCK = """
-UPDATE offers o SET free = o.free - wanted.n, held = o.held + wanted.n
-FROM unnest($1::uuid[], $2::int[]) AS wanted (id, n)
-WHERE o.id = wanted.id AND o.free >= wanted.n
-RETURNING o.id
-"""
-SQL_MOVE_STOCK = """
+SQL_HOLD_STOCK = Query(
+    Stock,
+    f"""
+UPDATE offers o SET said = o.said + 1, free = o.free - wanted.n * o.counted::int, held = o.held + wanted.n,
+    stock = o.stock + wanted.n * (NOT o.counted)::int
+FROM unnest($1::uuid[], $2::int[]) AS wanted (id, n), merchants m
+WHERE o.id = wanted.id AND m.id = o.merchant_id AND (o.free >= wanted.n OR NOT o.counted)
+RETURNING {_STOCK}
+""",
+)
+SQL_MOVE_STOCK = Query(
+    Stock,
+    f"""
 WITH wanted AS (
     SELECT * FROM unnest($1::uuid[], $2::int[], $3::int[]) AS wanted (id, freed, sold)
 ), locked AS (
     SELECT id FROM offers WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE
 )
 UPDATE offers o
-SET free = o.free + wanted.freed, sold = o.sold + wanted.sold, held = o.held - wanted.freed - wanted.sold
-FROM wanted JOIN locked USING (id)
-WHERE o.id = wanted.id
-"""
+SET free = o.free + wanted.freed * o.counted::int, stock = o.stock - wanted.freed * (NOT o.counted)::int,
+    said = o.said + 1, sold = o.sold + wanted.sold, held = o.held - wanted.freed - wanted.sold
+FROM wanted JOIN locked USING (id), merchants m
+WHERE o.id = wanted.id AND m.id = o.merchant_id
+RETURNING {_STOCK}
+""",
+)
+SQL_SAY = Query(
+    Stock,
+    f"""
+UPDATE offers o SET said = o.said + 1 FROM merchants m
+WHERE o.id = ANY($1::uuid[]) AND m.id = o.merchant_id RETURNING {_STOCK}
+""",
+)
 SQL_SET_STOCK = """
 UPDATE offers SET stock = $2, free = $2 - held - sold, version = version + 1
-WHERE id = $1 AND version = $3 AND $2 >= held + sold
+WHERE id = $1 AND version = $3 AND $2 >= held + sold AND counted AND NOT citywide
 RETURNING version
 """
-SQL_RETURN_STOCK = "UPDATE offers SET sold = sold - 1, free = free + 1 WHERE id = $1"
+SQL_RETURN_STOCK = """
+UPDATE offers SET sold = sold - 1, free = free + counted::int, stock = stock - (NOT counted)::int WHERE id = $1
+"""
+# Pieces more or fewer at a station are as many more or fewer of the offer: never fewer than vouchers that are out
+SQL_ADD_STOCK = """
+UPDATE offers SET stock = stock + $2, free = free + $2, version = version + 1 WHERE id = $1 AND free + $2 >= 0
+RETURNING version
+"""
 SQL_CLOSE_OFFER = """
 UPDATE offers SET closed_reason = $2, version = version + 1 WHERE id = $1 AND closed_reason IS DISTINCT FROM $2
 """
-SQL_CLOSE_MERCHANT = Query(
-    Merchant,
-    f"""
-UPDATE merchants SET version = version + (closed_reason IS DISTINCT FROM $2)::int, closed_reason = $2 WHERE id = $1
-RETURNING {columns(Merchant)}
-""",
-)
 
 
 class StockMoved(RuntimeError):
     """The conditional update found less free stock than was read under the lock. Nothing was written."""
 
 
-async def add_merchant(conn: Connection, id_: UUID, name: str, address: str) -> Merchant:
-    """A new merchant."""
-    made = await one(conn, SQL_ADD_MERCHANT, id_, name, address)
-    assert made is not None  # RETURNING of an INSERT
-    return made
-
-
-async def merchants(conn: Connection, after: UUID, limit: int) -> list[Merchant]:
-    """A page in the order of ids."""
-    return await many(conn, SQL_MERCHANTS, after, limit)
-
-
-async def merchant(conn: Connection, id_: UUID) -> Merchant | None:
-    """One merchant."""
-    return await one(conn, SQL_MERCHANT, id_)
-
-
 async def add_offer(conn: Connection, id_: UUID, new: NewOffer) -> None:
     """A new offer with all its stock free."""
-    await conn.execute(SQL_ADD_OFFER, id_, *arrays(NewOffer, [new]))
+    await conn.execute(SQL_ADD_OFFER, id_, *astuple(new))
 
 
 async def offer(conn: Connection, id_: UUID) -> Offer | None:
@@ -153,9 +180,19 @@ async def offer(conn: Connection, id_: UUID) -> Offer | None:
     return await one(conn, SQL_OFFER, id_)
 
 
-async def offers(conn: Connection, after: UUID, merchant_id: UUID | None, limit: int) -> list[Offer]:
-    """A page of the offers that can be had now, in the order of ids; sold-out ones too."""
-    return await many(conn, SQL_OFFERS, after, merchant_id, limit)
+async def offers(
+    conn: Connection,
+    after: UUID,
+    merchant_id: UUID | None,
+    limit: int,
+    area: str | None = None,
+    rider_id: UUID | None = None,
+) -> list[Offer]:
+    """A page of the offers that can be had now, in the order of ids; sold-out ones too.
+
+    `area`: those that are shown there; `rider_id`: those that this rider's company is let in to.
+    """
+    return await many(conn, SQL_OFFERS, after, merchant_id, limit, area, rider_id)
 
 
 async def lock_offers(conn: Connection, ids: Collection[UUID]) -> dict[UUID, Offer]:
@@ -172,41 +209,57 @@ async def taken(
     conn: Connection, locked: Mapping[UUID, Offer], wanted: Collection[tuple[UUID, UUID]], today: date
 ) -> dict[UUID, Taken]:
     """How much is used of the locked offers' quotas; `wanted`: (offer, rider). What came to nothing doesn't count."""
-    by_rider = [(offer_id, rider_id) for offer_id, rider_id in wanted if locked[offer_id].per_rider_max is not None]
+    by_rider = [(offer_id, rider_id) for offer_id, rider_id in wanted if _counts_riders(locked[offer_id])]
     by_day = [offer_id for offer_id, found in locked.items() if found.per_day_max is not None]
     uses = {offer_id: Taken(found.free, 0, {}) for offer_id, found in locked.items()}
     if by_rider:
-        rows = await conn.fetch(SQL_TAKEN_BY_RIDERS, [offer for offer, _ in by_rider], [rider for _, rider in by_rider])
-        for offer_id, rider_id, count in rows:
-            uses[offer_id].by_rider[rider_id] = count
+        pairs = [offer for offer, _ in by_rider], [rider for _, rider in by_rider]
+        for offer_id, rider_id, ever, on_the_day in await conn.fetch(SQL_TAKEN_BY_RIDERS, *pairs, today):
+            uses[offer_id].by_rider[rider_id] = ever
+            uses[offer_id].by_rider_today[rider_id] = on_the_day
     if by_day:
         for offer_id, count in await conn.fetch(SQL_TAKEN_TODAY, by_day, today):
             uses[offer_id].today = count
     return uses
 
 
-async def hold_stock(conn: Connection, counts: Mapping[UUID, int]) -> None:
-    """Move stock from free to held.
+def _counts_riders(offer: Offer) -> bool:
+    return offer.per_rider_max is not None or offer.per_rider_day_max is not None
+
+
+async def hold_stock(conn: Connection, counts: Mapping[UUID, int]) -> list[Stock]:
+    """Move stock from free to held; what is there now.
 
     Raises:
         StockMoved: an offer has less free than wanted.
     """
-    held = await conn.fetch(SQL_HOLD_STOCK, list(counts), list(counts.values()))
+    held = await many(conn, SQL_HOLD_STOCK, list(counts), list(counts.values()))
     if len(held) != len(counts):
         raise StockMoved(f"{len(counts) - len(held)} offers have less free stock than was read")
+    return held
 
 
-async def move_stock(conn: Connection, freed: Mapping[UUID, int], sold: Mapping[UUID, int]) -> None:
-    """Move held stock back to free, and on to sold, per offer."""
+async def move_stock(conn: Connection, freed: Mapping[UUID, int], sold: Mapping[UUID, int]) -> list[Stock]:
+    """Move held stock back to free, and on to sold, per offer; what is there now."""
     ids = sorted({*freed, *sold})
-    if ids:
-        columns = [freed.get(id_, 0) for id_ in ids], [sold.get(id_, 0) for id_ in ids]
-        await conn.execute(SQL_MOVE_STOCK, ids, *columns)
+    if not ids:
+        return []
+    return await many(conn, SQL_MOVE_STOCK, ids, [freed.get(id_, 0) for id_ in ids], [sold.get(id_, 0) for id_ in ids])
+
+
+async def say(conn: Connection, ids: Collection[UUID]) -> list[Stock]:
+    """What is there of offers whose stock has changed otherwise, to be published."""
+    return await many(conn, SQL_SAY, list(ids))
 
 
 async def set_stock(conn: Connection, id_: UUID, stock: int, version: int) -> bool:
     """Set the total; False when the offer moved on or more than that is held and sold already."""
     return await conn.fetchval(SQL_SET_STOCK, id_, stock, version) is not None
+
+
+async def add_stock(conn: Connection, id_: UUID, more: int) -> bool:
+    """So many pieces more, or fewer; False: fewer than that are free."""
+    return await conn.fetchval(SQL_ADD_STOCK, id_, more) is not None
 
 
 async def return_stock(conn: Connection, id_: UUID) -> None:
@@ -217,8 +270,3 @@ async def return_stock(conn: Connection, id_: UUID) -> None:
 async def close_offer(conn: Connection, id_: UUID, reason: str | None) -> None:
     """Close an offer, or open it again where there is no reason."""
     await conn.execute(SQL_CLOSE_OFFER, id_, reason)
-
-
-async def close_merchant(conn: Connection, id_: UUID, reason: str | None) -> Merchant | None:
-    """Close all of a merchant's offers, or open them again; None: there is no such merchant."""
-    return await one(conn, SQL_CLOSE_MERCHANT, id_, reason)

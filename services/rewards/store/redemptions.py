@@ -7,7 +7,7 @@ from typing import get_args
 from uuid import UUID
 
 from services.rewards.domain import Redemption, State, whole_days
-from services.rewards.store import standing
+from services.rewards.store import complaints, standing
 from shared.kit.auth.resealing import Sealed, uuid_after
 from shared.kit.postgres import counters
 from shared.kit.postgres.db import Connection
@@ -29,6 +29,20 @@ class NewRedemption:
     deadline_s: float
     code_hash: bytes | None
     code_sealed: bytes | None
+    slot_id: UUID | None = None
+    fulfilment: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AtCounter:
+    """A redemption whose code was shown, and when its counter takes it: minutes of the day, days, an hour agreed on."""
+
+    redemption: Redemption
+    opens_minute: int
+    closes_minute: int
+    weekdays: int
+    starts_at: datetime | None
+    citywide: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +57,18 @@ class StatementLine:
 
 
 _COLUMNS = columns(Redemption, "r")
+RETURNED = _COLUMNS
 SQL_ADD_REDEMPTIONS = Query(
     Redemption,
     f"""
 INSERT INTO redemptions AS r (id, version, rider_id, offer_id, merchant_id, offer_name, price, state, requested_on,
-                              requested_at, deadline_at, issued_at, code_hash, code_sealed)
-SELECT id, 1, rider_id, offer_id, merchant_id, offer_name, price, state, $1::date, now(),
-       now() + make_interval(secs => deadline_s), CASE WHEN state = 'issued' THEN now() END, code_hash, code_sealed
-FROM {unnest(NewRedemption, "new", first=2)}
+                              requested_at, deadline_at, issued_at, code_hash, code_sealed, slot_id,
+                              fulfilment)
+SELECT n.id, 1, n.rider_id, n.offer_id, n.merchant_id, n.offer_name, n.price, n.state, $1::date, now(),
+       CASE WHEN n.state = 'issued' AND s.id IS NOT NULL THEN s.ends_at
+            ELSE now() + make_interval(secs => n.deadline_s) END,
+       CASE WHEN n.state = 'issued' THEN now() END, n.code_hash, n.code_sealed, n.slot_id, n.fulfilment
+FROM {unnest(NewRedemption, "n", first=2)} LEFT JOIN slots s ON s.id = n.slot_id
 RETURNING {_COLUMNS}
 """,
 )
@@ -62,7 +80,9 @@ SQL_ISSUE = Query(
     f"""
 UPDATE redemptions r
 SET state = 'issued', version = r.version + 1, issued_at = now(), code_hash = new.code_hash,
-    code_sealed = new.code_sealed, deadline_at = now() + make_interval(mins => o.voucher_minutes)
+    code_sealed = new.code_sealed,
+    deadline_at = coalesce((SELECT s.ends_at FROM slots s WHERE s.id = r.slot_id),
+                           now() + make_interval(mins => o.voucher_minutes))
 FROM unnest($1::uuid[], $2::bytea[], $3::bytea[]) AS new (id, code_hash, code_sealed), offers o
 WHERE r.id = new.id AND r.state = 'requested' AND o.id = r.offer_id
 RETURNING {_COLUMNS}
@@ -82,7 +102,8 @@ SQL_END_DUE = Query(
     Redemption,
     f"""
 WITH due AS (
-    SELECT id, offer_id FROM redemptions WHERE state IN ('requested', 'issued') AND deadline_at <= now()
+    SELECT id, offer_id FROM redemptions
+    WHERE state IN ('requested', 'issued') AND deadline_at <= now() AND (kept_until IS NULL OR kept_until <= now())
     ORDER BY deadline_at LIMIT $1 FOR UPDATE SKIP LOCKED
 ), locked AS (
     SELECT id FROM offers WHERE id IN (SELECT offer_id FROM due) ORDER BY id FOR NO KEY UPDATE
@@ -96,7 +117,8 @@ RETURNING {_COLUMNS}
 """,
 )
 SQL_BY_CODE = f"""
-SELECT {_COLUMNS}, o.opens_minute, o.closes_minute
+SELECT {_COLUMNS}, o.opens_minute, o.closes_minute, o.weekdays, o.citywide,
+       (SELECT s.starts_at FROM slots s WHERE s.id = r.slot_id) AS starts_at
 FROM redemptions r JOIN offers o ON o.id = r.offer_id WHERE r.code_hash = ANY($1::bytea[]) FOR UPDATE OF r
 """
 SQL_SEALED_CODES = """
@@ -111,7 +133,7 @@ WHERE r.id = n.id AND r.code_sealed = n.before
 SQL_USE = Query(
     Redemption,
     f"""
-UPDATE redemptions r SET state = 'used', version = r.version + 1, ended_at = now()
+UPDATE redemptions r SET state = 'used', version = r.version + 1, ended_at = now(), taken_by = $3
 WHERE r.id = $1 AND r.merchant_id = $2 AND r.state = 'issued' AND r.deadline_at > now()
 RETURNING {_COLUMNS}
 """,
@@ -122,6 +144,30 @@ SQL_UNDO = Query(
 UPDATE redemptions r
 SET state = 'undone', version = r.version + 1, reason = $2, undone_at = now(), undone_by = $3
 WHERE r.id = $1 AND r.state = 'used' AND r.ended_at > now() - make_interval(days => $4)
+RETURNING {_COLUMNS}
+""",
+)
+# What a counter without network may have taken is not given up before that has been heard of
+SQL_LOCK_OF_RIDER = """
+SELECT state, kept_until > now() AS kept FROM redemptions WHERE id = $1 AND rider_id = $2 FOR UPDATE
+"""
+# One step after the other; who fetches it has the offer's whole time once it is ready. The version is that of events.
+SQL_FULFIL = Query(
+    Redemption,
+    f"""
+UPDATE redemptions r SET fulfilment = $2, deadline_at = CASE WHEN $2 = 'ready'
+    THEN now() + make_interval(mins => o.voucher_minutes) ELSE r.deadline_at END
+FROM offers o
+WHERE r.id = $1 AND o.id = r.offer_id AND r.state = 'issued' AND r.deadline_at > now()
+  AND r.fulfilment = CASE $2 WHEN 'sent' THEN 'ordered' ELSE 'sent' END
+RETURNING {_COLUMNS}
+""",
+)
+SQL_CANCEL = Query(
+    Redemption,
+    f"""
+UPDATE redemptions r SET state = 'cancelled', version = r.version + 1, reason = 'by_rider', ended_at = now()
+WHERE r.id = $1 AND r.state IN ('requested', 'issued') AND (r.kept_until IS NULL OR r.kept_until <= now())
 RETURNING {_COLUMNS}
 """,
 )
@@ -197,10 +243,13 @@ async def end_due(conn: Connection, rows_max: int) -> list[Redemption]:
     return await many(conn, SQL_END_DUE, rows_max)
 
 
-async def by_code(conn: Connection, code_hashes: Sequence[bytes]) -> tuple[Redemption, int, int] | None:
-    """The redemption with a voucher of one of these hashes, locked, and the counter's hours in minutes."""
+async def by_code(conn: Connection, code_hashes: Sequence[bytes]) -> AtCounter | None:
+    """The redemption with a voucher of one of these hashes, locked."""
     row = await conn.fetchrow(SQL_BY_CODE, list(code_hashes))
-    return None if row is None else (_redemption(row), row["opens_minute"], row["closes_minute"])
+    if row is None:
+        return None
+    rest = {name: row[name] for name in ("opens_minute", "closes_minute", "weekdays", "starts_at", "citywide")}
+    return AtCounter(_redemption(row), **rest)
 
 
 async def sealed_codes(conn: Connection, after: str, most: int) -> list[Sealed]:
@@ -214,9 +263,25 @@ async def renew_codes(conn: Connection, codes: Sequence[tuple[UUID, bytes, bytes
     await conn.execute(SQL_RENEW_CODES, *map(list, zip(*codes, strict=True)))
 
 
-async def use(conn: Connection, id_: UUID, merchant_id: UUID) -> Redemption | None:
+async def use(conn: Connection, id_: UUID, merchant_id: UUID, by: str) -> Redemption | None:
     """Issued → used at this merchant; None where it isn't issued (any more) or its time is over."""
-    return await one(conn, SQL_USE, id_, merchant_id)
+    return await one(conn, SQL_USE, id_, merchant_id, by)
+
+
+async def lock_of_rider(conn: Connection, id_: UUID, rider_id: UUID) -> tuple[State, bool] | None:
+    """A rider's redemption, locked: its state, and whether a list that isn't settled has it; None: it isn't theirs."""
+    row = await conn.fetchrow(SQL_LOCK_OF_RIDER, id_, rider_id)
+    return None if row is None else (row["state"], bool(row["kept"]))
+
+
+async def fulfil(conn: Connection, id_: UUID, state: str) -> Redemption | None:
+    """Ordered → sent → ready; None: that isn't the next step, or the voucher has ended."""
+    return await one(conn, SQL_FULFIL, id_, state)
+
+
+async def cancel(conn: Connection, id_: UUID) -> Redemption | None:
+    """Requested or issued → cancelled; None where it has ended, or a list has it."""
+    return await one(conn, SQL_CANCEL, id_)
 
 
 async def undo(conn: Connection, id_: UUID, reason: str, by: str, days_max: int) -> Redemption | None:
@@ -240,6 +305,7 @@ async def forget(conn: Connection, leavers: Sequence[Leaver]) -> None:
     rider_ids = [leaver.rider_id for leaver in leavers]
     await conn.execute(SQL_CODES_ERASE, rider_ids)
     await standing.forget(conn, rider_ids)
+    await complaints.forget(conn, rider_ids)
 
 
 async def wrong_attempts(conn: Connection, merchant_id: UUID, window_s: int) -> int:

@@ -10,16 +10,20 @@ from zoneinfo import ZoneInfo
 
 from services.rewards import metrics, problems
 from services.rewards.domain import Offer, Redemption, Taken
-from services.rewards.store import offers, redemptions, standing
+from services.rewards.store import offers, redemptions, slots, standing, stations
+from services.rewards.store.offers import Stock
 from services.rewards.store.redemptions import NewRedemption
 from services.rewards.store.standing import Balance
 from services.rewards.usecases.codes import Codes
 from shared.events.account_changed import AccountChanged
+from shared.events.public_stock_changed import PUBLIC_STOCK_CHANGED, PublicStockChanged
+from shared.events.public_voucher_changed import PUBLIC_VOUCHER_CHANGED, PublicVoucherChanged
 from shared.events.redemption_changed import REDEMPTION_CHANGED, RedemptionChanged
 from shared.kit.ids import new_id
 from shared.kit.messaging.work import Event, Work
 from shared.kit.problems import not_found
 from shared.kit.refusals import Problem, Refusal
+from shared.known import riders as known_riders
 
 TOO_FEW = "insufficient_points"
 
@@ -42,6 +46,8 @@ class Wish:
 
     rider_id: UUID
     offer_id: UUID
+    slot_id: UUID | None = None
+    """The hour that is agreed on."""
 
 
 async def redeem(desk: Desk, work: Work, wishes: Sequence[Wish]) -> list[Redemption | Refusal]:
@@ -55,11 +61,12 @@ async def redeem(desk: Desk, work: Work, wishes: Sequence[Wish]) -> list[Redempt
     wanted = {(wish.offer_id, wish.rider_id) for wish in wishes if wish.offer_id in locked}
     taken = await offers.taken(work.conn, locked, wanted, today)
     await _stand(desk, work, taken, [(offer, rider) for offer, rider in wanted if locked[offer].price > 0])
+    await _let_in(work, taken, locked, wishes)
     outcomes = [_grant(desk, work, wish, locked.get(wish.offer_id), taken) for wish in wishes]
     granted = [one for one in outcomes if isinstance(one, NewRedemption)]
     if not granted:
         return [one for one in outcomes if isinstance(one, Refusal)]
-    await offers.hold_stock(work.conn, Counter(new.offer_id for new in granted))
+    say_stock(work, await offers.hold_stock(work.conn, Counter(new.offer_id for new in granted)))
     written = await redemptions.add(work.conn, today, granted)
     for new in granted:
         publish(work, written[new.id])
@@ -71,10 +78,10 @@ def _grant(
 ) -> NewRedemption | Refusal:
     if offer is None:
         return not_found("offer")
-    if (problem := taken[offer.id].take(offer, wish.rider_id, work.now)) is not None:
+    if (problem := taken[offer.id].take(offer, wish.rider_id, work.now, wish.slot_id)) is not None:
         metrics.REFUSALS.labels(problem.code).inc()
         return _refusal(problem, offer, taken[offer.id], wish.rider_id)
-    return _new(desk, offer, wish.rider_id)
+    return _new(desk, offer, wish)
 
 
 async def _stand(desk: Desk, work: Work, taken: dict[UUID, Taken], priced: Sequence[tuple[UUID, UUID]]) -> None:
@@ -88,6 +95,21 @@ async def _stand(desk: Desk, work: Work, taken: dict[UUID, Taken], priced: Seque
             taken[one.offer_id].available[one.rider_id] = one.available
 
 
+async def _let_in(work: Work, taken: dict[UUID, Taken], locked: dict[UUID, Offer], wishes: Sequence[Wish]) -> None:
+    """Note whose riders they are where that matters, and the hours that are wanted."""
+    there = [wish for wish in wishes if wish.offer_id in locked]
+    found = await slots.by_id(work.conn, {wish.slot_id for wish in there if wish.slot_id is not None})
+    for slot in found.values():
+        if slot.offer_id in taken:
+            taken[slot.offer_id].slots[slot.id] = slot
+    bound = [wish for wish in there if locked[wish.offer_id].companies]
+    riders = await known_riders.by_id(work.conn, {wish.rider_id for wish in bound})
+    for wish in bound:
+        rider = riders.get(wish.rider_id)
+        if rider is not None and rider.active and not rider.erased:
+            taken[wish.offer_id].companies[wish.rider_id] = rider.company
+
+
 def _refusal(problem: Problem, offer: Offer, taken: Taken, rider_id: UUID) -> Refusal:
     if problem is problems.POINTS_MISSING:
         return problem(price=offer.price, available=taken.available[rider_id])
@@ -95,12 +117,12 @@ def _refusal(problem: Problem, offer: Offer, taken: Taken, rider_id: UUID) -> Re
     return problem(why, free=max(0, taken.free))
 
 
-def _new(desk: Desk, offer: Offer, rider_id: UUID) -> NewRedemption:
+def _new(desk: Desk, offer: Offer, wish: Wish) -> NewRedemption:
     id_ = new_id()
     code_hash, sealed = desk.codes.issue(id_) if offer.price == 0 else (None, None)
     return NewRedemption(
         id=id_,
-        rider_id=rider_id,
+        rider_id=wish.rider_id,
         offer_id=offer.id,
         merchant_id=offer.merchant_id,
         offer_name=offer.name,
@@ -109,6 +131,8 @@ def _new(desk: Desk, offer: Offer, rider_id: UUID) -> NewRedemption:
         deadline_s=offer.voucher_minutes * 60 if offer.price == 0 else desk.points_answer_s,
         code_hash=code_hash,
         code_sealed=sealed,
+        slot_id=wish.slot_id,
+        fulfilment="ordered" if offer.delivered else None,
     )
 
 
@@ -133,7 +157,7 @@ async def follow_accounts(desk: Desk, work: Work, events: Sequence[Event[Account
     ]
     changed = await redemptions.issue(work.conn, held) if held else []
     released = await redemptions.refuse(work.conn, refused) if refused else []
-    await offers.move_stock(work.conn, Counter(r.offer_id for r in released), {})
+    say_stock(work, await offers.move_stock(work.conn, Counter(r.offer_id for r in released), {}))
     for redemption in [*changed, *released]:
         publish(work, redemption, answers[redemption.id])
 
@@ -154,10 +178,35 @@ def _balances(events: Sequence[Event[AccountChanged]]) -> list[Balance]:
 async def sweep(work: Work, rows_max: int) -> int:
     """End redemptions whose time is over and give their stock back; how many."""
     ended = await redemptions.end_due(work.conn, rows_max)
-    await offers.move_stock(work.conn, Counter(r.offer_id for r in ended), {})
+    say_stock(work, await offers.move_stock(work.conn, Counter(r.offer_id for r in ended), {}))
     for redemption in ended:
         publish(work, redemption)
     return len(ended)
+
+
+async def cancel(work: Work, id_: UUID, rider_id: UUID) -> Redemption:
+    """Give up a gift that was not fetched: its piece is free again, points follow by the event. Again: the same answer.
+
+    Raises:
+        Refusal: no such redemption of the rider; `not_cancellable` with its state; `on_a_list` while a counter without
+            network may have taken it.
+    """
+    found = await redemptions.lock_of_rider(work.conn, id_, rider_id)
+    if found is None:
+        raise not_found("redemption")
+    await offers.lock_of(work.conn, [id_])
+    cancelled = await redemptions.cancel(work.conn, id_)
+    if cancelled is not None:
+        say_stock(work, await offers.move_stock(work.conn, {cancelled.offer_id: 1}, {}))
+        publish(work, cancelled)
+        return cancelled
+    state, kept = found
+    if state in ("requested", "issued") and kept:
+        raise problems.ON_A_LIST()
+    again = await redemptions.redemption(work.conn, id_)
+    if again is not None and again[0].state == "cancelled":
+        return again[0]
+    raise problems.NOT_CANCELLABLE(state=state)
 
 
 async def undo(work: Work, id_: UUID, reason: str, by: str, days_max: int) -> Redemption:
@@ -172,6 +221,8 @@ async def undo(work: Work, id_: UUID, reason: str, by: str, days_max: int) -> Re
     undone = await redemptions.undo(work.conn, id_, reason, by, days_max)
     if undone is not None:
         await offers.return_stock(work.conn, undone.offer_id)
+        await stations.give_back(work.conn, undone.offer_id, undone.merchant_id)
+        say_stock(work, await offers.say(work.conn, [undone.offer_id]))
         publish(work, undone)
         return undone
     found = await redemptions.redemption(work.conn, id_)
@@ -181,6 +232,13 @@ async def undo(work: Work, id_: UUID, reason: str, by: str, days_max: int) -> Re
         return found[0]
     detail = f"only a voucher that was used within {days_max} days can be undone"
     raise problems.NOT_UNDOABLE(detail, state=found[0].state)
+
+
+def say_stock(work: Work, stocks: Sequence[Stock]) -> None:
+    """Publish what is there of offers now: one event an offer, however many pieces have moved."""
+    for stock in stocks:
+        values = {name: getattr(stock, name) for name in PublicStockChanged.model_fields if name != "changed_at"}
+        work.publish(PUBLIC_STOCK_CHANGED, PublicStockChanged(**values, changed_at=work.now), version=stock.said)
 
 
 def publish(work: Work, redemption: Redemption, cause: Event[Any] | None = None) -> None:
@@ -198,4 +256,8 @@ def publish(work: Work, redemption: Redemption, cause: Event[Any] | None = None)
         changed_at=redemption.undone_at or redemption.ended_at or redemption.issued_at or redemption.requested_at,
     )
     work.publish(REDEMPTION_CHANGED, body, version=redemption.version, cause=cause)
+    # what points refused, or never answered, was no voucher
+    if redemption.issued_at is not None:
+        seen = body.model_dump(include=set(PublicVoucherChanged.model_fields))
+        work.publish(PUBLIC_VOUCHER_CHANGED, PublicVoucherChanged(**seen), version=redemption.version, cause=cause)
     metrics.REDEMPTIONS.labels(redemption.state).inc()

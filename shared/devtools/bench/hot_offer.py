@@ -76,9 +76,10 @@ async def hot_offer(installation: Installation, pieces: int) -> dict[str, float]
 
 
 async def _offer(pool: Pool, pieces: int) -> UUID:
-    offers, offer_id, merchant_id, now = part("rewards", "store.offers"), new_id(), new_id(), clock.now()
+    offers, merchants = part("rewards", "store.offers"), part("rewards", "store.merchants")
+    offer_id, merchant_id, now = new_id(), new_id(), clock.now()
     async with pool.acquire() as conn:
-        await offers.add_merchant(conn, merchant_id, "bench", "bench")
+        await merchants.add(conn, merchant_id, merchants.NewMerchant("bench", "bench"))
         new = offers.NewOffer(merchant_id, "热饮 / hot drink", "", PRICE, None, pieces, None, None,
                               now - timedelta(days=1), now + timedelta(days=1), 0, 1440, 60)  # fmt: skip
         await offers.add_offer(conn, offer_id, new)

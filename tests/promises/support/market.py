@@ -47,6 +47,16 @@ SELECT o.id::text, o.stock, o.free, o.held, o.sold,
        (SELECT count(*) FROM redemptions r WHERE r.offer_id = o.id AND r.state = 'used')
 FROM offers o
 """
+# Whoever holds a voucher for the whole city finds a piece of it
+SQL_STATIONS = """
+SELECT o.free + o.held, o.sold, sum(s.there), sum(s.sold), min(s.there)
+FROM offers o JOIN station_stock s ON s.offer_id = o.id WHERE o.citywide GROUP BY o.id
+"""
+# As often as it was taken, by whichever way, less what is named as a second time
+SQL_OFFLINE = """
+SELECT r.id::text, r.state FROM offline_takings t JOIN redemptions r ON r.id = t.redemption_id
+WHERE t.outcome IN ('sold', 'double') AND r.state <> 'used'
+"""
 SQL_LEDGER = {
     "a balance is not the sum of its entries": """
         WITH moved AS (
@@ -80,7 +90,11 @@ WHERE state IN ('expired', 'cancelled')
   AND NOT ended_at - deadline_at BETWEEN interval '0' AND make_interval(secs => $1)
 """
 SQL_TWICE = "SELECT rider_id::text, count(*) FROM redemptions GROUP BY rider_id HAVING count(*) > $1"
-SQL_TIME_GOES_BY = "UPDATE redemptions SET deadline_at = now() + interval '2 s' WHERE state = 'issued' RETURNING 1"
+SQL_TIME_GOES_BY = """
+UPDATE redemptions SET deadline_at = now() + interval '2 s',
+                       kept_until = CASE WHEN kept_until IS NOT NULL THEN now() + interval '2 s' END
+WHERE state = 'issued' RETURNING 1
+"""
 SQL_OPEN = "SELECT count(*) FROM redemptions WHERE state IN ('requested', 'issued')"
 
 
@@ -92,6 +106,9 @@ class Market:
         self.suite = Suite(home, home.infra.guard or Guard(), logs)
         self.processes: dict[str, list[ServiceProcess]] = {service: [] for service in SERVICES}
         self.merchant_token = ""
+        self.citywide = ""
+        """The offer whose vouchers are good at every station, once they are opened."""
+        self.station_tokens: list[str] = []
         self._producer = RawProducer(home)
         for service in SERVICES:
             make_witness(home, service)
@@ -118,17 +135,32 @@ class Market:
         token = self.home.identity.token(sub, "测试", [role], ttl_s=TOKEN_S, **claims)
         return {"Authorization": f"Bearer {token}"}
 
+    def _made(self, path: str, body: Any, verb: str = "POST") -> str:
+        """What an operator makes; its id."""
+        headers = {**self.token("operator", "operator"), "Idempotency-Key": str(new_id())}
+        url = self.processes["rewards"][0].url + path
+        answer = httpx.request(verb, url, json=body, headers=headers, timeout=10)
+        assert answer.status_code in (201, 204), answer.text
+        return str(answer.json()["id"]) if answer.status_code == 201 else ""
+
+    def open_stations(self, price: int, *pieces: int) -> str:
+        """An offer for the whole city, and stations with so many pieces of it; its id."""
+        now = clock.now()
+        span = {"valid_from": str(now - timedelta(hours=1)), "valid_until": str(now + timedelta(days=1))}
+        owner = self._made("/v1/merchants", {"name": "市驿站办", "address": "学源街 2 号"})
+        offer = {"merchant_id": owner, "name": "水", "price": price, "stock": 0, "citywide": True, "voucher_minutes": 5}
+        self.citywide = self._made("/v1/offers", {**offer, **span})
+        for number, stock in enumerate(pieces):
+            name = {"name": f"驿站 {number}", "address": f"{number} 号", "kind": "station"}
+            station = self._made("/v1/merchants", name)
+            self._made(f"/v1/offers/{self.citywide}/stations/{station}", {"stock": stock}, "PUT")
+            token = self.token(f"station-{number}", "merchant", merchant_id=station)
+            self.station_tokens.append(token["Authorization"])
+        return self.citywide
+
     def open_shop(self, offers: int, price: int, stock: int) -> list[str]:
         """A merchant with so many offers; their ids."""
-        url, operator = self.processes["rewards"][0].url, self.token("operator", "operator")
-
-        def made(path: str, body: Any) -> str:
-            answer = httpx.post(
-                url + path, json=body, headers={**operator, "Idempotency-Key": str(new_id())}, timeout=10
-            )
-            assert answer.status_code == 201, answer.text
-            return str(answer.json()["id"])
-
+        made = self._made
         merchant = made("/v1/merchants", {"name": "驿站", "address": "学源街 1 号"})
         self.merchant_token = self.token("counter", "merchant", merchant_id=merchant)["Authorization"]
         now = clock.now()
@@ -237,6 +269,10 @@ class Market:
             f"free + held + sold = {free} + {held} + {sold} of {stock}, redemptions: {open_} open, {used} used"
             for _, stock, free, held, sold, open_, used in rows
             if free + held + sold != stock or (held, sold) != (open_, used) or min(free, held, sold) < 0
+        ] + [
+            f"stations have {there} and sold {there_sold}, the offer {left} and {sold}"
+            for left, sold, there, there_sold, least in ask(self.home.dsn("rewards"), SQL_STATIONS)
+            if (left, sold) != (there, there_sold) or least < 0
         ]
 
     def ledger_problems(self) -> list[str]:
@@ -246,6 +282,8 @@ class Market:
         used = set(ask(rewards, "SELECT id::text, price FROM redemptions WHERE state = 'used'"))
         if (paid := set(ask(points, SQL_REDEEMED))) != used:
             found.append(f"used vouchers and posted points differ: {sorted(used ^ paid)[:SHOWN]}")
+        if lost := ask(rewards, SQL_OFFLINE):
+            found.append(f"taken without network, and not used: {lost[:SHOWN]}")
         if late := ask(rewards, SQL_LATE, BACK_WITHIN_S):
             found.append(f"stock came back too early or too late: {late[:SHOWN]}")
         for service in SERVICES:

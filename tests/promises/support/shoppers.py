@@ -13,6 +13,7 @@ import httpx
 from shared.kit import clock
 from shared.kit.ids import new_id
 from tests.promises.support.market import Market
+from tests.promises.support.stations import OfflineStation
 
 PATIENCE_S = 60.0
 REPEATED = 0.25
@@ -32,6 +33,8 @@ class Shoppers:
     """Time between two visits of one thread, on average: so that there is something to disturb all the time."""
     ends: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
+    offline: OfflineStation | None = None
+    """The station without network, where there is one."""
 
     def visit(self, rider_id: UUID) -> None:
         """One rider's way to one gift; every request is repeated with its key until it is answered."""
@@ -54,7 +57,15 @@ class Shoppers:
             elif rng.random() < self.walk_away:
                 self.ends["walked away"] += 1
             else:
-                self.ends[client.use(redemption["code"])] += 1
+                self.ends[client.use(redemption["code"], offer)] += 1
+
+    def settle(self) -> None:
+        """The station without network says all that it took; its outcomes are among the ends."""
+        assert self.offline is not None, "there is such a station"
+        with httpx.Client(timeout=10) as http:
+            self.offline.settle(_Client(self, http, random.Random(self.seed), {}).counter)
+        self.ends.update({f"offline {outcome}": number for outcome, number in self.offline.ends.items()})
+        self.problems += self.offline.problems
 
     def spend(self, number: int, riders: Sequence[UUID], operations: int) -> None:
         """One client's operations for its riders: earning, redeeming, using, taking back, looking."""
@@ -133,9 +144,29 @@ class _Client:
                 return found
             time.sleep(0.1)
 
-    def use(self, code: str) -> str:
+    def counter(self, verb: str, path: str, headers: dict[str, str], body: Any) -> httpx.Response:
+        """What a counter asks."""
+        return self._ask("rewards", verb, path, headers, body)
+
+    def use(self, code: str, offer: str = "") -> str:
         """At the counter. A repeated try finds it used already, which is the first try's success."""
-        counter = {"Authorization": self.all.market.merchant_token}
+        if self.all.offline is not None and offer == self.all.market.citywide:
+            return self._in_the_city(code, self.all.offline)
+        return self._verified(code, self.all.market.merchant_token)
+
+    def _in_the_city(self, code: str, station: OfflineStation) -> str:
+        """At the station with network, at the one without, or, by cheats, at both."""
+        way = self.rng.choice(("online", "offline", "both"))
+        if way == "online":
+            return self._verified(code, self.all.market.station_tokens[0])
+        taken = station.take(self.counter, code, cheat=way == "both")
+        if way == "offline" or taken != "taken offline":
+            return taken
+        again = self._verified(code, self.all.market.station_tokens[0])
+        return "cheat" if again in ("used", "voucher_used", "station_empty") else f"cheat {again}"
+
+    def _verified(self, code: str, token: str) -> str:
+        counter = {"Authorization": token}
         answer = self._ask("rewards", "POST", "/v1/vouchers/verify", counter, {"code": code})
         return "used" if answer.status_code == 200 else str(answer.json()["code"])
 

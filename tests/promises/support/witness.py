@@ -130,10 +130,23 @@ def hoards() -> None:
 def loses_returns() -> None:
     """Stock that comes back is booked as sold."""
     from services.rewards.store import offers
+    from shared.kit.postgres.rows import Query
 
-    offers.SQL_MOVE_STOCK = offers.SQL_MOVE_STOCK.replace(
-        "free = o.free + wanted.freed, sold = o.sold + wanted.sold", "sold = o.sold + wanted.sold + wanted.freed"
-    )
+    text = offers.SQL_MOVE_STOCK.text.replace("free = o.free + wanted.freed * o.counted::int, ", "")
+    text = text.replace("sold = o.sold + wanted.sold,", "sold = o.sold + wanted.sold + wanted.freed,")
+    offers.SQL_MOVE_STOCK = Query(offers.Stock, text)
+
+
+def stations_count_nothing() -> None:
+    """A station that takes a voucher has as many pieces as before; and what comes from a list is too late."""
+    from services.rewards import domain
+    from services.rewards.store import stations
+    from services.rewards.usecases import offline
+    from shared.kit.postgres.rows import Query
+
+    text = stations.SQL_USE_AT.text.replace("there = s.there - 1, sold = s.sold + 1", "there = s.there")
+    stations.SQL_USE_AT = Query(domain.Redemption, text)
+    offline.judge = lambda *_: domain.Judged("late", "merchant")
 
 
 def pays_nothing() -> None:
@@ -156,5 +169,6 @@ PLANTS: dict[str, Callable[[], None]] = {
     "waits-for-rollback": waits_for_rollback,
     "hoards": hoards,
     "loses-returns": loses_returns,
+    "stations-count-nothing": stations_count_nothing,
     "pays-nothing": pays_nothing,
 }

@@ -6,7 +6,20 @@ from shared.devtools.installation import Installation
 from tests.services.rewards.shop import Shop
 from tests.support import emptied
 
-TABLES = ("merchants", "offers", "redemptions", "voucher_attempts", "idempotency_keys", "shortages", "takings")
+TABLES = (
+    "merchants",
+    "offers",
+    "redemptions",
+    "voucher_attempts",
+    "idempotency_keys",
+    "shortages",
+    "takings",
+    "complaints",
+    "offline_takings",
+    "statement_lines",
+    "known_riders",
+)
+"""And with them what refers to them: stores, staff, slots, days, stations, lists, statements."""
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Drives the rewards use cases as the kit does, on real Postgres."""
 
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -12,14 +12,20 @@ import orjson
 
 from services.rewards.api.redeeming import Redeemed, WishMade, redeem_once
 from services.rewards.domain import Offer, Redemption
-from services.rewards.store import offers, redemptions
+from services.rewards.store import complaints, merchants, offers, redemptions, stations
+from services.rewards.store.complaints import Complaint
+from services.rewards.store.merchants import NewMerchant
 from services.rewards.store.offers import NewOffer
+from services.rewards.store.offline import Taking
+from services.rewards.usecases import offline, vouchers
 from services.rewards.usecases import redemptions as redeeming
-from services.rewards.usecases import vouchers
 from services.rewards.usecases.codes import Codes
+from services.rewards.usecases.offline import Offline, Paper, Taken
 from services.rewards.usecases.redemptions import Desk
+from services.rewards.usecases.signing import Signer
 from services.rewards.usecases.vouchers import Counter, Verdict
 from shared.events.account_changed import ACCOUNT_CHANGED, AccountChanged
+from shared.events.redemption_changed import REDEMPTION_CHANGED
 from shared.kit import clock
 from shared.kit.auth import Principal
 from shared.kit.auth.idempotency import Attempt
@@ -32,11 +38,13 @@ from tests.support import event_of, hear, published, work_on
 SQL_PAST = "UPDATE redemptions SET deadline_at = now() - interval '1 second' WHERE id = $1"
 
 
-def wish(offer_id: UUID, rider_id: UUID | None = None, key: str | None = None, body: bytes = b"") -> WishMade:
+def wish(
+    offer_id: UUID, rider_id: UUID | None = None, key: str | None = None, body: bytes = b"", slot: UUID | None = None
+) -> WishMade:
     """A rider's request."""
     rider_id = rider_id or new_id()
     principal = Principal("person", str(rider_id), roles=frozenset({"rider"}))
-    return WishMade(Attempt(principal, key or secrets.token_hex(8), offer_id.bytes + body), rider_id, offer_id)
+    return WishMade(Attempt(principal, key or secrets.token_hex(8), offer_id.bytes + body), rider_id, offer_id, slot)
 
 
 class Shop:
@@ -48,6 +56,7 @@ class Shop:
         codes = Codes(b"a secret of the tests only")
         self.desk = Desk(codes, zone, 600, 90)
         self.counter = Counter(codes, zone, wrong_max=5, window_s=600)
+        self.offline = Offline(codes, Signer(b"a secret of the tests only"), 12, 12, 100)
 
     async def offer(self, **changed: Any) -> Offer:
         """A merchant with one offer."""
@@ -67,12 +76,67 @@ class Shop:
             "voucher_minutes": 60,
         }
         async with self.pool.acquire() as conn, conn.transaction():
-            merchant = await offers.add_merchant(conn, new_id(), "workshop", "1 Xueyuan Street")
+            merchant = await merchants.add(conn, new_id(), NewMerchant("workshop", "1 Xueyuan Street"))
+            assert merchant is not None
             id_ = new_id()
             await offers.add_offer(conn, id_, NewOffer(**{**stated, "merchant_id": merchant.id, **changed}))
             made = await offers.offer(conn, id_)
         assert made is not None
         return made
+
+    async def merchant(self, name: str = "workshop", kind: str = "shop", area: str | None = None) -> UUID:
+        """Another merchant."""
+        async with self.pool.acquire() as conn:
+            made = await merchants.add(conn, new_id(), NewMerchant(name, "1 Xueyuan Street", kind, "", area))
+        assert made is not None
+        return made.id
+
+    async def stations(self, *pieces: int, **changed: Any) -> tuple[Offer, list[UUID]]:
+        """An offer for the whole city, and stations that have so many pieces of it each."""
+        offer = await self.offer(stock=0, citywide=True, **changed)
+        ids = [await self.merchant(f"station {n}", "station") for n in range(len(pieces))]
+        for id_, stock in zip(ids, pieces, strict=True):
+            async with self.pool.acquire() as conn, conn.transaction():
+                assert await stations.set_stock(conn, offer.id, id_, stock, 0)
+        return offer, ids
+
+    async def at_stations(self, offer: Offer) -> list[tuple[int, int]]:
+        """(there, sold) of each, in the order in which they came."""
+        async with self.pool.acquire() as conn:
+            found = await stations.stations(conn, offer.id, UUID(int=0), 100)
+        return [(one.there, one.sold) for one in found]
+
+    async def paper(self, merchant_id: UUID, clerk: str = "clerk") -> tuple[Paper, dict[str, Any]]:
+        """A list for a counter, as it is handed over and read."""
+        async with work_on(self.pool) as work:
+            made = await offline.make(self.offline, work, merchant_id, clerk)
+        return made, orjson.loads(made.text)
+
+    async def upload(self, merchant_id: UUID, list_id: UUID | str, *taken: tuple[str, datetime]) -> list[Taking]:
+        """What a counter took."""
+        lines = [Taken(code, at) for code, at in taken]
+        async with work_on(self.pool) as work:
+            return await offline.take(self.offline, work, merchant_id, UUID(str(list_id)), lines)
+
+    async def cancel(self, id_: UUID, rider_id: UUID) -> Redemption:
+        """By its rider."""
+        async with work_on(self.pool) as work:
+            return await redeeming.cancel(work, id_, rider_id)
+
+    async def complain(self, id_: UUID, rider_id: UUID) -> Complaint | None:
+        """About a voucher."""
+        async with self.pool.acquire() as conn:
+            return await complaints.file(conn, new_id(), id_, rider_id, "it was cold")
+
+    async def fulfil(self, id_: UUID, state: str) -> Redemption | None:
+        """By its merchant."""
+        async with self.pool.acquire() as conn:
+            return await redemptions.fulfil(conn, id_, state)
+
+    async def undo(self, id_: UUID) -> Redemption:
+        """By an operator."""
+        async with work_on(self.pool) as work:
+            return await redeeming.undo(work, id_, "by mistake", "op", 14)
 
     async def redeem(self, *wishes: WishMade) -> list[Redeemed | Exception]:
         """One batch."""
@@ -87,9 +151,9 @@ class Shop:
 
         return Batcher(flush, name="test", size_max=20)
 
-    async def redeem_one(self, offer: Offer, rider_id: UUID | None = None) -> UUID:
+    async def redeem_one(self, offer: Offer, rider_id: UUID | None = None, slot: UUID | None = None) -> UUID:
         """Must be granted; the redemption's id."""
-        answer = (await self.redeem(wish(offer.id, rider_id)))[0]
+        answer = (await self.redeem(wish(offer.id, rider_id, slot=slot)))[0]
         assert isinstance(answer, Redeemed), answer
         return UUID(orjson.loads(answer.body)["redemption_id"])
 
@@ -129,10 +193,10 @@ class Shop:
         async with work_on(self.pool) as work:
             return await redeeming.sweep(work, rows_max)
 
-    async def verify(self, merchant_id: UUID, code: str) -> Verdict:
+    async def verify(self, merchant_id: UUID, code: str, clerk: str = "clerk") -> Verdict:
         """At the counter."""
         async with work_on(self.pool) as work:
-            return await vouchers.verify(self.counter, work, merchant_id, code)
+            return await vouchers.verify(self.counter, work, merchant_id, code, clerk)
 
     async def code(self, id_: UUID) -> str:
         """As its rider sees it."""
@@ -162,6 +226,6 @@ class Shop:
 
     async def states(self, id_: UUID) -> list[str]:
         """The states that were published, whose versions are checked to be 1..n."""
-        found = await published(self.pool, key=id_)
+        found = await published(self.pool, REDEMPTION_CHANGED, id_)
         assert [one["version"] for one in found] == list(range(1, len(found) + 1))
         return [one["state"] for one in found]

@@ -11,6 +11,7 @@ import pytest
 from services.rewards.api.redeeming import Redeemed
 from services.rewards.domain import Offer
 from services.rewards.store import offers
+from services.rewards.store.offers import Stock
 from shared.kit.postgres.db import Connection
 from shared.kit.postgres.rows import Query
 from shared.kit.refusals import Refusal
@@ -19,11 +20,13 @@ from tests.services.rewards.shop import Shop, wish
 STOCK, RACERS, REPLICAS = 100, 300, 4
 UNLOCKED = Query(Offer, offers.SQL_LOCK_OFFERS.text.replace("FOR NO KEY UPDATE OF o", ""))
 # what was read is written back: the classical lost update
-UNGUARDED = """
-UPDATE offers o SET free = greatest(o.free - wanted.n, 0), held = least(o.held + wanted.n, o.stock - o.sold)
-FROM unnest($1::uuid[], $2::int[]) AS wanted (id, n)
-WHERE o.id = wanted.id RETURNING o.id
-"""
+UNGUARDED = Query(
+    Stock,
+    offers.SQL_HOLD_STOCK.text.replace(
+        "free = o.free - wanted.n * o.counted::int, held = o.held + wanted.n",
+        "free = greatest(o.free - wanted.n, 0), held = least(o.held + wanted.n, o.stock - o.sold)",
+    ).replace("AND (o.free >= wanted.n OR NOT o.counted)", ""),
+)
 
 
 async def _race(shop: Shop, offer: Offer, *, at_once: bool = False) -> Counter[str]:

@@ -1,0 +1,175 @@
+"""Lists for counters without network, and what those took."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from services.rewards.domain import OfflineList, Redemption, TakingOutcome
+from services.rewards.store.redemptions import RETURNED
+from shared.kit.postgres.db import Connection
+from shared.kit.postgres.rows import Query, arrays, columns, many, one, row_to, unnest
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A voucher on a list, with its sealed code."""
+
+    id: UUID
+    offer_id: UUID
+    offer_name: str
+    deadline_at: datetime
+    starts_at: datetime | None
+    code_sealed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Taking:
+    """A line of what a counter took; `points`: what the voucher is worth."""
+
+    list_id: UUID
+    line: int
+    merchant_id: UUID
+    redemption_id: UUID | None
+    offer_id: UUID | None
+    points: int
+    taken_at: datetime
+    outcome: TakingOutcome
+    borne_by: str | None
+    first_merchant_id: UUID | None
+    first_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A voucher whose code a counter took, by the hash; locked."""
+
+    code_hash: bytes
+    citywide: bool
+    redemption: Redemption
+
+
+SQL_TO_LIST = Query(
+    Listed,
+    """
+SELECT r.id, r.offer_id, r.offer_name, r.deadline_at, r.code_sealed,
+       (SELECT s.starts_at FROM slots s WHERE s.id = r.slot_id) AS starts_at
+FROM redemptions r JOIN offers o ON o.id = r.offer_id
+WHERE r.state = 'issued' AND r.deadline_at > now() AND r.code_sealed IS NOT NULL
+  AND (r.fulfilment IS NULL OR r.fulfilment = 'ready')
+  AND (r.merchant_id = $1 AND NOT o.citywide
+       OR o.citywide AND r.offer_id IN (SELECT offer_id FROM station_stock WHERE merchant_id = $1 AND there > 0))
+ORDER BY r.deadline_at, r.id LIMIT $2
+""",
+)
+# Those that ended since they were read are not on the list
+SQL_KEEP = """
+WITH here AS (
+    SELECT id FROM redemptions
+    WHERE id = ANY($1::uuid[]) AND state = 'issued' AND deadline_at > now() ORDER BY id FOR UPDATE
+)
+UPDATE redemptions r SET kept_until = greatest(r.kept_until, now() + make_interval(hours => $2))
+FROM here WHERE r.id = here.id RETURNING r.id
+"""
+SQL_ADD_LIST = Query(
+    OfflineList,
+    f"""
+INSERT INTO offline_lists (id, merchant_id, made_by, made_at, good_until, closes_at, redemption_ids)
+VALUES ($1, $2, $3, now(), now() + make_interval(hours => $4), now() + make_interval(hours => $5), $6)
+RETURNING {columns(OfflineList)}
+""",
+)
+SQL_LOCK_LIST = Query(OfflineList, f"SELECT {columns(OfflineList)} FROM offline_lists WHERE id = $1 FOR UPDATE")
+SQL_LOCK_OFFERS = """
+SELECT id FROM offers WHERE id IN (SELECT offer_id FROM redemptions WHERE code_hash = ANY($1::bytea[]))
+ORDER BY id FOR NO KEY UPDATE
+"""
+SQL_SHOWN = f"""
+SELECT r.code_hash, o.citywide, {RETURNED}
+FROM redemptions r JOIN offers o ON o.id = r.offer_id
+WHERE r.code_hash = ANY($1::bytea[]) ORDER BY r.id FOR UPDATE OF r
+"""
+SQL_SELL = Query(
+    Redemption,
+    f"""
+UPDATE redemptions r SET state = 'used', version = r.version + 1, ended_at = now(), taken_by = $2, merchant_id = $3
+WHERE r.id = ANY($1::uuid[]) AND r.state = 'issued' RETURNING {RETURNED}
+""",
+)
+SQL_ADD_TAKINGS = f"""
+INSERT INTO offline_takings ({columns(Taking)}, heard_at) SELECT {columns(Taking)}, now() FROM {unnest(Taking)}
+"""
+SQL_SETTLE = "UPDATE offline_lists SET settled_at = now(), digest = $2 WHERE id = $1 AND settled_at IS NULL"
+# What this list alone held back goes its way again; what another open list has, stays until that one closes
+SQL_LET_GO = """
+UPDATE redemptions r SET kept_until = (
+    SELECT max(l.closes_at) FROM offline_lists l WHERE l.settled_at IS NULL AND l.redemption_ids @> ARRAY[r.id])
+FROM (SELECT id FROM redemptions WHERE id = ANY($1::uuid[]) AND state = 'issued' ORDER BY id FOR UPDATE) AS here
+WHERE r.id = here.id
+"""
+SQL_TAKINGS = Query(Taking, f"SELECT {columns(Taking)} FROM offline_takings WHERE list_id = $1 ORDER BY line")
+SQL_DOUBLES = Query(
+    Taking,
+    f"""
+SELECT {columns(Taking)} FROM offline_takings
+WHERE outcome = 'double' AND (list_id, line) > ($1, $2) ORDER BY list_id, line LIMIT $3
+""",
+)
+_redemption = row_to(Redemption)
+
+
+async def to_list(conn: Connection, merchant_id: UUID, most: int) -> list[Listed]:
+    """Vouchers that a merchant may take now, those first that end first."""
+    return await many(conn, SQL_TO_LIST, merchant_id, most)
+
+
+async def keep(conn: Connection, ids: Sequence[UUID], hours: int) -> set[UUID]:
+    """Hold vouchers back from expiry and cancellation; those that still can be used."""
+    return {row["id"] for row in await conn.fetch(SQL_KEEP, ids, hours)}
+
+
+async def add(
+    conn: Connection, id_: UUID, merchant_id: UUID, by: str, hours: tuple[int, int], ids: Sequence[UUID]
+) -> OfflineList:
+    """A new list; `hours`: how long it is good, and how long what was taken may be uploaded, from now on."""
+    made = await one(conn, SQL_ADD_LIST, id_, merchant_id, by, *hours, ids)
+    assert made is not None  # RETURNING of an INSERT
+    return made
+
+
+async def lock(conn: Connection, id_: UUID) -> OfflineList | None:
+    """A list, locked: whoever uploads it again waits."""
+    return await one(conn, SQL_LOCK_LIST, id_)
+
+
+async def shown(conn: Connection, code_hashes: Sequence[bytes]) -> dict[bytes, Shown]:
+    """Vouchers by their codes' hashes: locked, and then their offers, as at the counter."""
+    rows = await conn.fetch(SQL_SHOWN, code_hashes)
+    await conn.execute(SQL_LOCK_OFFERS, code_hashes)
+    return {row["code_hash"]: Shown(row["code_hash"], row["citywide"], _redemption(row)) for row in rows}
+
+
+async def sell(conn: Connection, ids: Sequence[UUID], by: str, merchant_id: UUID) -> list[Redemption]:
+    """Issued → used at this merchant; it was in time when it was taken."""
+    return await many(conn, SQL_SELL, ids, by, merchant_id)
+
+
+async def add_takings(conn: Connection, takings: Sequence[Taking]) -> None:
+    """What came of each line."""
+    await conn.execute(SQL_ADD_TAKINGS, *arrays(Taking, takings))
+
+
+async def settle(conn: Connection, paper: OfflineList, digest: bytes) -> None:
+    """The list is settled: what it held back goes on."""
+    await conn.execute(SQL_SETTLE, paper.id, digest)
+    await conn.execute(SQL_LET_GO, list(paper.redemption_ids))
+
+
+async def takings(conn: Connection, list_id: UUID) -> list[Taking]:
+    """What came of a list."""
+    return await many(conn, SQL_TAKINGS, list_id)
+
+
+async def doubles(conn: Connection, after: tuple[UUID, int], limit: int) -> list[Taking]:
+    """A page of vouchers that were used twice, by list and line."""
+    return await many(conn, SQL_DOUBLES, *after, limit)

@@ -100,10 +100,11 @@ SQL_ADD_TAKINGS = f"""
 INSERT INTO offline_takings ({columns(Taking)}, heard_at) SELECT {columns(Taking)}, now() FROM {unnest(Taking)}
 """
 SQL_SETTLE = "UPDATE offline_lists SET settled_at = now(), digest = $2 WHERE id = $1 AND settled_at IS NULL"
-# What this list alone held back goes its way again; what another open list has, stays until that one closes
+# What this list alone held back goes its way again, and keeps since when; what another open list has, stays until that
+# one closes
 SQL_LET_GO = """
-UPDATE redemptions r SET kept_until = (
-    SELECT max(l.closes_at) FROM offline_lists l WHERE l.settled_at IS NULL AND l.redemption_ids @> ARRAY[r.id])
+UPDATE redemptions r SET kept_until = coalesce((
+    SELECT max(l.closes_at) FROM offline_lists l WHERE l.settled_at IS NULL AND l.redemption_ids @> ARRAY[r.id]), now())
 FROM (SELECT id FROM redemptions WHERE id = ANY($1::uuid[]) AND state = 'issued' ORDER BY id FOR UPDATE) AS here
 WHERE r.id = here.id
 """

@@ -84,10 +84,11 @@ SELECT hold_id::text, sum(CASE to_account WHEN 'redeemed' THEN amount ELSE -amou
 WHERE 'redeemed' IN (from_account, to_account) GROUP BY hold_id
 HAVING sum(CASE to_account WHEN 'redeemed' THEN amount ELSE -amount END) <> 0
 """
+# What a counter without network may have taken waits until its list is settled
 SQL_LATE = """
-SELECT id::text, extract(epoch FROM ended_at - deadline_at)::float8 FROM redemptions
+SELECT id::text, extract(epoch FROM ended_at - greatest(deadline_at, kept_until))::float8 FROM redemptions
 WHERE state IN ('expired', 'cancelled')
-  AND NOT ended_at - deadline_at BETWEEN interval '0' AND make_interval(secs => $1)
+  AND NOT ended_at - greatest(deadline_at, kept_until) BETWEEN interval '0' AND make_interval(secs => $1)
 """
 SQL_TWICE = "SELECT rider_id::text, count(*) FROM redemptions GROUP BY rider_id HAVING count(*) > $1"
 SQL_TIME_GOES_BY = """

@@ -14,7 +14,7 @@ from shared.kit.ids import new_id
 from shared.kit.refusals import Refusal
 from tests.services.rewards.shop import Shop
 
-SQL_KEPT = "SELECT kept_until IS NOT NULL FROM redemptions WHERE id = $1"
+SQL_KEPT = "SELECT coalesce(kept_until > now(), false) FROM redemptions WHERE id = $1"
 SQL_CLOSED = """
 UPDATE offline_lists SET made_at = made_at - interval '3 days', good_until = good_until - interval '3 days',
                          closes_at = closes_at - interval '3 days' WHERE id = $1

@@ -18,7 +18,7 @@ from services.points.store.budgets import Budget, Wanted
 from shared.devtools.installation import Installation
 from shared.kit.ids import new_id
 from shared.kit.refusals import Refusal
-from tests.services.points.ledger import GAS, NOON, TERMS, Case, Ledger, caps, points_of, set_rules
+from tests.services.points.ledger import GAS, NOON, TERMS, Case, Ledger, caps, points_of, set_rules, suspicion
 from tests.services.points.spending import spend
 from tests.support import work_on
 
@@ -119,6 +119,26 @@ async def test_what_is_not_earned_comes_back(ledger: Ledger) -> None:
     void = Case(GAS, NOON)
     await ledger.deliver(void.report(new_id()), void.invalid())
     assert (await seen(ledger, budget)).spent == FULL, "promised and taken back in one batch"
+
+
+async def test_what_was_farmed_comes_back_and_what_is_known_to_be_is_never_counted(ledger: Ledger) -> None:
+    budget = await make(ledger, STREET, 2 * FULL)
+    early, late, waits, known = cases(4)
+    for case in (early, late, waits):
+        await ledger.deliver(case.report(new_id()), suspicion(case, "raised"))
+    await ledger.deliver(early.closed(), late.closed(), waits.closed())
+    before = await seen(ledger, budget)
+    assert (before.spent, before.waiting) == (2 * FULL, FULL)
+    await ledger.deliver(suspicion(early, "confirmed", 2), suspicion(waits, "cleared", 2))
+    assert await settle(ledger) == 1, "there is room for the one that waited"
+    after = await seen(ledger, budget)
+    assert (after.spent, after.waiting) == (2 * FULL, 0)
+    assert await ledger.balances(waits.reports[0].rider_id) == (0, FULL, 0), "cleared and paid"
+    assert await ledger.balances(late.reports[0].rider_id) == (FULL, 0, 0), "paid, and not decided yet"
+    opened = known.report(new_id())
+    await ledger.deliver(suspicion(late, "confirmed", 2), suspicion(known, "confirmed"))
+    await ledger.deliver(opened)
+    assert (await seen(ledger, budget)).spent == FULL
 
 
 async def test_what_comes_first_is_paid_first(ledger: Ledger) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from services.points.usecases import cases
 from shared.kit.ids import new_id
-from tests.services.points.ledger import GAS, Case, Ledger, points_of, redemption, suspicion
+from tests.services.points.ledger import GAS, TERMS, Case, Ledger, points_of, redemption, suspicion
 from tests.support import work_on
 
 FULL, HALF = points_of(GAS), points_of(GAS) // 2
@@ -70,7 +70,7 @@ async def test_a_crowd_is_settled_around_the_one_that_waits(ledger: Ledger, monk
     await ledger.deliver(case.report(first), case.report(second), suspicion(case, "raised"))
     await ledger.deliver(case.closed())
     async with work_on(ledger.pool) as work:
-        assert await cases.settle(work)
+        assert await cases.settle(TERMS, work)
     assert (await ledger.balances(first), await ledger.balances(second)) == ((FULL, 0, 0), (0, HALF, 0))
     await ledger.deliver(suspicion(case, "cleared", 2))
     assert await ledger.balances(first) == (0, FULL, 0)

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from services.points import problems
 from services.points.api import EntryOut
+from services.points.earning.terms import Terms
 from services.points.store import statements as store
 from shared.events.common import AnyZone
 from shared.kit.auth import AnyOf, Caller, CityOperator, Merchant, Rider, allow, policy_router
@@ -17,6 +18,7 @@ from shared.kit.http.paging import Asked, Page, PageAsked
 from shared.kit.postgres.db import Connection
 from shared.kit.problems import NOT_FOUND, not_found
 from shared.kit.service import Reading
+from shared.kit.service.given import Given
 
 router: APIRouter = policy_router(tags=["points"])
 PERIOD_DAYS_MAX = 400
@@ -56,16 +58,20 @@ class RedeemedOut(Answer):
 
 @router.get("/v1/points/me/statement")
 @allow(Rider, refuses=(problems.BAD_PERIOD,))
-async def read_my_statement(since: Since, until: Until, caller: Caller, conn: Reading, asked: Asked) -> StatementOut:
+async def read_my_statement(
+    since: Since, until: Until, caller: Caller, conn: Reading, asked: Asked, terms: Given[Terms]
+) -> StatementOut:
     """The caller's own entries of a period of at most 400 days, and the balances before and after it."""
-    return await _statement(conn, caller.rider_id, since, until, asked)
+    return await _statement(conn, terms, caller.rider_id, since, until, asked)
 
 
 @router.get("/v1/points/riders/{rider_id}/statement")
 @allow(CityOperator, refuses=(problems.BAD_PERIOD,))
-async def read_statement(rider_id: UUID, since: Since, until: Until, conn: Reading, asked: Asked) -> StatementOut:
+async def read_statement(
+    rider_id: UUID, since: Since, until: Until, conn: Reading, asked: Asked, terms: Given[Terms]
+) -> StatementOut:
     """One rider's entries of a period of at most 400 days, and the balances before and after it."""
-    return await _statement(conn, rider_id, since, until, asked)
+    return await _statement(conn, terms, rider_id, since, until, asked)
 
 
 @router.get("/v1/points/me/balances")
@@ -104,11 +110,16 @@ async def read_redeemed(
 
 
 async def _statement(
-    conn: Connection, rider_id: UUID, since: datetime, until: datetime, asked: PageAsked
+    conn: Connection, terms: Terms, rider_id: UUID, since: datetime, until: datetime, asked: PageAsked
 ) -> StatementOut:
     _check(since, until)
     found = await store.lines(conn, rider_id, since, until, asked.after(int, int) or (0, 0), asked.rows)
-    page = asked.page(found, EntryOut.model_validate, lambda entry: (entry.version, entry.line))
+    await terms.memory.read(conn)
+    page = asked.page(
+        found,
+        lambda entry: EntryOut.of(entry, terms.why(entry.rule, entry.reason)),
+        lambda entry: (entry.version, entry.line),
+    )
     opening, closing = await _balances(conn, rider_id, since), await _balances(conn, rider_id, until)
     return StatementOut(items=page.items, cursor=page.cursor, rider_id=rider_id, opening=opening, closing=closing)
 

@@ -87,7 +87,7 @@ RULES: list[tuple[Harm, str]] = [
     (a_service_less, "Deployment/points: missing"),
     (two_pods, "Deployment/cases: there is one node and one of each service, not 2"),
     (large, "MiB together, and the node has 3072"),
-    (few_connections, "max_connections 40, and 8 services may need"),
+    (few_connections, f"max_connections 40, and {len(service_names())} services may need"),
     (in_the_pod, "StatefulSet/beegrid-kafka: its data ends with the pod"),
     (no_backup, "nothing is backed up to a volume that stays"),
     (another_door, "Ingress/beegrid: policies admit the pods of traefik only"),

@@ -42,13 +42,13 @@ def report(number: str, kind: str) -> dict:
 
 def answered(message: Message, known: dict[str, int]) -> tuple[str, str]:
     """Whose record it is, and what it says."""
-    key, headers = (message.key() or b"").decode(), dict(message.headers() or ())
+    key, headers = (message.key() or b"").decode(errors="replace"), dict(message.headers() or ())
     if message.topic() == LETTERS:
         return f"letter {key}", headers["dlq-code"].decode()
     version = int(headers["ce_aggregateversion"])
     if 0 < version <= known.get(key, 0):  # at least once: the same, or an older one, changes nothing
         return key, "repeated"
-    known[key] = max(version, known.get(key, 0))  # 0: a refusal. In earnest: in your database, with what you make of it
+    known[key] = max(version, known.get(key, 0))  # 0: no report (yet). In earnest: in your database
     return key, json.loads(message.value())["stage"]
 
 

@@ -32,7 +32,7 @@ function answered(topic: string, message: KafkaMessage): [string, string] {
   const version = Number(message.headers?.["ce_aggregateversion"]);
   const before = known.get(key) ?? 0;
   if (0 < version && version <= before) return [key, "repeated"]; // at least once: the same, or older, changes nothing
-  known.set(key, Math.max(version, before)); // 0 is a refusal; in earnest: in your database, together with what you make of it
+  known.set(key, Math.max(version, before)); // 0: no report, or none yet; in earnest: in your database, together with what you make of it
   return [key, JSON.parse(message.value!.toString()).stage];
 }
 

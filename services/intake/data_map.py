@@ -21,7 +21,7 @@ COLUMNS: Columns = {
         "lat": PLACE,
     },
     "waiting_reports": {
-        **plain("company topic"),
+        **plain("company topic code"),
         "external_id": About("number", "a number waits once", "the service", "goes within a moment"),
         "rider": About("number", "whom the report waits for", "the service", "goes within a moment"),
         "mark": About("number", "finds the reports of one rider", "the service", "goes within a moment"),

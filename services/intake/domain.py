@@ -22,7 +22,7 @@ PIXELS_MAX = 64_000_000
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """How long a streamed report waits for its rider, and how many of one company may."""
+    """How long a streamed report waits for its rider, or for a change of theirs, and how many of one company may."""
 
     seconds: int = 600
     rows_max: int = 5_000
@@ -54,6 +54,8 @@ class Submission:
     traceparent: str | None = None
     event_id: UUID | None = None
     """Of an event that came over HTTP; what Kafka brings was held against the inbox before."""
+    event_content: bytes | None = None
+    """What that event says: a hash, as the inbox has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +154,26 @@ def _sender_refusal(s: Submission, rider: Rider | None, known: Known) -> Refusal
     if (refusal := rider_refusal(rider)) is not None:
         return refusal
     if rider is not None and not rider.consent:
-        detail = "the rider has not agreed to place and photo being processed"
-        return problems.CONSENT_MISSING(detail, field="rider")
+        return problems.for_now(problems.CONSENT_MISSING.code, problems.NO_CONSENT)
     return None
+
+
+def lacking(code: str) -> str:
+    """What a rider lacks whose report waits, in the words of the refusal."""
+    return {
+        problems.UNKNOWN_RIDER.code: "the rider is not registered",
+        problems.RIDER_INACTIVE.code: "the rider is no longer active",
+    }.get(code, problems.NO_CONSENT)
+
+
+def is_for_now(outcome: object) -> bool:
+    """Whether a change of the rider, which may be on its way, puts this refusal right."""
+    return isinstance(outcome, Refusal) and outcome.code in problems.FOR_NOW
+
+
+def waits_yet(code: str) -> Refusal:
+    """What is answered to who sends a report that waits, in the moment between its rider's change and its turn."""
+    return problems.for_now(code, "the report came before, and waits: it is about to be taken up")
 
 
 def newcomer(rider_id: UUID, company: str, external_id: str) -> Rider:

@@ -12,14 +12,15 @@ REPORTS = Counter(
 )
 WAITING = Gauge(
     "beegrid_intake_reports_waiting",
-    "Streamed reports that wait for their rider to be registered, by company; shown by the relay's leader.",
+    "Streamed reports that wait for their rider to be registered, to agree or to be active, by company; shown by the "
+    "relay's leader.",
     ("company",),
     registry=REGISTRY,
 )
 WAITED = Counter(
     "beegrid_intake_reports_waited_total",
-    "Streamed reports of unknown riders: began to wait, were taken when the rider came, expired, or were refused at "
-    "once because too many of their company wait (full).",
+    "Streamed reports of riders who aren't known, haven't agreed or aren't active: began to wait, were taken when that "
+    "had changed, expired, or were refused at once because too many of their company wait (full).",
     ("outcome",),
     registry=REGISTRY,
 )

@@ -1,7 +1,7 @@
 """What intake refuses with."""
 
 from shared.kit import problems
-from shared.kit.refusals import Problem
+from shared.kit.refusals import Problem, Refusal
 
 UNKNOWN_COMPANY = problems.UNKNOWN_COMPANY
 COMPANY_SUSPENDED = problems.COMPANY_SUSPENDED
@@ -15,13 +15,14 @@ UNKNOWN_RIDER = problems.UNKNOWN_RIDER
 
 TOO_MANY_WAITING = Problem(
     "too_many_waiting", 409, zh="等待骑手登记的上报过多", en="Too many reports wait for riders",
-    next_zh="先登记骑手，再重新发送这些上报。",
-    next_en="Register the riders first, then send these reports again.",
+    next_zh="先登记骑手（含授权和在岗状态），再重新发送这些上报。",
+    next_en="Register the riders first, with consent and as active, then send these reports again.",
 )  # fmt: skip
 CONSENT_MISSING = Problem(
     "consent_missing", 422, zh="骑手未授权", en="Consent missing",
-    next_zh="取得骑手授权并登记授权时间，然后重新上报。",
-    next_en="Register the rider with the time of consent, then send the report again.",
+    next_zh="取得骑手授权并登记授权时间；刚登记的，等待 Retry-After 所示的秒数后原样重试。",
+    next_en="Register the rider with the time of consent; where you just have, send the same after the seconds in "
+    "Retry-After.",
 )  # fmt: skip
 OCCURRED_IN_FUTURE = Problem(
     "occurred_in_future", 422, zh="时间在未来", en="Time in the future",
@@ -32,11 +33,6 @@ UNKNOWN_PHOTO = Problem(
     "unknown_photo", 422, zh="照片不存在", en="Unknown photo",
     next_zh="先上传照片，用返回的编号上报；未使用的照片保留 24 小时。",
     next_en="Upload the photo first and use its id within 24 hours.",
-)  # fmt: skip
-FIELD_MISSING = Problem(
-    "field_missing", 422, zh="缺少字段", en="Field missing",
-    next_zh="补上 field 所示的字段。",
-    next_en="Add the field that `field` names.",
 )  # fmt: skip
 RIDER_NOT_ALLOWED = Problem(
     "rider_not_allowed", 422, zh="不得填写骑手", en="Rider not allowed",
@@ -95,7 +91,9 @@ OF_A_RECORD = (
 """A company's report, whether Kafka brings it or HTTP."""
 OF_A_STREAM = (*OF_A_RECORD, TOO_MANY_WAITING)
 """Only what is streamed waits for its rider."""
-OF_A_REPORT = (*OF_A_RECORD, EXTERNAL_ID_MISMATCH, FIELD_MISSING, RIDER_NOT_ALLOWED)
+FOR_NOW = {one.code: one for one in (UNKNOWN_RIDER, RIDER_INACTIVE, CONSENT_MISSING)}
+"""What a change of the rider, which may be on its way, puts right: by code."""
+OF_A_REPORT = (*OF_A_RECORD, EXTERNAL_ID_MISMATCH, RIDER_NOT_ALLOWED)
 OF_AN_UPLOAD = (
     PHOTO_EMPTY,
     MALFORMED_FORM,
@@ -109,3 +107,12 @@ OF_DECODING = {
     one.code: one for one in (NOT_AN_IMAGE, PHOTO_TRUNCATED, PHOTO_DAMAGED, TOO_MANY_PIXELS, PHOTO_TOO_HEAVY)
 }
 """What a decoding process may answer, by the code that it sends."""
+
+NO_CONSENT = "the rider has not agreed to place and photo being processed"
+RETRY_AFTER_S = "2"
+"""As long as a change of a rider takes to be known here, and more."""
+
+
+def for_now(code: str, detail: str) -> Refusal:
+    """A refusal that a change of the rider puts right, by its code of FOR_NOW: the same may come again soon."""
+    return Refusal(FOR_NOW[code], detail, {"field": "rider"}, {"Retry-After": RETRY_AFTER_S})

@@ -14,9 +14,9 @@ TABLES = (
         "evidence of the case; what no report uses is removed with its pixels by intake's own task", per_report=1.0,
     ),
     Table(
-        "waiting_reports", "a streamed report whose rider isn't known yet", Way.DRAINED,
-        "until the rider comes, for 10 minutes at most, see BEEGRID_REPORT_WAITS_S",
-        "a report must not be lost because it has overtaken its rider on the way",
+        "waiting_reports", "a streamed report whose rider isn't known, or may not report yet",
+        Way.DRAINED, "until that changes, for 10 minutes at most, see BEEGRID_REPORT_WAITS_S",
+        "a report must not be lost because it has overtaken its rider, or a change of theirs, on the way",
     ),
     Table("photo_cases", "where a case with photos is now", Way.STAYS, "as the photos", "whose people may see them",
           per_report=0.9),

@@ -16,7 +16,8 @@ class Settings(SealingSettings):
         WAITS.seconds,
         ge=0,
         le=3600,
-        description="how long a streamed report waits for its rider before it is a dead letter",
+        description="how long a streamed report waits for its rider, to come, to agree or to be active, before it is a "
+        "dead letter",
     )
     reports_waiting_max: int = Field(
         WAITS.rows_max, ge=0, le=100_000, description="streamed reports of one company that may wait for riders at once"

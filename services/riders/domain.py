@@ -81,6 +81,8 @@ class Registration:
     facts: RiderFacts
     event_id: UUID | None = None
     """Of an event that came over HTTP; what Kafka brings was held against the inbox before."""
+    event_content: bytes | None = None
+    """What that event says: a hash, as the inbox has it."""
 
     @property
     def key(self) -> tuple[str, str]:

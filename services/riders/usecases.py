@@ -18,6 +18,7 @@ from shared.kit.auth.resealing import Sealed, Secrets, opened_by
 from shared.kit.auth.sealing import Sealer
 from shared.kit.ids import new_id
 from shared.kit.messaging import inbox
+from shared.kit.messaging.cloudevents import content_of
 from shared.kit.messaging.work import Event, Work, begin, insert_outbox
 from shared.kit.postgres.db import Connection
 from shared.kit.privacy.erasure import Erasure, Leaver
@@ -163,7 +164,8 @@ async def register(
     Returns:
         One outcome per registration, in order.
     """
-    repeated = await inbox.enter_stated(work.conn, [one.event_id for one in registrations])
+    ids, contents = [one.event_id for one in registrations], [one.event_content for one in registrations]
+    repeated, otherwise = await inbox.enter_stated(work.conn, ids, contents)
     companies = await store.companies_by_code(work.conn, {one.company for one in registrations})
     outcomes: list[Registered | Refusal | None] = [
         domain.registration_refusal(one, companies.get(one.company), work.now) for one in registrations
@@ -179,8 +181,8 @@ async def register(
         if (before := riders.get(one.key)) is None:
             settled.append(domain.erased_before())
             continue
-        if index in repeated and before.version == 0:
-            detail = "an event of this source and id came before: of another rider, or as a dead letter"
+        if index in otherwise or (index in repeated and before.version == 0):
+            detail = "an event of this source and id came before: with other content, or as a dead letter"
             settled.append(problems.EVENT_KNOWN(detail, field="id"))
             continue
         known = index in repeated or (only_new and before.version > 0)
@@ -231,7 +233,8 @@ def place_of(company: str) -> str:
 def registration(company: str, body: RiderSubmission, event_id: UUID | None = None) -> Registration:
     """A company's submission as the domain knows it."""
     facts = domain.RiderFacts(body.name, body.kind, body.outlet, body.consent_at, body.locale, body.active)
-    return Registration(company, body.external_id, facts, event_id)
+    content = content_of(event_id, body) if event_id is not None else None
+    return Registration(company, body.external_id, facts, event_id, content)
 
 
 async def erase(work: Work, erasure: Erasure, rider_id: UUID) -> Rider | None:

@@ -9,6 +9,9 @@ from hashlib import sha256
 from typing import Literal
 from uuid import UUID
 
+from shared.events.outbound_reports import ReportStage
+from shared.events.report_routed import OUTSIDE_EVERY_GRID
+
 Icon = Literal["received", "routed", "waiting", "case", "person", "question", "done", "verified", "points", "stopped"]
 _MAC_BYTES = 16
 
@@ -124,6 +127,28 @@ class Journey:
         if self.case is not None:
             return self.case.state
         return self.routings[-1].outcome if self.routings else "received"
+
+    @property
+    def stage(self) -> ReportStage:
+        """How far the report has come, in the words of its company's topic."""
+        last = self.routings[-1] if self.routings else None
+        return stage_of(self.case is not None, last.outcome if last else None, last.reason if last else None)
+
+    @property
+    def version(self) -> int:
+        """The number of facts known, which is the version on that topic (store/outbound.py)."""
+        return 1 + len(self.routings) + (self.case.version if self.case is not None else 0) + len(self.movements)
+
+
+def stage_of(in_case: bool, outcome: str | None, reason: str | None) -> ReportStage:
+    """How far a report has come: whether it is in a case, and its latest routing, if it has any."""
+    if in_case:
+        return "in_case"
+    if outcome is None:
+        return "accepted"
+    if outcome == "routed":
+        return "routed"
+    return "outside_map" if reason == OUTSIDE_EVERY_GRID else "by_hand"
 
 
 def grids_of(journey: Journey) -> tuple[str, ...]:

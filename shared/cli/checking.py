@@ -111,7 +111,7 @@ class CompanyCheck:
 
     def _accepted(self, reader: Reader) -> str:
         with self._steps.step("受理 / it is accepted, and the company reads so") as found:
-            answer = reader.first(lambda one: _answer(one, self._number), f"an answer to {self._number}", _DOCTOR)
+            answer = reader.first(lambda one: _decided(one, self._number), f"an answer to {self._number}", _DOCTOR)
             if (refusal := answer["refusal"]) is not None:
                 raise CliError("未被受理 / It is refused", f"{refusal['code']}: {refusal['detail']}")
             found.append(f"report_id {answer['report_id']}")
@@ -234,6 +234,12 @@ def _answer(message: Message, number: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     return body if isinstance(body, dict) and body.get("external_id") == number else None
+
+
+def _decided(message: Message, number: str) -> dict[str, Any] | None:
+    """The same, once it is more than that the report waits for its rider."""
+    body = _answer(message, number)
+    return None if body is None or body["stage"] == "waiting" else body
 
 
 def _letter(message: Message, number: str) -> dict[str, str] | None:

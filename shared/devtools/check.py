@@ -40,6 +40,7 @@ def checks() -> list[Check]:
         Check("AsyncAPI", [*module, "shared.devtools.gen.validate", *strict], "repair shared/devtools/gen/asyncapi.py"),
         Check("breaking schemas", [*module, "shared.devtools.compat"], "add a V2 beside the V1, never change a V1"),
         Check("released migrations", [*module, "shared.devtools.releases"], "leave it as it was, add a new migration"),
+        Check("clients", [*module, "shared.devtools.clients"], "make clients, then commit tests/clients/passed.json"),
         Check("alerts, dashboards", [*module, "shared.devtools.rules_check"], "each line names file, alert and fault"),
         Check(
             "manifests", [*module, "shared.devtools.kube_check", "manifests"], "each line names overlay, object, rule"

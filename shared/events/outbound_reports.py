@@ -9,7 +9,7 @@ from shared.events.case_changed import CaseState
 from shared.events.common import AreaCode, Plain, ReportNumber, Utc
 from shared.events.topic import Audience, EventModel, Topic
 
-ReportStage = Literal["refused", "accepted", "outside_map", "by_hand", "routed", "in_case"]
+ReportStage = Literal["refused", "waiting", "accepted", "outside_map", "by_hand", "routed", "in_case"]
 PointsState = Literal["held", "posted", "voided", "reversed", "refused"]
 
 
@@ -18,6 +18,17 @@ class OutboundRefusal(EventModel):
 
     code: Plain = Field(description="a word that doesn't change, as in `dlq-code`; more may be added")
     detail: Plain = Field(description="names fields and never values, as in `dlq-detail`")
+
+
+class OutboundWaiting(EventModel):
+    """Why a record is no report yet: what its rider lacks, which may be on its way."""
+
+    code: Plain = Field(
+        description="the refusal that it becomes if nothing changes: `unknown_rider`, `rider_inactive`, "
+        "`consent_missing`; more may be added"
+    )
+    detail: Plain = Field(description="names fields and never values")
+    until: Utc = Field(description="when it is refused at the latest")
 
 
 class OutboundRouting(EventModel):
@@ -53,9 +64,10 @@ class OutboundPoints(EventModel):
 class OutboundReport(EventModel):
     """What has become of one report, whole: the record with the highest version is all that is known.
 
-    `refused` is about a record that is no report: it has `refusal` and nothing else. All other stages have the report's
-    id. `outside_map` says that the place lies in no grid, `by_hand` that a person has to find the grid for another
-    reason; both go on when somebody has. States that follow each other within a moment may be one record.
+    `refused` is about a record that is no report: it has `refusal` and nothing else; `waiting` about one that is none
+    yet: it has `waiting`, and is accepted when its rider has come, agreed or become active. All other stages have the
+    report's id. `outside_map` says that the place lies in no grid, `by_hand` that a person has to find the grid for
+    another reason; both go on when somebody has. States that follow each other within a moment may be one record.
     """
 
     external_id: ReportNumber = Field(description="the company's own number of the report")
@@ -63,6 +75,7 @@ class OutboundReport(EventModel):
     report_id: UUID | None = None
     received_at: Utc | None = Field(None, description="when the report was accepted")
     refusal: OutboundRefusal | None = None
+    waiting: OutboundWaiting | None = None
     routing: OutboundRouting | None = None
     case: OutboundCase | None = None
     points: OutboundPoints | None = None

@@ -94,3 +94,42 @@ Line = Annotated[str, ONE_LINE]
 """A name or title."""
 RowId = Annotated[int, Field(ge=0, le=INT64_MAX), PLAIN_FORM]
 """A number that a table counted out, or a count that is kept in its widest column."""
+
+
+def exact(schema: Any) -> Any:
+    """The core schema of a body whose numbers and truth values are those of JSON: no text is taken for one, nor true
+    for 1.
+
+    Pydantic's strict mode of whole models asks for more: where a framework has parsed the JSON, lists would have to be
+    tuples, and times no texts.
+    """
+    _make_exact(schema)
+    return schema
+
+
+def _make_exact(node: Any) -> None:
+    if isinstance(node, list | tuple):
+        for one in node:
+            _make_exact(one)
+    if not isinstance(node, dict):
+        return
+    kind = node.get("type")
+    if kind == "function-before" and node["function"].get("function") is _number:
+        return  # of a model within this one, which has been here
+    if kind in ("float", "bool"):
+        node["strict"] = True
+    elif kind == "int":
+        # JSON Schema's integers may be written 1.0, which strict ones of pydantic may not
+        whole = dict(node)
+        node.clear()
+        node.update(type="function-before", function={"type": "no-info", "function": _number}, schema=whole)
+        return
+    for name, one in node.items():
+        if name not in ("metadata", "serialization"):
+            _make_exact(one)
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, str | bytes | bool):
+        raise ValueError("must be a number")
+    return value

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
+
+from shared.events.outside import exact
 
 
 class EventModel(BaseModel):
@@ -19,6 +21,11 @@ class Submitted(EventModel):
     """
 
     model_config = ConfigDict(extra="forbid")
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        """Numbers are numbers, no texts: what the JSON schema says."""
+        return exact(handler(source))
 
 
 M = TypeVar("M", bound=EventModel)

@@ -199,8 +199,9 @@ RIDER_ERASED = Problem(
 )  # fmt: skip
 RIDER_INACTIVE = Problem(
     "rider_inactive", 403, zh="骑手已停用", en="Rider inactive",
-    next_zh="请企业先将骑手恢复为在岗状态。",
-    next_en="The rider's company has to register them as active first.",
+    next_zh="请企业先将骑手恢复为在岗状态；刚恢复的，等待 Retry-After 所示的秒数后原样重试。",
+    next_en="The rider's company has to register them as active; where it just has, send the same after the seconds in "
+    "Retry-After.",
 )  # fmt: skip
 UNKNOWN_RIDER = Problem(
     "unknown_rider", 409, zh="骑手未登记", en="Unknown rider",
@@ -256,6 +257,11 @@ def company_suspended() -> Refusal:
 def unknown_rider() -> Refusal:
     """409: the rider isn't known, or not yet. Who has just been registered is known everywhere within moments."""
     return Refusal(UNKNOWN_RIDER, "the rider is not registered", {"field": "rider"}, {"Retry-After": "2"})
+
+
+def rider_inactive() -> Refusal:
+    """403: the rider may not act, or not yet. Who has just become active once more is so everywhere within moments."""
+    return Refusal(RIDER_INACTIVE, "the rider is no longer active", {"field": "rider"}, {"Retry-After": "2"})
 
 
 def too_many(retry_after_s: int, headers: Mapping[str, str] | None = None) -> Refusal:

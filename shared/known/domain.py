@@ -35,4 +35,4 @@ def rider_refusal(rider: Rider | None) -> Refusal | None:
         return problems.unknown_rider()
     if rider.erased:
         return problems.RIDER_ERASED("the rider had the data erased", field="rider")
-    return None if rider.active else problems.RIDER_INACTIVE("the rider is no longer active", field="rider")
+    return None if rider.active else problems.rider_inactive()

@@ -1,7 +1,8 @@
 """Clients generated from the OpenAPI document compile, and read single answers, batches and refusals.
 
 `make clients` runs them: generators and packages are downloaded into build/clients, which takes minutes the first time.
-In `make test` they are skipped, and say so.
+In `make test` they are skipped, and say so. What has passed is noted in passed.json: `make check` asks for it when the
+document has changed.
 """
 
 import json
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from shared.devtools import clients
 from tests.clients.answers import CASE_ID, READ, check, served
 from tests.clients.tools import DOCUMENT, MAVEN, PROGRAMS, fresh, generated, needs, read, run
 
@@ -29,6 +31,19 @@ def test_the_answers_are_those_of_the_document() -> None:
     check(json.loads(DOCUMENT.read_text("utf-8")))
 
 
+def test_a_change_of_the_document_is_to_be_tried_and_a_better_sentence_is_not() -> None:
+    document = json.loads(DOCUMENT.read_text("utf-8"))
+    now = clients.mark(document)
+    assert now == clients.current()
+    problem = document["components"]["schemas"]["Problem"]
+    problem["properties"]["code"]["description"] = "other words"
+    assert clients.mark(document) == now
+    problem["properties"]["description"] = {"type": "string"}
+    assert clients.mark(document) != now, "a field of that name is no sentence"
+    assert clients.faults("now", {"python": "now", "go": "now"}) == (["typescript"], ["java"])
+    assert clients.faults("now", dict.fromkeys(("python", "typescript", "go", "java"), "now")) == ([], [])
+
+
 @asked
 @long
 def test_typescript(door: str) -> None:
@@ -40,6 +55,7 @@ def test_typescript(door: str) -> None:
     run(["npx", "--no-install", "openapi-typescript", DOCUMENT, "-o", "suite.d.ts"], folder)
     run(["npx", "--no-install", "tsc"], folder)
     assert read(run(["node", "main.js", door, CASE_ID], folder)) == READ
+    clients.record("typescript")
 
 
 @asked
@@ -70,6 +86,7 @@ def test_python(door: str) -> None:
     )
     run([python, "-m", "mypy", "--no-incremental", "main.py"], folder)
     assert read(run([python, "main.py", door, CASE_ID], folder)) == READ
+    clients.record("python")
 
 
 @asked
@@ -83,6 +100,7 @@ def test_go(door: str) -> None:
     run(["go", "mod", "tidy"], folder)
     run(["go", "vet", "./main"], folder)
     assert read(run(["go", "run", "./main", door, CASE_ID], folder)) == READ
+    clients.record("go")
 
 
 @asked
@@ -99,3 +117,4 @@ def test_java(door: str) -> None:
     assert (
         read(run([*MAVEN, exec_, "-Dexec.mainClass=org.example.Main", f"-Dexec.args={door} {CASE_ID}"], folder)) == READ
     )
+    clients.record("java")

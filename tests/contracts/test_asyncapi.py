@@ -21,6 +21,7 @@ from shared.events.registry import AnyTopic, topics
 from shared.events.topic import Audience, Latest
 from shared.kit.letters.dead_letters import Burial, bury
 from shared.kit.letters.letter_bounds import Bounds
+from shared.kit.letters.partner_records import KEY_BYTES_MAX
 from shared.kit.messaging.headers import unpack
 from shared.kit.messaging.kafka import DLQ_BYTES_MAX
 from shared.kit.messaging.work import OutboxRow, Record
@@ -141,7 +142,8 @@ async def test_every_header_of_a_dead_letter_is_explained(document: dict[str, An
     strict.validate(own)
     assert set(own) == set(schema["required"])
     assert dict(unpack(row.headers or b""))["ce_id"] == b"1"
-    large = Burial(replace(record, value=b"x" * (DLQ_BYTES_MAX + 1)), None, "dead", "content_too_large", "", 1)
+    huge = replace(record, key=b"k" * (KEY_BYTES_MAX + 1), value=b"x" * (DLQ_BYTES_MAX + 1))
+    large = Burial(huge, None, "dead", "content_too_large", "", 1)
     bounded = topic.audience is Audience.INBOUND
     rest: list[Burial] = [large, large, large] if bounded else [large]
     rows = await bury(cast("Connection", Inserts()), [burial, *rest], consumer="cases", now=now, bounds=bounds)

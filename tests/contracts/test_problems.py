@@ -80,7 +80,7 @@ def test_what_dead_letters_may_come_again(listed: dict[str, dict[str, Any]], cod
 
 
 def test_no_letter_is_listed_that_only_requests_meet(listed: dict[str, dict[str, Any]]) -> None:
-    assert listed["sold_out"]["letters"] is None and listed["field_missing"]["letters"] is None
+    assert listed["sold_out"]["letters"] is None and listed["rider_not_allowed"]["letters"] is None
 
 
 DECLARING = {name: module for name in service_names(ROOT) if (module := service_module(name, "problems"))}

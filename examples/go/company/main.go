@@ -41,7 +41,7 @@ func answered(record *kgo.Record) (string, string) {
 	if 0 < version && version <= known[string(record.Key)] { // at least once: the same, or an older one, changes nothing
 		return string(record.Key), "repeated"
 	}
-	known[string(record.Key)] = max(version, known[string(record.Key)]) // 0 is a refusal; in earnest: in your database, together with what you make of it
+	known[string(record.Key)] = max(version, known[string(record.Key)]) // 0: no report, or none yet; in earnest: in your database, together with what you make of it
 	var said struct{ Stage string }
 	outside.Must(0, json.Unmarshal(record.Value, &said))
 	return string(record.Key), said.Stage

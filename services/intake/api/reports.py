@@ -9,16 +9,21 @@ from pydantic import AwareDatetime, Field
 
 from services.intake import domain, problems
 from services.intake.domain import Submission
+from services.intake.store import waiting
 from services.intake.usecases import reports as usecases
 from services.intake.usecases.reports import Outcome
 from shared.catalog import Catalogue
 from shared.events.common import AnyZone, CompanyCode, ExternalId
 from shared.events.inbound_reports import PHOTOS_MAX, TEXT_LENGTH_MAX, PhotoName, ReportSubmission, SubmittedPlace
+from shared.events.outbound_reports import OutboundWaiting
 from shared.events.outside import Code, Words
 from shared.kit.auth import AnyOf, Caller, CityOperator, Company, Principal, Rider, allow, policy_router
 from shared.kit.http.events import Stated, StatedEvent, StatedEvents
 from shared.kit.http.items import EACH, ItemProblem, Malformed, of_event
 from shared.kit.http.models import Answer, Body
+from shared.kit.http.paging import Asked, Page
+from shared.kit.http.problems import validation_refusal
+from shared.kit.messaging.cloudevents import content_of
 from shared.kit.postgres.batcher import Batcher
 from shared.kit.problems import NOT_FOUND, not_found
 from shared.kit.refusals import Refusal
@@ -87,6 +92,14 @@ class ReportsOut(Answer):
     accepted: int
     repeated: int
     refused: int
+
+
+class WaitingOut(Answer):
+    """A streamed report that waits, as `outbound.<company>.reports.v1` says it."""
+
+    external_id: str
+    stage: Literal["waiting"] = "waiting"
+    waiting: OutboundWaiting
 
 
 class ReportOut(Answer):
@@ -196,6 +209,16 @@ async def _file(
     return ReportsOut(items=items, **count)
 
 
+@router.get("/v1/reports:waiting")
+@allow(Company)
+async def list_waiting(caller: Caller, conn: Reading, asked: Asked) -> Page[WaitingOut]:
+    """The company's streamed reports that wait for their riders, by number: each is accepted when what its rider lacks
+    has come, or becomes a dead letter when its time is over. What came over HTTP never waits.
+    """
+    found = await waiting.of_company(conn, caller.company_code, asked.after(str) or "", asked.rows)
+    return asked.page(found, _waiting, lambda one: one.external_id)
+
+
 @router.get("/v1/reports/{report_id}")
 @allow(AnyOf(Company, Rider, CityOperator), refuses=(NOT_FOUND,))
 async def read_report(report_id: UUID, caller: Caller, conn: Reading) -> ReportOut:
@@ -220,7 +243,8 @@ def _may_read(caller: Principal, report: domain.AcceptedReport) -> bool:
 
 
 def _submission(body: ReportIn, caller: Principal, idempotency_key: str | None, stated: Stated) -> Submission:
-    """Who says it comes from the credentials alone. Raises the 422 problem when a number is missing."""
+    """Who says it comes from the credentials alone. Raises the 422 problem when a number is missing, as for any field
+    that is."""
     given = body.external_id or idempotency_key
     if given is None:
         raise _missing("external_id")
@@ -237,7 +261,8 @@ def _submission(body: ReportIn, caller: Principal, idempotency_key: str | None, 
             raise problems.RIDER_NOT_ALLOWED(detail, field="rider")
         rider_id = caller.rider_id
         source, number, company = f"rider:{rider_id}", given, None
-    place = body.place
+    place, event_id = body.place, stated.id_at(usecases.place_of(source))
+    said = body.model_copy(update={"external_id": number})
     return Submission(
         source,
         number,
@@ -253,12 +278,18 @@ def _submission(body: ReportIn, caller: Principal, idempotency_key: str | None, 
         body.text,
         body.photos,
         stated.traceparent or current_traceparent(),
-        stated.id_at(usecases.place_of(source)),
+        event_id,
+        content_of(event_id, said) if event_id is not None else None,
     )
 
 
 def _missing(field: str) -> Refusal:
-    return problems.FIELD_MISSING(f"{field} is needed", field=field)
+    return validation_refusal([{"type": "missing", "loc": ("body", field), "msg": "Field required"}])
+
+
+def _waiting(one: waiting.Shown) -> WaitingOut:
+    said = OutboundWaiting(code=one.code, detail=domain.lacking(one.code), until=one.until)
+    return WaitingOut(external_id=one.external_id, waiting=said)
 
 
 def _item(external_id: str, outcome: Outcome) -> ReportItemOut:

@@ -1,9 +1,11 @@
-"""Reports that have waited are taken up when their rider has come; others are dead letters when their time is over."""
+"""Reports that have waited are taken up when their rider has come, or has agreed or is active; others are dead letters
+when their time is over.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.intake import metrics, problems
+from services.intake import domain, metrics, problems
 from services.intake.domain import Waits
 from services.intake.settings import Settings
 from services.intake.store import waiting as store
@@ -58,13 +60,17 @@ class Late:
         return len(rows)
 
     async def _receive(self, work: Work, readable: Sequence[tuple[Waiting, Event[ReportSubmission]]]) -> list[Burial]:
-        """What becomes of records as of any: accepted or refused. Who still isn't known waits on until it is over."""
+        """What becomes of records as of any: accepted or refused. Whose rider still lacks something waits on, and their
+        company hears where it is something else than before."""
         events = [event for _, event in readable]
         submissions = [reports.of_company(event.company or "", event.data, event.traceparent) for event in events]
         outcomes = await reports.receive(self.catalogue, work, submissions, events)
-        burials, again, decided = [], [], []
+        burials, again, changed, decided = [], [], [], []
         for (row, _), outcome in zip(readable, outcomes, strict=True):
-            if _is_unknown(outcome) and row.until > work.now:
+            if isinstance(outcome, Refusal) and domain.is_for_now(outcome) and row.until > work.now:
+                if row.code != outcome.code:
+                    row.code = outcome.code
+                    changed.append(row)
                 again.append(row)
                 continue
             decided.append(outcome)
@@ -72,17 +78,17 @@ class Late:
                 burials.append(_buried(row, self._said(outcome)))
         if again:
             await store.add(work.conn, again)
+            refusals.say_waiting(work, changed)
         reports.count("kafka", decided)
         metrics.WAITED.labels(outcome="taken").inc(len(decided) - len(burials))
         return burials
 
     def _said(self, refusal: Refusal) -> Refusal:
-        if refusal.problem is not problems.UNKNOWN_RIDER:
+        if not domain.is_for_now(refusal):
             return refusal
         metrics.WAITED.labels(outcome="expired").inc()
-        return problems.UNKNOWN_RIDER(
-            f"the rider is not registered; the report has waited for {self.waits.seconds} s", field="rider"
-        )
+        detail = f"{refusal.detail}; the report has waited for {self.waits.seconds} s"
+        return refusal.problem(detail, field="rider")
 
     async def _bury(self, work: Work, rows: Sequence[Waiting], burials: Sequence[Burial]) -> None:
         if not burials:
@@ -110,10 +116,6 @@ def of(settings: Settings, catalogue: Catalogue) -> Late:
     return Late(
         catalogue, Decoder(INBOUND_REPORTS, settings.topic_prefix), settings.waits, bounds, settings.topic_prefix
     )
-
-
-def _is_unknown(outcome: reports.Outcome) -> bool:
-    return isinstance(outcome, Refusal) and outcome.problem is problems.UNKNOWN_RIDER
 
 
 def _record(row: Waiting) -> Record:

@@ -19,10 +19,10 @@ from shared.events.report_received import REPORT_RECEIVED, ReportReceived
 from shared.geo.datum import to_wgs84
 from shared.kit.ids import new_id
 from shared.kit.messaging import inbox
+from shared.kit.messaging.cloudevents import content_of
 from shared.kit.messaging.work import Event, Work, begin
 from shared.kit.postgres.db import Connection, Pool, reading
 from shared.kit.privacy.masking import masked_each
-from shared.kit.problems import unknown_rider
 from shared.kit.refusals import Refusal
 from shared.known import companies as known_companies
 from shared.known import riders as known_riders
@@ -53,6 +53,7 @@ def of_company(
         body.photos,
         traceparent,
         event_id,
+        content_of(event_id, body) if event_id is not None else None,
     )
 
 
@@ -65,13 +66,18 @@ async def take_events(
     catalogue: Catalogue, work: Work, events: Sequence[Event[ReportSubmission]], *, waits: Waits = WAITS
 ) -> None:
     """Reports from companies' topics; what is refused becomes a dead letter with the reason. A report of a rider who
-    isn't known waits for them."""
+    isn't known, has not agreed or isn't active waits for the change that may be on its way, unless an operator replays
+    it: its letter is there already, and stays."""
     submissions = [of_company(event.company or "", event.data, event.traceparent) for event in events]
     outcomes: list[Outcome | None] = [*await receive(catalogue, work, submissions, events)]
-    unknown = [index for index, outcome in enumerate(outcomes) if _is_unknown(outcome)]
-    if unknown and waits.seconds:
-        answers = await wait(work, waits, [(events[index], submissions[index]) for index in unknown])
-        for index, answer in zip(unknown, answers, strict=True):
+    early = [
+        (index, (events[index], submissions[index], outcome))
+        for index, outcome in enumerate(outcomes)
+        if isinstance(outcome, Refusal) and domain.is_for_now(outcome)
+    ]
+    if early and waits.seconds and not work.replays:
+        answers = await wait(work, waits, [one for _, one in early])
+        for (index, _), answer in zip(early, answers, strict=True):
             outcomes[index] = answer
     for event, outcome in zip(events, outcomes, strict=True):
         if isinstance(outcome, Refusal):
@@ -100,7 +106,8 @@ async def receive(
     Returns:
         One outcome per submission, in order.
     """
-    repeated = await inbox.enter_stated(work.conn, [one.event_id for one in submissions])
+    ids, contents = [one.event_id for one in submissions], [one.event_content for one in submissions]
+    repeated, otherwise = await inbox.enter_stated(work.conn, ids, contents)
     known = await _known(work.conn, submissions)
     if newcomers:
         known = _with_newcomers(known, submissions)
@@ -132,6 +139,8 @@ async def receive(
         if known.photos:
             await _attach_photos(work.conn, submissions, known, accepted)
     answers = await _answer_repeats(work.conn, submissions, outcomes, repeated)
+    for index in otherwise:
+        answers[index] = _event_known()
     refused = (
         one.event_id
         for index, (one, answer) in enumerate(zip(submissions, answers, strict=True))
@@ -198,10 +207,6 @@ def _with_newcomers(known: Known, submissions: Sequence[Submission]) -> Known:
         if one.company is not None and one.rider is not None and (one.company, one.rider) not in riders:
             riders[one.company, one.rider] = domain.newcomer(new_id(), one.company, one.rider)
     return replace(known, riders=riders)
-
-
-def _is_unknown(outcome: Outcome | None) -> bool:
-    return isinstance(outcome, Refusal) and outcome.problem is problems.UNKNOWN_RIDER
 
 
 def _photo_id(text: str) -> UUID | None:
@@ -299,17 +304,17 @@ async def _answer_repeats(
         for one, outcome in zip(submissions, outcomes, strict=True)
         if outcome is None and (one.source, one.external_id) not in earlier
     }
-    waiting = await waiting_store.hashes(conn, taken) if taken else {}
+    waiting = await waiting_store.said(conn, taken) if taken else {}
     answers: list[Outcome] = []
     for index, (one, outcome) in enumerate(zip(submissions, outcomes, strict=True)):
         if isinstance(outcome, Accepted):
             answers.append(outcome)
             continue
-        before = earlier.get((one.source, one.external_id))
+        before, waits = earlier.get((one.source, one.external_id)), waiting.get((one.source, one.external_id))
         if before is not None and before.content_hash == domain.content_hash(one):
             answers.append(Accepted(before.report_id, before.received_at, fresh=False))
-        elif outcome is None and waiting.get((one.source, one.external_id)) == domain.content_hash(one):
-            answers.append(unknown_rider())
+        elif outcome is None and waits is not None and waits.content_hash == domain.content_hash(one):
+            answers.append(domain.waits_yet(waits.code))
         else:
             answers.append(outcome or (_event_known() if index in repeated else other_content()))
     return answers

@@ -120,7 +120,7 @@ async def register_riders(body: RidersIn, caller: Caller, service: CurrentServic
     """Register or change up to 1,000 riders; each has its own result, the good ones count.
 
     As a batch of CloudEvents too: one result per event, in their order; an event that came before is `unchanged`,
-    whatever has been said of the rider since.
+    whatever has been said of the rider since. Other content under its source and id is refused as `event_known`.
     """
     return await _register(body, caller.company_code, service, stated)
 

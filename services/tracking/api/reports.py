@@ -15,9 +15,10 @@ from services.tracking import domain, problems, usecases
 from services.tracking.domain import STATES, Journey, Links
 from services.tracking.settings import Settings
 from services.tracking.store import figures
-from services.tracking.store.journeys import ExportRow
+from services.tracking.usecases import Exported
 from shared.catalog import Catalogue
 from shared.events.common import AnyZone, CompanyCode
+from shared.events.outbound_reports import ReportStage
 from shared.kit import auth
 from shared.kit.auth import AnyOf, Caller, CityOperator, Operator, Principal, allow, policy_router
 from shared.kit.cells import neutral
@@ -27,7 +28,9 @@ from shared.kit.problems import FORBIDDEN, NOT_FOUND, not_found
 from shared.kit.service import CurrentService, Given, Reading
 
 router = policy_router(tags=["tracking"])
-EXPORT_COLUMNS = ("external_id", "report_id", "grid_code", "ambiguous", "case_id", "state", "points")
+EXPORT_COLUMNS = (
+    "external_id", "report_id", "grid_code", "ambiguous", "case_id", "state", "points", "version", "stage",
+)  # fmt: skip
 EXPORT_TIMEOUT_S = 600.0
 
 
@@ -57,6 +60,8 @@ class JourneyOut(Answer):
     state: str
     state_zh: str
     state_en: str
+    stage: ReportStage = Field(description="as on the company's topic `outbound.<company>.reports.v1`")
+    version: int = Field(description="as that topic's `ce_aggregateversion`: it rises with all that becomes known")
     grid_code: str | None
     ambiguous: bool
     case_id: UUID | None
@@ -122,6 +127,8 @@ async def read_report(
         state=journey.state,
         state_zh=state_zh,
         state_en=state_en,
+        stage=journey.stage,
+        version=journey.version,
         grid_code=case.grid_code if case else routing.grid_code if routing else None,
         ambiguous=bool(routing and routing.ambiguous),
         case_id=case.case_id if case else None,
@@ -154,7 +161,10 @@ async def export(
     """Where each report of a company stands, by report id.
 
     external_id, report_id, grid_code (the case's by now; empty: unroutable), ambiguous, case_id, state, points
-    (credited). In CSV a cell that a spreadsheet would take for a formula begins with an apostrophe.
+    (credited), version. As NDJSON also `body`, the very body that `outbound.<company>.reports.v1` has with this version
+    as `ce_aggregateversion`; as CSV its `stage`. Version 0, no body: it isn't on that topic, since a rider's own app
+    has filed it, or the rider is erased. In CSV a cell that a spreadsheet would take for a formula begins with an
+    apostrophe.
     How often a minute a caller may have a company's export, and how many at once, says the installation: six and two.
     """
     wanted = _company(caller, company)
@@ -205,17 +215,17 @@ def _company(caller: Principal, asked: str | None) -> str | None:
     return caller.company_code
 
 
-Render = Callable[[Sequence[ExportRow]], bytes]
+Render = Callable[[Sequence[Exported]], bytes]
 
 
-async def _lines(pages: AsyncIterator[Sequence[ExportRow]], render: Render, header: bool) -> AsyncGenerator[bytes]:
+async def _lines(pages: AsyncIterator[Sequence[Exported]], render: Render, header: bool) -> AsyncGenerator[bytes]:
     if header:
         yield (",".join(EXPORT_COLUMNS) + "\r\n").encode()
     async for page in pages:
         yield render(page)
 
 
-def _ndjson(rows: Sequence[ExportRow]) -> bytes:
+def _ndjson(rows: Sequence[Exported]) -> bytes:
     return b"".join(
         orjson.dumps(
             {
@@ -226,18 +236,23 @@ def _ndjson(rows: Sequence[ExportRow]) -> bytes:
                 "case_id": str(row.case_id) if row.case_id else None,
                 "state": row.state,
                 "points": row.points,
+                "version": one.version,
+                "body": orjson.Fragment(one.body.__pydantic_serializer__.to_json(one.body)) if one.body else None,
             },
             option=orjson.OPT_APPEND_NEWLINE,
         )
-        for row in rows
+        for one in rows
+        for row in (one.row,)
     )
 
 
-def _csv(rows: Sequence[ExportRow]) -> bytes:
+def _csv(rows: Sequence[Exported]) -> bytes:
     out = io.StringIO()
     writer = csv.writer(out)
-    for row in rows:
+    for one in rows:
+        row, stage = one.row, one.body.stage if one.body else ""
         ambiguous = "true" if row.ambiguous else "false"
         number, grid = neutral(row.external_id), neutral(row.grid_code or "")
-        writer.writerow((number, row.report_id, grid, ambiguous, row.case_id, row.state, row.points))
+        standing = row.case_id, row.state, row.points, one.version, stage
+        writer.writerow((number, row.report_id, grid, ambiguous, *standing))
     return out.getvalue().encode()

@@ -122,5 +122,5 @@ async def take_crowd(conn: Connection, most: int) -> list[UUID]:
 
 
 async def known(conn: Connection, reports: Collection[UUID]) -> Sequence[Known]:
-    """What is known of those of the reports that a company has filed, and whose rider isn't erased."""
+    """What is known of those of the reports that a company has filed, and whose rider isn't erased, by report id."""
     return await many(conn, SQL_KNOWN, list(reports))

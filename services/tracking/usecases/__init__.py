@@ -10,10 +10,11 @@ from services.tracking.store import ended, figures, journeys, projections
 from services.tracking.store import outbound as outbound_store
 from services.tracking.store.figures import CasesAtAGlance, Progress
 from services.tracking.store.journeys import ExportRow
-from services.tracking.usecases.outbound import note_steps
+from services.tracking.usecases.outbound import body_of, note_steps
 from shared.catalog import Catalogue
 from shared.events.account_changed import AccountChanged
 from shared.events.case_changed import CaseChanged
+from shared.events.outbound_reports import OutboundReport
 from shared.events.public_case_changed import PUBLIC_CASE_CHANGED, PublicCaseChanged
 from shared.events.report_received import ReportReceived
 from shared.events.report_routed import ReportRouted
@@ -138,15 +139,26 @@ async def read_journey(conn: Connection, report_id: UUID) -> Journey | None:
         return await journeys.journey(conn, report_id)
 
 
-async def export(pool: Pool, company: str) -> AsyncIterator[Sequence[ExportRow]]:
-    """All reports of a company in pages; no connection is held while a page is being sent."""
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A report in a company's export. `version`, `body`: as its outbound topic has them; 0 and None where that has
+    none: of what riders file with their own app, and of erased riders' reports."""
+
+    row: ExportRow
+    version: int
+    body: OutboundReport | None
+
+
+async def export(pool: Pool, company: str) -> AsyncIterator[Sequence[Exported]]:
+    """All reports of a company in pages, each as of one instant; no connection is held while a page is being sent."""
     after = UUID(int=0)
     while True:
-        async with reading(pool) as conn:
+        async with reading(pool) as conn, conn.transaction(isolation="repeatable_read", readonly=True):
             page = await journeys.export_page(conn, company, after, EXPORT_PAGE_ROWS)
+            known = {one.report_id: one for one in await outbound_store.known(conn, [row.report_id for row in page])}
         if page:
             metrics.EXPORTED.inc(len(page))
-            yield page
+            yield [_exported(row, known.get(row.report_id)) for row in page]
             after = page[-1].report_id
         if len(page) < EXPORT_PAGE_ROWS:
             return
@@ -169,6 +181,10 @@ async def read_overview(pool_of: Callable[[], Pool]) -> Overview:
             cases=await figures.cases_at_a_glance(conn, CHART_ROWS),
             latest=await figures.latest_cases(conn, LATEST_ROWS),
         )
+
+
+def _exported(row: ExportRow, known: outbound_store.Known | None) -> Exported:
+    return Exported(row, 0, None) if known is None else Exported(row, known.version, body_of(known))
 
 
 def _case_state(event: Event[CaseChanged]) -> CaseState:

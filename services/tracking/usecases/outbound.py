@@ -1,10 +1,12 @@
-"""What companies hear of their reports on their own topics (ADR 70)."""
+"""What companies hear of their reports on their own topics (ADR 70), and read of them in the export."""
 
 import re
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, get_args
 
 from services.tracking import metrics
+from services.tracking.domain import stage_of
 from services.tracking.store import outbound as store
 from services.tracking.store.outbound import CROWDED_VERSION, Known
 from shared.events.case_changed import CaseChanged
@@ -12,11 +14,10 @@ from shared.events.outbound_reports import (
     OUTBOUND_REPORTS,
     OutboundRefusal,
     OutboundReport,
+    OutboundWaiting,
     PointsState,
-    ReportStage,
 )
 from shared.events.report_refused import ReportRefused
-from shared.events.report_routed import OUTSIDE_EVERY_GRID
 from shared.kit.messaging.work import Event, Work
 
 REPORTS_AT_ONCE = 500
@@ -25,17 +26,12 @@ _POINTS = frozenset(get_args(PointsState))
 
 
 async def follow_refusals(work: Work, events: Sequence[Event[ReportRefused]]) -> None:
-    """Pass on why companies' records are no reports. They are of no report, so they have no version."""
+    """Pass on why companies' records are no reports, or none yet. They are of no report, so they have no version."""
     for event in events:
         said = event.data
-        body = OutboundReport(
-            external_id=said.external_id,
-            stage="refused",
-            refusal=OutboundRefusal(code=said.code, detail=said.detail),
-            changed_at=said.refused_at,
-        )
+        body = _refused(said) if said.waits_until is None else _waiting(said, said.waits_until)
         work.publish(OUTBOUND_REPORTS, body, version=0, cause=event, occurred_at=said.refused_at, company=said.company)
-    metrics.OUTBOUND.labels(stage="refused").inc(len(events))
+        metrics.OUTBOUND.labels(stage=body.stage).inc()
 
 
 async def note_steps(work: Work, events: Sequence[Event[CaseChanged]]) -> None:
@@ -54,29 +50,19 @@ async def publish_changes(work: Work) -> int:
     crowd = await store.take_crowd(work.conn, REPORTS_AT_ONCE)
     reports = {*due, *crowd}
     for one in await store.known(work.conn, reports) if reports else ():
-        body = _body(one)
+        body = body_of(one)
         work.publish(OUTBOUND_REPORTS, body, version=one.version, occurred_at=body.changed_at, company=one.company)
         metrics.OUTBOUND.labels(stage=body.stage).inc()
     return len(reports)
 
 
-def stage_of(one: Known) -> ReportStage:
-    """How far a report has come."""
-    if one.case_id is not None:
-        return "in_case"
-    if one.outcome is None:
-        return "accepted"
-    if one.outcome == "routed":
-        return "routed"
-    return "outside_map" if one.routing_reason == OUTSIDE_EVERY_GRID else "by_hand"
-
-
-def _body(one: Known) -> OutboundReport:
+def body_of(one: Known) -> OutboundReport:
+    """What is known of a report, as its company hears it."""
     times = one.received_at, one.routed_at, one.case_changed_at, one.moved_at
     return OutboundReport.model_validate(
         {
             "external_id": one.external_id,
-            "stage": stage_of(one),
+            "stage": stage_of(one.case_id is not None, one.outcome, one.routing_reason),
             "report_id": one.report_id,
             "received_at": one.received_at,
             "routing": _routing(one),
@@ -85,6 +71,16 @@ def _body(one: Known) -> OutboundReport:
             "changed_at": max(at for at in times if at is not None),
         }
     )
+
+
+def _refused(said: ReportRefused) -> OutboundReport:
+    refusal = OutboundRefusal(code=said.code, detail=said.detail)
+    return OutboundReport(external_id=said.external_id, stage="refused", refusal=refusal, changed_at=said.refused_at)
+
+
+def _waiting(said: ReportRefused, until: datetime) -> OutboundReport:
+    waiting = OutboundWaiting(code=said.code, detail=said.detail, until=until)
+    return OutboundReport(external_id=said.external_id, stage="waiting", waiting=waiting, changed_at=said.refused_at)
 
 
 def _routing(one: Known) -> dict[str, Any] | None:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from shared.kit.consuming.record_reading import HEADER_BYTES_MAX, HEADERS_MAX
+
 TRACE = r"^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"
 
 
@@ -64,6 +66,7 @@ DEAD_LETTER_HEADERS = _headers(
         "dlq-detail": _text("reason for people; holds no value of the body"),
         "dlq-attempts": _number("how often it was tried"),
         "dlq-cut": _number("only of a value that is longer than this topic takes: its whole length in bytes"),
+        "dlq-key-cut": _number("only of a key of more than 64 KiB: its whole length in bytes"),
         "dlq-content": _text(
             "only where value, key and headers aren't here. left_out and counted: the topic has too many dead "
             "letters; what was refused is still on it at these offsets, and can be sent again, also under the "
@@ -87,11 +90,12 @@ DEAD_LETTER_HEADERS = _headers(
     "dlq-status",
 )  # fmt: skip
 
-DEAD_LETTER_KEY = "the original key as UTF-8 text; bytes that aren't are replaced, a missing key is empty"
+DEAD_LETTER_KEY = "the original key, byte for byte; none where the record had none, and of counted ones (dlq-content)"
 
 DEAD_LETTER_WORDS = (
-    "死信 / A record that a service could not use: the value byte for byte, its original headers as they came, the "
-    "key, and behind them the `dlq-*` headers with the reason, all UTF-8 text (where a header of that name came too, "
+    "死信 / A record that a service could not use: key and value byte for byte, its original headers as they came "
+    f"(none where they were more than {HEADERS_MAX}, or {HEADER_BYTES_MAX // 1024} KiB), and behind them the `dlq-*` "
+    "headers with the reason, all UTF-8 text (where a header of that name came too, "
     "the last one is the suite's). The value can be anything, also not JSON. The service's database keeps the record "
     "until an operator replays or discards it (`/ops/<service>/dead-letters`), whole while its topic has not too many; "
     "this topic only lets others know."
@@ -101,7 +105,8 @@ SUBMISSION_HEADERS = _headers(
     {
         "ce_id": _text(
             "企业自己的记录编号,建议填写 / the company's own id of this record, recommended: the same ce_id of the "
-            "same ce_source sent again has no second effect. Without it the record's place on the topic is its id.",
+            "same ce_source sent again has no second effect, and with other content it is a dead letter "
+            "(`event_known`). Without it the record's place on the topic is its id.",
             maxLength=200,
         ),
         "ce_source": _text(

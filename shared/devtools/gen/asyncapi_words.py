@@ -38,9 +38,9 @@ key has left: forget what you keep of it.
 records are independent, none waits for another. Of two records with one number the first that is taken counts.
 
 **Sent twice.** A company's event is known by `ce_source` and `ce_id` for {_REMEMBERED_DAYS} days (a setting), over
-HTTP as on Kafka; sent again it has no second effect. A report's `external_id` is known for good: with the same
-content it is the same report, with other content it is refused as `idempotency_conflict`. So producers may retry
-without end, and `enable.idempotence` is welcome and not needed.
+HTTP as on Kafka; sent again it has no second effect, and with other content it is refused as `event_known`. A report's
+`external_id` is known for good: with the same content it is the same report, with other content it is refused as
+`idempotency_conflict`. So producers may retry without end, and `enable.idempotence` is welcome and not needed.
 
 **Sizes.** A body has at most the bytes that its channel says, a record {HEADERS_MAX} headers in
 {HEADER_BYTES_MAX // 1024} KiB: what is larger is a dead letter (`content_too_large`, `malformed_event`). The broker
@@ -61,10 +61,10 @@ who may open a transaction may leave it open, and keep everybody who reads commi
 promise that it would bring is there already, since a number takes effect once. The suite's own events are published
 from the outbox of the transaction that made them, so `isolation.level` makes no difference to readers.
 
-**Refused records.** What can't take effect is on the topic's `.dlq`, with key, value and headers as they came and the
-reason in `dlq-*` headers; the rest of the topic goes on. The codes are those of HTTP (`docs/problems.md`, and `GET
-/v1/catalogue/codes`). A field that nobody knows is refused, and so is a key that isn't the body's number; no key at
-all is fine.
+**Refused records.** What can't take effect is on the topic's `.dlq`, with key, value and headers as they came (but for
+more headers than a record may have) and the reason in `dlq-*` headers; the rest of the topic goes on. The codes are
+those of HTTP (`docs/problems.md`, and `GET /v1/catalogue/codes`). A field that nobody knows is refused, and so are a
+text where a number or a truth value is wanted, and a key that isn't the body's number; no key at all is fine.
 
 **Names.** `beegrid.` is the default prefix of an installation (`BEEGRID_TOPIC_PREFIX`). The last part of a topic is
 the version of its contract.

@@ -7,6 +7,7 @@ from shared.devtools.gen.files import Generated, as_json
 from shared.events.personal import Sort
 from shared.events.registry import AnyTopic, topics
 from shared.events.topic import Audience
+from shared.kit.http.problem_schema import CODES, SAID_BY
 
 FOLDER = "shared/events/schemas"
 VOCABULARY = "shared/events/vocabulary.json"
@@ -37,9 +38,9 @@ def vocabulary() -> dict[str, Any]:
         "$schema": DIALECT,
         "$id": "urn:beegrid:vocabulary",
         "title": "BeeGrid's keywords",
-        "description": "Words that begin with x- in shared/events/schemas and docs/asyncapi.yaml. They say something "
-        "of a schema and change nothing of what it takes. Validators that refuse unknown words, such as ajv in its "
-        "strict mode, are given the names below `properties`.",
+        "description": "Words that begin with x- in shared/events/schemas, docs/asyncapi.yaml and docs/openapi.json. "
+        "They say something of a schema or a route and change nothing of what it takes. Validators that refuse unknown "
+        "words, such as ajv in its strict mode, are given the names below `properties`.",
         "type": "object",
         "properties": {
             "x-topic": {"type": "string", "description": "the topic, without the installation's prefix"},
@@ -52,6 +53,18 @@ def vocabulary() -> dict[str, Any]:
                 "enum": list(get_args(Sort)),
                 "description": "what of a person the field says; erasing them empties or coarsens it",
             },
+            SAID_BY: {
+                "type": "object",
+                "additionalProperties": {"type": "array", "items": {"type": "string"}},
+                "description": "of a member of problem documents: what it says, with the codes that have it so",
+            },
+            CODES: {
+                "type": "array",
+                "items": {"type": "string"},
+                "description": "values that there are; more may come, which no reader should refuse",
+            },
+            "x-policy": {"type": "string", "description": "of a route: who may call it"},
+            "x-service": {"type": "string", "description": "of a route: the service that answers it"},
         },
     }
 

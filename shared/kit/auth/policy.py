@@ -35,9 +35,11 @@ from shared.kit.http.limits import Allowance, Limiter
 from shared.kit.http.middleware import allow_body, allow_time, weigh_json
 from shared.kit.http.problems import not_taken, refusal_responses, unauthorized
 from shared.kit.problems import (
+    BUSY,
     CREDENTIALS_MALFORMED,
     CREDENTIALS_MISSING,
     FORBIDDEN,
+    INTERNAL_ERROR,
     MALFORMED_EVENT,
     TOO_MANY_ITEMS,
     TWO_IDENTITIES,
@@ -191,6 +193,8 @@ class PolicyRoute(APIRoute):
         for one in pending:
             yield from refused_by(one.call)
             pending += one.dependencies
+        # whatever it does: ours may break, and what it needs may be away
+        yield from (INTERNAL_ERROR, BUSY)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's handler, behind the guard."""

@@ -25,7 +25,15 @@ from shared.kit.consuming import spans
 from shared.kit.consuming.decode import Decoder
 from shared.kit.consuming.fetching import Fetching
 from shared.kit.consuming.hearing import Hearing
-from shared.kit.consuming.pending import Item, Pending, Refusing, burial, last_burials, refused_records
+from shared.kit.consuming.pending import (
+    Item,
+    Pending,
+    Refusing,
+    burial,
+    known_otherwise,
+    last_burials,
+    refused_records,
+)
 from shared.kit.consuming.progress import Progress
 from shared.kit.consuming.standing import TRIED_AT_ONCE, Standing
 from shared.kit.consuming.streams import Broker, Outage, Raws, Subscription
@@ -252,18 +260,21 @@ class TopicConsumer:
             self.fetching.buried[host.settings.topic_prefix + one.record.topic] += 1
 
     async def _fresh(self, conn: Connection, items: Sequence[Item]) -> tuple[list[Item], int]:
-        """The items without those that took effect already, and how many those are.
+        """The items without those that took effect already, and how many those are. Behind them those that say
+        something else under an id that did, as what they are: refused.
 
         Raises:
             asyncpg.UniqueViolationError: one took effect already, and none of the batch before.
         """
-        ids = [item.id for item in items if isinstance(item, Event)]
-        if not ids:
+        events = [item for item in items if isinstance(item, Event)]
+        if not events:
             return list(items), 0
+        ids, contents = [event.id for event in events], [event.content for event in events]
         if not self._repeats and len(set(ids)) == len(ids):
-            await inbox.enter_new(conn, ids)
+            await inbox.enter_new(conn, ids, contents)
             return list(items), 0
-        fresh = inbox.due(items, await inbox.enter(conn, ids))
+        fresh = inbox.due(items, await inbox.enter(conn, ids, contents))
+        fresh += [known_otherwise(event) for event in await inbox.differing(conn, events, fresh)]
         return fresh, len(items) - len(fresh)
 
     async def _parked(self, conn: Connection, items: Sequence[Item]) -> set[bytes]:
@@ -299,7 +310,7 @@ class TopicConsumer:
     async def _refuse(
         self, work: Work, refusing: Refusing, live: Sequence[Event[Any]], burials: Sequence[Burial]
     ) -> None:
-        await refusing(work, refused_records(live, burials))
+        await refusing(work, refused_records(self.topic, live, burials))
 
     async def _give_up(self, pending: Sequence[Pending]) -> bool:
         """Culprits become dead letters, and those who waited behind them are parked, in order.
@@ -307,11 +318,11 @@ class TopicConsumer:
         False, and nothing done, where one has taken effect by another way meanwhile: those behind it wait for nothing.
         Where there are too many, their topic stands still, and only other topics' are buried.
         """
-        ids = {p.item.id for p in pending if isinstance(p.item, Event)}
+        contents = {p.item.id: p.item.content for p in reversed(pending) if isinstance(p.item, Event)}
         try:
             async with begun(self._host.pool) as conn:
-                entered = await inbox.enter(conn, list(ids))
-                if entered != ids:
+                entered = await inbox.enter(conn, list(contents), list(contents.values()))
+                if entered != contents.keys():
                     raise TookEffect
                 due = {id(item) for item in inbox.due([p.item for p in pending], entered)}
                 burials = last_burials([p for p in pending if id(p.item) in due], ordered=self.topic.ordered)

@@ -23,6 +23,7 @@ from shared.kit.messaging.cloudevents import (
     BATCHED,
     STRUCTURED,
     check_attributes,
+    content_of,
     event_id,
     media_type,
     read_structured,
@@ -143,9 +144,11 @@ class Decoder:
         if record.key and plain(record.key.decode("utf-8", "replace")) != key:
             detail = f"the record's key is not the body's {self._topic.key}: give both alike, or no key"
             return Unreadable(record, EXTERNAL_ID_MISMATCH.code, detail, "rejected")
-        stated = attributes.get("id", "") or id_of_place(record.partition, record.offset, record.timestamp_ms)
+        given = attributes.get("id", "")
+        stated = given or id_of_place(record.partition, record.offset, record.timestamp_ms)
+        id_ = event_id(record.topic, attributes.get("source", ""), stated)
         return Event(
-            id=event_id(record.topic, attributes.get("source", ""), stated),
+            id=id_,
             data=body,
             key=key,
             version=0,
@@ -153,6 +156,7 @@ class Decoder:
             record=record,
             company=match["company"] if match else "",
             traceparent=valid_traceparent(attributes.get("traceparent")),
+            content=content_of(id_, body) if given else None,
         )
 
 

@@ -7,10 +7,13 @@ from uuid import UUID
 
 import asyncpg
 
+from shared.events.topic import Topic
 from shared.kit.consuming.decode import Unreadable
+from shared.kit.consuming.numbers import number_of
 from shared.kit.letters.codes import HANDLER_FAILED, PARKED
 from shared.kit.letters.dead_letters import Burial, Status
 from shared.kit.messaging.work import Event, Work
+from shared.kit.problems import EVENT_KNOWN
 
 Item: TypeAlias = Event[Any] | Unreadable
 
@@ -19,8 +22,8 @@ Item: TypeAlias = Event[Any] | Unreadable
 class RefusedRecord:
     """A record that its sender has to know is none: unreadable, or refused for a reason of business.
 
-    `key`: of what could be read the body's, of other records Kafka's, as text; None where there is none, or it must not
-    be written down.
+    `key`: the body's number, where that can be read, else Kafka's key, as text; None where neither is a number, or it
+    must not be written down.
     """
 
     company: str
@@ -62,13 +65,13 @@ def last_burials(pending: Sequence[Pending], *, ordered: bool) -> list[Burial]:
     return burials
 
 
-def refused_records(live: Sequence[Event[Any]], burials: Sequence[Burial]) -> list[RefusedRecord]:
+def refused_records(topic: Topic[Any], live: Sequence[Event[Any]], burials: Sequence[Burial]) -> list[RefusedRecord]:
     """What companies have to know of those burials that are no failure of ours."""
     keys = {event.id: event.key for event in live}
     return [
         RefusedRecord(
             company=one.record.topic.split(".")[1],
-            key=_key_of(one, keys),
+            key=_key_of(topic, one, keys),
             code=one.code,
             detail=one.detail,
         )
@@ -77,12 +80,18 @@ def refused_records(live: Sequence[Event[Any]], burials: Sequence[Burial]) -> li
     ]
 
 
-def _key_of(one: Burial, keys: Mapping[UUID, str]) -> str | None:
+def _key_of(topic: Topic[Any], one: Burial, keys: Mapping[UUID, str]) -> str | None:
     if one.content != "kept" or (one.record.value is None and one.status == "rejected"):
         return None  # what the record says must go
     if one.event_id is not None:
         return keys.get(one.event_id)
-    return None if one.record.key is None else one.record.key.decode("utf-8", "replace")
+    return number_of(topic, one.record)
+
+
+def known_otherwise(event: Event[Any]) -> Unreadable:
+    """An event that says something else than the one that came under its id before, as what it is: no event."""
+    detail = "an event of this ce_source and ce_id came before, with other content"
+    return Unreadable(event.record, EVENT_KNOWN.code, detail, "rejected")
 
 
 def burial(item: Item, status: Status, code: str, detail: str, attempts: int) -> Burial:

@@ -10,6 +10,7 @@ import structlog
 
 from shared.kit.consuming.consumer import TopicConsumer
 from shared.kit.consuming.decode import Unreadable
+from shared.kit.consuming.pending import known_otherwise
 from shared.kit.letters import dead_letters
 from shared.kit.letters.dead_letters import DeadLetter, Group, Locked
 from shared.kit.messaging import inbox
@@ -67,6 +68,7 @@ class Replayer:
                 if empty and (not letters or self._consumer(topic).topic.ordered):
                     raise StillFailing(_why_not(empty))
                 work = await begin(conn)
+                work.replays = True
                 known, seen = 0, set[UUID]()
                 for page in dead_letters.pages(letters):
                     known += await self._handle(work, topic, await dead_letters.whole(conn, page), seen)
@@ -97,8 +99,11 @@ class Replayer:
             events.append(item)
         own = {letter.event_id for letter in letters if letter.event_id is not None} - seen
         seen |= own
-        entered = await inbox.enter(work.conn, [event.id for event in events])
+        entered = await inbox.enter(work.conn, [one.id for one in events], [one.content for one in events])
         due = inbox.due(events, entered | own)
+        if others := await inbox.differing(work.conn, events, due):
+            refused = known_otherwise(others[0])
+            raise StillFailing(f"{refused.code}: {refused.detail}")
         if due:
             await consumer.handler(work, due)
         if work.rejections:

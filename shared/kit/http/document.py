@@ -44,9 +44,11 @@ is 200 also where items were refused. More items than a route takes are one refu
 `items_max`: nothing of the request was done.
 
 **Refusals.** RFC 9457, `application/problem+json`, schema `Problem`; within a batch `ItemProblem`. Branch on `code`,
-never on texts. All codes: `GET /v1/catalogue/codes`, and a page each under `/problems/<code>`.
+never on texts. Any route may answer 500 (`internal_error`) and 503 (`busy`, with `Retry-After`). All codes: `GET
+/v1/catalogue/codes`, and a page each under `/problems/<code>`.
 
-**Fields.** A field that nobody knows is refused (`validation_failed`), here and on Kafka. Answers may get further
+**Fields.** A field that nobody knows is refused (`validation_failed`), here and on Kafka, and so is a text where a
+number or a truth value is wanted (`"12.5"`, `"true"`). Answers may get further
 fields, and enumerations further values, within `/v1`: read what you know. What takes something away or changes its
 meaning comes as `/v2` beside `/v1`, and both are there for at least twelve months.
 

@@ -7,13 +7,16 @@ from typing import Protocol
 
 from shared.events.outside import cleaned
 from shared.kit.ids import new_id
-from shared.kit.messaging.headers import KafkaHeaders, pack
+from shared.kit.messaging.headers import KafkaHeaders, kept_key, pack
 from shared.kit.messaging.kafka import DLQ_BYTES_MAX
 from shared.kit.messaging.work import OutboxRow, Record
 
 DETAIL_LENGTH_MAX = 2_000
 RECORD_BYTES_MAX = DLQ_BYTES_MAX - 8 * 1024
-KEY_BYTES_MAX = 1_024
+KEY_BYTES_MAX = 64 * 1024
+"""A longer key is cut, and `dlq-key-cut` says so: a key names a record, and nobody's number is as long as that."""
+KEY_TEXT_BYTES_MAX = 1_024
+"""Of the key as text, by which what Kafka refuses is held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +60,11 @@ def one(letter: Buried, by: Author, now: datetime) -> OutboxRow:
     record, texts = letter.record, _why(letter, by, now)
     if letter.content != "kept":
         texts["dlq-content"] = letter.content
+    if (length := len(record.key or b"")) > KEY_BYTES_MAX:
+        record, texts["dlq-key-cut"] = replace(record, key=(record.key or b"")[:KEY_BYTES_MAX]), str(length)
     headers = [*record.headers, *_texts(texts)]
-    value, room = record.value or b"", RECORD_BYTES_MAX - sum(len(name) + len(text or b"") for name, text in headers)
-    if len(record.key or b"") > KEY_BYTES_MAX:
-        record = replace(record, key=(record.key or b"")[:KEY_BYTES_MAX])
+    taken = len(record.key or b"") + sum(len(name) + len(text or b"") for name, text in headers)
+    value, room = record.value or b"", RECORD_BYTES_MAX - taken
     if room < len(value):
         # What was compressed on its way in may be larger than any topic takes. The letter in the database is whole.
         texts["dlq-cut"] = str(len(value))
@@ -108,13 +112,15 @@ def _texts(texts: Mapping[str, str]) -> KafkaHeaders:
 
 
 def _row(record: Record, value: bytes, headers: Sequence[tuple[str, bytes | None]], now: datetime) -> OutboxRow:
+    text = (record.key or b"")[:KEY_TEXT_BYTES_MAX].decode("utf-8", "replace").replace("\x00", "\ufffd")
     return OutboxRow(
         event_id=new_id(),
         topic=f"{record.topic}.dlq",
-        key=(record.key or b"").decode("utf-8", "replace").replace("\x00", "\ufffd"),
+        key=text,
         version=0,
         occurred_at=now,
         traceparent=None,
         payload=value,
         headers=pack(headers),
+        record_key=kept_key(record.key, text),
     )

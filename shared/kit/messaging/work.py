@@ -47,6 +47,8 @@ class Event(Generic[M]):
     company: str | None = None
     """Of inbound topics: the company whose topic it is. Only that company's principal can write there."""
     traceparent: str | None = None
+    content: bytes | None = None
+    """Of an event that a company has given an id: a hash of what it says (cloudevents.py)."""
 
     @property
     def topic(self) -> str:
@@ -65,7 +67,8 @@ class Gone(Event[Any]):
 
 @dataclass(slots=True, eq=False)
 class OutboxRow:
-    """One event on its way out; a tombstone has no payload. `headers` only where they aren't made from other fields."""
+    """One event on its way out; a tombstone has no payload. `headers` only where they aren't made from other fields,
+    `record_key` only of a dead letter whose record's key isn't the text `key` (headers.py)."""
 
     event_id: UUID
     topic: str
@@ -75,6 +78,7 @@ class OutboxRow:
     traceparent: str | None
     payload: bytes | None
     headers: bytes | None = None
+    record_key: bytes | None = None
 
 
 SQL_ENTER_OUTBOX = Copy(OutboxRow, "outbox")
@@ -101,6 +105,8 @@ class Work:
     now: datetime
     rows: list[OutboxRow] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
+    replays: bool = False
+    """Whether an operator lets dead letters be handled again: what would be set aside once more is refused at once."""
 
     def publish(
         self,

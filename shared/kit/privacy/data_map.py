@@ -49,12 +49,19 @@ KIT_COLUMNS: Columns = {
     "outbox": {
         **plain("topic traceparent"),
         "key": About("id", "the order of an event's kind", "the service", "leaves with the row, within seconds"),
+        "record_key": About("number", "a refused record's own key", "the service", "leaves with the row"),
         "headers": About("number", "a refused record's own headers", "the service", "leaves with the row"),
         "payload": About("words", "the event on its way out", "the service", "leaves with the row, within seconds"),
+    },
+    "inbox": {
+        "content": About(
+            "words", "tells a repetition from another event under its id: a hash", "the service", "goes after 22 days"
+        ),
     },
     "outbox_held": {
         **plain("topic traceparent reason"),
         "key": About("id", "the order of a refused event's kind", "operators", "leaves when sent or discarded"),
+        "record_key": About("number", "a refused record's own key", "the service", "emptied"),
         "headers": About("number", "a refused record's own headers", "the service", "emptied"),
         "payload": About("words", "the event that Kafka refused", "the service", "without the words, or emptied"),
         "riders": About("id", "finds the held events of one rider", "the service", "ids stay, and lead to nobody"),

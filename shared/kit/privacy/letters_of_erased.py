@@ -49,7 +49,7 @@ UPDATE outbox_held h SET payload = u.payload FROM unnest($1::bigint[], $2::bytea
 """
 # What only says that there is a letter: the letter itself has been dealt with.
 SQL_HELD_EMPTY = """
-UPDATE outbox_held SET payload = '', headers = NULL, key = '', riders = '{}',
+UPDATE outbox_held SET payload = '', headers = NULL, key = '', record_key = NULL, riders = '{}',
     discarded_at = coalesce(discarded_at, now()), discarded_by = coalesce(discarded_by, 'erasure'),
     reason = coalesce(reason, 'the rider is erased')
 WHERE id = ANY($1::bigint[])

@@ -61,10 +61,10 @@ ON CONFLICT (topic, key) DO UPDATE SET code = excluded.code RETURNING hold_id
 """
 SQL_MOVE = """
 WITH gone AS (DELETE FROM outbox WHERE id = ANY($1::bigint[]) RETURNING *)
-INSERT INTO outbox_held (id, hold_id, event_id, topic, key, version, occurred_at, traceparent, headers, payload, riders,
-                         content_until)
-SELECT g.id, m.hold_id, g.event_id, g.topic, g.key, g.version, g.occurred_at, g.traceparent, g.headers, g.payload,
-       string_to_array(m.riders, ','), g.occurred_at + make_interval(hours => m.content_hours)
+INSERT INTO outbox_held (id, hold_id, event_id, topic, key, record_key, version, occurred_at, traceparent, headers,
+                         payload, riders, content_until)
+SELECT g.id, m.hold_id, g.event_id, g.topic, g.key, g.record_key, g.version, g.occurred_at, g.traceparent, g.headers,
+       g.payload, string_to_array(m.riders, ','), g.occurred_at + make_interval(hours => m.content_hours)
 FROM gone g JOIN unnest($1::bigint[], $2::bigint[], $3::text[], $4::int[]) AS m (id, hold_id, riders, content_hours)
     ON m.id = g.id
 """
@@ -79,9 +79,10 @@ ORDER BY next_try_at, hold_id LIMIT $1
 """,
 )
 SQL_HELD_ROWS = """
-SELECT id, event_id, topic, key, version, occurred_at, traceparent, headers, payload FROM (
+SELECT id, event_id, topic, key, record_key, version, occurred_at, traceparent, headers, payload FROM (
     SELECT *, sum(size) OVER (ORDER BY id) - size AS bytes_before FROM (
-        SELECT *, COALESCE(octet_length(payload), 0) + COALESCE(octet_length(headers), 0) AS size
+        SELECT *, COALESCE(octet_length(payload), 0) + COALESCE(octet_length(headers), 0)
+            + COALESCE(octet_length(record_key), 0) AS size
         FROM outbox_held WHERE hold_id = $1 AND discarded_at IS NULL ORDER BY id LIMIT $2) oldest
 ) sized WHERE bytes_before < $3 ORDER BY id
 """

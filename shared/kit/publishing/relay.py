@@ -48,10 +48,12 @@ SQL_TRY_LEAD = "SELECT pg_try_advisory_lock(hashtextextended('beegrid-relay:' ||
 # Above $1, and in the gaps below it ($2 to $3): see backlog.py. At most $4 rows, and $5 bytes but for the last. The
 # inner LIMIT keeps the planner from walking through the whole outbox and asking of each row whether a gap has it.
 SQL_OLDEST = """
-SELECT id, event_id, topic, key, version, occurred_at, traceparent, headers, payload, bytes_before + size AS bytes
+SELECT id, event_id, topic, key, record_key, version, occurred_at, traceparent, headers, payload,
+       bytes_before + size AS bytes
 FROM (
     SELECT *, sum(size) OVER (ORDER BY id) - size AS bytes_before FROM (
-        SELECT *, COALESCE(octet_length(payload), 0) + COALESCE(octet_length(headers), 0) AS size FROM (
+        SELECT *, COALESCE(octet_length(payload), 0) + COALESCE(octet_length(headers), 0)
+            + COALESCE(octet_length(record_key), 0) AS size FROM (
             (SELECT * FROM outbox WHERE id > $1 ORDER BY id LIMIT $4)
             UNION ALL
             (SELECT o.* FROM unnest($2::bigint[], $3::bigint[]) AS gap (low, high)

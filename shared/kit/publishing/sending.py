@@ -21,7 +21,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from shared.events import registry
 from shared.events.envelope import Envelope, to_headers
 from shared.kit import clock, metrics
-from shared.kit.messaging.headers import unpack
+from shared.kit.messaging.headers import key_of, unpack
 from shared.kit.messaging.kafka import REQUEST_BYTES_MAX, client_arguments
 from shared.kit.publishing.unheard import Unheard
 from shared.kit.settings import KitSettings
@@ -256,7 +256,7 @@ class Sender:
                 sent.refused.append(record)
                 keys.add((topic, row["key"]))
                 continue
-            place = (topic, partition_of(record.key, partitions))
+            place = (topic, partition_of(record.key or b"", partitions))
             if place not in groups:
                 groups[place] = _Group(topic, self._settings.topic_prefix + topic, place[1])
             groups[place].records.append(record)
@@ -264,10 +264,10 @@ class Sender:
 
     def _record(self, row: Row) -> "_Record | Refused":
         try:
-            key, headers = row["key"].encode(), self._headers(row)
+            key, headers = key_of(row), self._headers(row)
         except Exception as error:  # noqa: BLE001 whatever one row raises must not stop the others
             return Refused(row, "invalid", type(error).__name__)
-        size = len(row["payload"] or b"") + sum(len(name) + len(value or b"") for name, value in headers)
+        size = len(key or b"") + len(row["payload"] or b"") + sum(len(name) + len(one or b"") for name, one in headers)
         if size > REQUEST_BYTES_MAX:
             return Refused(row, "too_large", f"{size} bytes, a request has at most {REQUEST_BYTES_MAX}")
         return _Record(row, key, headers)
@@ -316,7 +316,7 @@ class Sender:
 @dataclass(slots=True)
 class _Record:
     row: Row
-    key: bytes
+    key: bytes | None
     headers: Headers
 
 

@@ -37,6 +37,7 @@ RIGHTS = Rights(
         "POST /v1/reports": SENDER,
         "GET /v1/reports/{report_id}": Line(to("city", "operator") | to("self", "rider", "company"), needs="report"),
         "POST /v1/reports:batch": COMPANY,
+        "GET /v1/reports:waiting": COMPANY,
         "POST /v1/reports:replay": CITY,
     },
     objects={"photo": photo, "report": report},

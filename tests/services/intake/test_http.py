@@ -2,9 +2,6 @@
 
 import asyncio
 import base64
-import contextlib
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -14,87 +11,17 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from services.intake.usecases import photos
-from shared.devtools.installation import Installation
 from shared.events.case_changed import CASE_CHANGED, CaseChanged
 from shared.events.envelope import Envelope, to_headers
 from shared.kit import clock
 from shared.kit.auth import signed_headers
 from shared.kit.ids import new_id
 from shared.kit.messaging.work import Event
-from shared.kit.service import Service
-from shared.provision.topology import provision_company
+from tests.services.intake.conftest import CODE, REPORT, Suite
 from tests.services.intake.test_imaging import encoded, gps, picture, png_claiming
-from tests.support import client_of, emptied, event_of, service_of, until
-
-CODE = "feima"
-REPORT = {
-    "external_id": "n1",
-    "rider": "r1",
-    "kind": "local-gas-smell",
-    "place": {"lng": 120.2, "lat": 30.3, "datum": "gcj02"},
-    "occurred_at": "2026-11-20T08:00:00Z",
-}
-
+from tests.support import event_of, until
 
 CASE = new_id()
-
-
-class Suite:
-    """The riders and intake services, and a company that signs."""
-
-    def __init__(self, installation: Installation) -> None:
-        self.installation = installation
-        self.clients: dict[str, httpx.AsyncClient] = {}
-        self.services: dict[str, Service] = {}
-        self.secret = b""
-
-    async def serve(self, stack: contextlib.AsyncExitStack, service: Service) -> None:
-        self.services[service.name] = service
-        self.clients[service.name] = await stack.enter_async_context(client_of(service))
-
-    async def signed(self, service: str, method: str, path: str, body: Any = None, **changes: Any) -> httpx.Response:
-        raw = body if isinstance(body, bytes) else b"" if body is None else orjson.dumps(body)
-        sign = {"company": CODE, "secret": self.secret, "method": method, "target": path, "body": raw, **changes}
-        headers = {"content-type": "application/json", **signed_headers(**sign)}
-        return await self.clients[service].request(method, path, content=raw, headers=headers)
-
-    async def person(
-        self, service: str, method: str, path: str, sub: str, roles: list[str], *areas: str, **options: Any
-    ) -> httpx.Response:
-        token = self.installation.identity.token(sub, "某人", roles, areas)
-        headers = {"authorization": f"Bearer {token}", **options.pop("headers", {})}
-        return await self.clients[service].request(method, path, headers=headers, **options)
-
-    async def operator(self, method: str, path: str, **options: Any) -> httpx.Response:
-        return await self.person("riders", method, path, "op1", ["operator"], **options)
-
-
-@pytest.fixture(scope="module")
-async def suite(
-    installation: Installation, pool_for: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Suite]:
-    await emptied(installation, "riders", "companies", "company_keys", "outlets", "riders", "rider_names")
-    await emptied(installation, "intake", "known_companies", "known_riders", "reports", "photos", "waiting_reports")
-    folder: Path = tmp_path_factory.mktemp("photos")
-    # a company's topics exist before its first record
-    await asyncio.to_thread(provision_company, installation.cluster, CODE, "company-password")
-    made = Suite(installation)
-    async with contextlib.AsyncExitStack() as stack:
-        await made.serve(stack, service_of(installation, "riders"))
-        photos = {"photo_store_url": f"file://{folder}", "photos_per_minute": 40}
-        await made.serve(stack, service_of(installation, "intake", **photos))
-        answer = await made.operator("POST", "/v1/companies", json={"code": CODE, "name": "飞马"})
-        assert answer.status_code == 201, answer.text
-        made.secret = base64.b64decode(answer.json()["key"]["secret"].removeprefix("whsec_"))
-        riders = [{"external_id": "r1", "name": "王小哥", "consent_at": "2026-01-01T00:00:00Z"}]
-        answer = await made.signed("riders", "POST", "/v1/riders:batch", {"items": [*riders, {"external_id": "r2"}]})
-        assert [item["status"] for item in answer.json()["items"]] == ["created", "refused"], answer.text
-        assert answer.json()["items"][1]["problem"]["field"] == "name"
-        intake = made.services["intake"].pool
-        await until(
-            lambda: intake.fetchval("SELECT count(*) FROM known_riders r JOIN known_companies c ON c.code = r.company")
-        )
-        yield made
 
 
 async def rider_id(suite: Suite) -> str:
@@ -126,7 +53,10 @@ async def test_a_company_files_a_report_once(suite: Suite) -> None:
         ({"text": "x" * (1 << 20)}, 413, "content_too_large"),
         ({"photos": [str(new_id())]}, 422, "unknown_photo"),
         ({"rider": "nobody"}, 409, "unknown_rider"),
-        ({"rider": None}, 422, "field_missing"),
+        ({"rider": None}, 422, "validation_failed"),
+        ({"external_id": None}, 422, "validation_failed"),
+        ({"place": {"lng": "120", "lat": 30, "datum": "gcj02"}}, 422, "validation_failed"),
+        ({"place": {"lng": 120, "lat": True, "datum": "gcj02"}}, 422, "validation_failed"),
         ({"company": "another"}, 422, "validation_failed"),
     ],
 )

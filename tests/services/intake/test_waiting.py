@@ -1,4 +1,6 @@
-"""A report that has overtaken its rider waits for minutes, within a bound, and is taken when the rider comes."""
+"""A report that has overtaken its rider, or a change of theirs, waits for minutes, within a bound, and is taken when
+that has come.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,6 +12,7 @@ import pytest
 
 from services.intake.domain import WAITS, Waits
 from services.intake.settings import Settings
+from services.intake.store import waiting as store
 from services.intake.usecases import late, leaving, reports, waiting
 from shared.devtools.installation import Installation
 from shared.events.inbound_reports import ReportSubmission
@@ -48,6 +51,11 @@ class Door:
 
     async def accepted(self) -> set[str]:
         return {row["external_id"] for row in await self.pool.fetch("SELECT external_id FROM reports")}
+
+    async def said(self) -> list[tuple[str, str, bool]]:
+        """What companies hear: number, code, whether it waits."""
+        heard = await published(self.pool, REPORT_REFUSED)
+        return [(one["external_id"], one["code"], one["waits_until"] is not None) for one in heard]
 
     async def letters(self) -> list[Any]:
         return list(await self.pool.fetch(SQL_LETTERS))
@@ -90,7 +98,13 @@ async def test_who_never_comes_is_a_dead_letter_after_the_time(door: Door) -> No
     [letter] = await door.letters()
     assert (letter["code"], letter["event_id"]) == ("unknown_rider", event.id)
     assert "600 s" in letter["detail"] and orjson.loads(letter["value"])["external_id"] == "w1"
-    [refused] = await published(door.pool, REPORT_REFUSED)
+    waits, refused = await published(door.pool, REPORT_REFUSED)
+    assert (waits["external_id"], waits["code"], waits["detail"]) == (
+        "w1",
+        "unknown_rider",
+        "the rider is not registered",
+    )
+    assert waits["waits_until"] is not None and refused["waits_until"] is None
     assert (refused["external_id"], refused["code"], refused["detail"]) == ("w1", "unknown_rider", letter["detail"])
     assert await door.accepted() == set() and await door.waiting() == 0
     # the letter can be replayed once the rider is there, and the number be used again
@@ -134,7 +148,68 @@ async def test_what_is_wrong_besides_is_said_at_once(door: Door) -> None:
     assert [one.code for one in rejected] == ["unknown_kind"]
     await door.intake.rider("late", consent=False)
     assert await door.look() == 1
-    assert [one["code"] for one in await door.letters()] == ["consent_missing"]
+    assert (await door.waiting(), await door.letters()) == (1, []), "the consent may be on its way"
+    assert await door.said() == [("w2", "unknown_rider", True), ("w2", "consent_missing", True)]
+
+
+CHANGES: dict[str, dict[str, Any]] = {"consent_missing": {"consent": False}, "rider_inactive": {"active": False}}
+
+
+@pytest.mark.parametrize("code", CHANGES)
+async def test_a_report_that_comes_right_after_its_riders_change_is_taken(door: Door, code: str) -> None:
+    await door.intake.rider("late", **CHANGES[code])
+    sent = [streamed("w1"), streamed("w2")]
+    assert await door.take(*sent) == []
+    assert await door.take(streamed("w1")) == [] and await door.waiting() == 2
+    assert [one.code for one in await door.take(streamed("w1", text="路灯不亮"))] == ["idempotency_conflict"]
+    assert await door.look() == 0, "nothing has changed: nobody is looked at again and again"
+    assert await door.said() == [("w1", code, True), ("w2", code, True)]
+    await door.intake.rider("late", version=2)
+    [answer] = await door.intake.receive(reports.of_company(COMPANY, streamed("w1").data))
+    assert getattr(answer, "code", "") == code, "it has not been taken up yet"
+    assert await door.look() == 2
+    assert (await door.accepted(), await door.letters()) == ({"w1", "w2"}, [])
+
+
+@pytest.mark.parametrize("code", CHANGES)
+async def test_whose_change_never_comes_is_a_dead_letter_after_the_time(door: Door, code: str) -> None:
+    await door.intake.rider("late", **CHANGES[code])
+    assert [one.code for one in await door.take(streamed("w0"), waits=Waits(seconds=0))] == [code]
+    await door.take(streamed("w1"))
+    await door.pool.execute(SQL_OVER)
+    assert await door.look() == 1
+    [letter] = await door.letters()
+    assert letter["code"] == code and "has waited for 600 s" in letter["detail"]
+    assert (await door.said())[-1] == ("w1", code, False)
+    few = Waits(rows_max=1)
+    rejected = await door.take(streamed("w2"), streamed("w3"), waits=few)
+    assert [one.code for one in rejected] == ["too_many_waiting"]
+
+
+async def test_what_an_operator_replays_waits_no_second_time(door: Door) -> None:
+    """Its letter would count as replayed, and the one after the time be taken for the same."""
+    async with work_on(door.pool) as work:
+        work.replays = True
+        await reports.take_events(door.intake.catalogue, work, [streamed("w1")])
+        assert [one.code for one in work.rejections] == ["unknown_rider"]
+    assert await door.waiting() == 0
+
+
+async def test_a_company_sees_what_waits(door: Door) -> None:
+    await door.intake.rider("silent", consent=False)
+    await door.intake.company("other")
+    await door.take(streamed("w2"), streamed("w1", rider="silent"), streamed("w3", company="other"))
+    async with door.pool.acquire() as conn:
+        found = await store.of_company(conn, COMPANY, "", 10)
+        assert [(one.external_id, one.code) for one in found] == [("w1", "consent_missing"), ("w2", "unknown_rider")]
+        assert [one.external_id for one in await store.of_company(conn, COMPANY, "w1", 10)] == ["w2"]
+
+
+async def test_what_a_former_release_let_wait_is_taken_as_it_would_have(door: Door) -> None:
+    await door.take(streamed("w1"))
+    await door.pool.execute("UPDATE waiting_reports SET code = DEFAULT")
+    await door.intake.rider("late")
+    assert await door.look() == 1 and await door.accepted() == {"w1"}
 
 
 async def test_a_suspended_companys_reports_wait_no_longer(door: Door) -> None:
@@ -160,7 +235,7 @@ async def test_nothing_stays_of_what_an_erased_rider_said(door: Door) -> None:
     assert [(one["code"], one["key"], one["value"]) for one in await door.letters()] == [
         ("rider_erased", None, None)
     ] * 2
-    assert await published(door.pool, REPORT_REFUSED) == []
+    assert {waits for _, _, waits in await door.said()} == {True}, "of the letters nobody hears"
 
 
 class Killed(Exception):

@@ -116,6 +116,27 @@ async def test_registrations_over_kafka(riders: Riders, submit: Submit) -> None:
     assert rider is not None and rider.version == 3 and rider.facts.name == "王小哥"
 
 
+async def test_of_two_different_riders_states_under_one_event_id_the_second_is_refused(
+    riders: Riders, submit: Submit
+) -> None:
+    """Over HTTP, where ids are entered here; on Kafka the kit refuses it before (tests/kit/messaging)."""
+    await company(riders)
+    id_ = new_id()
+
+    async def register(**changes: Any) -> Any:
+        one = usecases.registration("sf-express", submit("r1", **changes).data, id_)
+        async with riders.work() as work:
+            [outcome] = await usecases.register(work, [one])
+        return outcome
+
+    first, again, other = await register(), await register(), await register(name="李小哥")
+    assert first.changed and not again.changed and again.version == 1
+    assert other.code == "event_known"
+    await riders.pool.execute("UPDATE inbox SET content = NULL")
+    assert not (await register(name="李小哥")).changed, "an id of before is taken at its word"
+    assert len(await riders.published(RIDER_CHANGED)) == 1
+
+
 async def test_who_may_not_register_is_rejected_with_the_reason(riders: Riders, submit: Submit) -> None:
     await company(riders)
     await company(riders, "gone")

@@ -99,7 +99,7 @@ async def test_the_export_is_the_companys_own(
     lines = (await get(client, "/v1/tracking/export", own, own_key)).text.splitlines()
     assert {orjson.loads(line)["external_id"] for line in lines} == {"=1+1", '"quoted"'}
     assert list(orjson.loads(lines[0])) == [
-        "external_id", "report_id", "grid_code", "ambiguous", "case_id", "state", "points",
+        "external_id", "report_id", "grid_code", "ambiguous", "case_id", "state", "points", "version", "body",
     ]  # fmt: skip
     answer = await get(client, f"/v1/tracking/export?company={own}&format=csv", own, own_key)
     assert answer.headers["content-type"].startswith("text/csv")

@@ -1,5 +1,6 @@
 """A company hears what is known of each of its reports, whole, whatever came first; of nobody else's."""
 
+from datetime import timedelta
 from itertools import permutations
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from services.routing.domain import OUTSIDE
 from services.tracking.store.outbound import CROWDED_VERSION
+from services.tracking.usecases import export, read_journey
 from services.tracking.usecases.outbound import REPORTS_AT_ONCE, follow_refusals, publish_changes
 from shared.events.outbound_reports import OutboundReport
 from shared.events.report_refused import REPORT_REFUSED, ReportRefused
@@ -167,6 +169,36 @@ async def test_two_processes_take_turns(tracking: Any, pool: Pool) -> None:
         assert await say(pool) == 0, "the other has not committed"
     await tracking.hear(("reports", [Story("F-10").received]))
     assert await say(pool) == 1
+
+
+async def test_the_export_has_the_very_records_of_the_topic(tracking: Any, pool: Pool) -> None:
+    """Version and body are those of the last record of each number; what the topic hasn't has none."""
+    whole, early, own, left = Story("F-12"), Story("F-13"), Story("F-14", by_company=False), Story("F-15")
+    await tracking.hear(*whole.whole(), ("reports", [early.received]), *own.whole(), ("reports", [left.received]))
+    await pool.execute(SQL_ERASED, left.rider_id)
+    await say_all(pool)
+    latest = {key: (version, body) for key, version, body in await said(pool)}
+    rows = {one.row.external_id: one async for page in export(pool, COMPANY) for one in page}
+    assert rows.keys() == {"F-12", "F-13", "F-14", "F-15"} and latest.keys() == {"F-12", "F-13"}
+    for number, (version, body) in latest.items():
+        assert (rows[number].version, rows[number].body) == (version, body), number
+    assert [(rows[number].version, rows[number].body) for number in ("F-14", "F-15")] == [(0, None)] * 2
+    async with pool.acquire() as conn:
+        journey = await read_journey(conn, whole.report_id)
+    assert journey is not None and (journey.version, journey.stage) == (latest["F-12"][0], latest["F-12"][1].stage)
+
+
+async def test_what_waits_is_said_with_the_reason_and_the_end(pool: Pool) -> None:
+    until = T0 + timedelta(minutes=10)
+    body = ReportRefused(
+        external_id="F-16", company=COMPANY, code="consent_missing", detail="no consent", refused_at=T0,
+        waits_until=until,
+    )  # fmt: skip
+    await hear(pool, follow_refusals, event_of(REPORT_REFUSED, body, 0))
+    [(key, version, heard)] = await said(pool)
+    assert (key, version, heard.stage, heard.refusal, heard.report_id) == ("F-16", 0, "waiting", None, None)
+    assert heard.waiting is not None
+    assert (heard.waiting.code, heard.waiting.detail, heard.waiting.until) == ("consent_missing", "no consent", until)
 
 
 async def test_refusals_are_passed_on_in_the_letters_words(pool: Pool) -> None:

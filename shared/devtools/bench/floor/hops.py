@@ -28,7 +28,7 @@ from shared.kit.ids import new_id
 from shared.synthetic.city import city
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
-OutboxValues = tuple[UUID, str, str, int, datetime, None, bytes, None]
+OutboxValues = tuple[UUID, str, str, int, datetime, None, bytes, None, None]
 """The values of shared.kit.messaging.work.SQL_ENTER_OUTBOX."""
 RADIUS_M, HOURS = 30.0, 48.0
 """As cases' own `duplicate_radius_m_max` is delivered."""
@@ -75,7 +75,7 @@ def part(service: str, name: str) -> ModuleType:
 
 def outgoing(topic: str, key: str, version: int, now: datetime, body: dict[str, Any]) -> OutboxValues:
     """An event's row."""
-    return new_id(), topic, key, version, now, None, orjson.dumps(body, default=str), None
+    return new_id(), topic, key, version, now, None, orjson.dumps(body, default=str), None, None
 
 
 class Routing:

@@ -38,7 +38,7 @@ public final class Company {
     // at least once: the same, or an older one, changes nothing
     int before = known.getOrDefault(record.key(), 0);
     if (0 < version && version <= before) return;
-    known.put(record.key(), Math.max(version, before)); // 0 is a refusal; in earnest: in your database, together with what you make of it
+    known.put(record.key(), Math.max(version, before)); // 0: no report, or none yet; in earnest: in your database, together with what you make of it
     found(record.key(), Access.JSON.readTree(record.value()).get("stage").asText());
   }
 

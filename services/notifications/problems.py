@@ -49,8 +49,8 @@ URL_NOT_ALLOWED = Problem(
 )  # fmt: skip
 NOT_DEAD = Problem(
     "not_dead", 409, zh="该投递尚未放弃", en="Delivery not given up",
-    next_zh="state 为 pending 或 failed：仍在自动重试，等待结果即可；已送达的（delivered）只有企业自己能重新发送。",
+    next_zh="state 为 pending 或 failed：仍在自动重试，等待结果即可；已送达的（sent）只有企业自己能重新发送。",
     next_en="While its `state` is pending or failed it is tried by itself: wait for the outcome. One that was taken "
-    "(delivered) only its company sends again.",
+    "(sent) only its company sends again.",
     members=(Member("state", str, "of the delivery"),),
 )  # fmt: skip

@@ -34,6 +34,10 @@ class ReceivedReport:
     """Whether the company has filed it, under a number of its own."""
 
 
+BRINGS = frozenset({"attached", "repeated"})
+"""Steps that concern the report alone that they bring."""
+
+
 @dataclass(frozen=True, slots=True)
 class Routing:
     """One decision where a report belongs."""
@@ -137,7 +141,9 @@ class Journey:
     @property
     def version(self) -> int:
         """The number of facts known, which is the version on that topic (store/outbound.py)."""
-        return 1 + len(self.routings) + (self.case.version if self.case is not None else 0) + len(self.movements)
+        mine = self.report.report_id
+        concerning = (one.version for one in self.steps if one.step not in BRINGS or one.report_id == mine)
+        return 1 + len(self.routings) + max(concerning, default=0) + len(self.movements)
 
 
 def stage_of(in_case: bool, outcome: str | None, reason: str | None) -> ReportStage:

@@ -149,7 +149,8 @@ class CompanyCheck:
             body = _answer(message, self._number)
             if body is None:
                 return None
-            there = body["points"] is not None if routed else body["stage"] in _NO_GRID
+            # points may be heard of before the case
+            there = body["points"] is not None and body["stage"] == "in_case" if routed else body["stage"] in _NO_GRID
             return body if there else None
 
         with self._steps.step("回传 / the company reads all of it") as found:

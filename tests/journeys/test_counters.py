@@ -204,7 +204,7 @@ async def test_a_merchants_month_is_settled(town: Town) -> None:
     rows = list(csv.reader(io.StringIO((await door.get_bytes(f"{address}/file.csv", mine)).decode("utf-8-sig"))))
     assert rows[1][1:4] == ["热汤", "0", "3"] and rows[-1][1] == "total"
     page = (await door.get_bytes(f"{address}/page", mine)).decode()
-    assert whole["digest"] in page and "商户结算单" in page
+    assert whole["digest"] in page and "商户结算单" in page and "<title>扫码核验</title>" in page
     genuine = await door.get(f"{address}/verify", digest=whole["digest"])
     assert (genuine["genuine"], genuine["points"]) == (True, 0)
     assert not (await door.get(f"{address}/verify", digest="0" * 64))["genuine"]

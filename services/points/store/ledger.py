@@ -62,6 +62,7 @@ class EndedHold:
     id: UUID
     state: HoldState
     reason: str | None
+    party: str | None
     was: HoldState
 
 
@@ -127,7 +128,7 @@ JOIN earnings e ON e.rider_id = wanted.rider_id AND e.earned_on = wanted.earned_
 # Each update names the state it was decided on: with the accounts locked a miss can only be a defect, and the caller
 # rolls back on it. New rows come by COPY, which costs the server and the client half of what INSERT from arrays does.
 SQL_END_HOLDS = f"""
-UPDATE holds h SET state = new.state, reason = new.reason, ended_at = $1, waits = false
+UPDATE holds h SET state = new.state, reason = new.reason, party = new.party, ended_at = $1, waits = false
 FROM {unnest(EndedHold, "new", first=2)}
 WHERE h.id = new.id AND h.state = new.was
 """
@@ -229,7 +230,7 @@ async def write_book(conn: Connection, book: Book, now: datetime) -> list[UUID]:
     await copy_rows(conn, SQL_ENTER_HOLDS, made)
     await copy_rows(conn, SQL_ENTER_ENTRIES, lines)
     ended = [
-        EndedHold(id=h.id, state=h.state, reason=h.reason, was=h.loaded_state)
+        EndedHold(id=h.id, state=h.state, reason=h.reason, party=h.party, was=h.loaded_state)
         for h in book.holds.values()
         if h.loaded_state is not None and h.state != h.loaded_state
     ]

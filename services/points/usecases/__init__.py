@@ -82,9 +82,9 @@ async def follow_redemptions(work: Work, events: Sequence[Event[RedemptionChange
         if redemption.state in ("requested", "used", "undone"):
             book.spend(redemption.redemption_id, redemption.rider_id, redemption.price, cause, party)
         if redemption.state in ("used", "undone"):
-            # held before holds had a party
+            # whoever takes the voucher: of one that every station takes, another than the one that was said before
             hold = book.holds[redemption.redemption_id]
-            hold.party = hold.party or party
+            hold.party = party
             book.post(redemption.redemption_id, cause)
             if redemption.state == "undone":
                 book.refund(redemption.redemption_id, redemption.reason or "undone", cause)
@@ -99,13 +99,15 @@ async def follow_redemptions(work: Work, events: Sequence[Event[RedemptionChange
 def _is_same(book: Book, redemption: RedemptionChanged, party: str) -> bool:
     """Whether a redemption is what came under its id before: a hold's id is a key for ever.
 
-    What was given back before it was held had no amount.
+    What was given back before it was held had no amount. The merchant is settled when the voucher is used.
     """
     hold = book.holds.get(redemption.redemption_id)
     if hold is None:
         return True
     amounts = (redemption.price, 0) if hold.state == "voided" else (redemption.price,)
-    return hold.rider_id == redemption.rider_id and hold.amount in amounts and hold.party in (None, party)
+    if redemption.state in ("used", "undone") and hold.state in ("posted", "reversed") and hold.party != party:
+        return False
+    return hold.rider_id == redemption.rider_id and hold.amount in amounts
 
 
 async def reverse(work: Work, hold_id: UUID, reason: str, covers: Callable[[str], bool]) -> None:

@@ -12,6 +12,7 @@ from services.rewards.domain import Merchant
 from services.rewards.settings import Settings
 from services.rewards.store.statements import Line, Statement
 from services.rewards.usecases import settling
+from shared.kit.http.qr import qr_svg
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 _STYLE = (TEMPLATES / "statement.css").read_text("utf-8")
@@ -22,13 +23,15 @@ _STATES = {"closed": ("已结算", "closed"), "disputed": ("有异议", "dispute
 
 
 def statement_page(
-    settings: Settings, lang: str, merchant: Merchant, statement: Statement, lines: Sequence[Line], signature: str
-) -> HTMLResponse:
-    """A statement to be printed: whoever has the paper can verify it."""
+    settings: Settings, lang: str, base: str, merchant: Merchant, statement: Statement, lines: Sequence[Line],
+    signature: str,
+) -> HTMLResponse:  # fmt: skip
+    """A statement to be printed: whoever has the paper can verify it. `base`: the address that the page came from."""
 
     def text(zh: str, en: str) -> str:
         return en if lang == "en" else zh
 
+    verify = f"{base}/v1/statements/{statement.id}/verify?digest={statement.digest}"
     body = _TEMPLATES.get_template("statement.html").render(
         lang=lang,
         style=_STYLE,
@@ -40,7 +43,8 @@ def statement_page(
         state=text(*_STATES[statement.state]),
         closed_at=statement.closed_at.astimezone(settings.city_zone).strftime("%Y-%m-%d %H:%M"),
         zone=settings.city_timezone,
-        verify=f"/v1/statements/{statement.id}/verify?digest={statement.digest}",
+        verify=verify,
+        qr=qr_svg(verify, text("扫码核验", "Scan to verify")),
         signed=f"{settling.stamp(statement)}:{signature}",
     )
     return HTMLResponse(body, headers={"Content-Security-Policy": _CSP})

@@ -22,6 +22,7 @@ from shared.kit.auth import AnyOf, Caller, CityOperator, Merchant, Rider, allow,
 from shared.kit.auth.idempotency import Idempotent
 from shared.kit.http.models import Answer, Body
 from shared.kit.http.paging import Asked, Page
+from shared.kit.http.qr import qr_svg
 from shared.kit.postgres.batcher import Batcher
 from shared.kit.privacy.masking import masked
 from shared.kit.problems import NOT_FOUND, not_found, too_many
@@ -60,6 +61,7 @@ class VoucherOut(RedemptionOut):
 
     code: str | None = Field(description="XXXX-XXXX-XXXXX, to be read out")
     qr: str | None = Field(description="text of the QR code")
+    qr_svg: str | None = Field(description="the QR code as a picture: SVG, without scripts or styles")
 
 
 class CodeIn(Body):
@@ -141,7 +143,11 @@ async def read_redemption(redemption_id: UUID, caller: Caller, conn: Reading, de
     if redemption.state == "issued" and sealed is not None and caller.is_self(redemption.rider_id):
         code = desk.codes.open(redemption.id, sealed)
     public = RedemptionOut.of(redemption).model_dump()
-    return VoucherOut(**public, code=code and shown(code), qr=code and QR_PREFIX + code)
+    if code is None:
+        return VoucherOut(**public, code=None, qr=None, qr_svg=None)
+    qr = QR_PREFIX + code
+    picture = qr_svg(qr, f"兑换码 / voucher {shown(code)}")
+    return VoucherOut(**public, code=shown(code), qr=qr, qr_svg=picture)
 
 
 @router.put("/v1/redemptions/{redemption_id}/fulfilment")

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Path, Query, Response
+from fastapi import Path, Query, Request, Response
 from pydantic import AfterValidator, Field
 
 from services.rewards import problems
@@ -231,13 +231,15 @@ async def settlement_file(id_: _Id, caller: Caller, conn: Reading) -> Response:
 @router.get("/v1/statements/{id}/page", response_class=Response, responses={200: {"content": {"text/html": {}}}})
 @allow(_Owner, refuses=(NOT_FOUND,))
 async def settlement_page(
-    id_: _Id, caller: Caller, conn: Reading, desk: Given[Offline], settings: Given[Settings], lang: str = "zh"
-) -> Response:
+    id_: _Id, request: Request, caller: Caller, conn: Reading, desk: Given[Offline], settings: Given[Settings],
+    lang: str = "zh",
+) -> Response:  # fmt: skip
     """The same to be printed; Chinese, or `lang=en`."""
     found, lines = await _whole(caller, conn, id_)
     owner = await merchants.merchant(conn, found.merchant_id)
     assert owner is not None, "a statement refers to its merchant"
-    return statement_page(settings, lang, owner, found, lines, desk.signer.sign(settling.stamp(found)))
+    base, signature = str(request.base_url).rstrip("/"), desk.signer.sign(settling.stamp(found))
+    return statement_page(settings, lang, base, owner, found, lines, signature)
 
 
 @router.get("/v1/statements/{id}/verify")

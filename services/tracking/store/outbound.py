@@ -16,7 +16,8 @@ CROWDED_VERSION = 100
 class Known:
     """All that is known of a company's report, from one snapshot.
 
-    `version` rises with everything that becomes known: facts are added and never taken away.
+    `version` rises with everything that becomes known: facts are added and never taken away. Of its case those steps
+    count that concern it; what others report there does not.
     """
 
     report_id: UUID
@@ -63,18 +64,30 @@ ORDER BY version LIMIT $3
 """
 SQL_CROWD_GO_ON = "UPDATE outbound_crowds SET after = $2 WHERE case_id = $1"
 SQL_CROWD_END = "DELETE FROM outbound_crowds WHERE case_id = $1"
+# `s`: the case's last step that concerns the report. Of a crowded case the index of what people did there finds it.
 SQL_KNOWN = Query(
     Known,
     """
 SELECT r.report_id, r.company, r.external_id, r.at AS received_at,
-       1 + coalesce(g.n, 0) + coalesce(c.version, 0) + coalesce(m.n, 0) AS version,
+       1 + coalesce(g.n, 0) + coalesce(s.version, 0) + coalesce(m.n, 0) AS version,
        g.outcome, g.reason AS routing_reason, g.grid_code, g.grid_name, g.department, g.at AS routed_at,
        c.case_id, c.state AS case_state, c.grid_code AS case_grid_code, c.department AS case_department, c.due_at,
-       c.changed_at AS case_changed_at, m.movement, m.amount, m.reason AS points_reason, m.at AS moved_at
+       s.at AS case_changed_at, m.movement, m.amount, m.reason AS points_reason, m.at AS moved_at
 FROM unnest($1::uuid[]) AS u (report_id) JOIN reports r ON r.report_id = u.report_id
 LEFT JOIN LATERAL (SELECT *, count(*) OVER () AS n FROM routings o WHERE o.report_id = r.report_id
                    ORDER BY o.version DESC LIMIT 1) g ON true
 LEFT JOIN case_reports l ON l.report_id = r.report_id LEFT JOIN cases c ON c.case_id = l.case_id
+LEFT JOIN LATERAL (
+    (SELECT version, at FROM case_steps o
+     WHERE o.case_id = l.case_id AND version > 100 AND step NOT IN ('attached', 'repeated')
+     ORDER BY version DESC LIMIT 1)
+    UNION ALL
+    (SELECT version, at FROM case_steps o
+     WHERE o.case_id = l.case_id AND version <= 100 AND step NOT IN ('attached', 'repeated')
+     ORDER BY version DESC LIMIT 1)
+    UNION ALL SELECT l.version, l.at WHERE l.case_id IS NOT NULL
+    ORDER BY version DESC LIMIT 1
+) s ON true
 LEFT JOIN LATERAL (SELECT *, count(*) OVER () AS n FROM movements o WHERE o.report_id = r.report_id
                    ORDER BY o.version DESC LIMIT 1) m ON true
 WHERE r.by_company AND NOT EXISTS (SELECT FROM erased_riders e WHERE e.rider_id = r.rider_id)

@@ -115,6 +115,7 @@ async def test_the_way_of_a_gift(town: Town) -> None:
     assert (again.json(), again.headers["idempotency-replayed"]) == (redeemed.json(), "true")
     voucher = await town.voucher(redeemed.json()["redemption_id"], rider, "issued")
     await town.balances(rider, (0, GAS_POINTS - 60, 60))
+    assert f">兑换码 / voucher {voucher['code']}</title>" in voucher["qr_svg"]
     taken = await town.rewards.post("/v1/vouchers/verify", json={"code": voucher["qr"]}, headers=counter)
     assert (taken.status_code, taken.json()["offer_name"]) == (200, "早餐")
     second = await town.rewards.post("/v1/vouchers/verify", json={"code": voucher["code"]}, headers=counter)

@@ -188,6 +188,29 @@ async def test_the_export_has_the_very_records_of_the_topic(tracking: Any, pool:
     assert journey is not None and (journey.version, journey.stage) == (latest["F-12"][0], latest["F-12"][1].stage)
 
 
+@pytest.mark.parametrize("before", [2, CROWDED_VERSION + 3])
+async def test_those_who_join_a_case_change_nothing_for_others(tracking: Any, pool: Pool, before: int) -> None:
+    """The export goes on having the topic's records, however many report the same thing later."""
+    first = Story("J-1")
+    await tracking.hear(("reports", [first.received]), ("cases", [first.case(1, "opened", "open", 0.2)]))
+    steps = [first.case(number, "claimed", "claimed", number) for number in range(2, before + 1)]
+    await tracking.hear(("cases", steps))
+    await say_all(pool)
+    late = [Story(f"J-{number}") for number in range(before + 1, before + 4)]
+    for number, one in enumerate(late, start=before + 1):
+        report = {"report_id": one.report_id, "rider_id": one.rider_id, "company": COMPANY, "ordinal": number}
+        joined = first.case(number, "attached", "claimed", number, report=report, report_count=number)
+        await tracking.hear(("reports", [one.received]), ("cases", [joined]))
+    await say_all(pool)
+    latest = {key: (version, body) for key, version, body in await said(pool)}
+    assert latest["J-1"][0] == 1 + before
+    rows = {one.row.external_id: (one.version, one.body) async for page in export(pool, COMPANY) for one in page}
+    assert rows == latest
+    async with pool.acquire() as conn:
+        journey = await read_journey(conn, first.report_id)
+    assert journey is not None and journey.version == latest["J-1"][0]
+
+
 async def test_what_waits_is_said_with_the_reason_and_the_end(pool: Pool) -> None:
     until = T0 + timedelta(minutes=10)
     body = ReportRefused(

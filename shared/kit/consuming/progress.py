@@ -61,6 +61,8 @@ class Progress:
             topic = partition.topic.removeprefix(self._prefix)
             metrics.LAG.labels(topic=topic, partition=str(partition.partition)).set(lag)
         heard = self.hearing.listen(consumer, idle=total == 0)
+        if not consumer.subscription():  # a family that has no topic yet: nothing can be waiting
+            heard = True
         if total == 0:
             self._moved_s = clock.monotonic_s()  # also without a broker: a restart would not help
         if heard:

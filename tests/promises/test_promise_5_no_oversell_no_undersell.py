@@ -121,3 +121,4 @@ def test_the_checkers_see_a_station_that_counts_nothing_and_sells_what_was_sold(
     shoppers, problems = sale(market, seed(), SMALL, {})
     assert [problem for problem in problems + market.stock_problems() if "stations have" in problem]
     assert [problem for problem in shoppers.problems if "taken once and in time" in problem]
+    assert [problem for problem in problems if "open lists close at None" in problem]

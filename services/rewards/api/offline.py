@@ -95,7 +95,8 @@ async def make_list(caller: Caller, service: CurrentService, desk: Given[Offline
         await service.limiter.check(f"list:{own_id}", per_minute=30)
     async with service.work() as work:
         made = await offline.make(desk, work, own_id, caller.id)
-    return PaperOut(text=made.text, signature=made.signature, key=made.key)
+    paper = await offline.write(desk, made)
+    return PaperOut(text=paper.text, signature=paper.signature, key=paper.key)
 
 
 @router.post("/v1/vouchers/lists/{list_id}/takings")

@@ -84,10 +84,15 @@ SQL_LOCK_OFFERS = """
 SELECT id FROM offers WHERE id IN (SELECT offer_id FROM redemptions WHERE code_hash = ANY($1::bytea[]))
 ORDER BY id FOR NO KEY UPDATE
 """
+# All that an upload will change, in id order and before any offer: whoever has a voucher in hand wants its offer next.
+# And what another list keeps meanwhile is seen by the statements that come after this one.
+SQL_LOCK_VOUCHERS = """
+SELECT id FROM redemptions
+WHERE code_hash = ANY($1::bytea[]) OR (id = ANY($2::uuid[]) AND state = 'issued') ORDER BY id FOR UPDATE
+"""
 SQL_SHOWN = f"""
 SELECT r.code_hash, o.citywide, {RETURNED}
-FROM redemptions r JOIN offers o ON o.id = r.offer_id
-WHERE r.code_hash = ANY($1::bytea[]) ORDER BY r.id FOR UPDATE OF r
+FROM redemptions r JOIN offers o ON o.id = r.offer_id WHERE r.code_hash = ANY($1::bytea[])
 """
 SQL_SELL = Query(
     Redemption,
@@ -101,12 +106,14 @@ INSERT INTO offline_takings ({columns(Taking)}, heard_at) SELECT {columns(Taking
 """
 SQL_SETTLE = "UPDATE offline_lists SET settled_at = now(), digest = $2 WHERE id = $1 AND settled_at IS NULL"
 # What this list alone held back goes its way again, and keeps since when; what another open list has, stays until that
-# one closes
+# one closes. They are locked since SQL_LOCK_VOUCHERS; open lists are read once, not for each voucher
 SQL_LET_GO = """
-UPDATE redemptions r SET kept_until = coalesce((
-    SELECT max(l.closes_at) FROM offline_lists l WHERE l.settled_at IS NULL AND l.redemption_ids @> ARRAY[r.id]), now())
-FROM (SELECT id FROM redemptions WHERE id = ANY($1::uuid[]) AND state = 'issued' ORDER BY id FOR UPDATE) AS here
-WHERE r.id = here.id
+UPDATE redemptions r SET kept_until = coalesce(elsewhere.closes_at, now())
+FROM unnest($1::uuid[]) AS listed (id) LEFT JOIN (
+    SELECT kept.id, max(l.closes_at) AS closes_at FROM offline_lists l, unnest(l.redemption_ids) AS kept (id)
+    WHERE l.settled_at IS NULL AND l.closes_at > now() GROUP BY kept.id
+) AS elsewhere USING (id)
+WHERE r.id = listed.id AND r.state = 'issued'
 """
 SQL_TAKINGS = Query(Taking, f"SELECT {columns(Taking)} FROM offline_takings WHERE list_id = $1 ORDER BY line")
 SQL_DOUBLES = Query(
@@ -143,10 +150,12 @@ async def lock(conn: Connection, id_: UUID) -> OfflineList | None:
     return await one(conn, SQL_LOCK_LIST, id_)
 
 
-async def shown(conn: Connection, code_hashes: Sequence[bytes]) -> dict[bytes, Shown]:
-    """Vouchers by their codes' hashes: locked, and then their offers, as at the counter."""
-    rows = await conn.fetch(SQL_SHOWN, code_hashes)
+async def shown(conn: Connection, paper: OfflineList, code_hashes: Sequence[bytes]) -> dict[bytes, Shown]:
+    """Vouchers by their codes' hashes. Locked are they and all that the list holds back, then the offers of what was
+    shown, as at the counter."""
+    await conn.execute(SQL_LOCK_VOUCHERS, code_hashes, list(paper.redemption_ids))
     await conn.execute(SQL_LOCK_OFFERS, code_hashes)
+    rows = await conn.fetch(SQL_SHOWN, code_hashes)
     return {row["code_hash"]: Shown(row["code_hash"], row["citywide"], _redemption(row)) for row in rows}
 
 
@@ -161,7 +170,7 @@ async def add_takings(conn: Connection, takings: Sequence[Taking]) -> None:
 
 
 async def settle(conn: Connection, paper: OfflineList, digest: bytes) -> None:
-    """The list is settled: what it held back goes on."""
+    """The list is settled: what it held back goes on. Its vouchers must be locked (`shown`)."""
     await conn.execute(SQL_SETTLE, paper.id, digest)
     await conn.execute(SQL_LET_GO, list(paper.redemption_ids))
 

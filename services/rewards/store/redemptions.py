@@ -147,6 +147,8 @@ WHERE r.id = $1 AND r.state = 'used' AND r.ended_at > now() - make_interval(days
 RETURNING {_COLUMNS}
 """,
 )
+# Before its offer, as at the counter
+SQL_LOCK = "SELECT FROM redemptions WHERE id = $1 FOR UPDATE"
 # What a counter without network may have taken is not given up before that has been heard of
 SQL_LOCK_OF_RIDER = """
 SELECT state, kept_until > now() AS kept FROM redemptions WHERE id = $1 AND rider_id = $2 FOR UPDATE
@@ -266,6 +268,11 @@ async def renew_codes(conn: Connection, codes: Sequence[tuple[UUID, bytes, bytes
 async def use(conn: Connection, id_: UUID, merchant_id: UUID, by: str) -> Redemption | None:
     """Issued → used at this merchant; None where it isn't issued (any more) or its time is over."""
     return await one(conn, SQL_USE, id_, merchant_id, by)
+
+
+async def lock(conn: Connection, id_: UUID) -> None:
+    """A redemption, if there is one, locked to the end of the transaction."""
+    await conn.execute(SQL_LOCK, id_)
 
 
 async def lock_of_rider(conn: Connection, id_: UUID, rider_id: UUID) -> tuple[State, bool] | None:

@@ -43,6 +43,14 @@ class Paper:
 
 
 @dataclass(frozen=True, slots=True)
+class Made:
+    """A list that is kept, and what stands on it: not written yet."""
+
+    kept: OfflineList
+    listed: Sequence[Listed]
+
+
+@dataclass(frozen=True, slots=True)
 class Taken:
     """A code as a counter took it, by the counter's own clock."""
 
@@ -50,8 +58,8 @@ class Taken:
     taken_at: datetime
 
 
-async def make(desk: Offline, work: Work, merchant_id: UUID, clerk: str) -> Paper:
-    """A list of all vouchers that the merchant may take, those first that end first.
+async def make(desk: Offline, work: Work, merchant_id: UUID, clerk: str) -> Made:
+    """A list of all vouchers that the merchant may take, those first that end first; `write` it after the commit.
 
     Raises:
         Refusal: no such merchant; `not_staff`.
@@ -65,8 +73,12 @@ async def make(desk: Offline, work: Work, merchant_id: UUID, clerk: str) -> Pape
     hours = desk.good_h, desk.good_h + desk.grace_h
     kept = await offline.keep(work.conn, [one.id for one in listed], hours[1])
     listed = [one for one in listed if one.id in kept]
-    made = await offline.add(work.conn, id_, merchant_id, clerk, hours, [one.id for one in listed])
-    text = await asyncio.to_thread(_text, desk, made, listed)
+    return Made(await offline.add(work.conn, id_, merchant_id, clerk, hours, [one.id for one in listed]), listed)
+
+
+async def write(desk: Offline, made: Made) -> Paper:
+    """The list as it is handed over. It takes a second: not while its vouchers are locked, which counters wait for."""
+    text = await asyncio.to_thread(_text, desk, made.kept, made.listed)
     return Paper(text, desk.signer.sign(text), desk.signer.public)
 
 
@@ -110,7 +122,7 @@ async def take(desk: Offline, work: Work, merchant_id: UUID, list_id: UUID, take
             raise problems.LIST_SETTLED()
         return await offline.takings(work.conn, list_id)
     hashes = [_hashes(desk, one.code) for one in taken]
-    found = await offline.shown(work.conn, [hash_ for some in hashes for hash_ in some])
+    found = await offline.shown(work.conn, paper, [hash_ for some in hashes for hash_ in some])
     lines: list[Taking] = []
     before: set[UUID] = set()
     for line, (one, some) in enumerate(zip(taken, hashes, strict=True)):

@@ -217,6 +217,7 @@ async def undo(work: Work, id_: UUID, reason: str, by: str, days_max: int) -> Re
     Raises:
         Refusal: no such redemption; `not_undoable` with its state, or when it was used too long ago.
     """
+    await redemptions.lock(work.conn, id_)
     await offers.lock_of(work.conn, [id_])
     undone = await redemptions.undo(work.conn, id_, reason, by, days_max)
     if undone is not None:

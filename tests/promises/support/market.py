@@ -18,7 +18,7 @@ import redis
 
 from shared.devtools.infra.errors import InfraError
 from shared.devtools.infra.watchdog import Guard
-from shared.devtools.installation import Installation
+from shared.devtools.installation import ROOT, Installation
 from shared.devtools.suite import ServiceProcess, Suite
 from shared.events.account_changed import ACCOUNT_CHANGED
 from shared.events.case_changed import CASE_CHANGED, CaseChanged, CaseReport
@@ -56,6 +56,14 @@ FROM offers o JOIN station_stock s ON s.offer_id = o.id WHERE o.citywide GROUP B
 SQL_OFFLINE = """
 SELECT r.id::text, r.state FROM offline_takings t JOIN redemptions r ON r.id = t.redemption_id
 WHERE t.outcome IN ('sold', 'double') AND r.state <> 'used'
+"""
+# A voucher waits for the open lists that have it, and for no other
+SQL_KEPT = """
+SELECT r.id::text, r.kept_until::text, max(l.closes_at)::text
+FROM redemptions r LEFT JOIN offline_lists l ON l.settled_at IS NULL AND r.id = ANY(l.redemption_ids)
+WHERE r.state = 'issued' GROUP BY r.id
+HAVING CASE WHEN max(l.closes_at) IS NULL THEN r.kept_until > now()
+            ELSE r.kept_until IS DISTINCT FROM max(l.closes_at) END
 """
 SQL_LEDGER = {
     "a balance is not the sum of its entries": """
@@ -111,6 +119,7 @@ class Market:
         """The offer whose vouchers are good at every station, once they are opened."""
         self.station_tokens: list[str] = []
         self._producer = RawProducer(home)
+        self._code = _code()
         for service in SERVICES:
             make_witness(home, service)
 
@@ -214,8 +223,13 @@ class Market:
         """SIGKILL any process, at any moment; it comes back."""
         victim = rng.choice([process for two in self.processes.values() for process in two])
         victim.kill()
-        victim.start()
+        self._start(victim)
         return victim.spec.name
+
+    def _start(self, victim: ServiceProcess) -> None:
+        """Raises AssertionError where it would be another program than that which this database was made for."""
+        assert _code() == self._code, "the code was changed while the test ran: nothing can be said of this run"
+        victim.start()
 
     def die_at_a_step(self, rng: random.Random) -> str:
         """Let a process live until it comes to an exact point, and then come back."""
@@ -226,7 +240,7 @@ class Market:
         victim.spec.env = {**healthy, "FAULTS_DIE": point}
         try:
             with contextlib.suppress(InfraError):  # it may die before it was asked whether it is ready
-                victim.start()
+                self._start(victim)
             deadline_s = clock.monotonic_s() + 10
             while victim.running and clock.monotonic_s() < deadline_s:
                 time.sleep(0.05)
@@ -234,7 +248,7 @@ class Market:
             victim.spec.env = healthy
         died = not victim.running
         victim.kill()
-        victim.start()
+        self._start(victim)
         return f"{victim.spec.name} {point}{'' if died else ', not reached'}"
 
     def flush_redis(self) -> None:
@@ -274,6 +288,13 @@ class Market:
             f"stations have {there} and sold {there_sold}, the offer {left} and {sold}"
             for left, sold, there, there_sold, least in ask(self.home.dsn("rewards"), SQL_STATIONS)
             if (left, sold) != (there, there_sold) or least < 0
+        ]
+
+    def list_problems(self) -> list[str]:
+        """Vouchers that wait for a list which nobody has any more, or don't wait for one; at any moment of a sale."""
+        return [
+            f"kept until {kept}, open lists close at {closes}: {id_}"
+            for id_, kept, closes in ask(self.home.dsn("rewards"), SQL_KEPT)
         ]
 
     def ledger_problems(self) -> list[str]:
@@ -325,8 +346,14 @@ class Watch:
 
     def _run(self) -> None:
         while not self._done.wait(0.02):
-            self.problems.update(self._market.stock_problems())
+            self.problems.update(self._market.stock_problems() + self._market.list_problems())
             self.looks += 1
+
+
+def _code() -> int:
+    """When a file of the services, or of what they share, was written last, in nanoseconds."""
+    files = (file for folder in ("services", "shared") for file in (ROOT / folder).rglob("*"))
+    return max(file.stat().st_mtime_ns for file in files if file.suffix in (".py", ".sql"))
 
 
 def in_threads(count: int, run: Any, items: Sequence[Any]) -> None:

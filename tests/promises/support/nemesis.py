@@ -35,11 +35,14 @@ class Nemesis:
 
     @contextlib.contextmanager
     def beside(self) -> Iterator[None]:
-        """Carry it out in a thread beside the block, and wait for its end. Raises what an action has raised."""
+        """Carry it out in a thread beside the block, and wait for its end. Raises what an action has raised: that comes
+        first, with what the block has raised behind it, since nothing can be said of a system that was left broken."""
         with ThreadPoolExecutor(1) as thread:
             running = thread.submit(self.run)
-            yield
-            running.result()
+            try:
+                yield
+            finally:
+                running.result()
 
     def run(self) -> None:
         """Returns when the last fault has been healed; every action heals what it has broken."""

@@ -186,17 +186,20 @@ class _Client:
     def _ask(self, service: str, verb: str, path: str, headers: dict[str, str], body: Any = None) -> httpx.Response:
         """Ask any process of the service until one answers for certain."""
         deadline_s = clock.monotonic_s() + PATIENCE_S
+        tries: Counter[str] = Counter()
         while True:
+            url = self.all.market.url(service, self.rng)
             try:
-                url = self.all.market.url(service, self.rng)
                 answer = self.http.request(verb, url + path, headers=headers, json=body)
-            except httpx.TransportError:
+            except httpx.TransportError as error:
                 self.all.ends["no answer"] += 1
+                tries[f"{url}: {type(error).__name__}"] += 1
             else:
                 if answer.status_code < 500 and answer.status_code != 429:
                     return answer
                 self.all.ends[f"{answer.status_code}"] += 1
-            assert clock.monotonic_s() < deadline_s, f"{verb} {path} isn't answered"
+                tries[f"{url}: {answer.status_code} {answer.text[:200]}"] += 1
+            assert clock.monotonic_s() < deadline_s, f"{verb} {path} isn't answered: {tries.most_common()}"
             time.sleep(0.1 + self.rng.random() * 0.2)
 
 

@@ -138,8 +138,11 @@ def loses_returns() -> None:
 
 
 def stations_count_nothing() -> None:
-    """A station that takes a voucher has as many pieces as before; and what comes from a list is too late."""
+    """A station that takes a voucher has as many pieces as before; what comes from a list is too late, and a list lets
+    nothing go.
+    """
     from services.rewards import domain
+    from services.rewards.store import offline as lists
     from services.rewards.store import stations
     from services.rewards.usecases import offline
     from shared.kit.postgres.rows import Query
@@ -147,6 +150,7 @@ def stations_count_nothing() -> None:
     text = stations.SQL_USE_AT.text.replace("there = s.there - 1, sold = s.sold + 1", "there = s.there")
     stations.SQL_USE_AT = Query(domain.Redemption, text)
     offline.judge = lambda *_: domain.Judged("late", "merchant")
+    lists.SQL_LET_GO += " AND false"
 
 
 def pays_nothing() -> None:

@@ -110,7 +110,8 @@ class Shop:
         """A list for a counter, as it is handed over and read."""
         async with work_on(self.pool) as work:
             made = await offline.make(self.offline, work, merchant_id, clerk)
-        return made, orjson.loads(made.text)
+        paper = await offline.write(self.offline, made)
+        return paper, orjson.loads(paper.text)
 
     async def upload(self, merchant_id: UUID, list_id: UUID | str, *taken: tuple[str, datetime]) -> list[Taking]:
         """What a counter took."""

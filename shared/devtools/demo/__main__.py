@@ -1,4 +1,6 @@
-"""A city's day: companies stream reports, people handle them, riders earn points and take gifts; then all is counted.
+"""A city's day: companies stream reports, people handle them, riders earn points and take gifts at two stations.
+
+Then all is counted: the hops, what stations are owed against the ledger, the ledger against its public seal.
 
 make demo            leaves the suite up until Ctrl-C
 make demo KEEP=0     ends after the reconciliation, with its exit status
@@ -17,7 +19,7 @@ from confluent_kafka import KafkaException
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from rich.console import Console
 
-from shared.devtools.demo import live, reconcile
+from shared.devtools.demo import ending, live, reconcile
 from shared.devtools.demo.target import browser_url, target_from_environment, target_of
 from shared.devtools.infra.errors import InfraError
 from shared.devtools.suite import running_suite
@@ -100,6 +102,7 @@ async def _day(door: Door, options: Options, console: Console) -> bool:
         try:
             await _until_settled(door, board, sending, working)
             taken = await gifts.redeem(door, shop, companies)
+            await ending.until_sealed(door)
             await _until_quiet(door, board, lambda figures: figures.tally("rewards", "requested") == 0)
             finished.set()
             await working
@@ -111,9 +114,12 @@ async def _day(door: Door, options: Options, console: Console) -> bool:
     console.print("退回与死信是演示里故意发送的坏上报 / what was refused or is dead was sent badly on purpose")
     console.print(f"网格与部门的动作 / people's steps: {dict(crew.steps)}")
     console.print(f"兑换 / redemptions: {taken}")
+    settled, sealed = await ending.settle(door, shop), await ending.verify(door, await gifts.shoppers(door, companies))
     figures = await live.look(door)
+    ending.show(settled, sealed, figures, console)
     hops = (await door.get("/v1/tracking/hops"))["hops"]
-    return reconcile.show(reconcile.lines(streams.sent, streams.http_refused, figures), hops, console)
+    found = reconcile.lines(streams.sent, streams.http_refused, figures) + ending.lines(settled, sealed, figures)
+    return reconcile.show(found, hops, console)
 
 
 async def _streets(door: Door) -> list[str]:

@@ -33,6 +33,7 @@ def lines(sent: Sent, http_refused: int, figures: Figures) -> list[Line]:
     accepted = of("intake", "accepted")
     letters = figures.letters("rejected") + figures.letters("dead")
     routed = of("routing", "routed")
+    credited = of("points", "posted") - of("points", "reversed")
     return [
         Line("应受理 = 受理 / sent as good = accepted", sent.accepted, accepted),
         Line("应退回 = 退回 / sent as bad = refused", sent.refused, http_refused + letters),
@@ -47,6 +48,7 @@ def lines(sent: Sent, http_refused: int, figures: Figures) -> list[Line]:
         Line("余额 = 分录 / balances = entries", of("points", "imbalance"), 0),
         Line("库存 = 余 + 占 + 售 / stock", of("rewards", "stock_total"), of("rewards", "free", "held", "sold")),
         Line("售出积分 = 账本 / gifts' points = ledger", of("rewards", "points_spent"), of("points", "redeemed")),
+        Line("徽章积分 = 入账 - 冲回 / badges' points = posted - reversed", of("badges", "points"), credited),
         Line("发件箱 = 0 / outboxes = 0", figures.outbox, 0),
         Line("滞后 = 0 / lag = 0", figures.lag, 0),
         Line("搁置 = 0 / parked = 0", figures.letters("parked"), 0),

@@ -25,7 +25,7 @@ from shared.devtools.infra.errors import InfraError
 from shared.devtools.suite import running_suite
 from shared.devtools.up import STATE, addresses, stop_on_signals, watch
 from shared.kit import clock
-from shared.synthetic import gifts, opening, reports, staff
+from shared.synthetic import farmed, gifts, opening, reports, staff
 from shared.synthetic.door import Door, DoorError, Target
 from shared.synthetic.streams import Streams
 
@@ -91,9 +91,11 @@ async def _day(door: Door, options: Options, console: Console) -> bool:
             door, companies, lambda n: status.update(f"登记骑手 / registering riders: {n:,}")
         )
     console.print(f"{len(companies)} 家企业、{riders:,} 名小哥 / companies, riders")
-    shop = await gifts.open_shop(door)
+    shop, shoppers = await gifts.open_shop(door), await gifts.shoppers(door, companies)
     planned = reports.plan(companies, options.reports, list(reports.TEXTS), SEED)
     streams = Streams(door, companies, planned, options.rate)
+    one_picture = await farmed.file(door, shoppers)
+    streams.sent.accepted += len(one_picture)
     crew = staff.hire(door, await _streets(door))
     finished = asyncio.Event()
     with live.Board(console, len(planned)) as board:
@@ -101,7 +103,8 @@ async def _day(door: Door, options: Options, console: Console) -> bool:
         sending = asyncio.create_task(streams.run(lambda sent: board.sent(sent.total)))
         try:
             await _until_settled(door, board, sending, working)
-            taken = await gifts.redeem(door, shop, companies)
+            decided = await farmed.review(door, one_picture[-1])
+            taken = await gifts.redeem(door, shop, shoppers)
             await ending.until_sealed(door)
             await _until_quiet(door, board, lambda figures: figures.tally("rewards", "requested") == 0)
             finished.set()
@@ -113,12 +116,14 @@ async def _day(door: Door, options: Options, console: Console) -> bool:
     console.print()
     console.print("退回与死信是演示里故意发送的坏上报 / what was refused or is dead was sent badly on purpose")
     console.print(f"网格与部门的动作 / people's steps: {dict(crew.steps)}")
+    console.print(f"可疑上报的复核 / suspicions decided: {dict(decided)}")
     console.print(f"兑换 / redemptions: {taken}")
-    settled, sealed = await ending.settle(door, shop), await ending.verify(door, await gifts.shoppers(door, companies))
+    settled, sealed = await ending.settle(door, shop), await ending.verify(door, shoppers)
     figures = await live.look(door)
     ending.show(settled, sealed, figures, console)
     hops = (await door.get("/v1/tracking/hops"))["hops"]
-    found = reconcile.lines(streams.sent, streams.http_refused, figures) + ending.lines(settled, sealed, figures)
+    found = reconcile.lines(streams.sent, streams.http_refused, figures)
+    found += ending.lines(settled, sealed, figures) + ending.decisions(decided, figures)
     return reconcile.show(found, hops, console)
 
 

@@ -1,6 +1,7 @@
 """How the day ends: what stations are owed against the ledger, and the ledger against its public seal."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -148,6 +149,15 @@ def lines(settled: Settled, sealed: Sealed | None, figures: Figures) -> list[Lin
         Line("封存分录 = 重新散列 / entries sealed = hashed again", made.entries, made.verified_entries),
         Line("与封存不符 = 0 / not as it was sealed", len(made.wrong) + made.own_wrong, 0),
     ]  # fmt: skip
+
+
+def decisions(decided: Counter[str], figures: Figures) -> list[Line]:
+    """All that screening has raised was decided, and the one that was farmed was found (shared/synthetic/farmed.py)."""
+    raised = sum(figures.tally("screening", state) for state in ("raised", "cleared", "confirmed"))
+    return [
+        Line("可疑 = 已复核 / suspicions = decided", raised, decided.total()),
+        Line("冒领 = 已确认 / farmed = confirmed", 1, figures.tally("screening", "confirmed")),
+    ]
 
 
 def show(settled: Settled, sealed: Sealed | None, figures: Figures, console: Console) -> None:

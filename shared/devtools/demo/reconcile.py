@@ -36,7 +36,10 @@ def lines(sent: Sent, http_refused: int, figures: Figures) -> list[Line]:
     credited = of("points", "posted") - of("points", "reversed")
     return [
         Line("应受理 = 受理 / sent as good = accepted", sent.accepted, accepted),
-        Line("应退回 = 退回 / sent as bad = refused", sent.refused, http_refused + letters),
+        Line(
+            "应退回 = 退回 + 待骑手同意 / sent as bad = refused + waiting for consent",
+            sent.refused, http_refused + letters + of("intake", "waiting"),
+        ),
         Line("受理 = 分派 + 待人工 / accepted = routed + unroutable", accepted, of("routing", "routed", "unroutable")),
         Line("受理 = 进度 / accepted = tracked", accepted, of("tracking", "received")),
         Line("分派 = 进入案件 / routed = in cases", routed, of("cases", "reports")),
@@ -52,7 +55,7 @@ def lines(sent: Sent, http_refused: int, figures: Figures) -> list[Line]:
         Line("发件箱 = 0 / outboxes = 0", figures.outbox, 0),
         Line("滞后 = 0 / lag = 0", figures.lag, 0),
         Line("搁置 = 0 / parked = 0", figures.letters("parked"), 0),
-    ]
+    ]  # fmt: skip
 
 
 def show(found: list[Line], hops: list[dict[str, Any]], console: Console) -> bool:

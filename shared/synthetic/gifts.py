@@ -124,7 +124,7 @@ async def _answered(door: Door, redemption_id: str, token: str) -> dict[str, Any
 async def shoppers(door: Door, companies: Sequence[Company]) -> list[str]:
     """Ids of the first company's first riders: it sends them again unchanged and learns who they are."""
     company, now = companies[0], clock.now()
-    numbers = range(1, min(SHOPPERS, company.riders) + 1)
+    numbers = range(1, SHOPPERS + 1)
     body = {"items": [{**company.rider_body(number, now), "consent_at": now.isoformat()} for number in numbers]}
     answer = await door.signed(company.code, company.secret, "/v1/riders:batch", body)
     return [item["rider_id"] for item in answer["items"]]

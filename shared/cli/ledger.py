@@ -57,7 +57,7 @@ def verification(client: Client, number: int | None = None) -> Verification:
 
 
 def own_entries(client: Client) -> Own:
-    """The same for the client's own rider, calculated here, by docs/ledger.md.
+    """A rider's own entries, as their own client reads them, against the newest public seal: by docs/ledger.md.
 
     Raises:
         CliError: no seal has the account yet (`no_seal`).

@@ -19,6 +19,7 @@ from confluent_kafka import KafkaException
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from rich.console import Console
 
+from shared.cli.client import CliError
 from shared.devtools.demo import ending, live, reconcile
 from shared.devtools.demo.target import browser_url, target_from_environment, target_of
 from shared.devtools.infra.errors import InfraError
@@ -172,7 +173,7 @@ def elsewhere(target: Target, options: Options, console: Console, stop: threadin
         good = asyncio.run(day(target, options, console, stop))
     except Interrupted:
         return 130
-    except (DoorError, httpx.HTTPError, KafkaException) as error:
+    except (DoorError, CliError, httpx.HTTPError, KafkaException) as error:
         console.print(f"[red]{error}")
         return 1
     console.print(f"{verdict(good)}  ({clock.monotonic_s() - began_s:.0f} s)  {browser_url(target)}/")
@@ -223,7 +224,7 @@ def main() -> int:
         shutil.rmtree(state, ignore_errors=True)
         console.print("已中断 / interrupted")
         return 130
-    except (InfraError, RuntimeError, ExceptionGroup) as error:
+    except (InfraError, CliError, RuntimeError, ExceptionGroup) as error:
         console.print(f"[red]{_first(error)}\n日志在 / logs are in {state}/logs", markup=True)
         return 1
     if good:

@@ -1,6 +1,7 @@
 """`beegrid ledger`: is the history of points what was sealed and published?"""
 
 import json
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
@@ -15,6 +16,60 @@ ledger_app = typer.Typer(help="积分账本 / The ledger of points: its seals, a
 out = Screen()
 SEALS = "/v1/points/seals"
 FIRST = str(UUID(int=0))
+
+
+@dataclass
+class Verification:
+    """What the suite finds when it hashes all entries of a seal again; `wrong` in words, empty in a sound ledger."""
+
+    seal: dict[str, Any] = field(default_factory=dict)
+    accounts: int = 0
+    entries: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Own:
+    """A rider's own entries as they were recalculated from what the routes show, and whether a public seal has them."""
+
+    entries: int
+    root: str
+    sealed: bool
+
+
+def verification(client: Client, number: int | None = None) -> Verification:
+    """Go through all shares of a seal, the newest if no number is given, as an operator.
+
+    Raises:
+        CliError: there is no such seal, or a new one came meanwhile.
+    """
+    found = Verification()
+    after: str | None = FIRST
+    asked = {} if number is None else {"number": str(number)}
+    while after is not None:
+        share = client.get(f"{SEALS}/verification", params={"after": after, **asked})
+        if found.seal and share["seal"]["number"] != found.seal["number"]:
+            raise CliError("期间有新的封存 / A new seal came meanwhile", hint=f"--number {found.seal['number']}")
+        found.seal, after = share["seal"], share["next_id"]
+        found.wrong += share["wrong"]
+        found.accounts, found.entries = found.accounts + share["accounts"], found.entries + share["entries"]
+    return found
+
+
+def own_entries(client: Client) -> Own:
+    """A rider's own entries, as their own client reads them, against the newest public seal: by docs/ledger.md.
+
+    Raises:
+        CliError: no seal has the account yet (`no_seal`).
+    """
+    proof = client.get("/v1/points/me/proof")
+    rider_id = UUID(proof["rider_id"])
+    shown = [one for one in client.pages("/v1/points/me/entries") if one["version"] <= proof["version"]]
+    head = chain.linked(chain.START, (chain.read(rider_id, one) for one in reversed(shown)))
+    steps = [chain.Step(one["left"], bytes.fromhex(one["hash"])) for one in proof["path"]]
+    root = chain.climbed(chain.leaf(rider_id, proof["version"], head), steps).hex()
+    public = {one["number"]: one for one in client.pages(SEALS)}.get(proof["seal"]["number"], {})
+    return Own(len(shown), root, head.hex() == proof["head"] and root == public.get("root"))
 
 
 @ledger_app.command("seals")
@@ -47,21 +102,12 @@ def verify(
     what they have changed: only seals that were kept elsewhere (--known, or city systems' own) find that.
     """
     client = connect()
-    wrong, accounts, entries = _compare(client, known), 0, 0
-    after: str | None = FIRST
-    seal: dict[str, Any] = {}
+    wrong = _compare(client, known)
     with out.status("…"):
-        while after is not None:
-            asked = {"after": after} | ({} if number is None else {"number": str(number)})
-            found = client.get(f"{SEALS}/verification", params=asked)
-            if seal and found["seal"]["number"] != seal["number"]:
-                raise CliError("期间有新的封存 / A new seal came meanwhile", hint=f"--number {seal['number']}")
-            seal, after = found["seal"], found["next_id"]
-            wrong += found["wrong"]
-            accounts, entries = accounts + found["accounts"], entries + found["entries"]
-    out.print(
-        f"第 {seal['number']} 次封存 / seal {seal['number']}: {accounts} accounts, {entries} entries, {seal['root']}"
-    )
+        found = verification(client, number)
+    wrong += found.wrong
+    counted = f"{found.accounts} accounts, {found.entries} entries, {found.seal['root']}"
+    out.print(f"第 {found.seal['number']} 次封存 / seal {found.seal['number']}: {counted}")
     for line in wrong:
         out.print(f"[red]✗[/red] {line}", soft_wrap=True)
     if wrong:
@@ -74,18 +120,11 @@ def check(
     token: Annotated[str, typer.Option(help="骑手本人的令牌 / the rider's own token", envvar="BEEGRID_RIDER_TOKEN")],
 ) -> None:
     """骑手自查 / A rider's own entries against the newest public seal. All is calculated here, by docs/ledger.md."""
-    client = Client(find_suite().url, token)
-    proof = client.get("/v1/points/me/proof")
-    rider_id = UUID(proof["rider_id"])
-    shown = [one for one in client.pages("/v1/points/me/entries") if one["version"] <= proof["version"]]
-    head = chain.linked(chain.START, (chain.read(rider_id, one) for one in reversed(shown)))
-    steps = [chain.Step(one["left"], bytes.fromhex(one["hash"])) for one in proof["path"]]
-    root = chain.climbed(chain.leaf(rider_id, proof["version"], head), steps)
-    public = {one["number"]: one for one in client.pages(SEALS)}.get(proof["seal"]["number"], {})
-    if head.hex() != proof["head"] or root.hex() != public.get("root"):
+    own = own_entries(Client(find_suite().url, token))
+    if not own.sealed:
         out.print("[red]您的记录与公开的封存不一致 / Your entries aren't what was sealed[/red]")
         raise typer.Exit(1)
-    out.print(f"[green]{len(shown)} 条记录与公开的封存一致 / entries are what was sealed[/green]: {root.hex()}")
+    out.print(f"[green]{own.entries} 条记录与公开的封存一致 / entries are what was sealed[/green]: {own.root}")
 
 
 def _compare(client: Client, known: Path | None) -> list[str]:

@@ -5,7 +5,7 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from shared.kit import clock
@@ -21,6 +21,9 @@ OFFERS = (
     ("充电宝", 60, 40, None),
     ("电水壶", 120, 20, None),
 )
+# 通兑: an offer of the first station that each of them takes, with so many pieces at each
+CITYWIDE, CITYWIDE_PRICE, CITYWIDE_STOCK = "饮用水一箱（各驿站通兑）", 15, 100
+STATIONS = (("下沙小哥驿站（演示）", "merchant-1"), ("白杨小哥驿站（演示）", "merchant-2"))
 SHOPPERS = 400
 WALK_AWAY_SHARE = 0.1
 AT_ONCE = 16
@@ -28,56 +31,71 @@ ANSWER_WITHIN_S = 30.0
 
 
 @dataclass(frozen=True)
-class Shop:
-    """One merchant with its offers."""
+class Station:
+    """Who takes vouchers; the token is its counter's."""
 
-    merchant_token: str
+    id: str
+    name: str
+    token: str
+
+
+@dataclass(frozen=True)
+class Shop:
+    """Stations, offers of the first one, and that of them which all take; nothing was redeemed before `opened`."""
+
+    stations: tuple[Station, ...]
     offers: tuple[str, ...]
+    citywide: str
+    opened: datetime
 
 
 async def open_shop(door: Door) -> Shop:
-    """A station that takes vouchers."""
-    merchant = await door.post(
-        "/v1/merchants",
-        {"name": "下沙小哥驿站（演示）", "address": "钱塘区（虚构地址）"},
-        idempotency_key=str(new_id()),
-    )
+    """Two stations that take vouchers, and what there is for points."""
     now = clock.now()
-    made = []
+    stations = tuple([await _station(door, name, clerk) for name, clerk in STATIONS])
+    own, made = {"merchant_id": stations[0].id, "per_rider_max": 2}, []
     for name, price, stock, donor in OFFERS:
-        offer = {
-            "merchant_id": merchant["id"],
-            "name": name,
-            "price": price,
-            "stock": stock,
-            "donated_by": donor,
-            "per_rider_max": 2,
-            "valid_from": (now - timedelta(hours=1)).isoformat(),
-            "valid_until": (now + timedelta(days=30)).isoformat(),
-        }
-        made.append((await door.post("/v1/offers", offer, idempotency_key=str(new_id())))["id"])
-    token = door.token("merchant-1", "驿站柜台", ["merchant"], merchant_id=merchant["id"], ttl_s=24 * 3600)
-    return Shop(token, tuple(made))
+        made.append(await _offer(door, now, {**own, "name": name, "price": price, "stock": stock, "donated_by": donor}))
+    shared = {**own, "name": CITYWIDE, "price": CITYWIDE_PRICE, "stock": 0, "citywide": True}
+    citywide = await _offer(door, now, shared)
+    for station in stations:
+        await door.put(f"/v1/offers/{citywide}/stations/{station.id}", {"stock": CITYWIDE_STOCK})
+    return Shop(stations, (*made, citywide), citywide, now)
 
 
-async def redeem(door: Door, shop: Shop, companies: Sequence[Company]) -> dict[str, int]:
-    """Some hundred riders come at once; returns how each visit ended."""
+async def _station(door: Door, name: str, clerk: str) -> Station:
+    body = {"name": name, "address": "钱塘区（虚构地址）", "kind": "station"}
+    made = await door.post("/v1/merchants", body, idempotency_key=str(new_id()))
+    token = door.token(clerk, "驿站柜台", ["merchant"], merchant_id=made["id"], ttl_s=24 * 3600)
+    return Station(made["id"], name, token)
+
+
+async def _offer(door: Door, now: datetime, stated: dict[str, Any]) -> str:
+    span = {
+        "valid_from": (now - timedelta(hours=1)).isoformat(),
+        "valid_until": (now + timedelta(days=30)).isoformat(),
+    }
+    return str((await door.post("/v1/offers", {**stated, **span}, idempotency_key=str(new_id())))["id"])
+
+
+async def redeem(door: Door, shop: Shop, riders: Sequence[str]) -> dict[str, int]:
+    """These riders come at once; returns how each visit ended."""
     chance = random.Random(11)  # noqa: S311 reproducible, no secret
-    riders = await _rider_ids(door, companies[0], SHOPPERS)
     ends: Counter[str] = Counter()
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def visit(number: int, rider_id: str) -> None:
         offer, walks_away = chance.choice(shop.offers), chance.random() < WALK_AWAY_SHARE
+        counter = chance.choice(shop.stations) if offer == shop.citywide else shop.stations[0]
         async with gate:
             token = door.token(rider_id, person_name(number), ["rider"])
-            ends[await _visit(door, shop, offer, token, walks_away)] += 1
+            ends[await _visit(door, counter, offer, token, walks_away)] += 1
 
     await asyncio.gather(*(visit(number, rider_id) for number, rider_id in enumerate(riders)))
     return dict(ends)
 
 
-async def _visit(door: Door, shop: Shop, offer: str, token: str, walks_away: bool) -> str:
+async def _visit(door: Door, counter: Station, offer: str, token: str, walks_away: bool) -> str:
     try:
         wish = await door.post(f"/v1/offers/{offer}/redeem", None, token, idempotency_key=str(new_id()))
     except DoorError as refused:
@@ -89,7 +107,7 @@ async def _visit(door: Door, shop: Shop, offer: str, token: str, walks_away: boo
         return f"{redemption['state']}: {redemption['reason']}"
     if walks_away:
         return "voucher kept for later"
-    await door.post("/v1/vouchers/verify", {"code": redemption["code"]}, shop.merchant_token)
+    await door.post("/v1/vouchers/verify", {"code": redemption["code"]}, counter.token)
     return "used"
 
 
@@ -103,11 +121,10 @@ async def _answered(door: Door, redemption_id: str, token: str) -> dict[str, Any
         await asyncio.sleep(0.1)
 
 
-async def _rider_ids(door: Door, company: Company, count: int) -> list[str]:
-    """Ids of a company's riders: it sends them again unchanged and learns who they are."""
-    now = clock.now()
-    body = {
-        "items": [{**company.rider_body(number, now), "consent_at": now.isoformat()} for number in range(1, count + 1)]
-    }
+async def shoppers(door: Door, companies: Sequence[Company]) -> list[str]:
+    """Ids of the first company's first riders: it sends them again unchanged and learns who they are."""
+    company, now = companies[0], clock.now()
+    numbers = range(1, SHOPPERS + 1)
+    body = {"items": [{**company.rider_body(number, now), "consent_at": now.isoformat()} for number in numbers]}
     answer = await door.signed(company.code, company.secret, "/v1/riders:batch", body)
     return [item["rider_id"] for item in answer["items"]]

@@ -1,26 +1,16 @@
 """A cheat is caught: points wait, somebody reads why and decides; what is confirmed is not paid, what is cleared is."""
 
-import io
 from datetime import timedelta
 from typing import Any
-
-from PIL import Image
 
 from shared.geo.datum import point_from_wgs84
 from shared.kit import clock
 from shared.kit.ids import new_id
 from shared.synthetic.city import grids
+from shared.synthetic.farmed import picture
 from tests.asking import soon
 from tests.journeys.conftest import Town
 from tests.journeys.test_one_report import rider_id_of
-
-
-def picture() -> bytes:
-    """A photo that is nobody else's."""
-    noise = Image.effect_noise((320, 240), 90).convert("RGB")
-    buffer = io.BytesIO()
-    noise.save(buffer, "JPEG")
-    return buffer.getvalue()
 
 
 async def filed(town: Town, number: int, grid_index: int, photo: bytes) -> tuple[str, str, str]:

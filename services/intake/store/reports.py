@@ -72,6 +72,6 @@ async def report(conn: Connection, report_id: UUID) -> AcceptedReport | None:
 
 
 async def tallies(conn: Connection) -> dict[str, int]:
-    """Figures for the reconciliation: accepted reports, riders known, photos stored."""
-    kept = await counters.kept(conn, "accepted", "riders", "photos")
-    return {name: kept.of(name) for name in ("accepted", "riders", "photos")}
+    """Figures for the reconciliation: accepted reports, riders known, photos stored, reports that wait for a rider."""
+    kept = await counters.kept(conn, "accepted", "riders", "photos", "waiting")
+    return {**{name: kept.of(name) for name in ("accepted", "riders", "photos")}, "waiting": kept.total("waiting")}

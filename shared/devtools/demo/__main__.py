@@ -1,4 +1,6 @@
-"""A city's day: companies stream reports, people handle them, riders earn points and take gifts; then all is counted.
+"""A city's day: companies stream reports, people handle them, riders earn points and take gifts at two stations.
+
+Then all is counted: the hops, what stations are owed against the ledger, the ledger against its public seal.
 
 make demo            leaves the suite up until Ctrl-C
 make demo KEEP=0     ends after the reconciliation, with its exit status
@@ -17,13 +19,14 @@ from confluent_kafka import KafkaException
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from rich.console import Console
 
-from shared.devtools.demo import live, reconcile
+from shared.cli.client import CliError
+from shared.devtools.demo import ending, live, reconcile
 from shared.devtools.demo.target import browser_url, target_from_environment, target_of
 from shared.devtools.infra.errors import InfraError
 from shared.devtools.suite import running_suite
 from shared.devtools.up import STATE, addresses, stop_on_signals, watch
 from shared.kit import clock
-from shared.synthetic import gifts, opening, reports, staff
+from shared.synthetic import farmed, gifts, opening, reports, staff
 from shared.synthetic.door import Door, DoorError, Target
 from shared.synthetic.streams import Streams
 
@@ -89,9 +92,11 @@ async def _day(door: Door, options: Options, console: Console) -> bool:
             door, companies, lambda n: status.update(f"登记骑手 / registering riders: {n:,}")
         )
     console.print(f"{len(companies)} 家企业、{riders:,} 名小哥 / companies, riders")
-    shop = await gifts.open_shop(door)
+    shop, shoppers = await gifts.open_shop(door), await gifts.shoppers(door, companies)
     planned = reports.plan(companies, options.reports, list(reports.TEXTS), SEED)
     streams = Streams(door, companies, planned, options.rate)
+    one_picture = await farmed.file(door, shoppers)
+    streams.sent.accepted += len(one_picture)
     crew = staff.hire(door, await _streets(door))
     finished = asyncio.Event()
     with live.Board(console, len(planned)) as board:
@@ -99,7 +104,9 @@ async def _day(door: Door, options: Options, console: Console) -> bool:
         sending = asyncio.create_task(streams.run(lambda sent: board.sent(sent.total)))
         try:
             await _until_settled(door, board, sending, working)
-            taken = await gifts.redeem(door, shop, companies)
+            decided = await farmed.review(door, one_picture[-1])
+            taken = await gifts.redeem(door, shop, shoppers)
+            await ending.until_sealed(door)
             await _until_quiet(door, board, lambda figures: figures.tally("rewards", "requested") == 0)
             finished.set()
             await working
@@ -110,10 +117,15 @@ async def _day(door: Door, options: Options, console: Console) -> bool:
     console.print()
     console.print("退回与死信是演示里故意发送的坏上报 / what was refused or is dead was sent badly on purpose")
     console.print(f"网格与部门的动作 / people's steps: {dict(crew.steps)}")
+    console.print(f"可疑上报的复核 / suspicions decided: {dict(decided)}")
     console.print(f"兑换 / redemptions: {taken}")
+    settled, sealed = await ending.settle(door, shop), await ending.verify(door, shoppers)
     figures = await live.look(door)
+    ending.show(settled, sealed, figures, console)
     hops = (await door.get("/v1/tracking/hops"))["hops"]
-    return reconcile.show(reconcile.lines(streams.sent, streams.http_refused, figures), hops, console)
+    found = reconcile.lines(streams.sent, streams.http_refused, figures)
+    found += ending.lines(settled, sealed, figures) + ending.decisions(decided, figures)
+    return reconcile.show(found, hops, console)
 
 
 async def _streets(door: Door) -> list[str]:
@@ -161,7 +173,7 @@ def elsewhere(target: Target, options: Options, console: Console, stop: threadin
         good = asyncio.run(day(target, options, console, stop))
     except Interrupted:
         return 130
-    except (DoorError, httpx.HTTPError, KafkaException) as error:
+    except (DoorError, CliError, httpx.HTTPError, KafkaException) as error:
         console.print(f"[red]{error}")
         return 1
     console.print(f"{verdict(good)}  ({clock.monotonic_s() - began_s:.0f} s)  {browser_url(target)}/")
@@ -212,7 +224,7 @@ def main() -> int:
         shutil.rmtree(state, ignore_errors=True)
         console.print("已中断 / interrupted")
         return 130
-    except (InfraError, RuntimeError, ExceptionGroup) as error:
+    except (InfraError, CliError, RuntimeError, ExceptionGroup) as error:
         console.print(f"[red]{_first(error)}\n日志在 / logs are in {state}/logs", markup=True)
         return 1
     if good:

@@ -33,9 +33,13 @@ def lines(sent: Sent, http_refused: int, figures: Figures) -> list[Line]:
     accepted = of("intake", "accepted")
     letters = figures.letters("rejected") + figures.letters("dead")
     routed = of("routing", "routed")
+    credited = of("points", "posted") - of("points", "reversed")
     return [
         Line("应受理 = 受理 / sent as good = accepted", sent.accepted, accepted),
-        Line("应退回 = 退回 / sent as bad = refused", sent.refused, http_refused + letters),
+        Line(
+            "应退回 = 退回 + 待骑手同意 / sent as bad = refused + waiting for consent",
+            sent.refused, http_refused + letters + of("intake", "waiting"),
+        ),
         Line("受理 = 分派 + 待人工 / accepted = routed + unroutable", accepted, of("routing", "routed", "unroutable")),
         Line("受理 = 进度 / accepted = tracked", accepted, of("tracking", "received")),
         Line("分派 = 进入案件 / routed = in cases", routed, of("cases", "reports")),
@@ -47,10 +51,11 @@ def lines(sent: Sent, http_refused: int, figures: Figures) -> list[Line]:
         Line("余额 = 分录 / balances = entries", of("points", "imbalance"), 0),
         Line("库存 = 余 + 占 + 售 / stock", of("rewards", "stock_total"), of("rewards", "free", "held", "sold")),
         Line("售出积分 = 账本 / gifts' points = ledger", of("rewards", "points_spent"), of("points", "redeemed")),
+        Line("徽章积分 = 入账 - 冲回 / badges' points = posted - reversed", of("badges", "points"), credited),
         Line("发件箱 = 0 / outboxes = 0", figures.outbox, 0),
         Line("滞后 = 0 / lag = 0", figures.lag, 0),
         Line("搁置 = 0 / parked = 0", figures.letters("parked"), 0),
-    ]
+    ]  # fmt: skip
 
 
 def show(found: list[Line], hops: list[dict[str, Any]], console: Console) -> bool:

@@ -12,7 +12,7 @@ COLUMNS: Columns = {
     "entries": {**plain("movement from_account to_account party"), "rider_id": RIDER_ID},
     "cases": plain("grid_code"),
     "earnings": {**plain("kind grid_code"), "rider_id": RIDER_ID},
-    "deeds": {**plain("service action area_code role outcome confirmed_by"), "rider_id": RIDER_ID},
+    "deeds": {**plain("service action area_code role outcome confirmed_by fingerprint"), "rider_id": RIDER_ID},
     "budgets": plain("area refuses_why"),
     "allocations": {**plain("reason"), "made_by": STAFF},
     "suspicions": plain("state"),

@@ -212,7 +212,7 @@ COUNT_DIFFERS = Problem(
     next_en="Let `count` be the number of `items`: upload all of them.",
 )  # fmt: skip
 MONTH_NOT_OVER = Problem(
-    "month_not_over", 409, zh="该月尚未结束", en="The month is not over",
+    "month_not_over", 422, zh="该月尚未结束", en="The month is not over",
     next_zh="月末一小时后再结算。",
     next_en="Close it an hour after its end, or later.",
 )  # fmt: skip

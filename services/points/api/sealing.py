@@ -10,6 +10,7 @@ from services.points import problems
 from services.points.store import seals as store
 from services.points.store.seals import Seal
 from services.points.usecases import sealing, verifying
+from shared.events.outside import RowId
 from shared.kit.auth import Caller, CityOperator, Public, Rider, allow, policy_router
 from shared.kit.http.models import Answer
 from shared.kit.http.paging import Asked, Page
@@ -93,7 +94,7 @@ async def read_my_proof(caller: Caller, conn: Reading) -> ProofOut:
 
 @router.get("/v1/points/seals/verification")
 @allow(CityOperator, refuses=(NOT_FOUND,), timeout_s=VERIFY_S)
-async def verify(conn: Reading, number: int | None = None, after: UUID = verifying.FIRST) -> VerifiedOut:
+async def verify(conn: Reading, number: RowId | None = None, after: UUID = verifying.FIRST) -> VerifiedOut:
     """Check the next accounts of a seal (the newest) against their entries; the first share checks all seals' order."""
     seal = await _seal(conn, number)
     found = await verifying.verify_share(conn, seal, after)

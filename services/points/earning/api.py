@@ -19,7 +19,7 @@ from services.points.store import rules as rule_store
 from services.points.store.budgets import Budget
 from services.points.store.rules import SetHead
 from shared.events.common import AnyZone, AreaCode, AreaLevel
-from shared.events.outside import INT64_MAX, Words
+from shared.events.outside import INT64_MAX, RowId, Words
 from shared.kit import clock
 from shared.kit.auth import Caller, CityOperator, Operator, allow, policy_router
 from shared.kit.auth.principal import Principal
@@ -58,14 +58,14 @@ class RulesIn(Body):
     after_version: int = Field(ge=1, le=1_000_000)
     effective_from: AnyZone | None = Field(None, description="not in the past; null: now")
     reason: Words = Field(min_length=3, max_length=500)
-    csv: str = Field(max_length=CSV_MAX, description=f"UTF-8 with a header: {', '.join(files.COLUMNS)}")
+    csv: Words = Field(max_length=CSV_MAX, description=f"UTF-8 with a header: {', '.join(files.COLUMNS)}")
     dry_run: bool = Field(False, description="check it, and keep nothing")
 
 
 class DryRunIn(Body):
     """Rules that are tried out on what has happened."""
 
-    csv: str = Field(max_length=CSV_MAX, description="as for PUT /v1/points/rules")
+    csv: Words = Field(max_length=CSV_MAX, description="as for PUT /v1/points/rules")
     first: date | None = Field(None, description="the city's day; null: the first of last month")
     until: date | None = Field(None, description="the day after the last one; null: the first of this month")
     level: AreaLevel = Field("street", description="of the areas by which it is added up")
@@ -174,9 +174,9 @@ async def read_rules(conn: Reading, asked: Asked) -> RulesOut:
     responses={200: {"content": CSV, "description": "UTF-8, with a header"}},
 )
 @allow(Operator, refuses=(NOT_FOUND,))
-async def export_rules(version: int, conn: Reading, terms: Given[Terms]) -> Response:
+async def export_rules(version: RowId, conn: Reading, terms: Given[Terms]) -> Response:
     """One set as a file, which can be sent back."""
-    if not 0 < version <= INT64_MAX or await rule_store.head(conn, version) is None:
+    if await rule_store.head(conn, version) is None:
         raise not_found("set of rules")
     text = files.write(await rule_store.rows(conn, version), terms.zone)
     return Response(text, media_type="text/csv; charset=utf-8")
@@ -266,7 +266,7 @@ async def make_budget(body: BudgetIn, caller: Caller, service: CurrentService, t
 
 @router.get("/v1/points/budgets/{budget_id}/allocations")
 @allow(Operator, refuses=(NOT_FOUND,))
-async def read_allocations(budget_id: int, caller: Caller, conn: Reading, asked: Asked) -> Page[AllocationOut]:
+async def read_allocations(budget_id: RowId, caller: Caller, conn: Reading, asked: Asked) -> Page[AllocationOut]:
     """What was put into a budget of the caller's areas, newest first."""
     await _found(conn, budget_id, caller)
     found = await budget_store.allocations(conn, budget_id, asked.after(int) or INT64_MAX, asked.rows)
@@ -275,9 +275,8 @@ async def read_allocations(budget_id: int, caller: Caller, conn: Reading, asked:
 
 @router.post("/v1/points/budgets/{budget_id}/allocations")
 @allow(Operator, refuses=(NOT_FOUND, problems.BUDGET_NOT_YOURS, problems.BUDGET_SHORT))
-async def allocate(budget_id: int, body: AllocationIn, caller: Caller, service: CurrentService) -> BudgetOut:
+async def allocate(budget_id: RowId, body: AllocationIn, caller: Caller, service: CurrentService) -> BudgetOut:
     """Add points, out of what the budget above has left, or give some back. What waits is paid as far as they reach."""
-    _bounded(budget_id)
     async with service.work() as work:
         giving = _giving(caller, body.points, body.reason)
         return BudgetOut.model_validate(await budgets.allocate(work, budget_id, giving, _covers(caller)))
@@ -285,9 +284,8 @@ async def allocate(budget_id: int, body: AllocationIn, caller: Caller, service: 
 
 @router.post("/v1/points/budgets/{budget_id}/refuse")
 @allow(Operator, refuses=(NOT_FOUND, problems.BUDGET_NOTHING_WAITS))
-async def refuse_waiting(budget_id: int, body: RefusalIn, caller: Caller, service: CurrentService) -> BudgetOut:
+async def refuse_waiting(budget_id: RowId, body: RefusalIn, caller: Caller, service: CurrentService) -> BudgetOut:
     """Refuse what waits for a budget now; riders are notified. What comes later waits again."""
-    _bounded(budget_id)
     async with service.work() as work:
         why = f"{masked(body.reason)} ({caller.name or caller.id})"
         return BudgetOut.model_validate(await budgets.refuse(work, budget_id, why, _covers(caller)))
@@ -301,13 +299,7 @@ def _covers(caller: Principal) -> Callable[[str], bool]:
     return lambda area: caller.covers_city if area == EVERYWHERE else caller.covers(area)
 
 
-def _bounded(budget_id: int) -> None:
-    if not 0 < budget_id <= INT64_MAX:
-        raise not_found("budget")
-
-
-async def _found(conn: Reading, budget_id: int, caller: Principal) -> Budget:
-    _bounded(budget_id)
+async def _found(conn: Reading, budget_id: RowId, caller: Principal) -> Budget:
     found = await budget_store.budget(conn, budget_id)
     if found is None or not caller.covers(found.area):
         raise not_found("budget")

@@ -156,14 +156,14 @@ FROM accounts WHERE rider_id = $1
 """,
 )
 # Columns of an EntryView, of entries e and holds h.
-SQL_ENTRY_VIEW = """
+ENTRY_VIEW = """
        e.version, e.line, e.entry_id, e.movement, h.source, e.hold_id AS source_id, h.case_id, h.kind, e.from_account,
        e.to_account, e.amount, e.made_at, e.party, h.waits AND e.movement = 'held' AS waits,
        CASE WHEN e.movement IN ('voided', 'reversed') OR h.waits THEN h.reason END AS reason, h.rule"""
 SQL_ENTRIES = Query(
     EntryView,
     f"""
-SELECT {SQL_ENTRY_VIEW}
+SELECT {ENTRY_VIEW}
 FROM entries e JOIN holds h ON h.id = e.hold_id
 WHERE e.rider_id = $1 AND (e.version, e.line) < ($2::bigint, $3::smallint)
 ORDER BY e.version DESC, e.line DESC LIMIT $4

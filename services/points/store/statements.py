@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from services.points.store.ledger import SQL_ENTRY_VIEW, EntryView
+from services.points.store.ledger import ENTRY_VIEW, EntryView
 from shared.kit.postgres.db import Connection
 from shared.kit.postgres.rows import Query, many, one
 
@@ -54,7 +54,7 @@ CROSS JOIN LATERAL (
 SQL_STATEMENT_LINES = Query(
     EntryView,
     f"""
-SELECT {SQL_ENTRY_VIEW}
+SELECT {ENTRY_VIEW}
 FROM entries e JOIN holds h ON h.id = e.hold_id
 WHERE e.rider_id = $1 AND e.made_at > $2 AND e.made_at <= $3 AND (e.version, e.line) > ($4::bigint, $5::smallint)
     AND e.version > coalesce(

@@ -27,7 +27,7 @@ from services.rewards.domain import Store
 from services.rewards.store import merchants, redemptions
 from services.rewards.store.merchants import Clerk, ListLine, NewMerchant, NewStore
 from shared.events.common import AnyZone, AreaCode, Latitude, Longitude
-from shared.events.outside import Code
+from shared.events.outside import Code, Line
 from shared.kit.auth import AnyOf, Caller, CityOperator, Person, Principal, Public, allow, policy_router
 from shared.kit.auth import Merchant as MerchantPolicy
 from shared.kit.auth.idempotency import Idempotent
@@ -51,7 +51,7 @@ class MerchantIn(Body):
     name: Text
     address: Text
     kind: Literal["shop", "station"] = "shop"
-    service: Annotated[str, Field(max_length=120)] = Field("", description="what it does for riders, in a few words")
+    service: Annotated[Line, Field(max_length=120)] = Field("", description="what it does for riders, in a few words")
     area_code: AreaCode | None = Field(None, description="where it is")
 
 

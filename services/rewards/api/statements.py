@@ -3,7 +3,7 @@
 import csv
 import io
 from datetime import date, timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import Path, Query, Request, Response
@@ -232,7 +232,7 @@ async def settlement_file(id_: _Id, caller: Caller, conn: Reading) -> Response:
 @allow(_Owner, refuses=(NOT_FOUND,))
 async def settlement_page(
     id_: _Id, request: Request, caller: Caller, conn: Reading, desk: Given[Offline], settings: Given[Settings],
-    lang: str = "zh",
+    lang: Literal["zh", "en"] = "zh",
 ) -> Response:  # fmt: skip
     """The same to be printed; Chinese, or `lang=en`."""
     found, lines = await _whole(caller, conn, id_)

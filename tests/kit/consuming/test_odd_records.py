@@ -75,7 +75,7 @@ def with_odd(topic: AnyTopic, value: Any) -> Iterator[tuple[Place, dict[str, Any
 
 def raw(topic: AnyTopic, prefix: str, body: dict[str, Any], key: bytes, *, structured: bool = False) -> Any:
     """The record as Kafka gives it."""
-    name, headers = topic.name.format(company=COMPANY), []
+    name, headers = topic.name.format(company=COMPANY, service=COMPANY), []
     # a company's key is the body's number, which may be odd here, or there is none
     key_or_none = b"" if topic.audience is Audience.INBOUND else key
     if structured:

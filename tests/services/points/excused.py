@@ -16,4 +16,6 @@ QUIET = {
 BOUNDED = {
     "/v1/points/me/lots": "days of points that are left",
     "/v1/points/riders/{rider_id}/lots": "days of points that are left",
+    "/v1/points/me/proof": "a hash for each level of the tree",
+    "/v1/points/seals/verification": "what is wrong in one share of accounts",
 }

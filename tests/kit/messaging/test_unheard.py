@@ -103,7 +103,7 @@ async def test_a_company_that_leaves_takes_what_is_for_it_along(
 async def test_whose_topic_it_is_must_be_said(producer: Service) -> None:
     body = OutboundReport(external_id="x", stage="accepted", changed_at=clock.now())
     async with producer.work() as work:
-        with pytest.raises(ValueError, match="a company is named"):
+        with pytest.raises(ValueError, match="a company or service is named"):
             work.publish(OUTBOUND_REPORTS, body, version=1)
-        with pytest.raises(ValueError, match="a company is named"):
+        with pytest.raises(ValueError, match="a company or service is named"):
             work.publish(PUBLIC_CASE_CHANGED, body, version=1, company=ONE)  # type: ignore[misc]  # wrong on purpose

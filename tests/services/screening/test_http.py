@@ -1,5 +1,6 @@
 """Screening as it runs: what waits and why, a decision, and thresholds that begin."""
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -47,7 +48,9 @@ async def version(screen: Screen, suspicion: dict[str, Any]) -> int:
 
 async def test_what_waits_is_read_with_its_reasons_and_decided_once(client: httpx.AsyncClient, screen: Screen) -> None:
     rider = await burst(screen)
-    first, second, *_ = (await client.get("/v1/screening/suspicions")).json()["items"]
+    # the service runs, and may hear of other tests' reports as well
+    waiting = (await client.get("/v1/screening/suspicions", params={"limit": 100})).json()["items"]
+    first, second, *_ = (one for one in waiting if one["rider_id"] == str(rider))
     [found] = first["findings"]
     assert (found["reason"], found["measured"], found["allowed"]) == ("velocity", 7, 6)
     assert found["zh"] == "10 分钟内上报 7 次，超过 6 次" and found["en"].startswith("7 reports within 10 minutes")
@@ -64,8 +67,7 @@ async def test_what_waits_is_read_with_its_reasons_and_decided_once(client: http
     assert await version(screen, first) == 2
     assert not {first["report_id"], second["report_id"]} & set(await queue(client))
     kept = (await client.get(f"/v1/screening/riders/{rider}")).json()["items"]
-    assert {one["state"] for one in kept} == {"confirmed", "cleared", "raised"}
-    assert await screen.tallies() == {"watched": 0, "raised": 5, "cleared": 1, "confirmed": 1}
+    assert Counter(one["state"] for one in kept) == {"raised": 5, "cleared": 1, "confirmed": 1}
 
 
 async def test_unknown_ones_are_refused_and_nothing_is_decided(client: httpx.AsyncClient, screen: Screen) -> None:

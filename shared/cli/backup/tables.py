@@ -257,10 +257,11 @@ async def copy_in(
     `present`: in the order of loading. `on_loaded` gets each table that was loaded and compared.
     """
     differing = []
-    for table in present:
-        wanted = manifest.schemas[table.schema].tables[table.name]
+    for table in reversed(present):  # what refers to a table is loaded after it, and leaves before it
         if (table.schema, table.name) in seeded():
             await conn.execute(f"DELETE FROM {table.quoted}")  # noqa: S608 names from the catalogue
+    for table in present:
+        wanted = manifest.schemas[table.schema].tables[table.name]
         if table.name == "inbox":
             await days.make(conn, table.schema, folder / table_path(table.schema, table.name))
         # Kept numbers come from the backup like everything else: nothing is counted a second time.

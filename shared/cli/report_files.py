@@ -184,9 +184,13 @@ def parse(line: int, cells: dict[str, str], kinds: dict[str, str] | None, zone: 
     when = moment(cells["occurred_at"], zone)
     if when is None:
         return Reject(line, cells["id"], "occurred_at: not a date and time")
-    place: dict[str, Any] = {"lng": cells["lng"], "lat": cells["lat"], "datum": cells["datum"].lower()}
+    place: dict[str, Any] = {
+        "lng": _number(cells["lng"]),
+        "lat": _number(cells["lat"]),
+        "datum": cells["datum"].lower(),
+    }
     if ACCURACY in cells:
-        place["accuracy_m"] = cells[ACCURACY] or None
+        place["accuracy_m"] = _number(cells[ACCURACY]) or None
     body = {
         "external_id": cells["id"],
         "rider": cells["rider"],
@@ -231,3 +235,11 @@ def _column(loc: tuple[int | str, ...]) -> str:
     """The file's name of a field."""
     last = str(loc[-1])
     return {"external_id": "id"}.get(last, last)
+
+
+def _number(cell: str) -> float | str:
+    """A cell's number, as JSON has it; what is none stays as it is, and is refused by its name."""
+    try:
+        return float(cell)
+    except ValueError:
+        return cell

@@ -54,6 +54,7 @@ def test_the_floor_speaks_the_kits_sql() -> None:
     assert [f"${n}" in SQL_OLDEST for n in range(1, 7)] == [True] * 5 + [False]
     assert SQL_ENTER_OUTBOX.names == (
         "event_id", "topic", "key", "version", "occurred_at", "traceparent", "payload", "headers",
+        "record_key",
     )  # fmt: skip
 
 

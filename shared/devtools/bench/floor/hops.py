@@ -180,7 +180,6 @@ class Points:
         ledger, today = self._ledger, now.date()
         bodies = [one.body for one in came]
         ordered = sorted((one.body["case_id"], one.body["grid_code"], one.version) for one in came)
-        await conn.fetch(ledger.SQL_RULES.text)
         await conn.fetch(self._cases.SQL_LOCK_CASES, *zip(*ordered, strict=True))
         riders = [body["report"]["rider_id"] for body in bodies]
         accounts = {str(row[0]): row for row in await conn.fetch(ledger.SQL_LOCK_ACCOUNTS.text, riders)}

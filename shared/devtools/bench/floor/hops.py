@@ -192,12 +192,12 @@ class Points:
             _, version, pending, available, reserved, *_ = accounts[rider]
             entry_id = new_id()
             holds.append((report_id, "report", rider, body["case_id"], body["kind"], amount, "held", None,
-                          report["company"], now, None, 1, None))  # fmt: skip
+                          report["company"], now, None, 1, None, None, None, False, None))  # fmt: skip
             entries.append(
                 (rider, version + 1, 0, entry_id, report_id, "held", "issuance", "pending", amount, now, None)
             )
             moved.append((rider, version + 1, pending + amount, available, reserved, version))
-            earned.append((rider, today, body["kind"], amount, 1))
+            earned.append((rider, today, body["kind"], body["grid_code"], amount, 1))
             event = {
                 "rider_id": rider, "entry_id": entry_id, "movement": "held", "source": "report",
                 "source_id": report_id, "case_id": body["case_id"], "company": report["company"],

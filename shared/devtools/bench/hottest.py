@@ -10,12 +10,10 @@ from uuid import UUID
 import asyncpg
 
 from shared.devtools.bench.floor.hops import part
-from shared.devtools.bench.load import COMPANY
-from shared.devtools.bench.postings import AMOUNT, BATCH, KIND
+from shared.devtools.bench.postings import BATCH, in_one
 from shared.devtools.installation import Installation
 from shared.kit import clock
 from shared.kit.ids import new_id
-from shared.kit.messaging.work import begin, insert_outbox
 from shared.kit.postgres.db import Connection, prepare_connection
 
 TURNS = 3
@@ -68,21 +66,5 @@ async def _batches(conn: Connection, hot: UUID, others: Sequence[UUID], number: 
     """Reports held and posted a second."""
     began_s = clock.monotonic_s()
     for _ in range(number):
-        await _batch(conn, [*others, *[hot] * len(others)])
+        await in_one(conn, [*others, *[hot] * len(others)], post=True)
     return number * 2 * len(others) / (clock.monotonic_s() - began_s)
-
-
-async def _batch(conn: Connection, rider_ids: Sequence[UUID]) -> None:
-    domain, ledger, usecases = part("points", "domain"), part("points", "store.ledger"), part("points", "usecases")
-    async with conn.transaction():
-        work = await begin(conn)
-        today = work.now.date()
-        rule = domain.Rule(1, work.now, 10**9, 10**9, 0)
-        holds = [(new_id(), rider_id) for rider_id in rider_ids]
-        days = {(rider_id, today) for rider_id in rider_ids}
-        book = await ledger.open_book(conn, set(rider_ids), {hold_id for hold_id, _ in holds}, days)
-        for cause, (hold_id, rider_id) in enumerate(holds):
-            book.earn(domain.Claim(hold_id, rider_id, new_id(), KIND, AMOUNT, today, None, rule, 1, COMPANY), cause)
-            book.post(hold_id, cause)
-        await usecases.save(work, book, [usecases.Cause(None, None, work.now)] * len(holds))
-        await insert_outbox(conn, work.rows)

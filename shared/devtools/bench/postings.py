@@ -22,6 +22,8 @@ from shared.kit.postgres.db import Connection, prepare_connection
 BATCH = 200
 AMOUNT = 5
 KIND = "part-01001"
+RULE = "1/catalogue"
+"""As holds name it: the shipped set's."""
 SQL_ACCOUNT = "SELECT version, pending, available FROM accounts WHERE rider_id = $1 FOR NO KEY UPDATE"
 SQL_HOLD = """
 INSERT INTO holds (id, source, rider_id, case_id, kind, amount, state, company, made_at, ordinal)
@@ -49,10 +51,10 @@ async def postings(installation: Installation, rider_ids: Sequence[UUID], single
         await prepare_connection(conn)
         batched, single = rider_ids[:-singles], rider_ids[-singles:]
         for one in (batched[:BATCH], batched[BATCH : 2 * BATCH]):
-            await _batch(conn, one)
+            await in_one(conn, one)
         began_s = clock.monotonic_s()
         for start in range(2 * BATCH, len(batched), BATCH):
-            await _batch(conn, batched[start : start + BATCH])
+            await in_one(conn, batched[start : start + BATCH])
         middle_s = clock.monotonic_s()
         for rider_id in single:
             await _single(conn, rider_id)
@@ -68,8 +70,11 @@ async def postings(installation: Installation, rider_ids: Sequence[UUID], single
     }
 
 
-async def _batch(conn: Connection, rider_ids: Sequence[UUID]) -> None:
-    """By the ledger's own book, and its event for each movement."""
+async def in_one(conn: Connection, rider_ids: Sequence[UUID], *, post: bool = False) -> None:
+    """A report of each, held (and posted) in one transaction by the ledger's own book, and its event for each movement.
+
+    A rider may be there more than once.
+    """
     domain, ledger, usecases = part("points", "domain"), part("points", "store.ledger"), part("points", "usecases")
     async with conn.transaction():
         work = await begin(conn)
@@ -77,10 +82,11 @@ async def _batch(conn: Connection, rider_ids: Sequence[UUID]) -> None:
         holds = [(new_id(), new_id(), rider_id) for rider_id in rider_ids]
         days = {(rider_id, today) for rider_id in rider_ids}
         book = await ledger.open_book(conn, set(rider_ids), {hold_id for hold_id, _, _ in holds}, days)
-        rule = (await ledger.rules(conn))[0]
         for cause, (hold_id, case_id, rider_id) in enumerate(holds):
-            claim: Any = domain.Claim(hold_id, rider_id, case_id, KIND, AMOUNT, today, None, rule, 1, COMPANY)
+            claim: Any = domain.Claim(hold_id, rider_id, case_id, KIND, AMOUNT, today, None, RULE, 1, COMPANY)
             book.earn(claim, cause)
+            if post:
+                book.post(hold_id, cause)
         await usecases.save(work, book, [usecases.Cause(None, None, work.now)] * len(holds))
         await insert_outbox(conn, work.rows)
 

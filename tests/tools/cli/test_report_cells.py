@@ -21,7 +21,8 @@ def test_a_file_may_say_how_exact_its_places_are(cell: str, known_m: float | Non
     taken = parse(line, cells, None, BEIJING)
     assert isinstance(taken, Row)
     assert taken.body["place"]["accuracy_m"] == known_m
-    assert isinstance(parse(line, cells | {"accuracy_m": "near"}, None, BEIJING), Reject)
+    for wrong in ({"accuracy_m": "near"}, {"accuracy_m": "nan"}, {"lng": "nan"}, {"lat": "inf"}, {"lng": ""}):
+        assert isinstance(parse(line, cells | wrong, None, BEIJING), Reject), wrong
 
 
 def test_no_cell_of_an_export_runs_as_a_formula(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

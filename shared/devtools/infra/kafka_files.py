@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 
 from .errors import InfraError
@@ -49,10 +50,20 @@ def classpath() -> str:
     """Kafka's jars, from the cache when they are complete, else downloaded. Raises InfraError when that fails."""
     folder = cache_folder("kafka")
     listing = folder / f"jars-{hashlib.sha256(ENDPOINT.encode()).hexdigest()[:12]}.json"
-    if listing.exists():
-        jars = [Path(jar) for jar in json.loads(listing.read_text())]
-        if all(jar.is_file() for jar in jars):
-            return ":".join(map(str, jars))
+    # The resolver writes into its cache without a lock: two at once on a fresh machine would each refuse a file that
+    # the other has just written.
+    with listing.with_suffix(".lock").open("w") as lock:
+        flock(lock, LOCK_EX)
+        return ":".join(map(str, _complete(listing) or _download(folder, listing)))
+
+
+def _complete(listing: Path) -> list[Path]:
+    """The jars that were downloaded before, none where one is missing."""
+    jars = [Path(jar) for jar in json.loads(listing.read_text())] if listing.exists() else []
+    return jars if all(jar.is_file() for jar in jars) else []
+
+
+def _download(folder: Path, listing: Path) -> list[Path]:
     try:
         import jgo  # an optional group, and slow to import: only for the download
 
@@ -64,7 +75,7 @@ def classpath() -> str:
     draft = listing.with_suffix(f".{os.getpid()}")
     draft.write_text(json.dumps([str(jar) for jar in jars]))
     draft.replace(listing)
-    return ":".join(map(str, jars))
+    return jars
 
 
 def class_archive(java: str, jars: str) -> Path:

@@ -1,9 +1,14 @@
 """Addresses, Caddyfile and environment, without any server."""
 
+import contextlib
 import json
 import os
 import socket
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -83,3 +88,19 @@ def test_no_java_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kafka_files, "_java_version", lambda _java: 11)
     with pytest.raises(InfraError, match="BEEGRID_KAFKA_BOOTSTRAP"):
         kafka_files.find_java()
+
+
+def test_two_on_a_fresh_machine_download_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each opens the lock by itself, as processes do; the resolver fails where another has just written a file."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    jar, inside = tmp_path / "kafka.jar", threading.Barrier(2)
+
+    def build(_endpoint: str, cache_dir: Path) -> SimpleNamespace:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            inside.wait(0.3)
+        with jar.open("x"):
+            return SimpleNamespace(all_jars=[jar])
+
+    monkeypatch.setitem(sys.modules, "jgo", SimpleNamespace(build=build))
+    with ThreadPoolExecutor(2) as both:
+        assert [one.result() for one in [both.submit(kafka_files.classpath) for _ in range(2)]] == [str(jar)] * 2

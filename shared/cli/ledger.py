@@ -10,6 +10,7 @@ import typer
 
 from shared.cli.client import Client, CliError, connect, find_suite
 from shared.cli.screen import Screen
+from shared.cli.whole_files import whole_text
 from shared.kit import chain
 
 ledger_app = typer.Typer(help="积分账本 / The ledger of points: its seals, and whether history is what they say")
@@ -83,9 +84,9 @@ def seals(
         for line in lines:
             out.print(line, soft_wrap=True)
         return
-    there = set(keep.read_text(encoding="utf-8").splitlines()) if keep.exists() else set()
-    with keep.open("a", encoding="utf-8") as file:
-        file.writelines(f"{line}\n" for line in lines if line not in there)
+    there = keep.read_text(encoding="utf-8").splitlines() if keep.exists() else []
+    with whole_text(keep) as file:
+        file.writelines(f"{line}\n" for line in dict.fromkeys([*there, *lines]))
     out.print(f"{len(lines)} 条封存记录 / seals are in {keep}")
 
 

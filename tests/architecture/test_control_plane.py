@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import yaml
 
 from shared.devtools import check
 from shared.devtools.gen.files import ROOT
-from shared.devtools.kube_check import live
-from shared.devtools.kube_check.render import Yaml
+from shared.devtools.kube_check import live, operators, rolled
+from shared.devtools.kube_check.render import Yaml, of_kind
 from shared.devtools.kube_check.server import ClusterError, Server
 from tests.architecture.support.objects import one, pod
 
@@ -181,4 +182,46 @@ def server() -> Iterator[Server]:
 def test_a_real_server_finds_it(server: Server, production: list[Yaml], harm: Harm, said: str) -> None:
     harm(production)
     found = live.overlay(server, production)
+    assert any(said in sentence for sentence in found), found
+
+
+def unwilling(o: list[Yaml]) -> None:
+    budget = one(o, "PodDisruptionBudget", "cases")["spec"]
+    del budget["maxUnavailable"]
+    budget["minAvailable"] = "100%"
+
+
+def only_by_hand(o: list[Yaml]) -> None:
+    one(o, "StatefulSet", "points")["spec"]["updateStrategy"] = {"type": "OnDelete"}
+
+
+def nowhere(o: list[Yaml]) -> None:
+    pod(o, "routing")["nodeSelector"] = {"disk": "gold"}
+
+
+def side_by_side(o: list[Yaml]) -> None:
+    pod(o, "routing")["topologySpreadConstraints"] = []
+    near = {"labelSelector": {"matchLabels": {"app.kubernetes.io/name": "routing"}}, "topologyKey": operators.ZONE}
+    pod(o, "routing")["affinity"] = {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [near]}}
+
+
+UNROLLED: list[tuple[Harm, str]] = [
+    (unwilling, "violate the pod's disruption budget"),
+    (only_by_hand, "first start: statefulset.apps/points: "),
+    (nowhere, "first start: statefulset.apps/routing: "),
+    (side_by_side, "scaled to 4: statefulset.apps/routing stands in "),
+]
+
+
+@pytest.mark.parametrize(("harm", "said"), UNROLLED, ids=[harm.__name__ for harm, _ in UNROLLED])
+def test_what_stands_in_an_sre_s_way_is_found(
+    server: Server, production: list[Yaml], monkeypatch: pytest.MonkeyPatch, harm: Harm, said: str
+) -> None:
+    monkeypatch.setattr(rolled, "READY_WITHIN_S", 20)
+    monkeypatch.setattr(rolled, "EMPTY_WITHIN_S", 20)
+    harm(production)
+    known = [found for found in production if (live._group(found), found["kind"]) in server.kinds()]
+    server.ask("create", "-f", "-", data=yaml.safe_dump_all(live.marked(of_kind(known, "Namespace"))))
+    server.ask("apply", "-f", "-", data=yaml.safe_dump_all(known))
+    found = list(rolled.check(server))
     assert any(said in sentence for sentence in found), found

@@ -23,7 +23,7 @@ from shared.synthetic.door import DoorError
 from tests.asking import soon
 from tests.journeys.conftest import Town
 
-RIDERS_AT_ONE = 400
+RIDERS_AT_ONE = 2_000
 SQL_A_DAY_LATER = (
     "UPDATE redemptions SET requested_on = requested_on - 1 WHERE offer_id = $1",
     "UPDATE offer_days SET day = day - 1 WHERE offer_id = $1",

@@ -19,13 +19,15 @@ from typing import Any
 import yaml
 
 from shared.devtools.kube import plan
-from shared.devtools.kube_check import placed
+from shared.devtools.kube_check import placed, rolled
 from shared.devtools.kube_check.render import RenderError, Yaml, name_of, of_kind, whole
 from shared.devtools.kube_check.server import LONGEST_S, ClusterError, Server
 from shared.kit import clock
 
 VARIABLE = "BEEGRID_CONTROL_PLANE"
 MARK = "beegrid.dev/check"
+ROLLED = ("production with toolbox", "small")
+"""Overlays in which a release, more pods and a drain are tried: the others have the same services."""
 # What a server writes on its own.
 OF_THE_SERVER = ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "finalizers")
 # A client sends their selector or claims each time, for their patches replace it whole; the server finds nothing new.
@@ -53,7 +55,8 @@ def check(root: Path) -> list[str]:
                 began_s = clock.monotonic_s()
                 print(f"control plane: {name} …", file=sys.stderr, flush=True)
                 try:
-                    said = list(overlay(server, rendered()))
+                    said = overlay(server, rendered())
+                    said += rolled.check(server) if name in ROLLED else []
                 except RenderError as error:
                     said = [str(error)]
                 finally:

@@ -34,8 +34,8 @@ rotate: install ## a new password for a server of docker compose: NAME=POSTGRES_
 	@exec $(RUN) shared.devtools.containers.rotate $(NAME)
 compose-check: install ## docker-compose.yml in a real engine, from nothing to the demo's end (says so where there is none)
 	@exec $(RUN) shared.devtools.containers.check
-test: install ## all tests on real servers, two files at a time (ARGS=… for some of them)
-	@exec $(RUN) pytest -q $(or $(ARGS),-n 2 --dist loadscope --no-loadscope-reorder)
+test: install ## all tests on real servers, three files at a time (ARGS=… for some of them)
+	@exec $(RUN) pytest -q $(or $(ARGS),-n 3 --dist loadscope --no-loadscope-reorder)
 
 check: install ## style, types, layers, contracts, generated files, migrations
 	@exec $(RUN) shared.devtools.check
@@ -54,7 +54,7 @@ bench: install ## five hops against the same hops bare; a start of twenty servic
 
 faults: install ## promises under faults, at full size (long)
 	@BEEGRID_FAULTS=full BEEGRID_LEDGER_STEPS=10000 exec $(RUN) pytest -q tests/promises tests/alerts tests/services/points/test_ledger_machine.py \
-		tests/services/notifications/test_resealing.py tests/doors/strangers/test_strangers.py tests/kit/consuming/test_odd_records.py tests/journeys/test_restore_drill.py $(ARGS)
+		tests/services/notifications/test_resealing.py tests/doors/strangers/test_strangers.py tests/kit/consuming/test_odd_records.py tests/kit/messaging/test_fair.py tests/journeys/test_restore_drill.py $(ARGS)
 
 clean: ## remove what the commands above have made here
 	rm -rf .venv .tools build .beegrid .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -30,8 +30,9 @@ PoolFor = Callable[[str], Awaitable[Pool]]
 
 collect_seldom()  # what is imported from here on is the whole house
 
-MANY_PROCESSES = ("promises", "alerts", "journeys")
-"""Folders whose tests start services by the handful: two such files at once would only measure each other."""
+MANY_PROCESSES = {"promises": "faults", "alerts": "faults", "journeys": "journeys"}
+"""Folders whose tests start services by the handful, and their group: more such files at once would only measure each
+other."""
 
 LONG = ("tests/tools/infra/test_new_service.py", "tests/doors/rights/test_rights.py")
 """Files of a minute and more: begun last, one worker would still be at them when the other has nothing left."""
@@ -48,7 +49,7 @@ def _starts_many(place: str) -> bool:
 def group_of(place: str) -> str:
     """The group of a test file, by its path from the project's root: one group, one worker."""
     if _starts_many(place):
-        return "many processes"
+        return MANY_PROCESSES[place.split("/")[1]]
     return next((one for one in SHARING if place.startswith(one)), place)
 
 

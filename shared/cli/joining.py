@@ -26,7 +26,8 @@ from shared.provision.topology import COMPANY_QUOTA, Cluster, company_acl, syste
 
 TEST_KIND = "local-connection-test"
 """A kind of the catalogue for which nobody sets out and nobody earns points."""
-GUIDE = "docs/integrating.md"
+GUIDE, SYSTEMS_GUIDE = "docs/integrating.md", "docs/city-systems.md"
+"""For companies, and for city systems."""
 CA_FILE = "ca.crt"
 HTTP_REPORTS_MAX, HTTP_BATCH_BYTES_MAX, HTTP_REPORT_BYTES_MAX = 500, 6_000_000, 64_000
 """Of intake's routes; a test holds them to those."""
@@ -121,8 +122,8 @@ def system_lines(access: Access) -> Iterator[str]:
     yield from _who(access)
     yield f"  topics    {', '.join(access.read)}"
     yield f"  groups    {access.group}*"
-    yield "  客户端    librdkafka ≥ 2.6.1 / clients on librdkafka: docs/city-systems.md"
-    yield f"  文档 docs  {GUIDE}"
+    yield "  客户端    librdkafka ≥ 2.6.1 / clients on librdkafka"
+    yield f"  文档 docs  {SYSTEMS_GUIDE}"
     yield ""
     yield "复制即可试用 / To try it, paste this into a shell:"
     yield ""

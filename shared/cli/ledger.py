@@ -11,6 +11,7 @@ import typer
 
 from shared.cli.client import Client, CliError, connect, find_suite
 from shared.cli.screen import Screen, shown
+from shared.cli.whole_files import whole_text
 from shared.kit import chain
 
 ledger_app = typer.Typer(help="积分账本 / The ledger of points: its seals, and whether history is what they say")
@@ -96,11 +97,12 @@ def seals(
             out.print(_line(one), soft_wrap=True)
         return
     there = _kept(keep) if keep.exists() else []
+    before = keep.read_text(encoding="utf-8").splitlines() if there else []
     numbers = {one.number for one in there}
-    lines = [_line(one) for one in found if one["number"] not in numbers]
-    with keep.open("a", encoding="utf-8") as file:
-        file.writelines(f"{line}\n" for line in lines)
-    out.print(f"{len(numbers) + len(lines)} 条封存记录 / seals are in {shown(keep)}", soft_wrap=True)
+    new = [_line(one) for one in found if one["number"] not in numbers]
+    with whole_text(keep) as file:
+        file.writelines(f"{line}\n" for line in [*before, *new])
+    out.print(f"{len(numbers) + len(new)} 条封存记录 / seals are in {shown(keep)}", soft_wrap=True)
     if wrong := _differ(there, found):
         _refuse(wrong)
 

@@ -8,6 +8,7 @@ import typer
 
 from shared.cli.client import connect
 from shared.cli.screen import Cells, Screen, shown
+from shared.cli.whole_files import whole_text
 
 points_app = typer.Typer(help="积分 / Points", no_args_is_help=True)
 rules_app = typer.Typer(help="积分规则 / What earns how much, as a CSV file", no_args_is_help=True)
@@ -41,7 +42,8 @@ def export(
     number = version or client.get("/v1/points/rules")["current"]["version"]
     with client.lines(f"/v1/points/rules/{number}.csv") as lines:
         text = "\n".join(lines)
-    file.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
+    with whole_text(file) as target:
+        target.write(text.rstrip("\n") + "\n")
     out.print(f"已导出 / Written: version {number} → {shown(file)}", soft_wrap=True)
 
 

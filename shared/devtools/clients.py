@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from shared.cli.whole_files import whole_text
 from shared.devtools.gen.files import ROOT
 from shared.devtools.gen.openapi import SUITE
 
@@ -55,7 +56,8 @@ def passed() -> dict[str, str]:
 
 def record(language: str) -> None:
     """Note that a language's client has been generated from the document as it is, compiled, and has read answers."""
-    PASSED.write_text(json.dumps({**passed(), language: current()}, indent=2, sort_keys=True) + "\n", "utf-8")
+    with whole_text(PASSED) as target:
+        target.write(json.dumps({**passed(), language: current()}, indent=2, sort_keys=True) + "\n")
 
 
 def faults(now: str, marks: Mapping[str, str]) -> tuple[list[str], list[str]]:

@@ -15,6 +15,7 @@ from shared.devtools.infra.suite import Infra
 from shared.events.case_changed import CASE_CHANGED
 from shared.events.report_received import REPORT_RECEIVED
 from shared.kit import clock
+from tests.full import FULL, full_only
 from tests.promises.support import prometheus
 from tests.promises.support.causes import GROUPS, Cause
 from tests.promises.support.causes_processes import certificate
@@ -22,7 +23,6 @@ from tests.promises.support.database import ask
 from tests.promises.support.kafka import Raw, RawProducer
 from tests.promises.support.panels import empty, queries
 from tests.promises.support.runbook_commands import commands, desk, fault_of
-from tests.promises.support.servers import FULL, full_only
 from tests.promises.support.watched import Watched, until, watching
 
 pytestmark = [

@@ -2,7 +2,6 @@
 
 import inspect
 import math
-import os
 import re
 import time
 import types
@@ -28,8 +27,8 @@ from shared.events.topic import Audience
 from shared.kit.auth.policy import PolicyRoute
 from shared.kit.privacy.masking import masked
 from shared.provision.services import service_names
+from tests.full import FULL
 
-FULL = os.environ.get("BEEGRID_FAULTS") == "full"
 TRIED = settings(
     max_examples=3_000 if FULL else 100,
     deadline=None,

@@ -10,7 +10,7 @@ from shared.cli.backup import tail
 from shared.devtools import drill
 from shared.devtools.demo.reconcile import Line
 from shared.provision.topology import Cluster
-from tests.promises.support.servers import full_only
+from tests.full import full_only
 
 REPORTS, RATE = 4000, 200.0
 pytestmark = pytest.mark.timeout(1800)

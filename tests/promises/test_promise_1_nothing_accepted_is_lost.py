@@ -26,6 +26,7 @@ from shared.kit import clock
 from shared.kit.auth import Sealer
 from shared.kit.publishing.relay import Relay
 from shared.kit.service import Service
+from tests.full import FULL
 from tests.kit.messaging.conftest import running
 from tests.promises.support.broken_relays import DeletesFirst, Unordered
 from tests.promises.support.company import Clients, registered
@@ -34,7 +35,7 @@ from tests.promises.support.delivery import Arrival, arrivals, delivery_problems
 from tests.promises.support.journal import Result
 from tests.promises.support.kafka import Raw, RawProducer, read_topic
 from tests.promises.support.nemesis import Nemesis, schedule
-from tests.promises.support.servers import FULL, installed, revive, seed
+from tests.promises.support.servers import installed, revive, seed
 from tests.support import settings_of
 
 KEYS, CHANGES, PER_SECOND = (500, 20_000, 170) if FULL else (50, 900, 140)

@@ -18,12 +18,13 @@ from shared.devtools.suite import ServiceProcess, Suite
 from shared.events.case_changed import CASE_CHANGED
 from shared.events.rider_changed import RIDER_CHANGED
 from shared.kit import clock
+from tests.full import FULL
 from tests.promises.support.case_stream import events, thrice
 from tests.promises.support.database import ask
 from tests.promises.support.deaths import DYING, POINTS
 from tests.promises.support.kafka import RawProducer, rewind, wait_consumed
 from tests.promises.support.points_state import State, differences, ledger_problems, state_hash, state_of
-from tests.promises.support.servers import FULL, installed, seed
+from tests.promises.support.servers import installed, seed
 from tests.promises.support.witness import make_witness
 
 EVENTS, DEATHS = (5_000, 12) if FULL else (400, 3)

@@ -12,6 +12,7 @@ from shared.devtools.infra.suite import Infra
 from shared.devtools.installation import Installation
 from shared.events.report_received import REPORT_RECEIVED
 from shared.kit.consuming.consumer import Pending, TopicConsumer
+from tests.full import FULL
 from tests.promises.support.hearer import Hearer, hearing
 from tests.promises.support.kafka import read_topic
 from tests.promises.support.nemesis import Nemesis, schedule
@@ -26,7 +27,7 @@ from tests.promises.support.poison import (
     partner_problems,
     stream,
 )
-from tests.promises.support.servers import FULL, installed, seed
+from tests.promises.support.servers import installed, seed
 
 EVENTS, KEYS, BAD, PER_SECOND = (2_000, 100, 20, 150.0) if FULL else (300, 30, 10, 100.0)
 LATE_S = 5.0

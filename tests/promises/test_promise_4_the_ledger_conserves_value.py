@@ -10,10 +10,11 @@ import pytest
 
 from shared.kit.ids import derived_id
 from shared.provision.postgres import owner_role
+from tests.full import FULL
 from tests.promises.support.database import ask
 from tests.promises.support.market import Market, in_threads
 from tests.promises.support.nemesis import Nemesis, schedule
-from tests.promises.support.servers import FULL, seed
+from tests.promises.support.servers import seed
 from tests.promises.support.shoppers import Shoppers
 
 CLIENTS, OPERATIONS, RIDERS_EACH = (32, 500, 4) if FULL else (8, 25, 2)

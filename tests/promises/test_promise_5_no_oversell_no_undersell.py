@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import pytest
 
 from shared.kit.ids import derived_id
+from tests.full import full_only
 from tests.promises.support.database import ask
 from tests.promises.support.market import SQL_TWICE, Market, Watch, in_threads
 from tests.promises.support.nemesis import Nemesis, schedule
-from tests.promises.support.servers import full_only, seed
+from tests.promises.support.servers import seed
 from tests.promises.support.shoppers import Shoppers
 from tests.promises.support.stations import OfflineStation
 
@@ -103,6 +104,7 @@ def holds(market: Market, shoppers: Shoppers, problems: list[str], size: Size) -
 # --- the checker fails where it must --------------------------------------------------------------------------------
 
 
+@full_only
 @pytest.mark.timeout(300)
 def test_the_checkers_see_stock_that_never_comes_back_and_vouchers_that_nobody_pays(market: Market) -> None:
     market.start(rewards="loses-returns", points="pays-nothing")

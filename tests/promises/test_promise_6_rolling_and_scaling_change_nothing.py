@@ -14,10 +14,11 @@ import pytest
 from shared.devtools.infra.suite import Infra
 from shared.events.report_received import REPORT_RECEIVED
 from shared.kit import clock
+from tests.full import FULL
 from tests.promises.support.database import ask
 from tests.promises.support.kafka import lag
 from tests.promises.support.line import HEARS, SERVICES, Line, Reports
-from tests.promises.support.servers import FULL, installed, seed
+from tests.promises.support.servers import installed, seed
 
 RESTARTS, PER_SECOND = (10, 50.0) if FULL else (2, 50.0)
 CAUGHT_UP_S = 60.0

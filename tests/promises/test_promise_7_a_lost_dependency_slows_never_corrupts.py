@@ -13,10 +13,11 @@ import pytest
 
 from shared.devtools.infra.suite import Infra
 from shared.kit import clock
+from tests.full import FULL, full_only
 from tests.promises.support.behind import Behind, memory_problems
 from tests.promises.support.database import ask
 from tests.promises.support.proxy import Mode, Proxy
-from tests.promises.support.servers import FULL, full_only, installed, seed
+from tests.promises.support.servers import installed, seed
 from tests.promises.support.visitors import Visit, Visitors, answer_problems, summary
 
 ANSWER_S = 5.0

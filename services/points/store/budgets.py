@@ -96,18 +96,16 @@ class Waiting:
 
 
 SQL_DIRECTORY = Query(Period, f"SELECT {columns(Period)} FROM budgets ORDER BY id")
-# What comes first is paid first, up to the first that doesn't fit; nobody passes those who wait already. The rows are
-# locked before their room is read, so it is as the last commit left it.
+# What comes first is paid first, up to the first that doesn't fit; nobody passes those who wait already. The rows were
+# locked by a statement before: one that locks and updates would hold what it computes under the lock against its older
+# snapshot first, and fail by the table's check where others have just given points back.
 SQL_CHARGE = f"""
 WITH wanted AS (
     SELECT n.*, sum(n.amount) OVER (PARTITION BY n.budget_id ORDER BY n.place) AS upto
-    FROM (SELECT w.*, row_number() OVER () AS place FROM {unnest(Wanted, "w", first=2)}) n
-), locked AS (
-    SELECT id, allocated - given - spent AS room, waiting FROM budgets WHERE id = ANY($1::bigint[])
-    ORDER BY id FOR NO KEY UPDATE
+    FROM (SELECT w.*, row_number() OVER () AS place FROM {unnest(Wanted, "w")}) n
 ), judged AS (
-    SELECT w.budget_id, w.hold_id, w.amount, w.upto <= l.room AND l.waiting = 0 AS paid
-    FROM wanted w JOIN locked l ON l.id = w.budget_id
+    SELECT w.budget_id, w.hold_id, w.amount, w.upto <= b.allocated - b.given - b.spent AND b.waiting = 0 AS paid
+    FROM wanted w JOIN budgets b ON b.id = w.budget_id
 ), moved AS (
     UPDATE budgets b SET spent = b.spent + s.paid, waiting = b.waiting + s.unpaid
     FROM (
@@ -208,9 +206,11 @@ async def of_holds(conn: Connection, hold_ids: Collection[UUID]) -> set[int]:
 
 
 async def charge(conn: Connection, wanted: Sequence[Wanted]) -> set[UUID]:
-    """Spend points for holds as far as there is room; the ids of those that are paid, the others wait from now on."""
-    ids = sorted({one.budget_id for one in wanted})
-    return {row["hold_id"] for row in await conn.fetch(SQL_CHARGE, ids, *arrays(Wanted, wanted))}
+    """Spend points for holds as far as there is room; the ids of those that are paid, the others wait from now on.
+
+    The budgets were locked before, by `lock`.
+    """
+    return {row["hold_id"] for row in await conn.fetch(SQL_CHARGE, *arrays(Wanted, wanted))}
 
 
 async def pay(conn: Connection, budget_id: int, wanted: Sequence[Wanted]) -> set[UUID]:

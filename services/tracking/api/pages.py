@@ -121,6 +121,7 @@ async def problem(
 
 
 @router.get("/docs", response_class=HTMLResponse, include_in_schema=False)
+@router.get("/docs/", response_class=HTMLResponse, include_in_schema=False)
 @allow(Public)
 async def documents(settings: Given[Settings], lang: Lang = "zh") -> HTMLResponse:
     """What an integrator reads: the documents as pages and files, and the lists of the catalogue."""

@@ -306,5 +306,5 @@ def _reason(error: ValidationError) -> tuple[str, str]:
     errors = error.errors(include_url=False, include_context=False, include_input=False)
     if errors[0]["type"] == "json_invalid":
         return MALFORMED_JSON.code, errors[0]["msg"][:200]
-    found = "; ".join(f"{'.'.join(map(_part, e['loc'])) or 'body'}: {e['msg']}" for e in errors[:8])
+    found = "; ".join(f"{'.'.join(map(_part, e['loc'])) or 'body'}: {json_bounds.said(e)}" for e in errors[:8])
     return VALIDATION_FAILED.code, found[:1000]

@@ -115,7 +115,7 @@ def _field(loc: Sequence[int | str]) -> str:
 
 
 def _harmless(error: Mapping[str, Any]) -> str:
-    message = str(error["msg"])
+    message = json_bounds.said(error)
     if error["type"] in _QUOTING_KINDS or any(leaf in message for leaf in _leaves(error.get("input"))):
         return "value is not acceptable"
     return message

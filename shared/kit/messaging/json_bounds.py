@@ -5,6 +5,7 @@ the work on a body must never be its size times anything that its sender chooses
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -64,6 +65,14 @@ def too_many(error: ValidationError, named_max: int) -> PydanticCustomError | No
 def count_of(errors: Iterable[Mapping[str, Any]]) -> int:
     """How many fields pydantic's error dicts name."""
     return sum(int(one["ctx"]["count"]) if one["type"] == TOO_MANY else 1 for one in errors)
+
+
+def said(error: Mapping[str, Any]) -> str:
+    """What pydantic says of one of its errors. Of a text whose length is bounded behind its form it counts "items"."""
+    message = str(error["msg"])
+    if error["type"] in ("too_long", "too_short") and message.startswith("Value "):
+        return re.sub(r"\bitems?\b", "characters", message)
+    return message
 
 
 def _containers(values: Iterable[Any]) -> list[Any]:

@@ -1,6 +1,5 @@
 """What strangers send: no request of any shape gets a 5xx or an answer that the document doesn't declare."""
 
-import os
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
@@ -15,8 +14,8 @@ from hypothesis.errors import Unsatisfiable
 from shared.devtools.gen.files import ROOT
 from shared.provision.services import service_names
 from tests.doors.strangers.conftest import Doors
+from tests.full import FULL
 
-FULL = os.environ.get("BEEGRID_FAULTS") == "full"
 EXAMPLES = 60 if FULL else 1
 CALLERS = ("operator", "rider", "company")
 QUIET = settings(

@@ -30,10 +30,10 @@ from shared.kit.ids import new_id
 from shared.kit.messaging.cloudevents import STRUCTURED
 from shared.kit.messaging.work import Event, Work
 from shared.kit.postgres.db import Pool
+from tests.full import FULL
 from tests.kit.hosting import Host
 from tests.support import emptied, settings_of
 
-FULL = os.environ.get("BEEGRID_FAULTS") == "full"
 LONG = 1_000_000
 ODD: list[Any] = [
     "\x00", "a\x00b", "\ud800", "a\udfff", "\u202e", "\u2028", "𠮷👷🏽", "", " ", "x" * 3_000, "x,y{}", 2**63,

@@ -17,6 +17,7 @@ from shared.devtools.installation import ROOT, Installation
 from shared.kit.consuming import unpacking
 from shared.provision.postgres import app_role
 from shared.provision.topology import provision_company
+from tests.full import full_only
 from tests.kit.messaging import test_strangers
 from tests.kit.messaging.strangers import PAYLOAD_AT, inbound, packed, producer, send_batch, submission
 from tests.kit.messaging.test_strangers import GOOD, OTHER, STRANGER, Door, smallest_pod_bytes
@@ -72,9 +73,9 @@ async def test_a_backlog_in_every_partition_of_one_company_holds_up_no_other(doo
 @pytest.mark.parametrize(
     ("size", "strangers"),
     [
-        (130_000, (STRANGER, THIRD)),
-        (1_000_000, (STRANGER, THIRD)),
-        (5_000_000, (STRANGER, THIRD)),
+        pytest.param(130_000, (STRANGER, THIRD), marks=full_only),
+        pytest.param(1_000_000, (STRANGER, THIRD), marks=full_only),
+        pytest.param(5_000_000, (STRANGER, THIRD), marks=full_only),
         (8_000_000, (STRANGER, THIRD)),
         (30_000_000, (THIRD,)),
     ],

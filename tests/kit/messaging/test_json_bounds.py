@@ -13,10 +13,11 @@ from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.events.inbound_reports import INBOUND_REPORTS
+from shared.events.outside import Words
 from shared.kit.auth import Public, allow, policy_router
 from shared.kit.consuming import decode
 from shared.kit.consuming.decode import Decoder, Unreadable
-from shared.kit.http import events
+from shared.kit.http import events, problems
 from shared.kit.http.events import StatedEvent, StatedEvents
 from shared.kit.http.items import EACH, Malformed
 from shared.kit.messaging import json_bounds
@@ -203,3 +204,16 @@ def test_a_field_inside_itself_is_read_once() -> None:
     members_of = named_riders._members(wrapped, frozenset({"data_base64"}))
     seen: set[int] = set()
     assert sum(1 for _, value in members_of for _ in named_riders._unwrapped(value, seen)) <= 1_002
+
+
+def test_a_text_has_characters_and_a_list_has_items() -> None:
+    class Said(BaseModel):
+        words: Annotated[Words, Field(max_length=5)]
+        tags: list[str] = Field(max_length=1)
+
+    with pytest.raises(ValidationError) as found:
+        Said.model_validate({"words": "123456", "tags": ["a", "b"]})
+    _, reason = decode._reason(found.value)
+    refusal = problems.validation_refusal(found.value.errors())
+    for said in (reason, str(refusal.extras["errors"])):
+        assert "at most 5 characters" in said and "at most 1 item " in said

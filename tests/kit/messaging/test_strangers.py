@@ -25,6 +25,7 @@ from shared.kit.settings import KitSettings
 from shared.provision.postgres import app_role, owner_role
 from shared.provision.services import about
 from shared.provision.topology import provision_company
+from tests.full import FULL
 from tests.kit.messaging import strangers
 from tests.kit.messaging.conftest import SETTLE_S, running
 from tests.kit.messaging.strangers import inbound, producer, send_batch, submission
@@ -208,7 +209,7 @@ async def test_bombs_stay_below_the_pods_limit_and_the_others_go_on(door: Door) 
     """Each unpacks to twice what the pod has, but snappy's, which can't grow so far in a batch that Kafka takes."""
     topic, limit = inbound(door.installation, STRANGER), smallest_pod_bytes()
     more = 2 * limit
-    largest = 5_000_000_000 if os.environ.get("BEEGRID_FAULTS") == "full" else more
+    largest = 5_000_000_000 if FULL else more
     culprits = set()
     async with producer(door.installation, door.settings, request_timeout_ms=120_000) as by:
         for partition, (codec, unpacked) in enumerate([(1, largest), (2, 100 << 20), (3, more), (4, largest)]):

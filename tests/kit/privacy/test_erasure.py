@@ -48,7 +48,7 @@ def step(rider: UUID, note: str) -> dict[str, Any]:
 
 async def bury(pool: Pool, topic: str, body: Any, status: Status = "dead") -> int:
     value = body if isinstance(body, bytes) else orjson.dumps(body)
-    record = Record(topic, 0, new_id().int >> 70, b"key", value, (("ce_id", b"x"),))
+    record = Record(topic, 0, new_id().int % 2**62, b"key", value, (("ce_id", b"x"),))
     async with pool.acquire() as conn:
         burial = Burial(record, None, status, "handler_failed", f"ValueError: {WORDS}", 1)
         await dead_letters.bury(conn, [burial], consumer="routing", now=NOW, bounds=ROOMY)

@@ -39,7 +39,7 @@ async def letters(pool: Pool) -> AsyncIterator[Pool]:
 
 
 async def bury(pool: Pool, topic: str, value: bytes, key: bytes = b"13900077123") -> int:
-    record = Record(topic, 0, new_id().int >> 70, key, value, (("x", WORDS),), 1)
+    record = Record(topic, 0, new_id().int % 2**62, key, value, (("x", WORDS),), 1)
     burial = Burial(record, None, "dead", "malformed_json", "ValueError: " + WORDS.decode(), 1)
     async with pool.acquire() as conn:
         await dead_letters.bury(conn, [burial], consumer="intake", now=clock.now(), bounds=ROOMY)

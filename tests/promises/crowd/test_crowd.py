@@ -4,7 +4,6 @@ BEEGRID_FAULTS=full lets 100,000 report it.
 """
 
 import gc
-import os
 import tracemalloc
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -38,8 +37,9 @@ from shared.events.report_routed import ReportRouted
 from shared.kit.ids import new_id
 from shared.kit.messaging.work import Event, Record, Work, begin, insert_outbox
 from shared.kit.postgres.db import Pool
+from tests.full import FULL
 
-REPORTERS = 100_000 if os.environ.get("BEEGRID_FAULTS") == "full" else 3_000
+REPORTERS = 100_000 if FULL else 3_000
 BATCH = 500
 SEEN_AT = datetime(2026, 4, 1, 8, tzinfo=UTC)
 LNG, LAT = 117.3, 33.3

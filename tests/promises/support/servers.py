@@ -6,16 +6,11 @@ import secrets
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import pytest
-
 from shared.devtools.infra.process import ManagedProcess
 from shared.devtools.infra.suite import Infra, start_infra
 from shared.devtools.installation import Installation
+from tests.full import FULL
 from tests.promises.support.proxy import Proxy
-
-FULL = os.environ.get("BEEGRID_FAULTS") == "full"
-"""The counts of the promises instead of those that fit into `make test`."""
-full_only = pytest.mark.skipif(not FULL, reason="only at full size: BEEGRID_FAULTS=full")
 
 
 def seed() -> int:

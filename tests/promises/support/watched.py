@@ -19,10 +19,11 @@ from shared.kit.measuring import LEADER_POLL_S
 from shared.provision.postgres import owner_role
 from shared.provision.services import service_names
 from tests import support
+from tests.full import FULL
 from tests.promises.support import prometheus
 from tests.promises.support.database import ask
 from tests.promises.support.prometheus import Prometheus
-from tests.promises.support.servers import FULL, installed
+from tests.promises.support.servers import installed
 from tests.promises.support.town import SETTINGS, Town, built
 
 SOME_SERVICES = ("routing", "cases", "points")

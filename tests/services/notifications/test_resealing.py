@@ -3,7 +3,6 @@
 BEEGRID_FAULTS=full exchanges 100,000 addresses.
 """
 
-import os
 import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -18,9 +17,10 @@ from shared.kit.auth import Sealer, resealing
 from shared.kit.auth.resealing import UNKNOWN, Resealing
 from shared.kit.ids import new_id
 from shared.kit.messaging.work import Work
+from tests.full import FULL
 from tests.services.notifications.stage import NOON, Stage
 
-ADDRESSES = 100_000 if os.environ.get("BEEGRID_FAULTS") == "full" else 3_200
+ADDRESSES = 100_000 if FULL else 3_200
 KILLED_AT_PAGE = 3
 
 

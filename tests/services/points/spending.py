@@ -23,6 +23,7 @@ def spend(dsn: str, ids: list[int], seed: int) -> int:
             order = ids if (turn + seed) % 2 else ids[::-1]
             wanted = [Wanted(id_, new_id(), 1 + (turn + n) % 7) for n in range(3) for id_ in order]
             async with conn.transaction():
+                await store.lock(conn, ids)
                 paid = await store.charge(conn, wanted)
             amounts = {one.hold_id: one for one in wanted}
             kept += sum(amounts[one].amount for one in paid)

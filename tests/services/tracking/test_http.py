@@ -284,6 +284,7 @@ async def test_the_page_shows_every_webhook_with_its_payload_and_answers(client:
 
 
 async def test_the_documents_themselves_lie_beside_their_pages(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/docs/")).text == (await client.get("/docs")).text
     http = (await client.get("/docs/openapi.json")).json()
     assert "/v1/reports:batch" in http["paths"] and not [path for path in http["paths"] if path.startswith("/ops/")]
     named = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(http)))

@@ -20,7 +20,9 @@ def test_a_file_stays_together(order: int) -> None:
     [
         ("tests/kit/auth/test_jwt.py", "tests/kit/auth/test_jwt.py"),
         ("tests/doors/strangers/test_words.py", "tests/doors/strangers/"),
-        ("tests/alerts/test_alerts.py", "many processes"),
+        ("tests/alerts/test_alerts.py", "faults"),
+        ("tests/promises/test_promise_1_nothing_accepted_is_lost.py", "faults"),
+        ("tests/journeys/test_scale.py", "journeys"),
         ("tests/promises/crowd/test_crowd.py", "tests/promises/crowd/test_crowd.py"),
     ],
 )

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 
 import asyncpg
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.points import metrics
@@ -31,6 +31,10 @@ CITY, DISTRICT, STREET = "330114", "330114001", "330114001001"
 """Without a map the national numbering says what lies in what."""
 YEAR = (date(2026, 1, 1), date(2027, 1, 1))
 PROCESSES = 8
+SQL_MAKE = """
+INSERT INTO budgets (area, begins_on, ends_on, allocated, made_at) VALUES ($1, '2026-01-01', '2027-01-01', $2, now())
+RETURNING id
+"""
 SQL_SUMS = """
 SELECT b.id, b.spent, b.waiting,
        coalesce(sum(h.amount) FILTER (WHERE NOT h.waits AND h.state IN ('held', 'posted')), 0),
@@ -246,19 +250,36 @@ def test_the_nearest_budget_of_the_day_pays() -> None:
     assert (found.covering(line, *may), found.covering(line, may[0], date(2026, 7, 1))) == (2, 1)
 
 
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    room=st.integers(0, 300),
-    amounts=st.lists(st.tuples(st.integers(1, 2), st.integers(1, 90)), min_size=1, max_size=30),
+    rooms=st.tuples(st.integers(0, 25), st.integers(0, 25)),
+    batches=st.lists(
+        st.lists(st.tuples(st.integers(0, 1), st.integers(1, 9)), min_size=1, max_size=9), min_size=1, max_size=3
+    ),
 )
-def test_a_prefix_is_paid(room: int, amounts: list[tuple[int, int]]) -> None:
-    """The model of what SQL_CHARGE does, against the sums that matter."""
+async def test_of_any_claims_a_prefix_is_paid_by_each_budget(
+    ledger: Ledger, rooms: tuple[int, int], batches: list[list[tuple[int, int]]]
+) -> None:
+    """As a model says that asks for one claim after the other: up to the first that doesn't fit, also over batches."""
     paid, waiting = Counter[int](), Counter[int]()
-    for budget, amount in amounts:
-        if waiting[budget] or paid[budget] + amount > room:
-            waiting[budget] += amount
-        else:
-            paid[budget] += amount
-    assert all(total <= room for total in paid.values())
+    async with ledger.pool.acquire() as conn:
+        undone = conn.transaction()
+        await undone.start()
+        ids = [await conn.fetchval(SQL_MAKE, area, room) for area, room in zip(("A", "B"), rooms, strict=True)]
+        for batch in batches:
+            claims = [Wanted(ids[budget], new_id(), amount) for budget, amount in batch]
+            fitting = set()
+            for budget, claim in zip((budget for budget, _ in batch), claims, strict=True):
+                if waiting[budget] or paid[budget] + claim.amount > rooms[budget]:
+                    waiting[budget] += claim.amount
+                else:
+                    paid[budget] += claim.amount
+                    fitting.add(claim.hold_id)
+            await store.lock(conn, ids)
+            assert await store.charge(conn, claims) == fitting
+        found = [await store.budget(conn, id_) for id_ in ids]
+        assert [(one.spent, one.waiting) for one in found if one] == [(paid[n], waiting[n]) for n in (0, 1)]
+        await undone.rollback()
 
 
 async def test_the_statement_pays_as_the_model_does(ledger: Ledger) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import product
 from typing import get_args
+from uuid import UUID
 
 import pytest
 
@@ -15,6 +16,7 @@ from services.points.earning import rules, words
 from services.points.earning.rows import RuleRow
 from services.points.earning.rules import RuleSet
 from services.points.store.adjustments import Reason
+from services.tracking.domain import Journey, Movement, ReceivedReport, timeline
 from shared.devtools.gen.files import ROOT
 
 SAYS = {"void": 1, "reverse": 1, "refund": 1, "_move": 2, "Judged": 1}
@@ -88,6 +90,29 @@ def test_the_walk_finds_them() -> None:
 def test_every_reason_has_words_in_both_languages(code: str) -> None:
     said = words.why((), None, code)
     assert re.search("[\u4e00-\u9fff]", said.zh) and said.en.isascii() and len(said.en) > 4, said
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_messages_have_words_for_each_of_them(language: str) -> None:
+    lines = (ROOT / f"services/notifications/templates/words.{language}").read_text(encoding="utf-8").splitlines()
+    named = {line.partition(" =")[0].removeprefix("reason.") for line in lines if line.startswith("reason.")}
+    assert in_code() | of_caps() | set(get_args(Reason)) <= named
+
+
+def of_reports() -> set[str]:
+    """Without those of deeds, vouchers and lots."""
+    others = {"unknown_action", "insufficient_points", "hold_expired", "points_expired", "undone"}
+    found = in_code() | {one for one in of_caps() if "times" not in one}
+    return {one for one in found - others if not one.startswith("deed_")}
+
+
+@pytest.mark.parametrize("code", sorted(of_reports()))
+def test_a_reports_page_shows_no_code(code: str) -> None:
+    at = datetime(2026, 3, 2, tzinfo=UTC)
+    received = ReceivedReport(UUID(int=1), "mt", "F-1", UUID(int=9), "part-01001", "hazard", 120.3, 30.3, at, at)
+    moved = Movement(UUID(int=1), 1, "mt", "held" if code == "budget_waits" else "refused", 0, code, at)
+    shown = timeline(Journey(received, movements=[moved]))[-1]
+    assert code not in shown.zh + shown.en and re.search("[：:]", shown.zh), shown
 
 
 def test_an_offices_words_stand_between_the_reason_and_the_rule() -> None:

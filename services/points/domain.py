@@ -98,6 +98,8 @@ class Hold:
     """With whom points change hands at the house: `merchant:<id>` of a redemption."""
     takes: bool = False
     """Of an adjustment: it takes points from the rider. Not stored; its entry says so."""
+    said: str | None = None
+    """What an office has said beside the reason, for the rider."""
 
 
 @dataclass(slots=True)
@@ -243,13 +245,17 @@ class Book:
         if hold.state == "held" and not hold.waits and hold_id not in self.waiting:
             self._move(hold, "posted", None, cause)
 
-    def void(self, unless_known: Hold, reason: str, cause: int) -> None:
-        """End a hold by giving back. What was never held is remembered as voided: a late request then holds nothing."""
+    def void(self, unless_known: Hold, reason: str, cause: int, said: str | None = None) -> None:
+        """End a hold by giving back. What was never held is remembered as voided: a late request then holds nothing.
+
+        `said`: an office's words beside the reason.
+        """
         hold = self.holds.get(unless_known.id)
         if hold is None:
             unless_known.state, unless_known.reason, unless_known.amount = "voided", reason, 0
             self._know(unless_known)
         elif hold.state == "held":
+            hold.said = said
             self._move(hold, "voided", reason, cause)
 
     def take(self, claim: Claim, verdict: CaseVerdict, cause: int) -> None:

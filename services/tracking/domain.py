@@ -207,6 +207,15 @@ _REASONS: dict[str, tuple[str, str]] = {
     "case_invalid": ("案件无效", "the case is not valid"),
     "not_genuine": ("经复核，不符合积分规则", "a review found that it breaks the rules for points"),
     "rider_inactive": ("账户已停用", "the account is not active"),
+    "budget_waits": ("本期预算已用完，等待街道决定", "this period's budget is used up; the street office decides"),
+    "budget_refused": ("本期预算已用完，街道未追加", "this period's budget is used up, and none was added"),
+}
+_CAPS = {"day": ("已达当日上限", "today's limit is reached"), "week": ("已达本周上限", "this week's limit is reached")}
+_REASONS |= {
+    f"{each}{noun}_per_{per}_max": words
+    for per, words in _CAPS.items()
+    for each in ("", "kind_", "grid_")
+    for noun in ("points", "reports")
 }
 SHOWN_ROLES: dict[str, tuple[str, str]] = {
     "grid_worker": ("网格员", "grid worker"),
@@ -291,7 +300,7 @@ def _case_step(step: CaseStep, report: ReceivedReport) -> Step:
 
 def _moved(moved: Movement) -> Step:
     zh, en = _MOVEMENTS.get(moved.movement, (moved.movement, moved.movement))
-    if moved.reason and moved.movement in ("refused", "voided"):
+    if moved.reason and (moved.movement in ("refused", "voided") or moved.reason == "budget_waits"):
         reason_zh, reason_en = _REASONS.get(moved.reason, (moved.reason, moved.reason))
         zh, en = f"{zh}：{reason_zh}", f"{en}: {reason_en}"
     icon: Icon = "stopped" if moved.movement in ("voided", "refused") else "points"

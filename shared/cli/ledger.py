@@ -1,6 +1,7 @@
 """`beegrid ledger`: is the history of points what was sealed and published?"""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,7 +10,7 @@ from uuid import UUID
 import typer
 
 from shared.cli.client import Client, CliError, connect, find_suite
-from shared.cli.screen import Screen
+from shared.cli.screen import Screen, shown
 from shared.cli.whole_files import whole_text
 from shared.kit import chain
 
@@ -73,21 +74,37 @@ def own_entries(client: Client) -> Own:
     return Own(len(shown), root, head.hex() == proof["head"] and root == public.get("root"))
 
 
+@dataclass(frozen=True)
+class Kept:
+    """One line of a file of seals: its number and hashes in hexadecimal."""
+
+    number: int
+    root: str
+    seal: str
+
+
 @ledger_app.command("seals")
 def seals(
     keep: Annotated[Path | None, typer.Option(help="文件 / add them to this file, one a line, for --known")] = None,
 ) -> None:
-    """封存记录 / All seals, one a day, which anybody may read: keep them where nobody of this suite writes."""
+    """封存记录 / All seals, one a day, which anybody may read: keep them where nobody of this suite writes.
+
+    Exit status 1 where a seal that the file has isn't there any more or reads otherwise: its line stays as it was.
+    """
     found = list(connect().pages(SEALS))
-    lines = [json.dumps(one, sort_keys=True) for one in found]
     if keep is None:
-        for line in lines:
-            out.print(line, soft_wrap=True)
+        for one in found:
+            out.print(_line(one), soft_wrap=True)
         return
-    there = keep.read_text(encoding="utf-8").splitlines() if keep.exists() else []
+    there = _kept(keep) if keep.exists() else []
+    before = keep.read_text(encoding="utf-8").splitlines() if there else []
+    numbers = {one.number for one in there}
+    new = [_line(one) for one in found if one["number"] not in numbers]
     with whole_text(keep) as file:
-        file.writelines(f"{line}\n" for line in dict.fromkeys([*there, *lines]))
-    out.print(f"{len(lines)} 条封存记录 / seals are in {keep}")
+        file.writelines(f"{line}\n" for line in [*before, *new])
+    out.print(f"{len(numbers) + len(new)} 条封存记录 / seals are in {shown(keep)}", soft_wrap=True)
+    if wrong := _differ(there, found):
+        _refuse(wrong)
 
 
 @ledger_app.command("verify")
@@ -99,20 +116,19 @@ def verify(
 ) -> None:
     """核验 / Hash all sealed entries again and compare them with the seals. Reads every entry: takes minutes.
 
-    Exit status 1 where anything was changed, removed, inserted or moved. Whoever owns the database could seal again
-    what they have changed: only seals that were kept elsewhere (--known, or city systems' own) find that.
+    Exit status 1 where anything was changed, removed, inserted or moved, or an account doesn't hold what its entries
+    come to. Whoever owns the database could seal again what they have changed: only seals that were kept elsewhere
+    (--known, or city systems' own) find that.
     """
     client = connect()
-    wrong = _compare(client, known)
+    wrong = _differ(_kept(known), list(client.pages(SEALS))) if known is not None else []
     with out.status("…"):
         found = verification(client, number)
     wrong += found.wrong
     counted = f"{found.accounts} accounts, {found.entries} entries, {found.seal['root']}"
     out.print(f"第 {found.seal['number']} 次封存 / seal {found.seal['number']}: {counted}")
-    for line in wrong:
-        out.print(f"[red]✗[/red] {line}", soft_wrap=True)
     if wrong:
-        raise typer.Exit(1)
+        _refuse(wrong)
     out.print("[green]账本与封存一致 / The ledger is what was sealed[/green]")
 
 
@@ -128,18 +144,27 @@ def check(
     out.print(f"[green]{own.entries} 条记录与公开的封存一致 / entries are what was sealed[/green]: {own.root}")
 
 
-def _compare(client: Client, known: Path | None) -> list[str]:
-    """What of the kept seals isn't published any more, or reads otherwise."""
-    if known is None:
-        return []
+def _kept(file: Path) -> list[Kept]:
+    """All lines of a file, also several of one number."""
     try:
-        kept = [json.loads(line) for line in known.read_text(encoding="utf-8").splitlines() if line.strip()]
-        numbers = {int(one["number"]): (one["root"], one["seal"]) for one in kept}
+        lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+        return [Kept(int(one["number"]), str(one["root"]), str(one["seal"])) for one in lines]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CliError("无法读取 / Not readable", str(known), hint="`beegrid ledger seals --keep FILE`") from error
-    now = {one["number"]: (one["root"], one["seal"]) for one in client.pages(SEALS)}
-    return [
-        f"seal {number}: it isn't the one that was kept"
-        for number, hashes in sorted(numbers.items())
-        if now.get(number) != hashes
-    ]
+        raise CliError("无法读取 / Not readable", str(file), hint="`beegrid ledger seals --keep FILE`") from error
+
+
+def _differ(kept: Sequence[Kept], published: Sequence[dict[str, Any]]) -> list[str]:
+    """What of the kept seals isn't published any more, or reads otherwise: each line of the file has to agree."""
+    now = {one["number"]: Kept(one["number"], one["root"], one["seal"]) for one in published}
+    numbers = sorted({one.number for one in kept if now.get(one.number) != one})
+    return [f"seal {number}: it isn't the one that was kept" for number in numbers]
+
+
+def _line(seal: dict[str, Any]) -> str:
+    return json.dumps(seal, sort_keys=True)
+
+
+def _refuse(wrong: Sequence[str]) -> None:
+    for line in wrong:
+        out.print(f"[red]✗[/red] {line}", soft_wrap=True)
+    raise typer.Exit(1)

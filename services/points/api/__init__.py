@@ -74,9 +74,9 @@ class EntryOut(Answer):
     made_at: datetime
     party: str | None
     waits: bool = Field(description="points that are held, and for which the budget has no room yet")
-    reason: str | None = Field(description="why points wait or were taken back: a code, or an office's words")
+    reason: str | None = Field(description="why points wait, were taken back or given: a code, or an office's words")
     rule: str | None = Field(description="which rule has decided: version/name, +campaign that multiplied")
-    why_zh: str = Field(description="the same in words")
+    why_zh: str = Field(description="the same in words, with what an office has said of it")
     why_en: str
 
     @staticmethod
@@ -131,7 +131,7 @@ async def read_my_hold(hold_id: UUID, caller: Caller, conn: Reading, terms: Give
     if found is None or found.rider_id != caller.rider_id:
         raise not_found("hold")
     await terms.memory.read(conn)
-    words = terms.why(found.rule, found.reason)
+    words = terms.why(found.rule, found.reason, found.said)
     return HoldOut(
         id=found.id, source=found.source, state=found.state, amount=found.amount, waits=found.waits,
         reason=found.reason, rule=found.rule, why_zh=words.zh, why_en=words.en,
@@ -181,6 +181,6 @@ async def _entries(conn: Connection, terms: Terms, rider_id: UUID, asked: PageAs
     await terms.memory.read(conn)
     return asked.page(
         found,
-        lambda entry: EntryOut.of(entry, terms.why(entry.rule, entry.reason)),
+        lambda entry: EntryOut.of(entry, terms.why(entry.rule, entry.reason, entry.said)),
         lambda entry: (entry.version, entry.line),
     )

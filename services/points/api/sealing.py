@@ -95,7 +95,10 @@ async def read_my_proof(caller: Caller, conn: Reading) -> ProofOut:
 @router.get("/v1/points/seals/verification")
 @allow(CityOperator, refuses=(NOT_FOUND,), timeout_s=VERIFY_S)
 async def verify(conn: Reading, number: RowId | None = None, after: UUID = verifying.FIRST) -> VerifiedOut:
-    """Check the next accounts of a seal (the newest) against their entries; the first share checks all seals' order."""
+    """Check the next accounts of a seal (the newest) against their entries, and what they hold today.
+
+    The first share checks all seals' order, the last ones the accounts that are in no seal yet.
+    """
     seal = await _seal(conn, number)
     found = await verifying.verify_share(conn, seal, after)
     if after == verifying.FIRST:

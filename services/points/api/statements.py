@@ -117,7 +117,7 @@ async def _statement(
     await terms.memory.read(conn)
     page = asked.page(
         found,
-        lambda entry: EntryOut.of(entry, terms.why(entry.rule, entry.reason)),
+        lambda entry: EntryOut.of(entry, terms.why(entry.rule, entry.reason, entry.said)),
         lambda entry: (entry.version, entry.line),
     )
     opening, closing = await _balances(conn, rider_id, since), await _balances(conn, rider_id, until)

@@ -22,9 +22,11 @@ from shared.events.common import AnyZone, AreaCode, AreaLevel
 from shared.events.outside import INT64_MAX, RowId, Words
 from shared.kit import clock
 from shared.kit.auth import Caller, CityOperator, Operator, allow, policy_router
+from shared.kit.auth.idempotency import Idempotent
 from shared.kit.auth.principal import Principal
 from shared.kit.http.models import Answer, Body
 from shared.kit.http.paging import Asked, Page
+from shared.kit.postgres.db import Connection
 from shared.kit.privacy.masking import masked
 from shared.kit.problems import NOT_FOUND, not_found
 from shared.kit.service import CurrentService, Reading
@@ -49,7 +51,7 @@ class RuleSetOut(Answer):
 class RulesOut(Page[RuleSetOut]):
     """Sets of rules by version, and the one in force."""
 
-    current: RuleSetOut
+    current: RuleSetOut = Field(description="in force now, whatever was checked or begins later")
 
 
 class RulesIn(Body):
@@ -146,7 +148,7 @@ class AllocationIn(Body):
 
 
 class RefusalIn(Body):
-    """Why what waits is not paid."""
+    """Why what waits is not paid; riders read it."""
 
     reason: Words = Field(min_length=3, max_length=500)
 
@@ -159,13 +161,9 @@ class RefusalIn(Body):
 async def read_rules(conn: Reading, asked: Asked) -> RulesOut:
     """Sets of rules by version, and the one in force."""
     found = await rule_store.heads_page(conn, asked.after(int) or 0, asked.rows)
-    heads = await rule_store.heads(conn)
-    now = clock.now()  # process clock: shown only
-    current = next((one for one in reversed(heads) if one.effective_from <= now), heads[0])
     shown = [RuleSetOut.model_validate(one) for one in found[: asked.limit]]
-    return RulesOut(
-        items=shown, cursor=asked.next(found, lambda one: one.version), current=RuleSetOut.model_validate(current)
-    )
+    current = await _in_force(conn, clock.now())  # process clock: shown only
+    return RulesOut(items=shown, cursor=asked.next(found, lambda one: one.version), current=current)
 
 
 @router.get(
@@ -185,7 +183,10 @@ async def export_rules(version: RowId, conn: Reading, terms: Given[Terms]) -> Re
 @router.put("/v1/points/rules")
 @allow(CityOperator, refuses=(problems.RULE_IN_THE_PAST, problems.RULE_MOVED_ON, problems.RULES_FAULTY))
 async def set_rules(body: RulesIn, caller: Caller, service: CurrentService, terms: Given[Terms]) -> RulesOut:
-    """Replace all rules from an instant on. What happened before is judged by the rules of then."""
+    """Replace all rules from an instant on. What happened before is judged by the rules of then.
+
+    `items` has the new set; `current` stays the one in force until then.
+    """
     rows = setting.read(terms, body.csv)
     async with service.work() as work:
         head = SetHead(
@@ -199,8 +200,13 @@ async def set_rules(body: RulesIn, caller: Caller, service: CurrentService, term
             await setting.check(work, head)
         else:
             await setting.add(work, head, rows)
-    shown = RuleSetOut.model_validate(head)
-    return RulesOut(items=[shown], cursor=None, current=shown)
+        current = await _in_force(work.conn, work.now)
+    return RulesOut(items=[RuleSetOut.model_validate(head)], cursor=None, current=current)
+
+
+async def _in_force(conn: Connection, at: datetime) -> RuleSetOut:
+    heads = await rule_store.heads(conn)
+    return RuleSetOut.model_validate(next((one for one in reversed(heads) if one.effective_from <= at), heads[0]))
 
 
 @router.post("/v1/points/rules/dry-run")
@@ -249,19 +255,23 @@ async def read_budgets(caller: Caller, service: CurrentService, conn: Reading, a
     return asked.page(found, BudgetOut.model_validate, lambda one: one.id)
 
 
-@router.post("/v1/points/budgets", status_code=201)
+@router.post("/v1/points/budgets", status_code=201, response_model=BudgetOut)
 @allow(Operator, refuses=(problems.BUDGET_NOT_YOURS, problems.BUDGET_OVERLAPS, problems.BUDGET_SHORT,
                           problems.BUDGET_DAYS))  # fmt: skip
-async def make_budget(body: BudgetIn, caller: Caller, service: CurrentService, terms: Given[Terms]) -> BudgetOut:
+async def make_budget(
+    body: BudgetIn, attempt: Idempotent, caller: Caller, service: CurrentService, terms: Given[Terms]
+) -> Response:
     """Make a budget: whoever answers for the one above, or for the city where nothing stands above."""
     if body.ends_on <= body.begins_on:
         raise problems.BUDGET_DAYS()
     async with service.work() as work:
+        if (seen := await attempt.remembered(work.conn)) is not None:
+            return seen.response()
         made = await budgets.make(
             terms, work, body.area, body.begins_on, body.ends_on, _giving(caller, body.points, body.reason),
             _covers(caller),
         )  # fmt: skip
-        return BudgetOut.model_validate(made)
+        return await attempt.store(work.conn, 201, BudgetOut.model_validate(made))
 
 
 @router.get("/v1/points/budgets/{budget_id}/allocations")
@@ -273,22 +283,31 @@ async def read_allocations(budget_id: RowId, caller: Caller, conn: Reading, aske
     return asked.page(found, AllocationOut.model_validate, lambda one: one.id)
 
 
-@router.post("/v1/points/budgets/{budget_id}/allocations")
+@router.post("/v1/points/budgets/{budget_id}/allocations", response_model=BudgetOut)
 @allow(Operator, refuses=(NOT_FOUND, problems.BUDGET_NOT_YOURS, problems.BUDGET_SHORT))
-async def allocate(budget_id: RowId, body: AllocationIn, caller: Caller, service: CurrentService) -> BudgetOut:
+async def allocate(
+    budget_id: RowId, body: AllocationIn, attempt: Idempotent, caller: Caller, service: CurrentService
+) -> Response:
     """Add points, out of what the budget above has left, or give some back. What waits is paid as far as they reach."""
     async with service.work() as work:
-        giving = _giving(caller, body.points, body.reason)
-        return BudgetOut.model_validate(await budgets.allocate(work, budget_id, giving, _covers(caller)))
+        if (seen := await attempt.remembered(work.conn)) is not None:
+            return seen.response()
+        found = await budgets.allocate(work, budget_id, _giving(caller, body.points, body.reason), _covers(caller))
+        return await attempt.store(work.conn, 200, BudgetOut.model_validate(found))
 
 
-@router.post("/v1/points/budgets/{budget_id}/refuse")
+@router.post("/v1/points/budgets/{budget_id}/refuse", response_model=BudgetOut)
 @allow(Operator, refuses=(NOT_FOUND, problems.BUDGET_NOTHING_WAITS))
-async def refuse_waiting(budget_id: RowId, body: RefusalIn, caller: Caller, service: CurrentService) -> BudgetOut:
+async def refuse_waiting(
+    budget_id: RowId, body: RefusalIn, attempt: Idempotent, caller: Caller, service: CurrentService
+) -> Response:
     """Refuse what waits for a budget now; riders are notified. What comes later waits again."""
     async with service.work() as work:
-        why = f"{masked(body.reason)} ({caller.name or caller.id})"
-        return BudgetOut.model_validate(await budgets.refuse(work, budget_id, why, _covers(caller)))
+        if (seen := await attempt.remembered(work.conn)) is not None:
+            return seen.response()
+        by = caller.name or caller.id
+        found = await budgets.refuse(work, budget_id, masked(body.reason), by, _covers(caller))
+        return await attempt.store(work.conn, 200, BudgetOut.model_validate(found))
 
 
 def _giving(caller: Principal, points: int, reason: str) -> Giving:

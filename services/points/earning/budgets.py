@@ -1,15 +1,16 @@
 """Budgets are made, filled and emptied; what waits for one is paid or refused, some holds a transaction."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from uuid import UUID
 
 from services.points import problems
-from services.points.domain import Book, Hold
+from services.points.domain import Book
 from services.points.earning.terms import Terms
 from services.points.store import budgets as store
 from services.points.store import ledger
-from services.points.store.budgets import Budget, Due, Waiting, Wanted
+from services.points.store.budgets import Budget, Due, Verdict, Waiting, Wanted
 from services.points.usecases import Cause, save
 from shared.kit.messaging.work import Work
 from shared.kit.problems import not_found
@@ -61,14 +62,14 @@ async def allocate(work: Work, budget_id: int, giving: Giving, covers: Callable[
     return await _fill(work, budget_id, found.parent_id, giving)
 
 
-async def refuse(work: Work, budget_id: int, why: str, covers: Callable[[str], bool]) -> Budget:
-    """Refuse all that waits for a budget now: `settle` voids it, some holds a transaction.
+async def refuse(work: Work, budget_id: int, why: str, by: str, covers: Callable[[str], bool]) -> Budget:
+    """Refuse all that waits for a budget now: `settle` voids it, some holds a transaction. Riders read `why`, not `by`.
 
     Raises:
         Refusal: no such budget in these areas; `budget_nothing_waits`.
     """
     found = await _theirs(work, budget_id, covers)
-    if not await store.refuse(work.conn, found.id, work.now, why):
+    if not await store.refuse(work.conn, found.id, work.now, why, by):
         raise problems.BUDGET_NOTHING_WAITS()
     return await store.budget(work.conn, budget_id) or found
 
@@ -83,30 +84,32 @@ async def settle(terms: Terms, work: Work) -> bool:
     book = await ledger.open_book(work.conn, {one.rider_id for one in found}, {one.id for one in found})
     still = [one for one in found if book.holds[one.id].waits]
     refused = [one for one in still if due.refuses_up_to is not None and one.made_at <= due.refuses_up_to]
+    # read behind the locks of the accounts: a verdict that comes later finds the holds as they are now
+    verdicts = await store.verdicts(work.conn, [one.id for one in still])
+    # when its case was closed nobody knows any more, and that it waited for an office is no delay of ours
+    causes = [Cause(None, verdicts[one.id].grid_code, None) for one in still]
     if refused:
-        for one in refused:
-            book.void(book.holds[one.id], "budget_refused", 0)
+        for place, one in enumerate(refused):
+            book.void(book.holds[one.id], "budget_refused", place, due.refuses_why)
     else:
-        await _pay(work, book, due, still)
+        await _pay(work, book, due, still, verdicts)
     if due.refuses_up_to is not None and (len(refused) < len(still) or len(found) < SETTLED_PER_TRANSACTION):
         await store.refused(work.conn, due)
-    await save(work, book, [Cause(None, None, work.now)], terms.why)
+    await save(work, book, causes, terms.why)
     return True
 
 
-async def _pay(work: Work, book: Book, due: Due, waiting: Sequence[Waiting]) -> None:
+async def _pay(work: Work, book: Book, due: Due, waiting: Sequence[Waiting], verdicts: Mapping[UUID, Verdict]) -> None:
     """Pay in the order in which they wait. What its case's verdict has come for meanwhile is posted at once."""
     wanted = [Wanted(due.id, one.id, one.amount) for one in waiting]
     paid = await store.pay(work.conn, due.id, wanted) if wanted else set()
-    holds: list[Hold] = [book.holds[one.id] for one in waiting if one.id in paid]
-    for hold in holds:
-        hold.waits, hold.reason = False, None
     await store.wait_no_more(work.conn, paid)
-    # read behind the locks of the accounts: a verdict that comes later finds the holds as they are now
-    ready = await store.to_post(work.conn, paid)
-    for hold in holds:
-        if hold.id in ready:
-            book.post(hold.id, 0)
+    for place, one in enumerate(waiting):
+        if one.id in paid:
+            hold = book.holds[one.id]
+            hold.waits, hold.reason = False, None
+            if verdicts[one.id].is_due:
+                book.post(one.id, place)
 
 
 async def _fill(work: Work, budget_id: int, parent_id: int | None, giving: Giving) -> Budget:

@@ -20,6 +20,7 @@ from services.points.store.deeds import Before, Deed
 from services.points.usecases import Cause, save
 from shared.events.deed_done import DeedDone
 from shared.kit.messaging.work import Event, Work
+from shared.kit.privacy.masking import masked_each
 
 OLDEST = timedelta(days=45)
 """A deed that was done longer ago earns nothing: the caps of its day are known for 60 days."""
@@ -67,8 +68,10 @@ async def follow_deeds(terms: Terms, work: Work, events: Sequence[Event[DeedDone
         elif step.judged.claim.report_id not in withdrawn:
             going.append(step.judged)
     await judging.admit(work.conn, book, going)
-    for step in steps:
-        _take(book, step, events[step.cause].data.reason)
+    # whatever a service lets people write there is for a rider's eyes, and goes out on topics
+    said = await masked_each(events[step.cause].data.reason for step in steps)
+    for step, reason in zip(steps, said, strict=True):
+        _take(book, step, reason)
     await save(work, book, [Cause.of(event) for event in events], terms.why)
 
 

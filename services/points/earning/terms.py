@@ -23,11 +23,16 @@ class Terms:
     tree: Callable[[], AreaTree] = lambda: NO_MAP
     memory: Memory = field(default_factory=Memory)
 
-    def why(self, rule: str | None, reason: str | None = None) -> Why:
-        """Which rule has decided, and why, for people; without a reason the rule alone."""
-        said = self.memory.words
-        if (found := said.get((rule, reason))) is None:
-            if len(said) >= WORDS_MAX:
-                said.clear()
-            found = said[rule, reason] = why(self.memory.known.rules.sets, rule, reason)
+    def why(self, rule: str | None, reason: str | None = None, said: str | None = None) -> Why:
+        """Which rule has decided, and why, for people; without a reason the rule alone.
+
+        `said`: what an office has said beside the reason. Its words are remembered nowhere.
+        """
+        if said is not None:
+            return why(self.memory.known.rules.sets, rule, reason, said)
+        words = self.memory.words
+        if (found := words.get((rule, reason))) is None:
+            if len(words) >= WORDS_MAX:
+                words.clear()
+            found = words[rule, reason] = why(self.memory.known.rules.sets, rule, reason)
         return found

@@ -69,6 +69,19 @@ class Due:
 
     id: int
     refuses_up_to: datetime | None
+    refuses_why: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a case's verdict has decided meanwhile of a hold that waited; a deed was confirmed before it came.
+
+    `grid_code`: where the case is; None: of a deed.
+    """
+
+    hold_id: UUID
+    grid_code: str | None
+    is_due: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +142,7 @@ FROM back JOIN locked USING (id) WHERE b.id = back.id
 SQL_NEXT_DUE = Query(
     Due,
     """
-SELECT b.id, b.refuses_up_to FROM budgets b CROSS JOIN LATERAL (
+SELECT b.id, b.refuses_up_to, b.refuses_why FROM budgets b CROSS JOIN LATERAL (
     SELECT amount, made_at FROM holds WHERE budget_id = b.id AND waits ORDER BY made_at, id LIMIT 1
 ) h
 WHERE b.waiting > 0 AND (h.amount <= b.allocated - b.given - b.spent OR h.made_at <= b.refuses_up_to)
@@ -141,11 +154,14 @@ SQL_WAITING = Query(
     f"SELECT {columns(Waiting)} FROM holds WHERE budget_id = $1 AND waits ORDER BY made_at, id LIMIT $2",
 )
 SQL_WAITS_NO_MORE = "UPDATE holds SET waits = false, reason = NULL WHERE id = ANY($1::uuid[]) AND waits"
-# What a verdict has decided meanwhile; a deed was confirmed before it came.
-SQL_TO_POST = """
-SELECT h.id FROM holds h LEFT JOIN cases c USING (case_id)
-WHERE h.id = ANY($1::uuid[]) AND (h.source = 'deed' OR (h.ordinal <= c.posted_up_to AND h.ordinal > c.voided_up_to))
-"""
+SQL_VERDICTS = Query(
+    Verdict,
+    """
+SELECT h.id AS hold_id, c.grid_code,
+       h.source = 'deed' OR coalesce(h.ordinal <= c.posted_up_to AND h.ordinal > c.voided_up_to, false) AS is_due
+FROM holds h LEFT JOIN cases c USING (case_id) WHERE h.id = ANY($1::uuid[])
+""",
+)
 SQL_BUDGET = Query(Budget, f"SELECT {columns(Budget)} FROM budgets WHERE id = $1")
 SQL_BUDGETS = Query(
     Budget,
@@ -168,7 +184,9 @@ SQL_ALLOCATE = """
 UPDATE budgets SET allocated = allocated + $2 WHERE id = $1 AND allocated + $2 >= given + spent RETURNING id
 """
 SQL_NOTE = "INSERT INTO allocations (budget_id, points, made_by, reason, made_at) VALUES ($1, $2, $3, $4, $5)"
-SQL_REFUSE = "UPDATE budgets SET refuses_up_to = $2, refuses_why = $3 WHERE id = $1 AND waiting > 0 RETURNING id"
+SQL_REFUSE = """
+UPDATE budgets SET refuses_up_to = $2, refuses_why = $3, refuses_by = $4 WHERE id = $1 AND waiting > 0 RETURNING id
+"""
 SQL_REFUSED = "UPDATE budgets SET refuses_up_to = NULL WHERE id = $1 AND refuses_up_to = $2"
 
 
@@ -223,9 +241,9 @@ async def wait_no_more(conn: Connection, ids: Collection[UUID]) -> None:
         await conn.execute(SQL_WAITS_NO_MORE, list(ids))
 
 
-async def to_post(conn: Connection, ids: Collection[UUID]) -> set[UUID]:
-    """Those of the holds that would have been posted, had they not waited."""
-    return {row["id"] for row in await conn.fetch(SQL_TO_POST, list(ids))} if ids else set()
+async def verdicts(conn: Connection, ids: Collection[UUID]) -> dict[UUID, Verdict]:
+    """What was decided of these holds while they waited, and where. Their accounts are locked."""
+    return {one.hold_id: one for one in await many(conn, SQL_VERDICTS, list(ids))} if ids else {}
 
 
 async def budget(conn: Connection, id_: int) -> Budget | None:
@@ -264,9 +282,9 @@ async def allocate(conn: Connection, id_: int, points: int, by: str, reason: str
     return True
 
 
-async def refuse(conn: Connection, id_: int, up_to: datetime, why: str) -> bool:
-    """Remember that what waits is refused; False: nothing waits."""
-    return await conn.fetchval(SQL_REFUSE, id_, up_to, why) is not None
+async def refuse(conn: Connection, id_: int, up_to: datetime, why: str, by: str) -> bool:
+    """Remember that what waits is refused, why and by whom; False: nothing waits."""
+    return await conn.fetchval(SQL_REFUSE, id_, up_to, why, by) is not None
 
 
 async def refused(conn: Connection, due: Due) -> None:

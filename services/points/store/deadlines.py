@@ -18,9 +18,11 @@ class Deadline:
     due_at: datetime
 
 
+# In the order of the ids, of each hold the latest: a deadline only ever moves away, in whatever order it is heard.
 SQL_SET_DEADLINES = f"""
-INSERT INTO hold_deadlines ({columns(Deadline)}) SELECT {columns(Deadline)} FROM {unnest(Deadline)}
-ON CONFLICT DO NOTHING
+INSERT INTO hold_deadlines AS d ({columns(Deadline)})
+SELECT DISTINCT ON (n.hold_id) {columns(Deadline, "n")} FROM {unnest(Deadline)} ORDER BY n.hold_id, n.due_at DESC
+ON CONFLICT (hold_id) DO UPDATE SET due_at = excluded.due_at WHERE d.due_at < excluded.due_at
 """
 SQL_TAKE_DUE = Query(
     Deadline,
@@ -33,7 +35,10 @@ RETURNING {columns(Deadline)}
 
 
 async def set_deadlines(conn: Connection, due: Sequence[Deadline]) -> None:
-    """Holds that have a deadline already keep it. Before the accounts are locked, as whoever ends them does it."""
+    """Of each hold the latest deadline that was ever said holds: a voucher may be extended, never cut short.
+
+    Before the accounts are locked, as whoever ends them does it.
+    """
     if due:
         await conn.execute(SQL_SET_DEADLINES, *arrays(Deadline, due))
 

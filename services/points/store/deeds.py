@@ -45,6 +45,7 @@ SQL_BEFORE = Query(
     Before,
     "SELECT deed_id, fingerprint, withdrawn FROM deeds WHERE deed_id = ANY($1::uuid[]) ORDER BY deed_id FOR UPDATE",
 )
+SQL_AREA = "SELECT area_code FROM deeds WHERE deed_id = $1"
 SQL_WITHDRAW = "UPDATE deeds SET withdrawn = true WHERE deed_id = ANY($1::uuid[]) AND NOT withdrawn"
 
 
@@ -56,6 +57,12 @@ async def enter(conn: Connection, deeds: Sequence[Deed], now: datetime) -> set[U
 async def before(conn: Connection, ids: Collection[UUID]) -> dict[UUID, Before]:
     """What was heard of deeds before, locked."""
     return {one.deed_id: one for one in await many(conn, SQL_BEFORE, list(ids))} if ids else {}
+
+
+async def area_of(conn: Connection, deed_id: UUID) -> str | None:
+    """Where a deed was done, which never changes; None: nothing was heard of it."""
+    found: str | None = await conn.fetchval(SQL_AREA, deed_id)
+    return found
 
 
 async def withdraw(conn: Connection, ids: Collection[UUID]) -> None:

@@ -62,6 +62,7 @@ class EndedHold:
     id: UUID
     state: HoldState
     reason: str | None
+    said: str | None
     party: str | None
     was: HoldState
 
@@ -97,6 +98,7 @@ class EntryView:
     party: str | None
     waits: bool
     reason: str | None
+    said: str | None
     rule: str | None
 
 
@@ -113,7 +115,7 @@ SQL_HOLDS = Query(
     Hold,
     """
 SELECT id, source, rider_id, case_id, kind, amount, state, reason, company, state AS loaded_state, ordinal, rule,
-       happened_at, budget_id, waits, party, false AS takes
+       happened_at, budget_id, waits, party, false AS takes, said
 FROM holds WHERE id = ANY($1::uuid[])
 """,
 )
@@ -128,7 +130,8 @@ JOIN earnings e ON e.rider_id = wanted.rider_id AND e.earned_on = wanted.earned_
 # Each update names the state it was decided on: with the accounts locked a miss can only be a defect, and the caller
 # rolls back on it. New rows come by COPY, which costs the server and the client half of what INSERT from arrays does.
 SQL_END_HOLDS = f"""
-UPDATE holds h SET state = new.state, reason = new.reason, party = new.party, ended_at = $1, waits = false
+UPDATE holds h SET state = new.state, reason = new.reason, said = new.said, party = new.party, ended_at = $1,
+                   waits = false
 FROM {unnest(EndedHold, "new", first=2)}
 WHERE h.id = new.id AND h.state = new.was
 """
@@ -159,7 +162,8 @@ FROM accounts WHERE rider_id = $1
 ENTRY_VIEW = """
        e.version, e.line, e.entry_id, e.movement, h.source, e.hold_id AS source_id, h.case_id, h.kind, e.from_account,
        e.to_account, e.amount, e.made_at, e.party, h.waits AND e.movement = 'held' AS waits,
-       CASE WHEN e.movement IN ('voided', 'reversed') OR h.waits THEN h.reason END AS reason, h.rule"""
+       CASE WHEN e.movement NOT IN ('held', 'posted') OR h.waits THEN h.reason END AS reason,
+       CASE WHEN e.movement NOT IN ('held', 'posted') THEN h.said END AS said, h.rule"""
 SQL_ENTRIES = Query(
     EntryView,
     f"""
@@ -230,7 +234,7 @@ async def write_book(conn: Connection, book: Book, now: datetime) -> list[UUID]:
     await copy_rows(conn, SQL_ENTER_HOLDS, made)
     await copy_rows(conn, SQL_ENTER_ENTRIES, lines)
     ended = [
-        EndedHold(id=h.id, state=h.state, reason=h.reason, party=h.party, was=h.loaded_state)
+        EndedHold(id=h.id, state=h.state, reason=h.reason, said=h.said, party=h.party, was=h.loaded_state)
         for h in book.holds.values()
         if h.loaded_state is not None and h.state != h.loaded_state
     ]

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, get_args
 from uuid import UUID
 
+from services.points.domain import Source
 from shared.kit.postgres import counters
 from shared.kit.postgres.db import Connection
 from shared.kit.postgres.rows import Query, arrays, columns, one, unnest
@@ -143,7 +144,7 @@ SHARE_ACCOUNTS_MAX = 500
 SHARE_ENTRIES = 50
 # Of a hold what began it lies beside its neighbours', what ended it anywhere.
 SHARE_HOLDS = 50
-HOLDS = ("holds report", "holds redemption", "holds expiry", "holds adjustment")
+HOLDS = tuple(f"holds {source}" for source in get_args(Source))
 """The numbers of holds that are kept, by source."""
 RECENT_SLICE = timedelta(seconds=15)
 """A province's busiest minute brings some 2,000 entries in it."""

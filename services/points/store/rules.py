@@ -23,17 +23,20 @@ class SetHead:
 
 @dataclass(frozen=True, slots=True)
 class Newest:
-    """What tells whether there are more sets or budgets than before: both are only ever added."""
+    """What tells whether there are more sets or budgets than before: both are only ever added.
+
+    Sets commit in the order of their versions. Budgets don't in that of their ids: they are counted.
+    """
 
     version: int
     set_at: datetime
-    budget_id: int
+    budgets: int
 
 
 SQL_NEWEST = Query(
     Newest,
     """
-SELECT version, set_at, coalesce((SELECT max(id) FROM budgets), 0) AS budget_id FROM rule_sets
+SELECT version, set_at, (SELECT count(*) FROM budgets) AS budgets FROM rule_sets
 ORDER BY version DESC LIMIT 1
 """,
 )
@@ -55,7 +58,7 @@ INSERT INTO rule_rows (version, {columns(RuleRow)}) SELECT $1, {columns(RuleRow)
 
 
 async def newest(conn: Connection) -> Newest | None:
-    """The newest set, and the newest budget: whoever knows these knows all."""
+    """The newest set, and how many budgets there are: whoever knows these knows all."""
     return await one(conn, SQL_NEWEST)
 
 

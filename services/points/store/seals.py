@@ -84,6 +84,17 @@ class SealedEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class Balance:
+    """An account as it is now; its entries up to the version are what it has to explain."""
+
+    rider_id: UUID
+    version: int
+    pending: int
+    available: int
+    reserved: int
+
+
+@dataclass(frozen=True, slots=True)
 class Orphan:
     """An entry that no account explains: it has none, or hasn't come so far."""
 
@@ -99,6 +110,7 @@ UPDATE seals s SET after_id = n.after_id, accounts = n.accounts, entries = n.ent
                    seal = n.seal, sealed_at = n.sealed_at
 FROM {unnest(Seal)} WHERE s.number = n.number
 """
+# An account that was opened and never moved has no chain: it is sealed once it has moved.
 SQL_ACCOUNTS_TO_SEAL = Query(
     AccountState,
     """
@@ -109,7 +121,7 @@ FROM accounts a LEFT JOIN LATERAL (
     SELECT version, hash, pending, available, reserved FROM account_heads
     WHERE rider_id = a.rider_id ORDER BY seal DESC LIMIT 1
 ) h ON true
-WHERE a.rider_id > $1 ORDER BY a.rider_id LIMIT $2
+WHERE a.rider_id > $1 AND a.version > 0 ORDER BY a.rider_id LIMIT $2
 """,
 )
 SQL_ENTRIES_TO_SEAL = Query(
@@ -163,6 +175,12 @@ SQL_ENTRIES_AFTER = Query(
 SELECT {columns(SealedEntry)} FROM entries
 WHERE (rider_id, version, line) > ($1, $2::bigint, $3::smallint) AND rider_id <= $4
 ORDER BY rider_id, version, line LIMIT $5
+""",
+)
+SQL_BALANCES = Query(
+    Balance,
+    f"""
+SELECT {columns(Balance)} FROM accounts WHERE rider_id > $1 AND rider_id <= $2 ORDER BY rider_id LIMIT $3::bigint
 """,
 )
 SQL_ORPHANS = Query(
@@ -243,6 +261,11 @@ async def all_heads(conn: Connection, group: Group) -> list[Head]:
 async def entries_after(conn: Connection, place: tuple[UUID, int, int], last_id: UUID, most: int) -> list[SealedEntry]:
     """The next entries behind (rider, version, line), up to an account, in order."""
     return await many(conn, SQL_ENTRIES_AFTER, *place, last_id, most)
+
+
+async def balances(conn: Connection, after: UUID, upto: UUID, most: int | None = None) -> list[Balance]:
+    """The accounts between two, by id, also those that have never moved; `most`: so many at most."""
+    return await many(conn, SQL_BALANCES, after, upto, most)
 
 
 async def orphans(conn: Connection, after: UUID, upto: UUID) -> list[Orphan]:

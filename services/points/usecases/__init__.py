@@ -11,7 +11,7 @@ from uuid import UUID
 from services.points import metrics, problems
 from services.points.domain import EARNS, Book, Hold, Movement
 from services.points.earning.words import NOTHING, Why
-from services.points.store import budgets, deadlines, rounds, seals
+from services.points.store import budgets, deadlines, deeds, rounds, seals
 from services.points.store import cases as case_store
 from services.points.store import ledger as store
 from services.points.store.deadlines import Deadline
@@ -24,18 +24,24 @@ from shared.kit.problems import not_found
 from shared.known import riders as known_riders
 
 UNENDED_AFTER = timedelta(days=7)
-"""So long after a voucher's end its points are given back if nobody has said what became of it."""
+"""So long after a voucher's end its points are given back if nobody has said what became of it.
+
+Longer than any counter without network may keep a voucher before it uploads what it took, by the settings of rewards.
+"""
 RECENT = timedelta(minutes=3)
 """More than the minute between two looks, so that what commits late is seen by the next one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """What a movement follows from: an event, a verdict that is being settled, or a person who asked for it."""
+    """What a movement follows from: an event, a verdict that is being settled, or a person who asked for it.
+
+    `changed_at`: since when it could be seen to; None: nobody can say.
+    """
 
     traceparent: str | None
     grid_code: str | None
-    changed_at: datetime
+    changed_at: datetime | None
 
     @staticmethod
     def of(event: Event[Any], grid_code: str | None = None) -> "Cause":
@@ -111,7 +117,7 @@ def _is_same(book: Book, redemption: RedemptionChanged, party: str) -> bool:
 
 
 async def reverse(work: Work, hold_id: UUID, reason: str, covers: Callable[[str], bool]) -> None:
-    """Take posted points of a report back. `covers`: whether whoever asks answers for a grid.
+    """Take posted points of a report or deed back. `covers`: whether whoever asks answers for an area.
 
     Raises:
         Refusal: no such hold in these areas; `not_reversible` with its state, where nothing is posted to
@@ -120,7 +126,8 @@ async def reverse(work: Work, hold_id: UUID, reason: str, covers: Callable[[str]
     seen = await store.hold(work.conn, hold_id)
     # A hold is for the office where its case is now, as its photos are; it may have been held elsewhere
     grid_code = await case_store.grid_of(work.conn, seen.case_id) if seen is not None and seen.case_id else None
-    if seen is None or not covers(grid_code or ""):
+    area = await deeds.area_of(work.conn, hold_id) if seen is not None and seen.source == "deed" else grid_code
+    if seen is None or not covers(area or ""):
         raise not_found("hold")
     if seen.budget_id is not None:
         await budgets.lock(work.conn, [seen.budget_id])
@@ -158,7 +165,7 @@ async def save(work: Work, book: Book, causes: Sequence[Cause], why: Callable[[s
             version=movement.version,
             traceparent=cause.traceparent,
         )
-        if movement.name == "posted" and movement.hold.source == "report":
+        if movement.name == "posted" and movement.hold.source == "report" and cause.changed_at is not None:
             metrics.TIME_TO_POSTED.observe((work.now - cause.changed_at).total_seconds())
     for (name, source), count in Counter((m.name, m.hold.source) for m in book.movements).items():
         metrics.MOVEMENTS.labels(name, source).inc(count)

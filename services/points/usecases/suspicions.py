@@ -16,6 +16,9 @@ from shared.kit.messaging.work import Event, Work
 async def follow_suspicions(terms: Terms, work: Work, events: Sequence[Event[SuspicionChanged]]) -> None:
     """Raised: the report's points are not posted. Cleared: they are, where its case has closed meanwhile. Confirmed:
     they are voided, or reversed where they were posted; a report that is heard later earns nothing.
+
+    Raises:
+        LedgerConflict: one of the reports was heard at the same time; the batch may be tried again.
     """
     heard = [Suspicion(event.data.report_id, event.data.state, event.version) for event in events]
     decided = {
@@ -28,6 +31,9 @@ async def follow_suspicions(terms: Terms, work: Work, events: Sequence[Event[Sus
     if paying := await budgets.of_holds(work.conn, decided):  # before accounts, as everywhere
         await budgets.lock(work.conn, paying)
     book = await store.open_book(work.conn, {events[place].data.rider_id for place in places.values()}, decided)
+    if {hold.budget_id for hold in book.holds.values()} - paying - {None}:
+        # its report was heard meanwhile: to lock its budget now would be against the order, the next attempt finds it
+        raise store.LedgerConflict("a hold came between its budget's lock and its account's")
     # behind the locks: whoever closes a case meanwhile either sees the decision, or has left what is seen here
     ended = await suspicion_store.ended(work.conn, {one.case_id for one in book.holds.values() if one.case_id})
     causes = [Cause.of(event) for event in events]

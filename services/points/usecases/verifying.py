@@ -6,13 +6,17 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from services.points.store import seals as store
-from services.points.store.seals import Group, Head, Seal
+from services.points.store.seals import Balance, Head, Seal, SealedEntry
+from shared.events.outside import INT64_MAX
 from shared.kit import chain
 from shared.kit.postgres.db import Connection
 
 ENTRIES_AT_ONCE = 5_000
+ACCOUNTS_AT_ONCE = 512
+"""Of those behind the last group of a seal."""
 FIRST, LAST = UUID(int=0), UUID(int=2**128 - 1)
 SHOWN_MAX = 20
+BALANCES = ("pending", "available", "reserved")
 
 
 @dataclass
@@ -26,10 +30,18 @@ class Verified:
 
 
 async def verify_share(conn: Connection, seal: Seal, after: UUID) -> Verified:
-    """Check the next group of a seal, from the first entry of its accounts on; behind the last one the root."""
+    """Check the next group of a seal, from the first entry of its accounts on; behind the last one the root.
+
+    Also whether accounts, with those that no seal has yet, hold what their entries come to.
+    """
     found = Verified()
     group = await store.group_after(conn, seal.number, after)
     if group is None:
+        if some := await store.balances(conn, after, LAST, ACCOUNTS_AT_ONCE):
+            found.next_id = some[-1].rider_id
+            await _accounts(conn, after, found.next_id, [], found)
+            found.wrong += await _strangers(conn, after, found.next_id)
+            return found
         found.wrong += await _strangers(conn, after, LAST)
         groups = await store.groups(conn, seal.number)
         if chain.root([one.hash for one in groups]) != seal.root:
@@ -40,7 +52,7 @@ async def verify_share(conn: Connection, seal: Seal, after: UUID) -> Verified:
             found.wrong.append(f"seal {seal.number}: {seal.wrong} accounts had balances that weren't their entries'")
         return found
     heads = await store.all_heads(conn, group)
-    await _chains(conn, group, heads, found)
+    await _accounts(conn, after, group.last_id, heads, found)
     newest = {head.rider_id: head for head in heads}
     leaves = [chain.leaf(id_, head.version, head.hash) for id_, head in sorted(newest.items())]
     if chain.root(leaves) != group.hash or len(leaves) != group.accounts:
@@ -63,31 +75,55 @@ async def verify_order(conn: Connection) -> list[str]:
     return wrong
 
 
-async def _chains(conn: Connection, group: Group, heads: Sequence[Head], found: Verified) -> None:
-    """Hash the group's entries again, and compare at each head."""
-    due: defaultdict[UUID, list[Head]] = defaultdict(list)
+@dataclass
+class _Sums:
+    """What an account's entries come to so far."""
+
+    hash: bytes = chain.START
+    balances: dict[str, int] = field(default_factory=lambda: dict.fromkeys(BALANCES, 0))
+
+    def add(self, entry: SealedEntry) -> None:
+        for name, sign in ((entry.from_account, -1), (entry.to_account, 1)):
+            if name in self.balances:
+                self.balances[name] += sign * entry.amount
+
+    def explain(self, of: Head | Balance) -> bool:
+        return all(getattr(of, name) == amount for name, amount in self.balances.items())
+
+
+async def _accounts(conn: Connection, after: UUID, upto: UUID, heads: Sequence[Head], found: Verified) -> None:
+    """Hash the entries of the accounts between two again, and add them up; compare at each head and for today."""
+    # read first: of what an account has come to meanwhile, its version says that it is newer
+    now = {one.rider_id: one for one in await store.balances(conn, after, upto)}
+    due: defaultdict[UUID, list[Head | Balance]] = defaultdict(list)
+    for balance in now.values():
+        due[balance.rider_id].append(balance)
     for head in reversed(heads):
         due[head.rider_id].append(head)
-    chains: dict[UUID, bytes] = {}
-    place = (group.first_id, 0, -1)
-    while some := await store.entries_after(conn, place, group.last_id, ENTRIES_AT_ONCE):
+    sums: defaultdict[UUID, _Sums] = defaultdict(_Sums)
+    place = (after, INT64_MAX, 0)
+    while some := await store.entries_after(conn, place, upto, ENTRIES_AT_ONCE):
         for entry in some:
-            waiting = due[entry.rider_id]
+            waiting, sum_ = due[entry.rider_id], sums[entry.rider_id]
             while waiting and entry.version > waiting[-1].version:
-                _compare(waiting.pop(), chains, found)
-            if waiting:
-                chains[entry.rider_id] = chain.link(chains.get(entry.rider_id, chain.START), entry)
+                _compare(waiting.pop(), sum_, found)
+            if any(isinstance(one, Head) for one in waiting[-1:]):
+                sum_.hash = chain.link(sum_.hash, entry)
                 found.entries += 1
+            sum_.add(entry)
         place = (some[-1].rider_id, some[-1].version, some[-1].line)
-    for waiting in due.values():
+    for rider_id, waiting in due.items():
         while waiting:
-            _compare(waiting.pop(), chains, found)
+            _compare(waiting.pop(), sums[rider_id], found)
 
 
-def _compare(head: Head, chains: dict[UUID, bytes], found: Verified) -> None:
-    if chains.get(head.rider_id, chain.START) != head.hash:
-        what = f"its entries up to version {head.version} aren't those that were sealed"
-        found.wrong.append(f"account {head.rider_id}: {what}")
+def _compare(at: Head | Balance, sums: _Sums, found: Verified) -> None:
+    if isinstance(at, Head) and sums.hash != at.hash:
+        what = f"its entries up to version {at.version} aren't those that were sealed"
+        found.wrong.append(f"account {at.rider_id}: {what}")
+    if not sums.explain(at):
+        what = "the balances of its seal" if isinstance(at, Head) else "its balances"
+        found.wrong.append(f"account {at.rider_id}: {what} at version {at.version} aren't what its entries come to")
 
 
 async def _strangers(conn: Connection, after: UUID, upto: UUID) -> list[str]:

@@ -7,13 +7,17 @@ from datetime import date, timedelta
 
 import asyncpg
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from services.points import metrics
+from services.points.api import NEWEST
 from services.points.earning import budgets
 from services.points.earning.budget import Directory, Period
 from services.points.earning.budgets import Giving
+from services.points.earning.terms import Terms
 from services.points.store import budgets as store
+from services.points.store import ledger as entry_store
 from services.points.store.budgets import Budget, Wanted
 from shared.devtools.installation import Installation
 from shared.kit.ids import new_id
@@ -27,6 +31,10 @@ CITY, DISTRICT, STREET = "330114", "330114001", "330114001001"
 """Without a map the national numbering says what lies in what."""
 YEAR = (date(2026, 1, 1), date(2027, 1, 1))
 PROCESSES = 8
+SQL_MAKE = """
+INSERT INTO budgets (area, begins_on, ends_on, allocated, made_at) VALUES ($1, '2026-01-01', '2027-01-01', $2, now())
+RETURNING id
+"""
 SQL_SUMS = """
 SELECT b.id, b.spent, b.waiting,
        coalesce(sum(h.amount) FILTER (WHERE NOT h.waits AND h.state IN ('held', 'posted')), 0),
@@ -96,7 +104,7 @@ async def test_what_waits_is_refused_with_a_reason(ledger: Ledger) -> None:
     someone, first, later = new_id(), *cases(2)
     await ledger.deliver(first.report(someone), first.closed())
     async with work_on(ledger.pool) as work:
-        await budgets.refuse(work, budget.id, "no money", lambda _: True)
+        await budgets.refuse(work, budget.id, "no money", "Wang", lambda _: True)
     await ledger.deliver(later.report(someone))
     assert await settle(ledger) == 1
     assert [one[::2] for one in await ledger.movements(someone)] == [
@@ -105,7 +113,58 @@ async def test_what_waits_is_refused_with_a_reason(ledger: Ledger) -> None:
     assert (await seen(ledger, budget)).waiting == FULL, "what came later waits"
     with pytest.raises(Refusal, match="budget"):
         async with work_on(ledger.pool) as work:
-            await budgets.refuse(work, budget.id, "not mine", lambda _: False)
+            await budgets.refuse(work, budget.id, "not mine", "Li", lambda _: False)
+
+
+async def test_a_rider_reads_why_what_waited_was_refused_and_not_by_whom(ledger: Ledger) -> None:
+    budget = await make(ledger, STREET, 0)
+    early, late = new_id(), new_id()
+    for rider, why in ((early, "没有预算"), (late, "本月已结束")):
+        await ledger.deliver(Case(GAS, NOON).report(rider))
+        async with work_on(ledger.pool) as work:
+            await budgets.refuse(work, budget.id, why, "Wang", lambda _: True)
+        assert await settle(ledger) == 1
+    async with ledger.pool.acquire() as conn:
+        shown = [(await entry_store.entries(conn, rider, NEWEST, 1))[0] for rider in (early, late)]
+        assert await conn.fetchval("SELECT refuses_by FROM budgets") == "Wang"
+    assert [(one.movement, one.reason) for one in shown] == [("voided", "budget_refused")] * 2
+    words = [TERMS.why(one.rule, one.reason, one.said) for one in shown]
+    assert words[0].zh.startswith("本期预算已用完，街道未追加：“没有预算”；依据规则")
+    assert words[1].en.startswith("this period's budget is used up, and none was added: “本月已结束”; by the rule")
+
+
+async def test_what_a_budget_lets_go_says_where_and_measures_no_delay(ledger: Ledger) -> None:
+    """Where its case is now, as what never waited does; that it waited for an office is no delay of posting."""
+    budget = await make(ledger, STREET, 0)
+    riders, opened = [new_id() for _ in range(3)], cases(3)
+    await ledger.deliver(*(case.report(rider) for case, rider in zip(opened, riders, strict=True)))
+    await ledger.deliver(*(case.closed() for case in opened[:2]))
+    async with ledger.work() as work:
+        await work.conn.execute("UPDATE cases SET grid_code = '330114001001002' WHERE case_id = $1", opened[0].id)
+    measured = metrics.TIME_TO_POSTED.collect()[0].samples
+    await allocate(ledger, budget, 2 * FULL)
+    await settle(ledger)
+    async with work_on(ledger.pool) as work:
+        await budgets.refuse(work, budget.id, "no money", "Wang", lambda _: True)
+    await settle(ledger)
+    last = [(await ledger.published(rider))[-1][1] for rider in riders]
+    assert [(one.movement, one.grid_code) for one in last] == [
+        ("posted", "330114001001002"), ("posted", "330114001001001"), ("voided", "330114001001001"),
+    ]  # fmt: skip
+    assert metrics.TIME_TO_POSTED.collect()[0].samples == measured
+
+
+async def test_budgets_that_commit_in_another_order_than_they_began_are_all_known(ledger: Ledger) -> None:
+    """The smaller id may come later."""
+    terms = Terms(TERMS.catalogue, TERMS.zone)
+    async with work_on(ledger.pool) as late:
+        first = await store.make(late.conn, STREET, *YEAR, None, late.now)
+        second = await make(ledger, "330114002", 1)
+        assert first is not None and first < second.id
+        async with ledger.pool.acquire() as conn:
+            assert len((await terms.memory.read(conn)).budgets.periods) == 1
+    async with ledger.pool.acquire() as conn:
+        assert {one.id for one in (await terms.memory.read(conn)).budgets.periods} == {first, second.id}
 
 
 async def test_what_is_not_earned_comes_back(ledger: Ledger) -> None:
@@ -191,19 +250,36 @@ def test_the_nearest_budget_of_the_day_pays() -> None:
     assert (found.covering(line, *may), found.covering(line, may[0], date(2026, 7, 1))) == (2, 1)
 
 
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    room=st.integers(0, 300),
-    amounts=st.lists(st.tuples(st.integers(1, 2), st.integers(1, 90)), min_size=1, max_size=30),
+    rooms=st.tuples(st.integers(0, 25), st.integers(0, 25)),
+    batches=st.lists(
+        st.lists(st.tuples(st.integers(0, 1), st.integers(1, 9)), min_size=1, max_size=9), min_size=1, max_size=3
+    ),
 )
-def test_a_prefix_is_paid(room: int, amounts: list[tuple[int, int]]) -> None:
-    """The model of what SQL_CHARGE does, against the sums that matter."""
+async def test_of_any_claims_a_prefix_is_paid_by_each_budget(
+    ledger: Ledger, rooms: tuple[int, int], batches: list[list[tuple[int, int]]]
+) -> None:
+    """As a model says that asks for one claim after the other: up to the first that doesn't fit, also over batches."""
     paid, waiting = Counter[int](), Counter[int]()
-    for budget, amount in amounts:
-        if waiting[budget] or paid[budget] + amount > room:
-            waiting[budget] += amount
-        else:
-            paid[budget] += amount
-    assert all(total <= room for total in paid.values())
+    async with ledger.pool.acquire() as conn:
+        undone = conn.transaction()
+        await undone.start()
+        ids = [await conn.fetchval(SQL_MAKE, area, room) for area, room in zip(("A", "B"), rooms, strict=True)]
+        for batch in batches:
+            claims = [Wanted(ids[budget], new_id(), amount) for budget, amount in batch]
+            fitting = set()
+            for budget, claim in zip((budget for budget, _ in batch), claims, strict=True):
+                if waiting[budget] or paid[budget] + claim.amount > rooms[budget]:
+                    waiting[budget] += claim.amount
+                else:
+                    paid[budget] += claim.amount
+                    fitting.add(claim.hold_id)
+            await store.lock(conn, ids)
+            assert await store.charge(conn, claims) == fitting
+        found = [await store.budget(conn, id_) for id_ in ids]
+        assert [(one.spent, one.waiting) for one in found if one] == [(paid[n], waiting[n]) for n in (0, 1)]
+        await undone.rollback()
 
 
 async def test_the_statement_pays_as_the_model_does(ledger: Ledger) -> None:

@@ -11,6 +11,7 @@ from shared.events.deed_done import DeedDone
 from shared.kit import clock
 from shared.kit.ids import new_id
 from shared.kit.messaging.work import Event
+from shared.kit.refusals import Refusal
 from tests.services.points.ledger import GAS, Case, Ledger, deed, points_of, set_rules
 from tests.support import work_on
 
@@ -65,6 +66,29 @@ async def test_a_withdrawn_deed_is_reversed_also_where_it_was_spent(paying: Ledg
     assert (await paying.movements(someone))[2] == ("reversed", -20, "登记在了别人名下")
     await paying.deliver(withdrawn(one), one)
     assert len(await paying.movements(someone)) == 3, "twice changes nothing, and neither does the deed once more"
+    await paying.tallies()
+
+
+async def test_a_withdrawn_deeds_reason_goes_out_without_anybodys_number(paying: Ledger) -> None:
+    someone = new_id()
+    one = done(someone)
+    await paying.deliver(one, withdrawn(one, "登记人电话13800138000"))
+    assert (await paying.movements(someone))[-1] == ("reversed", -20, "登记人电话***")
+
+
+async def test_a_street_takes_back_a_deed_of_its_own_and_no_other(paying: Ledger) -> None:
+    someone = new_id()
+    here, there = done(someone), done(someone, area_code="330114002001")
+    await paying.deliver(here, there)
+
+    def street(area: str) -> bool:
+        return area.startswith("330114001")
+
+    await paying.reverse(here.data.deed_id, street)
+    assert (await paying.movements(someone))[-1] == ("reversed", -20, "wrong")
+    with pytest.raises(Refusal, match="hold"):
+        await paying.reverse(there.data.deed_id, street)
+    assert await paying.balances(someone) == (0, 20, 0)
     await paying.tallies()
 
 

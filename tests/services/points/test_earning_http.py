@@ -1,5 +1,6 @@
 """Rules, their dry run and budgets over HTTP."""
 
+import secrets
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 from services.points.earning import files
 from shared.devtools.installation import Installation
+from shared.kit import clock
 from shared.kit.ids import new_id
 from tests.services.points.ledger import GAS, Case, Ledger, empty, points_of, tamper
 from tests.support import client_of, owner_of, service_of, until
@@ -21,7 +23,7 @@ class Office:
     """The service in this process, and people with tokens."""
 
     def __init__(self, installation: Installation, client: httpx.AsyncClient, ledger: Ledger) -> None:
-        self.identity, self.client, self.ledger = installation.identity, client, ledger
+        self.installation, self.identity, self.client, self.ledger = installation, installation.identity, client, ledger
         self.operator = self.headers("op", "operator")
 
     def headers(self, sub: object, role: str, **claims: Any) -> dict[str, str]:
@@ -38,8 +40,11 @@ class Office:
         body = {"after_version": newest, "reason": "test", "csv": csv} | changed
         return await self.client.put(RULES, json=body, headers=self.operator)
 
-    async def post(self, path: str, body: Any, headers: dict[str, str] | None = None) -> httpx.Response:
-        return await self.client.post(path, json=body, headers=headers or self.operator)
+    async def post(
+        self, path: str, body: Any, headers: dict[str, str] | None = None, key: str | None = None
+    ) -> httpx.Response:
+        whose = {**(headers or self.operator), "Idempotency-Key": key or secrets.token_hex(8)}
+        return await self.client.post(path, json=body, headers=whose)
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +63,8 @@ async def test_a_set_goes_out_and_comes_in_as_a_file(office: Office) -> None:
     assert text.splitlines()[0] == ",".join(files.COLUMNS)
     checked = await office.put(text, dry_run=True)
     assert (checked.status_code, (await office.get(RULES))["current"]["version"]) == (200, 1)
+    shown = checked.json()
+    assert (shown["items"][0]["version"], shown["current"]["version"]) == (2, 1), "a check puts nothing in force"
     made = await office.put(text + "task,award,deed,,,,volunteer-task,,,20,,,,,,,,,,志愿服务,volunteer task\r\n")
     assert made.status_code == 200, made.text
     found = await office.get(RULES)
@@ -70,6 +77,16 @@ async def test_a_set_goes_out_and_comes_in_as_a_file(office: Office) -> None:
     assert (past.status_code, past.json()["code"]) == (422, "rule_in_the_past")
     for version, status in (("9", 404), ("0", 404), ("99999999999999999999", 422)):
         assert (await office.client.get(f"{RULES}/{version}.csv", headers=office.operator)).status_code == status
+
+
+async def test_a_set_that_begins_later_is_not_in_force_yet(office: Office) -> None:
+    before = (await office.get(RULES))["current"]
+    tomorrow = (clock.now() + timedelta(days=1)).isoformat()
+    made = (await office.put(await office.csv(), effective_from=tomorrow)).json()
+    assert (made["items"][0]["version"], made["current"]) == (before["version"] + 1, before)
+    async with owner_of(office.installation, "points") as owner:  # the other tests count on from what is in force
+        await owner.execute("DELETE FROM rule_rows WHERE version = $1", before["version"] + 1)
+        await owner.execute("DELETE FROM rule_sets WHERE version = $1", before["version"] + 1)
 
 
 async def test_each_faulty_row_is_named(office: Office) -> None:
@@ -123,7 +140,9 @@ async def test_budgets_are_given_on_drawn_on_and_refused(office: Office) -> None
     days = {"begins_on": "2026-01-01", "ends_on": "2027-01-01", "reason": "新年预算"}
     city = (await office.post(BUDGETS, {"area": "330114", "points": 200, **days})).json()
     assert (await office.post(BUDGETS, {"area": "330114001", "points": 1, **days}, street)).status_code == 403
-    made = (await office.post(BUDGETS, {"area": "330114001", "points": 10, **days})).json()
+    below = {"area": "330114001", "points": 10, **days}
+    made, again = [(await office.post(BUDGETS, below, key="district-1")).json() for _ in range(2)]
+    assert again == made, "an answer that was lost is given again"
     assert (made["parent_id"], made["room"]) == (city["id"], 10)
     assert [one["id"] for one in (await office.get(BUDGETS, street))["items"]] == [made["id"]]
     path = f"{BUDGETS}/{made['id']}"
@@ -133,10 +152,15 @@ async def test_budgets_are_given_on_drawn_on_and_refused(office: Office) -> None
     waiting = await office.get(hold, office.headers(rider, "rider"))
     assert (waiting["waits"], waiting["reason"]) == (True, "budget_waits")
     assert "等待街道决定" in waiting["why_zh"]
+    unnamed = await office.client.post(f"{path}/allocations", json={"points": 90, "reason": "追加一笔"}, headers=street)
+    assert unnamed.status_code == 422, "an attempt has a key"
     over = await office.post(f"{path}/allocations", {"points": 191, "reason": "too much"}, street)
     assert (over.status_code, over.json()["code"], over.json()["left"]) == (409, "budget_short", 190)
-    given = await office.post(f"{path}/allocations", {"points": 90, "reason": "追加一笔"}, street)
-    assert (given.status_code, given.json()["allocated"]) == (200, points_of(GAS))
+    for _ in range(2):
+        given = await office.post(f"{path}/allocations", {"points": 90, "reason": "追加一笔"}, street, "top-up-1")
+        assert (given.status_code, given.json()["allocated"]) == (200, points_of(GAS))
+    other = await office.post(f"{path}/allocations", {"points": 91, "reason": "追加一笔"}, street, "top-up-1")
+    assert (other.status_code, other.json()["code"]) == (409, "idempotency_conflict")
 
     async def state() -> str:
         return str((await office.get(hold, office.headers(rider, "rider")))["state"])

@@ -1,17 +1,20 @@
 """Points with an end: oldest first, with warnings, and nobody keeps them alive by asking for vouchers."""
 
 import asyncio
-from datetime import timedelta
+from datetime import date, timedelta
 from uuid import UUID
 
 import asyncpg
 import pytest
+from annotated_types import Le
 
 from services.points import usecases
 from services.points.lots import ExpiryRule
 from services.points.store import ledger as store
+from services.points.store import lots as lot_store
 from services.points.store import rounds
 from services.points.usecases import expiry
+from services.rewards.settings import Settings
 from shared.devtools.installation import Installation
 from shared.events.points_expiring import POINTS_EXPIRING
 from shared.kit import clock
@@ -177,6 +180,56 @@ async def test_a_hold_that_nobody_ends_is_given_back_by_the_clock(ledger: Ledger
     await ledger.deliver(redemption(wishes[0], riders[0], POINTS, "used"))
     assert [one.code for one in ledger.rejections] == ["unpaid_voucher"], "an operator hears of it"
     await ledger.tallies()
+
+
+async def test_a_later_end_of_a_voucher_moves_its_deadline(ledger: Ledger) -> None:
+    """Whichever is heard first, and also of two in one batch: goods that are ready later end later."""
+    at, riders = clock.now(), [new_id() for _ in range(3)]
+    ends = [(0, 20), (20, 0), (0, 20)]
+    for n, (rider, days) in enumerate(zip(riders, ends, strict=True)):
+        wish = (new_id(), rider, POINTS)
+        await earn(ledger, rider)
+        await ledger.deliver(redemption(*wish, "requested"))
+        said = [redemption(*wish, "issued", expires_at=at + timedelta(days=one)) for one in days]
+        for batch in [said] if n == 2 else [[one] for one in said]:
+            await ledger.deliver(*batch)
+    ledger.ahead = timedelta(days=26)
+    async with ledger.work() as work:
+        assert await expiry.expire_holds(work) == 0
+    assert [await ledger.balances(rider) for rider in riders] == [(0, 0, POINTS)] * 3
+    ledger.ahead = timedelta(days=28)
+    async with ledger.work() as work:
+        assert await expiry.expire_holds(work) == 3
+    assert [await ledger.balances(rider) for rider in riders] == [(0, POINTS, 0)] * 3
+
+
+def test_points_wait_longer_than_any_counter_without_network_may() -> None:
+    """A list is made before its vouchers end, is good for a time, and is uploaded by the end of another."""
+    bounds = [
+        int(str(bound.le))
+        for name in ("offline_good_h", "offline_grace_h")
+        for bound in Settings.model_fields[name].metadata
+        if isinstance(bound, Le)
+    ]
+    assert len(bounds) == 2, "each has one"
+    assert timedelta(hours=sum(bounds)) < usecases.UNENDED_AFTER
+
+
+async def test_the_sweep_finds_what_is_due_in_its_order(ledger: Ledger, installation: Installation) -> None:
+    """Of a day's many lots it reads as many as it takes: no sort of all that are due."""
+    async with owner_of(installation, "points") as owner:
+        await owner.execute(
+            """INSERT INTO lots (rider_id, earned_on, points, expires_on, look_on)
+               SELECT gen_random_uuid(), date '2026-03-02', 5, day, CASE WHEN n % 5 > 0 THEN day END
+               FROM (SELECT n, date '2026-06-01' + n % 300 AS day FROM generate_series(1, 20000) n) s"""
+        )
+        await owner.execute("ANALYZE lots")
+    async with ledger.pool.acquire() as conn:
+        rows = await conn.fetch(f"EXPLAIN (COSTS OFF) {lot_store.SQL_DUE.text}", date(2026, 9, 1), expiry.LOTS_AT_ONCE)
+        plan = "\n".join(row[0] for row in rows)
+        assert "using lots_due on lots" in plan and "Sort" not in plan, plan
+        due = await lot_store.due(conn, date(2026, 9, 1), 100)
+    assert len(due) == 100
 
 
 async def test_the_rounds_know_what_expired_and_what_was_adjusted(ledger: Ledger) -> None:

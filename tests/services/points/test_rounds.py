@@ -7,12 +7,13 @@ import asyncpg
 import pytest
 
 from services.points import usecases
+from services.points.earning.rows import RuleRow
 from services.points.store import rounds
 from services.points.store.rounds import Round
 from shared.devtools.installation import Installation
 from shared.kit.ids import new_id
-from tests.services.points.ledger import MANHOLE, NOON, Case, Ledger, redemption, tamper
-from tests.support import owner_of
+from tests.services.points.ledger import MANHOLE, NOON, Case, Ledger, deed, redemption, set_rules, tamper
+from tests.support import owner_of, work_on
 
 RIDERS = 12
 
@@ -89,6 +90,19 @@ async def test_an_account_of_many_entries_is_checked_in_parts(ledger: Ledger, mo
         row = await conn.fetchrow("SELECT version, pending FROM ledger_checkpoints")
         assert tuple(row or ()) == tuple(await conn.fetchrow("SELECT version, pending FROM accounts") or ())
     assert parts == [("account", 5), ("account", 10), ("accounts", 0), ("holds", 0)]
+
+
+async def test_a_round_knows_how_many_holds_of_every_source_there_are(ledger: Ledger) -> None:
+    """By that it is paced: what isn't counted makes its second half seem to be done."""
+    await _filled(ledger)
+    rider = new_id()
+    async with work_on(ledger.pool) as work:
+        await set_rules(work.conn, [RuleRow("task", 1, "award", "deed", action="volunteer-task", points=2)])
+    await ledger.deliver(*(deed(rider) for _ in range(3)))
+    await ledger.adjust(rider, 5)
+    async with ledger.pool.acquire() as conn:
+        now = await rounds.begin(conn, NOON)
+        assert now.holds == await conn.fetchval("SELECT count(*) FROM holds")
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,48 @@ async def test_an_account_of_many_entries_is_sealed_in_parts(ledger: Ledger) -> 
     assert await verify(ledger) == []
 
 
+async def test_an_account_that_never_moved_is_in_no_seal_and_harms_none(ledger: Ledger) -> None:
+    """Whoever asks for a gift without points has one, or whose points are locked while nothing comes of it."""
+    riders = [new_id() for _ in range(3)]
+    await ledger.pool.executemany("INSERT INTO accounts (rider_id) VALUES ($1)", [(one,) for one in riders[:2]])
+    assert await seal(ledger) == 0, "nothing has moved"
+    await fill(ledger, riders[1:])
+    assert await seal(ledger) > 0
+    assert await verify(ledger) == []
+    await fill(ledger, riders[:1])
+    await seal(ledger)
+    assert await verify(ledger) == []
+    found = await published(ledger.pool, LEDGER_SEALED)
+    assert [one["accounts"] for one in found] == [2, 3]
+
+
+async def test_what_moves_while_it_is_verified_is_no_difference(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Balances are compared as of the version with which they were read."""
+    riders = await two_seals(ledger)
+    moved = 0
+    accounts, entries = store.balances, store.entries_after
+
+    async def moving(*arguments: object) -> object:
+        nonlocal moved
+        found = await entries(*arguments)  # type: ignore[arg-type]  # passed on
+        if moved < RIDERS:
+            await fill(ledger, riders[moved : moved + 1], 3 + moved)
+            moved += 1
+        return found
+
+    async def first(*arguments: object) -> object:
+        found = await accounts(*arguments)  # type: ignore[arg-type]  # passed on
+        await fill(ledger, riders[:2], 20 + moved)
+        return found
+
+    monkeypatch.setattr(store, "entries_after", moving)
+    monkeypatch.setattr(store, "balances", first)
+    assert await verify(ledger) == []
+    assert moved > 1
+
+
 ONE = (
     "(rider_id, version, line) = (SELECT rider_id, version, line FROM entries ORDER BY rider_id, version DESC LIMIT 1)"
 )
@@ -142,6 +184,13 @@ TAMPERED = {
     ),
     "an account removed": f"DELETE FROM accounts WHERE {OF_ONE}",
     "a head changed": f"UPDATE account_heads SET hash = sha256('x') WHERE {OF_ONE}",
+    "balances of a head": f"UPDATE account_heads SET available = available + 1 WHERE {OF_ONE}",
+    "balances": f"UPDATE accounts SET available = available + 1 WHERE {OF_ONE}",
+    "balances of a new account": (
+        "UPDATE accounts a SET pending = pending + 1 WHERE NOT EXISTS (SELECT FROM account_heads h "
+        "WHERE h.rider_id = a.rider_id)"
+    ),
+    "points from nowhere": "INSERT INTO accounts (rider_id, available) VALUES (gen_random_uuid(), 5)",
     "a head removed": f"DELETE FROM account_heads WHERE {OF_ONE}",
     "a group changed": "UPDATE seal_groups SET hash = sha256('x') WHERE seal = 2",
     "a root changed": "UPDATE seals SET root = sha256('x') WHERE number = 2",
@@ -154,8 +203,9 @@ TAMPERED = {
 @pytest.mark.parametrize("how", TAMPERED)
 async def test_tampering_is_found(ledger: Ledger, owner: asyncpg.Connection, how: str) -> None:
     await two_seals(ledger)
+    await fill(ledger, [new_id()], 2)
     statement = TAMPERED[how]
-    if not statement.startswith("INSERT") and "accounts WHERE" not in statement:
+    if not statement.startswith(("INSERT", "UPDATE accounts", "DELETE FROM accounts")):
         with pytest.raises(asyncpg.RestrictViolationError):
             await owner.execute(statement)
     assert await verify(ledger) == []
@@ -233,6 +283,32 @@ async def beegrid(*arguments: str) -> tuple[int, str]:
     """`beegrid ledger …`: exit status and what it prints."""
     done = await asyncio.to_thread(CliRunner().invoke, app, ["ledger", *arguments])
     return done.exit_code, done.output
+
+
+async def test_every_kept_line_is_compared_and_keeping_says_what_reads_otherwise(
+    ledger: Ledger, served: str, tmp_path: Path
+) -> None:
+    """A later line of the same number doesn't speak for an earlier one."""
+    await two_seals(ledger)
+    file = tmp_path / "seals.jsonl"
+    assert (await beegrid("seals", "--keep", str(file)))[0] == 0
+    sound = file.read_text()
+    first, second = sound.splitlines(keepends=True)
+    assert (await beegrid("seals", "--keep", str(file)))[0] == 0 and file.read_text() == sound, "each once"
+    forged = first.replace('"root": "', '"root": "0')
+    file.write_text(forged + first + second)
+    status, printed = await beegrid("verify", "--known", str(file))
+    assert (status, "seal 1: it isn't the one that was kept" in printed) == (1, True), printed
+    file.write_text(forged)
+    status, printed = await beegrid("seals", "--keep", str(file))
+    assert (status, "seal 1: it isn't the one that was kept" in printed) == (1, True), printed
+    assert file.read_text() == forged + second, "what was kept stays beside what is new"
+    gone = second.replace('"number": 2', '"number": 3')
+    file.write_text(first + second + gone)
+    assert (await beegrid("seals", "--keep", str(file)))[0] == 1, "one that isn't there any more"
+    file.write_text(first + "no json")
+    status, printed = await beegrid("seals", "--keep", str(file))
+    assert status != 0 and file.read_text() == first + "no json", printed
 
 
 def _spoil(kept: Path) -> None:

@@ -1,16 +1,22 @@
 """Points of a report under suspicion: they wait, go on or are taken, whichever is heard first."""
 
 import asyncio
+from datetime import date
 from itertools import permutations
 
 import pytest
 
+from services.points.earning import budgets
+from services.points.earning.budgets import Giving
+from services.points.store import budgets as budget_store
+from services.points.store.ledger import LedgerConflict
 from services.points.usecases import cases
 from shared.kit.ids import new_id
 from tests.services.points.ledger import GAS, TERMS, Case, Ledger, points_of, redemption, suspicion
-from tests.support import work_on
+from tests.support import until, work_on
 
 FULL, HALF = points_of(GAS), points_of(GAS) // 2
+SQL_BEHIND = "SELECT pid FROM pg_stat_activity WHERE $1 = ANY(pg_blocking_pids(pid))"
 
 
 async def test_what_is_raised_is_not_posted_by_its_case_until_it_is_cleared(ledger: Ledger) -> None:
@@ -74,6 +80,29 @@ async def test_a_crowd_is_settled_around_the_one_that_waits(ledger: Ledger, monk
     assert (await ledger.balances(first), await ledger.balances(second)) == ((FULL, 0, 0), (0, HALF, 0))
     await ledger.deliver(suspicion(case, "cleared", 2))
     assert await ledger.balances(first) == (0, FULL, 0)
+    await ledger.tallies()
+
+
+async def test_a_decision_while_its_report_is_heard_begins_again_and_locks_the_budget_first(ledger: Ledger) -> None:
+    """Budgets come before accounts: of one that was seen behind an account's lock nothing is taken."""
+    async with work_on(ledger.pool) as work:
+        days, giving = (date(2026, 1, 1), date(2027, 1, 1)), Giving(10 * FULL, "boss", "new year")
+        budget = await budgets.make(TERMS, work, "330114001001", *days, giving, lambda _: True)
+    someone, case = new_id(), Case()
+    opened = case.report(someone)
+    async with work_on(ledger.pool) as work:
+        await cases.follow_cases(TERMS, work, [opened])
+        pid = await work.conn.fetchval("SELECT pg_backend_pid()")
+        deciding = asyncio.create_task(ledger.deliver(suspicion(case, "confirmed")))
+        await until(lambda: ledger.pool.fetch(SQL_BEHIND, pid), "who waits for the account")
+    with pytest.raises(LedgerConflict):
+        await deciding
+    assert await ledger.balances(someone) == (FULL, 0, 0)
+    await ledger.deliver(suspicion(case, "confirmed"))
+    assert await ledger.balances(someone) == (0, 0, 0)
+    async with ledger.pool.acquire() as conn:
+        found = await budget_store.budget(conn, budget.id)
+    assert found is not None and found.spent == 0
     await ledger.tallies()
 
 

@@ -60,22 +60,25 @@ WITH wanted AS (
     WHERE s.merchant_id = $1 ORDER BY s.offer_id FOR UPDATE OF s
 ), moved AS (
     UPDATE station_stock s
-    SET sold = s.sold + b.n, there = greatest(b.there - b.n, 0), stock = s.stock + greatest(b.n - b.there, 0)
+    SET sold = s.sold + b.n, there = greatest(b.there - b.n, 0), stock = s.stock + greatest(b.n - b.there, 0),
+        version = s.version + (b.n > b.there)::int
     FROM before b WHERE s.offer_id = b.offer_id AND s.merchant_id = $1
     RETURNING s.offer_id, greatest(b.n - b.there, 0) AS found
 )
-UPDATE offers o SET stock = o.stock + m.found, free = o.free + m.found FROM moved m
+UPDATE offers o SET stock = o.stock + m.found, free = o.free + m.found, version = o.version + 1 FROM moved m
 WHERE o.id = m.offer_id AND m.found > 0
 """
-# A piece that left a second time for one voucher is gone; where all that is left is promised, somebody has to bring one
+# A piece that left a second time for one voucher is gone; where all that is left is promised, somebody brings another.
+# A merchant loses what is its own: of another's offer it loses nothing, of one for the whole city what its station has.
 SQL_LOSE = """
 WITH one AS (
-    UPDATE offers SET stock = stock - 1, free = free - 1
-    WHERE id = $1 AND free > 0 AND counted AND (NOT citywide OR EXISTS (
-        SELECT FROM station_stock s WHERE s.offer_id = $1 AND s.merchant_id = $2 AND s.there > 0))
+    UPDATE offers SET stock = stock - 1, free = free - 1, version = version + 1
+    WHERE id = $1 AND free > 0 AND counted AND CASE WHEN citywide THEN EXISTS (
+        SELECT FROM station_stock s WHERE s.offer_id = $1 AND s.merchant_id = $2 AND s.there > 0)
+        ELSE merchant_id = $2 END
     RETURNING id, citywide
 )
-UPDATE station_stock s SET there = s.there - 1, stock = s.stock - 1 FROM one
+UPDATE station_stock s SET there = s.there - 1, stock = s.stock - 1, version = s.version + 1 FROM one
 WHERE one.citywide AND s.offer_id = one.id AND s.merchant_id = $2
 """
 

@@ -42,12 +42,6 @@ class Settings(SealingSettings):
         le=1_000,
         description="offline lists of one merchant that are open: neither settled nor past their grace",
     )
-    public_url: str = Field(
-        "",
-        pattern=r"^(https?://[^\s/?#]+(/[^\s?#]*)?)?$",
-        description="https://… address of the suite for everybody, printed on statements to verify them; none: the one "
-        "that the page was asked for at, which is http where a proxy ends TLS",
-    )
     undo_days_max: int = Field(
         14, ge=1, le=366, description="an operator can undo a voucher's use for so long; settle with merchants after it"
     )

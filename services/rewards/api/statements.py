@@ -239,7 +239,7 @@ async def settlement_page(
     found, lines = await _whole(caller, conn, id_)
     owner = await merchants.merchant(conn, found.merchant_id)
     assert owner is not None, "a statement refers to its merchant"
-    base = (settings.public_url or str(request.base_url)).rstrip("/")
+    base = (settings.front_door or str(request.base_url)).rstrip("/")
     signed = f"{desk.signer.key_id}:{desk.signer.sign(settling.stamp(found))}"
     return statement_page(settings, lang, base, owner, found, lines, signed)
 

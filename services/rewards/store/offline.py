@@ -54,7 +54,7 @@ class Shown:
 
 
 # The merchant's own, and those for the whole city of which it has a piece, each by an index; the first to end first
-_LISTED = """
+SQL_LISTED = """
 SELECT r.id, r.offer_id, r.offer_name, r.deadline_at, r.code_sealed, r.slot_id, o.opens_minute, o.closes_minute,
        o.weekdays
 FROM redemptions r JOIN offers o ON o.id = r.offer_id
@@ -66,10 +66,10 @@ SQL_TO_LIST = Query(
 SELECT l.id, l.offer_id, l.offer_name, l.deadline_at, s.starts_at, l.opens_minute, l.closes_minute, l.weekdays,
        l.code_sealed
 FROM (
-    ({_LISTED} AND r.merchant_id = $1 AND NOT o.citywide ORDER BY r.deadline_at, r.id LIMIT $2)
+    ({SQL_LISTED} AND r.merchant_id = $1 AND NOT o.citywide ORDER BY r.deadline_at, r.id LIMIT $2)
     UNION ALL
     (SELECT here.* FROM station_stock st CROSS JOIN LATERAL (
-        {_LISTED} AND r.offer_id = st.offer_id AND o.citywide ORDER BY r.deadline_at, r.id LIMIT $2
+        {SQL_LISTED} AND r.offer_id = st.offer_id AND o.citywide ORDER BY r.deadline_at, r.id LIMIT $2
      ) AS here WHERE st.merchant_id = $1 AND st.there > 0)
 ) AS l LEFT JOIN slots s ON s.id = l.slot_id
 ORDER BY l.deadline_at, l.id LIMIT $2

@@ -75,7 +75,7 @@ class Doors:
 
 @pytest.fixture
 async def doors(shop: Shop, installation: Installation, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Doors]:
-    made = service_of(installation, "rewards", public_url=ADDRESS + "/")
+    made = service_of(installation, "rewards", front_door=ADDRESS + "/")
     monkeypatch.setattr(running, "listening", _NoKafka)
     made.relay.run = _idle  # type: ignore[method-assign]  # nothing leaves
     made.key_ring = _Keys()  # type: ignore[assignment]  # of any company

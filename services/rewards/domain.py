@@ -1,6 +1,6 @@
 """When an offer can be had, what a voucher's code looks like. Pure."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Container, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Literal
@@ -222,13 +222,14 @@ def judge(
     paper: OfflineList,
     found: Redemption | None,
     taken_at: datetime,
+    listed: Container[UUID],
     earlier: Mapping[UUID, datetime],
     is_open_at: Callable[[datetime], bool],
 ) -> Judged:
     """The rule for one line of what a counter uploads.
 
-    `earlier`: what was sold by this merchant's earlier lines, of this list and of others: redemptions, and when by the
-    counter's clock. `is_open_at`: whether the voucher's counter takes it then.
+    `listed`: what stood on the list. `earlier`: what was sold by this merchant's earlier lines, of this list and of
+    others: redemptions, and when by the counter's clock. `is_open_at`: whether the voucher's counter takes it then.
 
     The first use that the database knows is the sale. A second one at another merchant was in good faith where its
     list was good: the programme bears it. All else the merchant bears, since its own list could have told it apart.
@@ -236,7 +237,7 @@ def judge(
     """
     if found is None:
         return Judged("unknown", "merchant")
-    if found.id not in paper.redemption_ids:
+    if found.id not in listed:
         return Judged("foreign", "merchant")
     if (before := earlier.get(found.id)) is not None:
         # with the same time it is the same line once more, from another list: one piece has left, not two

@@ -55,6 +55,14 @@ class Made:
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """What an upload is judged with: what stood on its list, and what was sold by earlier lines, of other lists too."""
+
+    listed: frozenset[UUID]
+    earlier: dict[UUID, datetime]
+
+
+@dataclass(frozen=True, slots=True)
 class Taken:
     """A code as a counter took it, by the counter's own clock."""
 
@@ -143,16 +151,17 @@ async def take(
     hashes = [_hashes(desk, one.code) for one in taken]
     found = await offline.shown(work.conn, paper, [hash_ for some in hashes for hash_ in some])
     earlier = await offline.earlier(work.conn, merchant_id, [one.redemption.id for one in found.values()])
+    heard = Heard(frozenset(paper.redemption_ids), earlier)
     lines: list[Taking] = []
-    lost: list[UUID] = []
+    lost: Tally[UUID] = Tally()
     for line, (one, some) in enumerate(zip(taken, hashes, strict=True)):
         shown = next((found[hash_] for hash_ in some if hash_ in found), None)
-        judged = _judge(counter, paper, shown, one, earlier)
+        judged = _judge(counter, paper, shown, one, heard)
         lines.append(_line(paper, line, one, shown.redemption if shown is not None else None, judged))
         if shown is not None and judged.outcome == "sold":
-            earlier[shown.redemption.id] = one.taken_at
+            heard.earlier[shown.redemption.id] = one.taken_at
         if shown is not None and judged.lost:
-            lost.append(shown.redemption.offer_id)
+            lost[shown.redemption.offer_id] += 1
     await _carry_out(work, paper, lines, {one.redemption.id: one for one in found.values()}, lost)
     await offline.add_takings(work.conn, lines)
     await offline.settle(work.conn, paper, digest)
@@ -163,12 +172,14 @@ async def take(
     return lines
 
 
-def _judge(
-    counter: Counter, paper: OfflineList, shown: Shown | None, one: Taken, earlier: Mapping[UUID, datetime]
-) -> Judged:
+def _judge(counter: Counter, paper: OfflineList, shown: Shown | None, one: Taken, heard: Heard) -> Judged:
     if shown is None:
-        return judge(paper, None, one.taken_at, earlier, lambda _: False)
-    return judge(paper, shown.redemption, one.taken_at, earlier, lambda at: shown.hours.allow(at, counter.zone))
+        return judge(paper, None, one.taken_at, heard.listed, heard.earlier, lambda _: False)
+
+    def is_open_at(at: datetime) -> bool:
+        return shown.hours.allow(at, counter.zone)
+
+    return judge(paper, shown.redemption, one.taken_at, heard.listed, heard.earlier, is_open_at)
 
 
 def _hashes(desk: Offline, entered: str) -> list[bytes]:
@@ -193,9 +204,9 @@ def _line(paper: OfflineList, line: int, one: Taken, redemption: Redemption | No
 
 
 async def _carry_out(
-    work: Work, paper: OfflineList, lines: Sequence[Taking], shown: Mapping[UUID, Shown], lost: Sequence[UUID]
+    work: Work, paper: OfflineList, lines: Sequence[Taking], shown: Mapping[UUID, Shown], lost: Mapping[UUID, int]
 ) -> None:
-    """Sell what was sold, and take from the merchant's stock what went out twice: `lost`, an offer for each piece."""
+    """Sell what was sold, and take from the merchant's stock what went out twice: `lost`, pieces by offer."""
     ids = [one.redemption_id for one in lines if one.outcome == "sold" and one.redemption_id is not None]
     sold = await offline.sell(work.conn, ids, f"list {paper.id}", paper.merchant_id) if ids else []
     assert len(sold) == len(ids), "they were locked as issued"
@@ -203,9 +214,9 @@ async def _carry_out(
         work.conn, paper.merchant_id, Tally(one.offer_id for one in sold if shown[one.id].citywide)
     )
     moved = await offers.move_stock(work.conn, {}, Tally(one.offer_id for one in sold))
-    for offer_id in sorted(lost):
-        await stations.lose(work.conn, offer_id, paper.merchant_id)
+    for offer_id, number in sorted(lost.items()):
+        await stations.lose(work.conn, offer_id, paper.merchant_id, number)
     say_stock(work, [one for one in moved if one.offer_id not in lost])
-    say_stock(work, await offers.say(work.conn, set(lost)) if lost else [])
+    say_stock(work, await offers.say(work.conn, lost) if lost else [])
     for redemption in sold:
         publish(work, redemption)

@@ -47,22 +47,21 @@ def hours_later(now: datetime) -> tuple[int, int]:
 
 async def test_a_counter_loses_no_piece_of_another_merchant(shop: Shop) -> None:
     mine, other = await shop.offer(price=0, stock=5), await shop.offer(price=0, stock=5)
-    water, (east, west) = await shop.stations(2, 2, price=0)
+    water, (_, west) = await shop.stations(2, 2, price=0)
     _, foreign = await voucher(shop, other)
     await shop.verify(other.merchant_id, foreign)
     _, read = await shop.paper(mine.merchant_id)
     lines = await shop.upload(mine.merchant_id, read["list_id"], (foreign, clock.now()))
     assert outcomes(lines) == [("foreign", "merchant")], "it was never on the list, used or not"
     async with shop.pool.acquire() as conn:
-        await stations.lose(conn, other.id, mine.merchant_id)
-        await stations.lose(conn, water.id, mine.merchant_id)
+        await stations.lose(conn, other.id, mine.merchant_id, 1)
+        await stations.lose(conn, water.id, mine.merchant_id, 1)
     assert await shop.stock(other) == (4, 0, 1)
     assert await shop.stock(water) == (4, 0, 0)
     async with shop.pool.acquire() as conn:
-        await stations.lose(conn, water.id, west)
-    assert await shop.at_stations(water) == [(2, 0), (1, 0)]
-    assert await shop.stock(water) == (3, 0, 0)
-    assert east != west
+        await stations.lose(conn, water.id, west, 9)
+    assert await shop.at_stations(water) == [(2, 0), (0, 0)], "no more than it has, and none of the other station's"
+    assert await shop.stock(water) == (2, 0, 0)
 
 
 async def test_whoever_has_counted_before_a_loss_counts_once_more(shop: Shop) -> None:

@@ -34,7 +34,12 @@ def build(settings: Settings | None = None) -> Service:
     codes, zone = Codes(*secrets.values()), settings.city_zone
     desk = Desk(codes, zone, settings.points_answer_s, settings.refusal_holds_s)
     offline = Offline(
-        codes, Signer(*secrets.values()), settings.offline_good_h, settings.offline_grace_h, settings.offline_rows_max
+        codes,
+        Signer(*secrets.values()),
+        settings.offline_good_h,
+        settings.offline_grace_h,
+        settings.offline_rows_max,
+        settings.offline_open_max,
     )
     service.provide(offline)
     service.provide(desk, Counter(codes, zone, settings.wrong_codes_max, settings.wrong_codes_window_s))

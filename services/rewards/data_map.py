@@ -44,6 +44,7 @@ COLUMNS: Columns = {
         "answered_by": STAFF,
         "paid_by": STAFF,
     },
+    "company_months": plain("company"),
     "statement_lines": plain("offer_name"),
     "shortages": {"rider_id": About("id", "whose row it is", "the service", "deleted")},
 }

@@ -1,8 +1,8 @@
 """When an offer can be had, what a voucher's code looks like. Pure."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Container, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Literal
 from uuid import UUID
 
@@ -185,9 +185,25 @@ class OfflineList:
     digest: bytes | None
 
 
-TakingOutcome = Literal["sold", "double", "late", "ended", "foreign", "unknown"]
+TakingOutcome = Literal["sold", "double", "late", "closed", "ended", "foreign", "unknown"]
 CLOCK_SKEW = timedelta(minutes=5)
 """So wrong may the clock of a counter be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """When a counter takes a voucher: minutes of the city's day and weekdays; or about an hour that was agreed on."""
+
+    opens_minute: int
+    closes_minute: int
+    weekdays: int
+    starts_at: datetime | None = None
+
+    def allow(self, at: datetime, zone: tzinfo) -> bool:
+        """Whether it is taken then."""
+        if self.starts_at is not None:
+            return self.starts_at - EARLY <= at
+        return is_open(self.opens_minute, self.closes_minute, at.astimezone(zone), self.weekdays)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,28 +214,44 @@ class Judged:
     borne_by: Literal["programme", "merchant"] | None = None
     first_merchant_id: UUID | None = None
     first_at: datetime | None = None
+    lost: bool = False
+    """A piece more went over the counter than was sold."""
 
 
-def judge(paper: OfflineList, found: Redemption | None, taken_at: datetime, before: Collection[UUID]) -> Judged:
-    """The rule for one line of what a counter uploads; `before`: redemptions in its earlier lines.
+def judge(
+    paper: OfflineList,
+    found: Redemption | None,
+    taken_at: datetime,
+    listed: Container[UUID],
+    earlier: Mapping[UUID, datetime],
+    is_open_at: Callable[[datetime], bool],
+) -> Judged:
+    """The rule for one line of what a counter uploads.
+
+    `listed`: what stood on the list. `earlier`: what was sold by this merchant's earlier lines, of this list and of
+    others: redemptions, and when by the counter's clock. `is_open_at`: whether the voucher's counter takes it then.
 
     The first use that the database knows is the sale. A second one at another merchant was in good faith where its
     list was good: the programme bears it. All else the merchant bears, since its own list could have told it apart.
+    What was not on its list is none of its business, whatever became of it: of that it neither sells nor loses a piece.
     """
     if found is None:
         return Judged("unknown", "merchant")
-    if found.id in before:
-        return Judged("double", "merchant", paper.merchant_id, taken_at)
-    listed = found.id in paper.redemption_ids
-    in_time = paper.made_at - CLOCK_SKEW <= taken_at <= min(paper.good_until, found.deadline_at) + CLOCK_SKEW
-    if found.state in ("used", "undone"):
-        faithful = listed and in_time and found.merchant_id != paper.merchant_id
-        return Judged("double", "programme" if faithful else "merchant", found.merchant_id, found.ended_at)
-    if not listed:
+    if found.id not in listed:
         return Judged("foreign", "merchant")
+    if (before := earlier.get(found.id)) is not None:
+        # with the same time it is the same line once more, from another list: one piece has left, not two
+        return Judged("double", "merchant", paper.merchant_id, before, lost=before != taken_at)
+    in_time = paper.made_at - CLOCK_SKEW <= taken_at <= min(paper.good_until, found.deadline_at) + CLOCK_SKEW
+    in_hours = any(is_open_at(taken_at + skew) for skew in (-CLOCK_SKEW, timedelta(), CLOCK_SKEW))
+    if found.state in ("used", "undone"):
+        faithful = in_time and in_hours and found.merchant_id != paper.merchant_id
+        return Judged("double", "programme" if faithful else "merchant", found.merchant_id, found.ended_at, lost=True)
     if found.state != "issued":
         return Judged("ended", "merchant")
-    return Judged("sold") if in_time else Judged("late", "merchant")
+    if not in_time:
+        return Judged("late", "merchant")
+    return Judged("sold") if in_hours else Judged("closed", "merchant")
 
 
 @dataclass(slots=True)

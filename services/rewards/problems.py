@@ -206,6 +206,11 @@ LIST_SETTLED = Problem(
     next_zh="同一名单只能上传一次；补传请联系运营人员。",
     next_en="A list is uploaded once, whole; take what is missing to an operator.",
 )  # fmt: skip
+LISTS_OPEN = Problem(
+    "lists_open", 409, zh="未上传的名单过多", en="Too many lists are open",
+    next_zh="先上传已取走的名单（没有核销也要上传，count 为 0），再取新的。",
+    next_en="Upload the lists that you have, also those from which nothing was taken (`count` 0), then fetch another.",
+)  # fmt: skip
 COUNT_DIFFERS = Problem(
     "count_differs", 422, zh="条数不符", en="The count differs",
     next_zh="count 须等于 items 的条数：请完整上传。",
@@ -215,6 +220,13 @@ MONTH_NOT_OVER = Problem(
     "month_not_over", 422, zh="该月尚未结束", en="The month is not over",
     next_zh="月末一小时后再结算。",
     next_en="Close it an hour after its end, or later.",
+)  # fmt: skip
+LEDGER_DIFFERS = Problem(
+    "ledger_differs", 409, zh="与积分账本不符", en="The ledger differs",
+    next_zh="redemption_ids 中的券，账本尚未记入或金额不同：稍后再试；仍不符时核对积分服务的死信和这些券的分录。",
+    next_en="The ledger has not moved the points of `redemption_ids`, or others: try again later; where it stays so, "
+    "look at the dead letters of points and at the entries of these vouchers.",
+    members=(Member("redemption_ids", list[UUID], "vouchers of the month, at most fifty"),),
 )  # fmt: skip
 STATEMENT_MOVED_ON = Problem(
     "statement_moved_on", 409, zh="结算单状态不允许", en="The statement's state doesn't allow it",

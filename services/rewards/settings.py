@@ -36,6 +36,12 @@ class Settings(SealingSettings):
         12, ge=1, le=72, description="so many hours after it what was taken may be uploaded; its vouchers wait for that"
     )
     offline_rows_max: int = Field(2_000, ge=1, le=5_000, description="vouchers on one offline list")
+    offline_open_max: int = Field(
+        50,
+        ge=1,
+        le=1_000,
+        description="offline lists of one merchant that are open: neither settled nor past their grace",
+    )
     undo_days_max: int = Field(
         14, ge=1, le=366, description="an operator can undo a voucher's use for so long; settle with merchants after it"
     )

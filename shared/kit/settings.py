@@ -74,6 +74,12 @@ class KitSettings(BaseSettings):
         description="IANA zone of the city, the same for all services: its days, opening and quiet hours, and "
         "all times that people read",
     )
+    front_door: str = Field(
+        "",
+        pattern=r"^(https?://[^\s/?#]+(/[^\s?#]*)?)?$",
+        description="https://… address at which everybody reaches the suite, printed where somebody is to verify "
+        "something; none: the one that was asked at, which is http where a proxy ends TLS",
+    )
     jwks_url: str = Field(description="https://… or file://… of the issuer's JSON Web Key Set")
     jwt_issuer: str = Field("https://beegrid.local", description="`iss` of tokens; others are refused")
     jwt_audience: str = Field("beegrid", description="`aud` of tokens; others are refused")

@@ -24,8 +24,9 @@ from services.rewards.api.parameters import (
     minutes,
 )
 from services.rewards.domain import Store
-from services.rewards.store import merchants, redemptions
+from services.rewards.store import merchants, offers, redemptions
 from services.rewards.store.merchants import Clerk, ListLine, NewMerchant, NewStore
+from services.rewards.usecases.redemptions import say_stock
 from shared.events.common import AnyZone, AreaCode, Latitude, Longitude
 from shared.events.outside import Code, Line
 from shared.kit.auth import AnyOf, Caller, CityOperator, Person, Principal, Public, allow, policy_router
@@ -231,24 +232,26 @@ async def list_applications(caller: Caller, conn: Reading, asked: Asked) -> Page
 
 
 @router.put("/v1/merchants/{id}/review")
-@allow(CityOperator, refuses=(NOT_FOUND, problems.ALREADY_REVIEWED))
+@allow(CityOperator, refuses=(NOT_FOUND, problems.ALREADY_REVIEWED), writes=True)
 async def review(id_: _Id, body: ReviewIn, caller: Caller, service: CurrentService) -> MerchantOut:
     """Decide about an application, once."""
     async with service.work() as work:
         made = await merchants.review(work.conn, id_, approved=body.approved, reason=body.reason, by=caller.id)
         if made is None and await merchants.merchant(work.conn, id_) is None:
             raise not_found("merchant")
+        say_stock(work, await offers.say_of(work.conn, id_) if made is not None else ())
     if made is None:
         raise problems.ALREADY_REVIEWED()
     return MerchantOut.model_validate(made)
 
 
 @router.put("/v1/merchants/{id}/closing")
-@allow(CityOperator, refuses=(NOT_FOUND,))
+@allow(CityOperator, refuses=(NOT_FOUND,), writes=True)
 async def close_merchant(id_: _Id, body: ClosingIn, service: CurrentService) -> MerchantOut:
     """Close all offers of a merchant, or open them again. It goes on taking vouchers that are out."""
     async with service.work() as work:
         found = await merchants.close(work.conn, id_, body.reason)
+        say_stock(work, await offers.say_of(work.conn, id_))
     if found is None:
         raise not_found("merchant")
     return MerchantOut.model_validate(found)

@@ -8,10 +8,12 @@ from pydantic import Field
 
 from services.rewards import problems
 from services.rewards.api.parameters import FIRST_ID, merchant_id
+from services.rewards.domain import TakingOutcome
 from services.rewards.store import offline as store
 from services.rewards.store.offline import Taking
 from services.rewards.usecases import offline
 from services.rewards.usecases.offline import Offline, Taken
+from services.rewards.usecases.vouchers import Counter
 from shared.events.common import AnyZone
 from shared.events.outside import Code
 from shared.kit.auth import Caller, CityOperator, Merchant, Public, allow, policy_router
@@ -21,21 +23,34 @@ from shared.kit.problems import NOT_FOUND
 from shared.kit.service import CurrentService, Given, Reading
 
 router = policy_router(tags=["vouchers"])
+LISTS_PER_MINUTE, UPLOADS_PER_MINUTE = 30, 120
+"""Of a merchant. An upload may be sent once more, when the network goes before its answer."""
 
 
 class PaperOut(Answer):
     """A list: `text` is JSON, as it was signed. A code is on it whose PBKDF2-HMAC-SHA-256 (`rounds`, 16 bytes, the
-    list's id as 16 bytes of salt) is among its `entries`."""
+    list's id as 16 bytes of salt) is among its `entries`. An entry is taken from `opens_minute` to `closes_minute` of
+    the city's day (more than 1440: after midnight) on its `weekdays` (bit 0 is Monday), or from 15 minutes before
+    `from` where it has one."""
 
     text: str
     signature: str = Field(description="Ed25519 of the text's UTF-8, base64")
+    key_id: str = Field(description="which of /v1/vouchers/key has signed it; the text says it too")
     key: str = Field(description="the public key, base64; compare it with the one that was fetched before")
 
 
+class PublishedKeyOut(Answer):
+    """A public key: Ed25519, 32 bytes in base64."""
+
+    id: str
+    key: str
+
+
 class KeyOut(Answer):
-    """The key that lists and statements are signed with: Ed25519, 32 bytes in base64."""
+    """The keys of lists and statements. `key` signs now; `keys` are all that still verify, that one first."""
 
     key: str
+    keys: list[PublishedKeyOut]
 
 
 class TakenIn(Body):
@@ -57,7 +72,7 @@ class TakingOut(Answer):
 
     line: int
     redemption_id: UUID | None
-    outcome: Literal["sold", "double", "late", "ended", "foreign", "unknown"]
+    outcome: TakingOutcome
     borne_by: Literal["programme", "merchant"] | None
     first_at: datetime | None = Field(description="of a voucher that had been used: when")
 
@@ -83,20 +98,21 @@ class DoubleOut(TakingOut):
 @allow(Public)
 async def read_key(desk: Given[Offline]) -> KeyOut:
     """What a counter verifies lists with, and anybody a statement."""
-    return KeyOut(key=desk.signer.public)
+    keys = [PublishedKeyOut.model_validate(one) for one in desk.signer.published]
+    return KeyOut(key=desk.signer.public, keys=keys)
 
 
 @router.post("/v1/vouchers/lists", status_code=201)
-@allow(Merchant, refuses=(NOT_FOUND, problems.NOT_STAFF), timeout_s=20.0)
+@allow(Merchant, refuses=(NOT_FOUND, problems.NOT_STAFF, problems.LISTS_OPEN), timeout_s=20.0)
 async def make_list(caller: Caller, service: CurrentService, desk: Given[Offline]) -> PaperOut:
     """A list of the vouchers that the merchant may take without network. Until it is settled they don't expire."""
     own_id = merchant_id(caller)
     if service.limiter is not None:
-        await service.limiter.check(f"list:{own_id}", per_minute=30)
+        await service.limiter.check(f"list:{own_id}", per_minute=LISTS_PER_MINUTE)
     async with service.work() as work:
         made = await offline.make(desk, work, own_id, caller.id)
     paper = await offline.write(desk, made)
-    return PaperOut(text=paper.text, signature=paper.signature, key=paper.key)
+    return PaperOut(text=paper.text, signature=paper.signature, key_id=paper.key_id, key=paper.key)
 
 
 @router.post("/v1/vouchers/lists/{list_id}/takings")
@@ -104,19 +120,26 @@ async def make_list(caller: Caller, service: CurrentService, desk: Given[Offline
     Merchant,
     body_max=800_000,
     timeout_s=20.0,
-    refuses=(NOT_FOUND, problems.LIST_SETTLED, problems.COUNT_DIFFERS),
+    refuses=(NOT_FOUND, problems.NOT_STAFF, problems.LIST_SETTLED, problems.COUNT_DIFFERS),
     writes=True,
 )
 async def upload(
-    list_id: UUID, body: TakingsIn, caller: Caller, service: CurrentService, desk: Given[Offline]
+    list_id: UUID,
+    body: TakingsIn,
+    caller: Caller,
+    service: CurrentService,
+    desk: Given[Offline],
+    counter: Given[Counter],
 ) -> SettledOut:
     """Settle a list with all that was taken from it, once; the same again gets the same answer."""
     own_id = merchant_id(caller)
+    if service.limiter is not None:
+        await service.limiter.check(f"takings:{own_id}", per_minute=UPLOADS_PER_MINUTE)
     if body.count != len(body.items):
         raise problems.COUNT_DIFFERS()
     taken = [Taken(one.code, one.taken_at) for one in body.items]
     async with service.work() as work:
-        lines = await offline.take(desk, work, own_id, list_id, taken)
+        lines = await offline.take(desk, counter, work, own_id, list_id, taken, caller.id)
     return SettledOut(list_id=list_id, items=[TakingOut.model_validate(one) for one in lines])
 
 

@@ -24,9 +24,12 @@ _STATES = {"closed": ("已结算", "closed"), "disputed": ("有异议", "dispute
 
 def statement_page(
     settings: Settings, lang: str, base: str, merchant: Merchant, statement: Statement, lines: Sequence[Line],
-    signature: str,
+    signed: str,
 ) -> HTMLResponse:  # fmt: skip
-    """A statement to be printed: whoever has the paper can verify it. `base`: the address that the page came from."""
+    """A statement to be printed: whoever has the paper can verify it.
+
+    `base`: the suite's address for everybody, without a slash at its end; `signed`: `<key id>:<signature>`.
+    """
 
     def text(zh: str, en: str) -> str:
         return en if lang == "en" else zh
@@ -45,6 +48,6 @@ def statement_page(
         zone=settings.city_timezone,
         verify=verify,
         qr=qr_svg(verify, text("扫码核验", "Scan to verify")),
-        signed=f"{settling.stamp(statement)}:{signature}",
+        signed=f"{settling.stamp(statement)}:{signed}",
     )
     return HTMLResponse(body, headers={"Content-Security-Policy": _CSP})

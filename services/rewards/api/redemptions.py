@@ -12,7 +12,7 @@ from services.rewards.api.parameters import LAST_ID, merchant_id
 from services.rewards.api.redeeming import Redeemed, RedemptionOut, WishMade
 from services.rewards.domain import QR_PREFIX, shown
 from services.rewards.settings import Settings
-from services.rewards.store import redemptions
+from services.rewards.store import merchants, redemptions
 from services.rewards.usecases import redemptions as usecases
 from services.rewards.usecases import vouchers
 from services.rewards.usecases.redemptions import Desk
@@ -151,7 +151,7 @@ async def read_redemption(redemption_id: UUID, caller: Caller, conn: Reading, de
 
 
 @router.put("/v1/redemptions/{redemption_id}/fulfilment")
-@allow(AnyOf(Merchant, CityOperator), refuses=(NOT_FOUND, problems.NOT_THE_NEXT_STEP))
+@allow(AnyOf(Merchant, CityOperator), refuses=(NOT_FOUND, problems.NOT_STAFF, problems.NOT_THE_NEXT_STEP), writes=True)
 async def set_fulfilment(
     redemption_id: UUID, body: FulfilmentIn, caller: Caller, service: CurrentService
 ) -> RedemptionOut:
@@ -160,7 +160,9 @@ async def set_fulfilment(
         found = await redemptions.redemption(work.conn, redemption_id)
         if found is None or not (caller.has("operator") or merchant_id(caller) == found[0].merchant_id):
             raise not_found("redemption")
-        made = await redemptions.fulfil(work.conn, redemption_id, body.state)
+        if not caller.has("operator") and not await merchants.may_take(work.conn, found[0].merchant_id, caller.id):
+            raise problems.NOT_STAFF()
+        made = await usecases.fulfil(work, redemption_id, body.state)
         if made is None:
             raise problems.NOT_THE_NEXT_STEP(state=found[0].state, fulfilment=found[0].fulfilment)
     return RedemptionOut.of(made)

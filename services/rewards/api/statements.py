@@ -40,7 +40,6 @@ from shared.kit.service import CurrentService, Given, Reading
 
 router = policy_router(tags=["statements"])
 FAR = "9000-01-01"
-RIDERS_MIN = 5
 DAYS_MAX, AREAS_MAX = 400, 10_000
 _Id = Annotated[UUID, Path(alias="id")]
 _Month = Annotated[str, Field(pattern=r"^20[0-9]{2}-(0[1-9]|1[0-2])$", examples=["2026-11"])]
@@ -91,10 +90,11 @@ class SettlementOut(Answer):
 
 
 class SettlementWhole(SettlementOut):
-    """With its lines, and what proves it: `stamp` is signed with the key of /v1/vouchers/key."""
+    """With its lines, and what proves it: `stamp` is signed with that key of /v1/vouchers/key which has `key_id`."""
 
     lines: list[LineOut]
     stamp: str
+    key_id: str
     signature: str
 
 
@@ -141,11 +141,11 @@ class UseOut(Answer):
 
 
 @router.post("/v1/merchants/{id}/statements")
-@allow(CityOperator, refuses=(NOT_FOUND, problems.MONTH_NOT_OVER))
+@allow(CityOperator, refuses=(NOT_FOUND, problems.MONTH_NOT_OVER, problems.LEDGER_DIFFERS))
 async def close_month(
     id_: _Id, body: MonthIn, caller: Caller, service: CurrentService, settings: Given[Settings]
 ) -> SettlementOut:
-    """Close a merchant's month; again: the same statement."""
+    """Close a merchant's month, once the ledger has paid for it; again: the same statement."""
     first = date.fromisoformat(f"{body.month}-01")
     async with service.work() as work:
         made = await settling.close(work, settings.city_zone, id_, first, caller.id)
@@ -175,17 +175,17 @@ async def use_by_area(
 
 @router.get("/v1/statements/company")
 @allow(Company, refuses=(problems.MONTH_NOT_OVER,))
-async def use_by_company(month: _Month, caller: Caller, conn: Reading, settings: Given[Settings]) -> CompanyUseOut:
+async def use_by_company(
+    month: _Month, caller: Caller, service: CurrentService, settings: Given[Settings]
+) -> CompanyUseOut:
     """What a company's own riders used in a month that is over: totals, and none where fewer than five riders did.
 
-    Whole months alone: from two periods that overlap one rider's use could be told.
+    Whole months alone, and what was said first stays: from two periods that overlap, or from a month before and after
+    something was undone, one rider's use could be told.
     """
-    since, until = settling.month_of(date.fromisoformat(f"{month}-01"), settings.city_zone)
-    if not await statements.is_over(conn, until):
-        raise problems.MONTH_NOT_OVER()
-    found = await statements.of_company(conn, caller.company_code, since, until)
-    if found.riders < RIDERS_MIN:
-        return CompanyUseOut(month=month, riders=None, vouchers=None, points=None)
+    first = date.fromisoformat(f"{month}-01")
+    async with service.work() as work:
+        found = await settling.of_company(work, settings.city_zone, caller.company_code, first)
     return CompanyUseOut(month=month, riders=found.riders, vouchers=found.vouchers, points=found.points)
 
 
@@ -205,7 +205,8 @@ async def read_settlement(id_: _Id, caller: Caller, conn: Reading, desk: Given[O
     stamp = settling.stamp(found)
     values = SettlementOut.model_validate(found).model_dump()
     shown = [LineOut.model_validate(line) for line in lines]
-    return SettlementWhole(**values, lines=shown, stamp=stamp, signature=desk.signer.sign(stamp))
+    signature = desk.signer.sign(stamp)
+    return SettlementWhole(**values, lines=shown, stamp=stamp, key_id=desk.signer.key_id, signature=signature)
 
 
 @router.get("/v1/statements/{id}/file.csv", response_class=Response, responses={200: {"content": {"text/csv": {}}}})
@@ -238,8 +239,9 @@ async def settlement_page(
     found, lines = await _whole(caller, conn, id_)
     owner = await merchants.merchant(conn, found.merchant_id)
     assert owner is not None, "a statement refers to its merchant"
-    base, signature = str(request.base_url).rstrip("/"), desk.signer.sign(settling.stamp(found))
-    return statement_page(settings, lang, base, owner, found, lines, signature)
+    base = (settings.front_door or str(request.base_url)).rstrip("/")
+    signed = f"{desk.signer.key_id}:{desk.signer.sign(settling.stamp(found))}"
+    return statement_page(settings, lang, base, owner, found, lines, signed)
 
 
 @router.get("/v1/statements/{id}/verify")

@@ -33,12 +33,13 @@ WHERE r.id = $2 AND r.rider_id = $3 AND r.state IN ('used', 'expired', 'undone')
 ON CONFLICT DO NOTHING RETURNING {columns(Complaint)}
 """,
 )
-SQL_COMPLAINTS = Query(
+SQL_OPEN = Query(
     Complaint,
-    f"""
-SELECT {columns(Complaint)} FROM complaints
-WHERE id > $1 AND ($2::uuid IS NULL AND state = 'open' OR rider_id = $2) ORDER BY id LIMIT $3
-""",
+    f"SELECT {columns(Complaint)} FROM complaints WHERE id > $1 AND state = 'open' ORDER BY id LIMIT $2",
+)
+SQL_OF_RIDER = Query(
+    Complaint,
+    f"SELECT {columns(Complaint)} FROM complaints WHERE id > $1 AND rider_id = $3 ORDER BY id LIMIT $2",
 )
 SQL_LOCK = Query(Complaint, f"SELECT {columns(Complaint)} FROM complaints WHERE id = $1 FOR UPDATE")
 SQL_ANSWER = Query(
@@ -58,7 +59,9 @@ async def file(conn: Connection, id_: UUID, redemption_id: UUID, rider_id: UUID,
 
 async def complaints(conn: Connection, after: UUID, rider_id: UUID | None, limit: int) -> list[Complaint]:
     """A page of all that are open, or of one rider's, answered ones too."""
-    return await many(conn, SQL_COMPLAINTS, after, rider_id, limit)
+    if rider_id is None:
+        return await many(conn, SQL_OPEN, after, limit)
+    return await many(conn, SQL_OF_RIDER, after, limit, rider_id)
 
 
 async def lock(conn: Connection, id_: UUID) -> Complaint | None:

@@ -83,9 +83,13 @@ SELECT {columns(Merchant)} FROM merchants WHERE id > $1 AND review = 'approved' 
 SQL_APPLICATIONS = Query(
     Merchant,
     f"""
-SELECT {columns(Merchant)} FROM merchants
-WHERE id > $1 AND applied_by IS NOT NULL AND ($2::text IS NULL AND review = 'applied' OR applied_by = $2)
-ORDER BY id LIMIT $3
+SELECT {columns(Merchant)} FROM merchants WHERE id > $1 AND review = 'applied' ORDER BY id LIMIT $2
+""",
+)
+SQL_APPLICATIONS_OF = Query(
+    Merchant,
+    f"""
+SELECT {columns(Merchant)} FROM merchants WHERE id > $1 AND applied_by = $3 ORDER BY id LIMIT $2
 """,
 )
 SQL_MERCHANT = Query(Merchant, f"SELECT {columns(Merchant)} FROM merchants WHERE id = $1")
@@ -157,7 +161,9 @@ async def merchants(conn: Connection, after: UUID, limit: int) -> list[Merchant]
 
 async def applications(conn: Connection, after: UUID, limit: int, person: str | None) -> list[Merchant]:
     """A page of all that wait, or of one person's, decided ones too."""
-    return await many(conn, SQL_APPLICATIONS, after, person, limit)
+    if person is None:
+        return await many(conn, SQL_APPLICATIONS, after, limit)
+    return await many(conn, SQL_APPLICATIONS_OF, after, limit, person)
 
 
 async def merchant(conn: Connection, id_: UUID) -> Merchant | None:

@@ -60,7 +60,7 @@ class Stock:
 
 _STOCK = """o.id AS offer_id, o.said, o.name AS offer_name, o.merchant_id, m.name AS merchant_name, m.area_code,
        o.price, o.counted, o.stock, o.free, o.held, o.sold,
-       coalesce(o.closed_reason, m.closed_reason) IS NOT NULL AS closed"""
+       (NOT m.active OR coalesce(o.closed_reason, m.closed_reason) IS NOT NULL) AS closed"""
 _GIVEN = ", ".join(
     f"${number}::{column.types[0]}{'[]' if column.is_array else ''} AS {column.name}"
     for number, column in enumerate(columns_of(NewOffer), 2)
@@ -146,6 +146,17 @@ SQL_SAY = Query(
     f"""
 UPDATE offers o SET said = o.said + 1 FROM merchants m
 WHERE o.id = ANY($1::uuid[]) AND m.id = o.merchant_id RETURNING {_STOCK}
+""",
+)
+# What a merchant still has up; locked as whoever redeems does it
+SQL_SAY_OF = Query(
+    Stock,
+    f"""
+WITH up AS (
+    SELECT id FROM offers WHERE merchant_id = $1 AND valid_until > now() ORDER BY id FOR NO KEY UPDATE
+)
+UPDATE offers o SET said = o.said + 1 FROM up, merchants m
+WHERE o.id = up.id AND m.id = o.merchant_id RETURNING {_STOCK}
 """,
 )
 SQL_SET_STOCK = """
@@ -250,6 +261,11 @@ async def move_stock(conn: Connection, freed: Mapping[UUID, int], sold: Mapping[
 async def say(conn: Connection, ids: Collection[UUID]) -> list[Stock]:
     """What is there of offers whose stock has changed otherwise, to be published."""
     return await many(conn, SQL_SAY, list(ids))
+
+
+async def say_of(conn: Connection, merchant_id: UUID) -> list[Stock]:
+    """What is there of a merchant's offers that are not over, to be published: it has closed, or opened."""
+    return await many(conn, SQL_SAY_OF, merchant_id)
 
 
 async def set_stock(conn: Connection, id_: UUID, stock: int, version: int) -> bool:

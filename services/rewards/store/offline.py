@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from services.rewards.domain import OfflineList, Redemption, TakingOutcome
-from services.rewards.store.redemptions import RETURNED
+from services.rewards.domain import Hours, OfflineList, Redemption, TakingOutcome
+from services.rewards.store.redemptions import HOURS, RETURNED, hours_of
 from shared.kit.postgres.db import Connection
 from shared.kit.postgres.rows import Query, arrays, columns, many, one, row_to, unnest
 
@@ -20,6 +20,9 @@ class Listed:
     offer_name: str
     deadline_at: datetime
     starts_at: datetime | None
+    opens_minute: int
+    closes_minute: int
+    weekdays: int
     code_sealed: bytes
 
 
@@ -46,20 +49,30 @@ class Shown:
 
     code_hash: bytes
     citywide: bool
+    hours: Hours
     redemption: Redemption
 
 
-SQL_TO_LIST = Query(
-    Listed,
-    """
-SELECT r.id, r.offer_id, r.offer_name, r.deadline_at, r.code_sealed,
-       (SELECT s.starts_at FROM slots s WHERE s.id = r.slot_id) AS starts_at
+# The merchant's own, and those for the whole city of which it has a piece, each by an index; the first to end first
+SQL_LISTED = """
+SELECT r.id, r.offer_id, r.offer_name, r.deadline_at, r.code_sealed, r.slot_id, o.opens_minute, o.closes_minute,
+       o.weekdays
 FROM redemptions r JOIN offers o ON o.id = r.offer_id
 WHERE r.state = 'issued' AND r.deadline_at > now() AND r.code_sealed IS NOT NULL
-  AND (r.fulfilment IS NULL OR r.fulfilment = 'ready')
-  AND (r.merchant_id = $1 AND NOT o.citywide
-       OR o.citywide AND r.offer_id IN (SELECT offer_id FROM station_stock WHERE merchant_id = $1 AND there > 0))
-ORDER BY r.deadline_at, r.id LIMIT $2
+  AND (r.fulfilment IS NULL OR r.fulfilment = 'ready')"""
+SQL_TO_LIST = Query(
+    Listed,
+    f"""
+SELECT l.id, l.offer_id, l.offer_name, l.deadline_at, s.starts_at, l.opens_minute, l.closes_minute, l.weekdays,
+       l.code_sealed
+FROM (
+    ({SQL_LISTED} AND r.merchant_id = $1 AND NOT o.citywide ORDER BY r.deadline_at, r.id LIMIT $2)
+    UNION ALL
+    (SELECT here.* FROM station_stock st CROSS JOIN LATERAL (
+        {SQL_LISTED} AND r.offer_id = st.offer_id AND o.citywide ORDER BY r.deadline_at, r.id LIMIT $2
+     ) AS here WHERE st.merchant_id = $1 AND st.there > 0)
+) AS l LEFT JOIN slots s ON s.id = l.slot_id
+ORDER BY l.deadline_at, l.id LIMIT $2
 """,
 )
 # Those that ended since they were read are not on the list
@@ -79,6 +92,11 @@ VALUES ($1, $2, $3, now(), now() + make_interval(hours => $4), now() + make_inte
 RETURNING {columns(OfflineList)}
 """,
 )
+# Under the lock of the merchant's row: of two that are made at once the second counts the first
+SQL_LOCK_MERCHANT = "SELECT id FROM merchants WHERE id = $1 FOR NO KEY UPDATE"
+SQL_OPEN = """
+SELECT count(*) FROM offline_lists WHERE merchant_id = $1 AND settled_at IS NULL AND closes_at > now()
+"""
 SQL_LOCK_LIST = Query(OfflineList, f"SELECT {columns(OfflineList)} FROM offline_lists WHERE id = $1 FOR UPDATE")
 SQL_LOCK_OFFERS = """
 SELECT id FROM offers WHERE id IN (SELECT offer_id FROM redemptions WHERE code_hash = ANY($1::bytea[]))
@@ -91,8 +109,13 @@ SELECT id FROM redemptions
 WHERE code_hash = ANY($1::bytea[]) OR (id = ANY($2::uuid[]) AND state = 'issued') ORDER BY id FOR UPDATE
 """
 SQL_SHOWN = f"""
-SELECT r.code_hash, o.citywide, {RETURNED}
+SELECT r.code_hash, o.citywide, {HOURS}, {RETURNED}
 FROM redemptions r JOIN offers o ON o.id = r.offer_id WHERE r.code_hash = ANY($1::bytea[])
+"""
+# Of this merchant's other lists; when, by the counter's clock
+SQL_EARLIER = """
+SELECT redemption_id, taken_at FROM offline_takings
+WHERE redemption_id = ANY($1::uuid[]) AND outcome = 'sold' AND merchant_id = $2
 """
 SQL_SELL = Query(
     Redemption,
@@ -131,6 +154,14 @@ async def to_list(conn: Connection, merchant_id: UUID, most: int) -> list[Listed
     return await many(conn, SQL_TO_LIST, merchant_id, most)
 
 
+async def lock_merchant(conn: Connection, merchant_id: UUID) -> int | None:
+    """So many lists of a merchant are open; nobody makes another one meanwhile. None: there is no such merchant."""
+    if await conn.fetchval(SQL_LOCK_MERCHANT, merchant_id) is None:
+        return None
+    number: int = await conn.fetchval(SQL_OPEN, merchant_id)
+    return number
+
+
 async def keep(conn: Connection, ids: Sequence[UUID], hours: int) -> set[UUID]:
     """Hold vouchers back from expiry and cancellation; those that still can be used."""
     return {row["id"] for row in await conn.fetch(SQL_KEEP, ids, hours)}
@@ -156,7 +187,12 @@ async def shown(conn: Connection, paper: OfflineList, code_hashes: Sequence[byte
     await conn.execute(SQL_LOCK_VOUCHERS, code_hashes, list(paper.redemption_ids))
     await conn.execute(SQL_LOCK_OFFERS, code_hashes)
     rows = await conn.fetch(SQL_SHOWN, code_hashes)
-    return {row["code_hash"]: Shown(row["code_hash"], row["citywide"], _redemption(row)) for row in rows}
+    return {row["code_hash"]: Shown(row["code_hash"], row["citywide"], hours_of(row), _redemption(row)) for row in rows}
+
+
+async def earlier(conn: Connection, merchant_id: UUID, ids: Sequence[UUID]) -> dict[UUID, datetime]:
+    """Which of these redemptions a merchant has sold from a list, and when by its counter's clock."""
+    return {row["redemption_id"]: row["taken_at"] for row in await conn.fetch(SQL_EARLIER, ids, merchant_id)}
 
 
 async def sell(conn: Connection, ids: Sequence[UUID], by: str, merchant_id: UUID) -> list[Redemption]:

@@ -6,7 +6,9 @@ from datetime import date, datetime
 from typing import get_args
 from uuid import UUID
 
-from services.rewards.domain import Redemption, State, whole_days
+import asyncpg
+
+from services.rewards.domain import Hours, Redemption, State, whole_days
 from services.rewards.store import complaints, standing
 from shared.kit.auth.resealing import Sealed, uuid_after
 from shared.kit.postgres import counters
@@ -35,13 +37,10 @@ class NewRedemption:
 
 @dataclass(frozen=True, slots=True)
 class AtCounter:
-    """A redemption whose code was shown, and when its counter takes it: minutes of the day, days, an hour agreed on."""
+    """A redemption whose code was shown, and when its counter takes it."""
 
     redemption: Redemption
-    opens_minute: int
-    closes_minute: int
-    weekdays: int
-    starts_at: datetime | None
+    hours: Hours
     citywide: bool
 
 
@@ -116,9 +115,10 @@ FROM due JOIN locked ON locked.id = due.offer_id WHERE r.id = due.id
 RETURNING {_COLUMNS}
 """,
 )
+HOURS = """o.opens_minute, o.closes_minute, o.weekdays,
+       (SELECT s.starts_at FROM slots s WHERE s.id = r.slot_id) AS starts_at"""
 SQL_BY_CODE = f"""
-SELECT {_COLUMNS}, o.opens_minute, o.closes_minute, o.weekdays, o.citywide,
-       (SELECT s.starts_at FROM slots s WHERE s.id = r.slot_id) AS starts_at
+SELECT {_COLUMNS}, o.citywide, {HOURS}
 FROM redemptions r JOIN offers o ON o.id = r.offer_id WHERE r.code_hash = ANY($1::bytea[]) FOR UPDATE OF r
 """
 SQL_SEALED_CODES = """
@@ -153,12 +153,12 @@ SQL_LOCK = "SELECT FROM redemptions WHERE id = $1 FOR UPDATE"
 SQL_LOCK_OF_RIDER = """
 SELECT state, kept_until > now() AS kept FROM redemptions WHERE id = $1 AND rider_id = $2 FOR UPDATE
 """
-# One step after the other; who fetches it has the offer's whole time once it is ready. The version is that of events.
+# One step after the other; who fetches it has the offer's whole time once it is ready. That is said: points wait for it
 SQL_FULFIL = Query(
     Redemption,
     f"""
-UPDATE redemptions r SET fulfilment = $2, deadline_at = CASE WHEN $2 = 'ready'
-    THEN now() + make_interval(mins => o.voucher_minutes) ELSE r.deadline_at END
+UPDATE redemptions r SET fulfilment = $2, version = r.version + ($2 = 'ready')::int,
+    deadline_at = CASE WHEN $2 = 'ready' THEN now() + make_interval(mins => o.voucher_minutes) ELSE r.deadline_at END
 FROM offers o
 WHERE r.id = $1 AND o.id = r.offer_id AND r.state = 'issued' AND r.deadline_at > now()
   AND r.fulfilment = CASE $2 WHEN 'sent' THEN 'ordered' ELSE 'sent' END
@@ -189,7 +189,7 @@ ON CONFLICT (merchant_id) DO UPDATE SET
     wrong = CASE WHEN a.window_from <= now() - make_interval(secs => $2) THEN 0 ELSE a.wrong END
 RETURNING wrong
 """
-SQL_WRONG_ATTEMPT = "UPDATE voucher_attempts SET wrong = wrong + 1 WHERE merchant_id = $1"
+SQL_WRONG_ATTEMPT = "UPDATE voucher_attempts SET wrong = wrong + $2 WHERE merchant_id = $1"
 # [$2, $3) and [$4, $5) are parts of days, whose vouchers are counted; of the whole days between, numbers are kept
 SQL_STATEMENT = Query(
     StatementLine,
@@ -250,8 +250,12 @@ async def by_code(conn: Connection, code_hashes: Sequence[bytes]) -> AtCounter |
     row = await conn.fetchrow(SQL_BY_CODE, list(code_hashes))
     if row is None:
         return None
-    rest = {name: row[name] for name in ("opens_minute", "closes_minute", "weekdays", "starts_at", "citywide")}
-    return AtCounter(_redemption(row), **rest)
+    return AtCounter(_redemption(row), hours_of(row), row["citywide"])
+
+
+def hours_of(row: asyncpg.Record) -> Hours:
+    """Of a row that has HOURS."""
+    return Hours(row["opens_minute"], row["closes_minute"], row["weekdays"], row["starts_at"])
 
 
 async def sealed_codes(conn: Connection, after: str, most: int) -> list[Sealed]:
@@ -321,9 +325,9 @@ async def wrong_attempts(conn: Connection, merchant_id: UUID, window_s: int) -> 
     return wrong
 
 
-async def count_wrong(conn: Connection, merchant_id: UUID) -> None:
-    """One more wrong code."""
-    await conn.execute(SQL_WRONG_ATTEMPT, merchant_id)
+async def count_wrong(conn: Connection, merchant_id: UUID, number: int) -> None:
+    """So many wrong codes more."""
+    await conn.execute(SQL_WRONG_ATTEMPT, merchant_id, number)
 
 
 async def statement(conn: Connection, merchant_id: UUID, since: datetime, until: datetime) -> list[StatementLine]:

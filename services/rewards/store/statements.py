@@ -1,6 +1,6 @@
 """What merchants are owed by the month, what donors gave, what was used where."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
@@ -87,11 +87,21 @@ class AreaUse:
 
 @dataclass(frozen=True, slots=True)
 class CompanyUse:
-    """What the riders of a company used."""
+    """What the riders of a company used in a month; None: too few of them did."""
 
-    riders: int
-    vouchers: int
-    points: int
+    riders: int | None
+    vouchers: int | None
+    points: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unlike:
+    """A voucher of a month whose points the ledger has not moved as it should; None: it has not moved them at all."""
+
+    redemption_id: UUID
+    price: int
+    posted: int | None
+    returned: int | None
 
 
 # Used in the month whatever became of it, less what was undone in the month whenever it was used: what events said then
@@ -144,11 +154,12 @@ SQL_OF_MERCHANT = Query(
 SELECT {columns(Statement)} FROM statements WHERE merchant_id = $1 AND month < $2 ORDER BY month DESC LIMIT $3
 """,
 )
-# Closed → disputed → closed … → paid; nothing comes after it is paid
+# Closed → disputed → closed … → paid; nothing comes after it is paid. A second dispute has no answer yet
 SQL_DISPUTE = Query(
     Statement,
     f"""
-UPDATE statements SET state = 'disputed', version = version + 1, dispute = $2, disputed_at = now(), disputed_by = $3
+UPDATE statements SET state = 'disputed', version = version + 1, dispute = $2, disputed_at = now(), disputed_by = $3,
+    answer = NULL, answered_by = NULL
 WHERE id = $1 AND state = 'closed' RETURNING {columns(Statement)}
 """,
 )
@@ -167,14 +178,47 @@ WHERE id = $1 AND state = 'closed' RETURNING {columns(Statement)}
 """,
 )
 STEPS = {"dispute": SQL_DISPUTE, "answer": SQL_ANSWER, "pay": SQL_PAY}
+# Once said it stays: of two totals of one month the difference would be somebody's use
+SQL_SAY_OF_COMPANY = """
+INSERT INTO company_months (company, month, riders, vouchers, points, said_at)
+SELECT $1, $2, riders, CASE WHEN riders IS NOT NULL THEN vouchers END, CASE WHEN riders IS NOT NULL THEN points END,
+       now()
+FROM (
+    SELECT CASE WHEN count(DISTINCT r.rider_id) >= $5 THEN count(DISTINCT r.rider_id) END AS riders,
+           count(*) AS vouchers, coalesce(sum(r.price), 0) AS points
+    FROM redemptions r JOIN known_riders k ON k.rider_id = r.rider_id
+    WHERE r.state = 'used' AND r.ended_at >= $3 AND r.ended_at < $4 AND k.company = $1
+) AS use
+ON CONFLICT (company, month) DO NOTHING
+"""
 SQL_OF_COMPANY = Query(
-    CompanyUse,
+    CompanyUse, f"SELECT {columns(CompanyUse)} FROM company_months WHERE company = $1 AND month = $2"
+)
+# What was taken in the month is paid to the merchant, what was undone in it is given back to its rider. A free voucher
+# moves no points, and one that was used twice none the second time.
+SQL_UNLIKE = Query(
+    Unlike,
     """
-SELECT count(DISTINCT r.rider_id)::int AS riders, count(*)::int AS vouchers, coalesce(sum(r.price), 0)::bigint AS points
-FROM redemptions r JOIN known_riders k ON k.rider_id = r.rider_id
-WHERE r.state = 'used' AND r.ended_at >= $2 AND r.ended_at < $3 AND k.company = $1
+SELECT r.id AS redemption_id, r.price, p.posted, p.returned
+FROM redemptions r LEFT JOIN postings p ON p.redemption_id = r.id
+WHERE r.merchant_id = $1 AND r.state = 'used' AND r.ended_at >= $2 AND r.ended_at < $3 AND r.price > 0
+  AND p.posted IS DISTINCT FROM r.price
+UNION ALL
+SELECT r.id, r.price, p.posted, p.returned FROM redemptions r LEFT JOIN postings p ON p.redemption_id = r.id
+WHERE r.merchant_id = $1 AND r.state = 'undone' AND r.price > 0
+  AND (r.ended_at >= $2 AND r.ended_at < $3 AND p.posted IS DISTINCT FROM r.price
+       OR r.undone_at >= $2 AND r.undone_at < $3 AND p.returned IS DISTINCT FROM r.price)
+ORDER BY redemption_id LIMIT $4
 """,
 )
+SQL_OF_MONTH = Query(Statement, f"SELECT {columns(Statement)} FROM statements WHERE merchant_id = $1 AND month = $2")
+# In any order, and again: what was heard once stays
+SQL_HEAR_POSTINGS = """
+INSERT INTO postings AS p (redemption_id, posted, returned)
+SELECT * FROM unnest($1::uuid[], $2::int[], $3::int[]) AS n (redemption_id, posted, returned) ORDER BY 1
+ON CONFLICT (redemption_id) DO UPDATE SET
+    posted = coalesce(p.posted, excluded.posted), returned = coalesce(p.returned, excluded.returned)
+"""
 SQL_DONORS = Query(
     Donor,
     """
@@ -234,11 +278,36 @@ async def step(conn: Connection, which: str, id_: UUID, words: str, by: str) -> 
     return await one(conn, STEPS[which], id_, words, by)
 
 
-async def of_company(conn: Connection, company: str, since: datetime, until: datetime) -> CompanyUse:
-    """What a company's riders used in [since, until); of too few riders the caller says nothing."""
-    found = await one(conn, SQL_OF_COMPANY, company, since, until)
-    assert found is not None  # aggregates: always one row
-    return found
+async def of_company(conn: Connection, company: str, month: date) -> CompanyUse | None:
+    """What was said of a company's month; None: nothing yet."""
+    return await one(conn, SQL_OF_COMPANY, company, month)
+
+
+async def say_of_company(
+    conn: Connection, company: str, month: date, period: tuple[datetime, datetime], riders_min: int
+) -> CompanyUse:
+    """What a company's riders used in the month, [since, until), unless it was said before: then that stays."""
+    await conn.execute(SQL_SAY_OF_COMPANY, company, month, *period, riders_min)
+    said = await of_company(conn, company, month)
+    assert said is not None, "inserted now or before"
+    return said
+
+
+async def unlike(conn: Connection, merchant_id: UUID, since: datetime, until: datetime, most: int) -> list[Unlike]:
+    """Vouchers of a merchant in [since, until) of whose points the ledger says something else, or nothing yet."""
+    return await many(conn, SQL_UNLIKE, merchant_id, since, until, most)
+
+
+async def of_month(conn: Connection, merchant_id: UUID, month: date) -> Statement | None:
+    """The statement of a month; None: it isn't closed."""
+    return await one(conn, SQL_OF_MONTH, merchant_id, month)
+
+
+async def hear_postings(conn: Connection, heard: Mapping[UUID, tuple[int | None, int | None]]) -> None:
+    """Keep what the ledger has (posted, returned) for redemptions; None: nothing was heard of that."""
+    if heard:
+        posted, returned = zip(*heard.values(), strict=True)
+        await conn.execute(SQL_HEAR_POSTINGS, list(heard), posted, returned)
 
 
 async def donors(conn: Connection, after: str, limit: int) -> list[Donor]:

@@ -60,23 +60,27 @@ WITH wanted AS (
     WHERE s.merchant_id = $1 ORDER BY s.offer_id FOR UPDATE OF s
 ), moved AS (
     UPDATE station_stock s
-    SET sold = s.sold + b.n, there = greatest(b.there - b.n, 0), stock = s.stock + greatest(b.n - b.there, 0)
+    SET sold = s.sold + b.n, there = greatest(b.there - b.n, 0), stock = s.stock + greatest(b.n - b.there, 0),
+        version = s.version + (b.n > b.there)::int
     FROM before b WHERE s.offer_id = b.offer_id AND s.merchant_id = $1
     RETURNING s.offer_id, greatest(b.n - b.there, 0) AS found
 )
-UPDATE offers o SET stock = o.stock + m.found, free = o.free + m.found FROM moved m
+UPDATE offers o SET stock = o.stock + m.found, free = o.free + m.found, version = o.version + 1 FROM moved m
 WHERE o.id = m.offer_id AND m.found > 0
 """
-# A piece that left a second time for one voucher is gone; where all that is left is promised, somebody has to bring one
+# Pieces that left a second time for one voucher are gone; where all that is left is promised, somebody brings others.
+# A merchant loses what is its own: of another's offer it loses nothing, of one for the whole city what its station has.
 SQL_LOSE = """
-WITH one AS (
-    UPDATE offers SET stock = stock - 1, free = free - 1
-    WHERE id = $1 AND free > 0 AND counted AND (NOT citywide OR EXISTS (
-        SELECT FROM station_stock s WHERE s.offer_id = $1 AND s.merchant_id = $2 AND s.there > 0))
-    RETURNING id, citywide
+WITH wanted AS (
+    SELECT o.id, least($3, o.free, CASE WHEN o.citywide THEN s.there ELSE o.free END) AS n
+    FROM offers o LEFT JOIN station_stock s ON s.offer_id = o.id AND s.merchant_id = $2
+    WHERE o.id = $1 AND o.counted AND CASE WHEN o.citywide THEN s.there IS NOT NULL ELSE o.merchant_id = $2 END
+), gone AS (
+    UPDATE offers o SET stock = o.stock - w.n, free = o.free - w.n, version = o.version + 1
+    FROM wanted w WHERE o.id = w.id AND w.n > 0 RETURNING o.id, o.citywide, w.n
 )
-UPDATE station_stock s SET there = s.there - 1, stock = s.stock - 1 FROM one
-WHERE one.citywide AND s.offer_id = one.id AND s.merchant_id = $2
+UPDATE station_stock s SET there = s.there - g.n, stock = s.stock - g.n, version = s.version + 1
+FROM gone g WHERE g.citywide AND s.offer_id = g.id AND s.merchant_id = $2
 """
 
 
@@ -120,6 +124,6 @@ async def sold_offline(conn: Connection, merchant_id: UUID, counts: Mapping[UUID
         await conn.execute(SQL_SOLD_OFFLINE, merchant_id, list(counts), list(counts.values()))
 
 
-async def lose(conn: Connection, offer_id: UUID, merchant_id: UUID) -> None:
-    """A piece went out for a voucher that had been used; the offer must be locked."""
-    await conn.execute(SQL_LOSE, offer_id, merchant_id)
+async def lose(conn: Connection, offer_id: UUID, merchant_id: UUID, number: int) -> None:
+    """So many pieces went out for vouchers that had been used; the offer must be locked."""
+    await conn.execute(SQL_LOSE, offer_id, merchant_id, number)

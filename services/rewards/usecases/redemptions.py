@@ -3,14 +3,14 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
-from typing import Any
+from datetime import date, datetime
+from typing import Any, Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from services.rewards import metrics, problems
 from services.rewards.domain import Offer, Redemption, Taken
-from services.rewards.store import offers, redemptions, slots, standing, stations
+from services.rewards.store import offers, redemptions, slots, standing, statements, stations
 from services.rewards.store.offers import Stock
 from services.rewards.store.redemptions import NewRedemption
 from services.rewards.store.standing import Balance
@@ -137,11 +137,12 @@ def _new(desk: Desk, offer: Offer, wish: Wish) -> NewRedemption:
 
 
 async def follow_accounts(desk: Desk, work: Work, events: Sequence[Event[AccountChanged]]) -> None:
-    """Issue vouchers whose points are held; give stock back where they are refused.
+    """Issue vouchers whose points are held; give stock back where they are refused; keep what was paid for used ones.
 
     An answer to a redemption that has ended meanwhile changes nothing: points hear of its end and give back.
     """
     await standing.hear(work.conn, _balances(events))
+    await statements.hear_postings(work.conn, _postings(events))
     answers: dict[UUID, Event[AccountChanged]] = {}
     for event in events:
         if event.data.source == "redemption" and event.data.movement in ("held", "refused"):
@@ -173,6 +174,18 @@ def _balances(events: Sequence[Event[AccountChanged]]) -> list[Balance]:
         if event.data.movement == "refused" and event.data.source == "redemption" and event.data.reason == TOO_FEW:
             refused.add(event.data.rider_id)
     return [Balance(id_, one.version, one.data.available, id_ in refused) for id_, one in newest.items()]
+
+
+def _postings(events: Sequence[Event[AccountChanged]]) -> dict[UUID, tuple[int | None, int | None]]:
+    """What the ledger has paid for redemptions, and given back."""
+    heard: dict[UUID, tuple[int | None, int | None]] = {}
+    for event in events:
+        if event.data.source != "redemption" or event.data.movement not in ("posted", "reversed"):
+            continue
+        posted, returned = heard.get(event.data.source_id, (None, None))
+        amount = abs(event.data.amount)
+        heard[event.data.source_id] = (amount, returned) if event.data.movement == "posted" else (posted, amount)
+    return heard
 
 
 async def sweep(work: Work, rows_max: int) -> int:
@@ -209,6 +222,17 @@ async def cancel(work: Work, id_: UUID, rider_id: UUID) -> Redemption:
     raise problems.NOT_CANCELLABLE(state=state)
 
 
+async def fulfil(work: Work, id_: UUID, state: Literal["sent", "ready"]) -> Redemption | None:
+    """Goods are sent, then ready. None: that isn't the next step, or the voucher has ended.
+
+    Ready, it is good for the offer's whole time again, and is published once more as issued, with its later end.
+    """
+    made = await redemptions.fulfil(work.conn, id_, state)
+    if made is not None and state == "ready":
+        publish(work, made, at=work.now)
+    return made
+
+
 async def undo(work: Work, id_: UUID, reason: str, by: str, days_max: int) -> Redemption:
     """Undo a redemption that was pressed by mistake: the piece is free again, points follow by the event.
 
@@ -242,8 +266,8 @@ def say_stock(work: Work, stocks: Sequence[Stock]) -> None:
         work.publish(PUBLIC_STOCK_CHANGED, PublicStockChanged(**values, changed_at=work.now), version=stock.said)
 
 
-def publish(work: Work, redemption: Redemption, cause: Event[Any] | None = None) -> None:
-    """Publish a redemption's state."""
+def publish(work: Work, redemption: Redemption, cause: Event[Any] | None = None, *, at: datetime | None = None) -> None:
+    """Publish a redemption's state. `at`: when something else of it changed than its state."""
     body = RedemptionChanged(
         redemption_id=redemption.id,
         rider_id=redemption.rider_id,
@@ -254,11 +278,12 @@ def publish(work: Work, redemption: Redemption, cause: Event[Any] | None = None)
         state=redemption.state,
         reason=redemption.reason,
         expires_at=redemption.deadline_at if redemption.state == "issued" else None,
-        changed_at=redemption.undone_at or redemption.ended_at or redemption.issued_at or redemption.requested_at,
+        changed_at=at or redemption.undone_at or redemption.ended_at or redemption.issued_at or redemption.requested_at,
     )
     work.publish(REDEMPTION_CHANGED, body, version=redemption.version, cause=cause)
     # what points refused, or never answered, was no voucher
     if redemption.issued_at is not None:
         seen = body.model_dump(include=set(PublicVoucherChanged.model_fields))
         work.publish(PUBLIC_VOUCHER_CHANGED, PublicVoucherChanged(**seen), version=redemption.version, cause=cause)
-    metrics.REDEMPTIONS.labels(redemption.state).inc()
+    if at is None:
+        metrics.REDEMPTIONS.labels(redemption.state).inc()

@@ -10,12 +10,17 @@ import orjson
 
 from services.rewards import problems
 from services.rewards.store import merchants, statements
-from services.rewards.store.statements import Closing, Line, Statement
+from services.rewards.store.statements import Closing, CompanyUse, Line, Statement, Unlike
 from shared.kit.ids import new_id
 from shared.kit.messaging.work import Work
 from shared.kit.problems import not_found
+from shared.kit.refusals import Refusal
 
 PREFIX = "BEEGRID-STATEMENT:"
+RIDERS_MIN = 5
+"""Of fewer riders a company is given no totals: they would be somebody's."""
+UNLIKE_SHOWN = 50
+"""Vouchers that a refusal names."""
 
 
 def month_of(first: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
@@ -28,13 +33,18 @@ async def close(work: Work, zone: ZoneInfo, merchant_id: UUID, first: date, by: 
     """Close a merchant's month, an hour after its end or later. Again: the same statement.
 
     Raises:
-        Refusal: no such merchant; `month_not_over`.
+        Refusal: no such merchant; `month_not_over`; `ledger_differs` while the ledger has not moved the points of what
+            was taken and given back in it.
     """
     if await merchants.merchant(work.conn, merchant_id) is None:
         raise not_found("merchant")
     since, until = month_of(first, zone)
     if not await statements.is_over(work.conn, until):
         raise problems.MONTH_NOT_OVER()
+    if (kept := await statements.of_month(work.conn, merchant_id, first)) is not None:
+        return kept
+    if unlike := await statements.unlike(work.conn, merchant_id, since, until, UNLIKE_SHOWN + 1):
+        raise _differs(unlike)
     lines = await statements.lines(work.conn, merchant_id, since, until)
     fresh = Closing(
         id=new_id(),
@@ -51,8 +61,30 @@ async def close(work: Work, zone: ZoneInfo, merchant_id: UUID, first: date, by: 
     made = await statements.add(work.conn, fresh, by, lines)
     if made is not None:
         return made
-    [kept] = await statements.of_merchant(work.conn, merchant_id, until.date(), 1)
+    kept = await statements.of_month(work.conn, merchant_id, first)
+    assert kept is not None, "somebody else has just closed it"
     return kept
+
+
+def _differs(unlike: Sequence[Unlike]) -> Refusal:
+    shown = unlike[:UNLIKE_SHOWN]
+    more = " at least" if len(unlike) > len(shown) else ""
+    return problems.LEDGER_DIFFERS(
+        f"of{more} {len(shown)} vouchers", redemption_ids=[str(one.redemption_id) for one in shown]
+    )
+
+
+async def of_company(work: Work, zone: ZoneInfo, company: str, first: date) -> CompanyUse:
+    """What a company's riders used in a month: as it was first said, whatever is undone later.
+
+    Raises:
+        Refusal: `month_not_over`.
+    """
+    since, until = month_of(first, zone)
+    if not await statements.is_over(work.conn, until):
+        raise problems.MONTH_NOT_OVER()
+    said = await statements.of_company(work.conn, company, first)
+    return said or await statements.say_of_company(work.conn, company, first, (since, until), RIDERS_MIN)
 
 
 async def step(work: Work, which: str, id_: UUID, words: str, by: str) -> Statement:

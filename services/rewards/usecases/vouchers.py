@@ -1,13 +1,12 @@
 """At the counter: a voucher is taken once, by its merchant, in time."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from services.rewards import metrics
-from services.rewards.domain import EARLY, Redemption, canonical, is_open
+from services.rewards.domain import Redemption, canonical
 from services.rewards.store import merchants, offers, redemptions, stations
 from services.rewards.store.redemptions import AtCounter
 from services.rewards.usecases.codes import Codes
@@ -49,7 +48,7 @@ async def verify(counter: Counter, work: Work, merchant_id: UUID, entered: str, 
     """Take a voucher. The transaction must commit whatever the verdict: wrong codes are counted."""
     verdict = await _verify(counter, work, merchant_id, entered, clerk)
     if verdict.outcome in ("unknown_code", "other_merchant"):
-        await redemptions.count_wrong(work.conn, merchant_id)
+        await redemptions.count_wrong(work.conn, merchant_id, 1)
     metrics.VERIFICATIONS.labels(verdict.outcome).inc()
     return verdict
 
@@ -70,7 +69,7 @@ async def _verify(counter: Counter, work: Work, merchant_id: UUID, entered: str,
         there = await stations.there(work.conn, redemption.offer_id, merchant_id)
         if not there:
             return Verdict("other_merchant" if there is None else "station_empty", redemption)
-    if redemption.state == "issued" and not _open(counter, found, work.now):
+    if redemption.state == "issued" and not found.hours.allow(work.now, counter.zone):
         return Verdict("closed_now", redemption)
     if redemption.state == "issued" and redemption.fulfilment not in (None, "ready"):
         return Verdict("not_ready", redemption)
@@ -90,11 +89,3 @@ async def _why_not(work: Work, found: AtCounter, merchant_id: UUID) -> Outcome:
     if not found.citywide or shown.state != "issued" or shown.deadline_at <= work.now:
         return "not_usable"
     return "not_usable" if await stations.there(work.conn, shown.offer_id, merchant_id) else "station_empty"
-
-
-def _open(counter: Counter, found: AtCounter, now: datetime) -> bool:
-    """Whether the counter takes it now: within its hours, or about the hour that was agreed on."""
-    if found.starts_at is not None:
-        return found.starts_at - EARLY <= now
-    local = now.astimezone(counter.zone)
-    return is_open(found.opens_minute, found.closes_minute, local, found.weekdays)

@@ -15,6 +15,8 @@ TABLES = (
     "shortages",
     "takings",
     "complaints",
+    "company_months",
+    "postings",
     "offline_takings",
     "statement_lines",
     "known_riders",

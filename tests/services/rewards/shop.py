@@ -3,7 +3,7 @@
 import secrets
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -56,7 +56,7 @@ class Shop:
         codes = Codes(b"a secret of the tests only")
         self.desk = Desk(codes, zone, 600, 90)
         self.counter = Counter(codes, zone, wrong_max=5, window_s=600)
-        self.offline = Offline(codes, Signer(b"a secret of the tests only"), 12, 12, 100)
+        self.offline = Offline(codes, Signer(b"a secret of the tests only"), 12, 12, 100, open_max=3)
 
     async def offer(self, **changed: Any) -> Offer:
         """A merchant with one offer."""
@@ -113,11 +113,13 @@ class Shop:
         paper = await offline.write(self.offline, made)
         return paper, orjson.loads(paper.text)
 
-    async def upload(self, merchant_id: UUID, list_id: UUID | str, *taken: tuple[str, datetime]) -> list[Taking]:
+    async def upload(
+        self, merchant_id: UUID, list_id: UUID | str, *taken: tuple[str, datetime], clerk: str = "clerk"
+    ) -> list[Taking]:
         """What a counter took."""
-        lines = [Taken(code, at) for code, at in taken]
+        lines, id_ = [Taken(code, at) for code, at in taken], UUID(str(list_id))
         async with work_on(self.pool) as work:
-            return await offline.take(self.offline, work, merchant_id, UUID(str(list_id)), lines)
+            return await offline.take(self.offline, self.counter, work, merchant_id, id_, lines, clerk)
 
     async def cancel(self, id_: UUID, rider_id: UUID) -> Redemption:
         """By its rider."""
@@ -129,10 +131,10 @@ class Shop:
         async with self.pool.acquire() as conn:
             return await complaints.file(conn, new_id(), id_, rider_id, "it was cold")
 
-    async def fulfil(self, id_: UUID, state: str) -> Redemption | None:
+    async def fulfil(self, id_: UUID, state: Literal["sent", "ready"]) -> Redemption | None:
         """By its merchant."""
-        async with self.pool.acquire() as conn:
-            return await redemptions.fulfil(conn, id_, state)
+        async with work_on(self.pool) as work:
+            return await redeeming.fulfil(work, id_, state)
 
     async def undo(self, id_: UUID) -> Redemption:
         """By an operator."""
@@ -167,6 +169,7 @@ class Shop:
         rider: UUID | None = None,
         version: int = 1,
         available: int = 0,
+        amount: int = -50,
         on: Connection | None = None,
     ) -> None:
         """Points answer redemptions, in one batch; `on`: a connection of the test's own."""
@@ -179,7 +182,7 @@ class Shop:
                     "movement": movement,
                     "source": source,
                     "source_id": id_,
-                    "amount": -50,
+                    "amount": amount,
                     "reason": reason,
                     "pending": 0,
                     "available": available,

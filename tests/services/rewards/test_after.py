@@ -1,17 +1,19 @@
 """Before and after the counter: goods that are brought, complaints, refunds."""
 
+from datetime import datetime
 from uuid import UUID
 
 import pytest
 
 from services.rewards.store import complaints, redemptions
 from services.rewards.usecases import complaints as answering
+from shared.events.redemption_changed import REDEMPTION_CHANGED
 from shared.kit import clock
 from shared.kit.ids import new_id
 from shared.kit.privacy.erasure import Leaver
 from shared.kit.refusals import Refusal
 from tests.services.rewards.shop import Shop
-from tests.support import work_on
+from tests.support import published, work_on
 
 
 async def answer(shop: Shop, id_: UUID, days: int | None) -> complaints.Complaint:
@@ -31,7 +33,12 @@ async def test_goods_are_taken_once_they_are_there(shop: Shop) -> None:
         assert await shop.fulfil(id_, "ready" if state == "sent" else "sent") is None, "one step after the other"
         assert await shop.fulfil(id_, state) is not None
         assert (await shop.verify(offer.merchant_id, code)).outcome == outcome
-    assert (await shop.read(id_)).deadline_at > ordered.deadline_at
+    ready = await shop.read(id_)
+    assert ready.deadline_at > ordered.deadline_at
+    said = await published(shop.pool, REDEMPTION_CHANGED, id_)
+    assert [(one["state"], one["version"]) for one in said] == [("issued", 1), ("issued", 2), ("used", 3)]
+    assert [datetime.fromisoformat(one["expires_at"]) for one in said[:2]] == [ordered.deadline_at, ready.deadline_at]
+    assert said[0]["changed_at"] < said[1]["changed_at"] <= said[2]["changed_at"]
     assert await shop.fulfil(id_, "ready") is None
     here = await shop.redeem_one(await shop.offer(price=0))
     assert await shop.fulfil(here, "sent") is None, "it is at the counter anyhow"

@@ -156,6 +156,10 @@ async def test_an_operator_undoes_what_was_pressed_by_mistake(town: Town, pool_f
     assert (undone["state"], undone["reason"], undone["undone_by"]) == ("undone", "误按，顾客 ***", "op")
     assert undone["ended_at"] < undone["undone_at"]
     await town.balances(rider, (0, GAS_POINTS, 0))
+    kept = await pool_for("rewards")
+    ask = "SELECT posted, returned FROM postings WHERE redemption_id = $1"
+    moved = await until(lambda: kept.fetchrow(ask, UUID(id_)), "what the ledger moved", good=lambda row: row and row[1])
+    assert tuple(moved) == (60, 60), "months are closed by it"
     seen = (await town.rewards.get(f"/v1/offers/{offer['id']}", headers=town.operator)).json()
     assert (seen["free"], seen["held"], seen["sold"]) == (3, 0, 0)
     entries = (await town.points.get("/v1/points/me/entries?limit=3", headers=town.headers(rider, "rider"))).json()

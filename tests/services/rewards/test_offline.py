@@ -41,9 +41,9 @@ async def test_a_counter_knows_its_vouchers_without_network(shop: Shop) -> None:
     (_, mine), (_, foreign) = await voucher(shop, offer), await voucher(shop, other)
     paper, read = await shop.paper(offer.merchant_id)
     signer = shop.offline.signer
-    assert signer.verifies(paper.text, paper.signature) and paper.key == signer.public
-    assert not signer.verifies(paper.text.replace("1", "2"), paper.signature)
-    assert not Signer(b"another secret of tests").verifies(paper.text, paper.signature)
+    assert signer.verifies(paper.text, paper.signature, read["key_id"]) and paper.key == signer.public
+    assert not signer.verifies(paper.text.replace("1", "2"), paper.signature, read["key_id"])
+    assert not Signer(b"another secret of tests").verifies(paper.text, paper.signature, read["key_id"])
     hashes = {entry["hash"] for entry in read["entries"]}
     assert (read["count"], len(hashes)) == (1, 1)
     assert on_list(UUID(read["list_id"]), mine) in hashes
@@ -140,8 +140,8 @@ async def test_the_merchant_bears_what_its_own_list_would_have_shown(shop: Shop)
     lines = await shop.upload(
         offer.merchant_id,
         read["list_id"],
-        (twice, at), (twice, at), (late, at + timedelta(days=1)), (online, at), (foreign, at), (after, at),
-        ("nonsense", at),
+        (twice, at), (twice, at + timedelta(seconds=1)), (late, at + timedelta(days=1)), (online, at), (foreign, at),
+        (after, at), ("nonsense", at),
     )  # fmt: skip
     assert outcomes(lines) == [
         ("sold", None),

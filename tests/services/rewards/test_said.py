@@ -1,17 +1,11 @@
-"""What is said outside: stock and vouchers without riders, and a company's own totals, never of fewer than five."""
+"""What is said outside: stock and vouchers without riders."""
 
-from datetime import UTC, timedelta
-from functools import partial
-
-from services.rewards.api.statements import RIDERS_MIN
-from services.rewards.store import statements
 from shared.events.public_stock_changed import PUBLIC_STOCK_CHANGED
 from shared.events.public_voucher_changed import PUBLIC_VOUCHER_CHANGED
 from shared.kit import clock
 from shared.kit.ids import new_id
-from shared.known.knowing import Riders, follow_riders
 from tests.services.rewards.shop import Shop, wish
-from tests.support import hear, published, rider_is
+from tests.support import published
 
 
 async def test_stock_is_said_once_a_change_and_ends_as_it_is(shop: Shop) -> None:
@@ -56,16 +50,3 @@ async def test_vouchers_are_said_without_riders_and_wishes_are_not(shop: Shop) -
         (str(granted), "issued", 2), (str(granted), "used", 3),
     ]  # fmt: skip
     assert not any(str(rider) in str(one) or "rider_id" in one for one in said)
-
-
-async def test_a_company_reads_totals_of_its_own_riders(shop: Shop) -> None:
-    offer, riders = await shop.offer(price=0), [new_id() for _ in range(7)]
-    mine = [rider_is(one, company="suda") for one in riders[:5]] + [rider_is(riders[5], company="feima")]
-    await hear(shop.pool, partial(follow_riders, Riders()), *mine)
-    for rider in [*riders, riders[0]]:
-        await shop.verify(offer.merchant_id, await shop.code(await shop.redeem_one(offer, rider)))
-    since, until = (clock.now().astimezone(UTC) + timedelta(hours=hours) for hours in (-1, 1))
-    async with shop.pool.acquire() as conn:
-        found = [await statements.of_company(conn, one, since, until) for one in ("suda", "feima", "nobody")]
-    assert [(one.riders, one.vouchers) for one in found] == [(5, 6), (1, 1), (0, 0)]
-    assert RIDERS_MIN == 5

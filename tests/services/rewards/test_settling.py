@@ -30,23 +30,27 @@ MAY, JUNE = date(2026, 5, 1), date(2026, 6, 1)
 IN_MAY, IN_JUNE = datetime(2026, 5, 20, tzinfo=UTC), datetime(2026, 6, 3, tzinfo=UTC)
 
 
-async def used(shop: Shop, offer: Offer, at: datetime) -> UUID:
-    """A voucher that was used then."""
+async def used(shop: Shop, offer: Offer, at: datetime, *, paid: bool = True) -> UUID:
+    """A voucher that was used then; `paid`: and the ledger has said so."""
     id_ = await shop.redeem_one(offer)
     if offer.price:
         await shop.answer("held", id_)
     assert (await shop.verify(offer.merchant_id, await shop.code(id_))).outcome == "used"
     await shop.pool.execute(SQL_USED_AT, id_, at)
+    if paid and offer.price:
+        await shop.answer("posted", id_, amount=-offer.price)
     return id_
 
 
-async def undone(shop: Shop, id_: UUID, at: datetime) -> None:
-    """Though it was used long ago."""
+async def undone(shop: Shop, id_: UUID, at: datetime, *, returned: bool = True) -> None:
+    """Though it was used long ago; `returned`: and the ledger has given its points back."""
     [when] = await shop.pool.fetch("SELECT ended_at FROM redemptions WHERE id = $1", id_)
     await shop.pool.execute(SQL_USED_AT, id_, clock.now())
     await shop.undo(id_)
     await shop.pool.execute(SQL_USED_AT, id_, when["ended_at"])
     await shop.pool.execute(SQL_UNDONE_AT, id_, at)
+    if returned:
+        await shop.answer("reversed", id_, amount=(await shop.read(id_)).price)
 
 
 async def close(shop: Shop, merchant_id: UUID, month: date) -> Statement:
@@ -125,6 +129,46 @@ async def test_a_statement_is_disputed_answered_and_paid_once(shop: Shop) -> Non
         with pytest.raises(Refusal) as refused:
             await step(shop, which, made)
         assert refused.value.code == "statement_moved_on"
+
+
+async def test_a_second_dispute_has_no_answer_yet(shop: Shop) -> None:
+    offer = await shop.offer(price=10)
+    await used(shop, offer, IN_MAY)
+    made = await close(shop, offer.merchant_id, MAY)
+    await step(shop, "dispute", made)
+    assert (await step(shop, "answer", made)).answer == "words"
+    again = await step(shop, "dispute", made)
+    assert (again.state, again.answer) == ("disputed", None)
+    assert await shop.pool.fetchval("SELECT answered_by FROM statements WHERE id = $1", made.id) is None
+
+
+async def test_a_month_is_closed_when_the_ledger_has_paid_for_it(shop: Shop) -> None:
+    offer, gift = await shop.offer(price=10), await shop.offer(price=0)
+    paid, owed, other = [await used(shop, offer, IN_MAY, paid=paid) for paid in (True, False, False)]
+    await used(shop, await shop.offer(price=0, merchant_id=offer.merchant_id), IN_MAY)
+    await used(shop, offer, IN_JUNE, paid=False)
+    await shop.answer("posted", other, amount=-9)
+    await shop.answer("held", new_id(), amount=-10)
+
+    async def refused() -> set[str]:
+        with pytest.raises(Refusal) as problem:
+            await close(shop, offer.merchant_id, MAY)
+        assert problem.value.code == "ledger_differs"
+        return set(problem.value.extras["redemption_ids"])
+
+    assert await refused() == {str(owed), str(other)}
+    await shop.answer("posted", owed, amount=-10)
+    await shop.pool.execute("UPDATE postings SET posted = 10 WHERE redemption_id = $1", other)
+    await undone(shop, paid, IN_MAY + timedelta(days=1), returned=False)
+    assert await refused() == {str(paid)}
+    await shop.answer("reversed", paid, amount=10)
+    await shop.answer("posted", paid, amount=-10)
+    made = await close(shop, offer.merchant_id, MAY)
+    assert (made.used, made.returned, made.points) == (4, 1, 20)
+    await shop.pool.execute("UPDATE postings SET posted = NULL")
+    assert await close(shop, offer.merchant_id, MAY) == made, "closed is closed"
+    await used(shop, gift, IN_MAY)
+    assert (await close(shop, gift.merchant_id, MAY)).points == 0, "a gift moves no points"
 
 
 async def test_the_service_cannot_change_what_it_closed(shop: Shop) -> None:

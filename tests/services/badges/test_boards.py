@@ -39,7 +39,7 @@ class Bench:
 
     async def asked(self, board: Board, own: str | None = None) -> tuple[list[tuple[int, str]], int | None]:
         places, mine = await self.boards.top(board, 3, own, self.make)
-        return [(one.place, one.key) for one in places], mine.place if mine else None
+        return sorted((one.place, one.key) for one in places), mine.place if mine else None
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """A service at its start: who is away is waited for without a traceback, who refuses ends it with the reason."""
 
+import asyncio
 import json
 import os
 import signal
@@ -169,7 +170,8 @@ async def test_a_schema_that_is_newer_than_the_code_is_fine(installation: Instal
     assert len(wanted) > 5
     try:
         await remember(installation, "99999")
-        await reach(settings_of(installation), SERVICE, wanted)
+        async with asyncio.timeout(10):
+            await reach(settings_of(installation), SERVICE, wanted)
         async with asyncpg_connection(installation) as conn:
             with pytest.raises(SchemaBehind, match=r"migrations 99998: "):
                 await see_applied(conn, wanted | {"99998"})

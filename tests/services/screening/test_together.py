@@ -18,7 +18,7 @@ from shared.kit import clock
 from shared.kit.ids import new_id
 from shared.kit.messaging.work import Event
 from shared.kit.postgres.db import TooMuch
-from shared.kit.postgres.retention import Table
+from shared.kit.postgres.retention import Table, Way
 from shared.kit.postgres.rows import arrays
 from shared.kit.postgres.sweeping import Sweeper
 from tests.services.screening.street import ZONE, Case, Screen, noon, photo, report
@@ -122,7 +122,7 @@ async def test_a_detector_that_is_off_reads_nothing(switched_off: Screen, instal
     off = await asked(switched_off)
     assert not [text for text in off if "LATERAL" in text or "WITH" in text], off
     assert not [text for text in off if "advisory" in text]
-    tables = [one.name for one in TABLES if one.sweep and one.sweep.column == "heard_at"]
+    tables = [one.name for one in TABLES if one.way is Way.SWEPT]
     kept = [await switched_off.pool.fetchval(f"SELECT count(*) FROM {name}") for name in tables]
     assert len(kept) == 4 and all(kept), "what a detector needs is kept, so that it can be switched on"
     await set_scores(installation, 100)
@@ -184,7 +184,7 @@ def scans(node: dict[str, Any]) -> Any:
         yield from scans(child)
 
 
-@pytest.mark.parametrize("table", [one for one in TABLES if one.sweep and one.sweep.column == "heard_at"])
+@pytest.mark.parametrize("table", [one for one in TABLES if one.way is Way.SWEPT])
 async def test_rows_leave_by_when_they_were_heard(screen: Screen, table: Table) -> None:
     """Also those that were heard last and happened first, behind which the sweep has been already."""
     sweeper = Sweeper(lambda: True, lambda: screen.pool, [table], {})

@@ -1,7 +1,7 @@
 """Two processes at the same moment, how much is read and written, and for how long rows stay, on real Postgres."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from services.screening.retention import TABLES
+from services.screening.store import cases as case_store
 from services.screening.store import reports as store
 from services.screening.usecases import cases, reports
 from shared.devtools.installation import Installation
@@ -171,17 +172,42 @@ async def test_of_a_part_that_many_pictures_share_the_newest_are_read(
     values = arrays(store.NewPhoto, list(reports._photos(like.data)))
     async with screen.pool.acquire() as conn:
         [plan] = await conn.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {store.SQL_SIMILAR_PHOTOS.text}", 3, *values)
-    read = list(scans(plan["Plan"]))
+    read = list(scans(plan["Plan"], "photos"))
     assert {index for index, _ in read} == {f"photos_newest_{n}" for n in range(4)}, read
     assert max(rows for _, rows in read) == store.BUCKET_MAX
 
 
-def scans(node: dict[str, Any]) -> Any:
-    """(index, rows) of each part of a plan that reads photos."""
-    if node.get("Relation Name") == "photos":
+def scans(node: dict[str, Any], table: str) -> Iterator[tuple[str | None, float]]:
+    """(index, rows) of each part of a plan that reads a table."""
+    if node.get("Relation Name") == table:
         yield node.get("Index Name"), node["Actual Rows"]
     for child in node.get("Plans", ()):
-        yield from scans(child)
+        yield from scans(child, table)
+
+
+async def test_of_what_is_usual_in_a_grid_the_newest_are_read(screen: Screen, installation: Installation) -> None:
+    """However many cases of others it has had."""
+    rider, at = new_id(), noon(9)
+    own = [Case(at + timedelta(minutes=n)) for n in range(9)]
+    await screen.hears(*(case.joined(rider) for case in own), *(case.verified("v1") for case in own))
+    await screen.pool.execute(
+        """
+        INSERT INTO verdicts (case_id, grid_code, opened_at, rider_id, report_id, verified_by, verified_at)
+        SELECT gen_random_uuid(), 'G1', $1, gen_random_uuid(), gen_random_uuid(), 'v' || n % 50,
+               $1::timestamptz + n * interval '1 minute'
+        FROM generate_series(1, 3000) AS n
+        """,
+        at,
+    )
+    async with owner_of(installation, "screening") as owner:
+        await owner.execute("ANALYZE verdicts")
+    async with screen.pool.acquire() as conn:
+        asked: list[Any] = [[case.id for case in own], noon(30), timedelta(minutes=10), 8]
+        [pair] = await case_store.pairs(conn, *asked)
+        [plan] = await conn.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {case_store.SQL_PAIRS.text}", *asked)
+    assert (pair.cases, pair.by_them, pair.near, pair.near_by_them) == (9, 9, case_store.SAMPLE, 4)
+    read = dict(scans(plan["Plan"], "verdicts"))
+    assert read["verdicts_grid"] == case_store.SAMPLE and max(read.values()) <= case_store.SAMPLE, read
 
 
 @pytest.mark.parametrize("table", [one for one in TABLES if one.way is Way.SWEPT])

@@ -17,7 +17,9 @@ def build(settings: Settings | None = None) -> Service:
     """The service, ready to run. Settings come from the environment if not given."""
     settings = settings or Settings()
     service = Service("badges", settings, title="BeeGrid badges 徽章与榜单")
-    boards = Boards(volatile(settings.redis_url.get_secret_value(), PATIENCE_S), settings.board_seconds)
+    # the rest of the connections is for those who don't wait for a board
+    makers = max(1, settings.postgres_pool_max // 2)
+    boards = Boards(volatile(settings.redis_url.get_secret_value(), PATIENCE_S), settings.board_seconds, makers)
     service.provide(boards)
     service.consumes(ACCOUNT_CHANGED, partial(crediting.follow_points, settings.city_zone))
     service.include(*routers)

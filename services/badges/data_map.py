@@ -2,7 +2,7 @@
 
 from shared.kit.privacy.data_map import STAFF, About, Columns, plain
 
-RIDER = About("id", "whose row it is", "the service; a handle made of it, everybody", "deleted")
+RIDER = About("id", "whose row it is", "the service; a handle made of it with a key, everybody", "deleted")
 COLUMNS: Columns = {
     "standings": {"rider_id": RIDER},
     "hidden": {"rider_id": RIDER},

@@ -2,10 +2,10 @@
 
 import hmac
 from base64 import b32encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from hashlib import blake2b, sha256
+from hashlib import sha256
 from typing import Literal
 from uuid import UUID
 
@@ -13,12 +13,27 @@ Measure = Literal["points", "reports", "streak"]
 Period = Literal["day", "week", "month"]
 Movement = Literal["held", "posted", "reversed"]
 SIGNATURE_CHARS = 32
+KEPT_DAYS = 400
+"""Days for which deeds and what was credited on a day are kept."""
+HANDLE_BYTES = 5
 _DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """What one deed adds to its rider's totals, and on which days."""
+
+    reported_on: date
+    credited_on: date
+    points: int
+    company: str
+    grid_code: str
 
 
 @dataclass(slots=True)
 class Deed:
-    """What points have said of one report. `reported_on`: when its points were first held, in the city's zone."""
+    """What points have said of one report, or of another service's deed. `reported_on`: the first day on which its
+    points were held, in the city's zone; without a hold, that on which they were posted."""
 
     source_id: UUID
     rider_id: UUID
@@ -31,25 +46,28 @@ class Deed:
     reversed: bool = False
 
     @property
-    def counts(self) -> bool:
-        """Whether its points are the rider's."""
-        return self.posted and not self.reversed
+    def credit(self) -> Credit | None:
+        """What it adds now: None unless its points are the rider's."""
+        if not self.posted or self.reversed or self.reported_on is None or self.credited_on is None:
+            return None
+        return Credit(self.reported_on, self.credited_on, self.points, self.company, self.grid_code)
 
     def take(self, movement: Movement, on: date, points: int, company: str, grid_code: str) -> None:
         """What was heard of it; in any order and again it comes to the same."""
-        if movement == "held":
-            self.reported_on = on
-        elif movement == "posted":
+        if movement == "reversed":
+            self.reversed = True
+            return
+        # a hold is never later than the posting of its points
+        self.reported_on = on if self.reported_on is None else min(self.reported_on, on)
+        if movement == "posted":
             self.posted, self.credited_on, self.points = True, on, points
             self.company, self.grid_code = company, grid_code
-            self.reported_on = self.reported_on or on
-        else:
-            self.reversed = True
 
 
 @dataclass(slots=True)
 class Standing:
-    """A rider's totals; `streak_on`: the last day of the streak."""
+    """A rider's totals; `reports`: how many reports and other deeds. `streak_on`, `best_on`: the last days of the last
+    streak and of the longest."""
 
     rider_id: UUID
     points: int
@@ -57,6 +75,7 @@ class Standing:
     streak: int
     best_streak: int
     streak_on: date | None
+    best_on: date | None
 
     def of(self, measure: Measure) -> int:
         """One of its numbers; of streaks the best one."""
@@ -123,15 +142,30 @@ def level_of(rules: Iterable[Rule], standing: Standing) -> Rule | None:
     return max(reached, key=lambda one: (one.least, one.code), default=None)
 
 
-def streaks(days: Sequence[date]) -> tuple[int, int, date | None]:
-    """(the last streak, the longest, the last day) of ascending days."""
-    last = longest = 0
-    before: date | None = None
-    for day in days:
-        last = last + 1 if before is not None and day - before == _DAY else 1
-        longest = max(longest, last)
-        before = day
-    return last, longest, before
+def count_streaks(standing: Standing, days: Collection[date], since: date) -> None:
+    """Count a rider's streaks again, also to less: what a streak was made of may have been taken back.
+
+    Args:
+        standing: with the streaks that were counted before.
+        days: those with something that counts; from `since` on all that there are.
+        since: what lies before may have left the tables; the former streaks say of which days it was.
+    """
+    known = {*days, *_before(since, standing.streak, standing.streak_on)}
+    known.update(_before(since, standing.best_streak, standing.best_on))
+    length = best = 0
+    last = best_on = None
+    for day in sorted(known):
+        length = length + 1 if last is not None and day - last == _DAY else 1
+        last = day
+        if length >= best:
+            best, best_on = length, day
+    standing.streak, standing.streak_on, standing.best_streak, standing.best_on = length, last, best, best_on
+
+
+def _before(since: date, length: int, last: date | None) -> Iterator[date]:
+    """The days of a streak that lie before a day."""
+    if last is not None:
+        yield from (day for back in range(length) if (day := last - back * _DAY) < since)
 
 
 def days_of(period: Period, on: date) -> tuple[date, date]:
@@ -145,9 +179,11 @@ def days_of(period: Period, on: date) -> tuple[date, date]:
     return first, (first + timedelta(days=31)).replace(day=1) - _DAY
 
 
-def handle(rider_id: UUID) -> str:
-    """What stands for a rider where others read it: always the same, and nobody's name."""
-    digest = blake2b(rider_id.bytes, digest_size=5, person=b"beegrid-handle").digest()
+def handle(key: bytes, rider_id: UUID) -> str:
+    """What stands for a rider where others read it: the same for as long as the key is, and nobody's name. Who knows
+    the rider's id, but not the key, can't say whose it is.
+    """
+    digest = hmac.digest(key, b"handle:" + rider_id.bytes, sha256)[:HANDLE_BYTES]
     return f"小蜂-{b32encode(digest).decode()}"
 
 

@@ -2,19 +2,20 @@
 
 from datetime import timedelta
 
+from services.badges.domain import KEPT_DAYS
 from shared.kit.postgres.retention import Sweep, Table, Way
 
 TABLES = (
     Table("standings", "a rider's totals", Way.BOUNDED, "as the rider", "levels, and what badges are awarded for"),
     Table("hidden", "that a rider is on no board", Way.BOUNDED, "as the rider", "their wish"),
     Table(
-        "deeds", "what points have said of a report", Way.SWEPT, "400 days",
+        "deeds", "what points have said of a report or another deed", Way.SWEPT, f"{KEPT_DAYS} days",
         "streaks, and a report whose points are taken back is taken off its day",
-        Sweep("heard_at", timedelta(days=400)), per_report=1.0,
+        Sweep("heard_at", timedelta(days=KEPT_DAYS)), per_report=1.0,
     ),
     Table(
-        "days", "what a rider was credited on a day in a grid", Way.SWEPT, "400 days", "boards of past months",
-        Sweep("credited_on", timedelta(days=400)), per_report=0.5,
+        "days", "what a rider was credited on a day in a grid", Way.SWEPT, f"{KEPT_DAYS} days", "boards of past months",
+        Sweep("credited_on", timedelta(days=KEPT_DAYS)), per_report=0.5,
     ),
     Table("rules", "thresholds from an instant on", Way.BOUNDED, "as long as the suite", "explain badges and levels",
           seeded=10),

@@ -18,5 +18,12 @@ class Settings(SealingSettings):
 
     def badge_keys(self) -> tuple[bytes, ...]:
         """The keys that sign badges: the first signs, all verify. Who learns one can unseal nothing."""
+        return self._derived(b"beegrid badges")
+
+    def handle_key(self) -> bytes:
+        """The key that riders' handles are made with; another sealing key in the first place makes other handles."""
+        return self._derived(b"beegrid handles")[0]
+
+    def _derived(self, purpose: bytes) -> tuple[bytes, ...]:
         sealing = sealing_keys(self.sealing_key.get_secret_value())
-        return tuple(hmac.digest(key.text.encode(), b"beegrid badges", sha256) for key in sealing)
+        return tuple(hmac.digest(key.text.encode(), purpose, sha256) for key in sealing)

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from services.screening import problems, usecases
 from services.screening.domain import Finding, Limits, limits_at, words
@@ -75,12 +75,9 @@ class DecisionOut(Answer):
     items: list[SuspicionOut]
 
 
-class LimitsIn(Body):
-    """New thresholds, all of them. `after_version` is the newest version the caller has seen."""
+class Thresholds(BaseModel):
+    """What each detector allows, and how much what it finds counts; a score of 0 switches it off."""
 
-    after_version: int = Field(ge=1, le=1_000_000)
-    effective_from: AnyZone | None = Field(None, description="not in the past; null: now")
-    reason: Words = Field(min_length=3, max_length=500)
     raise_at: Annotated[int, Field(ge=1, le=10_000, description="sum of scores from which points wait")]
     velocity_minutes: Annotated[int, Field(ge=1, le=1_440)]
     velocity_reports: Count
@@ -108,36 +105,19 @@ class LimitsIn(Body):
     ring_score: Score
 
 
-class LimitsOut(Answer):
+class LimitsIn(Thresholds, Body):
+    """New thresholds, all of them. `after_version` is the newest version the caller has seen."""
+
+    after_version: int = Field(ge=1, le=1_000_000)
+    effective_from: AnyZone | None = Field(None, description="not in the past; null: now")
+    reason: Words = Field(min_length=3, max_length=500)
+
+
+class LimitsOut(Thresholds, Answer):
     """Thresholds from an instant on; see LimitsIn."""
 
     version: int
     effective_from: datetime
-    raise_at: int
-    velocity_minutes: int
-    velocity_reports: int
-    velocity_score: int
-    day_reports: int
-    day_score: int
-    slow_kmh: int
-    fast_kmh: int
-    travel_least_m: int
-    travel_score: int
-    photo_score: int
-    similar_bits: int
-    similar_score: int
-    pair_days: int
-    pair_cases: int
-    pair_percent: int
-    pair_excess: int
-    pair_score: int
-    quick_minutes: int
-    quick_cases: int
-    quick_score: int
-    ring_days: int
-    ring_cases: int
-    ring_percent: int
-    ring_score: int
     set_by: str
     reason: str
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import blake2b
 from math import cos, hypot, radians
 from typing import Literal
 from uuid import UUID
@@ -24,14 +25,18 @@ KMH = 3.6
 PHASH_BITS = 64
 PLAIN_BITS = range(16, 49)
 """How many bits are set in the hash of a picture that shows something. Of a dark or empty one nearly all are alike."""
+PART_SHIFTS = (0, 16, 32, 48)
+"""Where the parts of a hash begin by which it is found: hashes that differ in three bits at most share one of four."""
+PART_BITS = 65_535
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Thresholds from an instant until the next ones': what is heard then is held against them.
 
-    A detector whose score is 0 is switched off. `raise_at`: the sum of scores from which points wait. Percentages are
-    of a rider's own cases.
+    A detector whose score is 0 is switched off: nothing is read for it. What it would need is kept all the same, so
+    that it can be switched on. `raise_at`: the sum of scores from which points wait. Percentages are of a rider's own
+    cases.
     """
 
     version: int
@@ -63,6 +68,21 @@ class Limits:
     ring_score: int
     set_by: str
     reason: str
+
+    @property
+    def looks_at_journeys(self) -> bool:
+        """Whether one of the detectors is on that need a rider's other reports."""
+        return bool(self.velocity_score or self.day_score or self.travel_score)
+
+    @property
+    def looks_for_similar(self) -> bool:
+        """Whether pictures that are nearly alike say anything: the rider's own, or another's."""
+        return bool(self.photo_score or self.similar_score)
+
+    @property
+    def looks_at_verifiers(self) -> bool:
+        """Whether one of the detectors is on that are about who verifies whom."""
+        return bool(self.pair_score or self.quick_score)
 
 
 # The next four are made by the thousand and never changed; not frozen, which would triple what making one costs.
@@ -190,19 +210,19 @@ def _too_far(before: Sighting, one: Sighting, limits: Limits) -> Finding | None:
 
 def of_photos(matches: Iterable[PhotoMatch], limits: Limits) -> Iterator[Finding]:
     """Which report of two with one picture came second, and how sure that is: a reason has one score, whatever is heard
-    first.
+    first. Of a report whose grid isn't known nobody can say that it is from elsewhere; it comes again with its grid.
     """
     for m in matches:
         own = m.rider_id == m.other_rider
-        here = m.grid_code is not None and m.grid_code == m.other_grid
+        elsewhere = m.grid_code is not None and m.other_grid is not None and m.grid_code != m.other_grid
         if m.exact:
-            if own and here and abs(m.occurred_at - m.other_occurred) < SENT_AGAIN:
+            if own and not elsewhere and abs(m.occurred_at - m.other_occurred) < SENT_AGAIN:
                 continue
             reason: Reason = "repeated_photo"
             score = limits.photo_score
         else:
             # two who stand before one thing take nearly the same picture of it
-            if here or m.bits > limits.similar_bits:
+            if not elsewhere or m.bits > limits.similar_bits:
                 continue
             reason = "edited_photo" if own else "similar_photo"
             score = limits.photo_score if own else limits.similar_score
@@ -247,6 +267,24 @@ def signed(phash: str) -> int:
 def shows_something(phash: int) -> bool:
     """Whether a picture's hash says enough of it to compare."""
     return (phash & ((1 << PHASH_BITS) - 1)).bit_count() in PLAIN_BITS
+
+
+def rider_lock(rider_id: UUID) -> int:
+    """Key of the advisory lock for one rider's reports: 64 bits, signed."""
+    return _key(f"rider/{rider_id}")
+
+
+def photo_locks(sha256: str, phash: int) -> Iterator[int]:
+    """Keys of the advisory locks for a picture: any two that are compared have one in common. `phash` is signed."""
+    if not shows_something(phash):  # only the very same one is looked for
+        yield _key(f"photo/{sha256}")
+        return
+    for shift in PART_SHIFTS:
+        yield _key(f"photo/{shift}/{(phash >> shift) & PART_BITS}")
+
+
+def _key(text: str) -> int:
+    return int.from_bytes(blake2b(f"screening/{text}".encode(), digest_size=8).digest(), "big", signed=True)
 
 
 TEXTS: dict[Reason, tuple[str, str]] = {

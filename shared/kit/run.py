@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from shared.kit import metrics
 from shared.kit.http.heads import BoundedHeads
+from shared.kit.postgres.schema import versions_of
 from shared.kit.service import Service
 from shared.kit.service.reaching import Refused, reach
 from shared.kit.settings import KitSettings
@@ -58,7 +59,7 @@ def run(build: Callable[[], Service]) -> None:
 
     Raises:
         SystemExit: with 3 when start-up fails, with 78 when a setting is missing or wrong, or Postgres or Kafka
-            refuses the service's user; while one of them is away, it is waited for.
+            refuses the service's user; while one of them is away, or the schema lacks migrations, it is waited for.
     """
     try:
         service = build()
@@ -76,7 +77,7 @@ def run(build: Callable[[], Service]) -> None:
     if settings.metrics_port:
         serve_metrics(settings.http_host, settings.metrics_port)
     try:
-        asyncio.run(reach(settings, service.name))
+        asyncio.run(reach(settings, service.name, versions_of(service.migrations)))
     except Refused as refused:
         structlog.get_logger(__name__).error("service_refused", reason=str(refused))
         raise SystemExit(EXIT_MISCONFIGURED) from None

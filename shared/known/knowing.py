@@ -20,7 +20,7 @@ from shared.kit.service import Service
 from shared.known import companies as company_store
 from shared.known import riders as rider_store
 from shared.known.keys import UnsealedKeys
-from shared.known.tables import COMPANIES, RIDERS
+from shared.known.tables import COMPANIES, COMPANY_MIGRATIONS, RIDER_MIGRATIONS, RIDERS
 
 Left = Callable[[Connection, Sequence[UUID]], Awaitable[None]]
 Also = Callable[[Connection, Sequence[tuple[RiderChanged, int]]], Awaitable[None]]
@@ -56,10 +56,12 @@ def knows(service: Service, *, riders: Riders | None = None, companies: Sealer |
         if service.name not in RIDER_ERASED.consumers:
             raise ValueError(f"{service.name} knows riders: {RIDER_ERASED.name} has to name it among its consumers")
         service.keeps(RIDERS)
+        service.migrations.append(RIDER_MIGRATIONS)
         service.consumes(RIDER_CHANGED, partial(follow_riders, riders), partial(retire_riders, riders))
         service.forgets.append(rider_store.forget)
     if companies is not None:
         service.keeps(COMPANIES)
+        service.migrations.append(COMPANY_MIGRATIONS)
         service.consumes(COMPANY_CHANGED, follow_companies)
         service.key_ring = UnsealedKeys(lambda: service.pool, companies).ring()
         service.seals(Secrets(company_store.sealed_page, opened_by(companies)))

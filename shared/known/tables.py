@@ -9,9 +9,11 @@ from pathlib import Path
 from shared.events.company_changed import COMPANY_CHANGED
 from shared.events.rider_changed import RIDER_CHANGED
 from shared.kit.postgres.retention import Table, Way
+from shared.kit.postgres.schema import KIT_MIGRATIONS, own_migrations
 from shared.kit.privacy.data_map import RIDER_ID, About, Columns, plain
 
-ROOT = Path(__file__).resolve().parents[2]
+_MIGRATIONS = Path(__file__).resolve().parent / "migrations"
+COMPANY_MIGRATIONS, RIDER_MIGRATIONS = _MIGRATIONS / "companies", _MIGRATIONS / "riders"
 COMPANIES = Table(
     "known_companies", "what is known of a company", Way.BOUNDED, "as the company",
     "whose signatures are good, and who is notified",
@@ -59,9 +61,9 @@ def migration_folders(service: str) -> list[Path]:
 
 
 def _folders(service: str) -> Iterator[Path]:
-    yield ROOT / "shared" / "kit" / "migrations"
+    yield KIT_MIGRATIONS
     if knows_companies(service):
-        yield ROOT / "shared" / "known" / "migrations" / "companies"
+        yield COMPANY_MIGRATIONS
     if knows_riders(service):
-        yield ROOT / "shared" / "known" / "migrations" / "riders"
-    yield ROOT / "services" / service / "migrations"
+        yield RIDER_MIGRATIONS
+    yield own_migrations(service)

@@ -11,8 +11,9 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.kit import clock
+from shared.kit.postgres.schema import versions_of
 from shared.known.tables import migration_folders
-from shared.provision.migrate import TABLE, VERSION
+from shared.provision.migrate import TABLE
 
 LOOK_EVERY_S = 1.0
 
@@ -35,8 +36,7 @@ def wanted_versions(service: str) -> set[str]:
     folders = migration_folders(service)
     if not any(folder.parent.name == service for folder in folders):
         raise ValueError(f"no migrations of {service!r}")
-    files = (file for folder in folders for file in folder.glob("*.sql"))
-    return {found.group(1) for file in files if (found := VERSION.match(file.name))}
+    return versions_of(folders)
 
 
 async def missing_versions(dsn: str, service: str) -> set[str]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import re
 import shutil
 import sys
 import tempfile
@@ -12,13 +11,11 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 
+from shared.kit.postgres.schema import VERSION
 from shared.provision.postgres import cluster_lock, run_blocking
-from shared.provision.services import ROOT
 
 LOCK_WAIT_S = 300.0
 TABLE = "schema_migrations"
-VERSION = re.compile(r"^(\d+).*\.sql$")
-KIT_MIGRATIONS = ROOT / "shared" / "kit" / "migrations"
 
 
 class MigrationError(RuntimeError):

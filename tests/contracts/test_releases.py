@@ -12,8 +12,9 @@ from shared.devtools.infra.suite import Infra
 from shared.devtools.installation import Installation
 from shared.devtools.releases import history, schema
 from shared.devtools.releases.__main__ import BEFORE_THE_FIRST, main
+from shared.kit.postgres.schema import VERSION
 from shared.known.tables import migration_folders
-from shared.provision.migrate import VERSION, migrate
+from shared.provision.migrate import migrate
 from shared.provision.postgres import owner_role
 
 FIRST = "services/riders/migrations/0001_riders.sql"

@@ -9,7 +9,8 @@ import pytest
 from shared.devtools.infra.suite import Infra
 from shared.kit.auth import ReplayGuard
 from shared.kit.postgres.db import Pool
-from shared.provision.migrate import KIT_MIGRATIONS, migrate
+from shared.kit.postgres.schema import KIT_MIGRATIONS
+from shared.provision.migrate import migrate
 from shared.provision.postgres import app_role, database_url, drop_database, owner_role, provision_postgres
 
 

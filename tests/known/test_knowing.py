@@ -13,6 +13,7 @@ from shared.kit.service import Service
 from shared.known import riders as rider_store
 from shared.known.knowing import Riders, knows
 from shared.known.tables import columns_known, migration_folders, tables_known
+from shared.provision.services import service_names
 
 SEALER = Sealer("a" * 43 + "=")
 
@@ -45,6 +46,11 @@ def test_the_topics_say_whose_schema_has_which_tables(name: str, tables: list[st
     known = [Path("shared/known/migrations", table.removeprefix("known_")) for table in tables]
     root = Path(__file__).parents[2]
     assert [folder.relative_to(root) for folder in migration_folders(name)] == [kit, *known, own]
+
+
+@pytest.mark.parametrize("name", service_names())
+def test_a_service_waits_for_all_migrations_of_its_schema(name: str) -> None:
+    assert sorted(service_of(name).migrations) == sorted(migration_folders(name))
 
 
 def test_nobody_knows_whom_no_topic_names() -> None:

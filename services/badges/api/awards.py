@@ -45,13 +45,13 @@ class LevelOut(Answer):
 
 
 class MineOut(Answer):
-    """What a rider has reached, by credited reports."""
+    """What a rider has reached, by credited reports and other deeds."""
 
     handle: str = Field(description="what others read on boards in place of a name")
     on_boards: bool
     points: int
-    reports: int
-    streak: int = Field(description="days in a row with a credited report, by the city's days; 0 once one was missed")
+    reports: int = Field(description="how many reports and other deeds were credited")
+    streak: int = Field(description="days in a row with something credited, by the city's days; 0 once one was missed")
     best_streak: int
     level: LevelOut | None
     next_level: LevelOut | None
@@ -91,8 +91,8 @@ async def read_mine(caller: Caller, conn: Reading, settings: Given[Settings]) ->
     level = level_of(levels, standing)
     above = [one for one in levels if standing.of(one.measure) < one.least]
     return MineOut(
-        handle=handle(rider_id),
-        on_boards=not await store.hidden_among(conn, [rider_id]),
+        handle=handle(settings.handle_key(), rider_id),
+        on_boards=not await store.off_boards_among(conn, [rider_id]),
         points=standing.points,
         reports=standing.reports,
         streak=standing.streak_at(now.astimezone(settings.city_zone).date()),
@@ -122,7 +122,8 @@ async def read_picture(award_id: UUID, signature: Signature, conn: Reading, sett
     """The badge as a picture, for whoever has its address."""
     award = await _signed(award_id, signature, conn, settings)
     day = _day(award, settings).isoformat()
-    picture = svg(award, (settings.city_name_zh, settings.city_name_en), day, signature)
+    name = handle(settings.handle_key(), award.rider_id)
+    picture = svg(award, name, (settings.city_name_zh, settings.city_name_en), day, signature)
     return Response(picture, media_type="image/svg+xml", headers=_HEADERS)
 
 
@@ -132,7 +133,7 @@ async def verify(award_id: UUID, signature: Signature, conn: Reading, settings: 
     """Whether a badge is ours, and valid still; 404 for one that isn't."""
     award = await _signed(award_id, signature, conn, settings)
     return VerifiedOut(
-        award_id=award.award_id, zh=award.zh, en=award.en, handle=handle(award.rider_id),
+        award_id=award.award_id, zh=award.zh, en=award.en, handle=handle(settings.handle_key(), award.rider_id),
         awarded_on=_day(award, settings), valid=award.valid,
     )  # fmt: skip
 

@@ -16,8 +16,7 @@ from shared.events.common import AreaCode, CompanyCode
 from shared.kit import clock
 from shared.kit.auth import Caller, Person, allow, policy_router
 from shared.kit.http.models import Answer
-from shared.kit.postgres.db import Connection
-from shared.kit.service import CurrentService, Given, Reading
+from shared.kit.service import CurrentService, Given
 
 router: APIRouter = policy_router(tags=["badges"])
 PLACES = 100
@@ -41,7 +40,10 @@ class BoardOut(Answer):
 
 
 PeriodAsked = Annotated[Period, Query(description="of the day, its week from Monday, or its month")]
-DayAsked = Annotated[date | None, Query(description="any day of the period, by the city's days; none: today")]
+Day = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2999, 12, 31))]
+DayAsked = Annotated[
+    Day | None, Query(description="any day of the period, by the city's days, from 2000 to 2999; none: today")
+]
 AreaAsked = Annotated[AreaCode | None, Query(description="an area of any level; none: the city")]
 
 
@@ -49,7 +51,6 @@ AreaAsked = Annotated[AreaCode | None, Query(description="an area of any level; 
 @allow(Person)
 async def read_board(
     caller: Caller,
-    conn: Reading,
     service: CurrentService,
     boards: Given[Boards],
     settings: Given[Settings],
@@ -60,22 +61,22 @@ async def read_board(
 ) -> BoardOut:
     """Riders by what was credited, under handles; nobody is on a board who doesn't want to be."""
     board = _board(service, settings, period, on, area, company, teams=False)
-    places, own = await boards.top(
-        board, PLACES, caller.id if caller.has("rider") else None, partial(_made, conn, board)
-    )
-    hidden = await store.hidden_among(conn, [rider_of(one) for one in (*places, *([own] if own else []))])
+    own_key = caller.id if caller.has("rider") else None
+    places, own = await boards.top(board, PLACES, own_key, partial(_made, service, board))
+    async with service.reading() as conn:
+        off = await store.off_boards_among(conn, [rider_of(one) for one in (*places, *([own] if own else []))])
+    key = settings.handle_key()
     return BoardOut(
         since=board.since,
         until=board.until,
-        items=[_rider(one) for one in places if rider_of(one) not in hidden],
-        own=None if own is None or rider_of(own) in hidden else _rider(own),
+        items=[_rider(one, key) for one in places if rider_of(one) not in off],
+        own=None if own is None or rider_of(own) in off else _rider(own, key),
     )
 
 
 @router.get("/v1/badges/boards/teams")
 @allow(Person)
 async def read_teams(
-    conn: Reading,
     service: CurrentService,
     boards: Given[Boards],
     settings: Given[Settings],
@@ -85,7 +86,7 @@ async def read_teams(
 ) -> BoardOut:
     """Companies by what their riders were credited."""
     board = _board(service, settings, period, on, area, None, teams=True)
-    places, _ = await boards.top(board, PLACES, None, partial(_made, conn, board))
+    places, _ = await boards.top(board, PLACES, None, partial(_made, service, board))
     items = [PlaceOut(place=one.place, name=one.key, points=one.points) for one in places]
     return BoardOut(since=board.since, until=board.until, items=items, own=None)
 
@@ -102,10 +103,12 @@ def _board(
     return Board(name, since, until, grids, company, teams)
 
 
-async def _made(conn: Connection, board: Board) -> list[Score]:
+async def _made(service: CurrentService, board: Board) -> list[Score]:
+    """With a connection for as long as it is made: those who wait for it have none."""
     metrics.BOARDS_MADE.inc()
-    return await made(conn, board)
+    async with service.reading() as conn:
+        return await made(conn, board)
 
 
-def _rider(one: Place) -> PlaceOut:
-    return PlaceOut(place=one.place, name=handle(rider_of(one)), points=one.points)
+def _rider(one: Place, key: bytes) -> PlaceOut:
+    return PlaceOut(place=one.place, name=handle(key, rider_of(one)), points=one.points)

@@ -5,14 +5,11 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
-from services.badges.domain import Award, Deed, Measure, Rule, Standing
+from services.badges.domain import KEPT_DAYS, Award, Deed, Measure, Rule, Standing
 from shared.kit.postgres import counters
 from shared.kit.postgres.db import Connection
 from shared.kit.postgres.rows import Query, arrays, columns, many, one, unnest
 from shared.kit.privacy.erasure import Leaver
-
-STREAK_DAYS = 400
-"""Days of one rider that are read to count a streak."""
 
 
 @dataclass(slots=True, eq=False)
@@ -79,13 +76,13 @@ SQL_ACTIVE = Query(
     f"""
 SELECT d.rider_id, d.reported_on FROM unnest($1::uuid[]) AS r (rider_id) CROSS JOIN LATERAL (
     SELECT DISTINCT rider_id, reported_on FROM deeds
-    WHERE rider_id = r.rider_id AND posted AND NOT reversed ORDER BY reported_on DESC LIMIT {STREAK_DAYS}
+    WHERE rider_id = r.rider_id AND posted AND NOT reversed ORDER BY reported_on DESC LIMIT {KEPT_DAYS}
 ) d ORDER BY d.rider_id, d.reported_on
 """,
 )
 SQL_SAVE = f"""
 UPDATE standings s SET points = n.points, reports = n.reports, streak = n.streak, best_streak = n.best_streak,
-    streak_on = n.streak_on
+    streak_on = n.streak_on, best_on = n.best_on
 FROM {unnest(Standing)} WHERE s.rider_id = n.rider_id
 """
 SQL_AWARD = Query(
@@ -111,7 +108,11 @@ ON CONFLICT DO NOTHING RETURNING version
 """
 SQL_HIDE = "INSERT INTO hidden (rider_id, since) VALUES ($1, $2) ON CONFLICT DO NOTHING"
 SQL_SHOW = "DELETE FROM hidden WHERE rider_id = $1"
-SQL_HIDDEN = "SELECT rider_id FROM hidden WHERE rider_id = ANY($1::uuid[])"
+# Of whoever has left a board may still be kept that was made before.
+SQL_OFF_BOARDS = """
+SELECT rider_id FROM hidden WHERE rider_id = ANY($1::uuid[])
+UNION ALL SELECT rider_id FROM erased_riders WHERE rider_id = ANY($1::uuid[])
+"""
 SQL_FORGET = (
     "DELETE FROM standings WHERE rider_id = ANY($1::uuid[])",
     "DELETE FROM deeds WHERE rider_id = ANY($1::uuid[])",
@@ -145,7 +146,7 @@ async def add_days(conn: Connection, added: Sequence[Day]) -> None:
 
 
 async def active_days(conn: Connection, riders: Collection[UUID]) -> dict[UUID, list[date]]:
-    """The days on which riders reported something that counts, ascending."""
+    """The newest days on which riders reported something that counts, ascending."""
     found: dict[UUID, list[date]] = {}
     for day in await many(conn, SQL_ACTIVE, list(riders)):
         found.setdefault(day.rider_id, []).append(day.reported_on)
@@ -169,7 +170,7 @@ async def validate(conn: Connection, riders: Collection[UUID]) -> None:
 
 async def standing(conn: Connection, rider_id: UUID) -> Standing:
     """A rider's totals, zeros for one who has nothing."""
-    return await one(conn, SQL_STANDING, rider_id) or Standing(rider_id, 0, 0, 0, 0, None)
+    return await one(conn, SQL_STANDING, rider_id) or Standing(rider_id, 0, 0, 0, 0, None, None)
 
 
 async def awards(conn: Connection, rider_id: UUID) -> list[Award]:
@@ -200,9 +201,9 @@ async def show(conn: Connection, rider_id: UUID, shown: bool, now: datetime) -> 
         await conn.execute(SQL_HIDE, rider_id, now)
 
 
-async def hidden_among(conn: Connection, riders: Collection[UUID]) -> set[UUID]:
-    """Those of the riders who don't want to be on boards."""
-    return {row["rider_id"] for row in await conn.fetch(SQL_HIDDEN, list(riders))}
+async def off_boards_among(conn: Connection, riders: Collection[UUID]) -> set[UUID]:
+    """Those of the riders who don't want to be on boards, or are erased."""
+    return {row["rider_id"] for row in await conn.fetch(SQL_OFF_BOARDS, list(riders))}
 
 
 async def forget(conn: Connection, leavers: Sequence[Leaver]) -> None:

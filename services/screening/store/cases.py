@@ -118,12 +118,14 @@ SELECT b.rider_id, b.verified_by, b.cases, b.by_them, b.quick, near.near, near.n
 FROM busy b
 CROSS JOIN LATERAL (
     SELECT count(*) AS near, count(*) FILTER (WHERE x.verified_by = b.verified_by) AS near_by_them FROM (
-        SELECT v.verified_by FROM verdicts v
-        WHERE v.grid_code IN (
-            SELECT g.grid_code FROM verdicts g
-            WHERE g.rider_id = b.rider_id AND g.verified_by = b.verified_by AND g.verified_at > $2
-        ) AND v.rider_id <> b.rider_id AND v.verified_by IS NOT NULL AND v.verified_at > $2
-        ORDER BY v.verified_at DESC LIMIT {SAMPLE}
+        SELECT v.verified_by FROM (
+            SELECT DISTINCT grid_code FROM verdicts
+            WHERE rider_id = b.rider_id AND verified_by = b.verified_by AND verified_at > $2
+        ) g CROSS JOIN LATERAL (
+            SELECT verified_by, verified_at FROM verdicts
+            WHERE grid_code = g.grid_code AND rider_id <> b.rider_id AND verified_by IS NOT NULL AND verified_at > $2
+            ORDER BY verified_at DESC LIMIT {SAMPLE}
+        ) v ORDER BY v.verified_at DESC LIMIT {SAMPLE}
     ) x
 ) near
 CROSS JOIN LATERAL (

@@ -1,11 +1,11 @@
 """Sightings, vehicles and photos. A batch costs the same few statements whatever its size."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from services.screening.domain import PhotoMatch, Sighting
+from services.screening.domain import PART_BITS, PART_SHIFTS, PhotoMatch, Sighting
 from shared.events.rider_changed import RiderChanged
 from shared.kit.postgres.db import Connection
 from shared.kit.postgres.rows import Query, arrays, columns, many, unnest
@@ -14,7 +14,9 @@ from shared.kit.privacy.erasure import Leaver
 HISTORY_MAX = 300
 """Reports of one rider that a batch reads: whoever has more in two days is found by these."""
 MATCHES_MAX = 20
-"""Earlier pictures that one photo is compared with, of each part of its hash, the newest first."""
+"""Other pictures like one that are found by each part of its hash, the newest first."""
+BUCKET_MAX = 200
+"""Pictures with one part of their hash in common that are read, the newest: of some parts there are thousands."""
 
 
 @dataclass(slots=True, eq=False)
@@ -94,12 +96,14 @@ INSERT INTO photos ({columns(NewPhoto)}) SELECT {columns(NewPhoto, "n")} FROM {u
 WHERE NOT EXISTS (SELECT FROM erased_riders e WHERE e.rider_id = n.rider_id) ORDER BY n.sha256, n.report_id
 ON CONFLICT (sha256, report_id) DO UPDATE SET grid_code = excluded.grid_code WHERE photos.grid_code IS NULL
 """
-# OFFSET 0: the few of a part are found by its index first; else Postgres may walk all photos from the newest on
+# Each part has an index, which ends with the time. Those of the very same picture are among the newest of a part too
 _PARTS = "\n    UNION ALL\n    ".join(
     f"(SELECT * FROM (SELECT {columns(NewPhoto, 'p')} FROM photos p "
-    f"WHERE ((p.phash >> {shift}) & 65535) = ((n.phash >> {shift}) & 65535) OFFSET 0) p "
-    f"WHERE p.sha256 <> n.sha256 ORDER BY p.received_at DESC LIMIT {MATCHES_MAX})"
-    for shift in (0, 16, 32, 48)
+    f"WHERE ((p.phash >> {shift}) & {PART_BITS}) = ((n.phash >> {shift}) & {PART_BITS}) "
+    f"ORDER BY p.received_at DESC LIMIT {BUCKET_MAX}) p "
+    f"WHERE p.sha256 <> n.sha256 AND bit_count((n.phash # p.phash)::bit(64)) <= $1 "
+    f"ORDER BY p.received_at DESC LIMIT {MATCHES_MAX})"
+    for shift in PART_SHIFTS
 )
 _MATCH = """
 n.report_id, n.rider_id, n.grid_code, n.occurred_at, n.received_at, o.report_id AS other_report,
@@ -122,7 +126,7 @@ SELECT DISTINCT {_MATCH} false AS exact,
        bit_count((n.phash # o.phash)::bit(64))::int AS bits
 FROM {unnest(NewPhoto, first=2)} CROSS JOIN LATERAL (
     {_PARTS}
-) o WHERE o.report_id <> n.report_id AND bit_count((n.phash # o.phash)::bit(64)) <= $1
+) o WHERE o.report_id <> n.report_id
 """,
 )
 SQL_FORGET_SIGHTINGS = "DELETE FROM sightings WHERE rider_id = ANY($1::uuid[])"
@@ -130,7 +134,22 @@ SQL_FORGET_PHOTOS = "DELETE FROM photos WHERE rider_id = ANY($1::uuid[])"
 SQL_FORGET_VEHICLES = "DELETE FROM vehicles WHERE rider_id = ANY($1::uuid[])"
 SQL_FORGET_MEETINGS = "DELETE FROM meetings WHERE rider_id = ANY($1::uuid[])"
 SQL_FORGET_VERDICTS = "DELETE FROM verdicts WHERE rider_id = ANY($1::uuid[])"
-SQL_FORGET_NOTES = "UPDATE suspicions SET note = '' WHERE rider_id = ANY($1::uuid[]) AND note <> ''"
+# One note is written under all reports of a decision, and may say of any of them whose they are.
+SQL_FORGET_NOTES = """
+WITH theirs AS (
+    SELECT DISTINCT state, changed_at, note FROM suspicions WHERE rider_id = ANY($1::uuid[]) AND note <> ''
+), locked AS (
+    SELECT s.report_id FROM suspicions s JOIN theirs t USING (state, changed_at, note) ORDER BY s.report_id
+    FOR NO KEY UPDATE OF s
+)
+UPDATE suspicions s SET note = '' FROM locked WHERE s.report_id = locked.report_id
+"""
+SQL_LOCK = "SELECT count(pg_advisory_xact_lock(key)) FROM unnest($1::bigint[]) AS key"
+
+
+async def lock(conn: Connection, keys: Iterable[int]) -> None:
+    """Wait for whoever works on the same riders or pictures; held until the transaction ends. `keys`: of 64 bits."""
+    await conn.execute(SQL_LOCK, sorted(set(keys)))
 
 
 async def keep_sightings(conn: Connection, rows: Sequence[NewSighting]) -> None:

@@ -71,6 +71,7 @@ INSERT INTO suspicions ({columns(Suspect)}, changed_at)
 SELECT {columns(Suspect, "n")}, $1 FROM {unnest(Suspect, first=2)} ORDER BY n.report_id
 ON CONFLICT (report_id) DO UPDATE SET rider_id = excluded.rider_id
 """
+SQL_KNOWN = "SELECT report_id, reason FROM findings WHERE report_id = ANY($1::uuid[])"
 SQL_ENTER = Query(
     Entered,
     f"""
@@ -96,7 +97,8 @@ RETURNING {columns(Suspicion, "s")}
 SQL_DECIDE = Query(
     Suspicion,
     f"""
-UPDATE suspicions SET state = $2, score = 0, version = version + 1, changed_at = $3, decided_by = $4, note = $5
+UPDATE suspicions SET state = $2, score = 0, version = version + 1, changed_at = $3, decided_by = $4,
+    note = CASE WHEN EXISTS (SELECT FROM erased_riders e WHERE e.rider_id = suspicions.rider_id) THEN '' ELSE $5 END
 WHERE report_id = ANY($1::uuid[]) AND state = 'raised'
 RETURNING {columns(Suspicion)}
 """,
@@ -148,6 +150,11 @@ async def lock(conn: Connection, suspects: Sequence[Suspect], now: datetime) -> 
     await conn.execute(SQL_LOCK, now, *arrays(Suspect, suspects))
 
 
+async def known(conn: Connection, reports: Sequence[UUID]) -> set[tuple[UUID, Reason]]:
+    """What was found of these reports already: it is never found again."""
+    return {(row["report_id"], row["reason"]) for row in await conn.fetch(SQL_KNOWN, list(reports))}
+
+
 async def enter(conn: Connection, found: Sequence[NewFinding]) -> list[Entered]:
     """Keep what was found; what of it was not known before."""
     return await many(conn, SQL_ENTER, *arrays(NewFinding, found))
@@ -161,7 +168,7 @@ async def add(conn: Connection, added: Sequence[Added], raise_at: int, now: date
 async def decide(
     conn: Connection, reports: Sequence[UUID], state: State, now: datetime, by: str, note: str
 ) -> list[Suspicion]:
-    """End suspicions that are raised; only those."""
+    """End suspicions that are raised; only those. Of a rider who is erased no words are kept."""
     return await many(conn, SQL_DECIDE, list(reports), state, now, by, note)
 
 

@@ -15,13 +15,16 @@ from shared.kit.problems import not_found
 
 
 async def record(work: Work, found: Iterable[Finding], limits: Limits) -> None:
-    """Enter findings, each once, and raise the suspicions whose score has reached the limit. Few statements, and none
-    where nothing was found.
+    """Enter findings, each once, and raise the suspicions whose score has reached the limit. Few statements: none where
+    nothing was found, and one where it is all known, as with most of what a window shows again and again.
     """
     once = {(one.report_id, one.reason): one for one in found if one.score > 0}
     if not once:
         return
-    ordered = [once[key] for key in sorted(once)]
+    known = await store.known(work.conn, [*{report_id for report_id, _ in once}])
+    ordered = [once[key] for key in sorted(once) if key not in known]
+    if not ordered:
+        return
     riders = {one.report_id: one.rider_id for one in ordered}
     await store.lock(work.conn, [Suspect(*item) for item in sorted(riders.items())], work.now)
     new = await store.enter(work.conn, [_row(one, work.now) for one in ordered])

@@ -73,6 +73,8 @@ async def _rings(work: Work, case_ids: Sequence[UUID], limits: Limits) -> list[F
 
 
 async def _pairs(work: Work, case_ids: Sequence[UUID], limits: Limits) -> list[Finding]:
+    if not limits.looks_at_verifiers:
+        return []
     since = work.now - timedelta(days=limits.pair_days)
     least = min(limits.pair_cases, limits.quick_cases)
     soon = timedelta(minutes=limits.quick_minutes)
@@ -94,8 +96,8 @@ async def _pairs(work: Work, case_ids: Sequence[UUID], limits: Limits) -> list[F
 
 def _of_pair(pair: Pair, limits: Limits) -> list[tuple[Reason, int, int, int]]:
     said: list[tuple[Reason, int, int, int]] = []
-    if (share := often(pair, limits)) is not None:
+    if limits.pair_score and (share := often(pair, limits)) is not None:
         said.append(("verifier_often", limits.pair_score, share, 100 * pair.near_by_them // pair.near))
-    if (share := quick(pair, limits)) is not None:
+    if limits.quick_score and (share := quick(pair, limits)) is not None:
         said.append(("verifier_quick", limits.quick_score, share, 100 * pair.others_quick // pair.others))
     return said

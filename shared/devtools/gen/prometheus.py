@@ -97,6 +97,7 @@ def _healthy_series(services: list[str]) -> Iterator[tuple[str, str]]:
     yield f'beegrid_routing_reports_total{{{routing},outcome="unroutable"}}', f"0+1x{DAY_MIN}"
     for level in ("emergency", "hazard", "routine"):
         yield f'beegrid_routing_unroutable_oldest_age_seconds{{{routing},level="{level}"}}', f"300x{DAY_MIN}"
+    yield 'beegrid_screening_oldest_suspicion_age_seconds{job="beegrid-screening"}', f"3600x{DAY_MIN}"
     yield 'beegrid_riders_company_key_made_timestamp_seconds{job="beegrid-riders",company="sf"}', f"0x{DAY_MIN}"
     lane = 'job="beegrid-notifications",lane="webhook"'
     yield f'beegrid_notifications_deliveries{{{lane},state="dead"}}', f"0x{DAY_MIN}"

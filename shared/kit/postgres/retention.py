@@ -189,7 +189,7 @@ KIT_TABLES = (
         Sweep("discarded_at", timedelta(days=30), "discarded_at IS NOT NULL"),
         empties=Emptying(
             "content_until", "content_until IS NOT NULL",
-            "content_until = NULL, payload = '', headers = NULL, key = '', "
+            "content_until = NULL, payload = '', headers = NULL, key = '', record_key = NULL, "
             "discarded_at = coalesce(discarded_at, now()), discarded_by = coalesce(discarded_by, 'sweeper'), "
             "reason = coalesce(reason, 'nobody can say whom it is about, and its topic has dropped it too')",
             SQL_LOOK_AT_HOLDS,

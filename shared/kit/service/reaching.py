@@ -1,11 +1,12 @@
-"""Before a service starts: Postgres and Kafka answer and let it in. Who is away is waited for, who refuses ends it.
+"""Before a service starts: Postgres and Kafka answer and let it in, and its schema is at least as new as its code. Who
+is away is waited for, who refuses ends it.
 
 A process that ends for every server that isn't there yet is started again and again, each time with a traceback that
 says nothing; and one that goes on asking with a wrong password looks like one whose server is away.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 import asyncpg
 import structlog
@@ -15,6 +16,7 @@ from aiokafka.conn import create_conn
 from shared.kit import clock
 from shared.kit.messaging.kafka import client_arguments
 from shared.kit.postgres.db import CONNECT_TIMEOUT_S, is_transient
+from shared.kit.postgres.schema import SchemaBehind, see_applied
 from shared.kit.settings import KitSettings
 
 log = structlog.get_logger(__name__)
@@ -36,13 +38,13 @@ class Refused(Exception):
     """A server answers and doesn't let this service in; the text says which, as whom, and its own words."""
 
 
-async def reach(settings: KitSettings, service: str) -> None:
-    """Return when both servers let the service in.
+async def reach(settings: KitSettings, service: str, migrations: Collection[str] = ()) -> None:
+    """Return when both servers let the service in, and its schema has these migrations.
 
     Raises:
-        Refused: one doesn't.
+        Refused: a server doesn't.
     """
-    await _until(lambda: _ask_postgres(settings), "postgres")
+    await _until(lambda: _ask_postgres(settings, migrations), "postgres")
     await _until(lambda: _ask_kafka(settings, service), "kafka")
 
 
@@ -52,7 +54,7 @@ async def _until(ask: Callable[[], Awaitable[None]], what: str) -> None:
         try:
             await ask()
         except Exception as error:
-            if not (is_transient(error) or isinstance(error, kafka.KafkaError)):
+            if not (is_transient(error) or isinstance(error, kafka.KafkaError | SchemaBehind)):
                 raise
             now_s = clock.monotonic_s()
             if not said_s or now_s - said_s >= SAY_EVERY_S:
@@ -66,12 +68,16 @@ async def _until(ask: Callable[[], Awaitable[None]], what: str) -> None:
         pause_s = min(PAUSE_MOST_S, pause_s * 2)
 
 
-async def _ask_postgres(settings: KitSettings) -> None:
+async def _ask_postgres(settings: KitSettings, migrations: Collection[str]) -> None:
     try:
         conn = await asyncpg.connect(settings.postgres_dsn.get_secret_value(), timeout=CONNECT_TIMEOUT_S)
     except POSTGRES_REFUSES as error:
         raise Refused(f"Postgres refuses: {error} (BEEGRID_POSTGRES_DSN)") from error
-    await conn.close(timeout=CONNECT_TIMEOUT_S)
+    try:
+        if migrations:
+            await see_applied(conn, migrations)
+    finally:
+        await conn.close(timeout=CONNECT_TIMEOUT_S)
 
 
 async def _ask_kafka(settings: KitSettings, service: str) -> None:

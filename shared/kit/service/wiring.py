@@ -37,6 +37,7 @@ from shared.kit.operating.ops import ops_router
 from shared.kit.postgres.batcher import Batcher
 from shared.kit.postgres.db import Connection, Pool, begun, reading
 from shared.kit.postgres.retention import KIT_TABLES, Table
+from shared.kit.postgres.schema import KIT_MIGRATIONS, own_migrations
 from shared.kit.privacy.erasure import GAUGES_EVERY_S, Erasure, Finish, Forget, each_of, erased_among
 from shared.kit.privacy.erasure import measure as measure_erasures
 from shared.kit.proxies import Proxies
@@ -79,6 +80,7 @@ class Service:
         self.start_hooks: list[Hook] = []
         self.stop_hooks: list[Hook] = []
         self.tables: list[Table] = [*KIT_TABLES]
+        self.migrations = [KIT_MIGRATIONS, own_migrations(name)]
         self.ages = {"inbox": timedelta(hours=settings.inbox_retention_hours)}
         self._pool: Pool | None = None
         self._tallies: Tallies | None = None
@@ -190,14 +192,9 @@ class Service:
         self._recurs(name or name_of(turn), seconds, turn, leader, idle_s)
 
     def _recurs(
-        self,
-        name: str,
-        seconds: float,
-        turn: Turn,
-        leader: bool,
-        idle_s: float | None,
+        self, name: str, seconds: float, turn: Turn, leader: bool, idle_s: float | None,
         held_up: Callable[[], bool] = bool,
-    ) -> None:
+    ) -> None:  # fmt: skip
         leads = self.leading if leader else None
         idle_s = seconds if idle_s is None else idle_s
         self.background(name, Recurring(turn, self.pulse, seconds, idle_s, leads, held_up).run)

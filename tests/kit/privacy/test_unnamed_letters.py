@@ -177,6 +177,21 @@ async def test_so_does_what_kafka_refused_of_them_and_its_hold_ends(held: Pool) 
         assert [row["id"] for row in await conn.fetch(SQL_HELD_ROWS, due["a"].id, 10, 1 << 20)] == [behind]
 
 
+async def test_the_key_that_its_record_had_goes_with_the_rest(held: Pool) -> None:
+    """A company's key may be the rider's number, in whatever bytes."""
+    number = "13900077123".encode("utf-16")
+    async with held.acquire() as conn, conn.transaction():
+        row = OutboxRow(
+            new_id(), REPORTS + ".dlq", "", 1, clock.now(), None, b"{" + WORDS, headers=b"[]", record_key=number
+        )
+        await insert_outbox(conn, [row])
+        await Holds(1).take(conn, [Refused(await conn.fetchrow("SELECT * FROM outbox"), "too_large", "")], [])
+    assert await held.fetchval("SELECT record_key FROM outbox_held") == number
+    await held.execute("UPDATE outbox_held SET content_until = content_until - make_interval(hours => $1)", 7 * 24)
+    assert await sweeper(held, HELD).empty(HELD) == 1
+    assert tuple(await held.fetchrow("SELECT key, record_key, headers FROM outbox_held")) == ("", None, None)
+
+
 async def test_a_discarded_one_is_emptied_too_and_keeps_its_reason(held: Pool) -> None:
     one = await set_aside(held, Holds(1), REPORTS + ".dlq", b"{" + WORDS, "k")
     await held.execute("UPDATE outbox_held SET discarded_at = now(), discarded_by = 'w', reason = 'r'")

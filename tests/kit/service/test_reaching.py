@@ -1,5 +1,6 @@
 """A service at its start: who is away is waited for without a traceback, who refuses ends it with the reason."""
 
+import asyncio
 import json
 import os
 import signal
@@ -7,17 +8,24 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import asyncpg
 import pytest
 
+from shared.devtools.gen.openapi import service_of
 from shared.devtools.infra.ports import free_port
 from shared.devtools.installation import Installation
 from shared.kit import clock
+from shared.kit.postgres.db import Connection
+from shared.kit.postgres.schema import SchemaBehind, see_applied, versions_of
 from shared.kit.run import EXIT_MISCONFIGURED
 from shared.kit.service import reaching
 from shared.kit.service.reaching import Refused, reach
 from shared.kit.settings import KitSettings
+from tests.support import owner_of
 
 SERVICE = "routing"
 
@@ -71,6 +79,15 @@ def started(installation: Installation, log: Path, **changes: str) -> "subproces
         )
 
 
+@asynccontextmanager
+async def asyncpg_connection(installation: Installation) -> AsyncIterator[Connection]:
+    conn = await asyncpg.connect(installation.dsn(SERVICE))
+    try:
+        yield conn
+    finally:
+        await conn.close()
+
+
 def lines_of(log: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
 
@@ -114,6 +131,60 @@ def test_it_waits_for_a_kafka_that_comes_late(installation: Installation, tmp_pa
         if relay is not None:
             relay.kill()
             relay.wait()
+
+
+async def forget_newest(installation: Installation) -> str:
+    """As if the release's last migration had not run; which one."""
+    async with owner_of(installation, SERVICE) as owner:
+        gone: str = await owner.fetchval(
+            "DELETE FROM schema_migrations WHERE version = (SELECT max(version) FROM schema_migrations) "
+            "RETURNING version"
+        )
+    return gone
+
+
+async def remember(installation: Installation, version: str) -> None:
+    async with owner_of(installation, SERVICE) as owner:
+        await owner.execute("INSERT INTO schema_migrations (version) VALUES ($1) ON CONFLICT DO NOTHING", version)
+
+
+async def test_it_waits_for_its_releases_migrations(installation: Installation, tmp_path: Path) -> None:
+    log, lacking = tmp_path / "log", await forget_newest(installation)
+    try:
+        process = started(installation, log)
+        until_said(log, "server_awaited")
+        [error] = [str(line["error"]) for line in lines_of(log) if line["event"] == "server_awaited"]
+        assert f"lacks this release's migrations {lacking}: " in error and "shared.provision.setup" in error
+        assert process.poll() is None and "service_started" not in log.read_text()
+        await remember(installation, lacking)
+        until_said(log, "service_started")
+    finally:
+        await remember(installation, lacking)
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+
+
+async def test_a_schema_that_is_newer_than_the_code_is_fine(installation: Installation) -> None:
+    """In a rolling update, and on the way back, the former release starts on what the newer one has migrated."""
+    wanted = versions_of(service_of(SERVICE).migrations)
+    assert len(wanted) > 5
+    try:
+        await remember(installation, "99999")
+        async with asyncio.timeout(10):
+            await reach(settings_of(installation), SERVICE, wanted)
+        async with asyncpg_connection(installation) as conn:
+            with pytest.raises(SchemaBehind, match=r"migrations 99998: "):
+                await see_applied(conn, wanted | {"99998"})
+    finally:
+        async with owner_of(installation, SERVICE) as owner:
+            await owner.execute("DELETE FROM schema_migrations WHERE version = '99999'")
+
+
+async def test_where_nothing_is_migrated_all_is_lacking(installation: Installation) -> None:
+    async with asyncpg_connection(installation) as conn:
+        await conn.execute("SET search_path = pg_catalog")
+        with pytest.raises(SchemaBehind, match=r"1, 2, 3, 4, 5 and 2 more: run this release's set-up"):
+            await see_applied(conn, list("7654321"))
 
 
 def test_a_signal_ends_the_waiting(installation: Installation, tmp_path: Path) -> None:

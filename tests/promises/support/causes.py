@@ -53,6 +53,7 @@ GROUPS: tuple[tuple[Cause, ...], ...] = (
             ("UnroutableWaiting page emergency", "UnroutableWaiting ticket hazard"),
         ),
     ),
+    (Cause(business.a_suspicion_that_nobody_decides_on, ("SuspicionsWaiting ticket",)),),
     (Cause(objectives.points_are_posted_late, _burns("PointsPostedBurn")),),
     (
         Cause(processes.an_issuer_without_keys, ("IssuerKeysUnavailable page riders",)),

@@ -16,6 +16,7 @@ from tests.promises.support.watched import PATIENCE_S, Watched, locked, repeated
 OLD_COMPANY = "laohao"
 DEADLINES = "beegrid_cases_deadlines"
 WAITING = "beegrid_routing_unroutable_oldest_age_seconds"
+SUSPECTED = "beegrid_screening_oldest_suspicion_age_seconds"
 LEDGER = "beegrid_points_ledger_sum_points"
 KEYS = "beegrid_riders_company_key_made_timestamp_seconds"
 SQL_CASES = """
@@ -42,6 +43,14 @@ FROM waiting; SELECT 1
 SQL_LOOKED_AT = """
 DELETE FROM unroutable WHERE reason = 'nobody looks';
 UPDATE routes SET outcome = 'routed', reason = NULL, grid_code = '330114000000001' WHERE reason = 'nobody looks'
+"""
+SQL_SUSPECTED = """
+INSERT INTO suspicions (report_id, rider_id, state, score, version, changed_at)
+VALUES (gen_random_uuid(), gen_random_uuid(), 'raised', 100, 1, now() - interval '4 days'); SELECT 1
+"""
+SQL_CLEARED = """
+UPDATE suspicions SET state = 'cleared', score = 0, changed_at = now()
+WHERE state = 'raised' AND changed_at < now() - interval '3 days'; SELECT 1
 """
 SQL_VANISHED = "INSERT INTO accounts (rider_id, available) VALUES (gen_random_uuid(), 5); SELECT 1"
 SQL_FOUND = "UPDATE accounts SET available = 0 WHERE available = 5 AND version = 0; SELECT 1"
@@ -103,6 +112,13 @@ async def rows_of(watched: Watched, service: str, made: str, undone: str, gauge:
 async def reports_that_nobody_looks_at(watched: Watched) -> AsyncIterator[None]:
     """Two reports have waited for a grid for hours; then somebody has named it."""
     async with rows_of(watched, "routing", SQL_WAITING_LONG, SQL_LOOKED_AT, WAITING):
+        yield
+
+
+@asynccontextmanager
+async def a_suspicion_that_nobody_decides_on(watched: Watched) -> AsyncIterator[None]:
+    """Somebody's points have waited for four days; then the report is cleared."""
+    async with rows_of(watched, "screening", SQL_SUSPECTED, SQL_CLEARED, SUSPECTED):
         yield
 
 

@@ -1,15 +1,16 @@
 """What is counted of what points say, on real Postgres: in any order, once, and taken off again."""
 
 import random
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from services.badges.store import standings as store
+from shared.kit import clock
 from shared.kit.ids import new_id
 from shared.kit.postgres.rows import arrays
 from shared.kit.privacy.erasure import SQL_ERASED_ADD, Leaver
 from tests.services.badges.hive import ZONE, Deed, Hive
 
-NOON = datetime(2026, 3, 2, 12, 0, tzinfo=ZONE)
+NOON = (clock.now().astimezone(ZONE) - timedelta(days=60)).replace(hour=12, minute=0, second=0, microsecond=0)
 
 
 async def test_credited_reports_count_and_badges_follow(hive: Hive) -> None:
@@ -78,6 +79,56 @@ async def test_what_is_taken_back_takes_the_badge_until_it_is_earned_again(hive:
     assert await hive.badges(rider) == {"first-report": True}
     assert len(await hive.said()) == 1, "it was awarded once"
     await hive.sound()
+
+
+async def test_a_hold_that_is_heard_after_its_posting_moves_the_day(hive: Hive) -> None:
+    """Three reports of three days, all posted on the fourth: heard in this order it looks like one day at first."""
+    rider, posted = new_id(), NOON + timedelta(days=3)
+    deeds = [Deed(rider) for _ in range(3)]
+    await hive.hears(*(deed.says("posted", posted) for deed in deeds))
+    assert (await hive.standing(rider)).best_streak == 1
+    await hive.hears(*(deed.says("held", NOON + timedelta(days=n)) for n, deed in enumerate(deeds)))
+    found = await hive.standing(rider)
+    assert (found.streak, found.best_streak, found.streak_on) == (3, 3, (NOON + timedelta(days=2)).date())
+    assert (found.points, found.reports) == (150, 3), "and counts once"
+    await hive.sound()
+
+
+async def test_a_claw_back_breaks_the_longest_streak_and_takes_its_badge(hive: Hive) -> None:
+    rider, deeds = new_id(), [Deed(new_id()) for _ in range(9)]
+    for n, deed in enumerate(deeds):
+        deed.rider = rider
+        await hive.hears(*deed.credited(NOON + timedelta(days=n + (n == 8) * 5)))
+    found = await hive.standing(rider)
+    assert (found.best_streak, found.best_on, found.streak) == (8, (NOON + timedelta(days=7)).date(), 1)
+    assert (await hive.badges(rider))["streak-7"]
+    await hive.hears(deeds[2].says("reversed"))
+    found = await hive.standing(rider)
+    assert (found.best_streak, found.best_on, found.streak) == (5, (NOON + timedelta(days=7)).date(), 1)
+    assert not (await hive.badges(rider))["streak-7"]
+
+
+async def test_a_streak_of_days_that_were_swept_stays(hive: Hive) -> None:
+    rider, long_ago, now = new_id(), clock.now() - timedelta(days=500), clock.now()
+    for n in range(7):
+        await hive.hears(*Deed(rider).credited(long_ago + timedelta(days=n)))
+    await hive.pool.execute("DELETE FROM deeds")
+    last = Deed(rider)
+    await hive.hears(*last.credited(now))
+    assert ((await hive.standing(rider)).best_streak, (await hive.standing(rider)).streak) == (7, 1)
+    await hive.hears(last.says("reversed"))
+    assert ((await hive.standing(rider)).best_streak, (await hive.badges(rider))["streak-7"]) == (7, True)
+
+
+async def test_what_expires_is_adjusted_or_is_no_deed_does_not_count(hive: Hive) -> None:
+    rider = new_id()
+    await hive.hears(
+        Deed(rider).says("expired", source="expiry"), Deed(rider).says("adjusted", source="adjustment"),
+        Deed(rider).says("posted", source="adjustment"), *(Deed(rider).credited(NOON)),
+    )  # fmt: skip
+    assert (await hive.standing(rider)).reports == 1
+    await hive.hears(Deed(rider).says("posted", NOON, source="deed"))
+    assert (await hive.standing(rider)).reports == 2, "another service's deed does"
 
 
 async def test_redemptions_voids_and_refusals_are_no_deeds(hive: Hive) -> None:

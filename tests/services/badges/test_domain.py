@@ -1,5 +1,6 @@
 """Streaks, periods, places and levels, without a database."""
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from itertools import permutations
 
@@ -11,13 +12,13 @@ from services.badges.domain import (
     Deed,
     Rule,
     Standing,
+    count_streaks,
     days_of,
     handle,
     in_force,
     is_signed,
     level_of,
     signature,
-    streaks,
 )  # fmt: skip
 from services.badges.picture import svg
 from services.badges.store.boards import Score, ranked
@@ -27,19 +28,47 @@ DAY = date(2026, 3, 2)
 START = datetime(2020, 1, 1, tzinfo=UTC)
 
 
+def day(number: int) -> date:
+    return DAY + timedelta(days=number)
+
+
+def counted(days: Iterable[int], since: int = -400, *former: Iterable[int]) -> Standing:
+    """A rider's streaks of these days; `former`: what was counted before, one after the other."""
+    standing = Standing(new_id(), 0, 0, 0, 0, None, None)
+    for numbers in (*former, days):
+        count_streaks(standing, [day(number) for number in numbers], day(since))
+    return standing
+
+
+def streaks(standing: Standing) -> tuple[int, date | None, int, date | None]:
+    return standing.streak, standing.streak_on, standing.best_streak, standing.best_on
+
+
 def test_streaks_end_where_a_day_is_missing() -> None:
-    days = [DAY + timedelta(days=n) for n in (0, 1, 2, 4, 5)]
-    assert streaks(days) == (2, 3, days[-1]) and streaks([]) == (0, 0, None)
-    standing = Standing(new_id(), 0, 0, 2, 3, days[-1])
-    assert [standing.streak_at(days[-1] + timedelta(days=n)) for n in (0, 1, 2)] == [2, 2, 0]
+    standing = counted((4, 0, 5, 2, 1))
+    assert streaks(standing) == (2, day(5), 3, day(2)) and streaks(counted(())) == (0, None, 0, None)
+    assert [standing.streak_at(day(5 + n)) for n in (0, 1, 2)] == [2, 2, 0]
+
+
+@given(st.frozensets(st.integers(0, 30)), st.frozensets(st.integers(0, 30)))
+def test_what_is_taken_back_leaves_the_streaks_as_if_it_had_never_been(
+    days: frozenset[int], taken: frozenset[int]
+) -> None:
+    assert streaks(counted(days - taken, -400, days)) == streaks(counted(days - taken))
+
+
+@given(st.frozensets(st.integers(0, 30)), st.integers(0, 30))
+def test_days_that_have_left_the_tables_still_count(days: frozenset[int], since: int) -> None:
+    swept = counted((number for number in days if number >= since), since, days)
+    assert swept.streak == counted(days).streak and swept.best_streak == counted(days).best_streak
 
 
 def test_any_order_of_movements_comes_to_the_same() -> None:
-    for order in permutations((("held", DAY), ("posted", DAY + timedelta(days=2)), ("reversed", DAY))):
+    for order in permutations((("held", DAY), ("posted", day(2)), ("held", day(1)), ("reversed", DAY))):
         deed = Deed(new_id(), new_id())
         for movement, on in order:
             deed.take(movement, on, 50, "suda", "G1")  # type: ignore[arg-type]  # a literal, as they are
-        assert (deed.reported_on, deed.points, deed.counts) == (DAY, 50, False), order
+        assert (deed.reported_on, deed.points, deed.credit) == (DAY, 50, None), order
 
 
 def test_periods_begin_on_mondays_and_firsts() -> None:
@@ -55,6 +84,7 @@ def test_equal_points_have_an_equal_place(points: list[int]) -> None:
     places, _ = ranked(scores, 100, None)
     for one in places:
         assert one.place == 1 + sum(other > one.points for other in points)
+        assert ranked(scores, 0, one.key) == ([], one), "also of one who is far behind those that are shown"
 
 
 def test_the_newest_rule_that_has_begun_holds() -> None:
@@ -69,14 +99,14 @@ def test_the_newest_rule_that_has_begun_holds() -> None:
 
 def test_the_highest_level_that_is_reached() -> None:
     levels = [Rule(f"l{n}", 1, START, "level", "甲", "A", "points", n * 100, True, "x") for n in range(3)]
-    found = level_of(levels, Standing(new_id(), 199, 0, 0, 0, None))
+    found = level_of(levels, Standing(new_id(), 199, 0, 0, 0, None, None))
     assert found is not None and found.code == "l1"
 
 
 def test_a_handle_names_nobody_and_a_signature_is_ours() -> None:
     rider, award = new_id(), new_id()
-    assert handle(rider) == handle(rider) != handle(new_id())
-    assert rider.hex[:6] not in handle(rider).lower()
+    assert handle(b"a", rider) == handle(b"a", rider) != handle(b"a", new_id())
+    assert handle(b"a", rider) != handle(b"b", rider), "only with the key can one say whose it is"
     keys = (b"new", b"old")
     assert is_signed(keys, award, signature(b"old", award)) and not is_signed(keys, award, signature(b"x", award))
     assert not is_signed(keys, new_id(), signature(b"new", award))
@@ -84,5 +114,5 @@ def test_a_handle_names_nobody_and_a_signature_is_ours() -> None:
 
 def test_a_picture_has_no_markup_of_others() -> None:
     award = Award(new_id(), new_id(), "points-1", "<script>", "a & b", START, False)
-    drawn = svg(award, ("本市", "<b>"), "2026-03-02", "0" * 32)
-    assert "<script>" not in drawn and "<b>" not in drawn and "no longer valid" in drawn
+    drawn = svg(award, "<i>", ("本市", "<b>"), "2026-03-02", "0" * 32)
+    assert "<script>" not in drawn and "<b>" not in drawn and "<i>" not in drawn and "no longer valid" in drawn

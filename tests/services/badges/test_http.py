@@ -11,9 +11,12 @@ import pytest
 from redis.asyncio import Redis
 
 from services.badges.domain import handle
+from services.badges.store import standings as store
 from shared.devtools.installation import Installation
 from shared.kit import clock
 from shared.kit.ids import new_id
+from shared.kit.postgres.rows import arrays
+from shared.kit.privacy.erasure import SQL_ERASED_ADD, Leaver
 from tests.services.badges.hive import Deed, Hive
 from tests.support import client_of, service_of, settings_of
 
@@ -23,7 +26,11 @@ class Town:
 
     def __init__(self, client: httpx.AsyncClient, installation: Installation, hive: Hive) -> None:
         self.client, self.installation, self.hive = client, installation, hive
-        self.redis = Redis.from_url(settings_of(installation, "badges").redis_url.get_secret_value())
+        self.settings = settings_of(installation, "badges")
+        self.redis = Redis.from_url(self.settings.redis_url.get_secret_value())
+
+    def handle(self, rider: UUID) -> str:
+        return handle(self.settings.handle_key(), rider)
 
     def headers(self, rider: UUID | str, role: str = "rider") -> dict[str, str]:
         return {"Authorization": f"Bearer {self.installation.identity.token(str(rider), '孙芳', [role])}"}
@@ -61,10 +68,34 @@ async def test_a_board_shows_handles_ties_and_ones_own_place(town: Town) -> None
     riders = await credited(town.hive, 50, 80, 50, 20)
     board = await town.board(riders[3])
     assert lines(board) == [(1, 80), (2, 50), (2, 50), (4, 20)]
-    assert board["own"] == {"place": 4, "name": handle(riders[3]), "points": 20}
+    assert board["own"] == {"place": 4, "name": town.handle(riders[3]), "points": 20}
     assert (await town.board(riders[2]))["own"]["place"] == 2
-    assert {one["name"] for one in board["items"]} == {handle(rider) for rider in riders}
+    assert {one["name"] for one in board["items"]} == {town.handle(rider) for rider in riders}
     assert "孙芳" not in str(board)
+
+
+@pytest.mark.parametrize("period", ["day", "week", "month"])
+@pytest.mark.parametrize("path", ["", "/teams"])
+async def test_days_that_no_calendar_of_ours_has_are_refused(town: Town, period: str, path: str) -> None:
+    rider = new_id()
+    for on in ("9999-12-31", "3000-01-01", "0001-01-01", "1999-12-31", "0"):
+        asked = {"period": period, "on": on}
+        refused = await town.client.get(f"/v1/badges/boards{path}", params=asked, headers=town.headers(rider))
+        assert (refused.status_code, refused.json()["code"]) == (422, "validation_failed"), on
+    for on in ("2000-01-01", "2999-12-31"):
+        assert lines(await town.board(rider, path, period=period, on=on)) == []
+
+
+async def test_who_is_erased_is_on_no_board_that_was_made_before(town: Town) -> None:
+    riders = await credited(town.hive, 50, 80)
+    assert len((await town.board(riders[0]))["items"]) == 2
+    leaver = Leaver(riders[1], "erased:" + "0" * 40, clock.now())
+    async with town.hive.pool.acquire() as conn, conn.transaction():
+        await conn.execute(SQL_ERASED_ADD, *arrays(Leaver, [leaver]))
+        await store.forget(conn, [leaver])
+    assert await town.redis.dbsize() > 0, "the board is there still"
+    board = await town.board(riders[0])
+    assert [one["name"] for one in board["items"]] == [town.handle(riders[0])]
 
 
 @pytest.mark.parametrize("period", ["day", "week", "month"])
@@ -101,7 +132,7 @@ async def test_who_does_not_want_to_be_on_boards_is_not_at_once(town: Town) -> N
     gone = {"json": {"on_boards": False}, "headers": town.headers(riders[1])}
     assert (await town.client.put("/v1/badges/me/boards", **gone)).status_code == 200
     board = await town.board(riders[0])
-    assert handle(riders[1]) not in str(board)
+    assert town.handle(riders[1]) not in str(board)
     assert not (await town.mine(riders[1]))["on_boards"]
     await town.redis.flushdb()
     assert lines(await town.board(riders[0])) == [(1, 50)], "made without them"
@@ -117,7 +148,7 @@ async def test_a_badge_is_shown_and_verified_by_whoever_has_its_address(town: To
     assert picture.headers["content-type"] == "image/svg+xml"
     assert ElementTree.fromstring(picture.text).tag.endswith("svg") and "第一哨" in picture.text
     verified = (await town.client.get(badge["verify"])).json()
-    assert (verified["zh"], verified["handle"], verified["valid"]) == ("第一哨", handle(rider), True)
+    assert (verified["zh"], verified["handle"], verified["valid"]) == ("第一哨", town.handle(rider), True)
     forged = badge["verify"][:-4] + ("0000" if badge["verify"][-4:] != "0000" else "1111")
     assert (await town.client.get(forged)).status_code == 404
     other = badge["verify"].replace(badge["award_id"], str(new_id()))

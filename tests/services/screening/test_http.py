@@ -9,6 +9,7 @@ from uuid import UUID
 import httpx
 import pytest
 
+from services.screening import metrics, usecases
 from shared.devtools.installation import Installation
 from shared.kit import clock
 from shared.kit.ids import new_id
@@ -92,6 +93,19 @@ async def test_what_is_cleared_comes_again_only_for_another_reason(client: httpx
     waiting = (await queue(client))[first["report_id"]]
     assert [one["reason"] for one in waiting["findings"]] == ["repeated_photo", "velocity"]
     assert await version(screen, first) == 3
+
+
+async def test_it_is_measured_how_long_the_oldest_has_waited(screen: Screen) -> None:
+    """What SuspicionsWaiting is raised by."""
+    await burst(screen)
+    await screen.pool.execute("UPDATE suspicions SET changed_at = now() - interval '4 days'")
+    await burst(screen)
+    async with screen.pool.acquire() as conn:
+        await usecases.measure(conn)
+        assert (metrics.OPEN._value.get(), metrics.OLDEST._value.get() // 86_400) == (14, 4)
+        await conn.execute("UPDATE suspicions SET state = 'cleared', score = 0")
+        await usecases.measure(conn)
+    assert (metrics.OPEN._value.get(), metrics.OLDEST._value.get()) == (0, 0)
 
 
 async def test_pages_go_on_where_the_last_one_ended(client: httpx.AsyncClient, screen: Screen) -> None:

@@ -6,12 +6,14 @@ from uuid import UUID
 
 import pytest
 
+from services.screening import usecases
 from services.screening.store import reports as store
+from shared.events.report_routed import REPORT_ROUTED
 from shared.kit.ids import new_id
 from shared.kit.postgres.rows import arrays
 from shared.kit.privacy.erasure import SQL_ERASED_ADD, Leaver
 from tests.services.screening.street import Screen, noon, photo, report
-from tests.support import rider_is
+from tests.support import event_of, rider_is, work_on
 
 SHOWN = 0x00FF00FF00FF00FF
 
@@ -120,6 +122,19 @@ async def test_nearly_the_same_picture_elsewhere(screen: Screen) -> None:
     assert same_thing.data.report_id not in found, "two who stand before one thing"
 
 
+async def test_where_a_grid_is_not_known_nothing_is_elsewhere(screen: Screen) -> None:
+    """Two who stand before one thing, of which one's place was too vague; and one report that was filed twice."""
+    at, mine = noon(), new_id()
+    named = report(new_id(), at, photos=(photo("a", SHOWN),))
+    vague = report(new_id(), at + timedelta(minutes=5), grid=None, photos=(photo("b", SHOWN ^ 0b11),))
+    twice = [report(mine, at + timedelta(seconds=40 * n), grid=None, photos=(photo("c", 7 << 30),)) for n in range(2)]
+    await screen.hears(named, vague, *twice)
+    assert await screen.found() == {}
+    other = vague.data.model_copy(update={"grid_code": "G2", "outcome": "routed"})
+    await screen.hears(event_of(REPORT_ROUTED, other, 2))
+    assert await screen.found() == {other.report_id: {"similar_photo"}}, "then somebody has named its grid"
+
+
 async def test_pictures_of_the_night_are_not_compared(screen: Screen) -> None:
     dark = [report(new_id(), noon(), grid=f"G{n}", photos=(photo(f"{n}", 1 << 63),)) for n in range(5)]
     await screen.hears(*dark)
@@ -137,16 +152,53 @@ async def test_a_grid_that_a_person_named_later_is_taken_over(screen: Screen) ->
     assert tuple(row) == ("G5", "G5")
 
 
+async def test_nobody_is_held_against_who_has_left(screen: Screen) -> None:
+    """Their report comes late, in one batch with another's of the same picture."""
+    gone, stays, at = new_id(), new_id(), noon()
+    await erase(screen, gone)
+    shown = (photo("a", SHOWN),)
+    theirs = report(gone, at, photos=shown)
+    later = report(gone, at + timedelta(hours=5), grid="G8", photos=shown)
+    await screen.hears(theirs, report(stays, at + timedelta(hours=1), grid="G2", photos=shown), later)
+    assert await screen.found() == {} and await screen.pool.fetchval("SELECT count(*) FROM suspicions") == 0
+    await screen.hears(theirs)
+    assert await screen.found() == {}
+
+
+async def test_words_about_who_leaves_go_from_all_reports_of_the_decision(screen: Screen) -> None:
+    """A ring is decided on at once, with one note for all of it; what is decided later about them keeps none."""
+    leaves, stays, other = riders = new_id(), new_id(), new_id()
+    bursts = {rider: [report(rider, noon() + timedelta(minutes=n), 0.01 * n) for n in range(7)] for rider in riders}
+    await screen.hears(*(event for burst in bursts.values() for event in burst))
+
+    async def decide(note: str, *decided: UUID) -> None:
+        async with work_on(screen.pool) as work:
+            await usecases.decide(work, sorted(decided), "cleared", "op", note)
+
+    first = {rider: ids(burst)[0] for rider, burst in bursts.items()}
+    await decide("阿芳与同伴", first[leaves], first[stays])
+    await decide("a market day", first[other])
+    await erase(screen, leaves)
+    await decide("阿芳 again", ids(bursts[leaves])[1])
+    rows = await screen.pool.fetch("SELECT report_id, note FROM suspicions WHERE state = 'cleared'")
+    notes = {row["report_id"]: row["note"] for row in rows}
+    assert notes == {first[leaves]: "", first[stays]: "", first[other]: "a market day", ids(bursts[leaves])[1]: ""}
+
+
+async def erase(screen: Screen, rider: UUID) -> None:
+    leaver = Leaver(rider, "erased:" + "0" * 40, noon())
+    async with screen.pool.acquire() as conn, conn.transaction():
+        await conn.execute(SQL_ERASED_ADD, *arrays(Leaver, [leaver]))
+        await store.forget(conn, [leaver])
+
+
 @pytest.mark.parametrize("first", [True, False])
 async def test_who_leaves_is_forgotten_and_does_not_come_back(screen: Screen, first: bool) -> None:
     rider, at = new_id(), noon()
     burst = [report(rider, at + timedelta(minutes=n), photos=(photo("a", SHOWN),)) for n in range(8)]
     if first:
         await screen.hears(rider_is(rider), *burst)
-    leaver = Leaver(rider, "erased:" + "0" * 40, at)
-    async with screen.pool.acquire() as conn, conn.transaction():
-        await conn.execute(SQL_ERASED_ADD, *arrays(Leaver, [leaver]))
-        await store.forget(conn, [leaver])
+    await erase(screen, rider)
     await screen.hears(rider_is(rider, 2), *burst)
     for table in ("sightings", "photos", "vehicles", "meetings", "verdicts"):
         assert await screen.pool.fetchval(f"SELECT count(*) FROM {table} WHERE rider_id = $1", rider) == 0, table

@@ -1,7 +1,8 @@
 """A document in the words that every generator of clients makes something of that compiles.
 
 - A tuple (`prefixItems`) is said as a list. It then says less than is checked: what is refused stays so.
-- An integer says its width: without one Go takes 32 bits, and a bound beyond them compiles no more.
+- An integer says its width: without one Go takes 32 bits, and a bound beyond them compiles no more. Of a list with a
+  default they are 32 all the same: Java writes the default's numbers so, and a list of wider ones doesn't take them.
 - A body that may be missing isn't said to be null as well: `required` says it.
 - An operation has one tag: of two, generators make it twice, under one name.
 """
@@ -41,6 +42,8 @@ def _walk(part: Any, tuples: Mapping[str, dict[str, Any]]) -> Any:
         part = _list(part)
     if "anyOf" in part and (one := _one_list(part["anyOf"], tuples)) is not None:
         part = {**{name: said for name, said in part.items() if name != "anyOf"}, **one}
+    if part.get("type") == "array" and part.get("default") and part.get("items", {}).get("type") == "integer":
+        part = {**part, "items": {"type": "integer", "format": "int32", **part["items"]}}
     if part.get("type") == "integer" and "format" not in part:
         part = {"type": "integer", "format": "int64", **part}
     return {name: _walk(said, tuples) for name, said in part.items()}

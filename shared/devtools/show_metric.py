@@ -12,6 +12,10 @@ from collections.abc import Iterator, Sequence
 from shared.cli.client import CliError, find_suite
 
 TIMEOUT_S = 5
+ELSEWHERE = (
+    "BEEGRID_URL 所指的平台不在本机：指标请问 Prometheus，或进 Pod 问 :9464/metrics（见 docs/runbooks/README.md）。\n"
+    "BEEGRID_URL names a suite elsewhere: ask Prometheus, or a pod at :9464/metrics (docs/runbooks/README.md)."
+)
 
 
 def samples(url: str, parts: Sequence[str]) -> Iterator[str]:
@@ -33,6 +37,9 @@ def main() -> int:
     if not parts:
         print(__doc__)
         return 2
+    if os.environ.get("BEEGRID_URL"):
+        print(ELSEWHERE, file=sys.stderr)
+        return 1
     try:
         services = find_suite().facts.get("services", {})
     except CliError as error:

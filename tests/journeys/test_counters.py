@@ -26,7 +26,9 @@ from tests.journeys.conftest import Town
 RIDERS_AT_ONE = 2_000
 SQL_A_DAY_LATER = (
     "UPDATE redemptions SET requested_on = requested_on - 1 WHERE offer_id = $1",
-    "UPDATE offer_days SET day = day - 1 WHERE offer_id = $1",
+    # out of the way first: in what order rows are changed nobody says, and a day is there once
+    "UPDATE offer_days SET day = day - 1000 WHERE offer_id = $1",
+    "UPDATE offer_days SET day = day + 999 WHERE offer_id = $1",
 )
 SQL_TIME_IS_OVER = "UPDATE redemptions SET deadline_at = now() WHERE id = $1"
 SQL_LAST_MONTH = "UPDATE redemptions SET ended_at = $2 WHERE merchant_id = $1 AND state = 'used'"

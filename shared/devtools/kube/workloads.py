@@ -90,7 +90,8 @@ def container(service: str) -> Yaml:
         ],
         "env": environment(service),
         "envFrom": [{"configMapRef": {"name": "beegrid"}}],
-        "startupProbe": probe("/startupz", period_s=2, failures=60),
+        # half an hour: a process that waits for Postgres, Kafka or its schema opens no port until they are there
+        "startupProbe": probe("/startupz", period_s=2, failures=900),
         "readinessProbe": probe("/readyz", period_s=3, failures=2),
         "livenessProbe": probe("/livez", period_s=10, failures=6),
         "resources": {

@@ -27,6 +27,7 @@ RIGHTS = Rights(
         "GET /": PUBLIC,
         "GET /city": PUBLIC,
         "GET /docs": PUBLIC,
+        "GET /docs/": PUBLIC,
         "GET /docs/{name}": PUBLIC,
         "GET /problems/{code}": PUBLIC,
         "GET /r/{token}": PUBLIC,

@@ -5,12 +5,15 @@ from functools import partial
 from services.badges.api import routers
 from services.badges.retention import TABLES
 from services.badges.settings import Settings
+from services.badges.states import STATES
 from services.badges.store import standings
 from services.badges.store.boards import PATIENCE_S, Boards
-from services.badges.usecases import crediting
+from services.badges.usecases import crediting, levelling
 from shared.events.account_changed import ACCOUNT_CHANGED
 from shared.kit.service import Service
 from shared.kit.volatile import volatile
+
+RETIRED_AGAIN_EVERY_S = 86_400.0
 
 
 def build(settings: Settings | None = None) -> Service:
@@ -25,6 +28,8 @@ def build(settings: Settings | None = None) -> Service:
     service.include(*routers)
     service.on_stop(boards.aclose)
     service.keeps(*TABLES)
-    service.erases(standings.forget)
+    service.every(RETIRED_AGAIN_EVERY_S, levelling.retire_again, leader=True)
+    service.restates(*STATES)
+    service.erases(levelling.forget)
     service.tallies(standings.tallies)
     return service

@@ -105,6 +105,17 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Reached:
+    """The level that a rider has reached, and its rank; all None, and 0, where there is none."""
+
+    rider_id: UUID
+    code: str | None
+    rank: int
+    zh: str | None
+    en: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Award:
     """A rider's badge. `valid`: what it was given for is still theirs."""
 
@@ -140,6 +151,21 @@ def level_of(rules: Iterable[Rule], standing: Standing) -> Rule | None:
     """The highest level that is reached."""
     reached = [one for one in rules if one.kind == "level" and standing.of(one.measure) >= one.least]
     return max(reached, key=lambda one: (one.least, one.code), default=None)
+
+
+def ranks(rules: Iterable[Rule]) -> dict[str, int]:
+    """Each level's place among those in force, from 1 by threshold; 0 of those that everybody has."""
+    levels = sorted((one for one in rules if one.kind == "level"), key=lambda one: (one.least, one.code))
+    free = sum(one.least == 0 for one in levels)
+    return {one.code: max(0, at - free) for at, one in enumerate(levels, 1)}
+
+
+def reached(rules: Sequence[Rule], standing: Standing) -> Reached:
+    """A rider's level by the rules in force."""
+    level = level_of(rules, standing)
+    if level is None:
+        return Reached(standing.rider_id, None, 0, None, None)
+    return Reached(standing.rider_id, level.code, ranks(rules)[level.code], level.zh, level.en)
 
 
 def count_streaks(standing: Standing, days: Collection[date], since: date) -> None:

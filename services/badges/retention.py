@@ -19,5 +19,7 @@ TABLES = (
     ),
     Table("rules", "thresholds from an instant on", Way.BOUNDED, "as long as the suite", "explain badges and levels",
           seeded=10),
+    Table("levels", "a rider's level as it was last published", Way.BOUNDED,
+          "as the rider; of who is erased a bare id with a version", "the end of a state can be published again"),
     Table("awards", "a rider's badge", Way.BOUNDED, "as the rider", "it can be shown and verified at any time"),
 )  # fmt: skip

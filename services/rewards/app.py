@@ -13,7 +13,7 @@ from services.rewards.api.redeeming import redeem_once
 from services.rewards.retention import TABLES
 from services.rewards.settings import Settings
 from services.rewards.store.redemptions import forget, tallies
-from services.rewards.usecases import redemptions
+from services.rewards.usecases import levels, redemptions
 from services.rewards.usecases.codes import Codes
 from services.rewards.usecases.offline import Offline
 from services.rewards.usecases.redemptions import Desk
@@ -21,6 +21,7 @@ from services.rewards.usecases.sealing import sealed_codes
 from services.rewards.usecases.signing import Signer
 from services.rewards.usecases.vouchers import Counter
 from shared.events.account_changed import ACCOUNT_CHANGED
+from shared.events.level_changed import LEVEL_CHANGED
 from shared.kit.auth import Sealer
 from shared.kit.service import Service
 from shared.known.knowing import Riders, knows
@@ -45,6 +46,7 @@ def build(settings: Settings | None = None) -> Service:
     service.provide(desk, Counter(codes, zone, settings.wrong_codes_max, settings.wrong_codes_window_s))
     service.batches(partial(redeem_once, desk))
     service.consumes(ACCOUNT_CHANGED, partial(redemptions.follow_accounts, desk))
+    service.consumes(LEVEL_CHANGED, levels.follow_levels)
     knows(service, riders=Riders(), companies=Sealer(settings.sealing_key.get_secret_value()))
     service.include(redemptions_api.router, offers_api.router, stations_api.router, offline_api.router)
     service.include(merchants_api.router, statements_api.router, complaints_api.router)

@@ -46,5 +46,6 @@ COLUMNS: Columns = {
     },
     "company_months": plain("company"),
     "statement_lines": plain("offer_name"),
+    "rider_levels": {"rider_id": About("id", "whose row it is", "the service", "deleted")},
     "shortages": {"rider_id": About("id", "whose row it is", "the service", "deleted")},
 }

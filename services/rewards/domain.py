@@ -119,6 +119,8 @@ class Offer:
     """Its vouchers are good at every station that has a piece of it."""
     delivered: bool = False
     """Its goods have to be brought before a voucher is taken."""
+    least_level: int = 0
+    """The rank that a rider needs at least; 0: everybody may have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +270,8 @@ class Taken:
     by_rider_today: dict[UUID, int] = field(default_factory=dict)
     companies: dict[UUID, str] = field(default_factory=dict)
     """Whose riders they are, where the offer is for some companies' alone."""
+    levels: dict[UUID, int] = field(default_factory=dict)
+    """Riders' ranks, where the offer asks for one; of whom nothing was heard, it is 0."""
     slots: dict[UUID, Slot] = field(default_factory=dict)
     """Hours of this offer that the batch asks for."""
     in_slot: dict[UUID, int] = field(default_factory=dict)
@@ -297,6 +301,8 @@ class Taken:
         """The quota that is used, or why the rider never had one."""
         if offer.companies and self.companies.get(rider_id) not in offer.companies:
             return problems.NOT_FOR_YOU
+        if self.levels.get(rider_id, 0) < offer.least_level:
+            return problems.LEVEL_TOO_LOW
         if offer.per_rider_max is not None and self.by_rider.get(rider_id, 0) >= offer.per_rider_max:
             return problems.RIDER_QUOTA_USED
         if offer.per_rider_day_max is not None and self.by_rider_today.get(rider_id, 0) >= offer.per_rider_day_max:

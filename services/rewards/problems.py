@@ -58,6 +58,18 @@ NOT_FOR_YOU = Problem(
     next_en="Choose another offer: this one is for the riders of its `companies` alone.",
     members=(FREE,),
 )  # fmt: skip
+LEVEL_TOO_LOW = Problem(
+    "level_too_low", 409, zh="等级不够", en="Your level is too low",
+    next_zh="该礼品需要 least_level 级，您目前为 level 级（名称和门槛见 /v1/badges/thresholds 的 rank）：升级后再兑换，"
+    "或换一种礼品；刚升级的，请稍后再试。",
+    next_en="It takes the level whose `rank` in /v1/badges/thresholds is `least_level`, and yours is `level`: earn "
+    "more points first, or choose another offer. If you have just risen, try again in a moment.",
+    members=(
+        FREE,
+        Member("least_level", int, "the rank that it takes"),
+        Member("level", int, "the rider's rank; 0: everybody's"),
+    ),
+)  # fmt: skip
 SLOT_NEEDED = Problem(
     "slot_needed", 409, zh="请选择预约时段", en="Choose an hour",
     next_zh="在 /v1/offers/{id}/slots 选择一个时段，把它的 id 作为 slot_id 提交。",

@@ -44,6 +44,7 @@ TABLES = (
         "takings", "used vouchers of an offer at a price that a merchant took on a day", Way.STAYS,
         "as long as the suite", "a merchant's statement never adds vouchers up one by one",
     ),
+    Table("rider_levels", "a rider's rank", Way.BOUNDED, "as the rider", "offers of a least level"),
     Table(
         "shortages", "a rider whom points refused for want of points, and their balance since", Way.SWEPT, "1 hour",
         "who asks again within a minute is answered without holding a piece",

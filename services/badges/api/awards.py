@@ -1,5 +1,6 @@
 """A rider's own badges and level; a badge's picture, and whether it is real, for whoever was shown it."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Annotated
 from uuid import UUID
@@ -7,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
-from services.badges.domain import Award, Rule, handle, in_force, is_signed, level_of, signature
+from services.badges.domain import Award, Rule, handle, in_force, is_signed, level_of, ranks, signature
 from services.badges.picture import svg
 from services.badges.settings import Settings
 from services.badges.store import standings as store
@@ -42,6 +43,7 @@ class LevelOut(Answer):
     zh: str
     en: str
     least: int
+    rank: int = Field(description="its place among levels, from 1, 0 where everybody has it; as offers ask for it")
 
 
 class MineOut(Answer):
@@ -97,8 +99,8 @@ async def read_mine(caller: Caller, conn: Reading, settings: Given[Settings]) ->
         reports=standing.reports,
         streak=standing.streak_at(now.astimezone(settings.city_zone).date()),
         best_streak=standing.best_streak,
-        level=_level(level),
-        next_level=_level(min(above, key=lambda one: one.least, default=None)),
+        level=_level(level, levels),
+        next_level=_level(min(above, key=lambda one: one.least, default=None), levels),
         badges=[_badge(one, settings) for one in await store.awards(conn, rider_id)],
     )
 
@@ -160,5 +162,7 @@ def _badge(one: Award, settings: Settings) -> BadgeOut:
     )  # fmt: skip
 
 
-def _level(rule: Rule | None) -> LevelOut | None:
-    return None if rule is None else LevelOut.model_validate(rule)
+def _level(rule: Rule | None, levels: Sequence[Rule]) -> LevelOut | None:
+    if rule is None:
+        return None
+    return LevelOut(code=rule.code, zh=rule.zh, en=rule.en, least=rule.least, rank=ranks(levels)[rule.code])

@@ -1,5 +1,6 @@
 """What badges and levels are given for: anybody may read it, operators of the city set it."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -7,7 +8,7 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from services.badges import problems
-from services.badges.domain import Measure, Rule, in_force
+from services.badges.domain import Measure, Rule, in_force, ranks
 from services.badges.store import standings as store
 from shared.events.common import AnyZone
 from shared.events.outside import ONE_LINE, PLAIN_FORM
@@ -45,6 +46,15 @@ class ThresholdOut(Answer):
     en: str
     measure: Measure
     least: int
+    rank: int | None = Field(
+        None, description="of a level: its place by threshold, from 1, 0 where everybody has it; as offers ask for it"
+    )
+
+    @staticmethod
+    def of(rule: Rule, in_force: Iterable[Rule]) -> "ThresholdOut":
+        """With its rank among those in force; None where it isn't yet, or is a badge's."""
+        said = {name: getattr(rule, name) for name in ThresholdOut.model_fields if name != "rank"}
+        return ThresholdOut(**said, rank=ranks(in_force).get(rule.code))
 
 
 class ThresholdsOut(Answer):
@@ -58,7 +68,7 @@ class ThresholdsOut(Answer):
 async def read_thresholds(conn: Reading) -> ThresholdsOut:
     """What each badge and level takes now."""
     rules = in_force(await store.rules(conn), clock.now())  # process clock: shown only
-    return ThresholdsOut(items=[ThresholdOut.model_validate(one) for one in rules])
+    return ThresholdsOut(items=[ThresholdOut.of(one, rules) for one in rules])
 
 
 @router.put("/v1/badges/thresholds/{code}")
@@ -74,4 +84,5 @@ async def set_threshold(code: RuleCode, body: ThresholdIn, caller: Caller, servi
         if not await store.add_rule(work.conn, rule, work.now):
             versions = [one.version for one in await store.rules(work.conn) if one.code == code]
             raise problems.THRESHOLD_MOVED_ON(current_version=max(versions, default=0))
-        return ThresholdOut.model_validate(rule)
+        rules = in_force(await store.rules(work.conn), work.now)
+        return ThresholdOut.of(rule, rules if rule in rules else ())

@@ -9,6 +9,7 @@ from services.badges import metrics
 from services.badges.domain import KEPT_DAYS, Credit, Deed, Movement, Standing, count_streaks, in_force
 from services.badges.store import standings as store
 from services.badges.store.standings import Day, NewAward
+from services.badges.usecases import levelling
 from shared.events.account_changed import AccountChanged
 from shared.events.badge_awarded import BADGE_AWARDED, BadgeAwarded
 from shared.kit.ids import new_id
@@ -61,18 +62,18 @@ def _count(standing: Standing, credit: Credit | None, added: dict[tuple[date, UU
 
 
 async def _rise(work: Work, riders: Collection[UUID], standings: dict[UUID, Standing], since: date) -> None:
-    """Streaks, totals, and the badges that follow."""
+    """Streaks, totals, and the badges and levels that follow."""
     days = await store.active_days(work.conn, riders)
     for rider_id in riders:
         count_streaks(standings[rider_id], days.get(rider_id, ()), since)
     touched = [standings[rider_id] for rider_id in sorted(riders)]
     await store.save(work.conn, touched)
-    rules = [rule for rule in in_force(await store.rules(work.conn), work.now) if rule.kind == "badge"]
+    rules = in_force(await store.rules(work.conn), work.now)
     wanted = [
         NewAward(new_id(), one.rider_id, rule.code, rule.zh, rule.en, rule.measure, rule.least, work.now)
         for one in touched
         for rule in rules
-        if one.of(rule.measure) >= rule.least
+        if rule.kind == "badge" and one.of(rule.measure) >= rule.least
     ]
     for award in await store.award(work.conn, wanted):
         body = BadgeAwarded(
@@ -82,3 +83,4 @@ async def _rise(work: Work, riders: Collection[UUID], standings: dict[UUID, Stan
         work.publish(BADGE_AWARDED, body, version=1)
         metrics.AWARDED.labels(award.code).inc()
     await store.validate(work.conn, riders)
+    await levelling.level(work, touched, rules)

@@ -70,6 +70,9 @@ class OfferIn(Body):
     delivered: bool = Field(False, description="its goods have to be brought before a voucher is taken")
     companies: tuple[CompanyCode, ...] = Field((), max_length=50, description="whose riders may have it; none: all")
     areas: tuple[AreaCode, ...] = Field((), max_length=50, description="where it is shown; none: everywhere")
+    least_level: int = Field(
+        0, ge=0, le=100, description="the rank of the level that a rider needs, see /v1/badges/thresholds; 0: everybody"
+    )
     photos: tuple[_Photo, ...] = Field((), max_length=10, description="ids of stored photos, or https addresses")
 
     @field_validator("description", "thanks")
@@ -129,6 +132,7 @@ class OfferOut(Answer):
     delivered: bool
     companies: tuple[str, ...]
     areas: tuple[str, ...]
+    least_level: int = Field(description="the rank of the level that a rider needs; 0: everybody may have it")
     photos: tuple[str, ...]
     closed_reason: str | None = Field(description="why no more can be had; vouchers that are out stay good")
 
@@ -220,7 +224,9 @@ async def list_offers(
     merchant_id: UUID | None = None,
     area: Annotated[AreaCode | None, Query(description="only what is shown there")] = None,
 ) -> Page[OfferOut]:
-    """What can be had now, sold-out offers included, by id. A rider doesn't see what is for other companies' riders."""
+    """What can be had now, sold-out offers included, by id. A rider doesn't see what is for other companies' riders, or
+    for higher levels.
+    """
     rider = caller.rider_id if caller.has("rider") and not caller.has("operator") else None
     found = await offers.offers(conn, asked.after(UUID) or FIRST_ID, merchant_id, asked.rows, area, rider)
     return asked.page(found, OfferOut.of, lambda offer: offer.id)

@@ -98,6 +98,7 @@ class VerifiedOut(Answer):
         problems.DAY_QUOTA_USED,
         problems.RIDER_DAY_QUOTA_USED,
         problems.NOT_FOR_YOU,
+        problems.LEVEL_TOO_LOW,
         problems.SLOT_NEEDED,
         problems.SLOT_OVER,
         problems.SLOT_FULL,

@@ -37,6 +37,7 @@ class NewOffer:
     photos: tuple[str, ...] = ()
     citywide: bool = False
     delivered: bool = False
+    least_level: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ _COLUMNS = """o.id, o.version, o.merchant_id, m.name AS merchant_name, m.active 
        o.description, o.price, o.donated_by, o.stock, o.free, o.held, o.sold, o.per_rider_max, o.per_day_max,
        o.valid_from, o.valid_until, o.opens_minute, o.closes_minute, o.voucher_minutes,
        coalesce(o.closed_reason, m.closed_reason) AS closed_reason, o.thanks, o.counted, o.per_rider_day_max,
-       o.weekdays, o.citywide, o.delivered, o.by_appointment, o.companies, o.areas, o.photos"""
+       o.weekdays, o.citywide, o.delivered, o.by_appointment, o.companies, o.areas, o.photos, o.least_level"""
 SQL_ADD_OFFER = f"""
 INSERT INTO offers ({columns(NewOffer)}, id, version, free, created_at)
 SELECT {columns(NewOffer)}, $1, 1, stock, now() FROM (SELECT {_GIVEN}) AS given
@@ -87,6 +88,8 @@ WHERE o.id > $1 AND m.active AND m.closed_reason IS NULL AND o.closed_reason IS 
        OR EXISTS (SELECT FROM known_areas a WHERE a.code = $4 AND a.path && o.areas))
   AND ($5::uuid IS NULL OR o.companies = '{{}}'
        OR EXISTS (SELECT FROM known_riders k WHERE k.rider_id = $5 AND k.company = ANY(o.companies)))
+  AND ($5::uuid IS NULL OR o.least_level = 0
+       OR o.least_level <= (SELECT l.rank FROM rider_levels l WHERE l.rider_id = $5))
 ORDER BY o.id LIMIT $3
 """,
 )
@@ -201,7 +204,7 @@ async def offers(
 ) -> list[Offer]:
     """A page of the offers that can be had now, in the order of ids; sold-out ones too.
 
-    `area`: those that are shown there; `rider_id`: those that this rider's company is let in to.
+    `area`: those that are shown there; `rider_id`: those that this rider's company and level are let in to.
     """
     return await many(conn, SQL_OFFERS, after, merchant_id, limit, area, rider_id)
 

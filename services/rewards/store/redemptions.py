@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 
 from services.rewards.domain import Hours, Redemption, State, whole_days
-from services.rewards.store import complaints, standing
+from services.rewards.store import complaints, levels, standing
 from shared.kit.auth.resealing import Sealed, uuid_after
 from shared.kit.postgres import counters
 from shared.kit.postgres.db import Connection
@@ -316,6 +316,7 @@ async def forget(conn: Connection, leavers: Sequence[Leaver]) -> None:
     rider_ids = [leaver.rider_id for leaver in leavers]
     await conn.execute(SQL_CODES_ERASE, rider_ids)
     await standing.forget(conn, rider_ids)
+    await levels.forget(conn, rider_ids)
     await complaints.forget(conn, rider_ids)
 
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from services.rewards import metrics, problems
 from services.rewards.domain import Offer, Redemption, Taken
-from services.rewards.store import offers, redemptions, slots, standing, statements, stations
+from services.rewards.store import levels, offers, redemptions, slots, standing, statements, stations
 from services.rewards.store.offers import Stock
 from services.rewards.store.redemptions import NewRedemption
 from services.rewards.store.standing import Balance
@@ -96,7 +96,7 @@ async def _stand(desk: Desk, work: Work, taken: dict[UUID, Taken], priced: Seque
 
 
 async def _let_in(work: Work, taken: dict[UUID, Taken], locked: dict[UUID, Offer], wishes: Sequence[Wish]) -> None:
-    """Note whose riders they are where that matters, and the hours that are wanted."""
+    """Note whose riders they are and of which level, where that matters, and the hours that are wanted."""
     there = [wish for wish in wishes if wish.offer_id in locked]
     found = await slots.by_id(work.conn, {wish.slot_id for wish in there if wish.slot_id is not None})
     for slot in found.values():
@@ -108,11 +108,18 @@ async def _let_in(work: Work, taken: dict[UUID, Taken], locked: dict[UUID, Offer
         rider = riders.get(wish.rider_id)
         if rider is not None and rider.active and not rider.erased:
             taken[wish.offer_id].companies[wish.rider_id] = rider.company
+    asked = [wish for wish in there if locked[wish.offer_id].least_level > 0]
+    ranks = await levels.ranks(work.conn, {wish.rider_id for wish in asked})
+    for wish in asked:
+        taken[wish.offer_id].levels[wish.rider_id] = ranks.get(wish.rider_id, 0)
 
 
 def _refusal(problem: Problem, offer: Offer, taken: Taken, rider_id: UUID) -> Refusal:
     if problem is problems.POINTS_MISSING:
         return problem(price=offer.price, available=taken.available[rider_id])
+    if problem is problems.LEVEL_TOO_LOW:
+        level = taken.levels.get(rider_id, 0)
+        return problem(free=max(0, taken.free), least_level=offer.least_level, level=level)
     why = offer.closed_reason or "" if problem is problems.OFFER_CLOSED else ""
     return problem(why, free=max(0, taken.free))
 

@@ -11,6 +11,8 @@ import pytest
 from confluent_kafka import OFFSET_END, KafkaError, TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
+from services.badges.app import build as build_badges
+from services.badges.usecases import levelling
 from services.riders import states as riders_states
 from services.riders import usecases as riders
 from services.riders.app import build as build_riders
@@ -22,14 +24,16 @@ from shared.catalog import Catalogue
 from shared.devtools.installation import Installation
 from shared.events.area_changed import AREA_CHANGED
 from shared.events.company_changed import COMPANY_CHANGED
+from shared.events.level_changed import LEVEL_CHANGED
 from shared.events.public_case_changed import PUBLIC_CASE_CHANGED
 from shared.events.registry import AnyTopic, topics
 from shared.events.rider_changed import RIDER_CHANGED
 from shared.events.rider_erased import RIDER_ERASED
 from shared.events.topic import Latest
 from shared.kit import clock
+from shared.kit.ids import new_id
 from shared.kit.messaging.work import begin, insert_outbox
-from shared.kit.privacy.erasure import Erasure
+from shared.kit.privacy.erasure import Erasure, Leaver
 from shared.kit.publishing.states import States, unread
 from shared.kit.service import Service
 from shared.provision.kafka import connect_admin
@@ -47,12 +51,15 @@ from tests.kit.messaging.test_late_readers import (
     rows,
     schema,
 )
+from tests.services.badges.hive import Deed, Hive
 from tests.services.routing.conftest import Routing
 from tests.services.tracking.conftest import Story
 from tests.support import settings_of
 
 KEPT = tuple(topic for topic in topics() if isinstance(topic.kept, Latest))
-BUILDS: dict[str, Any] = {"riders": build_riders, "routing": build_routing, "tracking": build_tracking}
+BUILDS: dict[str, Any] = {
+    "badges": build_badges, "riders": build_riders, "routing": build_routing, "tracking": build_tracking,
+}  # fmt: skip
 SQL_ON_TOPIC = """
 SELECT case_id, version, state FROM cases c
 WHERE state NOT IN ('closed', 'invalid') OR EXISTS (SELECT FROM ended_cases e WHERE e.case_id = c.case_id)
@@ -128,6 +135,15 @@ async def cases(installation: Installation) -> list[Story]:
     return stories
 
 
+async def levels(installation: Installation) -> None:
+    """Ten riders who have risen; two of them are erased."""
+    deeds = [Deed(new_id(), 1_000) for _ in range(10)]
+    async with schema(installation, "badges") as pool:
+        await Hive(pool).hears(*(event for deed in deeds for event in deed.credited()))
+        async with pool.acquire() as conn, conn.transaction():
+            await levelling.forget(conn, [Leaver(one.rider, "erased:1", clock.now()) for one in deeds[:2]])
+
+
 def lose(installation: Installation, *lost: AnyTopic) -> None:
     """Take every record off the topics. A broker refuses that where it keeps the latest per key, so it doesn't."""
     cluster = installation.cluster
@@ -165,6 +181,7 @@ async def filled(own_installation: Installation) -> Installation:
     await a_year_of_riders(own_installation)
     await a_map(own_installation)
     await cases(own_installation)
+    await levels(own_installation)
     return own_installation
 
 
@@ -207,6 +224,7 @@ async def test_a_new_service_reaches_the_producers_states_from_topics_that_were_
                 await beside
             await gone_out(service)
     assert said[COMPANY_CHANGED.name] == (3, 0)
+    assert said[LEVEL_CHANGED.name] == (8, 2)
     assert sum(said[RIDER_CHANGED.name]) == 60 and said[PUBLIC_CASE_CHANGED.name] == (25, 5)
     for topic in KEPT:
         orders = versions(filled, topic).values()

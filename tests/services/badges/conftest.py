@@ -9,7 +9,7 @@ from tests.conftest import PoolFor
 from tests.services.badges.hive import Hive
 from tests.support import emptied, owner_of
 
-TABLES = ("standings", "hidden", "deeds", "days", "awards")
+TABLES = ("standings", "hidden", "deeds", "days", "awards", "levels")
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import random
 from datetime import timedelta
 
-from services.badges.store import standings as store
+from services.badges.usecases import levelling
 from shared.kit import clock
 from shared.kit.ids import new_id
 from shared.kit.postgres.rows import arrays
@@ -144,7 +144,7 @@ async def test_who_leaves_is_forgotten_and_does_not_come_back(hive: Hive) -> Non
     leaver = Leaver(rider, "erased:" + "0" * 40, NOON)
     async with hive.pool.acquire() as conn, conn.transaction():
         await conn.execute(SQL_ERASED_ADD, *arrays(Leaver, [leaver]))
-        await store.forget(conn, [leaver])
+        await levelling.forget(conn, [leaver])
     await hive.hears(*events, *Deed(rider).credited(NOON))
     for table in ("standings", "deeds", "days", "awards"):
         assert await hive.pool.fetchval(f"SELECT count(*) FROM {table} WHERE rider_id = $1", rider) == 0, table

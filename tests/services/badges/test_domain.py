@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from services.badges.domain import (
     Award,
     Deed,
+    Measure,
+    Reached,
     Rule,
     Standing,
     count_streaks,
@@ -18,6 +20,8 @@ from services.badges.domain import (
     in_force,
     is_signed,
     level_of,
+    ranks,
+    reached,
     signature,
 )  # fmt: skip
 from services.badges.picture import svg
@@ -101,6 +105,33 @@ def test_the_highest_level_that_is_reached() -> None:
     levels = [Rule(f"l{n}", 1, START, "level", "甲", "A", "points", n * 100, True, "x") for n in range(3)]
     found = level_of(levels, Standing(new_id(), 199, 0, 0, 0, None, None))
     assert found is not None and found.code == "l1"
+
+
+def test_a_levels_rank_is_its_place_among_those_that_not_everybody_has() -> None:
+    def level(code: str, least: int, measure: Measure = "points") -> Rule:
+        return Rule(code, 1, START, "level", "甲", "A", measure, least, True, "x")
+
+    badge = Rule("b", 1, START, "badge", "甲", "A", "points", 5, True, "x")
+    rules = [
+        level("gold", 500),
+        badge,
+        level("new", 0),
+        level("busy", 100),
+        level("also", 100),
+        level("days", 30, "streak"),
+    ]
+    assert ranks(rules) == {"new": 0, "days": 1, "also": 2, "busy": 3, "gold": 4}
+    assert ranks([level("only", 1)]) == {"only": 1} and ranks([badge]) == {}
+    rider = new_id()
+    for points, streak, expected in (
+        (0, 0, ("new", 0)),
+        (99, 30, ("days", 1)),
+        (100, 30, ("busy", 3)),
+        (500, 0, ("gold", 4)),
+    ):
+        found = reached(rules, Standing(rider, points, 0, 0, streak, None, None))
+        assert (found.code, found.rank) == expected
+    assert reached([level("only", 1)], Standing(rider, 0, 0, 0, 0, None, None)) == Reached(rider, None, 0, None, None)
 
 
 def test_a_handle_names_nobody_and_a_signature_is_ours() -> None:

@@ -143,6 +143,7 @@ async def test_a_badge_is_shown_and_verified_by_whoever_has_its_address(town: To
     [rider] = await credited(town.hive, 250)
     mine = await town.mine(rider)
     assert (mine["level"]["code"], mine["next_level"]["code"], mine["streak"]) == ("level-2", "level-3", 1)
+    assert (mine["level"]["rank"], mine["next_level"]["rank"]) == (1, 2)
     [badge] = mine["badges"]
     picture = await town.client.get(badge["picture"])
     assert picture.headers["content-type"] == "image/svg+xml"
@@ -169,3 +170,18 @@ async def test_thresholds_are_read_by_all_and_set_by_the_city(town: Town) -> Non
     assert "points-50" in await town.hive.badges(rider)
     codes = [one["code"] for one in (await town.client.get("/v1/badges/thresholds", headers=operator)).json()["items"]]
     assert "points-50" in codes and "level-1" in codes
+
+
+async def test_levels_have_the_ranks_that_offers_ask_for(town: Town) -> None:
+    operator = town.headers("op", "operator")
+    body = {"after_version": 0, "kind": "level", "zh": "铜蜂", "en": "Copper", "measure": "points", "least": 500}
+    made = await town.client.put("/v1/badges/thresholds/copper", json=body, headers=operator)
+    assert made.json()["rank"] == 2
+    later = {**body, "effective_from": (clock.now() + timedelta(days=1)).isoformat()}
+    assert (await town.client.put("/v1/badges/thresholds/later", json=later, headers=operator)).json()["rank"] is None
+    items = (await town.client.get("/v1/badges/thresholds", headers=operator)).json()["items"]
+    assert {one["code"]: one["rank"] for one in items if one["kind"] == "level"} == {
+        "level-1": 0, "level-2": 1, "copper": 2, "level-3": 3, "level-4": 4,
+    }  # fmt: skip
+    assert {one["rank"] for one in items if one["kind"] == "badge"} == {None}
+    assert (await town.mine(new_id()))["level"]["rank"] == 0, "of whom nothing was credited"

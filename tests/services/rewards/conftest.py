@@ -20,6 +20,7 @@ TABLES = (
     "offline_takings",
     "statement_lines",
     "known_riders",
+    "rider_levels",
 )
 """And with them what refers to them: stores, staff, slots, days, stations, lists, statements."""
 

@@ -121,6 +121,17 @@ def test_whoever_waits_for_points_or_has_too_few_takes_none() -> None:
     assert taken.take(offer(price=49), poor, NOW) is None and taken.free == 1
 
 
+def test_whose_level_is_too_low_takes_none() -> None:
+    golden, scout, stranger = new_id(), new_id(), new_id()
+    taken = Taken(9, 0, {}, levels={golden: 3, scout: 2})
+    silver = offer(price=0, least_level=3, per_rider_max=1)
+    reasons = [taken.take(silver, rider, NOW) for rider in (golden, golden, scout, stranger)]
+    assert reasons == [None, problems.RIDER_QUOTA_USED, problems.LEVEL_TOO_LOW, problems.LEVEL_TOO_LOW]
+    assert taken.take(offer(price=0), stranger, NOW) is None and taken.free == 7
+    bound = offer(price=0, least_level=1, companies=("suda",))
+    assert Taken(9, 0, {}).take(bound, stranger, NOW) is problems.NOT_FOR_YOU, "what no points change is said first"
+
+
 def test_a_code_outlives_a_change_of_secrets() -> None:
     old, new = b"an old secret ....", b"a new secret ....."
     mine = new_id()

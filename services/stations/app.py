@@ -25,7 +25,7 @@ def build(settings: Settings | None = None) -> Service:
     """The service, ready to run. Settings come from the environment if not given."""
     settings = settings or Settings()
     service = Service("stations", settings, title="BeeGrid stations 驿站")
-    rules = Rules.of(settings, lambda: service.tree)
+    rules = Rules.of(settings, partial(getattr, service, "tree"))
     index = StationIndex(service.pool_of, settings.index_poll_s)
     service.provide(rules, index, StationsPage(index, rules, settings))
     knows(service, riders=Riders())

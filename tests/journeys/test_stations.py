@@ -96,6 +96,6 @@ async def test_a_storm_at_the_stations(town: Town) -> None:
     rows = (await door.get("/v1/stations/figures", office, first=day, last=day))["items"]
     [row] = [one for one in rows if one["code"] == "J-1"]
     assert (row["visits"], row["stars"], row["sightings"]) == (1, 2.0, 3)
-    table = (await door.get_bytes("/v1/stations.csv")).decode()
+    table = (await door.get_bytes("/v1/stations/open-data.csv")).decode()
     assert "J-1" in table and "13800138000" not in table
     assert grid.name in (await door.get_bytes("/stations")).decode()

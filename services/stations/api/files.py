@@ -46,7 +46,7 @@ async def import_stations(body: FileIn, caller: Caller, service: CurrentService,
 
 
 @router.get(
-    "/v1/stations.csv",
+    "/v1/stations/open-data.csv",
     response_class=Response,
     responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "all stations"}},
 )
@@ -57,7 +57,7 @@ async def read_csv(index: Given[StationIndex]) -> Response:
 
 
 @router.get(
-    "/v1/stations.geojson",
+    "/v1/stations/open-data.geojson",
     response_class=Response,
     responses={200: {"content": {"application/geo+json": {"schema": {"type": "object"}}}, "description": "the same"}},
 )

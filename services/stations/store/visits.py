@@ -58,7 +58,7 @@ ON CONFLICT (station_id, day) DO UPDATE SET open_s = d.open_s + excluded.open_s,
     ratings = d.ratings + excluded.ratings, stars = d.stars + excluded.stars,
     sightings = d.sightings + excluded.sightings
 """
-_SUMS = """
+SQL_SUMS = """
 SELECT s.id AS station_id, s.code, s.name, s.area_code,
        (coalesce(d.visits, 0) + coalesce(v.visits, 0))::bigint AS visits, coalesce(d.open_s, 0)::bigint AS open_s,
        coalesce(d.ratings, 0)::bigint AS ratings, coalesce(d.stars, 0)::bigint AS stars,
@@ -74,9 +74,9 @@ LEFT JOIN LATERAL (
 ) v ON true
 """
 SQL_FIGURES = Query(
-    Figures, f"{_SUMS} WHERE s.code > $3 AND ($4::text[] IS NULL OR s.area_code = ANY($4)) ORDER BY s.code LIMIT $5"
+    Figures, f"{SQL_SUMS} WHERE s.code > $3 AND ($4::text[] IS NULL OR s.area_code = ANY($4)) ORDER BY s.code LIMIT $5"
 )
-SQL_FIGURES_OF = Query(Figures, f"{_SUMS} WHERE s.id = $3")
+SQL_FIGURES_OF = Query(Figures, f"{SQL_SUMS} WHERE s.id = $3")
 
 
 async def visit(conn: Connection, station_id: UUID, rider_id: UUID, on: date, way: str) -> bool:

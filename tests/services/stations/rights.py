@@ -82,8 +82,8 @@ RIGHTS = Rights(
     routes={
         "GET /stations": PUBLIC,
         "GET /v1/stations": PUBLIC,
-        "GET /v1/stations.csv": PUBLIC,
-        "GET /v1/stations.geojson": PUBLIC,
+        "GET /v1/stations/open-data.csv": PUBLIC,
+        "GET /v1/stations/open-data.geojson": PUBLIC,
         "GET /v1/stations/taxonomy": PUBLIC,
         "GET /v1/stations/periods": PUBLIC,
         "GET /v1/stations/{station_id}": Line(public=True, needs="station"),

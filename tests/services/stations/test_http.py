@@ -172,12 +172,12 @@ async def test_lists_and_donations_are_read_by_everybody(city: City) -> None:
 
 async def test_open_data_and_the_page_have_no_phone_of_a_person(city: City) -> None:
     await city.takes(line("A"), line("B", lng=LNG + 0.01, more="child-care"))
-    table = await until(lambda: city.client.get("/v1/stations.csv"), good=lambda found: "B蜂巢" in found.text)
+    table = await until(lambda: city.client.get("/v1/stations/open-data.csv"), good=lambda found: "B蜂巢" in found.text)
     rows = list(csv.DictReader(io.StringIO(table.text)))
     assert [(row["code"], row["duty_phone"], row["state"]) for row in rows] == [
         ("A", "0571-88886666", "open"), ("B", "0571-88886666", "open"),
     ]  # fmt: skip
-    points = (await city.client.get("/v1/stations.geojson")).json()
+    points = (await city.client.get("/v1/stations/open-data.geojson")).json()
     assert [one["geometry"]["coordinates"] for one in points["features"]] == [[LNG, LAT], [LNG + 0.01, LAT]]
     page = await city.client.get("/stations")
     english = await city.client.get("/stations", params={"lang": "en"})

@@ -61,7 +61,7 @@ async def test_a_storm_at_the_stations(town: Town) -> None:
     code = (await door.get(f"{path}/visit-code", office))["code"]
     before = (await door.get("/v1/points/me", phones[0]))["available"]
     for counted in (True, False):
-        made = await door.post(f"{path}/visits", {"code": code}, phones[0], idempotency_key=new_id().hex)
+        made = await door.put(f"{path}/visit", {"code": code}, phones[0])
         assert made["counted"] is counted
     after = await soon(
         lambda: door.get("/v1/points/me", phones[0]), lambda x: x["available"] > before, "the visit is paid"
@@ -75,7 +75,7 @@ async def test_a_storm_at_the_stations(town: Town) -> None:
     }  # fmt: skip
     period = await door.post("/v1/stations/periods", storm, office, idempotency_key=new_id().hex)
     for phone in phones:
-        await door.post(f"{path}/sightings", {"found": "closed"}, phone, idempotency_key=new_id().hex)
+        await door.put(f"{path}/sighting", {"found": "closed"}, phone)
     assert (await door.get(path))["state"] == "closed"
     keeper = door.token("g-30", "网格员", ["grid_worker"], areas=[grid.code])
     await door.put(f"{path}/state", {"state": "closed", "reason": "钥匙不在"}, keeper)
@@ -83,7 +83,7 @@ async def test_a_storm_at_the_stations(town: Town) -> None:
     assert (spell["sightings"], spell["during"], spell["confirmed_as"]) == (3, period["id"], "grid_worker")
     await soon(nearest, lambda x: all(one["code"] != "J-1" for one in x), "nobody is sent to a shut door")
     with pytest.raises(DoorError, match="station_not_open"):
-        await door.post(f"{path}/visits", {"code": code}, phones[1], idempotency_key=new_id().hex)
+        await door.put(f"{path}/visit", {"code": code}, phones[1])
 
     # 留言有人答复，数字进统计 / words get an answer, and figures have it all.
     words = {"stars": 2, "words": "下雨进不去"}

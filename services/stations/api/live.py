@@ -25,16 +25,17 @@ from services.stations.store import live as store
 from services.stations.usecases import keeping, living
 from services.stations.usecases.rules import Rules
 from shared.events.common import AnyZone, AreaCode
-from shared.kit.auth import Caller, Operator, Rider, allow, policy_router
+from shared.kit.auth import Caller, Operator, Public, Rider, allow, policy_router
 from shared.kit.auth.idempotency import Idempotent
 from shared.kit.http.models import Answer, Body
+from shared.kit.http.paging import Asked, Page
 from shared.kit.ids import new_id
 from shared.kit.problems import (
     FORBIDDEN,
     NOT_FOUND,
     not_found,
 )
-from shared.kit.service import CurrentService, Given
+from shared.kit.service import CurrentService, Given, Reading
 
 router = policy_router(tags=["stations"])
 RIDERS_REFUSED = (problems.UNKNOWN_RIDER, problems.RIDER_INACTIVE, problems.RIDER_ERASED)
@@ -109,6 +110,14 @@ class DayIn(Body):
         return self
 
 
+class DayOut(Answer):
+    """A special day; without hours the station is closed."""
+
+    day: date
+    hours: str
+    reason: str
+
+
 @router.put("/v1/stations/{station_id}/state")
 @allow(Staff, refuses=(NOT_FOUND, FORBIDDEN), writes=True)
 async def set_state(
@@ -124,23 +133,24 @@ async def set_state(
     return StationOut.model_validate(after)
 
 
-@router.post("/v1/stations/{station_id}/sightings", response_model=SightingOut)
+@router.put("/v1/stations/{station_id}/sighting")
 @allow(Rider, refuses=(NOT_FOUND, *RIDERS_REFUSED), writes=True)
 async def report_sighting(
-    station_id: UUID,
-    body: SightingIn,
-    caller: Caller,
-    attempt: Idempotent,
-    service: CurrentService,
-    rules: Given[Rules],
-) -> Response:
-    """Say what one found at a station. It counts once a day; where enough riders say the same, others read it."""
+    station_id: UUID, body: SightingIn, caller: Caller, service: CurrentService, rules: Given[Rules]
+) -> SightingOut:
+    """Say what one found at a station. It counts once a day, also when it is said again; where enough riders say the
+    same, others read it."""
     async with service.work() as work:
-        if (seen := await attempt.remembered(work.conn)) is not None:
-            return seen.response()
         after = await living.sight(rules, work, station_id, caller.rider_id, body.found, body.part or "")
-        out = SightingOut(station_id=after.id, state=after.state, faults=after.faults)
-        return await attempt.store(work.conn, 200, out)
+    return SightingOut(station_id=after.id, state=after.state, faults=after.faults)
+
+
+@router.get("/v1/stations/{station_id}/days")
+@allow(Public)
+async def read_days(station_id: UUID, conn: Reading, asked: Asked) -> Page[DayOut]:
+    """Special days of a station, the earliest first; days of a year ago are kept."""
+    found = await store.days_page(conn, station_id, asked.after(str) or "", asked.rows)
+    return asked.page(found, DayOut.model_validate, lambda one: one.day.isoformat())
 
 
 @router.post("/v1/stations/periods", status_code=201, response_model=PeriodOut)

@@ -1,14 +1,15 @@
-"""What offices keep: stations of their areas, who keeps their state, the code for check-ins; figures."""
+"""What offices keep: stations of their areas, who keeps their state, the code for check-ins."""
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Query, Response
+from fastapi import Response
 from pydantic import Field
 
 from services.stations import problems
 from services.stations.api.parameters import (
+    LAST_ID,
     Name,
     OptionalName,
     Person,
@@ -19,16 +20,17 @@ from services.stations.api.parameters import (
     StationOut,
     TaxonomyCode,
     WeekHours,
-    areas_of,
     require_area,
     require_keeper,
     values_of,
 )
+from services.stations.api.public import LATEST, SpellOut
 from services.stations.domain.details import PARKING_MAX, PHONE, PHOTO, PHOTOS_MAX, SERVICES_MAX, Details, canonical
 from services.stations.domain.hours import Unreadable
-from services.stations.domain.words import Figures, visit_code
+from services.stations.domain.living import Spell
+from services.stations.domain.words import visit_code
+from services.stations.store import live
 from services.stations.store import stations as store
-from services.stations.store import visits
 from services.stations.usecases import keeping
 from services.stations.usecases.rules import Rules
 from shared.events.common import AreaCode, Datum, Latitude, Longitude
@@ -132,27 +134,15 @@ class RenewalIn(Body):
     epoch: int = Field(ge=1, le=1_000_000_000)
 
 
-class FiguresOut(Answer):
-    """A station's days together. `stars`: the mean, null where nobody has rated it."""
+class OfficeSpellOut(SpellOut):
+    """The same with the person."""
 
-    station_id: UUID
-    code: str
-    name: str
-    area_code: str
-    visits: int
-    open_hours: float
-    ratings: int
-    stars: float | None
-    sightings: int
+    confirmed_by: str = Field(description="the id of whoever has confirmed it; empty: only riders say so")
 
     @staticmethod
-    def of(one: Figures) -> "FiguresOut":
-        """Hours and means."""
-        return FiguresOut(
-            **{name: getattr(one, name) for name in FiguresOut.model_fields if hasattr(one, name) and name != "stars"},
-            open_hours=round(one.open_s / 3_600, 2),
-            stars=round(one.stars / one.ratings, 2) if one.ratings else None,
-        )
+    def of_office(one: Spell) -> "OfficeSpellOut":
+        """With the person."""
+        return OfficeSpellOut(**SpellOut.of(one).model_dump(), confirmed_by=one.confirmed_by)
 
 
 @router.post("/v1/stations", status_code=201, response_model=StationOut)
@@ -265,23 +255,18 @@ async def renew_visit_code(
     return _code(rules, one.id, epoch or one.code_epoch)
 
 
-@router.get("/v1/stations/figures")
-@allow(Operator)
-async def read_figures(
-    caller: Caller,
-    conn: Reading,
-    asked: Asked,
-    rules: Given[Rules],
-    first: Annotated[date, Query(description="the city's day")],
-    last: Annotated[date, Query(description="that day included")],
-    area: Annotated[AreaCode | None, Query(description="only what lies there")] = None,
-) -> Page[FiguresOut]:
-    """Visits, hours open and stars by station of the caller's areas, by code; stations that were given up, too."""
-    own = areas_of(caller, rules)
-    wanted = own if area is None else rules.tree().below([area])
-    areas = wanted if own is None or wanted is None else set(wanted) & set(own)
-    found = await visits.figures(conn, first, last, asked.after(str) or "", areas, asked.rows)
-    return asked.page(found, FiguresOut.of, lambda one: one.code)
+@router.get("/v1/stations/{station_id}/office/history")
+@allow(Staff, refuses=(NOT_FOUND, FORBIDDEN))
+async def read_history_for_office(
+    station_id: UUID, caller: Caller, conn: Reading, asked: Asked
+) -> Page[OfficeSpellOut]:
+    """What was found at a station, with the person who confirmed it; the latest first."""
+    found = await store.station(conn, station_id)
+    if found is None:
+        raise not_found("station")
+    await require_keeper(conn, caller, found)
+    spells = await live.history(conn, station_id, asked.after(datetime, UUID) or (LATEST, LAST_ID), asked.rows)
+    return asked.page(spells, OfficeSpellOut.of_office, lambda one: (one.began_at, one.id))
 
 
 def _code(rules: Rules, station_id: UUID, epoch: int) -> VisitCodeOut:

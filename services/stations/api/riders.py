@@ -1,6 +1,6 @@
 """What riders do: check in, and say how they liked it. Their place is compared and kept nowhere."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Self
 from uuid import UUID
 
@@ -56,9 +56,9 @@ class VisitIn(Body):
 
 
 class VisitOut(Answer):
-    """Whether it was counted now; false: it had been, the same day."""
+    """The city's day of the visit, and whether it was counted now; false: it had been, that day."""
 
-    station_id: UUID
+    visited_on: date
     counted: bool
 
 
@@ -89,7 +89,7 @@ class AnswerIn(Body):
     words: Annotated[Words, AfterValidator(masked)] = Field(min_length=1, max_length=500)
 
 
-@router.post("/v1/stations/{station_id}/visits", response_model=VisitOut)
+@router.put("/v1/stations/{station_id}/visit")
 @allow(
     Rider,
     refuses=(
@@ -102,19 +102,13 @@ class AnswerIn(Body):
     writes=True,
 )
 async def check_in(
-    station_id: UUID,
-    body: VisitIn,
-    caller: Caller,
-    attempt: Idempotent,
-    service: CurrentService,
-    rules: Given[Rules],
-) -> Response:
-    """Check in at a station: a visit that counts once a day, and that points may pay."""
+    station_id: UUID, body: VisitIn, caller: Caller, service: CurrentService, rules: Given[Rules]
+) -> VisitOut:
+    """Check in at a station: a visit that counts once a day, and that points may pay. Again it is the same visit: it
+    needs no key under which a request, and a place in it, would be remembered."""
     async with service.work() as work:
-        if (seen := await attempt.remembered(work.conn)) is not None:
-            return seen.response()
         counted = await visiting.visit(rules, work, station_id, caller.rider_id, body.proof())
-        return await attempt.store(work.conn, 200, VisitOut(station_id=station_id, counted=counted))
+        return VisitOut(visited_on=rules.day(work.now), counted=counted)
 
 
 @router.post("/v1/stations/{station_id}/feedback", status_code=201, response_model=FeedbackOut)

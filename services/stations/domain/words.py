@@ -128,6 +128,19 @@ class Figures:
     sightings: int
 
 
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The sums of all stations of a kind over some days. `stars` is their sum, `open_s` seconds."""
+
+    kind: str
+    stations: int
+    visits: int
+    open_s: int
+    ratings: int
+    stars: int
+    sightings: int
+
+
 def visit_code(key: bytes, station_id: UUID, epoch: int) -> str:
     """What hangs in a station, and only whoever is there reads; another one for each epoch."""
     digest = hmac.digest(key, station_id.bytes + epoch.to_bytes(4, "big"), sha256)

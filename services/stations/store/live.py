@@ -52,6 +52,10 @@ SELECT {columns(DayRow)} FROM special_days
 WHERE station_id = ANY($1::uuid[]) AND day BETWEEN $2 AND $3 ORDER BY station_id, day
 """,
 )
+SQL_DAYS_PAGE = Query(
+    DayRow,
+    f"SELECT {columns(DayRow)} FROM special_days WHERE station_id = $1 AND day::text > $2 ORDER BY day LIMIT $3",
+)
 SQL_ADD_PERIOD = """
 INSERT INTO periods (id, kind, closes, areas, reason, begins_at, ends_at, set_by, set_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now())
@@ -139,6 +143,11 @@ async def days(conn: Connection, ids: Collection[UUID], first: date, last: date)
     for row in await many(conn, SQL_DAYS, list(ids), first, last):
         found[row.station_id][row.day] = SpecialDay(row.day, row.hours, row.reason)
     return found
+
+
+async def days_page(conn: Connection, station_id: UUID, after: str, limit: int) -> list[DayRow]:
+    """A station's special days after one, by day; "": from the first."""
+    return await many(conn, SQL_DAYS_PAGE, station_id, after, limit)
 
 
 async def add_period(conn: Connection, new: Period, by: str) -> None:

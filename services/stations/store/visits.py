@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
 
-from services.stations.domain.words import Figures
+from services.stations.domain.words import Figures, Totals
 from shared.kit.postgres.db import Connection
-from shared.kit.postgres.rows import Query, arrays, columns, many, one, unnest
+from shared.kit.postgres.rows import Query, arrays, columns, many, unnest
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,28 @@ LEFT JOIN LATERAL (
 SQL_FIGURES = Query(
     Figures, f"{SQL_SUMS} WHERE s.code > $3 AND ($4::text[] IS NULL OR s.area_code = ANY($4)) ORDER BY s.code LIMIT $5"
 )
-SQL_FIGURES_OF = Query(Figures, f"{SQL_SUMS} WHERE s.id = $3")
+
+# One row a kind; a station that was given up counts for the days on which it was there
+SQL_TOTALS = Query(
+    Totals,
+    """
+WITH chosen AS (
+    SELECT id, kind, retired_reason IS NULL AS there FROM stations WHERE $3::text[] IS NULL OR area_code = ANY($3)
+), days AS (
+    SELECT station_id, sum(visits) AS visits, sum(open_s) AS open_s, sum(ratings) AS ratings, sum(stars) AS stars,
+           sum(sightings) AS sightings
+    FROM station_days WHERE day BETWEEN $1 AND $2 GROUP BY station_id
+), fresh AS (
+    SELECT station_id, count(*) AS visits FROM visits WHERE visited_on BETWEEN $1 AND $2 GROUP BY station_id
+)
+SELECT c.kind, count(*) FILTER (WHERE c.there) AS stations,
+       (coalesce(sum(d.visits), 0) + coalesce(sum(f.visits), 0))::bigint AS visits,
+       coalesce(sum(d.open_s), 0)::bigint AS open_s, coalesce(sum(d.ratings), 0)::bigint AS ratings,
+       coalesce(sum(d.stars), 0)::bigint AS stars, coalesce(sum(d.sightings), 0)::bigint AS sightings
+FROM chosen c LEFT JOIN days d ON d.station_id = c.id LEFT JOIN fresh f ON f.station_id = c.id
+GROUP BY c.kind ORDER BY c.kind
+""",
+)
 
 
 async def visit(conn: Connection, station_id: UUID, rider_id: UUID, on: date, way: str) -> bool:
@@ -108,6 +129,6 @@ async def figures(
     return await many(conn, SQL_FIGURES, first, last, after, None if areas is None else list(areas), limit)
 
 
-async def figures_of(conn: Connection, station_id: UUID, first: date, last: date) -> Figures | None:
-    """One station's."""
-    return await one(conn, SQL_FIGURES_OF, first, last, station_id)
+async def totals(conn: Connection, first: date, last: date, areas: Collection[str] | None) -> list[Totals]:
+    """Sums by kind of station."""
+    return await many(conn, SQL_TOTALS, first, last, None if areas is None else list(areas))

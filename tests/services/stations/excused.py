@@ -16,5 +16,6 @@ QUIET = {
 BOUNDED = {
     "/v1/stations/{station_id}": "its services and photos, a few dozen",
     "/v1/stations/{station_id}/office": "the same",
+    "/v1/stations/figures/totals": "a line a kind",
     "/v1/stations/taxonomy": "two files of the city",
 }

@@ -117,7 +117,7 @@ async def test_a_riders_day_at_a_station(city: City) -> None:
     code = (await city.asks("GET", f"{path}/visit-code", office))["code"]
 
     async def visit(**body: Any) -> httpx.Response:
-        return await city.client.post(f"{path}/visits", headers=city.headers(rider, "rider"), json=body)
+        return await city.client.put(f"{path}/visit", headers=city.headers(rider, "rider"), json=body)
 
     assert (await visit(code=code)).json()["counted"] is True
     assert (await visit(lng=LNG, lat=LAT, accuracy_m=20)).json()["counted"] is False
@@ -135,7 +135,7 @@ async def test_a_riders_day_at_a_station(city: City) -> None:
     await city.asks("PUT", f"/v1/stations/feedback/{waiting['id']}/answer", keeper, json={"words": "已修"})
     [mine] = (await city.asks("GET", "/v1/stations/feedback/me", city.headers(rider, "rider")))["items"]
     assert (mine["answer"], mine["state"]) == ("已修", "answered")
-    seen = await city.asks("POST", f"{path}/sightings", city.headers(rider, "rider"), json={"found": "closed"})
+    seen = await city.asks("PUT", f"{path}/sighting", city.headers(rider, "rider"), json={"found": "closed"})
     assert seen["state"] == "open"
     [spell] = (await city.asks("GET", f"{path}/history"))["items"]
     assert (spell["sightings"], spell["confirmed_as"]) == (1, "") and "confirmed_by" not in spell
@@ -143,6 +143,25 @@ async def test_a_riders_day_at_a_station(city: City) -> None:
     figures = (await city.asks("GET", "/v1/stations/figures", office, params={"first": day, "last": day}))["items"]
     [row] = [one for one in figures if one["code"] == "A"]
     assert (row["visits"], row["ratings"], row["stars"], row["sightings"]) == (1, 1, 4.0, 1)
+    totals = await city.asks("GET", "/v1/stations/figures/totals", office, params={"first": day, "last": day})
+    [hives] = totals["kinds"]
+    assert (hives["kind"], hives["stations"], hives["visits"], hives["stars"]) == ("hive", 2, 1, 4.0)
+    none = await city.asks(
+        "GET", "/v1/stations/figures/totals", office, params={"first": "2020-01-01", "last": "2020-01-31"}
+    )
+    assert (none["kinds"][0]["visits"], none["kinds"][0]["stars"]) == (0, None)
+    await city.asks("PUT", f"{path}/state", keeper, json={"state": "closed", "reason": "盘点"})
+    [spell] = (await city.asks("GET", f"{path}/office/history", keeper))["items"]
+    assert (spell["confirmed_by"], spell["confirmed_as"]) == ("keeper-7", "merchant")
+    body = {"day": "2026-05-01", "hours": "09:00-12:00", "reason": "值守"}
+    await city.asks("PUT", f"{path}/days", office, json=body)
+    assert (await city.asks("GET", f"{path}/days"))["items"] == [body]
+    await city.asks("PUT", f"{path}/days", office, json=body | {"hours": None})
+    assert (await city.asks("GET", f"{path}/days"))["items"] == []
+    stored = await city.street.pool.fetchval(
+        "SELECT count(*) FROM idempotency_keys WHERE principal = $1", f"person:{rider}"
+    )
+    assert stored == 1, "the feedback's; no request with a place in it is remembered"
 
 
 async def test_lists_and_donations_are_read_by_everybody(city: City) -> None:

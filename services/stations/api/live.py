@@ -119,7 +119,7 @@ class DayOut(Answer):
 
 
 @router.put("/v1/stations/{station_id}/state")
-@allow(Staff, refuses=(NOT_FOUND, FORBIDDEN), writes=True)
+@allow(Staff, refuses=(NOT_FOUND, FORBIDDEN, problems.STATIONS_FAULTY), writes=True)
 async def set_state(
     station_id: UUID, body: StateIn, caller: Caller, service: CurrentService, rules: Given[Rules]
 ) -> StationOut:
@@ -134,7 +134,7 @@ async def set_state(
 
 
 @router.put("/v1/stations/{station_id}/sighting")
-@allow(Rider, refuses=(NOT_FOUND, *RIDERS_REFUSED), writes=True)
+@allow(Rider, refuses=(NOT_FOUND, problems.STATIONS_FAULTY, *RIDERS_REFUSED), writes=True)
 async def report_sighting(
     station_id: UUID, body: SightingIn, caller: Caller, service: CurrentService, rules: Given[Rules]
 ) -> SightingOut:

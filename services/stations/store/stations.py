@@ -41,7 +41,7 @@ SQL_ADD = f"""
 INSERT INTO stations ({columns(Details)}, id, version, edition, state, state_since, next_at, settled_at,
                       created_at, changed_at)
 SELECT {columns(Details, "n")}, n.id, 1, 1, 'off_hours', now(), now(), now(), now(), now()
-FROM jsonb_to_recordset($1::jsonb) AS n (id uuid, {_SAID}) ORDER BY n.id
+FROM jsonb_to_recordset($1::jsonb) AS n (id uuid, {_SAID}) ORDER BY n.code
 ON CONFLICT (code) DO NOTHING RETURNING id
 """
 # The edition decides: who has read an older one changes nothing
@@ -86,8 +86,9 @@ UPDATE stations s SET state = n.state, state_reason = n.state_reason, state_unti
 FROM {unnest(NewState)} WHERE s.id = n.id RETURNING {_OF}
 """,
 )
-# Of a period that was set, or ended: all that lie in its areas are looked at soon
-SQL_LOOK_AT_ALL = "UPDATE stations SET next_at = least(next_at, now()) WHERE next_at > now()"
+# Of a period that was set, or ended. By id, as whoever looks at several locks them
+SQL_LOCK_ALL = "SELECT FROM stations ORDER BY id FOR NO KEY UPDATE"
+SQL_LOOK_AT_ALL = "UPDATE stations SET next_at = least(next_at, now())"
 SQL_RETIRE = """
 UPDATE stations SET retired_reason = $2, edition = edition + 1
 WHERE id = $1 AND retired_reason IS DISTINCT FROM $2 RETURNING id
@@ -197,7 +198,8 @@ async def save(conn: Connection, states: Sequence[NewState]) -> list[Station]:
 
 
 async def look_at_all(conn: Connection) -> None:
-    """Have every station looked at as soon as its turn comes."""
+    """Have every station looked at as soon as its turn comes, also one that somebody looks at without seeing why."""
+    await conn.execute(SQL_LOCK_ALL)
     await conn.execute(SQL_LOOK_AT_ALL)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from services.stations import metrics
+from services.stations import metrics, problems
 from services.stations.domain.hours import LOOK_DAYS, SpecialDay, by_day
 from services.stations.domain.living import Found, Period, SpellState, Status, Timetable, status
 from services.stations.domain.words import Station
@@ -102,6 +102,9 @@ async def set_state(
 
     `who`: the keeper's role; `by`: their id. What riders have found is confirmed by the same word.
     """
+    _require_part(rules, part)
+    if state == "full" and until is None:
+        until = work.now + rules.sighting  # nobody remembers to say that a seat is free again
     if state == "open":
         await live.end(work.conn, one.id, _CLOSED)
     elif state == "repaired":
@@ -116,8 +119,9 @@ async def sight(rules: Rules, work: Work, station_id: UUID, rider_id: UUID, foun
     """What a rider found. It counts once a rider, station, day and thing; enough of them are believed.
 
     Raises:
-        Refusal: no such station; the rider may not act.
+        Refusal: no such station or part; the rider may not act.
     """
+    _require_part(rules, part)
     await require_rider(work.conn, rider_id)
     one = next(iter(await store.lock(work.conn, [station_id])), None)
     if one is None or one.retired_reason is not None:
@@ -158,6 +162,12 @@ async def require_rider(conn: Connection, rider_id: UUID) -> None:
     """Raises the refusal of a rider who may not act."""
     if (refusal := rider_refusal((await by_id(conn, [rider_id])).get(rider_id))) is not None:
         raise refusal
+
+
+def _require_part(rules: Rules, part: str) -> None:
+    if part and part not in rules.taxonomy.services:
+        named = [{"field": "body.part", "problem": "no code of the taxonomy of services"}]
+        raise problems.STATIONS_FAULTY("1 fault", errors=named)
 
 
 async def _spell(

@@ -111,6 +111,10 @@ async def test_faults_are_named_until_they_are_repaired(street: Street) -> None:
     assert (await street.says(one, "fault", "water", "热水器坏了")).faults == ("water",)
     assert (await street.says(one, "fault", "water")).state == "open", "a fault closes nothing"
     assert (await street.says(one, "repaired", "water")).faults == ()
+    [rider] = await street.knows("r1")
+    with pytest.raises(Refusal) as refused:
+        await street.sees(one, rider, "fault", "call-13800138000")
+    assert refused.value.problem is problems.STATIONS_FAULTY, "nobody writes words on the map"
 
 
 async def test_what_ends_by_itself_ends_by_the_clock(street: Street) -> None:

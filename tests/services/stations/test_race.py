@@ -13,7 +13,7 @@ from services.stations.domain.details import Details
 from services.stations.store import given, live, visits
 from services.stations.store import stations as store
 from services.stations.store.live import NewSpell
-from services.stations.usecases import keeping
+from services.stations.usecases import keeping, living
 from shared.devtools.installation import Installation
 from shared.kit.ids import new_id
 from shared.kit.postgres.db import prepare_connection
@@ -117,6 +117,20 @@ async def test_the_clock_and_keepers_wait_for_each_other(street: Street) -> None
         # a station is open or full all the while: its hour is counted, and counted once
         seconds = await street.pool.fetchval("SELECT sum(open_s) FROM station_days WHERE station_id = $1", one.id)
         assert seconds == pytest.approx(3_600, abs=5)
+
+
+async def test_a_storm_reaches_a_station_that_is_being_looked_at(street: Street) -> None:
+    """The clock has read that there is no storm, and has not committed when one is set: it is looked at once more."""
+    one = await street.makes()
+    await street.pool.execute("UPDATE stations SET next_at = now()")
+    async with work_on(street.pool) as work:
+        assert await living.look_at_due(street.rules, 10, work) == 1
+        storm = asyncio.create_task(street.period("weather", closes=True))
+        await asyncio.sleep(0.2)
+        assert not storm.done(), "it waits for who looks"
+    await storm
+    await street.ticks()
+    assert (await street.now(one)).state == "weather"
 
 
 async def test_visits_are_folded_once_by_two_at_a_time(street: Street) -> None:

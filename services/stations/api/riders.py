@@ -112,7 +112,7 @@ async def check_in(
 
 
 @router.post("/v1/stations/{station_id}/feedback", status_code=201, response_model=FeedbackOut)
-@allow(Rider, refuses=(NOT_FOUND, problems.FEEDBACK_GIVEN, *RIDERS_REFUSED))
+@allow(Rider, refuses=(NOT_FOUND, problems.FEEDBACK_GIVEN, *RIDERS_REFUSED), writes=True)
 async def give_feedback(
     station_id: UUID,
     body: FeedbackIn,
@@ -156,7 +156,7 @@ async def list_feedback(
 
 
 @router.put("/v1/stations/feedback/{feedback_id}/answer")
-@allow(Staff, refuses=(NOT_FOUND, FORBIDDEN, problems.FEEDBACK_ANSWERED))
+@allow(Staff, refuses=(NOT_FOUND, FORBIDDEN, problems.FEEDBACK_ANSWERED), writes=True)
 async def answer_feedback(feedback_id: UUID, body: AnswerIn, caller: Caller, service: CurrentService) -> FeedbackOut:
     """Answer a rider's words; the first answer stays."""
     async with service.work() as work:
@@ -165,4 +165,4 @@ async def answer_feedback(feedback_id: UUID, body: AnswerIn, caller: Caller, ser
         if one is None:
             raise not_found("feedback")
         await require_keeper(work.conn, caller, one)
-        return FeedbackOut.model_validate(await visiting.answer(work, feedback_id, body.words.strip(), caller.id))
+        return FeedbackOut.model_validate(await visiting.answer(work, one, feedback_id, body.words.strip(), caller.id))

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
 from hashlib import sha256
+from typing import Literal
 from uuid import UUID
 
 from shared.events.public_station_changed import StationState
@@ -67,7 +68,7 @@ class Feedback:
     station_id: UUID
     stars: int
     words: str
-    state: str
+    state: Literal["noted", "waiting", "answered"]
     given_at: datetime
     due_at: datetime
     answer: str

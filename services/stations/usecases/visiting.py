@@ -14,6 +14,10 @@ from services.stations.store.visits import Sum
 from services.stations.usecases.living import require_rider
 from services.stations.usecases.rules import Rules
 from shared.events.deed_done import DEED_DONE, DeedDone
+from shared.events.public_station_feedback_changed import (
+    PUBLIC_STATION_FEEDBACK_CHANGED,
+    PublicStationFeedbackChanged,
+)
 from shared.geo.metres import metres_per_degree
 from shared.kit.ids import new_id
 from shared.kit.messaging.work import Work
@@ -90,11 +94,12 @@ async def give_feedback(rules: Rules, work: Work, station_id: UUID, rider_id: UU
     await visits.add(work.conn, [Sum(one.id, on, ratings=1, stars=stars)])
     kept = await given.one_feedback(work.conn, id_)
     assert kept is not None, "inserted in this transaction"
+    _publish(work, one, kept, version=1)
     return kept
 
 
-async def answer(work: Work, feedback_id: UUID, words: str, by: str) -> Feedback:
-    """What the managing unit says; the first answer stays.
+async def answer(work: Work, one: Station, feedback_id: UUID, words: str, by: str) -> Feedback:
+    """What the managing unit of a station says; the first answer stays.
 
     Raises:
         Refusal: `feedback_answered`.
@@ -102,7 +107,17 @@ async def answer(work: Work, feedback_id: UUID, words: str, by: str) -> Feedback
     done = await given.answer(work.conn, feedback_id, words, by)
     if done is None:
         raise problems.FEEDBACK_ANSWERED()
+    _publish(work, one, done, version=2)
     return done
+
+
+def _publish(work: Work, one: Station, kept: Feedback, *, version: int) -> None:
+    """Without the rider and without their words: 1 when it is given, 2 answered."""
+    body = PublicStationFeedbackChanged(
+        feedback_id=kept.id, station_id=one.id, station_code=one.code, area_code=one.area_code,
+        managing_unit=one.managing_unit, stars=kept.stars, state=kept.state, due_at=kept.due_at, changed_at=work.now,
+    )  # fmt: skip
+    work.publish(PUBLIC_STATION_FEEDBACK_CHANGED, body, version=version)
 
 
 async def measure_feedback(conn: Connection) -> None:

@@ -4,8 +4,6 @@
 QUIET = {
     "find_nearest": "reads: a POST so that no log has a rider's place",
     "find_along": "reads: a POST so that no log has a rider's way",
-    "give_feedback": "the station's own office reads it here",
-    "answer_feedback": "the rider reads it here",
     "record_donation": "shown here alone",
     "withdraw_donation": "shown here alone",
     "name_keeper": "a right within the service",

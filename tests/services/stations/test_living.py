@@ -10,6 +10,7 @@ from services.stations.states import states_with
 from services.stations.usecases import keeping, living, visiting
 from services.stations.usecases.visiting import Place
 from shared.events.deed_done import DEED_DONE
+from shared.events.public_station_feedback_changed import PUBLIC_STATION_FEEDBACK_CHANGED
 from shared.kit import clock
 from shared.kit.postgres.rows import arrays
 from shared.kit.privacy.erasure import SQL_ERASED_ADD, Leaver
@@ -226,10 +227,13 @@ async def test_words_wait_for_an_answer_and_get_one(street: Street) -> None:
         with pytest.raises(Refusal) as refused:
             await visiting.give_feedback(street.rules, work, one.id, rider, 5, "")
         assert refused.value.problem is problems.FEEDBACK_GIVEN
-        assert (await visiting.answer(work, kept.id, "已配钥匙", "op")).answer == "已配钥匙"
+        assert (await visiting.answer(work, one, kept.id, "已配钥匙", "op")).answer == "已配钥匙"
         with pytest.raises(Refusal) as refused:
-            await visiting.answer(work, kept.id, "再答", "op")
+            await visiting.answer(work, one, kept.id, "再答", "op")
     assert refused.value.problem is problems.FEEDBACK_ANSWERED
+    said = await published(street.pool, PUBLIC_STATION_FEEDBACK_CHANGED, kept.id)
+    assert [(body["version"], body["state"]) for body in said] == [(1, "waiting"), (2, "answered")]
+    assert all({"words", "rider_id", "answer"}.isdisjoint(body) for body in said), "nobody outside reads who or what"
 
 
 async def test_states_are_read_from_the_tables_once_more(street: Street) -> None:

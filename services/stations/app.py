@@ -5,6 +5,7 @@ from functools import partial
 from services.stations import metrics
 from services.stations.api import routers
 from services.stations.index import StationIndex
+from services.stations.open_data import OpenData
 from services.stations.page import StationsPage
 from services.stations.retention import TABLES
 from services.stations.settings import Settings
@@ -27,7 +28,7 @@ def build(settings: Settings | None = None) -> Service:
     service = Service("stations", settings, title="BeeGrid stations 驿站")
     rules = Rules.of(settings, partial(getattr, service, "tree"))
     index = StationIndex(service.pool_of, settings.index_poll_s)
-    service.provide(rules, index, StationsPage(index, rules, settings))
+    service.provide(rules, index, OpenData(index), StationsPage(index, rules, settings))
     knows(service, riders=Riders())
     service.include(*routers)
     service.on_start(index.refresh)

@@ -25,6 +25,6 @@ FEEDBACK_OVERDUE = Gauge(
 )
 BEHIND = Gauge(
     "beegrid_stations_behind_seconds",
-    "How long ago the station should have been looked at that waits longest.",
+    "How late the work by the clock is: looking at stations, and making old visits into numbers.",
     registry=REGISTRY,
 )

@@ -4,8 +4,8 @@ from fastapi import Response
 from pydantic import Field
 
 from services.stations import problems
-from services.stations.files import Format, open_csv, open_geojson
-from services.stations.index import StationIndex
+from services.stations.files import Format
+from services.stations.open_data import OpenData
 from services.stations.usecases import keeping
 from services.stations.usecases.rules import Rules
 from shared.events.outside import Words
@@ -51,9 +51,9 @@ async def import_stations(body: FileIn, caller: Caller, service: CurrentService,
     responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "all stations"}},
 )
 @allow(Public)
-async def read_csv(index: Given[StationIndex]) -> Response:
+async def read_csv(data: Given[OpenData]) -> Response:
     """All stations as open data: a table, UTF-8, WGS-84. The duty phone is the one on the door, no person's."""
-    return Response(open_csv(index.snapshot.stations), media_type="text/csv; charset=utf-8", headers=_HEADERS)
+    return Response(data.csv(), media_type="text/csv; charset=utf-8", headers=_HEADERS)
 
 
 @router.get(
@@ -62,6 +62,6 @@ async def read_csv(index: Given[StationIndex]) -> Response:
     responses={200: {"content": {"application/geo+json": {"schema": {"type": "object"}}}, "description": "the same"}},
 )
 @allow(Public)
-async def read_geojson(index: Given[StationIndex]) -> Response:
+async def read_geojson(data: Given[OpenData]) -> Response:
     """All stations as open data: points on a map."""
-    return Response(open_geojson(index.snapshot.stations), media_type="application/geo+json", headers=_HEADERS)
+    return Response(data.geojson(), media_type="application/geo+json", headers=_HEADERS)

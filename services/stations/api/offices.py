@@ -40,10 +40,12 @@ from shared.kit.auth import Caller, Operator, allow, policy_router
 from shared.kit.auth.idempotency import Idempotent
 from shared.kit.http.models import Answer, Body
 from shared.kit.http.paging import Asked, Page
+from shared.kit.http.qr import qr_svg
 from shared.kit.problems import FORBIDDEN, NOT_FOUND, not_found
 from shared.kit.service import CurrentService, Given, Reading
 
 router = policy_router(tags=["stations"])
+_PRINTED = {"Content-Security-Policy": "default-src 'none'", "Cache-Control": "no-store"}
 _Phone = Annotated[str, Field(pattern=rf"^$|{PHONE}"), PLAIN_FORM]
 _Photo = Annotated[str, Field(pattern=PHOTO), PLAIN_FORM]
 
@@ -240,6 +242,18 @@ async def read_visit_code(station_id: UUID, caller: Caller, conn: Reading, rules
         raise not_found("station")
     await require_keeper(conn, caller, found)
     return _code(rules, found.id, found.code_epoch)
+
+
+@router.get(
+    "/v1/stations/{station_id}/visit-code.svg",
+    response_class=Response,
+    responses={200: {"content": {"image/svg+xml": {"schema": {"type": "string"}}}, "description": "a QR code"}},
+)
+@allow(Staff, refuses=(NOT_FOUND, FORBIDDEN))
+async def draw_visit_code(station_id: UUID, caller: Caller, conn: Reading, rules: Given[Rules]) -> Response:
+    """The same as a QR code, to be printed and hung up."""
+    code = (await read_visit_code(station_id, caller, conn, rules)).code
+    return Response(qr_svg(code, "驿站打卡码 / check-in code"), media_type="image/svg+xml", headers=_PRINTED)
 
 
 @router.put("/v1/stations/{station_id}/visit-code")

@@ -74,7 +74,10 @@ SELECT count(*) FILTER (WHERE state <> 'retired') AS there, count(*) FILTER (WHE
 FROM stations
 """
 SQL_BEHIND = """
-SELECT coalesce(extract(epoch FROM now() - min(next_at)), 0)::float8 FROM stations WHERE next_at < now()
+SELECT extract(epoch FROM greatest(
+    interval '0', now() - (SELECT min(next_at) FROM stations),
+    -- a visit is a number of its day after 24 to 48 hours
+    now() - interval '48 hours' - (SELECT min(visited_at) FROM visits)))::float8
 """
 SQL_SAVE = Query(
     Station,
@@ -188,7 +191,8 @@ async def count_states(conn: Connection) -> tuple[int, int]:
 
 
 async def behind_s(conn: Connection) -> float:
-    """For how many seconds the station waits that should have been looked at first; 0: none does."""
+    """How late the work by the clock is, in seconds: the station that should have been looked at first, or the visit
+    that is a rider's for too long; 0: it isn't."""
     return await age_s(conn, SQL_BEHIND)
 
 

@@ -111,6 +111,7 @@ RIGHTS = Rights(
         "PUT /v1/stations/{station_id}/keepers/{person}": Line(_OFFICE, needs="station", body={"name": "李明"}),
         "DELETE /v1/stations/{station_id}/keepers/{person}": Line(_OFFICE, needs="station"),
         "GET /v1/stations/{station_id}/visit-code": Line(_KEEPER, needs="station"),
+        "GET /v1/stations/{station_id}/visit-code.svg": Line(_KEEPER, needs="station"),
         "PUT /v1/stations/{station_id}/visit-code": Line(_KEEPER, needs="station", body={"epoch": 1}),
         "PUT /v1/stations/{station_id}/state": Line(_KEEPER, needs="station", body={"state": "full"}),
         "PUT /v1/stations/{station_id}/sighting": Line(RIDER.roles, needs="station", body={"found": "closed"}),

@@ -116,6 +116,9 @@ async def test_a_riders_day_at_a_station(city: City) -> None:
     path, office = f"/v1/stations/{one['id']}", city.headers("op", "operator")
     code = (await city.asks("GET", f"{path}/visit-code", office))["code"]
 
+    drawn = await city.client.get(f"{path}/visit-code.svg", headers=office)
+    assert drawn.headers["content-type"] == "image/svg+xml" and "<svg" in drawn.text and "<script" not in drawn.text
+
     async def visit(**body: Any) -> httpx.Response:
         return await city.client.put(f"{path}/visit", headers=city.headers(rider, "rider"), json=body)
 

@@ -7,6 +7,7 @@ import pytest
 from services.stations import problems
 from services.stations.domain.hours import SpecialDay
 from services.stations.states import states_with
+from services.stations.store import stations as store
 from services.stations.usecases import keeping, living, visiting
 from services.stations.usecases.visiting import Place
 from shared.events.deed_done import DEED_DONE
@@ -188,6 +189,11 @@ async def test_visits_become_numbers_after_a_day(street: Street) -> None:
         riders[0],
     )
     async with work_on(street.pool) as work:
+        assert 0 <= await store.behind_s(work.conn) < 60, "two days old, and no older"
+        await work.conn.execute(
+            "UPDATE visits SET visited_at = visited_at - interval '1 hour' WHERE rider_id = $1", riders[1]
+        )
+        assert await store.behind_s(work.conn) == pytest.approx(3_600, abs=60)
         assert await visiting.fold_visits(street.rules, 100, work) == 2
         assert await visiting.fold_visits(street.rules, 100, work) == 0
     assert await street.pool.fetchval("SELECT count(*) FROM visits") == 1

@@ -14,13 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.stations.domain.details import read
+from services.stations.domain.details import faults_of, read
 from services.stations.domain.hours import SpecialDay, Unreadable, by_day, spans_of, spans_text, week_of, week_text
 from services.stations.domain.living import Period, PeriodKind, Spell, SpellState, Status, Timetable, status
 from services.stations.domain.words import Station, is_visit_code, visit_code
 from services.stations.files import parse
 from services.stations.index import Snapshot, Wanted
 from services.stations.taxonomy_files import TaxonomyError, load
+from shared.devtools.gen.files import ROOT
 from shared.kit import clock
 from shared.kit.ids import new_id
 
@@ -145,7 +146,7 @@ def test_the_shipped_taxonomy_has_what_programmes_call_for(tmp_path: Path) -> No
     assert len([one for one in shipped.lines if one.scheme == "basic"]) == 5
     assert shipped.special == {"child-care", "clinic", "canteen"}
     for name in ("kinds.csv", "services.csv"):
-        (tmp_path / name).write_text((Path("services/stations/data") / name).read_text())
+        (tmp_path / name).write_text((ROOT / "services/stations/data" / name).read_text())
     with (tmp_path / "services.csv").open("a") as file:
         file.write("rest,别的,else,x,x,x,x,,,\n")
     with pytest.raises(TaxonomyError, match=r"services\.csv:\d+: rest has other words"):
@@ -173,6 +174,12 @@ def test_each_faulty_cell_of_a_file_has_its_line() -> None:
     assert (line, said.services) == (1, ("rest", "water")) and 300 < metres(said.lng, said.lat, 120.35, 30.3) < 700
     assert [(one.line, one.field) for one in wrong] == [(2, "lng")]
     assert parse("[]", "geojson")[1] and parse("", "csv")[1]
+
+
+def test_the_example_is_a_file_without_faults() -> None:
+    rows, faults = parse((ROOT / "examples/stations/stations.csv").read_text("utf-8"), "csv")
+    assert [row.said.code for row in rows] == ["HC-0001", "SJ-0001", "GH-0001"] and faults == []
+    assert [wrong for row in rows for wrong in faults_of(row.said, load(), lambda _: True)] == []
 
 
 @given(st.dictionaries(st.sampled_from(["code", "name", "lng", "hours", "parking_places", "services"]), st.text()))

@@ -39,7 +39,7 @@ test: install ## all tests on real servers, three files at a time (ARGS=… for 
 
 check: install ## style, types, layers, contracts, generated files, migrations
 	@exec $(RUN) shared.devtools.check
-service: install ## a new service that runs and passes all checks: NAME=stations (and ZH=驿站)
+service: install ## a new service that runs and passes all checks: NAME=lockers (and ZH=储物柜)
 	@exec $(RUN) shared.devtools.new_service $(NAME) $(if $(ZH),--zh $(ZH)) $(if $(DEED),--deed $(DEED))
 
 clients: install ## examples, and clients generated from OpenAPI, in TypeScript, Python, Go and Java compile and work (downloads; minutes)

@@ -27,6 +27,7 @@ from shared.cli.scale import scale
 from shared.cli.screen import Screen, shown
 from shared.cli.standing import standing_app
 from shared.cli.states import states_app
+from shared.cli.stations import stations_app
 from shared.cli.systems import systems_app
 
 ELSEWHERE = "ask the city's identity provider for a token"
@@ -46,6 +47,7 @@ app.add_typer(deadletters_app, name="deadletters")
 app.add_typer(outbox_app, name="outbox")
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(states_app, name="states")
+app.add_typer(stations_app, name="stations")
 app.add_typer(standing_app, name="standing")
 app.command("doctor")(doctor)
 app.command("recount")(recount)

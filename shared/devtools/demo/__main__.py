@@ -26,7 +26,7 @@ from shared.devtools.infra.errors import InfraError
 from shared.devtools.suite import running_suite
 from shared.devtools.up import STATE, addresses, stop_on_signals, watch
 from shared.kit import clock
-from shared.synthetic import farmed, gifts, opening, reports, staff
+from shared.synthetic import farmed, gifts, opening, reports, staff, stations
 from shared.synthetic.door import Door, DoorError, Target
 from shared.synthetic.streams import Streams
 
@@ -92,6 +92,7 @@ async def _day(door: Door, options: Options, console: Console) -> bool:
             door, companies, lambda n: status.update(f"登记骑手 / registering riders: {n:,}")
         )
     console.print(f"{len(companies)} 家企业、{riders:,} 名小哥 / companies, riders")
+    await stations.import_stations(door, stations.plan())
     shop, shoppers = await gifts.open_shop(door), await gifts.shoppers(door, companies)
     planned = reports.plan(companies, options.reports, list(reports.TEXTS), SEED)
     streams = Streams(door, companies, planned, options.rate)
@@ -119,6 +120,10 @@ async def _day(door: Door, options: Options, console: Console) -> bool:
     console.print(f"网格与部门的动作 / people's steps: {dict(crew.steps)}")
     console.print(f"可疑上报的复核 / suspicions decided: {dict(decided)}")
     console.print(f"兑换 / redemptions: {taken}")
+    there, is_open = await stations.open_now(door)
+    console.print(
+        f"驿站 / stations: {there}（特色 / special {stations.SPECIAL}），现在开放 / open now {is_open}: /stations"
+    )
     settled, sealed = await ending.settle(door, shop), await ending.verify(door, shoppers)
     figures = await live.look(door)
     ending.show(settled, sealed, figures, console)

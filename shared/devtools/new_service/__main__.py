@@ -34,7 +34,7 @@ def refused(root: Path, name: str) -> str:
     """Why a service can't be called so; empty where it can."""
     containers = yaml.safe_load((root / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
     if not NAME.match(name) or keyword.iskeyword(name) or DRAWERS.match(name):
-        return f"{name!r}: a word of 3 to 24 small letters and digits that says what it is about, e.g. stations"
+        return f"{name!r}: a word of 3 to 24 small letters and digits that says what it is about, e.g. lockers"
     there = [root / target.format(name=name) for target in TARGETS.values()]
     if name in TAKEN or name in containers or any(folder.exists() for folder in there):
         return f"{name}: the name is taken"
@@ -85,7 +85,7 @@ def make(root: Path, name: str, zh: str = "", deed: str = "") -> list[str]:
 def main() -> int:
     """Exit status 1 when the service can't be made."""
     parser = argparse.ArgumentParser(prog="python -m shared.devtools.new_service", description=__doc__)
-    parser.add_argument("name", help="small letters, e.g. stations")
+    parser.add_argument("name", help="small letters, e.g. lockers")
     parser.add_argument("--zh", default="", help="its name in Chinese, e.g. 驿站")
     parser.add_argument("--deed", default="", help="an action of riders that it reports for points: volunteer-task")
     options = parser.parse_args()

@@ -259,8 +259,8 @@ async def test_a_route_that_forgets_its_areas_and_lines_that_fit_no_route_are_fo
 
 
 def test_a_service_that_declares_nothing_is_asked_for_it() -> None:
-    with pytest.raises(LookupError, match=r"tests/services/stations/rights\.py is missing"):
-        rights_of("stations")
+    with pytest.raises(LookupError, match=r"tests/services/nobody/rights\.py is missing"):
+        rights_of("nobody")
 
 
 def test_an_object_that_nothing_makes_is_found() -> None:

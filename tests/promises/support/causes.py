@@ -89,6 +89,10 @@ GROUPS: tuple[tuple[Cause, ...], ...] = (
             ("CrowdUnfinished ticket points", "CrowdUnfinished ticket notifications"),
         ),
     ),
+    (
+        Cause(business.words_that_nobody_answers, ("StationFeedbackOverdue ticket stations",)),
+        Cause(business.stations_that_nobody_looks_at, ("StationsBehind ticket stations",)),
+    ),
     (Cause(business.a_key_of_two_years, ("CompanyKeyOld ticket laohao",)),),
     (Cause(business.an_erasure_that_one_service_missed, ("ErasureNotWhole ticket cases",)),),
     (

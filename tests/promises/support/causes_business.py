@@ -72,6 +72,24 @@ SQL_STEP_LEFT = """
 INSERT INTO crowds (event_id, case_id, report_count, template, params, created_at, queued_at)
 VALUES (gen_random_uuid(), gen_random_uuid(), 100, 'case_closed', '{}', now(), now() - interval '20 minutes'); SELECT 1
 """
+STATIONS_BEHIND, FEEDBACK = "beegrid_stations_behind_seconds", "beegrid_stations_feedback_overdue"
+SQL_STATION = """
+INSERT INTO stations (id, code, version, edition, name, kind, sponsor, area_code, address, lng, lat, managing_unit,
+                      responsible, phone, duty_phone, hours, open_on_holidays, services, photos, state, state_since,
+                      next_at, settled_at, created_at, changed_at)
+VALUES ('0199a2c4-01a4-71a4-81a4-5f0c7be10002', 'ALERT', 1, 1, '驿站', 'hive', '', '330114000000001', '路', 120, 30,
+        '社区', '', '', '', '24/7', false, '{}', '{}', 'open', now(), now() + interval '1 hour', now(), now(), now())
+ON CONFLICT DO NOTHING;
+"""
+SQL_WORDS_LEFT = f"""{SQL_STATION}
+INSERT INTO feedback (id, station_id, rider_id, given_on, stars, words, state, given_at, due_at)
+VALUES (gen_random_uuid(), '0199a2c4-01a4-71a4-81a4-5f0c7be10002', gen_random_uuid(), current_date, 1, '门锁着',
+        'waiting', now() - interval '4 days', now() - interval '1 day'); SELECT 1
+"""
+SQL_WORDS_ANSWERED = """
+UPDATE feedback SET state = 'answered', answered_at = now(), answer = '已开' WHERE state = 'waiting'; SELECT 1
+"""
+SQL_STATION_LATE = f"{SQL_STATION} UPDATE stations SET next_at = now() - interval '20 minutes'; SELECT 1"
 SQL_LONG_AWAY = """
 UPDATE webhooks SET failures = 9, paused_until = now() + interval '15 minutes';
 UPDATE deliveries SET created_at = now() - interval '11 minutes' WHERE state = 'pending'
@@ -119,6 +137,22 @@ async def reports_that_nobody_looks_at(watched: Watched) -> AsyncIterator[None]:
 async def a_suspicion_that_nobody_decides_on(watched: Watched) -> AsyncIterator[None]:
     """Somebody's points have waited for four days; then the report is cleared."""
     async with rows_of(watched, "screening", SQL_SUSPECTED, SQL_CLEARED, SUSPECTED):
+        yield
+
+
+@asynccontextmanager
+async def words_that_nobody_answers(watched: Watched) -> AsyncIterator[None]:
+    """A rider has waited for days for an answer about a station; then there is one."""
+    async with rows_of(watched, "stations", SQL_WORDS_LEFT, SQL_WORDS_ANSWERED, FEEDBACK):
+        yield
+
+
+@asynccontextmanager
+async def stations_that_nobody_looks_at(watched: Watched) -> AsyncIterator[None]:
+    """A station's time has come, and somebody holds a table that must be read for it; then no more."""
+    async with locked(watched.owner("stations"), "spells"):
+        await asyncio.to_thread(ask, watched.home.dsn("stations"), SQL_STATION_LATE)
+        await watched.measured_again("stations", STATIONS_BEHIND)
         yield
 
 

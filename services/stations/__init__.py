@@ -1,0 +1,1 @@
+"""驿站 stations. See README.md."""

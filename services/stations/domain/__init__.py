@@ -1,0 +1,1 @@
+"""What a station is, when it is open, and what of it others may read. Pure."""

@@ -7,7 +7,7 @@ from typing import Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from services.stations.domain.hours import SpecialDay, at, is_within, times, week_of
+from services.stations.domain.hours import LOOK_DAYS, SpecialDay, at, is_within, times, week_of
 from shared.events.public_station_changed import StationState
 
 PeriodKind = Literal["holiday", "weather", "other"]
@@ -132,7 +132,8 @@ def _state(
     closes = next(ends for begins, ends in spans if begins <= now < ends)
     if (full := _first(there, "full")) is not None:
         return "full", full.reason, full.until_at
-    return "open", "", closes
+    # beyond what is looked at there is no end: it would move on every day, and each midnight were a change
+    return "open", "", closes if closes - now < timedelta(days=LOOK_DAYS - 1) else None
 
 
 def _first(there: Sequence[Spell], state: SpellState) -> Spell | None:

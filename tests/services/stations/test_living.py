@@ -131,6 +131,7 @@ async def test_seconds_open_are_counted_by_the_citys_days(street: Street) -> Non
     one = await street.makes()
     await street.pool.execute("UPDATE stations SET settled_at = now() - interval '30 hours', next_at = now()")
     await street.ticks()
+    assert [state for _, state in await street.said(one)] == ["open"], "a look, midnight's too, is no change"
     rows = await street.pool.fetch("SELECT day, open_s FROM station_days WHERE station_id = $1", one.id)
     assert sum(row["open_s"] for row in rows) == pytest.approx(30 * 3600, abs=3)
     assert all(row["open_s"] <= 86_400 for row in rows) and len(rows) in (2, 3)

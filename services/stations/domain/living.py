@@ -13,9 +13,8 @@ from shared.events.public_station_changed import StationState
 PeriodKind = Literal["holiday", "weather", "other"]
 SpellState = Literal["full", "closed", "fault"]
 Found = Literal["open", "full", "closed", "fault"]
-IS_OPEN: frozenset[StationState] = frozenset({"open", "full"})
-"""Hours open are counted in these."""
 TAKES_VISITS: frozenset[StationState] = frozenset({"open", "full"})
+SHUT_BY_RULE: frozenset[StationState] = frozenset({"off_hours", "day_off", "weather"})
 
 
 @dataclass(frozen=True, slots=True)

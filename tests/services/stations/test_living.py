@@ -83,6 +83,18 @@ async def test_riders_who_find_it_open_end_what_riders_said(street: Street) -> N
     assert (await street.sees(one, riders[0], "open")).state == "full", "a keeper's word holds"
 
 
+async def test_closed_when_it_ought_to_be_is_nothing_that_was_found(street: Street) -> None:
+    one = await street.makes()
+    await street.period("weather", closes=True)
+    await street.ticks()
+    [rider] = await street.knows("r1")
+    assert (await street.sees(one, rider, "closed")).state == "weather"
+    assert (await street.sees(one, rider, "full")).state == "weather"
+    assert await street.spells(one) == []
+    assert (await street.sees(one, rider, "fault", "water")).state == "weather"
+    assert [spell.state for spell in await street.spells(one)] == ["fault"], "what is broken is"
+
+
 async def test_a_storm_closes_the_stations_of_its_areas(street: Street) -> None:
     here, there = await street.makes("A"), await street.makes("B", area_code="330105001001001")
     storm = await street.period("weather", closes=True, areas=(GRID[:6],))

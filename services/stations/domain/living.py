@@ -7,15 +7,14 @@ from typing import Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from services.stations.domain.hours import SpecialDay, at, is_within, times, week_of
+from services.stations.domain.hours import LOOK_DAYS, SpecialDay, at, is_within, times, week_of
 from shared.events.public_station_changed import StationState
 
 PeriodKind = Literal["holiday", "weather", "other"]
 SpellState = Literal["full", "closed", "fault"]
 Found = Literal["open", "full", "closed", "fault"]
-IS_OPEN: frozenset[StationState] = frozenset({"open", "full"})
-"""Hours open are counted in these."""
 TAKES_VISITS: frozenset[StationState] = frozenset({"open", "full"})
+SHUT_BY_RULE: frozenset[StationState] = frozenset({"off_hours", "day_off", "weather"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +131,8 @@ def _state(
     closes = next(ends for begins, ends in spans if begins <= now < ends)
     if (full := _first(there, "full")) is not None:
         return "full", full.reason, full.until_at
-    return "open", "", closes
+    # beyond what is looked at there is no end: it would move on every day, and each midnight were a change
+    return "open", "", closes if closes - now < timedelta(days=LOOK_DAYS - 1) else None
 
 
 def _first(there: Sequence[Spell], state: SpellState) -> Spell | None:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from services.stations import metrics, problems
 from services.stations.domain.hours import LOOK_DAYS, SpecialDay, by_day
-from services.stations.domain.living import Found, Period, SpellState, Status, Timetable, status
+from services.stations.domain.living import SHUT_BY_RULE, Found, Period, SpellState, Status, Timetable, status
 from services.stations.domain.words import Station
 from services.stations.store import live, visits
 from services.stations.store import stations as store
@@ -116,7 +116,8 @@ async def set_state(
 
 
 async def sight(rules: Rules, work: Work, station_id: UUID, rider_id: UUID, found: Found, part: str) -> Station:
-    """What a rider found. It counts once a rider, station, day and thing; enough of them are believed.
+    """What a rider found. It counts once a rider, station, day and thing; enough of them are believed. That it is shut
+    when its hours, a holiday or a storm say so is nothing new.
 
     Raises:
         Refusal: no such station or part; the rider may not act.
@@ -126,6 +127,8 @@ async def sight(rules: Rules, work: Work, station_id: UUID, rider_id: UUID, foun
     one = next(iter(await store.lock(work.conn, [station_id])), None)
     if one is None or one.retired_reason is not None:
         raise not_found("station")
+    if found in _CLOSED and one.state in SHUT_BY_RULE:
+        return one  # it is as it should be, and nobody is to find it so when it opens
     on = rules.day(work.now)
     if not await live.see(work.conn, one.id, rider_id, on, found, part):
         return one

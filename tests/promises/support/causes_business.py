@@ -72,7 +72,6 @@ SQL_STEP_LEFT = """
 INSERT INTO crowds (event_id, case_id, report_count, template, params, created_at, queued_at)
 VALUES (gen_random_uuid(), gen_random_uuid(), 100, 'case_closed', '{}', now(), now() - interval '20 minutes'); SELECT 1
 """
-STATIONS_BEHIND, FEEDBACK = "beegrid_stations_behind_seconds", "beegrid_stations_feedback_overdue"
 SQL_STATION = """
 INSERT INTO stations (id, code, version, edition, name, kind, sponsor, area_code, address, lng, lat, managing_unit,
                       responsible, phone, duty_phone, hours, open_on_holidays, services, photos, state, state_since,
@@ -142,9 +141,10 @@ async def a_suspicion_that_nobody_decides_on(watched: Watched) -> AsyncIterator[
 
 @asynccontextmanager
 async def words_that_nobody_answers(watched: Watched) -> AsyncIterator[None]:
-    """A rider has waited for days for an answer about a station; then there is one."""
-    async with rows_of(watched, "stations", SQL_WORDS_LEFT, SQL_WORDS_ANSWERED, FEEDBACK):
-        yield
+    """A rider has waited for days for an answer about a station; then there is one. It is measured often."""
+    ask(watched.home.dsn("stations"), SQL_WORDS_LEFT)
+    yield
+    ask(watched.home.dsn("stations"), SQL_WORDS_ANSWERED)
 
 
 @asynccontextmanager
@@ -152,7 +152,6 @@ async def stations_that_nobody_looks_at(watched: Watched) -> AsyncIterator[None]
     """A station's time has come, and somebody holds a table that must be read for it; then no more."""
     async with locked(watched.owner("stations"), "spells"):
         await asyncio.to_thread(ask, watched.home.dsn("stations"), SQL_STATION_LATE)
-        await watched.measured_again("stations", STATIONS_BEHIND)
         yield
 
 

@@ -99,6 +99,14 @@ def test_hours_decide_and_say_until_when() -> None:
     assert look(table=night, at=MONDAY.replace(hour=1) + timedelta(days=1)).state == "open"
 
 
+def test_what_never_closes_has_no_end_that_moves_on_every_day() -> None:
+    always = Timetable("24/7", open_on_holidays=False, retired=False)
+    days = [look(table=always, at=MONDAY + timedelta(days=n)) for n in range(3)]
+    assert {(one.state, one.until) for one in days} == {("open", None)}, "else each midnight would be a change"
+    week = Timetable("1 00:00-24:00; 2 00:00-24:00; 3 00:00-12:00", open_on_holidays=False, retired=False)
+    assert look(table=week).until == MONDAY + timedelta(days=2)
+
+
 def test_who_says_what_comes_before_whom() -> None:
     assert look(spell("full")).state == "full"
     assert look(spell("closed"), spell("full")).state == "closed"

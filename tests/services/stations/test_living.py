@@ -83,6 +83,18 @@ async def test_riders_who_find_it_open_end_what_riders_said(street: Street) -> N
     assert (await street.sees(one, riders[0], "open")).state == "full", "a keeper's word holds"
 
 
+async def test_closed_when_it_ought_to_be_is_nothing_that_was_found(street: Street) -> None:
+    one = await street.makes()
+    await street.period("weather", closes=True)
+    await street.ticks()
+    [rider] = await street.knows("r1")
+    assert (await street.sees(one, rider, "closed")).state == "weather"
+    assert (await street.sees(one, rider, "full")).state == "weather"
+    assert await street.spells(one) == []
+    assert (await street.sees(one, rider, "fault", "water")).state == "weather"
+    assert [spell.state for spell in await street.spells(one)] == ["fault"], "what is broken is"
+
+
 async def test_a_storm_closes_the_stations_of_its_areas(street: Street) -> None:
     here, there = await street.makes("A"), await street.makes("B", area_code="330105001001001")
     storm = await street.period("weather", closes=True, areas=(GRID[:6],))
@@ -131,6 +143,7 @@ async def test_seconds_open_are_counted_by_the_citys_days(street: Street) -> Non
     one = await street.makes()
     await street.pool.execute("UPDATE stations SET settled_at = now() - interval '30 hours', next_at = now()")
     await street.ticks()
+    assert [state for _, state in await street.said(one)] == ["open"], "a look, midnight's too, is no change"
     rows = await street.pool.fetch("SELECT day, open_s FROM station_days WHERE station_id = $1", one.id)
     assert sum(row["open_s"] for row in rows) == pytest.approx(30 * 3600, abs=3)
     assert all(row["open_s"] <= 86_400 for row in rows) and len(rows) in (2, 3)

@@ -86,7 +86,7 @@ RULES: list[tuple[Harm, str]] = [
     (no_kind_of_an_operator, "PrometheusRule/all: nobody here knows that kind"),
     (a_service_less, "Deployment/points: missing"),
     (two_pods, "Deployment/cases: there is one node and one of each service, not 2"),
-    (large, "MiB together, and the node has 3072"),
+    (large, "MiB together, and the node has 6656"),
     (few_connections, f"max_connections 40, and {len(service_names())} services may need"),
     (in_the_pod, "StatefulSet/beegrid-kafka: its data ends with the pod"),
     (no_backup, "nothing is backed up to a volume that stays"),

@@ -6,8 +6,8 @@ from shared.devtools.kube_check.house import RESERVED_CONNECTIONS
 from shared.devtools.kube_check.render import Yaml, by_operators, containers, is_service, name_of, of_kind, pods
 from shared.kit.publishing import relay
 
-# Of a machine with 4 GB, what the system and k3s leave.
-NODE_MI = 3_072
+# Of a machine with 8 GB, what the system and k3s leave.
+NODE_MI = 6_656
 UNITS = {"Mi": 1, "Gi": 1024}
 STORED = {"beegrid-kafka", "beegrid-postgres", "object-store"}
 

@@ -18,6 +18,7 @@ JOURNEYS = {
     "deed": ("做了就有积分", "From a deed to points"),
     "screening": ("反作弊", "Points that look farmed wait for a person"),
     "badges": ("徽章", "What riders have reached"),
+    "activities": ("活动", "Activities and their places"),
     "redemption": ("积分兑换", "From points to a gift"),
 }
 

@@ -108,7 +108,7 @@ SQL_COMING = Query(
     Activity,
     f"""
 SELECT {_A} FROM activities a
-WHERE a.state = 'open' AND a.starts_at > $1 - interval '1 day' AND a.ends_at > $1
+WHERE a.state = 'open' AND a.starts_at > $1::timestamptz - interval '7 days' AND a.ends_at > $1
   AND (a.starts_at, a.id) > ($2::timestamptz, $3::uuid)
   AND ($4::text IS NULL OR a.area_code = $4 OR EXISTS (
        SELECT FROM known_areas k WHERE k.code = a.area_code AND $4 = ANY(k.path)))

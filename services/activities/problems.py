@@ -78,7 +78,7 @@ NO_CONSENT = Problem(
     next_en="Everybody on it has to agree with their sign-up: take another photo, or ask them first.",
 )  # fmt: skip
 NOT_DRAWN = Problem(
-    "not_drawn", 409, zh="尚未抽签", en="Not drawn yet",
+    "not_drawn", 404, zh="尚未抽签", en="Not drawn yet",
     next_zh="报名截止后抽签；在此之前只公布种子的哈希。",
     next_en="The draw follows the end of sign-up; until then only the hash of the seed is known.",
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""A rider's sign-up for an activity has changed, or the activity has: what its rider is to be told."""
+"""A rider's sign-up for an activity has changed, or the activity has: what its rider hears."""
 
 from typing import Annotated, Literal
 from uuid import UUID

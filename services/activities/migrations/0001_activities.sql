@@ -24,7 +24,7 @@ INSERT INTO templates VALUES
      780, 120, 100, 'queue',
      ARRAY['law|法律咨询|Legal advice', 'health|健康义诊|Health check', 'haircut|理发|Haircut',
            'repair|车辆维修|Vehicle repair', 'skills|技能培训|Skills', 'psychology|心理疏导|Counselling',
-           'insurance|社保咨询|Social insurance', 'phone|手机维修|Phone repair', 'tailor|缝补衣物|Mending clothes',
+           'insurance|社保咨询|Social insurance', 'phone|手机维修|Phone repair', 'tailor|缝补衣物|Sewing',
            'safety|交通安全|Traffic safety'], 'beegrid'),
     ('birthday', 1, '小哥集体生日会', 'Birthday together', '本月过生日的小哥一起吃蛋糕。', 'Cake for all whose birthday is this month.',
      840, 90, 30, 'queue', '{}', 'beegrid'),

@@ -123,14 +123,15 @@ SQL_WITHDRAWN = "SELECT number FROM signups WHERE activity_id = $1 AND state = '
 SQL_DRAW = Query(
     Signup,
     f"""
-UPDATE signups s SET turn = n.turn, version = s.version + 1, confirmed_at = CASE WHEN n.turn <= $3::bigint THEN $2::timestamptz END,
+UPDATE signups s SET turn = n.turn, version = s.version + 1,
+    confirmed_at = CASE WHEN n.turn <= $3::bigint THEN $2::timestamptz END,
     state = CASE WHEN n.turn <= $3 THEN 'confirmed' ELSE 'waiting' END
 FROM {unnest(Turn, first=4)} WHERE s.activity_id = $1 AND s.number = n.number AND s.state = 'wished'
 RETURNING {_S}
 """,
 )
 SQL_WINNERS = "SELECT number FROM signups WHERE activity_id = $1 AND state = 'confirmed' ORDER BY turn, number"
-SQL_TELL = Query(
+SQL_TOUCH = Query(
     Signup,
     f"""
 UPDATE signups s SET version = s.version + 1 WHERE s.activity_id = $1 AND s.state <> 'cancelled' RETURNING {_S}
@@ -260,9 +261,9 @@ async def draw(conn: Connection, activity_id: UUID, order: Sequence[int], places
     return await many(conn, SQL_DRAW, activity_id, now, places, *arrays(Turn, turns))
 
 
-async def tell(conn: Connection, activity_id: UUID) -> list[Signup]:
-    """All who take part or wait, with a version of their own for what they are told."""
-    return await many(conn, SQL_TELL, activity_id)
+async def touch(conn: Connection, activity_id: UUID) -> list[Signup]:
+    """All who take part or wait, with a version of their own for what they hear."""
+    return await many(conn, SQL_TOUCH, activity_id)
 
 
 async def remind(conn: Connection, before: timedelta, most: int) -> list[Signup]:

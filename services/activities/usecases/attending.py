@@ -97,12 +97,12 @@ def report_deed(work: Work, activity: Activity, done: CheckIn) -> None:
 
 async def remind(work: Work, before: timedelta, most: int) -> int:
     """Remind some riders who have a place, each once."""
-    told = await signups.remind(work.conn, before, most)
-    for id_ in {one.activity_id for one in told}:
+    reminded = await signups.remind(work.conn, before, most)
+    for id_ in {one.activity_id for one in reminded}:
         activity = await store.activity(work.conn, id_)
         assert activity is not None, "its sign-ups refer to it"
-        saying.tell(work, activity, [one for one in told if one.activity_id == id_], "reminded")
-    return len(told)
+        saying.notify(work, activity, [one for one in reminded if one.activity_id == id_], "reminded")
+    return len(reminded)
 
 
 async def close(work: Work, late: timedelta) -> int:

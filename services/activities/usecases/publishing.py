@@ -92,9 +92,9 @@ async def change(work: Work, id_: UUID, wanted: Change, covers: Callable[[str], 
     if made is None:
         raise problems.ACTIVITY_MOVED_ON(current_version=before.version)
     if made.places > before.places and (made.way == "queue" or made.drawn_at is not None):
-        saying.tell(work, made, await signups.move_up(work.conn, [id_], work.now), "moved_up")
+        saying.notify(work, made, await signups.move_up(work.conn, [id_], work.now), "moved_up")
     if (made.starts_at, made.ends_at, made.address) != (before.starts_at, before.ends_at, before.address):
-        saying.tell(work, made, await signups.tell(work.conn, id_), "changed")
+        saying.notify(work, made, await signups.touch(work.conn, id_), "changed")
     return await _found(work, id_)
 
 
@@ -110,7 +110,7 @@ async def call_off(work: Work, id_: UUID, reason: str, covers: Callable[[str], b
     made = await store.call_off(work.conn, id_, reason)
     if made is None:
         raise problems.ACTIVITY_MOVED_ON(current_version=before.version)
-    saying.tell(work, made, await signups.cancel_all(work.conn, id_), "called_off")
+    saying.notify(work, made, await signups.cancel_all(work.conn, id_), "called_off")
     return await _found(work, id_)
 
 

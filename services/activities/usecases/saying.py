@@ -14,7 +14,7 @@ from shared.kit.postgres.db import Connection
 _FIELDS = [name for name in PublicActivityChanged.model_fields if name not in ("activity_id", "seed")]
 
 
-def tell(work: Work, activity: Activity, signups: Iterable[Signup], what: What) -> None:
+def notify(work: Work, activity: Activity, signups: Iterable[Signup], what: What) -> None:
     """Let riders hear of their sign-ups; an erased rider hears nothing."""
     for one in signups:
         if one.rider_id is None:

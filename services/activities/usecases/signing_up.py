@@ -65,7 +65,7 @@ async def sign_up(signups_max: int, work: Work, wishes: Sequence[Wish]) -> list[
         assert made.rider_id is not None, "it was written just now"
         assert made.state != "cancelled", "the same"
         there[(made.activity_id, made.rider_id)] = made
-        saying.tell(work, locked[made.activity_id], [made], made.state)
+        saying.notify(work, locked[made.activity_id], [made], made.state)
         metrics.SIGNUPS.labels(made.state).inc()
     return [refused[at] if at in refused else there[(one.activity_id, one.rider_id)] for at, one in enumerate(wishes)]
 
@@ -116,7 +116,7 @@ async def cancel(work: Work, activity_id: UUID, rider_id: UUID) -> Signup:
         gone = await signups.cancel(work.conn, activity_id, rider_id)
     if gone is None:
         raise problems.SIGNUP_OVER()
-    saying.tell(work, activity, [gone], "cancelled")
+    saying.notify(work, activity, [gone], "cancelled")
     metrics.SIGNUPS.labels("cancelled").inc()
     if last.state == "confirmed":
         await _move_up(work, {activity_id: activity})
@@ -134,7 +134,7 @@ async def move_up(work: Work, most: int) -> int:
 async def _move_up(work: Work, locked: dict[UUID, Activity]) -> int:
     moved = await signups.move_up(work.conn, locked, work.now)
     for one in moved:
-        saying.tell(work, locked[one.activity_id], [one], "moved_up")
+        saying.notify(work, locked[one.activity_id], [one], "moved_up")
     metrics.SIGNUPS.labels("moved_up").inc(len(moved))
     return len(moved)
 
@@ -150,6 +150,6 @@ async def draw(work: Work) -> int:
     drawn = await signups.draw(work.conn, activity.id, order, activity.places, work.now)
     await store.drawn(work.conn, activity.id, work.now)
     for one in drawn:
-        saying.tell(work, activity, [one], "drawn" if one.state == "confirmed" else "not_drawn")
+        saying.notify(work, activity, [one], "drawn" if one.state == "confirmed" else "not_drawn")
     metrics.DRAWS.inc()
     return 1

@@ -126,8 +126,8 @@ class Club:
         rows = await self.pool.fetch("SELECT state FROM signups WHERE activity_id = $1 ORDER BY number", activity.id)
         return [row["state"] for row in rows]
 
-    async def told(self, rider: UUID | None = None) -> Counter[str]:
-        """What riders were told, or one of them."""
+    async def heard(self, rider: UUID | None = None) -> Counter[str]:
+        """What riders hear, or one of them."""
         said = await published(self.pool, SIGNUP_CHANGED)
         return Counter(one["what"] for one in said if rider is None or one["rider_id"] == str(rider))
 

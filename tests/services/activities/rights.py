@@ -70,7 +70,8 @@ RIGHTS = Rights(
         "POST /v1/activities/series": Line(
             to("area", "operator"),
             body={
-                "template": "birthday", "days": ["2031-05-01"], "area_code": GRID, "address": "驿站", "organiser": "街道",
+                "template": "birthday", "days": ["2031-05-01"], "area_code": GRID, "address": "驿站",
+                "organiser": "街道",
             },
         ),
         "GET /v1/activities/{activity_id}": ANYBODY,

@@ -30,7 +30,7 @@ async def test_everybody_with_a_place_is_reminded_once(club: Club) -> None:
     await club.pool.execute("UPDATE signups SET confirmed_at = now() - interval '2 days' WHERE state = 'confirmed'")
     assert await club.remind() == 2
     assert await club.remind() == 0
-    assert (await club.told())["reminded"] == 2
+    assert (await club.heard())["reminded"] == 2
 
 
 async def test_a_check_in_is_once_however_often_the_code_is_shown(club: Club) -> None:

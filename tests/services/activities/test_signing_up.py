@@ -41,8 +41,8 @@ async def test_first_come_first_served_and_the_next_one_moves_up(club: Club) -> 
     ]  # fmt: skip
     await club.cancel(activity, riders[1])
     assert await club.states(activity) == ["confirmed", "cancelled", "confirmed", "waiting"]
-    assert await club.told(riders[2]) == {"waiting": 1, "moved_up": 1}
-    assert await club.told(riders[1]) == {"confirmed": 1, "cancelled": 1}
+    assert await club.heard(riders[2]) == {"waiting": 1, "moved_up": 1}
+    assert await club.heard(riders[1]) == {"confirmed": 1, "cancelled": 1}
     again = await club.cancel(activity, riders[1])
     assert again.state == "cancelled"
     [late] = await club.join(activity, riders[1])
@@ -111,11 +111,11 @@ async def test_a_draw_is_the_one_that_was_promised(club: Club) -> None:
     rows = await club.pool.fetch("SELECT number, turn, state FROM signups WHERE state <> 'cancelled' ORDER BY turn")
     assert [row["number"] for row in rows] == order
     assert [row["state"] for row in rows] == ["confirmed"] * 3 + ["waiting"] * 6
-    assert (await club.told())["drawn"] == 3
-    assert (await club.told())["not_drawn"] == 6
+    assert (await club.heard())["drawn"] == 3
+    assert (await club.heard())["not_drawn"] == 6
     winner = riders[order[0] - 1]
     await club.cancel(activity, winner)
-    assert await club.told(riders[order[3] - 1]) == {"wished": 1, "not_drawn": 1, "moved_up": 1}
+    assert await club.heard(riders[order[3] - 1]) == {"wished": 1, "not_drawn": 1, "moved_up": 1}
     [late] = await club.wish(Wish((await club.riders(1))[0], activity.id))
     assert code_of(late) == "signup_closed"
     await club.seen(activity)
@@ -137,7 +137,7 @@ async def test_city_systems_hear_counts_and_the_seed_only_after_the_draw(club: C
     assert not [name for name in first if "rider" in name]
 
 
-async def test_more_places_are_given_on_and_another_time_is_told(club: Club) -> None:
+async def test_more_places_are_given_on_and_another_time_is_heard_of(club: Club) -> None:
     activity = await club.publish(places=1)
     riders = await club.riders(3)
     await club.join(activity, *riders)
@@ -156,8 +156,8 @@ async def test_more_places_are_given_on_and_another_time_is_told(club: Club) -> 
     later = changed(more, starts_at=more.starts_at + HOUR, ends_at=more.ends_at + HOUR)
     async with work_on(club.pool) as work:
         await publishing.change(work, activity.id, later, lambda _: True)
-    assert (await club.told())["changed"] == 3
-    assert await club.told(riders[1]) == {"waiting": 1, "moved_up": 1, "changed": 1}
+    assert (await club.heard())["changed"] == 3
+    assert await club.heard(riders[1]) == {"waiting": 1, "moved_up": 1, "changed": 1}
 
 
 async def test_called_off_everybody_hears_why_once(club: Club) -> None:
@@ -168,7 +168,7 @@ async def test_called_off_everybody_hears_why_once(club: Club) -> None:
     for _ in range(2):
         async with work_on(club.pool) as work:
             await publishing.call_off(work, activity.id, "暴雨预警", lambda _: True)
-    assert (await club.told())["called_off"] == 2
+    assert (await club.heard())["called_off"] == 2
     seen = await club.seen(activity)
     assert (seen.state, seen.cancelled, seen.signups) == ("called_off", 3, 3)
     [late] = await club.wish(Wish((await club.riders(1))[0], activity.id))

@@ -69,7 +69,7 @@ async def test_a_badge_is_announced_once_and_by_its_name(stage: Stage) -> None:
     assert (message.template, message.params) == ("badge_awarded", {"badge_zh": "七日连巡", "badge_en": "Seven"})
 
 
-async def test_a_sign_up_is_told_of_but_for_what_riders_do_themselves(stage: Stage) -> None:
+async def test_a_sign_up_is_announced_but_for_what_riders_do_themselves(stage: Stage) -> None:
     rider = new_id()
     heard = [
         SignupChanged.model_validate({

@@ -88,6 +88,7 @@ GROUPS: tuple[tuple[Cause, ...], ...] = (
             ("CrowdUnfinished ticket points", "CrowdUnfinished ticket notifications"),
         ),
     ),
+    (Cause(business.a_draw_that_nobody_holds, ("DrawOverdue ticket activities",)),),
     (Cause(business.a_key_of_two_years, ("CompanyKeyOld ticket laohao",)),),
     (Cause(business.an_erasure_that_one_service_missed, ("ErasureNotWhole ticket cases",)),),
     (

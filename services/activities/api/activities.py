@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
 from services.activities import problems
-from services.activities.api.models import (
+from services.activities.api.bodies import (
     FIRST_ID,
     ActivityIn,
     ActivityOut,
@@ -68,7 +68,8 @@ class DrawOut(Answer):
 @allow(Public)
 async def list_activities(conn: Reading, asked: Asked, area: AreaAsked = None) -> Page[ActivityOut]:
     """What comes, by its beginning, of that which is for every company's riders."""
-    found = await store.coming(conn, clock.now(), asked.after(datetime, UUID) or _BEGINNING, area, None, asked.rows)
+    now = clock.now()  # process clock: which are shown
+    found = await store.coming(conn, now, asked.after(datetime, UUID) or _BEGINNING, area, None, asked.rows)
     return asked.page(found, ActivityOut.model_validate, lambda one: (one.starts_at, one.id))
 
 
@@ -76,8 +77,8 @@ async def list_activities(conn: Reading, asked: Asked, area: AreaAsked = None) -
 @allow(Rider)
 async def list_for_me(caller: Caller, conn: Reading, asked: Asked, area: AreaAsked = None) -> Page[ActivityOut]:
     """The same, with what is for riders of the caller's company alone."""
-    after_ = asked.after(datetime, UUID) or _BEGINNING
-    found = await store.coming(conn, clock.now(), after_, area, caller.rider_id, asked.rows)
+    after_, now = asked.after(datetime, UUID) or _BEGINNING, clock.now()  # process clock: which are shown
+    found = await store.coming(conn, now, after_, area, caller.rider_id, asked.rows)
     return asked.page(found, ActivityOut.model_validate, lambda one: (one.starts_at, one.id))
 
 
@@ -91,7 +92,8 @@ async def read_calendar(
     conn: Reading, area: AreaAsked = None, language: Annotated[Literal["zh", "en"], Query()] = "zh"
 ) -> Response:
     """What comes, for calendars: subscribe to this address. At most 500, the next ones."""
-    found = await store.coming(conn, clock.now(), _BEGINNING, area, None, CALENDAR_MAX)
+    now = clock.now()  # process clock: which are shown
+    found = await store.coming(conn, now, _BEGINNING, area, None, CALENDAR_MAX)
     return Response(
         feed(found, language, "activities.beegrid"),
         media_type="text/calendar; charset=utf-8",

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 
 from services.activities import problems
 from services.activities.api.areas import covered
-from services.activities.api.models import FIRST_ID
+from services.activities.api.bodies import FIRST_ID
 from services.activities.domain import QR_PREFIX, SITE_CODE_SECONDS, site_code
 from services.activities.settings import Settings
 from services.activities.store import after

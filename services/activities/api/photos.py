@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 
 from services.activities import problems
 from services.activities.api.areas import covered
-from services.activities.api.models import FIRST_ID
+from services.activities.api.bodies import FIRST_ID
 from services.activities.store import after
 from services.activities.store.after import Photo
 from shared.events.outside import ONE_LINE, PLAIN_FORM

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from services.activities import problems
 from services.activities.api.areas import covered
-from services.activities.api.models import LAST_ID, Slug
+from services.activities.api.bodies import LAST_ID, Slug
 from services.activities.domain import QR_PREFIX, Signup, rider_code
 from services.activities.store import signups as store
 from services.activities.store.signups import Mine

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 from pydantic import Field
 
 from services.activities import problems
-from services.activities.api.models import (
+from services.activities.api.bodies import (
     TEAMS_MAX,
     ActivityOut,
     Areas,

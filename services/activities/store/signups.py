@@ -168,7 +168,7 @@ UPDATE signups s SET photo_consent = $3, version = s.version + 1
 WHERE s.activity_id = $1 AND s.rider_id = $2 AND s.state <> 'cancelled' RETURNING {_S}
 """,
 )
-_MINE = """
+SQL_ALL_MINE = """
 SELECT s.id, s.activity_id, a.title_zh, a.title_en, a.address, a.starts_at, a.ends_at, a.state AS activity_state,
        s.number, s.state, s.outcome, s.photo_consent, s.team,
        CASE WHEN s.state = 'waiting' THEN (
@@ -177,8 +177,8 @@ SELECT s.id, s.activity_id, a.title_zh, a.title_en, a.address, a.starts_at, a.en
        ) END AS ahead
 FROM signups s JOIN activities a ON a.id = s.activity_id
 """
-SQL_MINE = Query(Mine, f"{_MINE} WHERE s.rider_id = $1 AND s.id < $2 ORDER BY s.id DESC LIMIT $3")
-SQL_OWN = Query(Mine, f"{_MINE} WHERE s.activity_id = $1 AND s.rider_id = $2 ORDER BY s.number DESC LIMIT 1")
+SQL_MINE = Query(Mine, f"{SQL_ALL_MINE} WHERE s.rider_id = $1 AND s.id < $2 ORDER BY s.id DESC LIMIT $3")
+SQL_OWN = Query(Mine, f"{SQL_ALL_MINE} WHERE s.activity_id = $1 AND s.rider_id = $2 ORDER BY s.number DESC LIMIT 1")
 SQL_PAGE = Query(
     Signup, f"SELECT {_S} FROM signups s WHERE s.activity_id = $1 AND s.number > $2 ORDER BY s.number LIMIT $3"
 )

@@ -64,10 +64,13 @@ INSERT INTO crowds (event_id, case_id, report_count, template, params, created_a
 VALUES (gen_random_uuid(), gen_random_uuid(), 100, 'case_closed', '{}', now(), now() - interval '20 minutes'); SELECT 1
 """
 SQL_LOT_OPEN = """
-INSERT INTO activities (id, version, title_zh, title_en, words_zh, words_en, area_code, address, organiser,
-    published_by, starts_at, ends_at, signup_until, places, way, companies, areas, seed_hash, state, published_at, changed_at)
-VALUES ('00000000-0000-4000-8000-00000000010f', 1, '观影', 'Film', '', '', '330114', '站', '市', 'op',
-    now() + interval '2 days', now() + interval '3 days', now() + interval '1 day', 3, 'lot', '{}', '{}', repeat('0', 64), 'open', now(), now());
+INSERT INTO activities (
+    id, version, title_zh, title_en, words_zh, words_en, area_code, address, organiser, published_by, starts_at,
+    ends_at, signup_until, places, way, companies, areas, seed_hash, state, published_at, changed_at)
+VALUES (
+    '00000000-0000-4000-8000-00000000010f', 1, '观影', 'Film', '', '', '330114', '站', '市', 'op',
+    now() + interval '2 days', now() + interval '3 days', now() + interval '1 day', 3, 'lot', '{}', '{}',
+    repeat('0', 64), 'open', now(), now());
 INSERT INTO seeds VALUES ('00000000-0000-4000-8000-00000000010f', repeat('0', 64)); SELECT 1
 """
 SQL_LOT_ENDED = """

@@ -4,7 +4,9 @@ import secrets
 from datetime import timedelta
 from typing import Any
 
+from shared.devtools.demo import ending, live
 from shared.kit import clock
+from shared.synthetic import outings
 from shared.synthetic.city import grids
 from tests.asking import soon
 from tests.journeys.conftest import Town
@@ -72,3 +74,13 @@ async def test_one_place_and_two_riders(town: Town) -> None:
     assert (await door.get("/v1/activities/reconciliation"))["difference"] == 0
     feed = (await door.get_bytes("/v1/activities/calendar.ics")).decode()
     assert "SUMMARY:小哥集体生日会" in feed
+
+
+async def test_the_demos_outing_has_as_many_as_places_and_adds_up(town: Town) -> None:
+    riders = [await rider_id_of(town, town.company.rider(number)) for number in range(920, 990)]
+    await soon(lambda: live.look(town.door), lambda found: found.lag == found.outbox == 0, "all are known")
+    outing = await outings.hold(town.door, grids()[0].code[:9], riders)
+    assert outing.states == {"confirmed": outings.PLACES, "waiting": 13, "cancelled": 7}
+
+    found = ending.places(outing, await live.look(town.door))
+    assert [line for line in found if not line.holds] == []

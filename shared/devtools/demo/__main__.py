@@ -26,7 +26,7 @@ from shared.devtools.infra.errors import InfraError
 from shared.devtools.suite import running_suite
 from shared.devtools.up import STATE, addresses, stop_on_signals, watch
 from shared.kit import clock
-from shared.synthetic import farmed, gifts, opening, reports, staff
+from shared.synthetic import farmed, gifts, opening, outings, reports, staff
 from shared.synthetic.door import Door, DoorError, Target
 from shared.synthetic.streams import Streams
 
@@ -97,7 +97,8 @@ async def _day(door: Door, options: Options, console: Console) -> bool:
     streams = Streams(door, companies, planned, options.rate)
     one_picture = await farmed.file(door, shoppers)
     streams.sent.accepted += len(one_picture)
-    crew = staff.hire(door, await _streets(door))
+    streets = await _streets(door)
+    crew = staff.hire(door, streets)
     finished = asyncio.Event()
     with live.Board(console, len(planned)) as board:
         working = asyncio.create_task(crew.work(finished))
@@ -106,6 +107,7 @@ async def _day(door: Door, options: Options, console: Console) -> bool:
             await _until_settled(door, board, sending, working)
             decided = await farmed.review(door, one_picture[-1])
             taken = await gifts.redeem(door, shop, shoppers)
+            outing = await outings.hold(door, streets[0], shoppers)
             await ending.until_sealed(door)
             await _until_quiet(door, board, lambda figures: figures.tally("rewards", "requested") == 0)
             finished.set()
@@ -119,12 +121,14 @@ async def _day(door: Door, options: Options, console: Console) -> bool:
     console.print(f"网格与部门的动作 / people's steps: {dict(crew.steps)}")
     console.print(f"可疑上报的复核 / suspicions decided: {dict(decided)}")
     console.print(f"兑换 / redemptions: {taken}")
+    console.print(f"活动 / an activity of {outings.PLACES} places, {outing.wishes} wishes: {dict(outing.states)}")
     settled, sealed = await ending.settle(door, shop), await ending.verify(door, shoppers)
     figures = await live.look(door)
     ending.show(settled, sealed, figures, console)
     hops = (await door.get("/v1/tracking/hops"))["hops"]
     found = reconcile.lines(streams.sent, streams.http_refused, figures)
     found += ending.lines(settled, sealed, figures) + ending.decisions(decided, figures)
+    found += ending.places(outing, figures)
     return reconcile.show(found, hops, console)
 
 

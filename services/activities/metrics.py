@@ -16,7 +16,7 @@ SIGNUPS = Counter(
 REFUSALS = Counter("beegrid_activities_refusals_total", "Sign-ups refused, by reason.", ("reason",), registry=REGISTRY)
 DRAWS = Counter("beegrid_activities_draws_total", "Draws held.", registry=REGISTRY)
 CHECK_INS = Counter(
-    "beegrid_activities_check_ins_total", "Check-ins, by way: staff, site.", ("way",), registry=REGISTRY
+    "beegrid_activities_check_ins_total", "Check-ins, by way: staff, site, undone.", ("way",), registry=REGISTRY
 )
 OVERDUE = Gauge(
     "beegrid_activities_draw_overdue_seconds",

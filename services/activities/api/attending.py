@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 
 from services.activities import problems
 from services.activities.api.areas import covered
-from services.activities.api.bodies import FIRST_ID
+from services.activities.api.bodies import FIRST_ID, LineOut, ReasonIn
 from services.activities.domain import QR_PREFIX, SITE_CODE_SECONDS, site_code
 from services.activities.settings import Settings
 from services.activities.store import after
@@ -33,6 +33,12 @@ class CodeIn(Body):
     """What was typed or scanned."""
 
     code: Code = Field(min_length=1, max_length=120)
+
+
+class UndoIn(ReasonIn):
+    """Whose check-in was a mistake, and why, for the rider to read."""
+
+    number: int = Field(ge=1, le=1_000_000, description="of the sign-up")
 
 
 class CheckedOut(Answer):
@@ -90,6 +96,16 @@ async def check_in(
         activity = await publishing.locked(work, activity_id, caller.covers)
         done = await attending.check_in_by_staff(door, work, activity, body.code, caller.id)
     return CheckedOut.model_validate(done)
+
+
+@router.post("/v1/activities/{activity_id}/check-ins/undo")
+@allow(Operator, body_max=2_000, refuses=(NOT_FOUND, problems.NOT_YOUR_AREA, problems.DOORS_CLOSED), writes=True)
+async def undo_check_in(activity_id: UUID, body: UndoIn, caller: Caller, service: CurrentService) -> LineOut:
+    """Take back a check-in that was a mistake, until the books are closed; what it earned is withdrawn."""
+    async with service.work() as work:
+        activity = await publishing.locked(work, activity_id, caller.covers)
+        signup = await attending.undo(work, activity, body.number, body.reason)
+    return LineOut.model_validate(signup)
 
 
 @router.post("/v1/activities/{activity_id}/check-in")

@@ -150,3 +150,14 @@ class ActivityWhole(ActivityOut):
             opinions=stars.opinions,
             stars_average=round(stars.stars / stars.opinions, 1) if stars.opinions else None,
         )
+
+
+class LineOut(Answer):
+    """A sign-up as its organiser reads it: no rider."""
+
+    number: int
+    turn: int
+    state: Literal["wished", "waiting", "confirmed", "cancelled"]
+    outcome: Literal["attended", "no_show"] | None
+    photo_consent: bool
+    team: str | None

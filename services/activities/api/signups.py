@@ -9,7 +9,7 @@ from pydantic import Field
 
 from services.activities import problems
 from services.activities.api.areas import covered
-from services.activities.api.bodies import LAST_ID, Slug
+from services.activities.api.bodies import LAST_ID, LineOut, Slug
 from services.activities.domain import QR_PREFIX, Signup, rider_code
 from services.activities.store import signups as store
 from services.activities.store.signups import Mine
@@ -73,17 +73,6 @@ class OwnOut(MineOut):
 
     code: str | None = Field(description="of a place: shown or said to staff")
     qr_svg: str | None = Field(description="the same as a picture: SVG, without scripts or styles")
-
-
-class LineOut(Answer):
-    """A sign-up as its organiser reads it: no rider."""
-
-    number: int
-    turn: int
-    state: Literal["wished", "waiting", "confirmed", "cancelled"]
-    outcome: Literal["attended", "no_show"] | None
-    photo_consent: bool
-    team: str | None
 
 
 @router.get("/v1/activities/mine")

@@ -57,6 +57,9 @@ INSERT INTO check_ins (activity_id, rider_id, signup_id, deed_id, way, checked_b
 VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (activity_id, rider_id) DO NOTHING RETURNING deed_id
 """
 SQL_ONE_CHECK_IN = Query(CheckIn, f"SELECT {columns(CheckIn)} FROM check_ins WHERE activity_id = $1 AND rider_id = $2")
+SQL_UNDO = Query(
+    CheckIn, f"DELETE FROM check_ins WHERE activity_id = $1 AND signup_id = $2 RETURNING {columns(CheckIn)}"
+)
 SQL_SAY_OPINION = Query(
     Opinion,
     """
@@ -103,6 +106,11 @@ async def check_in(conn: Connection, new: CheckIn) -> bool:
 async def one_check_in(conn: Connection, activity_id: UUID, rider_id: UUID) -> CheckIn | None:
     """A rider's check-in."""
     return await one(conn, SQL_ONE_CHECK_IN, activity_id, rider_id)
+
+
+async def undo(conn: Connection, activity_id: UUID, signup_id: UUID) -> CheckIn | None:
+    """Take a check-in back; None: there is none."""
+    return await one(conn, SQL_UNDO, activity_id, signup_id)
 
 
 async def say_opinion(

@@ -157,6 +157,9 @@ UPDATE signups s SET outcome = 'attended', version = s.version + 1
 WHERE s.id = $1 AND s.state = 'confirmed' AND s.outcome IS NULL RETURNING {_S}
 """,
 )
+SQL_NOT_ATTENDED = """
+UPDATE signups SET outcome = NULL, version = version + 1 WHERE id = $1 AND outcome = 'attended'
+"""
 SQL_NO_SHOWS = """
 UPDATE signups SET outcome = 'no_show', version = version + 1
 WHERE activity_id = $1 AND state = 'confirmed' AND outcome IS NULL
@@ -274,6 +277,11 @@ async def remind(conn: Connection, before: timedelta, most: int) -> list[Signup]
 async def attended(conn: Connection, id_: UUID) -> Signup | None:
     """Note that somebody came; None: they have no place, or it is noted already."""
     return await one(conn, SQL_ATTENDED, id_)
+
+
+async def not_attended(conn: Connection, id_: UUID) -> None:
+    """Take back that somebody came."""
+    await conn.execute(SQL_NOT_ATTENDED, id_)
 
 
 async def no_shows(conn: Connection, activity_id: UUID) -> None:

@@ -85,14 +85,36 @@ async def _enter(work: Work, activity: Activity, signup: Signup, rider_id: UUID,
     return new
 
 
-def report_deed(work: Work, activity: Activity, done: CheckIn) -> None:
-    """Let the check-in earn what the rules say (ADR 87)."""
+async def undo(work: Work, activity: Activity, number: int, reason: str) -> Signup:
+    """Take back a check-in that was a mistake, while the books are open: what it earned goes, the rider may come again.
+
+    Raises:
+        Refusal: no such check-in; `doors_closed` once the books are closed.
+    """
+    signup = await signups.by_number(work.conn, activity.id, number)
+    if signup is None:
+        raise not_found("check-in")
+    if activity.state != "open":
+        raise problems.DOORS_CLOSED()
+    undone = await after.undo(work.conn, activity.id, signup.id)
+    if undone is None:
+        raise not_found("check-in")
+    await signups.not_attended(work.conn, signup.id)
+    report_deed(work, activity, undone, reason)
+    metrics.CHECK_INS.labels("undone").inc()
+    found = await signups.by_number(work.conn, activity.id, number)
+    assert found is not None, "it was there"
+    return found
+
+
+def report_deed(work: Work, activity: Activity, done: CheckIn, wrong: str = "") -> None:
+    """Let the check-in earn what the rules say (ADR 87); `wrong`: why it is withdrawn."""
     deed = DeedDone(
         deed_id=done.deed_id, action=DEED, rider_id=done.rider_id, area_code=activity.area_code,
-        done_at=done.checked_in_at, confirmed_by=activity.station_id or activity.area_code,
-        changed_at=done.checked_in_at,
+        done_at=done.checked_in_at, confirmed_by=activity.area_code, state="withdrawn" if wrong else "done",
+        reason=wrong, changed_at=work.now,
     )  # fmt: skip
-    work.publish(DEED_DONE, deed, version=1, service="activities")
+    work.publish(DEED_DONE, deed, version=2 if wrong else 1, service="activities")
 
 
 async def remind(work: Work, before: timedelta, most: int) -> int:

@@ -43,6 +43,16 @@ async def activity(world: World) -> UUID:
     return id_
 
 
+async def attended(world: World) -> UUID:
+    """One at which the world's rider was."""
+    id_ = await activity(world)
+    await world.pool.execute(
+        "INSERT INTO check_ins (activity_id, rider_id, signup_id, deed_id, way, checked_in_at)"
+        " SELECT activity_id, rider_id, id, $2, 'site', now() FROM signups WHERE activity_id = $1", id_, new_id(),
+    )  # fmt: skip
+    return id_
+
+
 def prepare(service: Service) -> None:
     """What it made is called off: nothing by the clock works on it, and other tests count theirs."""
 
@@ -91,6 +101,9 @@ RIGHTS = Rights(
         "PUT /v1/activities/{activity_id}/signup/consent": Line(OWN, needs="activity", body={"photo_consent": False}),
         "GET /v1/activities/{activity_id}/signups": Line(to("area", "operator"), needs="activity"),
         "POST /v1/activities/{activity_id}/check-ins": Line(STAFF, needs="activity", body=CODE),
+        "POST /v1/activities/{activity_id}/check-ins/undo": Line(
+            to("area", "operator"), needs="attended", body={"reason": "看错了码", "number": 1}
+        ),
         "POST /v1/activities/{activity_id}/check-in": Line(to("any", "rider"), body=CODE),
         "GET /v1/activities/{activity_id}/site-code": Line(STAFF, needs="activity"),
         "PUT /v1/activities/{activity_id}/feedback": Line(to("any", "rider"), body={"stars": 5}),
@@ -99,6 +112,6 @@ RIGHTS = Rights(
         "GET /v1/activities/{activity_id}/photos": PUBLIC,
         "DELETE /v1/activities/{activity_id}/photos/{photo_id}": Line(to("area", "operator"), needs="activity"),
     },
-    objects={"activity": activity},
+    objects={"activity": activity, "attended": attended},
     prepare=prepare,
 )  # fmt: skip

@@ -54,6 +54,31 @@ async def test_a_check_in_is_once_however_often_the_code_is_shown(club: Club) ->
     assert (await club.seen(activity)).attended == 1
 
 
+async def test_a_check_in_by_mistake_is_undone_and_its_deed_withdrawn(club: Club) -> None:
+    activity = await club.publish(places=1)
+    [mine] = await club.join(activity, *await club.riders(1))
+    await club.begins(activity, ago=timedelta(minutes=5))
+    checked = await club.show(activity, mine)
+
+    async def undo(reason: str) -> object:
+        async with work_on(club.pool) as work:
+            return await attending.undo(work, await club.seen(activity), 1, reason)
+
+    await undo("看错了码")
+    with pytest.raises(Refusal, match="no such check-in"):
+        await undo("再一次")
+    done, gone = await club.deeds()
+    assert (gone["state"], gone["version"], gone["reason"]) == ("withdrawn", 2, "看错了码")
+    same = {name for name in done if name not in ("state", "reason", "changed_at", "version")}
+    assert {name: done[name] for name in same} == {name: gone[name] for name in same}
+    assert (await club.seen(activity)).attended == 0
+    assert (await club.show(activity, mine)).deed_id != checked.deed_id
+    await club.begins(activity, ago=4 * HOUR)
+    await club.close()
+    with pytest.raises(Refusal, match="closed"):
+        await undo("太晚了")
+
+
 async def test_the_places_code_lets_in_who_has_a_place(club: Club) -> None:
     activity = await club.publish(places=1)
     rider, waits, stranger = await club.riders(3)

@@ -14,9 +14,13 @@ from services.activities.settings import Settings
 from services.activities.store import signups as signup_store
 from shared.devtools.installation import Installation
 from shared.kit import clock
+from shared.kit.auth import Signer, signed_headers
+from shared.kit.auth.key_ring import Ask
 from shared.kit.ids import new_id
 from tests.services.activities.club import AREA, HOUR, Club
 from tests.support import client_of, service_of, until
+
+SECRET = b"of any company" * 3
 
 
 class Hall:
@@ -181,6 +185,34 @@ async def test_a_company_learns_sums_of_five_riders_or_more(hall: Hall, club: Cl
             found = await signup_store.of_company(conn, company, now - timedelta(days=1), now)
             assert found.riders == (5 if company == "suda" else 4)
     assert Settings.model_fields["signups_max"].default >= 2_000
+
+
+class _Keys:
+    """One secret for each company that asks."""
+
+    async def signer(self, company: str, ask: Ask | None = None) -> Signer:
+        return Signer([SECRET])
+
+
+async def test_a_company_reads_its_sums_or_nothing(installation: Installation, club: Club) -> None:
+    activity = await club.publish(places=9)
+    for company, count in (("suda", 5), ("kuai", 4)):
+        await club.join(activity, *await club.riders(count, company))
+    await club.begins(activity, ago=timedelta(days=40))
+    await club.close()
+    service = service_of(installation, "activities")
+    service.key_ring = _Keys()
+    month = await club.pool.fetchval("SELECT to_char(ends_at AT TIME ZONE 'Asia/Shanghai', 'YYYY-MM') FROM activities")
+    async with client_of(service) as client:
+
+        async def sums(company: str, of: str) -> Any:
+            path = f"/v1/activities/company?month={of}"
+            signed = signed_headers(company=company, secret=SECRET, method="GET", target=path)
+            return (await client.get(path, headers=signed)).json()
+
+        assert await sums("suda", month) == {"month": month, "riders": 5, "signups": 5, "attended": 0}
+        assert await sums("kuai", month) == {"month": month, "riders": None, "signups": None, "attended": None}
+        assert (await sums("suda", f"{clock.now():%Y-%m}"))["code"] == "month_runs"
 
 
 async def test_called_off_over_http(hall: Hall) -> None:

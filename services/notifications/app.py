@@ -21,6 +21,7 @@ from shared.events.badge_awarded import BADGE_AWARDED
 from shared.events.case_changed import CASE_CHANGED
 from shared.events.points_expiring import POINTS_EXPIRING
 from shared.events.redemption_changed import REDEMPTION_CHANGED
+from shared.events.signup_changed import SIGNUP_CHANGED
 from shared.kit.areas.carrying import ByArea
 from shared.kit.auth import Sealer
 from shared.kit.service import Service
@@ -44,6 +45,7 @@ def build(settings: Settings | None = None) -> Service:
     service.consumes(BADGE_AWARDED, partial(notifying.notify_of_badges, settings))
     service.consumes(CASE_CHANGED, partial(cases.notify_of_cases, settings, known=service.known_areas))
     service.consumes(REDEMPTION_CHANGED, partial(notifying.notify_of_redemptions, settings))
+    service.consumes(SIGNUP_CHANGED, partial(notifying.notify_of_signups, settings))
     knows(service, riders=Riders(left=people.forget_addresses), companies=sealer)
     service.include(*routers)
     service.sends(sends)

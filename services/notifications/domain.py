@@ -46,13 +46,21 @@ TEMPLATES: Mapping[str, frozenset[str]] = MappingProxyType(
         "voucher_expired": frozenset({"offer", "price"}),
         "redemption_refused": frozenset({"offer", "reason"}),
         "badge_awarded": frozenset({"badge_zh", "badge_en"}),
+        "activity_wished": frozenset({"title_zh", "title_en", "number", "draw_at"}),
+        "activity_waiting": frozenset({"title_zh", "title_en", "starts_at"}),
+        "activity_confirmed": frozenset({"title_zh", "title_en", "starts_at", "address"}),
+        "activity_moved_up": frozenset({"title_zh", "title_en", "starts_at", "address"}),
+        "activity_not_drawn": frozenset({"title_zh", "title_en", "turn"}),
+        "activity_changed": frozenset({"title_zh", "title_en", "starts_at", "address"}),
+        "activity_called_off": frozenset({"title_zh", "title_en", "starts_at", "why_off"}),
+        "activity_reminded": frozenset({"title_zh", "title_en", "starts_at", "address"}),
         "emergency_opened": frozenset({"kind", "grid_code", "due_at"}),
         "address_code": frozenset({"code", "minutes"}),
     }
 )
 CODE_TEMPLATE = "address_code"
 """What an address gets before it is verified, and nothing else. The code itself is in no table."""
-IDS = frozenset({"report_id", "case_id", "redemption_id", "deed_id"})
+IDS = frozenset({"report_id", "case_id", "redemption_id", "deed_id", "activity_id"})
 
 # Which step notifies the reporters. "opened" and "attached" are missing on purpose: points answer each of them with a
 # hold or a refusal, and that one message says both where the report is and what it earns.
@@ -93,6 +101,20 @@ REDEMPTIONS: Mapping[str, str] = MappingProxyType(
         "used": "voucher_used",
         "expired": "voucher_expired",
         "refused": "redemption_refused",
+    }
+)
+# What riders do themselves, cancelling, needs no message.
+SIGNUPS: Mapping[str, str] = MappingProxyType(
+    {
+        "wished": "activity_wished",
+        "waiting": "activity_waiting",
+        "confirmed": "activity_confirmed",
+        "drawn": "activity_confirmed",
+        "not_drawn": "activity_not_drawn",
+        "moved_up": "activity_moved_up",
+        "changed": "activity_changed",
+        "called_off": "activity_called_off",
+        "reminded": "activity_reminded",
     }
 )
 

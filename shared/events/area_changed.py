@@ -27,6 +27,7 @@ AREA_CHANGED = Topic(
     key="area_code",
     producer="routing",
     consumers=(
+        "activities",
         "badges",
         "cases",
         "intake",

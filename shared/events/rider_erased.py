@@ -37,6 +37,7 @@ RIDER_ERASED = Topic(
         "notifications",
         "tracking",
         "stations",
+        "activities",
     ),
     audience=Audience.INTERNAL,
     journey="registration",

@@ -209,7 +209,10 @@ def test_operations_are_those_of_the_registry(document: dict[str, Any], topic: A
 
 
 def test_operations_are_what_the_broker_allows(document: dict[str, Any]) -> None:
-    """The rights that provisioning gives are exactly the operations that the document lists."""
+    """The rights that provisioning gives are exactly the operations that the document lists.
+
+    A service's own member of a family is listed once, as the family's.
+    """
     listed: dict[str, set[tuple[str, str]]] = {}
     for name, operation in document["operations"].items():
         channel = resolved(document, operation["channel"]["$ref"])

@@ -11,6 +11,7 @@ from services.notifications.domain import (
     MOVEMENTS,
     NOTE_LENGTH_MAX,
     REDEMPTIONS,
+    SIGNUPS,
     TEMPLATES,
     WAITS,
     Message,
@@ -22,6 +23,7 @@ from shared.events.account_changed import AccountChanged
 from shared.events.badge_awarded import BadgeAwarded
 from shared.events.points_expiring import PointsExpiring
 from shared.events.redemption_changed import RedemptionChanged
+from shared.events.signup_changed import SignupChanged
 from shared.kit.ids import made_at
 from shared.kit.messaging.work import Event, Work
 from shared.kit.privacy.masking import masked_each
@@ -78,6 +80,28 @@ async def notify_of_badges(settings: Settings, work: Work, events: Sequence[Even
     for event in events:
         params = {"badge_zh": event.data.zh, "badge_en": event.data.en}
         lines.append(_message(event, event.data.rider_id, "points", "badge_awarded", params))
+    await notify(settings, work, lines)
+
+
+async def notify_of_signups(settings: Settings, work: Work, events: Sequence[Event[SignupChanged]]) -> None:
+    """Activities: a place, the waiting list, the draw, another time, called off, a reminder. One statement."""
+    lines = []
+    for event in events:
+        data = event.data
+        if (template := SIGNUPS.get(data.what)) is None:
+            continue
+        params = {
+            "title_zh": data.title_zh,
+            "title_en": data.title_en,
+            "number": data.number,
+            "turn": data.turn,
+            "starts_at": data.starts_at,
+            "draw_at": data.signup_until,
+            "address": data.address,
+            "why_off": data.reason,
+            "activity_id": data.activity_id,
+        }
+        lines.append(_message(event, data.rider_id, "rewards", template, params))
     await notify(settings, work, lines)
 
 

@@ -26,7 +26,7 @@ from shared.devtools.infra.errors import InfraError
 from shared.devtools.suite import running_suite
 from shared.devtools.up import STATE, addresses, stop_on_signals, watch
 from shared.kit import clock
-from shared.synthetic import farmed, gifts, opening, reports, staff, stations
+from shared.synthetic import farmed, gifts, opening, outings, reports, staff, stations
 from shared.synthetic.door import Door, DoorError, Target
 from shared.synthetic.streams import Streams
 
@@ -98,7 +98,8 @@ async def _day(door: Door, options: Options, console: Console) -> bool:
     streams = Streams(door, companies, planned, options.rate)
     one_picture = await farmed.file(door, shoppers)
     streams.sent.accepted += len(one_picture)
-    crew = staff.hire(door, await _streets(door))
+    streets = await _streets(door)
+    crew = staff.hire(door, streets)
     finished = asyncio.Event()
     with live.Board(console, len(planned)) as board:
         working = asyncio.create_task(crew.work(finished))
@@ -107,6 +108,7 @@ async def _day(door: Door, options: Options, console: Console) -> bool:
             await _until_settled(door, board, sending, working)
             decided = await farmed.review(door, one_picture[-1])
             taken = await gifts.redeem(door, shop, shoppers)
+            outing = await outings.hold(door, streets[0], shoppers)
             await ending.until_sealed(door)
             await _until_quiet(door, board, lambda figures: figures.tally("rewards", "requested") == 0)
             finished.set()
@@ -124,12 +126,14 @@ async def _day(door: Door, options: Options, console: Console) -> bool:
     console.print(
         f"驿站 / stations: {there}（特色 / special {stations.SPECIAL}），现在开放 / open now {is_open}: /stations"
     )
+    console.print(f"活动 / an activity of {outings.PLACES} places, {outing.wishes} wishes: {dict(outing.states)}")
     settled, sealed = await ending.settle(door, shop), await ending.verify(door, shoppers)
     figures = await live.look(door)
     ending.show(settled, sealed, figures, console)
     hops = (await door.get("/v1/tracking/hops"))["hops"]
     found = reconcile.lines(streams.sent, streams.http_refused, figures)
     found += ending.lines(settled, sealed, figures) + ending.decisions(decided, figures)
+    found += ending.places(outing, figures)
     return reconcile.show(found, hops, console)
 
 

@@ -17,6 +17,7 @@ from shared.devtools.demo.reconcile import Line
 from shared.kit import clock
 from shared.synthetic.door import Door, DoorError
 from shared.synthetic.gifts import Shop, Station
+from shared.synthetic.outings import PLACES, Outing
 
 SEAL_WITHIN_S = 180.0
 """The leader of points looks once a minute whether the day has its seal."""
@@ -158,6 +159,21 @@ def decisions(decided: Counter[str], figures: Figures) -> list[Line]:
         Line("可疑 = 已复核 / suspicions = decided", raised, decided.total()),
         Line("冒领 = 已确认 / farmed = confirmed", 1, figures.tally("screening", "confirmed")),
     ]
+
+
+def places(outing: Outing, figures: Figures) -> list[Line]:
+    """None was given twice, and every sign-up is somewhere (shared/synthetic/outings.py)."""
+    states = ("confirmed", "waiting", "wished", "cancelled")
+    signups = figures.tally("activities", "signups")
+    taken = min(PLACES, outing.states["confirmed"] + outing.states["waiting"])
+    return [
+        Line("活动名额 = 已确认 / places = confirmed", taken, outing.states["confirmed"]),
+        Line("意愿 = 报名 / wishes = sign-ups of the activity", outing.wishes, outing.states.total() - outing.twice),
+        Line(
+            "报名 = 确认 + 候补 + 待抽 + 取消 / sign-ups = confirmed + waiting + wished + cancelled",
+            signups, sum(figures.tally("activities", state) for state in states),
+        ),
+    ]  # fmt: skip
 
 
 def show(settled: Settled, sealed: Sealed | None, figures: Figures, console: Console) -> None:

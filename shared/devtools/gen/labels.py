@@ -19,6 +19,7 @@ JOURNEYS = {
     "screening": ("反作弊", "Points that look farmed wait for a person"),
     "badges": ("徽章", "What riders have reached"),
     "stations": ("驿站", "Where riders can rest, and whether it is open"),
+    "activities": ("活动", "Activities and their places"),
     "redemption": ("积分兑换", "From points to a gift"),
 }
 

@@ -89,6 +89,20 @@ SQL_WORDS_ANSWERED = """
 UPDATE feedback SET state = 'answered', answered_at = now(), answer = '已开' WHERE state = 'waiting'; SELECT 1
 """
 SQL_STATION_LATE = f"{SQL_STATION} UPDATE stations SET next_at = now() - interval '20 minutes'; SELECT 1"
+SQL_LOT_OPEN = """
+INSERT INTO activities (
+    id, version, title_zh, title_en, words_zh, words_en, area_code, address, organiser, published_by, starts_at,
+    ends_at, signup_until, places, way, companies, areas, seed_hash, state, published_at, changed_at)
+VALUES (
+    '00000000-0000-4000-8000-00000000010f', 1, '观影', 'Film', '', '', '330114', '站', '市', 'op',
+    now() + interval '2 days', now() + interval '3 days', now() + interval '1 day', 3, 'lot', '{}', '{}',
+    repeat('0', 64), 'open', now(), now());
+INSERT INTO seeds VALUES ('00000000-0000-4000-8000-00000000010f', repeat('0', 64)); SELECT 1
+"""
+SQL_LOT_ENDED = """
+UPDATE activities SET signup_until = now() - interval '20 minutes'
+WHERE id = '00000000-0000-4000-8000-00000000010f'; SELECT 1
+"""
 SQL_LONG_AWAY = """
 UPDATE webhooks SET failures = 9, paused_until = now() + interval '15 minutes';
 UPDATE deliveries SET created_at = now() - interval '11 minutes' WHERE state = 'pending'
@@ -188,6 +202,16 @@ async def crowds_that_nobody_serves(watched: Watched) -> AsyncIterator[None]:
     async with locked(watched.owner("points"), "holds"), locked(watched.owner("notifications"), "case_reporters"):
         await asyncio.to_thread(ask, watched.home.dsn("points"), SQL_VERDICT_LEFT)
         await asyncio.to_thread(ask, watched.home.dsn("notifications"), SQL_STEP_LEFT)
+        yield
+
+
+@asynccontextmanager
+async def a_draw_that_nobody_holds(watched: Watched) -> AsyncIterator[None]:
+    """Sign-up ended long ago, and somebody holds the seeds that must be read for the draw; then no more."""
+    dsn = watched.home.dsn("activities")
+    await asyncio.to_thread(ask, dsn, SQL_LOT_OPEN)
+    async with locked(watched.owner("activities"), "seeds"):
+        await asyncio.to_thread(ask, dsn, SQL_LOT_ENDED)
         yield
 
 

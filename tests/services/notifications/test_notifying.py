@@ -12,6 +12,7 @@ from services.notifications.usecases import cases, notifying
 from services.notifications.usecases import preferences as choices
 from shared.events.badge_awarded import BADGE_AWARDED, BadgeAwarded
 from shared.events.points_expiring import POINTS_EXPIRING, PointsExpiring
+from shared.events.signup_changed import SIGNUP_CHANGED, SignupChanged
 from shared.kit.areas import AreaTree, KnownArea
 from shared.kit.areas import store as known_store
 from shared.kit.areas.following import KnownAreas
@@ -66,6 +67,24 @@ async def test_a_badge_is_announced_once_and_by_its_name(stage: Stage) -> None:
         await stage.hear(partial(notifying.notify_of_badges, stage.settings), awarded)
     [message] = await inbox(stage, rider)
     assert (message.template, message.params) == ("badge_awarded", {"badge_zh": "七日连巡", "badge_en": "Seven"})
+
+
+async def test_a_sign_up_is_announced_but_for_what_riders_do_themselves(stage: Stage) -> None:
+    rider = new_id()
+    heard = [
+        SignupChanged.model_validate({
+            "signup_id": new_id(), "activity_id": new_id(), "rider_id": rider, "what": what, "number": 3, "turn": 3,
+            "title_zh": "集体生日会", "title_en": "Birthday", "address": "驿站", "starts_at": NOON,
+            "signup_until": NOON, "changed_at": NOON,
+        })
+        for what in ("moved_up", "cancelled")
+    ]  # fmt: skip
+    events = [event_of(SIGNUP_CHANGED, one) for one in heard]
+    await stage.hear(partial(notifying.notify_of_signups, stage.settings), *events)
+    [message] = await inbox(stage, rider)
+    assert (message.topic, message.template) == ("rewards", "activity_moved_up")
+    assert message.params["address"] == "驿站"
+    assert message.params["activity_id"] == str(heard[0].activity_id)
 
 
 async def test_the_same_event_notifies_once(stage: Stage) -> None:

@@ -6,12 +6,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from services.notifications.domain import CASE_STEPS, IDS, LANGUAGES, MOVEMENTS, REDEMPTIONS, TEMPLATES
+from services.notifications.domain import CASE_STEPS, IDS, LANGUAGES, MOVEMENTS, REDEMPTIONS, SIGNUPS, TEMPLATES
 from services.notifications.texts import FALLBACK, TextError, Texts
 from shared.catalog import Catalogue
 from shared.events.account_changed import AccountChanged
 from shared.events.case_changed import CaseTransition
 from shared.events.redemption_changed import RedemptionChanged
+from shared.events.signup_changed import SignupChanged
 
 TEXTS = Texts(Catalogue.load(), ZoneInfo("Asia/Shanghai"))
 SAMPLE = {
@@ -21,6 +22,8 @@ SAMPLE = {
     "code": "12345678", "minutes": 15, "expires_on": "2026-04-01", "days_left": 30,
     "why": {"zh": "依据规则「治安线索」（第 2 版）", "en": "by the rule “clue” (version 2)"},
     "badge_zh": "七日连巡", "badge_en": "Seven days in a row",
+    "title_zh": "集体生日会", "title_en": "Birthday together", "number": 7, "turn": 61, "address": "驿站二楼",
+    "starts_at": "2026-03-02T06:00:00+00:00", "draw_at": "2026-03-02T04:00:00+00:00", "why_off": "暴雨预警",
 }  # fmt: skip
 
 
@@ -51,6 +54,8 @@ def test_every_step_that_notifies_has_a_template_and_every_step_exists() -> None
     sources, movements = (get_args(fields[name].annotation) for name in ("source", "movement"))
     assert set(MOVEMENTS) <= {(source, movement) for source in sources for movement in movements}
     assert {movement for _, movement in MOVEMENTS} == set(movements)
+    assert set(SIGNUPS.values()) <= set(TEMPLATES)
+    assert set(SIGNUPS) | {"cancelled"} == set(get_args(SignupChanged.model_fields["what"].annotation))
     assert set(REDEMPTIONS) <= set(get_args(RedemptionChanged.model_fields["state"].annotation))
 
 

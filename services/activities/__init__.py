@@ -1,0 +1,1 @@
+"""活动 activities. See README.md."""

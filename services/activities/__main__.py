@@ -1,0 +1,6 @@
+"""Run the activities service: `python -m services.activities`."""
+
+from services.activities.app import build
+from shared.kit.run import run
+
+run(build)

@@ -22,6 +22,7 @@ from shared.events.account_changed import AccountChanged
 from shared.events.badge_awarded import BadgeAwarded
 from shared.events.points_expiring import PointsExpiring
 from shared.events.redemption_changed import RedemptionChanged
+from shared.events.task_claim_changed import TaskClaimChanged
 from shared.kit.ids import made_at
 from shared.kit.messaging.work import Event, Work
 from shared.kit.privacy.masking import masked_each
@@ -78,6 +79,23 @@ async def notify_of_badges(settings: Settings, work: Work, events: Sequence[Even
     for event in events:
         params = {"badge_zh": event.data.zh, "badge_en": event.data.en}
         lines.append(_message(event, event.data.rider_id, "points", "badge_awarded", params))
+    await notify(settings, work, lines)
+
+
+async def notify_of_tasks(settings: Settings, work: Work, events: Sequence[Event[TaskClaimChanged]]) -> None:
+    """What happened to riders' parts in tasks. One statement."""
+    reasons = await notes(event.data.reason for event in events)
+    lines = []
+    for event, reason in zip(events, reasons, strict=True):
+        data = event.data
+        params = {
+            "title": data.title,
+            "starts_at": data.starts_at,
+            "note": reason,
+            "task_id": data.task_id,
+            "claim_id": data.claim_id,
+        }
+        lines.append(_message(event, data.rider_id, "points", f"task_{data.news}", params))
     await notify(settings, work, lines)
 
 

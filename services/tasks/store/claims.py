@@ -165,7 +165,7 @@ WHERE state = 'finished' AND review_due_at < now()
 """
 SQL_APPEALS_OPEN = "SELECT count(*) FROM claims WHERE appealed_at IS NOT NULL AND appeal_decided_at IS NULL"
 SQL_OF_COMPANY = """
-SELECT count(DISTINCT rider_id) AS riders, count(*) AS tasks, coalesce(sum(d.quantity), 0)::bigint AS points
+SELECT count(DISTINCT c.rider_id) AS riders, count(*) AS tasks, coalesce(sum(d.quantity), 0)::bigint AS points
 FROM claims c JOIN deeds d ON d.claim_id = c.id AND d.withdrawn_at IS NULL
 WHERE c.company = $1 AND c.state = 'approved' AND c.decided_at >= $2 AND c.decided_at < $3
 """

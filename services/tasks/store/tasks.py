@@ -121,6 +121,7 @@ ORDER BY t.id LIMIT $1
 SQL_TO_END = """
 SELECT id FROM tasks WHERE state = 'open' AND ends_at < now() - make_interval(hours => $1) ORDER BY ends_at LIMIT $2
 """
+SQL_OPEN_AREAS = "SELECT DISTINCT area_code FROM tasks WHERE state = 'open'"
 SQL_PAGE_LOCKED = Query(Task, f"SELECT {columns(Task)} FROM tasks WHERE id > $1 ORDER BY id LIMIT $2 FOR NO KEY UPDATE")
 SQL_COUNT_STATES = """
 SELECT count(*) FILTER (WHERE NOT left_topic) AS states, count(*) FILTER (WHERE left_topic) AS tombstones FROM tasks
@@ -198,6 +199,11 @@ async def line_over(conn: Connection, limit: int) -> list[UUID]:
 async def to_end(conn: Connection, late_h: int, limit: int) -> list[UUID]:
     """Tasks that ended so many hours ago, the oldest first."""
     return [row["id"] for row in await conn.fetch(SQL_TO_END, late_h, limit)]
+
+
+async def open_areas(conn: Connection) -> list[str]:
+    """Areas that have tasks which are not over."""
+    return [row["area_code"] for row in await conn.fetch(SQL_OPEN_AREAS)]
 
 
 async def page_locked(conn: Connection, after: UUID, limit: int) -> list[Task]:

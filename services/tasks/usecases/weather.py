@@ -13,8 +13,6 @@ from shared.kit.areas import AreaTree
 from shared.kit.messaging.work import Work
 from shared.kit.problems import not_found
 
-AREAS_MAX = 50_000
-
 
 def meets(alarm: Alarm, tree: AreaTree, area: str, starts_at: datetime, ends_at: datetime) -> bool:
     """Whether an alarm holds where and when something is."""
@@ -55,11 +53,13 @@ async def end_alarm(work: Work, tree: AreaTree, rows_max: int, id_: UUID, by: st
 
 async def follow(tree: AreaTree, rows_max: int, work: Work) -> int:
     """Pause what an alarm meets, and let go on what none does any more; how many tasks changed."""
+    there = await tasks.open_areas(work.conn)
     held = [
         (area, alarm.since, alarm.until)
         for alarm in await alarms.in_force(work.conn)
-        for area in tree.below([alarm.area_code])
-    ][:AREAS_MAX]
+        for area in there
+        if tree.covers(alarm.area_code, area)
+    ]
     wanted = [(id_, True) for id_ in await alarms.met(work.conn, held, rows_max)]
     wanted += [(id_, False) for id_ in await alarms.clear(work.conn, held, rows_max)]
     return sum([await _set(work, id_, paused=paused) for id_, paused in sorted(wanted)])

@@ -101,7 +101,7 @@ async def _check_no_shows(settings: Settings, work: Work, rider_id: UUID) -> Non
     missed = await claims.missed(work.conn, rider_id, settings.no_shows_max)
     until = pauses_until(missed, settings.no_shows_max, settings.no_shows_within, settings.no_show_pause)
     if until is not None and work.now < until:
-        raise problems.CLAIMS_PAUSE(until=until)
+        raise problems.CLAIMS_PAUSE(until=until.isoformat())
 
 
 async def hand_back(work: Work, claim_id: UUID, rider_id: UUID) -> Claim:
@@ -116,7 +116,7 @@ async def hand_back(work: Work, claim_id: UUID, rider_id: UUID) -> Claim:
     if found.state not in ("waiting", "claimed"):
         raise problems.CLAIM_MOVED_ON(state=found.state)
     if found.state == "claimed" and not task.paused and not task.line_open_at(work.now):
-        raise problems.HAND_BACK_OVER(until=task.hand_back_until)
+        raise problems.HAND_BACK_OVER(until=task.hand_back_until.isoformat())
     return await give_back(work, task, found)
 
 

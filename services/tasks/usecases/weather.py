@@ -23,7 +23,7 @@ async def refuse(work: Work, tree: AreaTree, task: Task) -> None:
     """Refuse with the alarm's words where one meets a task. Raises `weather_alarm`."""
     await refuse_at(work, tree, task.area_code, task.starts_at, task.ends_at)
     if task.paused:  # it has just ended: whoever lets tasks go on has not come by
-        raise problems.WEATHER_ALARM(until=work.now, words_zh="", words_en="")
+        raise problems.WEATHER_ALARM(until=work.now.isoformat(), words_zh="", words_en="")
 
 
 async def refuse_at(work: Work, tree: AreaTree, area: str, starts_at: datetime, ends_at: datetime) -> None:
@@ -31,7 +31,7 @@ async def refuse_at(work: Work, tree: AreaTree, area: str, starts_at: datetime, 
     for alarm in await alarms.in_force(work.conn):
         if meets(alarm, tree, area, starts_at, ends_at):
             raise problems.WEATHER_ALARM(
-                alarm.words_en, until=alarm.until, words_zh=alarm.words_zh, words_en=alarm.words_en
+                alarm.words_en, until=alarm.until.isoformat(), words_zh=alarm.words_zh, words_en=alarm.words_en
             )
 
 

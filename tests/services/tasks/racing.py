@@ -24,7 +24,7 @@ CONNECTIONS = 3
 
 @dataclass(frozen=True)
 class Heat:
-    """What one process does: all of its riders claim, every third one twice, and after every fifth somebody hands back."""
+    """What one process does: its riders claim, every third one twice, and after every fifth somebody hands back."""
 
     dsn: str
     settings: dict[str, object]

@@ -1,6 +1,6 @@
 """Places, the waiting list and hand-backs, on real Postgres."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import asyncpg
 import pytest
@@ -109,7 +109,7 @@ async def test_who_misses_too_many_tasks_claims_nothing_for_a_while(board: Board
         await board.clock()
         assert await board.states(task) == ["no_show"]
     refusal = await refused("claims_pause", board.claim(await board.publish(), rider))
-    assert timedelta(days=13) < refusal.extras["until"] - clock.now() <= timedelta(days=14)
+    assert timedelta(days=13) < datetime.fromisoformat(refusal.extras["until"]) - clock.now() <= timedelta(days=14)
     await board.pool.execute("UPDATE claims SET ended_at = ended_at - interval '15 days'")
     assert (await board.claim(await board.publish(), rider)).state == "claimed"
     assert (await board.figures()).no_shows == 3

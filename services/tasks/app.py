@@ -1,6 +1,5 @@
 """Wiring of the tasks service."""
 
-from collections.abc import Awaitable, Callable
 from functools import partial
 
 from services.tasks import metrics
@@ -14,7 +13,6 @@ from services.tasks.usecases.claiming import Counter
 from services.tasks.usecases.measuring import measure
 from services.tasks.usecases.sealing import sealed_contacts
 from shared.kit.auth import Sealer
-from shared.kit.messaging.work import Work
 from shared.kit.service import Service
 from shared.known.knowing import Riders, knows
 
@@ -31,7 +29,7 @@ def build(settings: Settings | None = None) -> Service:
     service.provide(sealer, Counter(settings, sealer))
     service.include(*routers)
     rows, every_s = settings.clock_rows, settings.clock_every_s
-    service.every(every_s, _follow_weather(service, rows), name="weather")
+    service.every(every_s, partial(weather.keep_up, service.known_areas, rows))
     service.every(every_s, partial(claiming.fill, rows))
     service.every(every_s, partial(publishing.close_lines, rows))
     service.every(every_s, partial(publishing.end_due, settings))
@@ -46,10 +44,3 @@ def build(settings: Settings | None = None) -> Service:
         "reviews", measure, metrics.OVERDUE, metrics.OLDEST_OVERDUE, metrics.APPEALS, every_s=MEASURE_EVERY_S
     )
     return service
-
-
-def _follow_weather(service: Service, rows_max: int) -> Callable[[Work], Awaitable[int]]:
-    async def follow(work: Work) -> int:
-        return await weather.follow(service.tree, rows_max, work)
-
-    return follow

@@ -108,7 +108,7 @@ POINTS_OVER_GIVEN = Problem(
     next_en="Let capacity × points be no more than points_given.",
 )  # fmt: skip
 TASKS_MONTH_NOT_OVER = Problem(
-    "tasks_month_not_over", 409, zh="该月尚未结束", en="The month is not over",
+    "tasks_month_not_over", 422, zh="该月尚未结束", en="The month is not over",
     next_zh="只提供已结束月份的汇总。",
     next_en="Ask for a month that is over.",
 )  # fmt: skip

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from uuid import UUID
 
 from services.tasks.domain import Kind
+from services.tasks.store.given import within_points
 from shared.kit.postgres.db import Connection
 from shared.kit.postgres.rows import Query, columns, many, one
 
@@ -63,8 +64,9 @@ SQL_END = Query(
 
 
 async def add(conn: Connection, new: Series) -> None:
-    """Publish one. Raises asyncpg.CheckViolationError for more points than were given."""
-    await conn.execute(SQL_ADD, *(getattr(new, name) for name in Series.__dataclass_fields__))
+    """Publish one. Raises OverGiven for more points than were given."""
+    with within_points():
+        await conn.execute(SQL_ADD, *(getattr(new, name) for name in Series.__dataclass_fields__))
 
 
 async def series(conn: Connection, id_: UUID) -> Series | None:

@@ -6,6 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from services.tasks.domain import Kind, Moves, Task
+from services.tasks.store.given import within_points
 from shared.kit.postgres import counters
 from shared.kit.postgres.db import Connection
 from shared.kit.postgres.rows import Query, columns, many, one
@@ -132,9 +133,10 @@ async def add(conn: Connection, new: NewTask) -> Task | None:
     """Publish one; None: the series has it already.
 
     Raises:
-        asyncpg.CheckViolationError: more points than were given, or times that make no sense.
+        OverGiven: more points than were given.
     """
-    return await one(conn, SQL_ADD, *(getattr(new, name) for name in NewTask.__dataclass_fields__))
+    with within_points():
+        return await one(conn, SQL_ADD, *(getattr(new, name) for name in NewTask.__dataclass_fields__))
 
 
 async def task(conn: Connection, id_: UUID) -> Task | None:

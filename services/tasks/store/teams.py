@@ -38,7 +38,7 @@ class NewTeam:
     made_by: str
 
 
-_TEAMS = """
+SQL_TEAMS = """
 SELECT t.id, t.version, t.area_code, t.name, t.kind, t.leader_id, t.closed,
        (SELECT count(*) FROM team_members m WHERE m.team_id = t.id) AS members,
        coalesce(work.done, 0) AS done, coalesce(work.minutes, 0)::bigint AS minutes,
@@ -50,11 +50,11 @@ FROM teams t LEFT JOIN LATERAL (
     WHERE c.team_id = t.id AND c.state = 'approved') AS work ON true
 """
 SQL_ADD = f"INSERT INTO teams ({columns(NewTeam)}) VALUES ($1, $2, $3, $4, $5)"
-SQL_TEAM = Query(Team, f"{_TEAMS} WHERE t.id = $1")
+SQL_TEAM = Query(Team, f"{SQL_TEAMS} WHERE t.id = $1")
 SQL_PAGE = Query(
     Team,
     f"""
-{_TEAMS} WHERE t.id > $1 AND NOT t.closed AND ($2::text[] IS NULL OR t.area_code = ANY($2)) ORDER BY t.id LIMIT $3
+{SQL_TEAMS} WHERE t.id > $1 AND NOT t.closed AND ($2::text[] IS NULL OR t.area_code = ANY($2)) ORDER BY t.id LIMIT $3
 """,
 )
 SQL_LOCK = "SELECT area_code, leader_id, closed FROM teams WHERE id = $1 FOR NO KEY UPDATE"

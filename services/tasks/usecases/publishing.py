@@ -5,12 +5,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-import asyncpg
-
 from services.tasks import metrics, problems
 from services.tasks.domain import Moves, Task, in_peak, occurrences
 from services.tasks.settings import Settings
 from services.tasks.store import claims, series, tasks, teams
+from services.tasks.store.given import OverGiven
 from services.tasks.store.series import Series
 from services.tasks.store.tasks import NewTask
 from services.tasks.usecases import weather
@@ -38,8 +37,8 @@ async def publish(settings: Settings, tree: AreaTree, work: Work, new: NewTask) 
     await weather.refuse_at(work, tree, new.area_code, new.starts_at, new.ends_at)
     try:
         made = await tasks.add(work.conn, new)
-    except asyncpg.CheckViolationError as error:
-        raise _over(error) from None
+    except OverGiven:
+        raise problems.POINTS_OVER_GIVEN() from None
     assert made is not None, "of no series"
     say(work, made)
     return made
@@ -58,8 +57,8 @@ async def repeat(settings: Settings, tree: AreaTree, work: Work, new: Series) ->
     await _check_place(tree, work, new.area_code, new.team_id)
     try:
         await series.add(work.conn, new)
-    except asyncpg.CheckViolationError as error:
-        raise _over(error) from None
+    except OverGiven:
+        raise problems.POINTS_OVER_GIVEN() from None
     return await _make(settings, work, new)
 
 
@@ -192,7 +191,3 @@ async def _check_place(tree: AreaTree, work: Work, area: str, team_id: UUID | No
         team = await teams.lock(work.conn, team_id)
         if team is None or team.closed:
             raise not_found("team")
-
-
-def _over(error: asyncpg.CheckViolationError) -> Exception:
-    return problems.POINTS_OVER_GIVEN() if error.constraint_name == "within_points" else error

@@ -10,6 +10,7 @@ from services.tasks.store import alarms, claims, tasks
 from services.tasks.store.alarms import Alarm
 from services.tasks.usecases.saying import notify, say
 from shared.kit.areas import AreaTree
+from shared.kit.areas.following import KnownAreas
 from shared.kit.messaging.work import Work
 from shared.kit.problems import not_found
 
@@ -49,6 +50,11 @@ async def end_alarm(work: Work, tree: AreaTree, rows_max: int, id_: UUID, by: st
         raise not_found("alarm")
     await follow(tree, rows_max, work)
     return made
+
+
+async def keep_up(known: KnownAreas, rows_max: int, work: Work) -> int:
+    """By the clock: the same as `follow`, with the areas as they are known now."""
+    return await follow(known.tree, rows_max, work)
 
 
 async def follow(tree: AreaTree, rows_max: int, work: Work) -> int:

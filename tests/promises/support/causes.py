@@ -88,6 +88,7 @@ GROUPS: tuple[tuple[Cause, ...], ...] = (
             ("CrowdUnfinished ticket points", "CrowdUnfinished ticket notifications"),
         ),
     ),
+    (Cause(business.a_review_that_nobody_does, ("TaskReviewsOverdue ticket tasks",)),),
     (Cause(business.a_key_of_two_years, ("CompanyKeyOld ticket laohao",)),),
     (Cause(business.an_erasure_that_one_service_missed, ("ErasureNotWhole ticket cases",)),),
     (

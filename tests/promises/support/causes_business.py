@@ -63,6 +63,23 @@ SQL_STEP_LEFT = """
 INSERT INTO crowds (event_id, case_id, report_count, template, params, created_at, queued_at)
 VALUES (gen_random_uuid(), gen_random_uuid(), 100, 'case_closed', '{}', now(), now() - interval '20 minutes'); SELECT 1
 """
+REVIEWS = "beegrid_tasks_review_overdue_age_seconds"
+SQL_UNREVIEWED = """
+WITH over AS (
+    INSERT INTO tasks (id, kind, area_code, title, needs, address, skills, capacity, points, points_given, starts_at,
+                       ends_at, hand_back_until, state, claims, taken, published_by)
+    VALUES (gen_random_uuid(), 'errand', '330114000000001', 'nobody looks', '', '', '{}', 1, 1, 1,
+            now() - interval '5 days', now() - interval '4 days', now() - interval '5 days', 'over', 1, 1, 'op')
+    RETURNING id
+)
+INSERT INTO claims (id, task_id, rider_id, company, no, state, of_age, finished_at, review_due_at)
+SELECT gen_random_uuid(), id, gen_random_uuid(), 'suda', 1, 'finished', true, now() - interval '4 days',
+       now() - interval '2 days' FROM over; SELECT 1
+"""
+SQL_REVIEWED = """
+UPDATE claims SET state = 'rejected', reviewed_by = 'op', reviewed_at = now(), decided_at = now()
+WHERE state = 'finished'; SELECT 1
+"""
 SQL_LONG_AWAY = """
 UPDATE webhooks SET failures = 9, paused_until = now() + interval '15 minutes';
 UPDATE deliveries SET created_at = now() - interval '11 minutes' WHERE state = 'pending'
@@ -139,6 +156,13 @@ async def crowds_that_nobody_serves(watched: Watched) -> AsyncIterator[None]:
     async with locked(watched.owner("points"), "holds"), locked(watched.owner("notifications"), "case_reporters"):
         await asyncio.to_thread(ask, watched.home.dsn("points"), SQL_VERDICT_LEFT)
         await asyncio.to_thread(ask, watched.home.dsn("notifications"), SQL_STEP_LEFT)
+        yield
+
+
+@asynccontextmanager
+async def a_review_that_nobody_does(watched: Watched) -> AsyncIterator[None]:
+    """A rider's work should have been looked at two days ago; then somebody does."""
+    async with rows_of(watched, "tasks", SQL_UNREVIEWED, SQL_REVIEWED, REVIEWS):
         yield
 
 

@@ -1,4 +1,4 @@
-"""用心做: an errand is published, claimed and handed on, done, refused, and granted by another person: points follow."""
+"""用心做: an errand is published, handed on, done, refused, and granted by another person; points follow."""
 
 from datetime import timedelta
 from typing import Any
@@ -35,7 +35,7 @@ async def test_an_errand_from_the_board_to_the_points(town: Town) -> None:
     # 社区发布帮办任务 / a community asks for somebody to fetch medicine: one place, thirty points.
     middle, now = grid.polygon.representative_point(), clock.now()
     task = await door.post("/v1/tasks", {
-        "kind": "errand", "area_code": community, "title": "帮张奶奶取药", "needs": "到社区医院取药送到家", "address": "东门",
+        "kind": "errand", "area_code": community, "title": "帮张奶奶取药", "needs": "取药送到家", "address": "东门",
         "place": {"lng": middle.x, "lat": middle.y}, "capacity": 1, "points": 30, "points_given": 30,
         "starts_at": (now + timedelta(minutes=20)).isoformat(), "ends_at": (now + timedelta(hours=2)).isoformat(),
         "hand_back_hours": 0,

@@ -22,6 +22,7 @@ from shared.events.case_changed import CASE_CHANGED
 from shared.events.points_expiring import POINTS_EXPIRING
 from shared.events.redemption_changed import REDEMPTION_CHANGED
 from shared.events.signup_changed import SIGNUP_CHANGED
+from shared.events.task_claim_changed import TASK_CLAIM_CHANGED
 from shared.kit.areas.carrying import ByArea
 from shared.kit.auth import Sealer
 from shared.kit.service import Service
@@ -43,6 +44,7 @@ def build(settings: Settings | None = None) -> Service:
     service.consumes(ACCOUNT_CHANGED, partial(notifying.notify_of_movements, settings))
     service.consumes(POINTS_EXPIRING, partial(notifying.notify_of_expiring, settings))
     service.consumes(BADGE_AWARDED, partial(notifying.notify_of_badges, settings))
+    service.consumes(TASK_CLAIM_CHANGED, partial(notifying.notify_of_tasks, settings))
     service.consumes(CASE_CHANGED, partial(cases.notify_of_cases, settings, known=service.known_areas))
     service.consumes(REDEMPTION_CHANGED, partial(notifying.notify_of_redemptions, settings))
     service.consumes(SIGNUP_CHANGED, partial(notifying.notify_of_signups, settings))

@@ -55,12 +55,21 @@ TEMPLATES: Mapping[str, frozenset[str]] = MappingProxyType(
         "activity_called_off": frozenset({"title_zh", "title_en", "starts_at", "why_off"}),
         "activity_reminded": frozenset({"title_zh", "title_en", "starts_at", "address"}),
         "emergency_opened": frozenset({"kind", "grid_code", "due_at"}),
+        "task_promoted": frozenset({"title", "starts_at"}),
+        "task_unserved": frozenset({"title", "starts_at"}),
+        "task_called_off": frozenset({"title", "starts_at", "note"}),
+        "task_paused": frozenset({"title", "starts_at"}),
+        "task_approved": frozenset({"title", "note"}),
+        "task_rejected": frozenset({"title", "note"}),
+        "task_overturned": frozenset({"title", "note"}),
+        "task_appeal_granted": frozenset({"title", "note"}),
+        "task_appeal_refused": frozenset({"title", "note"}),
         "address_code": frozenset({"code", "minutes"}),
     }
 )
 CODE_TEMPLATE = "address_code"
 """What an address gets before it is verified, and nothing else. The code itself is in no table."""
-IDS = frozenset({"report_id", "case_id", "redemption_id", "deed_id", "activity_id"})
+IDS = frozenset({"report_id", "case_id", "redemption_id", "deed_id", "activity_id", "task_id", "claim_id"})
 
 # Which step notifies the reporters. "opened" and "attached" are missing on purpose: points answer each of them with a
 # hold or a refusal, and that one message says both where the report is and what it earns.

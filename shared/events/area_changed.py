@@ -37,6 +37,7 @@ AREA_CHANGED = Topic(
         "riders",
         "screening",
         "stations",
+        "tasks",
         "tracking",
     ),
     audience=Audience.INTERNAL,

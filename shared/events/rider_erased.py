@@ -38,6 +38,8 @@ RIDER_ERASED = Topic(
         "tracking",
         "stations",
         "activities",
+        "tasks",
+        "tracking",
     ),
     audience=Audience.INTERNAL,
     journey="registration",

@@ -36,6 +36,7 @@ def suite(own_installation: Installation, tmp_path_factory: pytest.TempPathFacto
         **local_settings(folder),
         "BEEGRID_SENDER_POLL_S": "0.1",
         "BEEGRID_ERASURE_SETTLE_S": "1",
+        "BEEGRID_PEAK_HOURS": "",
     }
     made = Suite(installation, guard, folder, overrides=overrides)
     try:

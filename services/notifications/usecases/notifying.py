@@ -24,6 +24,7 @@ from shared.events.badge_awarded import BadgeAwarded
 from shared.events.points_expiring import PointsExpiring
 from shared.events.redemption_changed import RedemptionChanged
 from shared.events.signup_changed import SignupChanged
+from shared.events.task_claim_changed import TaskClaimChanged
 from shared.kit.ids import made_at
 from shared.kit.messaging.work import Event, Work
 from shared.kit.privacy.masking import masked_each
@@ -102,6 +103,23 @@ async def notify_of_signups(settings: Settings, work: Work, events: Sequence[Eve
             "activity_id": data.activity_id,
         }
         lines.append(_message(event, data.rider_id, "rewards", template, params))
+    await notify(settings, work, lines)
+
+
+async def notify_of_tasks(settings: Settings, work: Work, events: Sequence[Event[TaskClaimChanged]]) -> None:
+    """What happened to riders' parts in tasks. One statement."""
+    reasons = await notes(event.data.reason for event in events)
+    lines = []
+    for event, reason in zip(events, reasons, strict=True):
+        data = event.data
+        params = {
+            "title": data.title,
+            "starts_at": data.starts_at,
+            "note": reason,
+            "task_id": data.task_id,
+            "claim_id": data.claim_id,
+        }
+        lines.append(_message(event, data.rider_id, "points", f"task_{data.news}", params))
     await notify(settings, work, lines)
 
 

@@ -16,6 +16,7 @@ JOURNEYS = {
     "registration": ("报到", "A company and its riders become known"),
     "report": ("随手拍", "From a rider's photo to a closed case"),
     "deed": ("做了就有积分", "From a deed to points"),
+    "tasks": ("用心做", "From a task to a deed"),
     "screening": ("反作弊", "Points that look farmed wait for a person"),
     "badges": ("徽章", "What riders have reached"),
     "stations": ("驿站", "Where riders can rest, and whether it is open"),

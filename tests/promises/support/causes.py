@@ -94,6 +94,7 @@ GROUPS: tuple[tuple[Cause, ...], ...] = (
         Cause(business.stations_that_nobody_looks_at, ("StationsBehind ticket stations",)),
     ),
     (Cause(business.a_draw_that_nobody_holds, ("DrawOverdue ticket activities",)),),
+    (Cause(business.a_review_that_nobody_does, ("TaskReviewsOverdue ticket tasks",)),),
     (Cause(business.a_key_of_two_years, ("CompanyKeyOld ticket laohao",)),),
     (Cause(business.an_erasure_that_one_service_missed, ("ErasureNotWhole ticket cases",)),),
     (

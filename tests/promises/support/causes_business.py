@@ -102,6 +102,22 @@ INSERT INTO seeds VALUES ('00000000-0000-4000-8000-00000000010f', repeat('0', 64
 SQL_LOT_ENDED = """
 UPDATE activities SET signup_until = now() - interval '20 minutes'
 WHERE id = '00000000-0000-4000-8000-00000000010f'; SELECT 1
+REVIEWS = "beegrid_tasks_review_overdue_age_seconds"
+SQL_UNREVIEWED = """
+WITH over AS (
+    INSERT INTO tasks (id, kind, area_code, title, needs, address, skills, capacity, points, points_given, starts_at,
+                       ends_at, hand_back_until, state, claims, taken, published_by)
+    VALUES (gen_random_uuid(), 'errand', '330114000000001', 'nobody looks', '', '', '{}', 1, 1, 1,
+            now() - interval '5 days', now() - interval '4 days', now() - interval '5 days', 'over', 1, 1, 'op')
+    RETURNING id
+)
+INSERT INTO claims (id, task_id, rider_id, company, no, state, of_age, finished_at, review_due_at)
+SELECT gen_random_uuid(), id, gen_random_uuid(), 'suda', 1, 'finished', true, now() - interval '4 days',
+       now() - interval '2 days' FROM over; SELECT 1
+"""
+SQL_REVIEWED = """
+UPDATE claims SET state = 'rejected', reviewed_by = 'op', reviewed_at = now(), decided_at = now()
+WHERE state = 'finished'; SELECT 1
 """
 SQL_LONG_AWAY = """
 UPDATE webhooks SET failures = 9, paused_until = now() + interval '15 minutes';
@@ -212,6 +228,9 @@ async def a_draw_that_nobody_holds(watched: Watched) -> AsyncIterator[None]:
     await asyncio.to_thread(ask, dsn, SQL_LOT_OPEN)
     async with locked(watched.owner("activities"), "seeds"):
         await asyncio.to_thread(ask, dsn, SQL_LOT_ENDED)
+async def a_review_that_nobody_does(watched: Watched) -> AsyncIterator[None]:
+    """A rider's work should have been looked at two days ago; then somebody does."""
+    async with rows_of(watched, "tasks", SQL_UNREVIEWED, SQL_REVIEWED, REVIEWS):
         yield
 
 

@@ -243,7 +243,7 @@ def test_wuhan_pays_what_the_programme_says() -> None:
     assert pays("part-01001", "hazard") == 50
     assert pays("part-01001", "hazard", NOON) == 100, "double in May"
     assert (pays("event-06010", "routine"), pays("event-06013", "routine")) == (5, 10)
-    assert wuhan.judge(deed(quantity=2)).amount == 40
+    assert wuhan.judge(deed(quantity=20)).amount == 20, "a task's points, as they were published"
     assert wuhan.weekly
 
 

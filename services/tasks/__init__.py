@@ -1,0 +1,1 @@
+"""任务 tasks. See README.md."""

@@ -22,12 +22,11 @@ WORDS = {
 
 @dataclass(frozen=True)
 class Outing:
-    """How it went. `states`: of the sign-ups when all had come and some had cancelled; `twice`: numbers given again."""
+    """How it went. `states`: of the sign-ups when all had come and some had cancelled."""
 
     activity: str
     wishes: int
     states: Counter[str]
-    twice: int
 
 
 async def hold(door: Door, area: str, riders: Sequence[str]) -> Outing:
@@ -48,12 +47,11 @@ async def hold(door: Door, area: str, riders: Sequence[str]) -> Outing:
                 await door.post(f"{path}/cancel", None, token)
 
     await asyncio.gather(*(come(number, rider) for number, rider in enumerate(riders)))
-    states, numbers = Counter[str](), Counter[int]()
+    states = Counter[str]()
     asked: dict[str, str] = {}
     while True:
         page = await door.get(f"{path}s", limit=500, **asked)
         states.update(one["state"] for one in page["items"])
-        numbers.update(one["number"] for one in page["items"])
         if page["cursor"] is None:
-            return Outing(activity["id"], len(riders), states, sum(count - 1 for count in numbers.values()))
+            return Outing(activity["id"], len(riders), states)
         asked = {"cursor": page["cursor"]}

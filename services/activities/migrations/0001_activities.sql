@@ -222,11 +222,15 @@ $$;
 SELECT keep_numbers(
     'signups', '{insert,update}', $$SELECT 'signups', state, count(*) FROM %1$s GROUP BY state$$,
     $$SELECT 'outcomes', outcome, count(*) FROM %1$s WHERE outcome IS NOT NULL GROUP BY outcome$$);
-SELECT keep_numbers('activities', '{insert,update}', $$SELECT 'activities', state, count(*) FROM %1$s GROUP BY state$$);
+-- `entered` comes from the activities' own numbers: that it is the sum of the sign-ups' states is a reconciliation.
+SELECT keep_numbers(
+    'activities', '{insert,update}', $$SELECT 'activities', state, count(*) FROM %1$s GROUP BY state$$,
+    $$SELECT 'entered', '', coalesce(sum(signups), 0) FROM %1$s$$);
 CREATE VIEW counted (what, label, n) AS
 SELECT 'signups', state, count(*) FROM signups GROUP BY state
 UNION ALL SELECT 'outcomes', outcome, count(*) FROM signups WHERE outcome IS NOT NULL GROUP BY outcome
 UNION ALL SELECT 'activities', state, count(*) FROM activities GROUP BY state
+UNION ALL SELECT 'entered', '', count(*) FROM signups
 UNION ALL SELECT 'unexplained', a.id::text, 1 FROM activities a
 WHERE (a.signups, a.confirmed, a.waiting, a.wished, a.cancelled, a.attended, a.no_shows) <> (
     SELECT count(*), count(*) FILTER (WHERE s.state = 'confirmed'), count(*) FILTER (WHERE s.state = 'waiting'),

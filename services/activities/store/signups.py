@@ -324,9 +324,9 @@ async def forget(conn: Connection, leavers: Sequence[Leaver]) -> None:
 
 async def tallies(conn: Connection) -> dict[str, int]:
     """Figures for a reconciliation: signups = confirmed + waiting + wished + cancelled."""
-    kept = await counters.kept(conn, "signups", "outcomes", "activities")
+    kept = await counters.kept(conn, "signups", "entered", "outcomes", "activities")
     states = {state: kept.of("signups", state) for state in ("confirmed", "waiting", "wished", "cancelled")}
     return {
-        **states, "signups": kept.total("signups"), "activities": kept.total("activities"),
+        **states, "signups": kept.of("entered"), "activities": kept.total("activities"),
         "attended": kept.of("outcomes", "attended"), "no_shows": kept.of("outcomes", "no_show"),
     }  # fmt: skip

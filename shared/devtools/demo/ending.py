@@ -168,7 +168,7 @@ def places(outing: Outing, figures: Figures) -> list[Line]:
     taken = min(PLACES, outing.states["confirmed"] + outing.states["waiting"])
     return [
         Line("活动名额 = 已确认 / places = confirmed", taken, outing.states["confirmed"]),
-        Line("意愿 = 报名 / wishes = sign-ups of the activity", outing.wishes, outing.states.total() - outing.twice),
+        Line("意愿 = 报名 / wishes = sign-ups of the activity", outing.wishes, outing.states.total()),
         Line(
             "报名 = 确认 + 候补 + 待抽 + 取消 / sign-ups = confirmed + waiting + wished + cancelled",
             signups, sum(figures.tally("activities", state) for state in states),

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from shared.devtools.demo import ending, live, reconcile
 from shared.devtools.demo.ending import Owed, Sealed, Settled
+from shared.synthetic.outings import Outing
 from shared.synthetic.reports import Sent
 
 SETTLED = Settled((Owed("东", 3, 45, 3, 45), Owed("西", 1, 15, 1, 15)), "2026-11", 0)
@@ -56,6 +57,24 @@ def test_what_was_raised_is_decided_and_what_was_farmed_is_found(
 ) -> None:
     figures = live.Figures({"screening": {"tallies": states}})
     assert [line.holds for line in ending.decisions(Counter(decided), figures)] == holds
+
+
+@pytest.mark.parametrize(
+    ("states", "entered", "holds"),
+    [
+        ({"confirmed": 50, "waiting": 43, "cancelled": 7}, 100, [True, True, True]),
+        ({"confirmed": 51, "waiting": 42, "cancelled": 7}, 100, [False, True, True]),
+        ({"confirmed": 49, "waiting": 44, "cancelled": 7}, 100, [False, True, True]),
+        ({"confirmed": 50, "waiting": 44, "cancelled": 7}, 101, [True, False, True]),
+        ({"confirmed": 50, "waiting": 43, "cancelled": 7}, 99, [True, True, False]),
+    ],
+)
+def test_places_are_given_once_and_every_wish_is_somewhere(
+    states: dict[str, int], entered: int, holds: list[bool]
+) -> None:
+    figures = live.Figures({"activities": {"tallies": {**states, "signups": entered}}})
+    outing = Outing("a", 100, Counter(states))
+    assert [line.holds for line in ending.places(outing, figures)] == holds
 
 
 def test_who_waits_for_consent_is_counted_with_the_refused() -> None:

@@ -102,6 +102,7 @@ INSERT INTO seeds VALUES ('00000000-0000-4000-8000-00000000010f', repeat('0', 64
 SQL_LOT_ENDED = """
 UPDATE activities SET signup_until = now() - interval '20 minutes'
 WHERE id = '00000000-0000-4000-8000-00000000010f'; SELECT 1
+"""
 REVIEWS = "beegrid_tasks_review_overdue_age_seconds"
 SQL_UNREVIEWED = """
 WITH over AS (
@@ -228,6 +229,10 @@ async def a_draw_that_nobody_holds(watched: Watched) -> AsyncIterator[None]:
     await asyncio.to_thread(ask, dsn, SQL_LOT_OPEN)
     async with locked(watched.owner("activities"), "seeds"):
         await asyncio.to_thread(ask, dsn, SQL_LOT_ENDED)
+        yield
+
+
+@asynccontextmanager
 async def a_review_that_nobody_does(watched: Watched) -> AsyncIterator[None]:
     """A rider's work should have been looked at two days ago; then somebody does."""
     async with rows_of(watched, "tasks", SQL_UNREVIEWED, SQL_REVIEWED, REVIEWS):

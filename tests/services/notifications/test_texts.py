@@ -21,6 +21,7 @@ SAMPLE = {
     "code": "12345678", "minutes": 15, "expires_on": "2026-04-01", "days_left": 30,
     "why": {"zh": "依据规则「治安线索」（第 2 版）", "en": "by the rule “clue” (version 2)"},
     "badge_zh": "七日连巡", "badge_en": "Seven days in a row",
+    "title": "周五夜巡", "starts_at": "2026-03-06T12:00:00+00:00",
 }  # fmt: skip
 
 

@@ -24,6 +24,7 @@ SAMPLE = {
     "badge_zh": "七日连巡", "badge_en": "Seven days in a row",
     "title_zh": "集体生日会", "title_en": "Birthday together", "number": 7, "turn": 61, "address": "驿站二楼",
     "starts_at": "2026-03-02T06:00:00+00:00", "draw_at": "2026-03-02T04:00:00+00:00", "why_off": "暴雨预警",
+    "title": "周五夜巡",
 }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ import pytest
 from confluent_kafka import OFFSET_END, KafkaError, TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
+from services.activities.app import build as build_activities
 from services.badges.app import build as build_badges
 from services.badges.usecases import levelling
 from services.riders import states as riders_states
@@ -18,6 +19,8 @@ from services.riders import usecases as riders
 from services.riders.app import build as build_riders
 from services.routing.app import build as build_routing
 from services.routing.usecases.catalogue import Publishing
+from services.stations.app import build as build_stations
+from services.tasks.app import build as build_tasks
 from services.tracking import usecases as tracking
 from services.tracking.app import build as build_tracking
 from shared.catalog import Catalogue
@@ -51,14 +54,18 @@ from tests.kit.messaging.test_late_readers import (
     rows,
     schema,
 )
+from tests.services.activities.club import Club
 from tests.services.badges.hive import Deed, Hive
 from tests.services.routing.conftest import Routing
+from tests.services.stations.street import Street
+from tests.services.tasks.board import Board
 from tests.services.tracking.conftest import Story
 from tests.support import settings_of
 
 KEPT = tuple(topic for topic in topics() if isinstance(topic.kept, Latest))
 BUILDS: dict[str, Any] = {
-    "badges": build_badges, "riders": build_riders, "routing": build_routing, "tracking": build_tracking,
+    "activities": build_activities, "badges": build_badges, "riders": build_riders, "routing": build_routing,
+    "stations": build_stations, "tasks": build_tasks, "tracking": build_tracking,
 }  # fmt: skip
 SQL_ON_TOPIC = """
 SELECT case_id, version, state FROM cases c
@@ -144,6 +151,21 @@ async def levels(installation: Installation) -> None:
             await levelling.forget(conn, [Leaver(one.rider, "erased:1", clock.now()) for one in deeds[:2]])
 
 
+async def things_to_join(installation: Installation) -> None:
+    """Eight stations, activities and tasks each."""
+    async with schema(installation, "stations") as pool:
+        street = Street(pool, settings_of(installation, "stations"))
+        for number in range(8):
+            await street.makes(f"HC-{number}")
+    async with schema(installation, "activities") as pool:
+        for _ in range(8):
+            await Club(pool).publish()
+    async with schema(installation, "tasks") as pool:
+        board = Board(pool, settings_of(installation, "tasks"))
+        for _ in range(8):
+            await board.publish()
+
+
 def lose(installation: Installation, *lost: AnyTopic) -> None:
     """Take every record off the topics. A broker refuses that where it keeps the latest per key, so it doesn't."""
     cluster = installation.cluster
@@ -182,6 +204,7 @@ async def filled(own_installation: Installation) -> Installation:
     await a_map(own_installation)
     await cases(own_installation)
     await levels(own_installation)
+    await things_to_join(own_installation)
     return own_installation
 
 
@@ -225,6 +248,7 @@ async def test_a_new_service_reaches_the_producers_states_from_topics_that_were_
             await gone_out(service)
     assert said[COMPANY_CHANGED.name] == (3, 0)
     assert said[LEVEL_CHANGED.name] == (8, 2)
+    assert [said[f"public.{one}-changed.v1"] for one in ("station", "activity", "task")] == [(8, 0)] * 3
     assert sum(said[RIDER_CHANGED.name]) == 60 and said[PUBLIC_CASE_CHANGED.name] == (25, 5)
     for topic in KEPT:
         orders = versions(filled, topic).values()

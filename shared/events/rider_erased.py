@@ -39,7 +39,6 @@ RIDER_ERASED = Topic(
         "stations",
         "activities",
         "tasks",
-        "tracking",
     ),
     audience=Audience.INTERNAL,
     journey="registration",

@@ -31,7 +31,7 @@ def two_pods(o: list[Yaml]) -> None:
 
 
 def large(o: list[Yaml]) -> None:
-    container(o, "beegrid-kafka")["resources"]["requests"]["memory"] = "2Gi"
+    container(o, "beegrid-kafka")["resources"]["requests"]["memory"] = "5Gi"
 
 
 def few_connections(o: list[Yaml]) -> None:

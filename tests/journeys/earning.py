@@ -35,7 +35,9 @@ async def send_deeds(town: Town, *deeds: tuple[DeedDone, int]) -> None:
     """As a service with that name would, from a user that may write its own topic alone. Points is given no line."""
     installation = town.suite.installation
     cluster = installation.cluster
-    await asyncio.to_thread(provision_suite, cluster, installation.secrets.kafka, (SERVICE,))
+    # with the others: who isn't named loses the rights to their deeds
+    services = (*installation.services, SERVICE)
+    await asyncio.to_thread(provision_suite, cluster, installation.secrets.kafka, services)
     rights = AclSpec(user=SERVICE, write=[DEED_DONE.member(SERVICE)])
     with lent_user(cluster, rights, SERVICE, PASSWORD):
         async with AIOKafkaProducer(

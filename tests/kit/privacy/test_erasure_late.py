@@ -15,7 +15,6 @@ import pytest
 from shared.devtools.gen.examples import examples_of
 from shared.devtools.installation import Installation
 from shared.events.case_changed import CASE_CHANGED
-from shared.events.deed_done import DEED_DONE
 from shared.events.envelope import Envelope, to_headers
 from shared.events.personal import ERASED_WORDS, personal_paths
 from shared.events.registry import AnyTopic, topics
@@ -83,8 +82,9 @@ def naming_them(topic: AnyTopic, rider: UUID, naming: str | None = None) -> dict
     else:
         body |= {naming: str(rider)}
         body |= {name: CANARY for name in ("text", "external_id") if name in topic.model.model_fields}
-    if topic is DEED_DONE:
-        body |= {"reason": CANARY}
+        if topic is not CASE_CHANGED:  # whose words those are, its other fields say
+            marks = personal_paths(topic.model)
+            body |= {path[0]: CANARY for path, mark in marks if mark.sort == "words" and len(path) == 1}
     if "photos" in body:
         body["photos"] = [{"photo_id": str(new_id()), "media_type": "image/jpeg", "caption": CANARY}]
     return body | {name: PLACE for name in ("lng", "lat") if name in topic.model.model_fields}

@@ -8,7 +8,6 @@ CREATE TABLE teams (
     area_code text NOT NULL,
     name text NOT NULL,
     kind text NOT NULL CHECK (kind IN ('helpers', 'lookouts', 'grid_workers', 'other')),
-    leader_id uuid,
     closed boolean NOT NULL DEFAULT false,
     made_by text NOT NULL,
     made_at timestamptz NOT NULL DEFAULT now()
@@ -16,13 +15,13 @@ CREATE TABLE teams (
 CREATE TABLE team_members (
     team_id uuid NOT NULL REFERENCES teams,
     rider_id uuid NOT NULL,
+    -- who leads a team is one of its members; a reference from the team to them would be a circle
+    leads boolean NOT NULL DEFAULT false,
     since timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (team_id, rider_id)
 );
 CREATE INDEX team_members_rider ON team_members (rider_id);
--- Who leads a team is one of its members
-ALTER TABLE teams ADD CONSTRAINT leader_is_a_member
-    FOREIGN KEY (id, leader_id) REFERENCES team_members (team_id, rider_id) ON DELETE SET NULL (leader_id);
+CREATE UNIQUE INDEX team_members_leads ON team_members (team_id) WHERE leads;
 
 -- A task that comes again each week. `made_until`: tasks of earlier days are there.
 CREATE TABLE series (

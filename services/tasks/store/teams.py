@@ -38,8 +38,9 @@ class NewTeam:
     made_by: str
 
 
-SQL_TEAMS = """
-SELECT t.id, t.version, t.area_code, t.name, t.kind, t.leader_id, t.closed,
+_LEADER = "(SELECT m.rider_id FROM team_members m WHERE m.team_id = t.id AND m.leads) AS leader_id"
+SQL_TEAMS = f"""
+SELECT t.id, t.version, t.area_code, t.name, t.kind, {_LEADER}, t.closed,
        (SELECT count(*) FROM team_members m WHERE m.team_id = t.id) AS members,
        coalesce(work.done, 0) AS done, coalesce(work.minutes, 0)::bigint AS minutes,
        coalesce(work.points, 0)::bigint AS points
@@ -57,14 +58,18 @@ SQL_PAGE = Query(
 {SQL_TEAMS} WHERE t.id > $1 AND NOT t.closed AND ($2::text[] IS NULL OR t.area_code = ANY($2)) ORDER BY t.id LIMIT $3
 """,
 )
-SQL_LOCK = "SELECT area_code, leader_id, closed FROM teams WHERE id = $1 FOR NO KEY UPDATE"
+SQL_LOCK = f"SELECT t.area_code, {_LEADER}, t.closed FROM teams t WHERE t.id = $1 FOR NO KEY UPDATE OF t"
 SQL_JOIN = "INSERT INTO team_members (team_id, rider_id) VALUES ($1, $2) ON CONFLICT DO NOTHING"
 SQL_LEAVE = "DELETE FROM team_members WHERE team_id = $1 AND rider_id = $2"
 SQL_SET = """
-UPDATE teams SET version = version + 1, leader_id = $2, closed = $3 WHERE id = $1
+UPDATE teams SET version = version + 1, closed = $3 WHERE id = $1
   AND ($2::uuid IS NULL OR EXISTS (SELECT FROM team_members m WHERE m.team_id = $1 AND m.rider_id = $2))
 RETURNING id
 """
+SQL_LEADS_NO_MORE = """
+UPDATE team_members SET leads = false WHERE team_id = $1 AND leads AND rider_id IS DISTINCT FROM $2
+"""
+SQL_LEADS = "UPDATE team_members SET leads = true WHERE team_id = $1 AND rider_id = $2"
 SQL_IS_MEMBER = "SELECT EXISTS (SELECT FROM team_members WHERE team_id = $1 AND rider_id = $2)"
 SQL_MEMBERS = "SELECT rider_id FROM team_members WHERE team_id = $1 AND rider_id > $2 ORDER BY rider_id LIMIT $3"
 SQL_FORGET = "DELETE FROM team_members WHERE rider_id = ANY($1::uuid[])"
@@ -112,7 +117,11 @@ async def leave(conn: Connection, id_: UUID, rider_id: UUID) -> None:
 
 async def set_(conn: Connection, id_: UUID, leader_id: UUID | None, *, closed: bool) -> bool:
     """Who leads a team, and whether it is closed; False: they are no member."""
-    return await conn.fetchval(SQL_SET, id_, leader_id, closed) is not None
+    if await conn.fetchval(SQL_SET, id_, leader_id, closed) is None:
+        return False
+    await conn.execute(SQL_LEADS_NO_MORE, id_, leader_id)
+    await conn.execute(SQL_LEADS, id_, leader_id)
+    return True
 
 
 async def is_member(conn: Connection, id_: UUID, rider_id: UUID) -> bool:

@@ -102,8 +102,10 @@ async def test_scans_cost_no_process(workers: PhotoWorkers) -> None:
 
 async def test_a_killed_process_costs_its_own_photo_only(workers: PhotoWorkers) -> None:
     content = blank_png(6_000, 6_000)
+    before = {pid: psutil.Process(pid).cpu_times().user for pid in workers.pids}
     killed = asyncio.create_task(refusal(workers, content))
-    while not (busy := [pid for pid in workers.pids if psutil.Process(pid).cpu_times().user > 0.3]):
+    while not (busy := [pid for pid in before if psutil.Process(pid).cpu_times().user > before[pid] + 0.03]):
+        assert not killed.done(), "it was over before anybody was seen at it"
         await asyncio.sleep(0.005)
     good = asyncio.create_task(workers.process("person:other", encoded(picture(), "JPEG")))
     os.kill(busy[0], signal.SIGKILL)

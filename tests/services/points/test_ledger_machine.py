@@ -294,4 +294,4 @@ def test_the_machine_sees_a_planted_bug(
 ) -> None:
     monkeypatch.setattr(*PLANTED[bug])
     with pytest.raises((AssertionError, asyncpg.PostgresError, store.LedgerConflict, BaseExceptionGroup)):
-        _run(machine, 12_000, always_the_same=True)
+        _run(machine, 40_000, always_the_same=True)

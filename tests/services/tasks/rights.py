@@ -97,8 +97,7 @@ async def team(world: World) -> UUID:
     await world.pool.execute(
         "INSERT INTO teams (id, area_code, name, kind, made_by) VALUES ($1, $2, '帮帮团', 'helpers', 'op')", id_, GRID
     )
-    await world.pool.execute("INSERT INTO team_members (team_id, rider_id) VALUES ($1, $2)", id_, world.rider)
-    await world.pool.execute("UPDATE teams SET leader_id = $2 WHERE id = $1", id_, world.rider)
+    await world.pool.execute("INSERT INTO team_members VALUES ($1, $2, true)", id_, world.rider)
     return id_
 
 

@@ -165,6 +165,9 @@ async def test_teams_have_tallies_and_a_leader_who_sees_the_members(office: Offi
     assert (await office.ask("GET", f"{path}/members", rider)).status_code == 404
     await office.ask("PUT", path, "op", {"leader_id": str(rider)})
     assert len((await office.ask("GET", f"{path}/members", rider)).json()["items"]) == 2
+    await office.ask("PUT", path, "op", {"leader_id": str(other)})
+    assert (await office.ask("GET", f"{path}/members", rider)).status_code == 404, "there is one leader"
+    await office.ask("PUT", path, "op", {"leader_id": str(rider)})
     task = await board.publish(points=25)
     claim = await board.claim(task, other, team_id=UUID(made.json()["id"]))
     await board.runs(task)

@@ -166,6 +166,7 @@ async def test_a_company_reads_its_own_deliveries_and_has_one_sent_again(web: ht
 
         await stage.hurry()
         await until(twice)
+        await until(lambda: stage.deliveries("sent"))  # written behind the answer
     assert {request["webhook-id"] for request in receiver.requests} == {own["delivery_id"]}
     await stage.rows("UPDATE deliveries SET state = 'failed', finished_at = NULL, next_attempt_at = now() + '1 day'")
     waiting = await ask(web, "POST", again)

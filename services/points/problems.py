@@ -86,8 +86,8 @@ NOTHING_TO_ADJUST = Problem(
 )  # fmt: skip
 TWO_PEOPLE = Problem(
     "two_people", 409, zh="须由另一人决定", en="Another person decides",
-    next_zh="批准或驳回由提出人以外的人办理；撤回只能由提出人办理。",
-    next_en="Let somebody else approve or refuse it; only who proposed it withdraws it.",
+    next_zh="批准或驳回由提出人以外的人办理，且不得为本人增减积分；撤回只能由提出人办理。",
+    next_en="Let somebody else approve or refuse it, and nobody their own; only who proposed it withdraws it.",
 )  # fmt: skip
 ADJUSTMENT_DECIDED = Problem(
     "adjustment_decided", 409, zh="该调整已有结论", en="It is decided already",

@@ -13,7 +13,7 @@ from shared.kit.postgres.rows import Query, arrays, columns, many, one, unnest
 Reason = Literal["goodwill", "wrongly_refused", "wrongly_paid", "cheating", "technical_fault", "other"]
 Decision = Literal["approved", "refused", "withdrawn"]
 State = Literal["proposed", "approved", "refused", "withdrawn"]
-TWO = frozenset({"adjustments_by_two", "adjustments_withdrawn_by_whoever_proposed"})
+TWO = frozenset({"adjustments_by_two", "adjustments_withdrawn_by_whoever_proposed", "adjustments_not_for_oneself"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,13 +35,14 @@ SQL_DUE = Query(
 SELECT rider_id, earned_on FROM lots WHERE look_on <= $1 ORDER BY look_on, rider_id LIMIT $2
 """,
 )
-# `later`: what the rider has earned after the lot, which is spent after it.
+# `later`: what the rider has earned after the lot and not lost again, which is spent after it.
 SQL_LOTS = Query(
     Lot,
     """
 SELECT l.rider_id, l.earned_on, l.points, l.expires_on, l.expired, l.look_on,
-       coalesce((SELECT sum(points) FROM lots n WHERE n.rider_id = l.rider_id AND n.earned_on > l.earned_on), 0)::bigint
-           AS later
+       coalesce((
+           SELECT sum(points - expired) FROM lots n WHERE n.rider_id = l.rider_id AND n.earned_on > l.earned_on
+       ), 0)::bigint AS later
 FROM unnest($1::uuid[], $2::date[]) AS w (rider_id, earned_on)
 JOIN lots l ON l.rider_id = w.rider_id AND l.earned_on = w.earned_on
 WHERE l.look_on <= $3 ORDER BY l.rider_id, l.earned_on
@@ -56,7 +57,7 @@ SQL_LOTS_OF = Query(
     Lot,
     """
 SELECT rider_id, earned_on, points, expires_on, expired, look_on,
-       (sum(points) OVER (ORDER BY earned_on DESC) - points)::bigint AS later
+       (sum(points - expired) OVER (ORDER BY earned_on DESC) - points + expired)::bigint AS later
 FROM lots WHERE rider_id = $1 ORDER BY earned_on
 """,
 )

@@ -35,7 +35,7 @@ from shared.kit.auth.idempotency import Idempotent
 from shared.kit.cells import neutral
 from shared.kit.http.models import Answer, Body
 from shared.kit.http.paging import Asked, Page
-from shared.kit.ids import new_id
+from shared.kit.ids import new_id, one_form
 from shared.kit.privacy.masking import masked
 from shared.kit.problems import NOT_FOUND, not_found
 from shared.kit.service import CurrentService, Reading
@@ -281,7 +281,11 @@ async def list_stores(id_: _Id, conn: Reading, asked: Asked) -> Page[StoreOut]:
 @router.put("/v1/merchants/{id}/staff/{person}")
 @allow(CityOperator, refuses=(NOT_FOUND,))
 async def set_clerk(
-    id_: _Id, person: Annotated[Code, Path(max_length=128)], body: ClerkIn, caller: Caller, service: CurrentService
+    id_: _Id,
+    person: Annotated[Code, Path(max_length=128), AfterValidator(one_form)],
+    body: ClerkIn,
+    caller: Caller,
+    service: CurrentService,
 ) -> ClerkOut:
     """Let somebody take vouchers for a merchant, or no longer."""
     async with service.work() as work:

@@ -116,6 +116,9 @@ FROM redemptions r JOIN offers o ON o.id = r.offer_id WHERE r.code_hash = ANY($1
 SQL_EARLIER = """
 SELECT redemption_id, taken_at FROM offline_takings
 WHERE redemption_id = ANY($1::uuid[]) AND outcome = 'sold' AND merchant_id = $2
+UNION ALL
+SELECT redemption_id, taken_at FROM offline_takings
+WHERE redemption_id = ANY($1::uuid[]) AND borne_by = 'programme' AND merchant_id = $2
 """
 SQL_SELL = Query(
     Redemption,

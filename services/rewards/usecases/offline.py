@@ -158,7 +158,7 @@ async def take(
         shown = next((found[hash_] for hash_ in some if hash_ in found), None)
         judged = _judge(counter, paper, shown, one, heard)
         lines.append(_line(paper, line, one, shown.redemption if shown is not None else None, judged))
-        if shown is not None and judged.outcome == "sold":
+        if shown is not None and (judged.outcome == "sold" or judged.borne_by == "programme"):
             heard.earlier[shown.redemption.id] = one.taken_at
         if shown is not None and judged.lost:
             lost[shown.redemption.offer_id] += 1

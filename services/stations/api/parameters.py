@@ -16,6 +16,7 @@ from shared.events.outside import LEGIBLE, ONE_LINE, PLAIN_FORM
 from shared.events.public_station_changed import StationState
 from shared.kit.auth import AnyOf, GridWorker, Merchant, Operator, Principal
 from shared.kit.http.models import Answer
+from shared.kit.ids import one_form
 from shared.kit.postgres.db import Connection
 from shared.kit.privacy.masking import masked
 from shared.kit.problems import FORBIDDEN
@@ -41,7 +42,9 @@ WeekHours = Annotated[
     PLAIN_FORM,
 ]
 OptionalName = Annotated[str, Field(max_length=60, pattern=r"^[^\x00-\x1f]*$"), LEGIBLE]
-Person = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[\x21-\x7e]+$"), PLAIN_FORM]
+Person = Annotated[
+    str, Field(min_length=1, max_length=64, pattern=r"^[\x21-\x7e]+$"), PLAIN_FORM, AfterValidator(one_form)
+]
 Staff = AnyOf(Operator, GridWorker, Merchant)
 """Who may be a station's keeper: by their areas, or named as one."""
 

@@ -140,3 +140,17 @@ async def test_over_http(ledger: Ledger, installation: Installation) -> None:
         assert [one["id"] for one in listed.json()["items"]] == [made.json()["id"]]
         assert (await client.get(path, headers=headers("cy"))).json() == done.json()
     assert await ledger.balances(rider) == (0, 12, 0)
+
+
+async def test_what_was_decided_stays_and_nobody_gives_to_themselves(ledger: Ledger) -> None:
+    rider = new_id()
+    id_ = await ledger.adjust(rider, 30)
+    with pytest.raises(asyncpg.RestrictViolationError, match="append-only"):
+        await ledger.pool.execute("UPDATE adjustments SET decided_by = 'innocent' WHERE id = $1", id_)
+    for by, decides in (("a", str(rider)), (str(rider), "b")):
+        wish = await ledger.propose(rider, 500, by=by)
+        with pytest.raises(Refusal) as refused:
+            async with ledger.work() as work:
+                await adjusting.decide(work, wish, "approved", (decides, "me"), "checked")
+        assert refused.value.code == "two_people"
+    assert (await ledger.balances(rider))[1] == 30

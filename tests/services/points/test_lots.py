@@ -246,3 +246,28 @@ async def test_the_rounds_know_what_expired_and_what_was_adjusted(ledger: Ledger
             now = await rounds.check_share(conn, now, NOON + timedelta(hours=1))
         assert now.wrong_last == 0
         assert (await store.tallies(conn))["breakage"] == 5 * (POINTS + 5)
+
+
+async def test_a_voucher_keeps_no_points_alive_beyond_the_next_lots_end(ledger: Ledger) -> None:
+    rider, wish = new_id(), new_id()
+    await earn(ledger, rider)
+    await ledger.expire(1)
+    await earn(ledger, rider)
+    await ledger.expire(98)
+    await ledger.deliver(redemption(wish, rider, POINTS, "requested"))
+    await ledger.expire(5)
+    await ledger.deliver(redemption(wish, rider, POINTS, "expired"))
+    await ledger.expire(400)
+    assert await ledger.balances(rider) == (0, 0, 0)
+
+
+async def test_a_lot_that_ends_first_keeps_no_earlier_one_alive(ledger: Ledger, installation: Installation) -> None:
+    rider = new_id()
+    async with owner_of(installation, "points") as owner:
+        await owner.execute(SQL_RULE, 3, (clock.now() + timedelta(days=5)).date(), 10)
+    await earn(ledger, rider)
+    await ledger.expire(10)
+    await earn(ledger, rider)
+    for _ in range(12):
+        await ledger.expire(10)
+    assert await ledger.balances(rider) == (0, 0, 0)

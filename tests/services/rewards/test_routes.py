@@ -209,3 +209,13 @@ async def test_a_companys_month_stays_as_it_was_first_said(shop: Shop, doors: Do
     await shop.undo(first)
     await use(shop, offer, feima[4])
     assert [await doors.month(company, "2026-05") for company in ("suda", "feima")] == before
+
+
+async def test_a_clerk_is_one_person_however_their_id_is_written(shop: Shop, doors: Doors) -> None:
+    """Ids of tokens have one form: who is dismissed under another takes no vouchers any more."""
+    offer, clerk = await shop.offer(price=0), str(new_id())
+    path = f"/v1/merchants/{offer.merchant_id}/staff"
+    assert (await doors.put(f"{path}/{clerk}", {"name": "王芳", "active": True})).status_code == 200
+    assert (await doors.put(f"{path}/{clerk.upper()}", {"name": "王芳", "active": False})).status_code == 200
+    listed = (await doors.client.get(path, headers=doors.headers("operator"))).json()["items"]
+    assert [(one["person"], one["active"]) for one in listed] == [(clerk, False)]

@@ -222,3 +222,16 @@ def test_every_published_key_verifies_by_its_id() -> None:
     assert after.verifies("a list", after.sign("a list"), after.key_id)
     assert [one.id for one in after.published] == [after.key_id, before.key_id]
     assert [one.key for one in after.published] == [after.public, before.public]
+
+
+async def test_one_code_is_the_programmes_loss_once_at_a_merchant(shop: Shop) -> None:
+    offer, (east, west) = await shop.stations(3, 30, price=30)
+    id_ = await shop.redeem_one(offer)
+    await shop.answer("held", id_, amount=-30)
+    code = await shop.code(id_)
+    papers = [(await shop.paper(west))[1] for _ in range(2)]
+    assert (await shop.verify(east, code)).outcome == "used"
+    lines = await shop.upload(west, papers[0]["list_id"], *((code, clock.now()) for _ in range(5)))
+    lines += await shop.upload(west, papers[1]["list_id"], (code, clock.now()))
+    borne = [(line.outcome, line.borne_by) for line in lines]
+    assert borne == [("double", "programme"), *[("double", "merchant")] * 5]

@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time
-from typing import get_args
+from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
 from services.points.earning.rows import NAME, NAME_MAX, POINTS_MAX, RuleFault, RuleRow, Sort
@@ -88,14 +88,14 @@ def _row(
     if len(cells) != len(header):
         return None, [RuleFault(line, "rule", f"{len(cells)} cells where the header has {len(header)}")]
     said = dict(zip(header, cells, strict=True))
-    values: dict[str, object] = {"line": line}
+    values: dict[str, Any] = {"line": line}  # `_value` reads each column as its field is
     faults = []
     for column in COLUMNS:
         try:
             values[_FIELDS.get(column, column)] = _value(column, said.get(column, ""), zone)
         except ValueError as wrong:
             faults.append(RuleFault(line, column, str(wrong)))
-    return (None, faults) if faults else (RuleRow(**values), [])  # type: ignore[arg-type]  # `_value` has read each
+    return (None, faults) if faults else (RuleRow(**values), [])
 
 
 _FIELDS = {"rule": "name", "from": "begins_at", "until": "ends_at"}

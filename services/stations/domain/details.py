@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from services.stations.domain.hours import Unreadable, week_of, week_text
 from services.stations.domain.taxonomy import Taxonomy
@@ -79,14 +80,14 @@ def canonical(hours: str) -> str:
 
 def read(cells: Mapping[str, str]) -> tuple[Details | None, list[Wrong]]:
     """A file's row by column; degrees are WGS-84 already. What can't be read is named, cell by cell."""
-    values: dict[str, object] = {}
+    values: dict[str, Any] = {}  # `_value` reads each column as its field is
     wrong = []
     for column in COLUMNS:
         try:
             values[column] = _value(column, cells.get(column, "").strip())
         except ValueError as error:
             wrong.append(Wrong(column, str(error)))
-    return (None, wrong) if wrong else (Details(**values), [])  # type: ignore[arg-type]  # `_value` has read each
+    return (None, wrong) if wrong else (Details(**values), [])
 
 
 def _value(column: str, said: str) -> object:
